@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func (a *app) lockCommand() *cobra.Command {
+	var in stage.LockInput
+	c := &cobra.Command{
+		Use:   "lock",
+		Short: "Resolve all layers together into a lock that is committed",
+		Long: `Resolves the requirements of all layers together and writes layers/pylock.<target>.toml (PEP 751):
+names, versions, sizes and hashes, no addresses. A lock that belongs to the requirements is left as it is.`,
+		Example: `  layersmith lock
+  layersmith lock --upgrade-package pandas
+  layersmith lock --upgrade --exclude-newer 2026-11-01`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			w, t, err := a.open()
+			if err != nil {
+				return err
+			}
+			m, err := a.machine(ctx, t)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			in.Workspace, in.Target, in.Offline = w, t, a.offline
+			locked, err := a.lockStage(m).Run(ctx, in)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "file": filepath.Join(a.workspaceDir, locked.FileName), "fresh": locked.Fresh, "distributions": len(locked.Lock.Distributions), "changes": locked.Changes})
+			}
+			a.sayLock(locked)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&in.UpgradeAll, "upgrade", false, "take the newest versions that the requirements allow")
+	c.Flags().StringSliceVar(&in.Upgrade, "upgrade-package", nil, "let this distribution leave its locked version (may be given several times)")
+	c.Flags().StringVar(&in.ExcludeNewer, "exclude-newer", "", "ignore files uploaded after this date, 2026-11-01")
+	c.Flags().BoolVar(&in.AllowSource, "allow-source", false, "allow source distributions where there is no wheel; they are built on this machine")
+	return c
+}
+
+func (a *app) sayLock(l stage.Locked) {
+	state := "fresh"
+	if !l.Fresh {
+		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)
+	}
+	a.say("lock    %s: %d distributions, %s", l.Lock.Target, len(l.Lock.Distributions), state)
+	for _, c := range l.Changes {
+		a.say("        %s", c)
+	}
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var in stage.BuildInput
+	var clean, allowSource bool
+	c := &cobra.Command{
+		Use:   "build [LAYER...]",
+		Short: "Build layers: lock if stale, fetch, assemble, prune, measure, gate, probe, report",
+		Example: `  layersmith build
+  layersmith build core-data-science --target python3.13-arm64
+  layersmith build --no-probe --json`,
+		ValidArgsFunction: a.completeLayers,
+		RunE: func(cmd *cobra.Command, layers []string) error {
+			ctx, start := cmd.Context(), time.Now()
+			w, t, err := a.open()
+			if err != nil {
+				return err
+			}
+			m, err := a.machine(ctx, t)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			locked, err := a.lockStage(m).Run(ctx, stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline})
+			if err != nil {
+				return err
+			}
+			a.sayLock(locked)
+			in.Workspace, in.Lock, in.Layers, in.ReadProbe, in.Rebuild = w, locked.Lock, layers, a.read, in.Rebuild || clean
+			names := layers
+			if len(names) == 0 {
+				names = w.Names()
+			}
+			for _, n := range names {
+				if _, ok := w.Layer(n); !ok {
+					return &fault.Error{Code: fault.BadInput, Op: "build", Subject: n, Err: errors.New("no such layer"), Hint: suggestLayer(w.Names())}
+				}
+			}
+			http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + Version, Getenv: os.Getenv, Root: a.workspaceDir}
+			fetched, err := stage.Fetch{Wheels: m.wheels, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress}.Run(ctx, locked.Lock, w, names, a.offline)
+			if err != nil {
+				return err
+			}
+			if fetched.Downloaded == 0 {
+				a.say("fetch   %d wheels, %s MB, all in the store", fetched.Wheels, measure.Bytes(fetched.Bytes).MB())
+			} else {
+				a.say("fetch   %d wheels, %s MB; %d downloaded, %s MB", fetched.Wheels, measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+			}
+			if m.foreign {
+				in.NoProbe, in.NoProbeReason = true, "this machine cannot run "+t.Arch()+" code"
+			}
+			rep, changed, err := a.buildStage(m).Run(ctx, in)
+			m.close()
+			if len(rep.Layers) == 0 {
+				return err
+			}
+			if a.json {
+				return errors.Join(a.printJSON(rep), err)
+			}
+			if !a.quiet {
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly})
+				if changed {
+					a.say("wrote   %s/ (%d zips, %s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), len(rep.Layers), stage.ReportName, seconds(time.Since(start)))
+				} else {
+					a.say("nothing changed: %s/ is up to date, checked in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
+				}
+			}
+			return err
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&in.NoProbe, "no-probe", false, "do not run the interpreter on the result")
+	f.BoolVar(&in.Strict, "strict", false, "not probed is an error")
+	f.BoolVar(&in.PlanOnly, "plan", false, "stop at the unpruned artifacts (what a remote builder runs)")
+	f.BoolVar(&in.Paranoid, "paranoid", false, "inflate every file that is copied and check its CRC")
+	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
+	f.BoolVar(&allowSource, "allow-source", false, "allow source distributions when locking")
+	return c
+}
+
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+func suggestLayer(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	s := "layers here:"
+	for _, n := range names {
+		s += " " + n
+	}
+	return s
+}
+
+func (a *app) completeLayers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	w, _, err := a.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return w.Names(), cobra.ShellCompDirectiveNoFileComp
+}

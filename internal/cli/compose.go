@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workspace"
+)
+
+// machine is the adapters of this machine, for one command.
+type machine struct {
+	cache    string
+	wheels   localport.Wheels
+	packs    *localport.Packs
+	python   stage.Interpreter // nil when there is none, or it cannot be used
+	noPython string            // why
+	foreign  bool              // the interpreter compiles, but cannot load this target's extension modules
+	mounts   localport.Mounts
+	outputs  localport.Outputs
+	progress stage.Progress
+	close    func()
+}
+
+// cacheFolder is where wheels and what can be made again are kept.
+func (a *app) cacheFolder() (string, error) {
+	for _, dir := range []string{a.cacheDir, os.Getenv("LAYERSMITH_CACHE")} {
+		if dir != "" {
+			return filepath.Abs(dir)
+		}
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", &fault.Error{Code: fault.BadInput, Op: "find", Subject: "the cache folder", Err: err, Hint: "name one with --cache or LAYERSMITH_CACHE"}
+	}
+	return filepath.Join(dir, "layersmith"), nil
+}
+
+// toolsFolder is where make puts tools for a project, beside its workspace.
+func (a *app) toolsFolder() string {
+	return filepath.Join(filepath.Dir(filepath.Clean(a.workspaceDir)), ".tools")
+}
+
+const staleTemp = 24 * time.Hour
+
+func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
+	cache, err := a.cacheFolder()
+	if err != nil {
+		return nil, err
+	}
+	temp := filepath.Join(cache, "temp")
+	if err := os.MkdirAll(temp, 0o755); err != nil {
+		return nil, &fault.Error{Code: fault.BadInput, Op: "make", Subject: "the cache folder", Err: err, Hint: "name another with --cache or LAYERSMITH_CACHE"}
+	}
+	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > staleTemp }
+	for _, dir := range []string{temp, a.outputDir} {
+		localport.Sweep(dir, old) // a killed run's leavings; not worth failing for
+	}
+	m := &machine{cache: cache, wheels: localport.Wheels{Dir: filepath.Join(cache, "wheels")}, packs: &localport.Packs{Dir: filepath.Join(cache, "packs")},
+		mounts: localport.Mounts{Dir: temp}, outputs: localport.Outputs{Dir: a.outputDir}}
+	python, err := localport.FindPython(ctx, t, a.python, cache, filepath.Join(a.toolsFolder(), "python"))
+	var none *localport.NoPython
+	switch {
+	case errors.As(err, &none):
+		m.noPython = err.Error()
+	case err != nil:
+		return nil, err
+	default:
+		python.Temp = temp
+		m.python = python
+		if host := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]; host != t.Arch() || runtime.GOOS != "linux" {
+			m.foreign = true
+		}
+	}
+	p := newProgress(a)
+	m.progress = p
+	m.close = func() {
+		p.wait()
+		m.packs.Close()
+	}
+	return m, nil
+}
+
+func (m *machine) resolver(a *app) localport.UV {
+	u := localport.UV{Path: "uv", Root: a.workspaceDir, Tools: filepath.Join(a.toolsFolder(), "bin")}
+	if abs, err := filepath.Abs(u.Tools); err == nil {
+		u.Tools = abs
+	}
+	if p, ok := m.python.(localport.Python); ok {
+		u.Python = p.Path
+	}
+	return u
+}
+
+// open reads the workspace and chooses the target.
+func (a *app) open() (workspace.Workspace, pydist.Target, error) {
+	root := filepath.Clean(a.workspaceDir)
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return workspace.Workspace{}, pydist.Target{}, &fault.Error{Code: fault.BadInput, Op: "open workspace", Subject: root, Err: errors.New("no such folder"), Hint: "run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas"}
+	}
+	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
+	if err != nil {
+		return workspace.Workspace{}, pydist.Target{}, err
+	}
+	t, err := a.chooseTarget(w)
+	return w, t, err
+}
+
+func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
+	if a.target == "" {
+		return w.Targets[0], nil
+	}
+	t, err := pydist.ParseTarget(a.target)
+	if err != nil {
+		return pydist.Target{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--target", Err: err}
+	}
+	return t, nil
+}
+
+func (a *app) read(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
+}
+
+func (a *app) write(name string, b []byte) error {
+	return localport.WriteFile(filepath.Join(a.workspaceDir, name), func(w io.Writer) error { _, err := w.Write(b); return err })
+}
+
+func (a *app) lockStage(m *machine) stage.Lock {
+	return stage.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write}
+}
+
+func (a *app) buildStage(m *machine) stage.Build {
+	return stage.Build{Tool: Tool(), Wheels: m.wheels, Cache: m.packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Outputs: m.outputs, Progress: m.progress}
+}

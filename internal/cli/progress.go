@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// progress is bars on a terminal and one line for each finished task elsewhere; nothing with --quiet or --json. Tasks that have nothing to do are not shown.
+type progress struct {
+	bars  *mpb.Progress
+	plain io.Writer
+	mu    sync.Mutex
+}
+
+func newProgress(a *app) *progress {
+	switch {
+	case a.quiet || a.json:
+		return &progress{}
+	case isTerminal(a.Err):
+		return &progress{bars: mpb.New(mpb.WithOutput(a.Err), mpb.WithWidth(32))}
+	case a.verbose:
+		return &progress{plain: a.Err}
+	}
+	return &progress{}
+}
+
+// wait lets bars finish their last line.
+func (p *progress) wait() {
+	if p.bars != nil {
+		p.bars.Shutdown()
+	}
+}
+
+// Start begins a task.
+func (p *progress) Start(name string, total int64, unit string) stage.Task {
+	if total <= 0 || p.bars == nil && p.plain == nil {
+		return idle{}
+	}
+	if p.bars == nil {
+		return &lineTask{p: p, name: name, unit: unit}
+	}
+	counter := decor.CountersNoUnit("%d / %d " + unit)
+	if unit == "bytes" {
+		counter = decor.CountersKiloByte("% .1f / % .1f")
+	}
+	bar := p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter))
+	return barTask{bar}
+}
+
+type idle struct{}
+
+func (idle) Add(int64) {}
+func (idle) Done()     {}
+
+type barTask struct{ bar *mpb.Bar }
+
+func (t barTask) Add(n int64) { t.bar.IncrInt64(n) }
+func (t barTask) Done()       { t.bar.Abort(true) }
+
+type lineTask struct {
+	p    *progress
+	name string
+	unit string
+	mu   sync.Mutex
+	n    int64
+}
+
+func (t *lineTask) Add(n int64) {
+	t.mu.Lock()
+	t.n += n
+	t.mu.Unlock()
+}
+
+func (t *lineTask) Done() {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	amount := fmt.Sprintf("%d %s", t.n, t.unit)
+	if t.unit == "bytes" {
+		amount = measure.Bytes(t.n).String()
+	}
+	fmt.Fprintf(t.p.plain, "%s: %s\n", t.name, amount)
+}

@@ -1,0 +1,154 @@
+// Package localport holds the adapters of a laptop or a CI machine: folders, the programs uv and python, and HTTP.
+//
+// Whatever is stored is written under a temporary name in the same folder, synced and renamed, so that a reader sees the old file or the new one,
+// and two runs at once do not harm each other. Temporary names begin with ".tmp-" and are removed when a run fails or is interrupted.
+package localport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+const tempPrefix = ".tmp-"
+
+// WriteFile stores a file atomically. The folder must exist.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// blob is a file open for reading.
+type blob struct {
+	*os.File
+	size int64
+}
+
+func (b blob) Size() int64 { return b.size }
+
+// OpenBlob opens a file as stages read it.
+func OpenBlob(path string) (stage.Blob, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("open %s: not a file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return blob{f, info.Size()}, nil
+}
+
+// Outputs is the folder of finished things.
+type Outputs struct{ Dir string }
+
+var _ stage.Outputs = Outputs{}
+
+func (o Outputs) path(name string) (string, error) {
+	if name == "" || strings.ContainsAny(name, "/\\") || strings.HasPrefix(name, ".") {
+		return "", fmt.Errorf("%q is not a name for an output", name)
+	}
+	return filepath.Join(o.Dir, name), nil
+}
+
+// Write stores a file under its name.
+func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) error) error {
+	p, err := o.path(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return err
+	}
+	if err := WriteFile(p, write); err != nil {
+		return fmt.Errorf("write %s: %w", p, err)
+	}
+	return ctx.Err()
+}
+
+// maxDocumentBytes bounds documents that are read whole.
+const maxDocumentBytes = 64 << 20
+
+// Read returns a document.
+func (o Outputs) Read(_ context.Context, name string) ([]byte, error) {
+	p, err := o.path(name)
+	if err != nil {
+		return nil, err
+	}
+	return readLimited(p, maxDocumentBytes)
+}
+
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("read %s: more than %d bytes", path, limit)
+	}
+	return b, err
+}
+
+// Open opens an output.
+func (o Outputs) Open(_ context.Context, name string) (stage.Blob, error) {
+	p, err := o.path(name)
+	if err != nil {
+		return nil, err
+	}
+	return OpenBlob(p)
+}
+
+// Sweep removes temporary files that a killed run left behind in a folder. Those of a run that is still going are younger than any
+// build takes, and stay.
+func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tempPrefix) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && tooOld(info) {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return nil
+}

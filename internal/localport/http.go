@@ -1,0 +1,215 @@
+package localport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/layersmith/layersmith/internal/fault"
+)
+
+// HTTP downloads files. Proxies and certificates come from the environment as Go reads it (HTTPS_PROXY, SSL_CERT_FILE); credentials for an index
+// from where uv has them: the address itself, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file.
+type HTTP struct {
+	Client *http.Client
+	Agent  string
+	Getenv func(string) string
+	Root   string // local wheels are relative to it
+}
+
+// NewClient is a client that gives up on silence, not on size.
+func NewClient() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = 60 * time.Second
+	t.MaxIdleConnsPerHost = 8
+	return &http.Client{Transport: t}
+}
+
+// silence is how long a body may deliver nothing.
+const silence = 60 * time.Second
+
+// Download opens an address at an offset. See stage.Download.
+func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" || u.Scheme == "file" {
+		path := address
+		if err == nil && u.Scheme == "file" {
+			path = u.Path
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(h.Root, path)
+		}
+		return openAt(path, offset)
+	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: u.Redacted(), Err: fmt.Errorf("unknown scheme %q", u.Scheme)}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, 0, err
+	}
+	req.Header.Set("User-Agent", h.Agent)
+	req.Header.Set("Accept-Encoding", "identity") // a Content-Encoding would break resuming
+	if offset > 0 {
+		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+	}
+	if u.User == nil {
+		if user, password, ok := h.credentials(u.Hostname()); ok {
+			req.SetBasicAuth(user, password)
+		}
+	}
+	resp, err := h.Client.Do(req)
+	if err != nil {
+		cancel(nil)
+		return nil, 0, &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: u.Host, Err: trim(err), Hint: "check the network and your index configuration"}
+	}
+	at := int64(0)
+	switch {
+	case resp.StatusCode == http.StatusPartialContent:
+		at = offset
+		if start, _, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes "), "-"); ok {
+			if n, err := strconv.ParseInt(start, 10, 64); err == nil {
+				at = n
+			}
+		}
+	case resp.StatusCode == http.StatusOK:
+	default:
+		resp.Body.Close()
+		cancel(nil)
+		return nil, 0, h.refused(u, resp.StatusCode)
+	}
+	body := &watched{ReadCloser: resp.Body, cancel: cancel}
+	body.timer = time.AfterFunc(silence, func() { cancel(fmt.Errorf("no byte for %v", silence)) })
+	return body, at, nil
+}
+
+func (h HTTP) refused(u *url.URL, status int) error {
+	f := &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: u.Host + u.Path, Err: fmt.Errorf("%d %s", status, http.StatusText(status)), Hint: "try again later"}
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		f.Code, f.Hint = fault.BadInput, "give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"
+	case status == http.StatusNotFound || status == http.StatusGone:
+		f.Code, f.Hint = fault.BadInput, "the file is gone from the index; run: layersmith lock --upgrade-package NAME"
+	case status != http.StatusTooManyRequests && status/100 == 4:
+		f.Code, f.Hint = fault.BadInput, ""
+	}
+	return f
+}
+
+// trim drops the address from errors of net/http: it may hold credentials.
+func trim(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: path, Err: err, Hint: "put the file there, or correct the requirement"}
+	}
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, offset, nil
+}
+
+// watched ends a body that says nothing for too long.
+type watched struct {
+	io.ReadCloser
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 {
+		w.timer.Reset(silence)
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	w.cancel(nil)
+	return w.ReadCloser.Close()
+}
+
+// credentials finds a user and password for a host.
+func (h HTTP) credentials(host string) (user, password string, ok bool) {
+	for _, key := range []string{"UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"} {
+		for _, field := range strings.Fields(h.Getenv(key)) {
+			name, address, named := strings.Cut(field, "=")
+			if !named || strings.Contains(name, ":") {
+				name, address = "", field
+			}
+			u, err := url.Parse(address)
+			if err != nil || u.Hostname() != host {
+				continue
+			}
+			if u.User != nil {
+				password, _ := u.User.Password()
+				return u.User.Username(), password, true
+			}
+			prefix := "UV_INDEX_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_"
+			if user := h.Getenv(prefix + "USERNAME"); name != "" && user != "" {
+				return user, h.Getenv(prefix + "PASSWORD"), true
+			}
+		}
+	}
+	path := h.Getenv("NETRC")
+	if path == "" {
+		path = filepath.Join(h.Getenv("HOME"), ".netrc")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", false
+	}
+	defer f.Close()
+	return netrc(io.LimitReader(f, 1<<20), host)
+}
+
+// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default.
+func netrc(r io.Reader, host string) (user, password string, ok bool) {
+	words := bufio.NewScanner(r)
+	words.Split(bufio.ScanWords)
+	in := false
+	for words.Scan() {
+		switch words.Text() {
+		case "machine":
+			if ok {
+				return user, password, true
+			}
+			words.Scan()
+			in = words.Text() == host
+		case "default":
+			if ok {
+				return user, password, true
+			}
+			in = true
+		case "login":
+			if words.Scan() && in {
+				user, ok = words.Text(), true
+			}
+		case "password":
+			if words.Scan() && in {
+				password = words.Text()
+			}
+		}
+	}
+	return user, password, ok
+}

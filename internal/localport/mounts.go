@@ -1,0 +1,89 @@
+package localport
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Mounts unpacks stacks of layers into temporary folders.
+type Mounts struct{ Dir string }
+
+var _ stage.Mounts = Mounts{}
+
+// Mount unpacks layers one over the other, as Lambda does below /opt; without bytecode, .pyc files that have a source are left out.
+func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool) (string, func(), error) {
+	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp(m.Dir, tempPrefix+"opt-")
+	if err != nil {
+		return "", nil, err
+	}
+	unmount := func() { os.RemoveAll(dir) }
+	top := map[string]ziptree.Entry{}
+	for _, t := range layers {
+		for _, e := range t.Entries() {
+			if !bytecode && strings.Contains(e.Name, "__pycache__/") {
+				continue
+			}
+			top[e.Name] = e
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	made := map[string]bool{}
+	for name, e := range top {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if parent := filepath.Dir(path); !made[parent] {
+			if err := os.MkdirAll(parent, 0o755); err != nil {
+				unmount()
+				return "", nil, err
+			}
+			made[parent] = true
+		}
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return extract(path, e)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		unmount()
+		return "", nil, err
+	}
+	return dir, unmount, nil
+}
+
+func extract(path string, e ziptree.Entry) error {
+	mode := os.FileMode(0o644)
+	if e.Exec {
+		mode = 0o755
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	in, err := e.Open()
+	if err == nil {
+		_, err = io.Copy(out, in)
+		in.Close()
+	}
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("unpack %s: %w", e.Name, err)
+	}
+	return nil
+}

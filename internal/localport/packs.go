@@ -1,0 +1,93 @@
+package localport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Packs is the cache of what can be made again: <key>.zip below a folder. Open files stay open until Close, since entries are read late.
+type Packs struct {
+	Dir    string
+	mu     sync.Mutex
+	opened []*os.File
+}
+
+var _ stage.Cache = (*Packs)(nil)
+
+// Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts as absent.
+func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
+	t, err := p.open(key)
+	var format *ziptree.FormatError
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &format) {
+		return ziptree.Tree{}, nil
+	}
+	return t, err
+}
+
+func (p *Packs) path(key string) string { return filepath.Join(p.Dir, filepath.FromSlash(key)+".zip") }
+
+func (p *Packs) open(key string) (ziptree.Tree, error) {
+	f, err := os.Open(p.path(key))
+	if err != nil {
+		return ziptree.Tree{}, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return ziptree.Tree{}, err
+	}
+	t, err := ziptree.Read(f, info.Size(), key)
+	if err != nil {
+		f.Close()
+		return ziptree.Tree{}, err
+	}
+	p.mu.Lock()
+	p.opened = append(p.opened, f)
+	p.mu.Unlock()
+	return t, nil
+}
+
+// Store writes a pack and opens it.
+func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
+	if !fs.ValidPath(key) {
+		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
+	}
+	path := p.path(key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return ziptree.Tree{}, err
+	}
+	err := WriteFile(path, func(w io.Writer) error {
+		z := ziptree.NewWriter(w)
+		if err := write(z.Add); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := z.Close()
+		return err
+	})
+	if err != nil {
+		return ziptree.Tree{}, err
+	}
+	return p.open(key)
+}
+
+// Close closes the packs; their entries cannot be read any more.
+func (p *Packs) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range p.opened {
+		f.Close()
+	}
+	p.opened = nil
+}

@@ -1,0 +1,59 @@
+# Runs one probe job in this process: probe.py module NAME | metadata NAME | script FILE | import NAME...
+# Limits: no core dump, bounded address space. The last line of stdout of "import" is its time in seconds.
+import sys
+
+
+def limits():
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    space = 10 << 30  # Lambda's largest memory
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or hard > space:
+        resource.setrlimit(resource.RLIMIT_AS, (space, hard))
+
+
+def metadata(name):
+    import importlib.metadata as m
+
+    found = m.distribution(name)
+    if not found.version:
+        raise SystemExit("no version")
+    missing = [str(f) for f in (found.files or []) if not f.locate().exists() and not str(f).startswith("..")]
+    if missing:
+        raise SystemExit("RECORD lists %d files that are not there, %s first" % (len(missing), missing[0]))
+    for entry in found.entry_points:
+        if getattr(entry, "extras", None) or "[" in entry.value:
+            continue  # needs an extra that the layer need not have
+        entry.load()
+
+
+def main():
+    kind, names = sys.argv[1], sys.argv[2:]
+    if kind == "import":
+        import importlib
+        import time
+
+        start = time.perf_counter()
+        for name in names:
+            importlib.import_module(name)
+        print("\n%.6f" % (time.perf_counter() - start))
+        return
+    limits()
+    if kind == "module":
+        import importlib
+
+        importlib.import_module(names[0])
+    elif kind == "metadata":
+        metadata(names[0])
+    else:
+        with open(names[0], "rb") as f:
+            source = f.read()
+        scope = {"__name__": "__main__", "__file__": names[0], "__builtins__": __builtins__}
+        sys.argv = [names[0]]
+        exec(compile(source, names[0], "exec"), scope)
+
+
+main()

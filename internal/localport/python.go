@@ -1,0 +1,395 @@
+package localport
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+//go:embed compile.py
+var compileScript string
+
+//go:embed probe.py
+var probeScript string
+
+// Python is an interpreter on this machine.
+type Python struct {
+	Path     string
+	identity string
+	Temp     string // folder for what probes write
+}
+
+var _ stage.Interpreter = Python{}
+
+// identityScript prints what an interpreter is: what bytecode depends on.
+const identityScript = `import sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sys.version.split()[0])`
+
+// FindPython finds the target's interpreter: the one that is named (a path or a command), else on PATH, then in the folders of pyenv and uv, then
+// in extra folders. The error says where it looked; without a named one it is a *NoPython.
+func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, extra ...string) (Python, error) {
+	if named != "" {
+		path, err := exec.LookPath(named)
+		if err != nil {
+			return Python{}, &fault.Error{Code: fault.BadInput, Op: "find", Subject: named, Err: err, Hint: "give --python the path of a " + t.Runtime()}
+		}
+		id, err := identify(ctx, path, cacheDir)
+		if err != nil {
+			return Python{}, &fault.Error{Code: fault.BadInput, Op: "run", Subject: named, Err: err, Hint: "give --python the path of a " + t.Runtime()}
+		}
+		if !id.is(t) {
+			return Python{}, &fault.Error{Code: fault.BadInput, Op: "run", Subject: named, Err: fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion()), Hint: "give --python the path of a " + t.Runtime()}
+		}
+		return Python{Path: path, identity: id.String()}, nil
+	}
+	home, _ := os.UserHomeDir()
+	command := "python" + t.PythonVersion()
+	var candidates []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		candidates = append(candidates, filepath.Join(dir, command))
+	}
+	for _, dir := range append([]string{filepath.Join(home, ".pyenv", "versions"), os.Getenv("UV_PYTHON_INSTALL_DIR"), filepath.Join(home, ".local", "share", "uv", "python")}, extra...) {
+		if dir == "" {
+			continue
+		}
+		for _, pattern := range []string{"*", "."} {
+			found, _ := filepath.Glob(filepath.Join(dir, pattern, "bin", command))
+			sort.Sort(sort.Reverse(sort.StringSlice(found)))
+			candidates = append(candidates, found...)
+		}
+	}
+	for _, path := range candidates {
+		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+			continue
+		}
+		id, err := identify(ctx, path, cacheDir)
+		if err == nil && id.is(t) {
+			return Python{Path: path, identity: id.String()}, nil
+		}
+		if ctx.Err() != nil {
+			return Python{}, ctx.Err()
+		}
+	}
+	return Python{}, &NoPython{t}
+}
+
+// NoPython says that the machine has no interpreter for the target.
+type NoPython struct{ Target pydist.Target }
+
+func (e *NoPython) Error() string {
+	return fmt.Sprintf("there is no %s on PATH or below pyenv's and uv's folders", e.Target.Runtime())
+}
+
+type pythonID struct {
+	Implementation, Version, Full string
+	Modified, Size                int64
+}
+
+func (p pythonID) String() string { return p.Implementation + "-" + p.Full }
+
+func (p pythonID) is(t pydist.Target) bool {
+	return p.Implementation == "cpython" && p.Version == t.PythonVersion()
+}
+
+// identify asks an interpreter what it is, once for each file: starting one takes as long as a whole build with nothing to do.
+func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return pythonID{}, err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return pythonID{}, err
+	}
+	file := filepath.Join(cacheDir, "interpreters.json")
+	known := map[string]pythonID{}
+	if b, err := readLimited(file, 1<<20); err == nil {
+		json.Unmarshal(b, &known) // what cannot be read is asked again
+	}
+	if id, ok := known[path]; ok && id.Modified == info.ModTime().UnixNano() && id.Size == info.Size() {
+		return id, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-c", identityScript)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return pythonID{}, fmt.Errorf("%w%s", err, stderrOf(err))
+	}
+	fields := strings.Fields(string(out))
+	if len(fields) != 3 || len(out) > 200 {
+		return pythonID{}, fmt.Errorf("it answered %.80q, not as a Python does", out)
+	}
+	id := pythonID{fields[0], fields[1], fields[2], info.ModTime().UnixNano(), info.Size()}
+	known[path] = id
+	if b, err := json.Marshal(known); err == nil && os.MkdirAll(cacheDir, 0o755) == nil {
+		WriteFile(file, func(w io.Writer) error { _, err := w.Write(b); return err }) // only saves time
+	}
+	return id, nil
+}
+
+func stderrOf(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return ": " + lastLines(string(exit.Stderr), 1)
+	}
+	return ""
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// Identity names implementation and version.
+func (p Python) Identity() string { return p.identity }
+
+// maxFrameBytes bounds one answer of the compiler.
+const maxFrameBytes = 256 << 20
+
+// Compile runs one process for all sources of the job.
+func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.Path, "-I", "-S", "-c", compileScript, job.Root, strconv.Itoa(job.Optimize))
+	cmd.WaitDelay = 2 * time.Second
+	cmd.Env = []string{"PYTHONHASHSEED=0", "LANG=C.UTF-8"}
+	var stderr limited
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: p.Path, Err: err}
+	}
+	g := new(errgroup.Group)
+	g.Go(func() error {
+		defer in.Close()
+		w := bufio.NewWriterSize(in, 1<<16)
+		for _, e := range job.Sources {
+			src, err := e.Bytes(maxFrameBytes)
+			if err != nil {
+				cancel()
+				return err
+			}
+			for _, field := range [][]byte{[]byte(e.Name), src} {
+				if err := binary.Write(w, binary.LittleEndian, uint32(len(field))); err != nil {
+					return err
+				}
+				if _, err := w.Write(field); err != nil {
+					return err
+				}
+			}
+		}
+		return w.Flush()
+	})
+	answers := 0
+	readErr := func() error {
+		r := bufio.NewReaderSize(out, 1<<16)
+		for {
+			var failed uint32
+			if err := binary.Read(r, binary.LittleEndian, &failed); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			name, err := readFrame(r)
+			if err != nil {
+				return err
+			}
+			data, err := readFrame(r)
+			if err != nil {
+				return err
+			}
+			answers++
+			if failed != 0 {
+				job.Failed(string(name), string(data))
+			} else if err := job.Emit(string(name), data); err != nil {
+				return err
+			}
+		}
+	}()
+	if readErr != nil {
+		cancel()
+	}
+	writeErr := g.Wait()
+	waitErr := cmd.Wait()
+	if ctx.Err() != nil && readErr == nil && writeErr == nil {
+		return ctx.Err()
+	}
+	if err := errors.Join(readErr, writeErr, waitErr); err != nil {
+		return &fault.Error{Code: fault.Internal, Op: "compile with", Subject: p.Path, Err: fmt.Errorf("%w: %s", err, lastLines(stderr.String(), 3))}
+	}
+	if answers != len(job.Sources) {
+		return &fault.Error{Code: fault.Internal, Op: "compile with", Subject: p.Path, Err: fmt.Errorf("%d answers for %d sources", answers, len(job.Sources))}
+	}
+	return nil
+}
+
+func readFrame(r io.Reader) ([]byte, error) {
+	var n uint32
+	if err := binary.Read(r, binary.LittleEndian, &n); err != nil {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if n > maxFrameBytes {
+		return nil, fmt.Errorf("an answer of %d bytes, limit %d", n, maxFrameBytes)
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+// limited keeps the last part of what is written to it.
+type limited struct{ b []byte }
+
+const maxOutputBytes = 64 << 10
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.b = append(l.b, p...)
+	if len(l.b) > 2*maxOutputBytes {
+		l.b = append(l.b[:0], l.b[len(l.b)-maxOutputBytes:]...)
+	}
+	return len(p), nil
+}
+
+func (l *limited) String() string { return string(l.b) }
+
+// probeTimeout ends one job; a cold start may take 10 s, a functional script is far below.
+const probeTimeout = 120 * time.Second
+
+// Probe runs jobs, as many at a time as there are processors.
+func (p Python) Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error) {
+	results := make([]probe.Result, len(jobs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, j := range jobs {
+		g.Go(func() error {
+			defer done()
+			dir, err := os.MkdirTemp(p.Temp, tempPrefix+"probe-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			args := []string{string(j.Kind), j.Name}
+			if j.Kind == probe.Script {
+				file := filepath.Join(dir, "script.py")
+				if err := os.WriteFile(file, []byte(j.Source), 0o644); err != nil {
+					return err
+				}
+				args[1] = file
+			}
+			_, r, err := p.run(ctx, mount, dir, args)
+			if err != nil {
+				return err
+			}
+			r.Job = j
+			r.Detail = strings.ReplaceAll(strings.ReplaceAll(r.Detail, mount, "/opt"), dir, "/tmp")
+			results[i] = r
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Import times imports, one fresh process at a time.
+func (p Python) Import(ctx context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error) {
+	best := probe.ImportTime{Modules: modules}
+	dir, err := os.MkdirTemp(p.Temp, tempPrefix+"probe-")
+	if err != nil {
+		return best, err
+	}
+	defer os.RemoveAll(dir)
+	for n := range rounds {
+		out, r, err := p.run(ctx, mount, dir, append([]string{"import"}, modules...))
+		if err != nil {
+			return best, err
+		}
+		if !r.OK {
+			return best, &fault.Error{Code: fault.ProbeFailed, Op: "import", Subject: strings.Join(modules, ", "), Err: errors.New(lastLines(r.Detail, 1)), Hint: "name modules that can be imported together as imports in layer.yaml"}
+		}
+		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
+		if err != nil {
+			return best, fmt.Errorf("time the import of %s: %w", strings.Join(modules, ", "), err)
+		}
+		if n == 0 || seconds < best.Seconds {
+			best.Seconds = seconds
+		}
+		best.PeakBytes = max(best.PeakBytes, r.PeakBytes)
+	}
+	return best, nil
+}
+
+// run runs the probe script against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
+// The process and all that it starts end with it, or after probeTimeout.
+func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
+	limit, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(limit, p.Path, append([]string{"-S", "-B", "-c", probeScript}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = []string{
+		"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONSAFEPATH=1",
+		"PYTHONPATH=" + filepath.Join(mount, "python"), "LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
+		"AWS_EC2_METADATA_DISABLED=true", "MPLCONFIGDIR=" + dir,
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 2 * time.Second
+	var out, diagnostics limited
+	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	start := time.Now()
+	err = cmd.Run()
+	if cmd.Process != nil {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left running
+	}
+	r.Seconds = time.Since(start).Seconds()
+	if ctx.Err() != nil {
+		return "", r, ctx.Err()
+	}
+	if cmd.ProcessState == nil {
+		return "", r, &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: p.Path, Err: err}
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.PeakBytes = usage.Maxrss * 1024
+	}
+	switch {
+	case limit.Err() != nil:
+		r.Detail = fmt.Sprintf("did not end within %v", probeTimeout)
+	case err != nil:
+		r.Detail = strings.TrimSpace(lastLines(diagnostics.String(), 12))
+		if r.Detail == "" {
+			r.Detail = err.Error()
+		}
+	default:
+		r.OK = true
+	}
+	return out.String(), r, nil
+}

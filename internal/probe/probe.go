@@ -1,0 +1,160 @@
+// Package probe says what the real interpreter is asked about a layer, and what it answered.
+//
+// A probe is a list of jobs: import a module, look up a distribution's metadata and load its entry points, or run a functional script. Each runs in a fresh process, on the stack
+// of layers as Lambda mounts it, without any other site folder. Functional scripts are data: scripts/<distribution>/<what>.py, whose
+// docstring says what they prove; a layer may bring its own as probe.py. They exit with 0, or say what is wrong.
+package probe
+
+import (
+	"embed"
+	"io/fs"
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/pyc"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/pyimport"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+//go:embed scripts
+var scripts embed.FS
+
+// Kind is what a job does.
+type Kind string
+
+// The kinds.
+const (
+	Module   Kind = "module"   // import Name
+	Metadata Kind = "metadata" // importlib.metadata of the distribution Name, and its entry points
+	Script   Kind = "script"   // run Source
+)
+
+// Job is one thing to try.
+type Job struct {
+	Kind   Kind   `json:"kind"`
+	Name   string `json:"name"`
+	Source string `json:"-"`
+}
+
+// Result is what came of a job.
+type Result struct {
+	Job
+	OK        bool    `json:"ok"`
+	Detail    string  `json:"detail,omitempty"` // the last lines of the error
+	Seconds   float64 `json:"seconds"`
+	PeakBytes int64   `json:"peakBytes,omitempty"`
+	Inherited bool    `json:"inherited,omitempty"` // it fails on the unpruned layer too
+}
+
+// ImportTime is what a cold start pays for imports.
+type ImportTime struct {
+	Modules   []string `json:"modules"`
+	Seconds   float64  `json:"seconds"`
+	PeakBytes int64    `json:"peakBytes"`
+}
+
+// Jobs lists what to ask about a layer: for each of its distributions the metadata, each top-level module with the public packages directly below it, and
+// the scripts that there are. own is the layer's own probe.py, "" for none. The order is fixed.
+func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own string) []Job {
+	var jobs []Job
+	owned := map[string]bool{}
+	for _, d := range dists {
+		jobs = append(jobs, Job{Kind: Metadata, Name: d.Name.String()})
+		for _, f := range d.Files {
+			owned[f] = true
+		}
+	}
+	modules := map[string]bool{}
+	for _, e := range tree.Entries() {
+		site, ok := strings.CutPrefix(e.Name, prefix)
+		if !ok || !owned[site] && len(dists) > 0 {
+			continue
+		}
+		if legacy, isBytecode := pyc.Source(site); isBytecode {
+			if strings.Contains(site, "__pycache__/") {
+				continue
+			}
+			site = legacy // bytecode without a source stands for it
+		}
+		module, isPackage, ok := pyimport.ModuleName(site)
+		if !ok {
+			continue
+		}
+		depth := strings.Count(module, ".")
+		if depth == 0 && !strings.HasPrefix(module, "__") || depth == 1 && isPackage && importable(module) {
+			modules[module] = true
+		}
+	}
+	for m := range modules {
+		if parent, _, ok := strings.Cut(m, "."); ok && !modules[parent] {
+			continue // below a namespace package: its own distribution's business
+		}
+		jobs = append(jobs, Job{Kind: Module, Name: m})
+	}
+	for _, d := range dists {
+		jobs = append(jobs, Scripts(d.Name)...)
+	}
+	if own != "" {
+		jobs = append(jobs, Job{Kind: Script, Name: "probe.py", Source: own})
+	}
+	sort.SliceStable(jobs, func(i, j int) bool {
+		if jobs[i].Kind != jobs[j].Kind {
+			return jobs[i].Kind < jobs[j].Kind
+		}
+		return jobs[i].Name < jobs[j].Name
+	})
+	return jobs
+}
+
+// importable leaves out what is private, and what is a program rather than a library.
+func importable(module string) bool {
+	last := module[strings.LastIndexByte(module, '.')+1:]
+	return !strings.HasPrefix(last, "_") && last != "tests" && last != "test" && last != "conftest"
+}
+
+// Scripts are the built-in functional scripts of a distribution.
+func Scripts(n pydist.Name) []Job {
+	files, err := fs.Glob(scripts, path.Join("scripts", n.String(), "*.py"))
+	if err != nil {
+		return nil
+	}
+	var jobs []Job
+	for _, f := range files {
+		b, err := fs.ReadFile(scripts, f)
+		if err != nil {
+			continue
+		}
+		jobs = append(jobs, Job{Kind: Script, Name: n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py"), Source: string(b)})
+	}
+	return jobs
+}
+
+// Digest identifies a list of jobs.
+func Digest(jobs []Job) digest.SHA256 {
+	h := digest.NewHasher()
+	for _, j := range jobs {
+		h.Write([]byte(string(j.Kind) + "\x00" + j.Name + "\x00" + j.Source + "\x00"))
+	}
+	return h.Sum()
+}
+
+// TopLevel are the modules of a distribution that a program would import first.
+func TopLevel(d wheel.Distribution) []string {
+	seen := map[string]bool{}
+	for _, f := range d.Files {
+		module, isPackage, ok := pyimport.ModuleName(f)
+		if ok && !strings.Contains(module, ".") && (isPackage || !strings.Contains(f, "/")) && importable(module) {
+			seen[module] = true
+		}
+	}
+	var out []string
+	for m := range seen {
+		out = append(out, m)
+	}
+	sort.Strings(out)
+	return out
+}

@@ -1,0 +1,250 @@
+package prune
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Cache keeps what transforms made, in packs: zips whose entries have the name of their input and a note. A pack is replaced as a whole.
+type Cache interface {
+	// Load opens a pack; an absent one is the empty tree.
+	Load(ctx context.Context, key string) (ziptree.Tree, error)
+	// Store writes a pack and opens it. What was there before stays until the new one is complete.
+	Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error)
+}
+
+// MaxInFlightBytes bounds the inflated bytes that are being transformed at one time; one larger file is transformed alone.
+const MaxInFlightBytes = 24 << 20
+
+// maxTransformedBytes is the largest file that a transform is tried on. It is as large as Lambda's limit for everything.
+const maxTransformedBytes = 250 << 20
+
+// noteUnchanged marks a file in a pack of which the transform made nothing smaller; noteFailed begins the reason why its result was not used.
+const (
+	noteUnchanged = "unchanged"
+	noteFailed    = "failed: "
+	noteSHA256    = "sha256:"
+)
+
+// Pruned is a layer as it will be published.
+type Pruned struct {
+	Tree      ziptree.Tree
+	Decisions []Outcome
+	Notes     []string // what a transform left alone, and why: sorted
+}
+
+// Outcome is a decision and what it came to. A transform that gained nothing makes its file a kept one.
+type Outcome struct {
+	Decision
+	Result ziptree.Entry // zero when dropped
+}
+
+// Apply does what the plan says.
+func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
+	out := Pruned{Decisions: make([]Outcome, len(p.decisions))}
+	batches := map[string][]int{} // by wheel and transform: one pack each
+	for i, d := range p.decisions {
+		out.Decisions[i] = Outcome{Decision: d}
+		switch d.Fate {
+		case Kept:
+			out.Decisions[i].Result = d.Entry
+		case Transformed:
+			batches[packKey(d)] = append(batches[packKey(d)], i)
+		}
+	}
+	keys := make([]string, 0, len(batches))
+	for k := range batches {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		if err := out.transform(ctx, p, cache, key, batches[key]); err != nil {
+			return Pruned{}, err
+		}
+	}
+	if err := out.records(p); err != nil {
+		return Pruned{}, err
+	}
+	var entries []ziptree.Entry
+	for _, o := range out.Decisions {
+		if o.Fate != Dropped {
+			entries = append(entries, o.Result)
+		}
+	}
+	sort.Strings(out.Notes)
+	var err error
+	if out.Tree, err = ziptree.New(entries); err != nil {
+		return Pruned{}, fmt.Errorf("prune: %w", err)
+	}
+	return out, nil
+}
+
+func packKey(d Decision) string {
+	origin := d.Wheel
+	if origin == "" {
+		origin = "foreign"
+	}
+	return fmt.Sprintf("%s/%s-%s-%s", origin, d.transform.ID, d.transform.Version, ziptree.DeflateVersion)
+}
+
+// transform fills in the results of one wheel's files, from the pack or by doing the work.
+func (out *Pruned) transform(ctx context.Context, p Plan, cache Cache, key string, batch []int) error {
+	pack, err := cache.Load(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read cache %s: %w", key, err)
+	}
+	var missing []int
+	for _, i := range batch {
+		if _, ok := pack.Lookup(out.Decisions[i].Site); !ok {
+			missing = append(missing, i)
+		}
+	}
+	if len(missing) > 0 {
+		before := pack
+		if pack, err = cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
+			for _, e := range before.Entries() {
+				if err := add(e); err != nil {
+					return err
+				}
+			}
+			return out.work(ctx, p, missing, add)
+		}); err != nil {
+			return err
+		}
+	}
+	for _, i := range batch {
+		o := &out.Decisions[i]
+		made, _ := pack.Lookup(o.Site)
+		if strings.HasPrefix(made.Note, noteSHA256) {
+			o.Result = made.Named(o.Entry.Name)
+			o.Result.Exec = o.Entry.Exec
+			continue
+		}
+		if reason, failed := strings.CutPrefix(made.Note, noteFailed); failed {
+			o.Why = o.Rule + " left it alone: " + reason
+			out.Notes = append(out.Notes, fmt.Sprintf("%s: %s", o.Site, o.Why))
+		}
+		o.Fate, o.Result = Kept, o.Entry
+	}
+	return nil
+}
+
+// work transforms files in parallel, largest first, and hands the results on one at a time.
+func (out *Pruned) work(ctx context.Context, p Plan, batch []int, add func(ziptree.Entry) error) error {
+	batch = append([]int(nil), batch...)
+	sort.SliceStable(batch, func(i, j int) bool {
+		return out.Decisions[batch[i]].Entry.Size > out.Decisions[batch[j]].Entry.Size
+	})
+	room := semaphore.NewWeighted(MaxInFlightBytes)
+	g, running := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	var mu sync.Mutex
+	for _, i := range batch {
+		weight := min(out.Decisions[i].Entry.Size, MaxInFlightBytes)
+		if err := room.Acquire(running, weight); err != nil {
+			break // the group has the reason
+		}
+		g.Go(func() error {
+			defer room.Release(weight)
+			d := out.Decisions[i].Decision
+			made, err := d.rewrite(p)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return add(made)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// rewrite makes the pack's entry for one file. Only reading the input can fail: a transform that does leaves the file alone.
+func (d Decision) rewrite(p Plan) (ziptree.Entry, error) {
+	note := func(n string) (ziptree.Entry, error) {
+		e := ziptree.File(d.Site, nil, false, d.transform.ID)
+		e.Note = n
+		return e, nil
+	}
+	if d.Entry.Size > maxTransformedBytes {
+		return note(fmt.Sprintf("%s%d bytes, limit %d", noteFailed, d.Entry.Size, int64(maxTransformedBytes)))
+	}
+	before, err := d.Entry.Bytes(maxTransformedBytes)
+	if err != nil {
+		return ziptree.Entry{}, err
+	}
+	after, err := d.transform.Rewrite(d.Site, before, p.policy)
+	if err == nil && len(after) < len(before) {
+		err = d.transform.Verify(d.Site, before, after)
+	}
+	switch {
+	case err != nil:
+		return note(noteFailed + clip(err.Error()))
+	case len(after) >= len(before):
+		return note(noteUnchanged)
+	}
+	e := ziptree.File(d.Site, after, false, d.transform.ID)
+	e.Note = noteSHA256 + digest.Of(after).String()
+	return e, nil
+}
+
+func clip(s string) string {
+	if len(s) > 300 {
+		return s[:300] + "..."
+	}
+	return s
+}
+
+// records rewrites each distribution's RECORD so that it lists what the layer has: hashes are carried over from the wheel, those of transformed
+// files come from their pack, bytecode is listed without (as installers do). Format: "Recording installed projects", PyPA.
+func (out *Pruned) records(p Plan) error {
+	at := map[string]int{}
+	for i := range out.Decisions {
+		at[out.Decisions[i].Site] = i
+	}
+	files := map[pydist.Name][]int{}
+	for i, o := range out.Decisions {
+		if o.Fate != Dropped && o.Owner.Name != (pydist.Name{}) {
+			files[o.Owner.Name] = append(files[o.Owner.Name], i)
+		}
+	}
+	for _, d := range p.input.Distributions {
+		i, ok := at[d.DistInfo+"/RECORD"]
+		if !ok || out.Decisions[i].Fate == Dropped {
+			continue
+		}
+		entries := make([]pydist.RecordEntry, 0, len(files[d.Name]))
+		for _, j := range files[d.Name] {
+			o := out.Decisions[j]
+			e := pydist.RecordEntry{Path: o.Site, Size: -1}
+			if sum, ok := strings.CutPrefix(o.Result.Note, noteSHA256); ok && o.Fate == Transformed {
+				parsed, err := digest.Parse(sum)
+				if err != nil {
+					return fmt.Errorf("rewrite RECORD of %s: %w", d.Name, err)
+				}
+				e.SHA256, e.Size = parsed.Record(), o.Result.Size
+			} else if shipped, ok := d.Record[o.Site]; ok && o.Site != d.DistInfo+"/RECORD" && !strings.HasSuffix(o.Site, ".pyc") {
+				e.SHA256, e.Size = shipped, o.Result.Size
+			}
+			entries = append(entries, e)
+		}
+		o := &out.Decisions[i]
+		o.Fate, o.Rule = Transformed, ByRecord
+		o.Result = ziptree.File(o.Entry.Name, pydist.FormatRecord(entries), false, ByRecord)
+	}
+	return nil
+}

@@ -1,0 +1,385 @@
+// Package prune decides what becomes of every file of a layer and does it.
+//
+// A Plan is a partition: each file is kept, dropped by a rule or transformed by a rule, with the reason. Reports print it,
+// Apply walks it, there is no third path. Planning reads names, the import index and nothing else; applying copies compressed bytes and
+// inflates only what a transform rewrites.
+//
+// What kept code refers to is kept (see Index): files that rules want to drop are candidates until no kept file imports them or names them.
+// That is done to a fixed point, since a file that comes back may refer to others.
+package prune
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/pyc"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/pyimport"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Names that stand in for a rule where a decision is not one of the rule book.
+const (
+	ByLayer    = "layer"      // the layer's own keep or drop
+	BySource   = "sourceless" // a source whose bytecode took its place
+	ByRecord   = "record"     // RECORD, rewritten to match
+	staleRule  = "stale-bytecode"
+	distSuffix = ".dist-info"
+)
+
+// Fate is what becomes of a file.
+type Fate int
+
+// The three fates.
+const (
+	Kept Fate = iota
+	Dropped
+	Transformed
+)
+
+func (f Fate) String() string { return [...]string{"kept", "dropped", "transformed"}[f] }
+
+// Decision is the fate of one file.
+type Decision struct {
+	Entry     ziptree.Entry
+	Site      string // its name relative to the site folder
+	Owner     policy.Owner
+	Wheel     string // the wheel (hex digest) that it was taken from; "" in foreign layers
+	Fate      Fate
+	Rule      string // what dropped or transforms it; for a kept file the rule that would have dropped it, or ""
+	Why       string // for a kept file that a rule wanted: who needs it
+	transform *Transform
+}
+
+// Input is what a plan is made from.
+type Input struct {
+	Target        pydist.Target
+	Tree          ziptree.Tree
+	Prefix        string // the site folder in the zip: "python/" in a layer, "" in a function's own package
+	Distributions []wheel.Distribution
+	Indexes       []Index
+}
+
+// Plan is the partition of all entries of a tree, sorted by name.
+type Plan struct {
+	input     Input
+	policy    policy.Policy
+	decisions []Decision
+}
+
+// Decisions returns the partition; the caller must not change it.
+func (p Plan) Decisions() []Decision { return p.decisions }
+
+// Input returns what the plan was made from.
+func (p Plan) Input() Input { return p.input }
+
+// NewPlan decides about every file of the tree.
+func NewPlan(in Input, pol policy.Policy) (Plan, error) {
+	p := Plan{input: in, policy: pol, decisions: make([]Decision, in.Tree.Len())}
+	owners := map[string]*wheel.Distribution{}
+	for i := range in.Distributions {
+		d := &in.Distributions[i]
+		for _, f := range d.Files {
+			owners[f] = d
+		}
+	}
+	rules := pol.Rules()
+	pending := newCandidates()
+	rule := make([]*policy.Rule, len(p.decisions)) // of candidates
+	groups := map[string][]int{}                   // candidates that come back together
+	old := olderAPIs(in)
+	for i, e := range in.Tree.Entries() {
+		site, inside := strings.CutPrefix(e.Name, in.Prefix)
+		d := &p.decisions[i]
+		*d = Decision{Entry: e, Site: site}
+		if o := owners[site]; o != nil && inside {
+			d.Owner, d.Wheel = policy.Owner{Name: o.Name, Version: o.Version}, o.Wheel
+		}
+		if _, isBytecode := pyc.Source(site); isBytecode {
+			continue // follows its source, below
+		}
+		if c, ok := pol.Kept(site); ok {
+			d.Rule, d.Why = ByLayer, c.Reason
+			continue
+		}
+		if c, ok := pol.Dropped(site); ok {
+			d.Fate, d.Rule, d.Why = Dropped, ByLayer, c.Reason
+			continue
+		}
+		if first, _, _ := strings.Cut(site, "/"); strings.HasSuffix(first, distSuffix) {
+			continue // importlib.metadata and licence terms need all of it
+		}
+		for k := range rules {
+			r := &rules[k]
+			if !r.Matches(site, d.Owner) || pol.Selected(r, site) || r.ID == "botocore-old-api" && !old[site] {
+				continue
+			}
+			if why, ok := r.Excepted(site, d.Owner); ok {
+				if d.Why == "" {
+					d.Rule, d.Why = r.ID, why
+				}
+				continue
+			}
+			if r.Transform != "" {
+				t, ok := transforms[r.Transform]
+				if !ok {
+					return Plan{}, fmt.Errorf("rule %s names the transform %q, which does not exist", r.ID, r.Transform)
+				}
+				if d.transform == nil {
+					d.Fate, d.Rule, d.Why, d.transform = Transformed, r.ID, "", t
+				}
+				continue // a rule that drops it may follow
+			}
+			d.Fate, d.Rule, d.Why, d.transform = Dropped, r.ID, "", nil
+			if r.References != "ignore" {
+				rule[i] = r
+				pending.add(i, site)
+				if r.References == "folder" {
+					g := group(r, site)
+					groups[g] = append(groups[g], i)
+				}
+			}
+			break
+		}
+	}
+	p.keepReferred(pending, rule, groups)
+	p.bytecode()
+	return p, nil
+}
+
+// group is the folder whose files come back together: the selected part of a package, or the folder that made the rule match.
+func group(r *policy.Rule, site string) string {
+	segments := strings.Split(site, "/")
+	n := len(segments) - 1
+	if r.Select != nil {
+		n = min(n, r.Select.Segment+1)
+	} else {
+		for k := 1; k < n; k++ {
+			if r.Matches(strings.Join(segments[:k], "/")+"/\x00", policy.Owner{}) {
+				n = k
+				break
+			}
+		}
+	}
+	return r.ID + "\x00" + strings.Join(segments[:n], "/")
+}
+
+// keepReferred gives back what kept files refer to, until nothing more comes back.
+func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string][]int) {
+	if len(c.byPath) == 0 {
+		return
+	}
+	var queue []int
+	for i := range p.decisions {
+		if p.decisions[i].Fate != Dropped {
+			queue = append(queue, i)
+		}
+	}
+	indexes := make([]targets, len(p.input.Indexes))
+	where := map[string]int{} // file -> its index
+	for k, x := range p.input.Indexes {
+		indexes[k] = c.resolve(x)
+		for _, f := range x.Files {
+			where[f.Path] = k
+		}
+	}
+	back := func(i int, why string) {
+		d := &p.decisions[i]
+		if d.Fate != Dropped || rule[i] == nil {
+			return
+		}
+		d.Fate, d.Why = Kept, why
+		queue = append(queue, i)
+	}
+	for n := 0; n < len(queue); n++ {
+		d := p.decisions[queue[n]]
+		for dir := path.Dir(d.Site); dir != "."; dir = path.Dir(dir) {
+			if i, ok := c.byPath[dir+"/__init__.py"]; ok && !strings.HasSuffix(d.Site, "/__init__.py") && isModule(d.Site) {
+				back(i, d.Site+" is in this package")
+			}
+		}
+		k, ok := where[d.Site]
+		if !ok {
+			continue
+		}
+		refs, ok := indexes[k].index.file(d.Site)
+		if !ok {
+			continue
+		}
+		c.referred(indexes[k], refs, func(i int) {
+			if p.decisions[i].Fate != Dropped {
+				return
+			}
+			why := d.Site + " refers to it"
+			back(i, why)
+			if rule[i] != nil && rule[i].References == "folder" {
+				for _, j := range groups[group(rule[i], p.decisions[i].Site)] {
+					back(j, d.Site+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
+				}
+			}
+		})
+	}
+}
+
+func isModule(site string) bool {
+	_, _, ok := pyimport.ModuleName(site)
+	return ok
+}
+
+// bytecode decides about the .pyc files that are in the tree: they follow their source; what Python would not load goes.
+func (p *Plan) bytecode() {
+	fate := map[string]*Decision{}
+	for i := range p.decisions {
+		fate[p.decisions[i].Site] = &p.decisions[i]
+	}
+	var stale *policy.Rule
+	for _, r := range p.policy.Rules() {
+		if r.ID == staleRule {
+			stale = &r
+		}
+	}
+	for i := range p.decisions {
+		d := &p.decisions[i]
+		source, ok := pyc.Source(d.Site)
+		if !ok {
+			continue
+		}
+		if c, ok := p.policy.Kept(d.Site); ok {
+			d.Rule, d.Why = ByLayer, c.Reason
+			continue
+		}
+		if c, ok := p.policy.Dropped(d.Site); ok {
+			d.Fate, d.Rule, d.Why = Dropped, ByLayer, c.Reason
+			continue
+		}
+		s, ok := fate[source]
+		switch {
+		case ok && s.Fate == Dropped:
+			d.Fate, d.Rule = Dropped, s.Rule
+		case !ok && !strings.Contains(d.Site, "__pycache__/"):
+			d.Why = "there is no source that it could be made from"
+		case stale != nil && !(ok && pyc.IsFor(d.Site, p.input.Target) && fresh(d.Entry, p.input.Target)):
+			d.Fate, d.Rule = Dropped, staleRule
+		}
+	}
+}
+
+func fresh(e ziptree.Entry, t pydist.Target) bool {
+	r, err := e.Open()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	var head [pyc.HeaderBytes]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return false
+	}
+	return pyc.CheckHeader(head[:], t) == nil
+}
+
+// olderAPIs are the files of API versions that a newer one of the same service and kind replaces.
+func olderAPIs(in Input) map[string]bool {
+	newest := map[string]string{} // service/kind -> version
+	split := func(site string) (service, version string, ok bool) {
+		s := strings.Split(site, "/")
+		if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
+			return "", "", false
+		}
+		return s[2], s[3], true
+	}
+	for _, e := range in.Tree.Entries() {
+		if service, version, ok := split(strings.TrimPrefix(e.Name, in.Prefix)); ok && strings.Contains(e.Name, "/service-2.json") {
+			newest[service] = max(newest[service], version)
+		}
+	}
+	old := map[string]bool{}
+	for _, e := range in.Tree.Entries() {
+		site := strings.TrimPrefix(e.Name, in.Prefix)
+		if service, version, ok := split(site); ok && version < newest[service] {
+			old[site] = true
+		}
+	}
+	return old
+}
+
+// KeptSources are the Python sources that stay: what bytecode is wanted for.
+func (p Plan) KeptSources() []Decision {
+	var out []Decision
+	for _, d := range p.decisions {
+		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// WithBytecode returns the plan for the tree with these .pyc entries added, each compiled from a source that the plan keeps.
+// Entries of the tree with the same name give way. With sourceless, each takes its source's place.
+func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, error) {
+	if len(compiled) == 0 {
+		return p, nil
+	}
+	added := make(map[string]bool, len(compiled))
+	for _, e := range compiled {
+		added[e.Name] = true
+	}
+	all := make([]Decision, 0, len(p.decisions)+len(compiled))
+	bySite := make(map[string]int, len(p.decisions))
+	for _, d := range p.decisions {
+		if !added[d.Entry.Name] {
+			bySite[d.Site] = len(all)
+			all = append(all, d)
+		}
+	}
+	for _, e := range compiled {
+		site := strings.TrimPrefix(e.Name, p.input.Prefix)
+		source, ok := pyc.Source(site)
+		if !ok {
+			return Plan{}, fmt.Errorf("add bytecode %s: not a name of bytecode", e.Name)
+		}
+		i, ok := bySite[source]
+		if !ok || all[i].Fate == Dropped && all[i].Rule != BySource {
+			return Plan{}, fmt.Errorf("add bytecode %s: its source is not kept", e.Name)
+		}
+		if sourceless {
+			all[i].Fate, all[i].Rule, all[i].Why = Dropped, BySource, ""
+		}
+		all = append(all, Decision{Entry: e, Site: site, Owner: all[i].Owner, Wheel: all[i].Wheel})
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Entry.Name < all[j].Entry.Name })
+	entries := make([]ziptree.Entry, len(all))
+	for i, d := range all {
+		entries[i] = d.Entry
+	}
+	tree, err := ziptree.New(entries)
+	if err != nil {
+		return Plan{}, fmt.Errorf("add bytecode: %w", err)
+	}
+	q := p
+	q.input.Tree, q.decisions = tree, all
+	return q, nil
+}
+
+// Untouched is the layer as it is: every file kept.
+func Untouched(in Input) Pruned {
+	owners := map[string]*wheel.Distribution{}
+	for i := range in.Distributions {
+		for _, f := range in.Distributions[i].Files {
+			owners[f] = &in.Distributions[i]
+		}
+	}
+	out := Pruned{Tree: in.Tree}
+	for _, e := range in.Tree.Entries() {
+		o := Outcome{Decision: Decision{Entry: e, Site: strings.TrimPrefix(e.Name, in.Prefix)}, Result: e}
+		if d := owners[o.Site]; d != nil {
+			o.Owner, o.Wheel = policy.Owner{Name: d.Name, Version: d.Version}, d.Wheel
+		}
+		out.Decisions = append(out.Decisions, o)
+	}
+	return out
+}

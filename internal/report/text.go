@@ -1,0 +1,167 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/measure"
+)
+
+// TextOptions say how much to print.
+type TextOptions struct {
+	Verbose  bool
+	PlanOnly bool
+}
+
+// Text prints a build as a table and what belongs below it.
+func Text(w io.Writer, r Report, o TextOptions) {
+	rows := [][]string{{"layer", "zip MB", "unzipped MB", "import s", "budget", "probe"}}
+	for _, l := range r.Layers {
+		rows = append(rows, []string{l.Name,
+			l.Before.Zipped.MB() + " -> " + l.Zip.Bytes.MB(), l.Before.Unzipped.MB() + " -> " + l.After.Unzipped.MB(),
+			importText(l.Probe), budgetText(l), probeText(l.Probe)})
+	}
+	if o.PlanOnly {
+		for i := range rows {
+			rows[i] = rows[i][:3]
+		}
+	}
+	Table(w, rows, map[int]bool{1: true, 2: true, 3: true})
+	if o.PlanOnly {
+		return
+	}
+	removed, code := measure.Sizes{}, measure.Size{}
+	for _, l := range r.Layers {
+		for rule, s := range l.Removed {
+			removed.Count(rule, s)
+		}
+		code = code.Add(l.Bytecode.Size)
+	}
+	var parts []string
+	for _, rule := range removed.Largest() {
+		parts = append(parts, fmt.Sprintf("%s %s", rule, removed[rule].Unzipped))
+	}
+	line := "removed " + cmp.Or(strings.Join(parts, ", "), "nothing")
+	if code.Files > 0 {
+		line += fmt.Sprintf("; added bytecode %s", code.Unzipped)
+	}
+	fmt.Fprintln(w, line)
+	for _, l := range r.Layers {
+		if l.Bytecode.Mode == "none" && l.Bytecode.Reason != "" {
+			fmt.Fprintf(w, "note    %s has no bytecode: %s\n", l.Name, l.Bytecode.Reason)
+		}
+		if l.Probe.Status == NotProbed {
+			fmt.Fprintf(w, "note    %s was NOT PROBED: %s\n", l.Name, l.Probe.Reason)
+		}
+		for _, c := range l.Choices {
+			fmt.Fprintf(w, "note    %s: %s %s: %s\n", l.Name, c.What, c.Which, c.Reason)
+		}
+		for _, f := range l.Gate {
+			fmt.Fprintf(w, "gate    %s: %s\n", l.Name, f)
+		}
+		for _, f := range l.Allowed {
+			fmt.Fprintf(w, "allowed %s: %s: %s\n", l.Name, f.Finding, f.Reason)
+		}
+		for _, f := range l.Probe.Failures {
+			whose := ""
+			if f.Inherited {
+				whose = " (fails unpruned too)"
+			}
+			if !f.Inherited || f.Kind == "script" || o.Verbose {
+				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(f.Detail))
+			}
+		}
+		if o.Verbose {
+			for _, n := range l.Notes {
+				fmt.Fprintf(w, "note    %s: %s\n", l.Name, n)
+			}
+		}
+	}
+	for _, s := range r.Stacks {
+		if len(s.Layers) == 1 && s.Verdict == measure.Within {
+			continue
+		}
+		fmt.Fprintf(w, "stack   %s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code\n",
+			strings.Join(s.Layers, " + "), s.Unzipped, s.Verdict, s.Budget, s.Free, measure.Bytes(measure.MaxUnzippedBytes).MB())
+	}
+}
+
+func indent(s string) string { return "        " + strings.ReplaceAll(s, "\n", "\n        ") }
+
+func importText(p Probe) string {
+	if p.Import == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f -> %.2f", p.Import.WithoutSeconds, p.Import.WithSeconds)
+}
+
+func budgetText(l Layer) string {
+	if l.Budget.Unzipped == 0 {
+		return string(l.Verdict)
+	}
+	return fmt.Sprintf("%s %s", l.Verdict, l.Budget.Unzipped)
+}
+
+func probeText(p Probe) string {
+	switch p.Status {
+	case NotProbed, "":
+		return "not probed"
+	case ProbeFailed:
+		return "FAILED"
+	}
+	return fmt.Sprintf("%d modules, %d scripts", p.Modules, p.Scripts)
+}
+
+// Table prints aligned columns, two spaces apart; numbers are columns to be right-aligned.
+func Table(w io.Writer, rows [][]string, right map[int]bool) {
+	widths := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			if right[i] {
+				b.WriteString(pad + cell)
+			} else {
+				b.WriteString(cell + pad)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// Details prints sizes by package, kind, rule, and the largest files.
+func Details(w io.Writer, r Report) {
+	for _, l := range r.Layers {
+		fmt.Fprintf(w, "%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n", l.Name, l.After.Unzipped, l.Before.Unzipped, l.Zip.Bytes, l.Before.Zipped, l.Bytecode.Mode)
+		section(w, "package", l.Packages)
+		section(w, "kind", l.Kinds)
+		section(w, "removed by rule", l.Removed)
+		rows := [][]string{{"  largest files", "MB", "zipped MB"}}
+		for _, f := range l.Largest[:min(10, len(l.Largest))] {
+			rows = append(rows, []string{"  " + f.Name, f.Unzipped.MB(), f.Zipped.MB()})
+		}
+		Table(w, rows, map[int]bool{1: true, 2: true})
+		fmt.Fprintln(w)
+	}
+}
+
+func section(w io.Writer, title string, s measure.Sizes) {
+	if len(s) == 0 {
+		return
+	}
+	rows := [][]string{{"  " + title, "files", "MB", "zipped MB"}}
+	for _, n := range s.Largest() {
+		rows = append(rows, []string{"  " + n, fmt.Sprint(s[n].Files), s[n].Unzipped.MB(), s[n].Zipped.MB()})
+	}
+	Table(w, rows, map[int]bool{1: true, 2: true, 3: true})
+}

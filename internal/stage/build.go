@@ -1,0 +1,825 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"sort"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/gate"
+	"github.com/layersmith/layersmith/internal/lock"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Build makes the layers of a locked and fetched workspace: assemble, bytecode, prune, measure, gate, write, probe, report.
+type Build struct {
+	Tool     string // name and version, for reports
+	Wheels   WheelStore
+	Cache    Cache
+	Python   Interpreter // nil when there is none for the target
+	NoPython string      // why there is none
+	Mounts   Mounts
+	Outputs  Outputs
+	Progress Progress
+}
+
+// BuildInput is what to build.
+type BuildInput struct {
+	Workspace     workspace.Workspace
+	Lock          lock.Lock
+	Layers        []string                          // empty for all
+	ReadProbe     func(name string) ([]byte, error) // of the workspace: a layer's own probe.py
+	NoProbe       bool
+	Strict        bool
+	NoProbeReason string
+	PlanOnly      bool // stop at the unpruned artifacts
+	Paranoid      bool // inflate and check every byte that is copied
+	Rebuild       bool // even if nothing changed
+}
+
+// ZipName is what a layer's zip is called.
+func ZipName(layer string, t pydist.Target) string { return layer + "-" + t.String() + ".zip" }
+
+// ManifestName is what a layer's manifest is called.
+func ManifestName(layer string, t pydist.Target) string { return layer + "-" + t.String() + ".json" }
+
+// ArtifactName is what an unpruned artifact is called.
+func ArtifactName(layer string, t pydist.Target) string {
+	return layer + "-" + t.String() + ".artifact.zip"
+}
+
+// ReportName is what the report of a build is called.
+const ReportName = "report.json"
+
+// work is one layer on its way.
+type work struct {
+	spec     workspace.Layer
+	carries  []lock.Distribution
+	policy   policy.Policy
+	key      digest.SHA256
+	artifact Artifact
+	plan     prune.Plan
+	bytecode []ziptree.Entry
+	mode     workspace.Mode
+	reason   string
+	pruned   prune.Pruned
+	part     gate.Part
+	report   report.Layer
+}
+
+// Run builds. When verdict, gate or probe say no, the report is complete all the same and the fault says what is wrong.
+func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, changed bool, err error) {
+	selected, err := s.selection(in)
+	if err != nil {
+		return report.Report{}, false, err
+	}
+	book, err := policy.Builtin()
+	if err != nil {
+		return report.Report{}, false, err
+	}
+	works := make([]*work, 0, len(selected))
+	for _, l := range in.Workspace.Layers {
+		if !selected[l.Name] {
+			continue
+		}
+		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
+		if w.policy, err = policy.New(book, l.Policy); err != nil {
+			return report.Report{}, false, &fault.Error{Code: fault.BadInput, Op: "read", Subject: l.Name, Err: err}
+		}
+		works = append(works, w)
+	}
+	if err := s.keys(in, works); err != nil {
+		return report.Report{}, false, err
+	}
+	old, _ := s.readReport(ctx)
+	if !in.PlanOnly && !in.Rebuild && s.unchanged(ctx, in, old, works) {
+		return old, false, judge(old, in)
+	}
+	defer func() {
+		for _, w := range works {
+			w.artifact.Close()
+		}
+	}()
+	assemble := Assemble{Wheels: s.Wheels, Cache: s.Cache, Python: s.Python}
+	for _, w := range works {
+		if w.artifact, err = assemble.Run(ctx, in.Lock.Target, LayerPlace, w.carries); err != nil {
+			return report.Report{}, false, err
+		}
+		if in.Paranoid {
+			if err := verifyAll(ctx, w.artifact.Tree); err != nil {
+				return report.Report{}, false, err
+			}
+		}
+		if w.plan, err = prune.NewPlan(w.artifact.input(), w.policy); err != nil {
+			return report.Report{}, false, err
+		}
+	}
+	if err := s.compile(ctx, assemble, works); err != nil {
+		return report.Report{}, false, err
+	}
+	if err := s.prune(ctx, works); err != nil {
+		return report.Report{}, false, err
+	}
+	if err := s.decideBytecode(in.Workspace, works); err != nil {
+		return report.Report{}, false, err
+	}
+	if in.PlanOnly {
+		return s.writeArtifacts(ctx, works)
+	}
+	if err := s.finish(ctx, works); err != nil {
+		return report.Report{}, false, err
+	}
+	rep = report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool, Target: in.Lock.Target.String(), Lock: digest.Of(in.Lock.Marshal())}
+	if err := s.check(ctx, works); err != nil {
+		return report.Report{}, false, err
+	}
+	for _, w := range works {
+		w.summarize(s, in)
+	}
+	if err := s.write(ctx, in.Lock.Target, works); err != nil {
+		return report.Report{}, false, err
+	}
+	var layers []report.Layer
+	for _, w := range works {
+		layers = append(layers, w.report)
+	}
+	layers = merge(in.Workspace, layers, old, in.Lock.Target)
+	if err := s.probe(ctx, in, works, layers, old); err != nil {
+		return report.Report{}, false, err
+	}
+	rep.Layers = layers
+	rep.Stacks = Stacks(in.Workspace, layers)
+	if err := s.writeReports(ctx, rep, works); err != nil {
+		return report.Report{}, false, err
+	}
+	return rep, true, judge(rep, in)
+}
+
+// finish adds the bytecode that was decided for, and applies the plan that has it.
+func (s Build) finish(ctx context.Context, works []*work) (err error) {
+	for _, w := range works {
+		if len(w.bytecode) == 0 || w.mode == workspace.NoBytecode {
+			continue
+		}
+		if w.plan, err = w.plan.WithBytecode(w.bytecode, w.mode == workspace.Sourceless); err != nil {
+			return err
+		}
+		if w.pruned, err = prune.Apply(ctx, w.plan, s.Cache); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Build) selection(in BuildInput) (map[string]bool, error) {
+	selected := map[string]bool{}
+	for _, name := range in.Layers {
+		if _, ok := in.Workspace.Layer(name); !ok {
+			return nil, &fault.Error{Code: fault.BadInput, Op: "build", Subject: name, Err: errors.New("no such layer"), Hint: "layers here: " + strings.Join(in.Workspace.Names(), ", ")}
+		}
+		selected[name] = true
+	}
+	if len(selected) == 0 {
+		for _, name := range in.Workspace.Names() {
+			selected[name] = true
+		}
+	}
+	return selected, nil
+}
+
+// keys computes what decides each layer's bytes. The key is that of the whole workspace's budgets too, since bytecode is decided by them.
+func (s Build) keys(in BuildInput, works []*work) error {
+	identity := ""
+	if s.Python != nil {
+		identity = s.Python.Identity()
+	}
+	budgets := map[string]any{"total": in.Workspace.Total}
+	for _, l := range in.Workspace.Layers {
+		budgets[l.Name] = []any{l.Budget, l.Bytecode, l.Extends}
+	}
+	for _, w := range works {
+		key, err := digest.Canonical("layersmith/layer/v1", map[string]any{
+			"tool": s.Tool, "target": in.Lock.Target, "carries": wheels(w.carries), "policy": w.policy.Digest(), "spec": w.spec.Digest,
+			"transforms": prune.Versions(), "compression": ziptree.DeflateVersion, "python": identity, "bytecode": bytecodeVersion,
+			"budgets": budgets, "place": LayerPlace,
+		})
+		if err != nil {
+			return err
+		}
+		w.key = key
+	}
+	return nil
+}
+
+func wheels(dists []lock.Distribution) []report.Wheel {
+	out := make([]report.Wheel, len(dists))
+	for i, d := range dists {
+		out[i] = report.Wheel{Name: d.Name.String(), Version: d.Version.String(), File: d.File.Name, SHA256: d.File.SHA256}
+	}
+	return out
+}
+
+func (s Build) readReport(ctx context.Context) (report.Report, error) {
+	var r report.Report
+	b, err := s.Outputs.Read(ctx, ReportName)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil || r.SchemaVersion != report.SchemaVersion {
+		return report.Report{}, errors.New("not a report of this version")
+	}
+	return r, nil
+}
+
+// unchanged reports whether the outputs are those that a build would make again: same keys, the zips in place with the bytes that were written, and
+// probed if that is wanted.
+func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, works []*work) bool {
+	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
+		return false
+	}
+	var g errgroup.Group
+	for _, w := range works {
+		i := indexOf(old.Layers, w.spec.Name)
+		if i < 0 || old.Layers[i].Key != w.key {
+			return false
+		}
+		l := old.Layers[i]
+		if s.Python != nil && !in.NoProbe && l.Probe.Status == report.NotProbed {
+			return false
+		}
+		g.Go(func() error {
+			b, err := s.Outputs.Open(ctx, l.Zip.Name)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			if b.Size() != int64(l.Zip.Bytes) {
+				return errors.New("another size")
+			}
+			sum, _, err := digest.Reader(io.NewSectionReader(b, 0, b.Size()))
+			if err == nil && sum != l.Zip.SHA256 {
+				err = errors.New("other bytes")
+			}
+			return err
+		})
+	}
+	return g.Wait() == nil
+}
+
+func indexOf(layers []report.Layer, name string) int {
+	for i := range layers {
+		if layers[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func verifyAll(ctx context.Context, t ziptree.Tree) error {
+	for _, e := range t.Entries() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r, err := e.Open()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			r.Close()
+		}
+		if err != nil {
+			return &fault.Error{Code: fault.CorruptArchive, Op: "verify", Subject: e.Origin, Err: err, Hint: "run: layersmith clean --cache"}
+		}
+	}
+	return nil
+}
+
+// compile makes the bytecode of each layer in the mode that it asks for; auto asks for unchecked-hash and may give it up later.
+func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
+	var total int64
+	for _, w := range works {
+		for _, d := range w.plan.KeptSources() {
+			total += d.Entry.Size
+		}
+	}
+	task := s.Progress.Start("bytecode", total, "bytes")
+	defer task.Done()
+	for _, w := range works {
+		w.mode = w.spec.Bytecode
+		if w.mode == workspace.Auto {
+			w.mode = workspace.UncheckedHash
+		}
+		if s.Python == nil && w.mode != workspace.NoBytecode {
+			if w.spec.Bytecode != workspace.Auto {
+				return &fault.Error{Code: fault.ToolMissing, Op: "compile", Subject: w.spec.Name, Err: fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython),
+					Hint: "install it, name it with --python, or set bytecode: auto"}
+			}
+			w.mode, w.reason = workspace.NoBytecode, s.NoPython
+			continue
+		}
+		var notes []string
+		var err error
+		if w.bytecode, notes, err = a.Bytecode(ctx, w.plan, w.artifact.Place, w.mode, task); err != nil {
+			return err
+		}
+		w.artifact.Notes = append(w.artifact.Notes, notes...)
+	}
+	return nil
+}
+
+func (s Build) prune(ctx context.Context, works []*work) error {
+	task := s.Progress.Start("prune", int64(len(works)), "layers")
+	defer task.Done()
+	for _, w := range works {
+		var err error
+		if w.pruned, err = prune.Apply(ctx, w.plan, s.Cache); err != nil {
+			return err
+		}
+		task.Add(1)
+	}
+	return nil
+}
+
+// decideBytecode turns auto into a decision from measured bytes. All bytecode, when every layer and every stack stays within its budget. Otherwise layers give theirs
+// up, those first that free the most bytes for the least import time: what bytecode saves is in proportion to the bytes that are compiled, so the set
+// with the most bytecode that fits is the one that saves the most.
+func (s Build) decideBytecode(ws workspace.Workspace, works []*work) error {
+	var auto []*work
+	for _, w := range works {
+		if w.spec.Bytecode == workspace.Auto && w.mode != workspace.NoBytecode {
+			auto = append(auto, w)
+		}
+	}
+	if len(auto) == 0 {
+		return nil
+	}
+	plain, code := map[string]measure.Size{}, map[string]measure.Size{}
+	for _, w := range works {
+		plain[w.spec.Name] = sizeOf(w.pruned.Tree.Entries())
+		code[w.spec.Name] = sizeOf(w.bytecode)
+	}
+	fits := func(with map[string]bool) bool {
+		after := map[string]measure.Size{}
+		for _, w := range works {
+			n := w.spec.Name
+			after[n] = plain[n]
+			if w.mode != workspace.NoBytecode && (w.spec.Bytecode != workspace.Auto || with[n]) {
+				after[n] = after[n].Add(code[n])
+			}
+			b := w.spec.Budget
+			if b.Unzipped > 0 && after[n].Unzipped > b.Unzipped || b.Zipped > 0 && after[n].Zipped > b.Zipped {
+				if len(with) > 0 && with[n] {
+					return false
+				}
+			}
+		}
+		for _, stack := range stackNames(ws) {
+			var sum measure.Bytes
+			for _, n := range stack {
+				sum += after[n].Unzipped
+			}
+			if sum > ws.Total {
+				return false
+			}
+		}
+		return true
+	}
+	best, bestBytes := map[string]bool{}, measure.Bytes(-1)
+	for mask := 1<<len(auto) - 1; mask >= 0; mask-- { // at most a few layers have auto in one workspace
+		with, bytes := map[string]bool{}, measure.Bytes(0)
+		for i, w := range auto {
+			if mask&(1<<i) != 0 {
+				with[w.spec.Name] = true
+				bytes += code[w.spec.Name].Unzipped
+			}
+		}
+		if bytes > bestBytes && fits(with) {
+			best, bestBytes = with, bytes
+		}
+	}
+	for _, w := range auto {
+		n := w.spec.Name
+		if best[n] {
+			w.reason = fmt.Sprintf("%s of bytecode fit the budgets", code[n].Unzipped)
+			if len(best) < len(auto) {
+				w.reason += "; not every layer's do"
+			}
+			continue
+		}
+		w.mode = workspace.NoBytecode
+		w.reason = fmt.Sprintf("%s of bytecode do not fit the budgets of the layer and of every stack (%s)", code[n].Unzipped, ws.Total)
+	}
+	return nil
+}
+
+func sizeOf(entries []ziptree.Entry) (s measure.Size) {
+	for _, e := range entries {
+		s = s.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
+	}
+	return s
+}
+
+// stackNames lists the stacks of layers that the workspace is judged by: each layer that nothing extends with what it lies on, and all together, which is
+// what a function may use.
+func stackNames(ws workspace.Workspace) [][]string {
+	extended := map[string]bool{}
+	for _, l := range ws.Layers {
+		for _, e := range l.Extends {
+			extended[e] = true
+		}
+	}
+	var stacks [][]string
+	for _, l := range ws.Layers {
+		if !extended[l.Name] {
+			stacks = append(stacks, append(ws.Below(l.Name), l.Name))
+		}
+	}
+	if all := ws.Names(); len(stacks) > 1 && len(all) <= workspace.MaxLayers {
+		stacks = append(stacks, all)
+	}
+	return stacks
+}
+
+// Stacks judges the stacks of a workspace, of those layers that have been built.
+func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
+	var out []measure.Stack
+	for _, names := range stackNames(ws) {
+		var sum measure.Bytes
+		complete := true
+		for _, n := range names {
+			i := indexOf(layers, n)
+			if i < 0 {
+				complete = false
+				break
+			}
+			sum += layers[i].After.Unzipped
+		}
+		if complete {
+			out = append(out, measure.JudgeStack(names, sum, ws.Total))
+		}
+	}
+	return out
+}
+
+func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report, bool, error) {
+	rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool}
+	for _, w := range works {
+		tree := w.artifact.Tree
+		if w.mode != workspace.NoBytecode && len(w.bytecode) > 0 {
+			compiled := map[string]bool{}
+			for _, e := range w.bytecode {
+				compiled[e.Name] = true
+			}
+			entries := append([]ziptree.Entry(nil), w.bytecode...)
+			for _, e := range tree.Entries() {
+				if !compiled[e.Name] {
+					entries = append(entries, e)
+				}
+			}
+			var err error
+			if tree, err = ziptree.New(entries); err != nil {
+				return report.Report{}, false, err
+			}
+		}
+		t := w.artifact.Target
+		var written ziptree.Written
+		name := ArtifactName(w.spec.Name, t)
+		if err := s.Outputs.Write(ctx, name, func(out io.Writer) (err error) {
+			written, err = ziptree.Write(ctx, out, tree)
+			return err
+		}); err != nil {
+			return report.Report{}, false, err
+		}
+		rep.Target = t.String()
+		rep.Layers = append(rep.Layers, report.Layer{SchemaVersion: report.SchemaVersion, Name: w.spec.Name, Target: t.String(), Key: w.key,
+			Zip:    report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
+			Before: sizeOf(w.artifact.Tree.Entries()), After: sizeOf(tree.Entries()),
+			Bytecode: report.Bytecode{Mode: string(w.mode), Reason: w.reason, Size: sizeOf(w.bytecode)}, Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"}})
+	}
+	return rep, true, nil
+}
+
+// check runs the gate on every layer with those below it.
+func (s Build) check(ctx context.Context, works []*work) error {
+	parts := map[string]gate.Part{}
+	for _, w := range works {
+		objects := Objects{Cache: s.Cache}
+		facts, broken, err := objects.Run(ctx, w.artifact.Place.Prefix, w.pruned)
+		if err != nil {
+			return err
+		}
+		w.part = gate.Part{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Tree: w.pruned.Tree, Distributions: w.artifact.Distributions, Objects: facts, Broken: broken}
+		parts[w.spec.Name] = w.part
+	}
+	for _, w := range works {
+		var below []gate.Part
+		for _, other := range works {
+			for _, b := range w.spec.Extends {
+				if other.spec.Name == b {
+					below = append(below, parts[b])
+				}
+			}
+		}
+		w.report.Gate = gate.Check(gate.Input{Target: w.artifact.Target, Part: w.part, Below: below})
+	}
+	return nil
+}
+
+// summarize fills in the layer's report, but for what is known later: zip, probe.
+func (w *work) summarize(s Build, in BuildInput) {
+	r := &w.report
+	r.SchemaVersion, r.Name, r.Target = report.SchemaVersion, w.spec.Name, in.Lock.Target.String()
+	r.Description, r.Extends, r.Key = w.spec.Description, w.spec.Extends, w.key
+	r.Inputs = report.Inputs{Wheels: wheels(w.carries), LayerSpec: w.spec.Digest, Policy: w.policy.Digest(), Rules: map[string]int{},
+		Transforms: prune.Versions(), Compression: ziptree.DeflateVersion, BytecodeMode: string(w.mode)}
+	for _, rule := range w.policy.Rules() {
+		r.Inputs.Rules[rule.ID] = rule.Version
+	}
+	if s.Python != nil {
+		r.Inputs.Interpreter = s.Python.Identity()
+	}
+	Summarize(r, w.pruned, w.artifact.Tree)
+	r.Bytecode.Mode, r.Bytecode.Reason = string(w.mode), w.reason
+	r.Budget = w.spec.Budget
+	r.Notes = append(append([]string(nil), w.artifact.Notes...), w.pruned.Notes...)
+	r.Choices = Choices(w.spec.Policy)
+	accept(r, w.spec.Allow)
+}
+
+// accept moves gate findings that the layer allows out of the way, with the layer's reason.
+func accept(r *report.Layer, allow []policy.Choice) {
+	kept := r.Gate[:0]
+	for _, f := range r.Gate {
+		reason := ""
+		for _, a := range allow {
+			if ok, _ := path.Match(a.Match, strings.TrimPrefix(f.Subject, LayerPlace.Prefix)); ok || a.Match == f.Subject {
+				reason = a.Reason
+			}
+		}
+		if reason == "" {
+			kept = append(kept, f)
+			continue
+		}
+		r.Allowed = append(r.Allowed, report.Allowed{Finding: f, Reason: reason})
+	}
+	r.Gate = kept
+}
+
+// Choices lists what a layer decided by itself.
+func Choices(p policy.Settings) []report.Choice {
+	var out []report.Choice
+	for _, id := range sortedKeys(p.Rules) {
+		what := "rule off"
+		if p.Rules[id].Enabled {
+			what = "rule on"
+		}
+		out = append(out, report.Choice{What: what, Which: id, Reason: p.Rules[id].Reason})
+	}
+	for _, c := range p.Keep {
+		out = append(out, report.Choice{What: "keep", Which: c.Match, Reason: c.Reason})
+	}
+	for _, c := range p.Drop {
+		out = append(out, report.Choice{What: "drop", Which: c.Match, Reason: c.Reason})
+	}
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range maps.Keys(m) {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// largestFiles is how many files a report names.
+const largestFiles = 20
+
+// Summarize measures what was pruned: by rule, package and kind.
+func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
+	r.Before, r.After = sizeOf(before.Entries()), sizeOf(p.Tree.Entries())
+	r.Removed, r.Packages, r.Kinds = measure.Sizes{}, measure.Sizes{}, measure.Sizes{}
+	r.Bytecode.Size = measure.Size{}
+	var files []report.Sized
+	for _, o := range p.Decisions {
+		was := measure.Of(o.Entry.Name, o.Entry.Size, o.Entry.ZippedBytes)
+		switch o.Fate {
+		case prune.Dropped:
+			r.Removed.Count(o.Rule, was)
+			continue
+		case prune.Transformed:
+			if o.Rule != prune.ByRecord {
+				r.Removed.Count(o.Rule, measure.Size{Files: 1, Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size), Zipped: measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes)})
+			}
+		}
+		is := measure.Of(o.Result.Name, o.Result.Size, o.Result.ZippedBytes)
+		owner := o.Owner.Name.String()
+		if owner == "" {
+			owner = "(no distribution)"
+		}
+		r.Packages.Count(owner, is)
+		kind := measure.Kind(o.Result.Name)
+		r.Kinds.Count(kind, is)
+		if kind == "bytecode" {
+			r.Bytecode.Size = r.Bytecode.Size.Add(is)
+		}
+		files = append(files, report.Sized{Name: o.Result.Name, Unzipped: measure.Bytes(o.Result.Size), Zipped: measure.Bytes(o.Result.ZippedBytes)})
+	}
+	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
+	r.Largest = files[:min(largestFiles, len(files))]
+}
+
+// write stores the zips, two at a time: hashing is what takes time.
+func (s Build) write(ctx context.Context, t pydist.Target, works []*work) error {
+	var total int64
+	for _, w := range works {
+		total += w.pruned.Tree.ZipBytes()
+	}
+	task := s.Progress.Start("write", total, "bytes")
+	defer task.Done()
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2)
+	for _, w := range works {
+		g.Go(func() error {
+			name := ZipName(w.spec.Name, t)
+			var written ziptree.Written
+			err := s.Outputs.Write(ctx, name, func(out io.Writer) (err error) {
+				written, err = ziptree.Write(ctx, out, w.pruned.Tree)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			task.Add(written.Bytes)
+			w.report.Zip = report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}
+			w.report.Verdict = measure.Judge(w.report.After.Unzipped, measure.Bytes(written.Bytes), w.spec.Budget)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// merge keeps the layers of an earlier report that this build did not touch, in the workspace's order.
+func merge(ws workspace.Workspace, built []report.Layer, old report.Report, t pydist.Target) []report.Layer {
+	var out []report.Layer
+	for _, name := range ws.Names() {
+		if i := indexOf(built, name); i >= 0 {
+			out = append(out, built[i])
+		} else if i := indexOf(old.Layers, name); i >= 0 && old.Target == t.String() {
+			out = append(out, old.Layers[i])
+		}
+	}
+	return out
+}
+
+func (s Build) writeReports(ctx context.Context, rep report.Report, works []*work) error {
+	for _, w := range works {
+		i := indexOf(rep.Layers, w.spec.Name)
+		if err := s.writeJSON(ctx, ManifestName(w.spec.Name, w.artifact.Target), rep.Layers[i]); err != nil {
+			return err
+		}
+	}
+	return s.writeJSON(ctx, ReportName, rep)
+}
+
+func (s Build) writeJSON(ctx context.Context, name string, v any) error {
+	return s.Outputs.Write(ctx, name, func(out io.Writer) error {
+		e := json.NewEncoder(out)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	})
+}
+
+// judge turns a complete report into a fault when it says no. The gate comes first, since it explains most probes that fail.
+func judge(rep report.Report, in BuildInput) error {
+	for _, l := range rep.Layers {
+		if len(l.Gate) > 0 {
+			f := l.Gate[0]
+			more := ""
+			if n := len(l.Gate) - 1; n > 0 {
+				more = fmt.Sprintf(" (and %d more findings)", n)
+			}
+			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s: %s%s", f.Subject, f.Message, more), Hint: f.Hint}
+		}
+	}
+	for _, l := range rep.Layers {
+		if l.Probe.Status == report.ProbeFailed {
+			return probeFault(l)
+		}
+	}
+	for _, l := range rep.Layers {
+		if l.Verdict != measure.Within && l.Verdict != "" {
+			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: l.Name, Err: fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped)),
+				Hint: "run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml"}
+		}
+	}
+	for _, st := range rep.Stacks {
+		if st.Verdict != measure.Within {
+			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: "the stack " + strings.Join(st.Layers, " + "), Err: fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget),
+				Hint: "let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml"}
+		}
+	}
+	if in.Strict {
+		for _, l := range rep.Layers {
+			if l.Probe.Status == report.NotProbed {
+				return &fault.Error{Code: fault.NotProbed, Op: "probe", Subject: l.Name, Err: errors.New(l.Probe.Reason), Hint: "name the target's interpreter with --python, or build without --strict"}
+			}
+		}
+	}
+	return nil
+}
+
+func orNone(b measure.Bytes) string {
+	if b == 0 {
+		return "none"
+	}
+	return b.String()
+}
+
+func probeFault(l report.Layer) error {
+	f := l.Probe.Failures[0]
+	for _, x := range l.Probe.Failures {
+		if !x.Inherited {
+			f = x
+			break
+		}
+	}
+	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
+	if f.Inherited {
+		hint = "it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault"
+	}
+	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: hint}
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+// Inspect plans and prunes one layer, without bytecode, and writes nothing: what explain prints.
+func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace, spec workspace.Layer) (prune.Pruned, error) {
+	book, err := policy.Builtin()
+	if err != nil {
+		return prune.Pruned{}, err
+	}
+	pol, err := policy.New(book, spec.Policy)
+	if err != nil {
+		return prune.Pruned{}, err
+	}
+	a, err := Assemble{Wheels: s.Wheels, Cache: s.Cache}.Run(ctx, l.Target, LayerPlace, l.Carries(spec.Name, ws.Below(spec.Name)))
+	if err != nil {
+		return prune.Pruned{}, err
+	}
+	defer a.Close()
+	p, err := prune.NewPlan(a.input(), pol)
+	if err != nil {
+		return prune.Pruned{}, err
+	}
+	return prune.Apply(ctx, p, s.Cache)
+}
+
+// States says of each layer whether what is in the outputs is what a build would make.
+func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
+	old, oldErr := s.readReport(ctx)
+	book, err := policy.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]string{}
+	for _, l := range in.Workspace.Layers {
+		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
+		if w.policy, err = policy.New(book, l.Policy); err != nil {
+			return nil, err
+		}
+		if err := s.keys(in, []*work{w}); err != nil {
+			return nil, err
+		}
+		i := indexOf(old.Layers, l.Name)
+		switch {
+		case oldErr != nil || i < 0:
+			states[l.Name] = "not built"
+		case old.Layers[i].Key != w.key:
+			states[l.Name] = "stale: spec, lock or tools changed"
+		case !s.unchanged(ctx, BuildInput{Lock: in.Lock, NoProbe: true}, old, []*work{w}):
+			states[l.Name] = "stale: the zip is not what was built"
+		default:
+			states[l.Name] = "up to date"
+		}
+	}
+	return states, nil
+}

@@ -1,0 +1,206 @@
+package stage
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/gate"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// PlaceOf finds where a zip or folder that something else made has its site folder: python/ or python/lib/pythonX.Y/site-packages/ in a
+// layer, else the root, as in a function's own package and in a folder that pip filled with --target.
+func PlaceOf(t ziptree.Tree, target pydist.Target) Place {
+	deep := "python/lib/" + target.Runtime() + "/site-packages/"
+	layer := false
+	for _, e := range t.Entries() {
+		if strings.HasPrefix(e.Name, deep) {
+			return Place{Prefix: deep, Root: "/opt/" + deep}
+		}
+		layer = layer || strings.HasPrefix(e.Name, "python/")
+	}
+	if layer {
+		return LayerPlace
+	}
+	return Place{Prefix: "", Root: "/var/task/"}
+}
+
+// Prune prunes a layer that something else built. The cache must be one for this run: there is no wheel to know its files by.
+type Prune struct {
+	Tool     string
+	Cache    Cache
+	Python   Interpreter // nil: existing bytecode is selected, none is made
+	NoPython string
+	Mounts   Mounts
+	Progress Progress
+}
+
+// PruneInput is what to prune, by which spec. Below are the layers that it lies on.
+type PruneInput struct {
+	Name     string
+	Target   pydist.Target
+	Tree     ziptree.Tree
+	Spec     workspace.Layer // policy, budget, bytecode, imports; the zero layer for the defaults
+	Below    []ziptree.Tree
+	OwnProbe string
+	NoProbe  bool
+	Write    func(write func(io.Writer) error) error // stores the result; not called when only checking
+	Total    measure.Bytes
+}
+
+// Run prunes, gates, writes and probes. The report is complete also when it says no.
+func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
+	place := PlaceOf(in.Tree, in.Target)
+	a, err := Foreign(ctx, in.Target, place, in.Tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	book, err := policy.Builtin()
+	if err != nil {
+		return report.Layer{}, err
+	}
+	pol, err := policy.New(book, in.Spec.Policy)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	p, err := prune.NewPlan(a.input(), pol)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	w := &work{spec: in.Spec, policy: pol, artifact: a, plan: p, mode: in.Spec.Bytecode}
+	w.spec.Name = in.Name
+	if w.mode == "" {
+		w.mode = workspace.Auto
+	}
+	w.spec.Bytecode = w.mode
+	b := Build{Tool: s.Tool, Cache: s.Cache, Python: s.Python, NoPython: s.NoPython, Mounts: s.Mounts, Progress: s.Progress}
+	works := []*work{w}
+	if err := b.compile(ctx, Assemble{Cache: s.Cache, Python: s.Python}, works); err != nil {
+		return report.Layer{}, err
+	}
+	if err := b.prune(ctx, works); err != nil {
+		return report.Layer{}, err
+	}
+	ws := workspace.Workspace{Layers: []workspace.Layer{w.spec}, Total: in.Total}
+	if err := b.decideBytecode(ws, works); err != nil {
+		return report.Layer{}, err
+	}
+	if err := b.finish(ctx, works); err != nil {
+		return report.Layer{}, err
+	}
+	if err := b.check(ctx, works); err != nil {
+		return report.Layer{}, err
+	}
+	w.report.Name, w.report.Target, w.report.SchemaVersion = in.Name, in.Target.String(), report.SchemaVersion
+	Summarize(&w.report, w.pruned, in.Tree)
+	w.report.Bytecode.Mode, w.report.Bytecode.Reason = string(w.mode), w.reason
+	w.report.Choices, w.report.Notes = Choices(in.Spec.Policy), append(append([]string(nil), a.Notes...), w.pruned.Notes...)
+	accept(&w.report, in.Spec.Allow)
+	var written ziptree.Written
+	if err := in.Write(func(out io.Writer) (err error) {
+		written, err = ziptree.Write(ctx, out, w.pruned.Tree)
+		return err
+	}); err != nil {
+		return report.Layer{}, err
+	}
+	w.report.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}
+	w.report.Budget = in.Spec.Budget
+	w.report.Verdict = measure.Judge(w.report.After.Unzipped, w.report.Zip.Bytes, in.Spec.Budget)
+	return w.report, s.probe(ctx, in, w, place)
+}
+
+func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (err error) {
+	switch {
+	case in.NoProbe:
+		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: "--no-probe"}
+		return nil
+	case s.Python == nil:
+		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
+		return nil
+	}
+	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: w.artifact.Distributions, Own: in.OwnProbe,
+		Trees: append(append([]ziptree.Tree(nil), in.Below...), w.pruned.Tree), Unpruned: append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
+		Imports: in.Spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
+	w.report.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p)
+	return err
+}
+
+// Check looks at a zip as it is: gate, sizes, probe. It writes nothing.
+type Check struct {
+	Cache    Cache
+	Python   Interpreter
+	NoPython string
+	Mounts   Mounts
+	Progress Progress
+}
+
+// CheckInput is one zip with those that it lies on.
+type CheckInput struct {
+	Name     string
+	Target   pydist.Target
+	Tree     ziptree.Tree
+	ZipBytes int64
+	Spec     workspace.Layer
+	Below    []ziptree.Tree
+	OwnProbe string
+	NoProbe  bool
+}
+
+// Run checks.
+func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
+	place := PlaceOf(in.Tree, in.Target)
+	parts := make([]gate.Part, 0, len(in.Below)+1)
+	var top Artifact
+	var asIs prune.Pruned
+	for i, t := range append(append([]ziptree.Tree(nil), in.Below...), in.Tree) {
+		a, err := Foreign(ctx, in.Target, PlaceOf(t, in.Target), t)
+		if err != nil {
+			return report.Layer{}, err
+		}
+		p := prune.Untouched(a.input())
+		facts, broken, err := Objects{Cache: s.Cache}.Run(ctx, a.Place.Prefix, p)
+		if err != nil {
+			return report.Layer{}, err
+		}
+		name := in.Name
+		if i < len(in.Below) {
+			name = "layer below"
+		}
+		parts = append(parts, gate.Part{Name: name, Prefix: a.Place.Prefix, Tree: t, Distributions: a.Distributions, Objects: facts, Broken: broken})
+		top, asIs = a, p
+	}
+	r := report.Layer{SchemaVersion: report.SchemaVersion, Name: in.Name, Target: in.Target.String(), Budget: in.Spec.Budget}
+	last := len(parts) - 1
+	r.Gate = gate.Check(gate.Input{Target: in.Target, Part: parts[last], Below: parts[:last]})
+	accept(&r, in.Spec.Allow)
+	Summarize(&r, asIs, in.Tree)
+	r.Bytecode.Mode = "as it is"
+	r.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(in.ZipBytes)}
+	r.Verdict = measure.Judge(r.After.Unzipped, r.Zip.Bytes, in.Spec.Budget)
+	switch {
+	case in.NoProbe:
+		r.Probe = report.Probe{Status: report.NotProbed, Reason: "--no-probe"}
+	case s.Python == nil:
+		r.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
+	default:
+		p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,
+			Trees: append(append([]ziptree.Tree(nil), in.Below...), in.Tree), Imports: in.Spec.Imports, Bytecode: r.Bytecode.Size.Files > 0}
+		var err error
+		if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
+			return report.Layer{}, err
+		}
+	}
+	return r, nil
+}
+
+// Judge is the fault that a single layer's report amounts to; nil when all is well.
+func Judge(l report.Layer, strict bool) error {
+	return judge(report.Report{Layers: []report.Layer{l}}, BuildInput{Strict: strict})
+}

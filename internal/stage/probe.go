@@ -1,0 +1,236 @@
+package stage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// importRounds is how often imports are timed; the fastest counts, since everything else on the machine only slows.
+const importRounds = 5
+
+// Probe asks the interpreter about a layer on the stack that it lies on.
+type Probe struct {
+	Python   Interpreter
+	Mounts   Mounts
+	Progress Progress
+}
+
+// ProbeInput is what to probe.
+type ProbeInput struct {
+	Name          string
+	Stack         []string       // names of the layers below and of this one, for the report
+	Trees         []ziptree.Tree // of the stack, lowest first; the layer is the last
+	Unpruned      []ziptree.Tree // the same before pruning, to tell whose fault a failure is; nil when there is none
+	Prefix        string
+	Distributions []wheel.Distribution
+	Own           string   // the layer's own probe.py
+	Imports       []string // what import time is measured on
+	Bytecode      bool     // the layer has some: measure without too
+}
+
+// Run probes, and times imports with and without bytecode.
+func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
+	top := in.Trees[len(in.Trees)-1]
+	jobs := probe.Jobs(top, in.Prefix, in.Distributions, in.Own)
+	out := report.Probe{Status: report.ProbePassed, Interpreter: s.Python.Identity(), Stack: in.Stack}
+	mount, unmount, err := s.Mounts.Mount(ctx, in.Trees, true)
+	if err != nil {
+		return report.Probe{}, err
+	}
+	defer unmount()
+	task := s.Progress.Start("probe "+in.Name, int64(len(jobs)), "jobs")
+	defer task.Done()
+	results, err := s.Python.Probe(ctx, mount, jobs, func() { task.Add(1) })
+	if err != nil {
+		return report.Probe{}, err
+	}
+	var failed []probe.Job
+	for _, r := range results {
+		switch r.Kind {
+		case probe.Module:
+			out.Modules++
+		case probe.Metadata:
+			out.Metadata++
+		case probe.Script:
+			out.Scripts++
+		}
+		if !r.OK {
+			out.Failures = append(out.Failures, r)
+			failed = append(failed, r.Job)
+		}
+	}
+	if len(failed) > 0 {
+		if err := s.blame(ctx, in, failed, &out); err != nil {
+			return report.Probe{}, err
+		}
+	}
+	if out.Status == report.ProbePassed && len(in.Imports) > 0 {
+		if out.Import, err = s.imports(ctx, in, mount); err != nil {
+			return report.Probe{}, err
+		}
+	}
+	return out, nil
+}
+
+// blame runs what failed on the unpruned layer. What fails there too is the package's own business: it is reported, and counts as a failure only when it is
+// a functional script, which says that the layer does not work whoever is at fault.
+func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out *report.Probe) error {
+	inherited := map[string]bool{}
+	if in.Unpruned != nil {
+		mount, unmount, err := s.Mounts.Mount(ctx, in.Unpruned, true)
+		if err != nil {
+			return err
+		}
+		defer unmount()
+		again, err := s.Python.Probe(ctx, mount, failed, func() {})
+		if err != nil {
+			return err
+		}
+		for _, r := range again {
+			inherited[string(r.Kind)+r.Name] = !r.OK
+		}
+	}
+	for i := range out.Failures {
+		f := &out.Failures[i]
+		f.Inherited = inherited[string(f.Kind)+f.Name]
+		if !f.Inherited || f.Kind == probe.Script {
+			out.Status = report.ProbeFailed
+		}
+	}
+	return nil
+}
+
+func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*report.ImportComparison, error) {
+	with, err := s.Python.Import(ctx, mount, in.Imports, importRounds)
+	if err != nil {
+		return nil, err
+	}
+	c := &report.ImportComparison{Modules: in.Imports, WithSeconds: with.Seconds, WithoutSeconds: with.Seconds, PeakBytes: measure.Bytes(with.PeakBytes)}
+	if !in.Bytecode {
+		return c, nil
+	}
+	bare, unmount, err := s.Mounts.Mount(ctx, in.Trees, false)
+	if err != nil {
+		return nil, err
+	}
+	defer unmount()
+	without, err := s.Python.Import(ctx, bare, in.Imports, importRounds)
+	if err != nil {
+		return nil, err
+	}
+	c.WithoutSeconds = without.Seconds
+	return c, nil
+}
+
+// probe probes the layers that were built, unless an earlier report has the result for the same bytes, jobs and interpreter.
+func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers []report.Layer, old report.Report) error {
+	byName := map[string]*work{}
+	for _, w := range works {
+		byName[w.spec.Name] = w
+	}
+	for _, w := range works {
+		r := &layers[indexOf(layers, w.spec.Name)]
+		switch {
+		case in.NoProbe:
+			r.Probe = report.Probe{Status: report.NotProbed, Reason: cmp.Or(in.NoProbeReason, "--no-probe")}
+			continue
+		case s.Python == nil:
+			r.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
+			continue
+		}
+		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != "none" && w.mode != "sourceless"}
+		var sums []digest.SHA256
+		for _, below := range append(in.Workspace.Below(w.spec.Name), w.spec.Name) {
+			b := byName[below]
+			if b == nil {
+				opened, err := s.openBuilt(ctx, layers, below)
+				if err != nil {
+					r.Probe = report.Probe{Status: report.NotProbed, Reason: fmt.Sprintf("the layer below, %s, is not built", below)}
+					break
+				}
+				b = opened
+				defer b.artifact.Close()
+			}
+			p.Stack = append(p.Stack, below)
+			p.Trees = append(p.Trees, b.pruned.Tree)
+			p.Unpruned = append(p.Unpruned, b.artifact.Tree)
+			sums = append(sums, b.report.Zip.SHA256)
+		}
+		if len(p.Stack) == 0 || p.Stack[len(p.Stack)-1] != w.spec.Name {
+			continue
+		}
+		p.Distributions = w.artifact.Distributions
+		if len(p.Imports) == 0 {
+			p.Imports = EntryModules(w.spec.Requirements.Direct, p.Distributions)
+		}
+		if w.spec.Probe != "" {
+			b, err := in.ReadProbe(w.spec.Probe)
+			if err != nil {
+				return err
+			}
+			p.Own = string(b)
+		}
+		key, err := digest.Canonical("layersmith/probe/v1", []any{sums, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
+		if err != nil {
+			return err
+		}
+		if i := indexOf(old.Layers, w.spec.Name); i >= 0 && old.Layers[i].Probe.Key == key && old.Layers[i].Probe.Status == report.ProbePassed {
+			r.Probe = old.Layers[i].Probe
+			continue
+		}
+		if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
+			return err
+		}
+		r.Probe.Key = key
+	}
+	return nil
+}
+
+// openBuilt opens the zip of a layer that an earlier build made.
+func (s Build) openBuilt(ctx context.Context, layers []report.Layer, name string) (*work, error) {
+	i := indexOf(layers, name)
+	if i < 0 {
+		return nil, fmt.Errorf("no %s in the last report", name)
+	}
+	b, err := s.Outputs.Open(ctx, layers[i].Zip.Name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := ziptree.Read(b, b.Size(), layers[i].Zip.Name)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	w := &work{report: layers[i]}
+	w.artifact.blobs, w.artifact.Tree, w.pruned.Tree = []Blob{b}, t, t
+	return w, nil
+}
+
+// EntryModules are the top-level modules of a layer's direct requirements: what a function that uses the layer imports at its start.
+func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, r := range direct {
+		for _, d := range dists {
+			if d.Name != r.Name {
+				continue
+			}
+			for _, m := range probe.TopLevel(d) {
+				if !seen[m] {
+					seen[m] = true
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,370 @@
+// Package workspace reads and checks the layer specs: the folder that a team keeps under version control.
+//
+//	layers/
+//	  workspace.yaml            targets, budget of a stack; may be absent
+//	  <layer>/requirements.txt  what the layer carries
+//	  <layer>/layer.yaml        everything about it that is not a requirement; may be empty or absent
+//	  <layer>/probe.py          the layer's own probe, if there is one
+//
+// Everything has a default: a folder with one requirements.txt is a complete layer. Keys are checked strictly; what is wrong is reported as
+// findings with file and line, all of them at once.
+package workspace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/pydist"
+)
+
+// MaxLayers is how many layers a Lambda function may have.
+const MaxLayers = 5
+
+const maxFileBytes = 1 << 20
+
+// DefaultTarget is built when neither the workspace nor the command line names one.
+const DefaultTarget = "python3.13-x86_64"
+
+// Mode is how a layer carries bytecode.
+type Mode string
+
+// The modes; Auto becomes one of the others when the sizes are known.
+const (
+	Auto          Mode = "auto"
+	UncheckedHash Mode = "unchecked-hash"
+	Lean          Mode = "lean"
+	Sourceless    Mode = "sourceless"
+	NoBytecode    Mode = "none"
+)
+
+var modes = []string{string(Auto), string(UncheckedHash), string(Lean), string(Sourceless), string(NoBytecode)}
+
+// Workspace is a checked workspace.
+type Workspace struct {
+	Targets []pydist.Target
+	Total   measure.Bytes // what any stack of layers may weigh, unzipped
+	Layers  []Layer       // a layer comes after those it extends, otherwise by name
+}
+
+// Layer is one layer's spec.
+type Layer struct {
+	Name         string
+	Description  string
+	Extends      []string
+	Budget       measure.Budget
+	Bytecode     Mode
+	Imports      []string // what a function imports at its start: what import time is measured on
+	Policy       policy.Settings
+	Allow        []policy.Choice // findings of the gate that the layer accepts
+	Requirements pydist.Requirements
+	Probe        string        // the layer's own probe script, relative to the workspace; "" when there is none
+	Digest       digest.SHA256 // of layer.yaml and probe.py
+}
+
+// Finding is one thing that is wrong with a workspace.
+type Finding struct {
+	Where   string // file:line, or a file
+	Message string
+	Hint    string
+}
+
+func (f Finding) Error() string { return f.Where + ": " + f.Message }
+
+// Findings are sorted by place.
+type Findings []Finding
+
+func (f Findings) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+var layerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+
+// Load reads a workspace. root is how fsys is called in messages ("layers"). The error is Findings when files are wrong.
+func Load(fsys fs.FS, root string) (Workspace, error) {
+	l := loader{fsys: fsys, root: root}
+	w := Workspace{Total: measure.Bytes(measure.MaxUnzippedBytes)}
+	l.workspaceFile(&w)
+	dirs, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return Workspace{}, fmt.Errorf("read workspace %s: %w", root, err)
+	}
+	for _, d := range dirs {
+		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			continue
+		}
+		_, reqErr := fs.Stat(fsys, d.Name()+"/requirements.txt")
+		_, yamlErr := fs.Stat(fsys, d.Name()+"/layer.yaml")
+		if reqErr != nil && yamlErr != nil {
+			continue // some other folder, wheels say
+		}
+		if !layerName.MatchString(d.Name()) {
+			l.find(path.Join(root, d.Name()), "not a name for a layer", "use letters, digits, - and _, at most 100: Lambda's own rule")
+			continue
+		}
+		if reqErr != nil {
+			l.find(path.Join(root, d.Name()), "requirements.txt is missing", "add it, or remove layer.yaml")
+			continue
+		}
+		w.Layers = append(w.Layers, l.layer(d.Name()))
+	}
+	if len(w.Layers) == 0 && len(l.found) == 0 {
+		l.find(root, "no layer in it", "run: layersmith init pandas, or add a folder with requirements.txt")
+	}
+	l.order(&w)
+	if len(l.found) > 0 {
+		sort.SliceStable(l.found, func(i, j int) bool { return less(l.found[i].Where, l.found[j].Where) })
+		return Workspace{}, l.found
+	}
+	return w, nil
+}
+
+// less orders places by file, then by line as a number.
+func less(a, b string) bool {
+	split := func(s string) (string, int) {
+		i := strings.LastIndexByte(s, ':')
+		n := 0
+		if i < 0 {
+			return s, 0
+		}
+		fmt.Sscan(s[i+1:], &n)
+		return s[:i], n
+	}
+	fa, la := split(a)
+	fb, lb := split(b)
+	if fa != fb {
+		return fa < fb
+	}
+	return la < lb
+}
+
+// Layer finds a layer by name.
+func (w Workspace) Layer(name string) (Layer, bool) {
+	for _, l := range w.Layers {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Layer{}, false
+}
+
+// Names are those of all layers, in order.
+func (w Workspace) Names() []string {
+	names := make([]string, len(w.Layers))
+	for i, l := range w.Layers {
+		names[i] = l.Name
+	}
+	return names
+}
+
+// Below returns the layers that a layer extends, directly or not, lowest first.
+func (w Workspace) Below(name string) []string {
+	above := map[string]bool{}
+	var walk func(string)
+	walk = func(n string) {
+		l, _ := w.Layer(n)
+		for _, e := range l.Extends {
+			if !above[e] {
+				above[e] = true
+				walk(e)
+			}
+		}
+	}
+	walk(name)
+	var below []string
+	for _, l := range w.Layers {
+		if above[l.Name] {
+			below = append(below, l.Name)
+		}
+	}
+	return below
+}
+
+type loader struct {
+	fsys  fs.FS
+	root  string
+	found Findings
+}
+
+func (l *loader) find(where, message, hint string) {
+	l.found = append(l.found, Finding{where, message, hint})
+}
+
+func (l *loader) read(name string) ([]byte, bool) {
+	b, err := fs.ReadFile(l.fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false
+	case err != nil:
+		l.find(path.Join(l.root, name), err.Error(), "")
+		return nil, false
+	case len(b) > maxFileBytes:
+		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxFileBytes), "")
+		return nil, false
+	}
+	return b, true
+}
+
+func (l *loader) workspaceFile(w *Workspace) {
+	def, _ := pydist.ParseTarget(DefaultTarget)
+	w.Targets = []pydist.Target{def}
+	b, ok := l.read("workspace.yaml")
+	if !ok {
+		return
+	}
+	d := document{loader: l, file: path.Join(l.root, "workspace.yaml")}
+	d.walk(b, keys{
+		"targets": func(v value) {
+			w.Targets = nil
+			for _, t := range v.list() {
+				target, err := pydist.ParseTarget(t.text())
+				if err != nil {
+					t.wrong(err.Error(), "")
+					continue
+				}
+				w.Targets = append(w.Targets, target)
+			}
+		},
+		"budget": func(v value) {
+			v.object(keys{"total": func(v value) { w.Total = v.bytes(measure.MaxUnzippedBytes) }})
+		},
+	})
+}
+
+func (l *loader) layer(name string) Layer {
+	layer := Layer{Name: name, Bytecode: Auto, Policy: policy.Settings{Rules: map[string]policy.Switch{}, Modules: map[string][]string{}}}
+	spec, _ := l.read(name + "/layer.yaml")
+	d := document{loader: l, file: path.Join(l.root, name, "layer.yaml")}
+	d.walk(spec, keys{
+		"description": func(v value) { layer.Description = v.text() },
+		"extends":     func(v value) { layer.Extends = v.texts() },
+		"budget": func(v value) {
+			v.object(keys{
+				"unzipped": func(v value) { layer.Budget.Unzipped = v.bytes(measure.MaxUnzippedBytes) },
+				"zipped":   func(v value) { layer.Budget.Zipped = v.bytes(measure.MaxUnzippedBytes) },
+			})
+		},
+		"bytecode": func(v value) { layer.Bytecode = Mode(v.oneOf(modes)) },
+		"imports":  func(v value) { layer.Imports = v.modules() },
+		"services": func(v value) { layer.Policy.Services = v.texts() },
+		"languages": func(v value) {
+			layer.Policy.Languages = v.texts()
+		},
+		"modules": func(v value) {
+			v.entries(func(pkg string, v value) { layer.Policy.Modules[pkg] = v.texts() })
+		},
+		"rules": func(v value) {
+			v.entries(func(id string, v value) {
+				book, err := policy.Builtin()
+				if err != nil {
+					v.wrong(err.Error(), "")
+					return
+				}
+				known := policy.IDs(book)
+				if !contains(known, id) {
+					v.wrong(fmt.Sprintf("unknown rule %q", id), suggest(id, known))
+					return
+				}
+				var s policy.Switch
+				enabled := false
+				v.object(keys{
+					"enabled": func(v value) { s.Enabled, enabled = v.boolean(), true },
+					"reason":  func(v value) { s.Reason = v.text() },
+				})
+				if !enabled {
+					v.wrong("enabled is missing", "add enabled: true or enabled: false")
+				}
+				if s.Reason == "" {
+					v.wrong("reason is missing", "say why: the report prints it")
+				}
+				layer.Policy.Rules[id] = s
+			})
+		},
+		"keep":  func(v value) { layer.Policy.Keep = v.choices() },
+		"drop":  func(v value) { layer.Policy.Drop = v.choices() },
+		"allow": func(v value) { layer.Allow = v.choices() },
+	})
+	h := digest.NewHasher()
+	h.Write(spec)
+	if probe, ok := l.read(name + "/probe.py"); ok {
+		layer.Probe = name + "/probe.py"
+		h.Write([]byte{0})
+		h.Write(probe)
+	}
+	layer.Digest = h.Sum()
+	reqs, err := pydist.ParseRequirements(name+"/requirements.txt", func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) })
+	if err != nil {
+		var at *pydist.PositionError
+		if errors.As(err, &at) {
+			l.find(fmt.Sprintf("%s:%d", path.Join(l.root, at.File), at.Line), at.Msg, at.Hint)
+		} else {
+			l.find(path.Join(l.root, name, "requirements.txt"), err.Error(), "")
+		}
+	} else if len(reqs.Direct) == 0 {
+		l.find(path.Join(l.root, name, "requirements.txt"), "no requirement in it", "name at least one distribution")
+	}
+	layer.Requirements = reqs
+	return layer
+}
+
+// order checks extends and sorts the layers so that each comes after what it extends.
+func (l *loader) order(w *Workspace) {
+	file := func(name string) string { return path.Join(l.root, name, "layer.yaml") }
+	for _, layer := range w.Layers {
+		for _, e := range layer.Extends {
+			if _, ok := w.Layer(e); !ok {
+				l.find(file(layer.Name), fmt.Sprintf("extends %q, which is not a layer", e), suggest(e, w.Names()))
+			}
+		}
+	}
+	var sorted []Layer
+	state := map[string]int{} // 1 being visited, 2 done
+	var visit func(layer Layer, way []string)
+	visit = func(layer Layer, way []string) {
+		way = append(way, layer.Name)
+		switch state[layer.Name] {
+		case 2:
+			return
+		case 1:
+			l.find(file(layer.Name), "extends itself: "+strings.Join(way, " -> "), "take one of them out")
+			return
+		}
+		state[layer.Name] = 1
+		for _, e := range layer.Extends {
+			if below, ok := w.Layer(e); ok {
+				visit(below, way)
+			}
+		}
+		state[layer.Name] = 2
+		sorted = append(sorted, layer)
+	}
+	for _, layer := range w.Layers {
+		visit(layer, nil)
+	}
+	w.Layers = sorted
+	for _, layer := range w.Layers {
+		if n := len(w.Below(layer.Name)) + 1; n > MaxLayers {
+			l.find(file(layer.Name), fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers), "join some of them")
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,253 @@
+package workspace
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/policy"
+)
+
+// keys are the keys that an object may have, with what to do for each.
+type keys map[string]func(value)
+
+// document walks one YAML file and turns what is wrong into findings with its line.
+type document struct {
+	*loader
+	file string
+}
+
+// value is a node of a document, with the line to blame.
+type value struct {
+	doc  *document
+	node ast.Node
+	line int
+}
+
+var yamlPosition = regexp.MustCompile(`(?s)^\[(\d+):\d+\] (.*?)(\n.*)?$`)
+
+func (d *document) walk(b []byte, k keys) {
+	f, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		where, message := d.file, err.Error()
+		if m := yamlPosition.FindStringSubmatch(message); m != nil {
+			where, message = d.file+":"+m[1], m[2]
+		}
+		d.find(where, "not YAML: "+message, "")
+		return
+	}
+	if len(f.Docs) > 1 {
+		d.find(d.file, "more than one YAML document", "keep the first")
+		return
+	}
+	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
+		return
+	}
+	if _, comments := f.Docs[0].Body.(*ast.CommentGroupNode); comments {
+		return
+	}
+	value{d, f.Docs[0].Body, 1}.object(k)
+}
+
+func (v value) wrong(message, hint string) {
+	v.doc.find(fmt.Sprintf("%s:%d", v.doc.file, v.line), message, hint)
+}
+
+// bare strips what YAML may put around a node.
+func bare(n ast.Node) ast.Node {
+	for {
+		switch x := n.(type) {
+		case *ast.AnchorNode:
+			n = x.Value
+		case *ast.TagNode:
+			n = x.Value
+		default:
+			return n
+		}
+	}
+}
+
+func (v value) entries(visit func(key string, v value)) {
+	var members []*ast.MappingValueNode
+	switch n := bare(v.node).(type) {
+	case *ast.MappingNode:
+		members = n.Values
+	case *ast.MappingValueNode:
+		members = []*ast.MappingValueNode{n}
+	case *ast.NullNode:
+		return
+	default:
+		v.wrong("keys with values are wanted here", "")
+		return
+	}
+	seen := map[string]bool{}
+	for _, m := range members {
+		key := m.Key.GetToken().Value
+		at := value{v.doc, m.Value, m.Key.GetToken().Position.Line}
+		if seen[key] {
+			at.wrong(fmt.Sprintf("the key %q is there twice", key), "")
+			continue
+		}
+		seen[key] = true
+		visit(key, at)
+	}
+}
+
+func (v value) object(k keys) {
+	known := make([]string, 0, len(k))
+	for key := range k {
+		known = append(known, key)
+	}
+	sort.Strings(known)
+	v.entries(func(key string, v value) {
+		if do, ok := k[key]; ok {
+			do(v)
+			return
+		}
+		v.wrong(fmt.Sprintf("unknown key %q", key), suggest(key, known))
+	})
+}
+
+func (v value) list() []value {
+	n, ok := bare(v.node).(*ast.SequenceNode)
+	if !ok {
+		v.wrong("a list is wanted here", "")
+		return nil
+	}
+	items := make([]value, len(n.Values))
+	for i, item := range n.Values {
+		items[i] = value{v.doc, item, item.GetToken().Position.Line}
+		if m, ok := item.(*ast.MappingNode); ok && len(m.Values) > 0 {
+			items[i].line = m.Values[0].Key.GetToken().Position.Line
+		}
+	}
+	return items
+}
+
+func (v value) text() string {
+	switch n := bare(v.node).(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.LiteralNode:
+		return strings.TrimSpace(n.Value.Value)
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value
+	}
+	v.wrong("text is wanted here", "")
+	return ""
+}
+
+// texts is a list of texts; one alone stands for a list of one.
+func (v value) texts() []string {
+	if _, ok := bare(v.node).(*ast.SequenceNode); !ok {
+		return []string{v.text()}
+	}
+	var out []string
+	for _, item := range v.list() {
+		out = append(out, item.text())
+	}
+	return out
+}
+
+var moduleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+
+func (v value) modules() []string {
+	out := v.texts()
+	for _, m := range out {
+		if !moduleName.MatchString(m) {
+			v.wrong(fmt.Sprintf("%q is not the name of a module", m), "write it as in an import statement: sklearn.ensemble")
+		}
+	}
+	return out
+}
+
+func (v value) boolean() bool {
+	n, ok := bare(v.node).(*ast.BoolNode)
+	if !ok {
+		v.wrong("true or false is wanted here", "")
+		return false
+	}
+	return n.Value
+}
+
+func (v value) oneOf(known []string) string {
+	s := v.text()
+	if !contains(known, s) {
+		v.wrong(fmt.Sprintf("%q; known: %s", s, strings.Join(known, ", ")), suggest(s, known))
+	}
+	return s
+}
+
+func (v value) bytes(limit int64) measure.Bytes {
+	n, err := measure.ParseBytes(v.text())
+	switch {
+	case err != nil:
+		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
+	case int64(n) > limit:
+		v.wrong(fmt.Sprintf("%s bytes is more than Lambda allows: %s (250 MiB)", strconv.FormatInt(int64(n), 10), strconv.FormatInt(limit, 10)), "")
+	}
+	return n
+}
+
+func (v value) choices() []policy.Choice {
+	var out []policy.Choice
+	for _, item := range v.list() {
+		var c policy.Choice
+		item.object(keys{
+			"match":  func(v value) { c.Match = v.text() },
+			"reason": func(v value) { c.Reason = v.text() },
+		})
+		if err := policy.CheckPattern(c.Match); err != nil {
+			item.wrong(err.Error(), "")
+			continue
+		}
+		if c.Reason == "" {
+			item.wrong("reason is missing", "say why: the report prints it")
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// suggest is a hint with the known word that is nearest to s, or with all of them.
+func suggest(s string, known []string) string {
+	best, distance := "", len(s)/2+1
+	for _, k := range known {
+		if d := levenshtein(s, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return "known: " + strings.Join(known, ", ")
+}
+
+func levenshtein(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diagonal = row[j]
+			row[j] = min(row[j]+1, row[j-1]+1, cost)
+		}
+	}
+	return row[len(b)]
+}
