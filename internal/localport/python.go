@@ -78,6 +78,8 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 			candidates = append(candidates, found...)
 		}
 	}
+	// Programs before scripts: pyenv's shims are scripts that take long to say that they have no such version.
+	sort.SliceStable(candidates, func(i, j int) bool { return !isScript(candidates[i]) && isScript(candidates[j]) })
 	for _, path := range candidates {
 		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			continue
@@ -91,6 +93,17 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 		}
 	}
 	return Python{}, &NoPython{t}
+}
+
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var head [2]byte
+	_, err = io.ReadFull(f, head[:])
+	return err != nil || string(head[:]) == "#!"
 }
 
 // NoPython says that the machine has no interpreter for the target.

@@ -137,6 +137,18 @@ func (c candidates) add(i int, site string) {
 	c.byBase[path.Base(site)] = true
 }
 
+// inFolder lists the candidates directly in a folder, in the order of their names.
+func (c candidates) inFolder(dir string) []int {
+	var in []int
+	for p, i := range c.byPath {
+		if path.Dir(p) == dir {
+			in = append(in, i)
+		}
+	}
+	sort.Ints(in)
+	return in
+}
+
 // targets are the candidates that each name of an index's tables stands for; most names stand for none.
 type targets struct {
 	index   Index

@@ -196,6 +196,22 @@ func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string
 		d.Fate, d.Why = Kept, why
 		queue = append(queue, i)
 	}
+	// importlib.metadata loads entry points by name: they are references too, also to a package that has no Python of its own.
+	for _, d := range p.input.Distributions {
+		for _, e := range d.Entry {
+			why := fmt.Sprintf("entry point %s of %s refers to it", e.Name, d.Name)
+			for _, i := range c.byModule[e.Module] {
+				back(i, why)
+			}
+			folder := strings.ReplaceAll(e.Module, ".", "/")
+			if _, regular := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py"); regular {
+				continue
+			}
+			for _, i := range c.inFolder(folder) {
+				back(i, why)
+			}
+		}
+	}
 	for n := 0; n < len(queue); n++ {
 		d := p.decisions[queue[n]]
 		for dir := path.Dir(d.Site); dir != "."; dir = path.Dir(dir) {

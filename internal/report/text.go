@@ -70,7 +70,7 @@ func Text(w io.Writer, r Report, o TextOptions) {
 				whose = " (fails unpruned too)"
 			}
 			if !f.Inherited || f.Kind == "script" || o.Verbose {
-				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(f.Detail))
+				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(tail(f.Detail, o.Verbose)))
 			}
 		}
 		if o.Verbose {
@@ -86,6 +86,15 @@ func Text(w io.Writer, r Report, o TextOptions) {
 		fmt.Fprintf(w, "stack   %s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code\n",
 			strings.Join(s.Layers, " + "), s.Unzipped, s.Verdict, s.Budget, s.Free, measure.Bytes(measure.MaxUnzippedBytes).MB())
 	}
+}
+
+// tail is the end of an error, which says what it is; all of it with --verbose.
+func tail(s string, all bool) string {
+	lines := strings.Split(s, "\n")
+	if all || len(lines) <= 3 {
+		return s
+	}
+	return strings.Join(lines[len(lines)-3:], "\n")
 }
 
 func indent(s string) string { return "        " + strings.ReplaceAll(s, "\n", "\n        ") }

@@ -15,7 +15,7 @@ import (
 )
 
 // importRounds is how often imports are timed; the fastest counts, since everything else on the machine only slows.
-const importRounds = 5
+const importRounds = 3
 
 // Probe asks the interpreter about a layer on the stack that it lies on.
 type Probe struct {

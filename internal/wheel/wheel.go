@@ -27,6 +27,7 @@ type Distribution struct {
 	Record   map[string]string // what its RECORD says of them: sha256, unpadded URL-safe base64
 	Wheel    string            // hex digest of the wheel; "" when it came from elsewhere
 	Metadata pydist.Metadata
+	Entry    []pydist.EntryPoint
 }
 
 // Wheel is an opened wheel, laid out as it will be installed.
@@ -150,6 +151,21 @@ func (d *Distribution) readMeta(t ziptree.Tree) error {
 	for _, r := range record {
 		d.Record[r.Path] = r.SHA256
 	}
+	return d.readEntryPoints(t, d.DistInfo)
+}
+
+func (d *Distribution) readEntryPoints(t ziptree.Tree, dir string) error {
+	e, ok := t.Lookup(dir + "/entry_points.txt")
+	if !ok {
+		return nil
+	}
+	b, err := e.Bytes(maxMetaBytes)
+	if err != nil {
+		return err
+	}
+	if d.Entry, err = pydist.ParseEntryPoints(b); err != nil {
+		return fmt.Errorf("read %s: %w", e.Name, err)
+	}
 	return nil
 }
 
@@ -203,6 +219,9 @@ func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 					d.Files = append(d.Files, strings.TrimPrefix(e.Name, prefix))
 				}
 			}
+		}
+		if err := d.readEntryPoints(t, prefix+dir); err != nil {
+			return nil, err
 		}
 		found = append(found, d)
 	}

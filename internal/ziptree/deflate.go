@@ -10,10 +10,10 @@ import (
 )
 
 // DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its output.
-const DeflateVersion = "flate-9.1"
+const DeflateVersion = "flate-8.1"
 
 var deflaters = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(io.Discard, flate.BestCompression)
+	w, err := flate.NewWriter(io.Discard, 8)
 	if err != nil {
 		panic(err) // the level is a constant
 	}
