@@ -236,6 +236,7 @@ type fate struct {
 	Before  measure.Size `json:"before"`
 	After   measure.Size `json:"after"`
 	Example string       `json:"example"`
+	others  int          // files with another reason
 }
 
 func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []explanation {
@@ -270,12 +271,15 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 		if o.Fate == prune.Kept && why == "" {
 			rule = ""
 		}
-		key := o.Fate.String() + "\x00" + rule + "\x00" + why
+		key := o.Fate.String() + "\x00" + rule
 		f := byKey[key]
 		if f == nil {
 			f = &fate{Fate: o.Fate.String(), Rule: rule, Why: why, Example: o.Site}
 			byKey[key] = f
 			order = append(order, key)
+		}
+		if why != "" && why != f.Why {
+			f.others++
 		}
 		f.Before = f.Before.Add(measure.Of(o.Entry.Name, o.Entry.Size, o.Entry.ZippedBytes))
 		if o.Fate != prune.Dropped {
@@ -336,7 +340,11 @@ func (e explanation) print(w io.Writer, workspaceDir string) {
 			}
 		}
 		if f.Why != "" {
-			fmt.Fprintf(w, "    why    %s\n", f.Why)
+			others := ""
+			if f.others > 0 {
+				others = fmt.Sprintf(" (%d files have other reasons: ask for them by name)", f.others)
+			}
+			fmt.Fprintf(w, "    why    %s%s\n", f.Why, others)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"io/fs"
 	"path"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -48,6 +49,7 @@ type Result struct {
 	Seconds   float64 `json:"seconds"`
 	PeakBytes int64   `json:"peakBytes,omitempty"`
 	Inherited bool    `json:"inherited,omitempty"` // it fails on the unpruned layer too
+	Chosen    string  `json:"chosen,omitempty"`    // it needs this module, which the layer chose to leave out
 }
 
 // ImportTime is what a cold start pays for imports.
@@ -71,14 +73,17 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 	modules := map[string]bool{}
 	for _, e := range tree.Entries() {
 		site, ok := strings.CutPrefix(e.Name, prefix)
-		if !ok || !owned[site] && len(dists) > 0 {
+		if !ok {
 			continue
 		}
-		if legacy, isBytecode := pyc.Source(site); isBytecode {
+		if source, isBytecode := pyc.Source(site); isBytecode {
 			if strings.Contains(site, "__pycache__/") {
 				continue
 			}
-			site = legacy // bytecode without a source stands for it
+			site = source // bytecode without a source stands for it
+		}
+		if len(dists) > 0 && !owned[site] {
+			continue
 		}
 		module, isPackage, ok := pyimport.ModuleName(site)
 		if !ok {
@@ -157,4 +162,15 @@ func TopLevel(d wheel.Distribution) []string {
 	}
 	sort.Strings(out)
 	return out
+}
+
+var missingModule = regexp.MustCompile(`No module named '([A-Za-z0-9_.]+)'`)
+
+// Missing is the module that a failure says is not there; "" when it says something else.
+func (r Result) Missing() string {
+	m := missingModule.FindStringSubmatch(r.Detail[strings.LastIndexByte(r.Detail, '\n')+1:])
+	if m == nil {
+		return ""
+	}
+	return m[1]
 }

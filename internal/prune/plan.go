@@ -54,6 +54,7 @@ type Decision struct {
 	Rule      string // what dropped or transforms it; for a kept file the rule that would have dropped it, or ""
 	Why       string // for a kept file that a rule wanted: who needs it
 	transform *Transform
+	rewriter  string // the rule that names the transform
 }
 
 // Input is what a plan is made from.
@@ -90,8 +91,8 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	}
 	rules := pol.Rules()
 	pending := newCandidates()
-	rule := make([]*policy.Rule, len(p.decisions)) // of candidates
-	groups := map[string][]int{}                   // candidates that come back together
+	wants := make([][]*policy.Rule, len(p.decisions)) // rules that want to drop a file, unless something refers to it
+	groups := map[string][]int{}                      // files that come back together
 	old := olderAPIs(in)
 	for i, e := range in.Tree.Entries() {
 		site, inside := strings.CutPrefix(e.Name, in.Prefix)
@@ -131,23 +132,29 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 					return Plan{}, fmt.Errorf("rule %s names the transform %q, which does not exist", r.ID, r.Transform)
 				}
 				if d.transform == nil {
-					d.Fate, d.Rule, d.Why, d.transform = Transformed, r.ID, "", t
+					d.Fate, d.Rule, d.Why, d.transform, d.rewriter = Transformed, r.ID, "", t, r.ID
 				}
 				continue // a rule that drops it may follow
 			}
-			d.Fate, d.Rule, d.Why, d.transform = Dropped, r.ID, "", nil
-			if r.References != "ignore" {
-				rule[i] = r
-				pending.add(i, site)
-				if r.References == "folder" {
-					g := group(r, site)
-					groups[g] = append(groups[g], i)
-				}
+			if r.References == "ignore" {
+				d.Fate, d.Rule, d.Why, d.transform, wants[i] = Dropped, r.ID, "", nil, nil
+				break
 			}
-			break
+			wants[i] = append(wants[i], r)
+		}
+		if len(wants[i]) == 0 {
+			continue
+		}
+		d.Fate, d.Rule, d.Why = Dropped, wants[i][0].ID, ""
+		pending.add(i, site)
+		for _, r := range wants[i] {
+			if r.References == "folder" {
+				g := group(r, site)
+				groups[g] = append(groups[g], i)
+			}
 		}
 	}
-	p.keepReferred(pending, rule, groups)
+	p.keepReferred(pending, wants, groups)
 	p.bytecode()
 	return p, nil
 }
@@ -170,7 +177,7 @@ func group(r *policy.Rule, site string) string {
 }
 
 // keepReferred gives back what kept files refer to, until nothing more comes back.
-func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string][]int) {
+func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[string][]int) {
 	if len(c.byPath) == 0 {
 		return
 	}
@@ -188,13 +195,33 @@ func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string
 			where[f.Path] = k
 		}
 	}
+	// back keeps a file that rules wanted to drop. A transform that waited for it has its turn.
 	back := func(i int, why string) {
 		d := &p.decisions[i]
-		if d.Fate != Dropped || rule[i] == nil {
+		if d.Fate != Dropped || len(wants[i]) == 0 {
 			return
 		}
 		d.Fate, d.Why = Kept, why
+		if d.transform != nil {
+			d.Fate, d.Rule = Transformed, d.rewriter
+		}
+		wants[i] = nil
 		queue = append(queue, i)
+	}
+	// withdraw ends one rule's wish, for a file whose neighbour is needed; other rules may want it gone all the same.
+	withdraw := func(i int, r *policy.Rule, why string) {
+		for k, w := range wants[i] {
+			if w != r {
+				continue
+			}
+			if len(wants[i]) == 1 {
+				back(i, why)
+				return
+			}
+			wants[i] = append(append([]*policy.Rule(nil), wants[i][:k]...), wants[i][k+1:]...)
+			p.decisions[i].Rule = wants[i][0].ID
+			return
+		}
 	}
 	// importlib.metadata loads entry points by name: they are references too, also to a package that has no Python of its own.
 	for _, d := range p.input.Distributions {
@@ -215,7 +242,7 @@ func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string
 	for n := 0; n < len(queue); n++ {
 		d := p.decisions[queue[n]]
 		for dir := path.Dir(d.Site); dir != "."; dir = path.Dir(dir) {
-			if i, ok := c.byPath[dir+"/__init__.py"]; ok && !strings.HasSuffix(d.Site, "/__init__.py") && isModule(d.Site) {
+			if i, ok := c.byPath[dir+"/__init__.py"]; ok && isModule(d.Site) {
 				back(i, d.Site+" is in this package")
 			}
 		}
@@ -231,11 +258,14 @@ func (p *Plan) keepReferred(c candidates, rule []*policy.Rule, groups map[string
 			if p.decisions[i].Fate != Dropped {
 				return
 			}
-			why := d.Site + " refers to it"
-			back(i, why)
-			if rule[i] != nil && rule[i].References == "folder" {
-				for _, j := range groups[group(rule[i], p.decisions[i].Site)] {
-					back(j, d.Site+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
+			wished := wants[i]
+			back(i, d.Site+" refers to it")
+			for _, r := range wished {
+				if r.References != "folder" {
+					continue
+				}
+				for _, j := range groups[group(r, p.decisions[i].Site)] {
+					withdraw(j, r, d.Site+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
 				}
 			}
 		})

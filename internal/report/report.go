@@ -83,9 +83,10 @@ type File struct {
 
 // Bytecode says which mode was taken, why, and what it weighs.
 type Bytecode struct {
-	Mode   string       `json:"mode"`
-	Reason string       `json:"reason,omitempty"`
-	Size   measure.Size `json:"size"`
+	Partial bool         `json:"partial,omitempty"` // some or all of it was given up
+	Mode    string       `json:"mode"`
+	Reason  string       `json:"reason,omitempty"`
+	Size    measure.Size `json:"size"`
 }
 
 // Sized is a file and its size.
@@ -119,6 +120,7 @@ type Probe struct {
 	Metadata    int               `json:"metadata"`
 	Scripts     int               `json:"scripts"`
 	Failures    []probe.Result    `json:"failures,omitempty"`
+	Skipped     []probe.Result    `json:"skipped,omitempty"` // they need what the layer chose to leave out
 	Import      *ImportComparison `json:"import,omitempty"`
 }
 

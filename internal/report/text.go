@@ -49,11 +49,14 @@ func Text(w io.Writer, r Report, o TextOptions) {
 	}
 	fmt.Fprintln(w, line)
 	for _, l := range r.Layers {
-		if l.Bytecode.Mode == "none" && l.Bytecode.Reason != "" {
-			fmt.Fprintf(w, "note    %s has no bytecode: %s\n", l.Name, l.Bytecode.Reason)
+		if l.Bytecode.Reason != "" && (l.Bytecode.Partial || o.Verbose) {
+			fmt.Fprintf(w, "note    bytecode of %s: %s\n", l.Name, l.Bytecode.Reason)
 		}
 		if l.Probe.Status == NotProbed {
 			fmt.Fprintf(w, "note    %s was NOT PROBED: %s\n", l.Name, l.Probe.Reason)
+		}
+		for _, r := range l.Probe.Skipped {
+			fmt.Fprintf(w, "note    %s: %s %s was skipped: the layer leaves %s out\n", l.Name, r.Kind, r.Name, r.Chosen)
 		}
 		for _, c := range l.Choices {
 			fmt.Fprintf(w, "note    %s: %s %s: %s\n", l.Name, c.What, c.Which, c.Reason)
@@ -103,6 +106,9 @@ func importText(p Probe) string {
 	if p.Import == nil {
 		return "-"
 	}
+	if p.Import.WithoutSeconds == p.Import.WithSeconds { // nothing to compare with: sourceless, or none
+		return fmt.Sprintf("%.2f", p.Import.WithSeconds)
+	}
 	return fmt.Sprintf("%.2f -> %.2f", p.Import.WithoutSeconds, p.Import.WithSeconds)
 }
 
@@ -120,7 +126,11 @@ func probeText(p Probe) string {
 	case ProbeFailed:
 		return "FAILED"
 	}
-	return fmt.Sprintf("%d modules, %d scripts", p.Modules, p.Scripts)
+	text := fmt.Sprintf("%d modules, %d scripts", p.Modules, p.Scripts)
+	if len(p.Skipped) > 0 {
+		text += fmt.Sprintf(", %d skipped", len(p.Skipped))
+	}
+	return text
 }
 
 // Table prints aligned columns, two spaces apart; numbers are columns to be right-aligned.

@@ -81,6 +81,7 @@ type work struct {
 	bytecode []ziptree.Entry
 	mode     workspace.Mode
 	reason   string
+	partial  bool
 	pruned   prune.Pruned
 	part     gate.Part
 	report   report.Layer
@@ -139,9 +140,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err := s.prune(ctx, works); err != nil {
 		return report.Report{}, false, err
 	}
-	if err := s.decideBytecode(in.Workspace, works); err != nil {
-		return report.Report{}, false, err
-	}
+	s.decideBytecode(in.Workspace, works)
 	if in.PlanOnly {
 		return s.writeArtifacts(ctx, works)
 	}
@@ -331,7 +330,7 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 				return &fault.Error{Code: fault.ToolMissing, Op: "compile", Subject: w.spec.Name, Err: fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython),
 					Hint: "install it, name it with --python, or set bytecode: auto"}
 			}
-			w.mode, w.reason = workspace.NoBytecode, s.NoPython
+			w.mode, w.reason, w.partial = workspace.NoBytecode, s.NoPython, true
 			continue
 		}
 		var notes []string
@@ -353,78 +352,6 @@ func (s Build) prune(ctx context.Context, works []*work) error {
 			return err
 		}
 		task.Add(1)
-	}
-	return nil
-}
-
-// decideBytecode turns auto into a decision from measured bytes. All bytecode, when every layer and every stack stays within its budget. Otherwise layers give theirs
-// up, those first that free the most bytes for the least import time: what bytecode saves is in proportion to the bytes that are compiled, so the set
-// with the most bytecode that fits is the one that saves the most.
-func (s Build) decideBytecode(ws workspace.Workspace, works []*work) error {
-	var auto []*work
-	for _, w := range works {
-		if w.spec.Bytecode == workspace.Auto && w.mode != workspace.NoBytecode {
-			auto = append(auto, w)
-		}
-	}
-	if len(auto) == 0 {
-		return nil
-	}
-	plain, code := map[string]measure.Size{}, map[string]measure.Size{}
-	for _, w := range works {
-		plain[w.spec.Name] = sizeOf(w.pruned.Tree.Entries())
-		code[w.spec.Name] = sizeOf(w.bytecode)
-	}
-	fits := func(with map[string]bool) bool {
-		after := map[string]measure.Size{}
-		for _, w := range works {
-			n := w.spec.Name
-			after[n] = plain[n]
-			if w.mode != workspace.NoBytecode && (w.spec.Bytecode != workspace.Auto || with[n]) {
-				after[n] = after[n].Add(code[n])
-			}
-			b := w.spec.Budget
-			if b.Unzipped > 0 && after[n].Unzipped > b.Unzipped || b.Zipped > 0 && after[n].Zipped > b.Zipped {
-				if len(with) > 0 && with[n] {
-					return false
-				}
-			}
-		}
-		for _, stack := range stackNames(ws) {
-			var sum measure.Bytes
-			for _, n := range stack {
-				sum += after[n].Unzipped
-			}
-			if sum > ws.Total {
-				return false
-			}
-		}
-		return true
-	}
-	best, bestBytes := map[string]bool{}, measure.Bytes(-1)
-	for mask := 1<<len(auto) - 1; mask >= 0; mask-- { // at most a few layers have auto in one workspace
-		with, bytes := map[string]bool{}, measure.Bytes(0)
-		for i, w := range auto {
-			if mask&(1<<i) != 0 {
-				with[w.spec.Name] = true
-				bytes += code[w.spec.Name].Unzipped
-			}
-		}
-		if bytes > bestBytes && fits(with) {
-			best, bestBytes = with, bytes
-		}
-	}
-	for _, w := range auto {
-		n := w.spec.Name
-		if best[n] {
-			w.reason = fmt.Sprintf("%s of bytecode fit the budgets", code[n].Unzipped)
-			if len(best) < len(auto) {
-				w.reason += "; not every layer's do"
-			}
-			continue
-		}
-		w.mode = workspace.NoBytecode
-		w.reason = fmt.Sprintf("%s of bytecode do not fit the budgets of the layer and of every stack (%s)", code[n].Unzipped, ws.Total)
 	}
 	return nil
 }
@@ -556,7 +483,7 @@ func (w *work) summarize(s Build, in BuildInput) {
 		r.Inputs.Interpreter = s.Python.Identity()
 	}
 	Summarize(r, w.pruned, w.artifact.Tree)
-	r.Bytecode.Mode, r.Bytecode.Reason = string(w.mode), w.reason
+	r.Bytecode.Mode, r.Bytecode.Reason, r.Bytecode.Partial = string(w.mode), w.reason, w.partial
 	r.Budget = w.spec.Budget
 	r.Notes = append(append([]string(nil), w.artifact.Notes...), w.pruned.Notes...)
 	r.Choices = Choices(w.spec.Policy)

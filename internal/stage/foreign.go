@@ -89,9 +89,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 	ws := workspace.Workspace{Layers: []workspace.Layer{w.spec}, Total: in.Total}
-	if err := b.decideBytecode(ws, works); err != nil {
-		return report.Layer{}, err
-	}
+	b.decideBytecode(ws, works)
 	if err := b.finish(ctx, works); err != nil {
 		return report.Layer{}, err
 	}
@@ -100,7 +98,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}
 	w.report.Name, w.report.Target, w.report.SchemaVersion = in.Name, in.Target.String(), report.SchemaVersion
 	Summarize(&w.report, w.pruned, in.Tree)
-	w.report.Bytecode.Mode, w.report.Bytecode.Reason = string(w.mode), w.reason
+	w.report.Bytecode.Mode, w.report.Bytecode.Reason, w.report.Bytecode.Partial = string(w.mode), w.reason, w.partial
 	w.report.Choices, w.report.Notes = Choices(in.Spec.Policy), append(append([]string(nil), a.Notes...), w.pruned.Notes...)
 	accept(&w.report, in.Spec.Allow)
 	var written ziptree.Written
@@ -127,7 +125,7 @@ func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (
 	}
 	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: w.artifact.Distributions, Own: in.OwnProbe,
 		Trees: append(append([]ziptree.Tree(nil), in.Below...), w.pruned.Tree), Unpruned: append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
-		Imports: in.Spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
+		Imports: in.Spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless, Chosen: w.chosen}
 	w.report.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p)
 	return err
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/pyimport"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/ziptree"
@@ -32,9 +34,10 @@ type ProbeInput struct {
 	Unpruned      []ziptree.Tree // the same before pruning, to tell whose fault a failure is; nil when there is none
 	Prefix        string
 	Distributions []wheel.Distribution
-	Own           string   // the layer's own probe.py
-	Imports       []string // what import time is measured on
-	Bytecode      bool     // the layer has some: measure without too
+	Own           string                   // the layer's own probe.py
+	Imports       []string                 // what import time is measured on
+	Bytecode      bool                     // the layer has some: measure without too
+	Chosen        func(module string) bool // the layer itself chose to leave the module out; nil for never
 }
 
 // Run probes, and times imports with and without bytecode.
@@ -55,6 +58,11 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 	}
 	var failed []probe.Job
 	for _, r := range results {
+		if m := r.Missing(); !r.OK && m != "" && in.Chosen != nil && in.Chosen(m) {
+			r.Chosen = m
+			out.Skipped = append(out.Skipped, r)
+			continue
+		}
 		switch r.Kind {
 		case probe.Module:
 			out.Modules++
@@ -169,6 +177,7 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers [
 			continue
 		}
 		p.Distributions = w.artifact.Distributions
+		p.Chosen = w.chosen
 		if len(p.Imports) == 0 {
 			p.Imports = EntryModules(w.spec.Requirements.Direct, p.Distributions)
 		}
@@ -233,4 +242,26 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 		}
 	}
 	return out
+}
+
+// chosen reports whether a module is missing because layer.yaml says so: by a drop of its own or by a selection (modules, services).
+func (w *work) chosen(module string) bool {
+	for _, o := range w.pruned.Decisions {
+		if o.Fate != prune.Dropped {
+			continue
+		}
+		name, _, ok := pyimport.ModuleName(o.Site)
+		if !ok || name != module {
+			continue
+		}
+		if o.Rule == prune.ByLayer {
+			return true
+		}
+		for _, r := range w.policy.Rules() {
+			if r.ID == o.Rule && (r.Select != nil || !r.Default) {
+				return true
+			}
+		}
+	}
+	return false
 }

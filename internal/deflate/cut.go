@@ -1,0 +1,85 @@
+package deflate
+
+// cutter finds where a piece falls apart into blocks. It sees the piece as a row of units and tries each pair of borders,
+// so a cut is judged by the whole of what it divides and not by a change nearby.
+type cutter struct {
+	ends  []int
+	units []histogram
+	cost  []uint64
+	start []int
+}
+
+// minUnit is how many items a unit has at least: below that, a header of its own does not pay.
+const minUnit = 256
+
+// cut returns the ends of the blocks for the parse of src[from:to].
+func (c *cutter) cut(p *parser, from, to, units int) []int {
+	items := 0
+	for i := from; i < to; i += p.step[i-p.base].length() {
+		items++
+	}
+	size := max(minUnit, (items+units-1)/units)
+	c.ends, c.units = c.ends[:0], c.units[:0]
+	for i := from; i < to; {
+		c.units = append(c.units, histogram{})
+		h := &c.units[len(c.units)-1]
+		for n := 0; n < size && i < to; n++ {
+			i += p.tally(i, h)
+		}
+		c.ends = append(c.ends, i)
+	}
+
+	c.cost = append(c.cost[:0], 0)
+	c.start = append(c.start[:0], 0)
+	for j := range c.units {
+		var h histogram
+		h.lit[endMark] = 1
+		best, start := ^uint64(0), 0
+		for i := j; i >= 0; i-- {
+			h.add(&c.units[i])
+			if sum := c.cost[i] + h.estimate(); sum < best {
+				best, start = sum, i
+			}
+		}
+		c.cost, c.start = append(c.cost, best), append(c.start, start)
+	}
+	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends, over units passed already.
+	out := len(c.ends)
+	for j := len(c.units); j > 0; j = c.start[j] {
+		out--
+		c.ends[out] = c.ends[j-1]
+	}
+	return c.ends[out:]
+}
+
+func (h *histogram) add(o *histogram) {
+	for s := range h.lit {
+		h.lit[s] += o.lit[s]
+	}
+	for s := range h.dist {
+		h.dist[s] += o.dist[s]
+	}
+}
+
+// estimate is about the size of a block in prices, without the extra bits, which no cut changes.
+func (h *histogram) estimate() uint64 {
+	lit, nlit := entropy(h.lit[:])
+	dist, ndist := entropy(h.dist[:])
+	return lit + dist + (60+3*nlit+3*ndist)*bitPrice
+}
+
+// entropy returns the size of the counted symbols and how many differ.
+func entropy(freq []uint32) (size, used uint64) {
+	total := uint32(0)
+	for _, f := range freq {
+		if f > 0 {
+			total += f
+			used++
+			size += uint64(f) * uint64(log2(f))
+		}
+	}
+	if total == 0 {
+		return 0, 0
+	}
+	return uint64(total)*uint64(log2(total)) - size, used
+}

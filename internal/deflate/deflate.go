@@ -1,0 +1,147 @@
+// Package deflate writes raw DEFLATE streams (RFC 1951). A stream is made once and kept by its content, so the encoder
+// spends time on size; the bytes depend on the input, the level and Version only, never on the machine.
+//
+// The rules of the format, with their numbers:
+//   - A stream is a row of blocks. A block starts with one bit "last" and two bits of kind: 0 stored, 1 fixed codes,
+//     2 codes of its own. A stored block is aligned to a byte and holds at most 65,535 bytes behind 4 bytes of length.
+//   - A block's items are literals (symbols 0-255), matches and one end mark (256). A match copies 3 to 258 bytes from 1
+//     to 32,768 bytes back, also over the border of a block. Its length is a symbol 257-285 with 0 to 5 extra bits, its
+//     distance one of 30 slots with 0 to 13 extra bits. Length 258 has a symbol of its own without extra bits.
+//   - Codes are canonical Huffman codes of at most 15 bits. A block of kind 2 states their lengths as runs: 0-15 a length,
+//     16 repeats the last one 3-6 times, 17 and 18 are 3-10 and 11-138 zeros. The code of these 19 symbols has at most 7 bits.
+//
+// How it works: for a piece of input all useful matches are found once; a shortest path over them, with prices from the
+// statistics seen so far, gives a first parse; the parse is cut where the sum of the estimated block sizes is least; and
+// each block is parsed again with prices from its own statistics before it is written. Prices and entropies are integers.
+package deflate
+
+import "sync"
+
+// Version changes whenever the bytes for some input change.
+const Version = "1"
+
+// Level says how much time Encode may spend.
+type Level int
+
+const (
+	Fast Level = iota // for builds somebody waits for
+	Best              // for results that are kept
+)
+
+const (
+	maxStored  = 65535
+	maxPiece   = 4 * maxStored // bytes parsed together; the longest block
+	maxMatches = 6 * maxPiece  // matches kept for a piece; a piece ends early when they are full
+	maxSegment = 1 << 30       // matches do not cross a segment: positions are int32
+)
+
+// enough ends the passes over a block: the last one made it smaller by less than one part in so many.
+const enough = 2000
+
+// effort is what a level stands for.
+type effort struct {
+	depth  int // nodes looked at for one position
+	nice   int // a match of this length is taken at once
+	seeds  int // parses of a piece before it is cut
+	passes int // parses of a block with its own prices
+	units  int // places where a piece may be cut
+}
+
+var efforts = [...]effort{
+	Fast: {depth: 16, nice: 48, seeds: 1, passes: 1, units: 40},
+	Best: {depth: 150, nice: 258, seeds: 2, passes: 5, units: 100},
+}
+
+type encoder struct {
+	effort
+	finder finder
+	parser parser
+	cutter cutter
+	code   blockCode
+	trial  blockCode
+	out    bitWriter
+	src    []byte
+	stored span // bytes that wait to be written as stored blocks
+}
+
+type span struct{ from, to int }
+
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// Encode appends the raw DEFLATE stream of src to dst.
+func Encode(dst, src []byte, level Level) []byte {
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.effort = efforts[level]
+	e.out = bitWriter{buf: dst}
+	if len(src) == 0 {
+		e.out.write(0b011, 3) // last, fixed codes
+		e.out.write(0, 7)     // end mark
+	}
+	for len(src) > 0 {
+		n := min(len(src), maxSegment)
+		e.segment(src[:n], n == len(src))
+		src = src[n:]
+	}
+	e.out.align()
+	dst = e.out.buf
+	e.out, e.src, e.parser.src, e.finder.src = bitWriter{}, nil, nil, nil
+	return dst
+}
+
+// segment writes src piece by piece. The last block of a piece may only end where the piece does, so it is
+// parsed again as the start of the next one.
+func (e *encoder) segment(src []byte, last bool) {
+	e.src, e.stored = src, span{}
+	e.finder.reset(src, e.depth, e.nice)
+	p := &e.parser
+	p.reset(src)
+	for from := 0; from < len(src); {
+		to := e.finder.fill(p, min(from+maxPiece, len(src)))
+		if from == 0 {
+			p.seed(to)
+		}
+		for range e.seeds {
+			p.parse(from, to)
+			p.count(from, to, &p.hist)
+			p.price.set(&p.hist)
+		}
+		cuts := e.cutter.cut(p, from, to, e.units)
+		if n := len(cuts) - 1; to < len(src) && n > 0 && to-cuts[n-1] <= (to-from)/2 {
+			cuts = cuts[:n]
+		}
+		whole := p.price
+		for _, end := range cuts {
+			e.block(from, end, last && end == len(src))
+			from = end
+		}
+		p.price = whole
+		p.drop(from)
+	}
+	e.flushStored(last)
+}
+
+// block parses src[from:to] with its own prices and writes it in the smallest of the three kinds.
+func (e *encoder) block(from, to int, last bool) {
+	p := &e.parser
+	p.count(from, to, &p.hist)
+	best := e.code.build(&p.hist)
+	p.keep(from, to)
+	for range e.passes {
+		p.price.set(&p.hist)
+		p.parse(from, to)
+		p.count(from, to, &p.hist)
+		bits := e.trial.build(&p.hist)
+		if bits >= best {
+			break
+		}
+		e.code, e.trial = e.trial, e.code
+		p.keep(from, to)
+		small := best-bits < best/enough
+		best = bits
+		if small {
+			break
+		}
+	}
+	e.emit(from, to, best, last)
+}

@@ -1,0 +1,134 @@
+package deflate
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+const (
+	windowSize = 1 << 15
+	windowMask = windowSize - 1
+	minMatch   = 3
+	maxMatch   = 258
+	hashBits   = 16
+)
+
+// item is a step of a parse: length in bits 0-8, slot of the distance in bits 9-13, distance from bit 14 on.
+// A literal has length 1 and no distance.
+type item uint32
+
+const literal item = 1
+
+func newItem(length int, dist uint32) item {
+	return item(uint32(length) | distSlot(dist)<<9 | dist<<14)
+}
+func (m item) length() int    { return int(m & 511) }
+func (m item) slot() uint32   { return uint32(m>>9) & 31 }
+func (m item) dist() uint32   { return uint32(m >> 14) }
+func (m item) cut(n int) item { return m&^511 | item(n) }
+
+// finder keeps the last 32 KiB in binary trees, one for each hash of four bytes: a node is a position, its left and right
+// children are older positions whose text sorts before and after it. Walking down from the newest position meets the
+// matches in order of distance, and each step needs to compare only what the bounds so far leave open.
+// Positions are stored plus windowSize, so that a cleared entry is out of reach from anywhere.
+type finder struct {
+	src   []byte
+	depth int
+	nice  int
+	next  int // the first position not yet entered
+	taken int // positions before this one lie in a match that was taken at once
+	head3 [1 << hashBits]int32
+	head4 [1 << hashBits]int32
+	child [2 * windowSize]int32
+}
+
+func (f *finder) reset(src []byte, depth, nice int) {
+	f.src, f.depth, f.nice, f.next, f.taken = src, depth, nice, 0, 0
+	clear(f.head3[:])
+	clear(f.head4[:])
+}
+
+// fill adds the matches of all positions before to, or of fewer when there is no room left. It returns the first
+// position without matches.
+func (f *finder) fill(p *parser, to int) int {
+	for ; f.next < to && len(p.matches)+maxMatch <= maxMatches; f.next++ {
+		n := len(p.matches)
+		if p.matches = f.enter(f.next, p.matches); f.next < f.taken {
+			p.matches = p.matches[:n]
+		} else if n < len(p.matches) {
+			if l := p.matches[len(p.matches)-1].length(); l >= f.nice {
+				f.taken = f.next + l
+			}
+		}
+		p.first = append(p.first, uint32(len(p.matches)))
+	}
+	return f.next
+}
+
+// enter puts pos into its tree and appends the matches found there: each longer than the one before, with the least distance
+// for its length.
+func (f *finder) enter(pos int, found []item) []item {
+	src := f.src
+	limit := min(len(src)-pos, maxMatch)
+	if limit < 4 {
+		return found
+	}
+	four := binary.LittleEndian.Uint32(src[pos:])
+	h3 := four << 8 * 0x9E3779B1 >> (32 - hashBits)
+	h4 := four * 0x9E3779B1 >> (32 - hashBits)
+	here := int32(pos) + windowSize
+	oldest := here - windowSize // itself out of reach: its place in child is ours now
+	node3, node := f.head3[h3], f.head4[h4]
+	f.head3[h3], f.head4[h4] = here, here
+
+	best := minMatch - 1
+	if node3 > oldest && node3 != node {
+		if binary.LittleEndian.Uint32(src[node3-windowSize:])<<8 == four<<8 {
+			found = append(found, newItem(minMatch, uint32(here-node3)))
+			best = minMatch
+		}
+	}
+	nice := min(f.nice, limit)
+	left, right := 2*(here&windowMask), 2*(here&windowMask)+1
+	leftLen, rightLen := 0, 0
+	cur := src[pos : pos+limit]
+	for depth := f.depth; node > oldest && depth > 0; depth-- {
+		old := src[node-windowSize:]
+		old = old[:len(cur)]
+		n := min(leftLen, rightLen)
+		n = common(cur, old, n)
+		pair := f.child[2*(node&windowMask):][:2]
+		if n > best {
+			best = n
+			found = append(found, newItem(n, uint32(here-node)))
+		}
+		if n >= nice {
+			f.child[left&(2*windowSize-1)], f.child[right&(2*windowSize-1)] = pair[0], pair[1]
+			return found
+		}
+		if old[n] < cur[n] {
+			f.child[left&(2*windowSize-1)] = node
+			left, leftLen = 2*(node&windowMask)+1, n
+			node = pair[1]
+		} else {
+			f.child[right&(2*windowSize-1)] = node
+			right, rightLen = 2*(node&windowMask), n
+			node = pair[0]
+		}
+	}
+	f.child[left&(2*windowSize-1)], f.child[right&(2*windowSize-1)] = 0, 0
+	return found
+}
+
+// common returns how many bytes of a and b are equal; the first n are known to be. They have the same length.
+func common(a, b []byte, n int) int {
+	for ; n+8 <= len(a) && n+8 <= len(b); n += 8 {
+		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)>>3
+		}
+	}
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
