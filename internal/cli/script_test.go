@@ -148,19 +148,26 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 			return err
 		}
 	}
+	if err := os.WriteFile(in("uv.toml"), []byte("no-index = true\n"), 0o644); err != nil {
+		return err
+	}
 	e.Values["state"] = &state{}
 	own, _, _ := strings.Cut(e.Getenv("PATH"), string(os.PathListSeparator)) // where testscript put layersmith
 	e.Setenv("PATH", own+string(os.PathListSeparator)+in("bin"))
 	e.Setenv("HOME", in("home"))
 	e.Setenv("TARGET", python.target.String())
-	e.Setenv("TAG", "cp"+strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
+	e.Setenv("CPYTHON", strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
 	e.Setenv("LOCK", "pylock."+strings.ReplaceAll(python.target.String(), ".", "_")+".toml")
 	e.Setenv("PYTHON", in("bin/python"+python.target.PythonVersion()))
 	e.Setenv("LAYERSMITH_CACHE", in("cache"))
 	e.Setenv("UV_FIND_LINKS", in("index"))
-	e.Setenv("UV_NO_INDEX", "1")
-	e.Setenv("UV_NO_CONFIG", "1")
-	e.Setenv("UV_OFFLINE", "1")
+	e.Setenv("UV_CONFIG_FILE", in("uv.toml"))
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+		e.Setenv(name, "http://127.0.0.1:1") // whatever would ask a network all the same ends here
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		e.Setenv(name, "")
+	}
 	e.Setenv("UV_CACHE_DIR", in("uvcache"))
 	return targetInFiles(e.WorkDir, python.target)
 }

@@ -15,7 +15,10 @@
 // each block is parsed again with prices from its own statistics before it is written. Prices and entropies are integers.
 package deflate
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // Version changes whenever the bytes for some input change.
 const Version = "1"
@@ -48,7 +51,7 @@ type effort struct {
 }
 
 var efforts = [...]effort{
-	Fast: {depth: 16, nice: 48, seeds: 1, passes: 1, units: 40},
+	Fast: {depth: 8, nice: 16, seeds: 0, passes: 1, units: 40},
 	Best: {depth: 150, nice: 258, seeds: 2, passes: 5, units: 100},
 }
 
@@ -98,24 +101,20 @@ func (e *encoder) segment(src []byte, last bool) {
 	p.reset(src)
 	for from := 0; from < len(src); {
 		to := e.finder.fill(p, min(from+maxPiece, len(src)))
-		if from == 0 {
-			p.seed(to)
-		}
+		p.guess(from, to)
 		for range e.seeds {
-			p.parse(from, to)
 			p.count(from, to, &p.hist)
 			p.price.set(&p.hist)
+			p.parse(from, to)
 		}
 		cuts := e.cutter.cut(p, from, to, e.units)
 		if n := len(cuts) - 1; to < len(src) && n > 0 && to-cuts[n-1] <= (to-from)/2 {
 			cuts = cuts[:n]
 		}
-		whole := p.price
 		for _, end := range cuts {
 			e.block(from, end, last && end == len(src))
 			from = end
 		}
-		p.price = whole
 		p.drop(from)
 	}
 	e.flushStored(last)
@@ -125,8 +124,7 @@ func (e *encoder) segment(src []byte, last bool) {
 func (e *encoder) block(from, to int, last bool) {
 	p := &e.parser
 	p.count(from, to, &p.hist)
-	best := e.code.build(&p.hist)
-	p.keep(from, to)
+	best := math.MaxInt
 	for range e.passes {
 		p.price.set(&p.hist)
 		p.parse(from, to)

@@ -10,7 +10,8 @@ const (
 	windowMask = windowSize - 1
 	minMatch   = 3
 	maxMatch   = 258
-	hashBits   = 16
+	hash3Bits  = 15
+	hash4Bits  = 16
 )
 
 // item is a step of a parse: length in bits 0-8, slot of the distance in bits 9-13, distance from bit 14 on.
@@ -37,9 +38,9 @@ type finder struct {
 	nice  int
 	next  int // the first position not yet entered
 	taken int // positions before this one lie in a match that was taken at once
-	head3 [1 << hashBits]int32
-	head4 [1 << hashBits]int32
-	child [2 * windowSize]int32
+	head3 [1 << hash3Bits]int32
+	head4 [1 << hash4Bits]int32
+	child [windowSize][2]int32
 }
 
 func (f *finder) reset(src []byte, depth, nice int) {
@@ -74,8 +75,8 @@ func (f *finder) enter(pos int, found []item) []item {
 		return found
 	}
 	four := binary.LittleEndian.Uint32(src[pos:])
-	h3 := four << 8 * 0x9E3779B1 >> (32 - hashBits)
-	h4 := four * 0x9E3779B1 >> (32 - hashBits)
+	h3 := four << 8 * 0x9E3779B1 >> (32 - hash3Bits)
+	h4 := four * 0x9E3779B1 >> (32 - hash4Bits)
 	here := int32(pos) + windowSize
 	oldest := here - windowSize // itself out of reach: its place in child is ours now
 	node3, node := f.head3[h3], f.head4[h4]
@@ -89,34 +90,32 @@ func (f *finder) enter(pos int, found []item) []item {
 		}
 	}
 	nice := min(f.nice, limit)
-	left, right := 2*(here&windowMask), 2*(here&windowMask)+1
+	left, right := &f.child[here&windowMask][0], &f.child[here&windowMask][1]
 	leftLen, rightLen := 0, 0
 	cur := src[pos : pos+limit]
 	for depth := f.depth; node > oldest && depth > 0; depth-- {
-		old := src[node-windowSize:]
-		old = old[:len(cur)]
-		n := min(leftLen, rightLen)
-		n = common(cur, old, n)
-		pair := f.child[2*(node&windowMask):][:2]
+		old := src[node-windowSize:][:len(cur)]
+		n := common(cur, old, min(leftLen, rightLen))
+		pair := &f.child[node&windowMask]
 		if n > best {
 			best = n
 			found = append(found, newItem(n, uint32(here-node)))
-		}
-		if n >= nice {
-			f.child[left&(2*windowSize-1)], f.child[right&(2*windowSize-1)] = pair[0], pair[1]
-			return found
+			if n >= nice {
+				*left, *right = pair[0], pair[1]
+				return found
+			}
 		}
 		if old[n] < cur[n] {
-			f.child[left&(2*windowSize-1)] = node
-			left, leftLen = 2*(node&windowMask)+1, n
+			*left = node
+			left, leftLen = &pair[1], n
 			node = pair[1]
 		} else {
-			f.child[right&(2*windowSize-1)] = node
-			right, rightLen = 2*(node&windowMask), n
+			*right = node
+			right, rightLen = &pair[0], n
 			node = pair[0]
 		}
 	}
-	f.child[left&(2*windowSize-1)], f.child[right&(2*windowSize-1)] = 0, 0
+	*left, *right = 0, 0
 	return found
 }
 

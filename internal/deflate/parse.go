@@ -76,20 +76,31 @@ func (p *parser) drop(from int) {
 	p.base = from
 }
 
-// seed sets prices for the first piece: literals by how often the bytes occur, a match by a guess.
-func (p *parser) seed(to int) {
-	h := &p.hist
-	*h = histogram{}
-	for _, b := range p.src[:to] {
-		h.lit[b]++
+// guess sets step for src[from:to] without prices: the longest match, unless the next position has a longer one.
+// The parses that follow need only its statistics.
+func (p *parser) guess(from, to int) {
+	to -= p.base
+	for i := from - p.base; i < to; {
+		pick := literal
+		if m := p.longest(i); m.length() > minMatch || m.length() == minMatch && m.dist() < 4096 {
+			if i+1 == to || p.longest(i+1).length() <= m.length() {
+				pick = m.cut(min(m.length(), to-i))
+			}
+		}
+		if pick.length() < minMatch {
+			pick = literal
+		}
+		p.step[i] = pick
+		i += pick.length()
 	}
-	p.price.set(h)
-	for n := minMatch; n <= maxMatch; n++ {
-		p.price.length[n] = (5 + uint32(lengthExtra[lengthSlot[n]])) * bitPrice
+}
+
+// longest returns the longest match at first[i], or a literal.
+func (p *parser) longest(i int) item {
+	if lo, hi := p.first[i], p.first[i+1]; lo < hi {
+		return p.matches[hi-1]
 	}
-	for s := range p.price.dist {
-		p.price.dist[s] = (5 + uint32(distExtra(uint32(s)))) * bitPrice
-	}
+	return literal
 }
 
 // parse sets step for src[from:to], walking backward. A match may always be cut shorter, so each length is offered with the

@@ -2,6 +2,7 @@ package localport
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/binary"
@@ -37,7 +38,8 @@ var probeScript string
 type Python struct {
 	Path     string
 	identity string
-	Temp     string // folder for what probes write
+	Temp     string        // folder for what probes write
+	Timeout  time.Duration // of one job; 0 for probeTimeout
 }
 
 var _ stage.Interpreter = Python{}
@@ -364,7 +366,8 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 // run runs the probe script against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
 // The process and all that it starts end with it, or after probeTimeout.
 func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
-	limit, cancel := context.WithTimeout(ctx, probeTimeout)
+	timeout := cmp.Or(p.Timeout, probeTimeout)
+	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(limit, p.Path, append([]string{"-S", "-B", "-c", probeScript}, args...)...)
 	cmd.Dir = dir
@@ -395,7 +398,7 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	}
 	switch {
 	case limit.Err() != nil:
-		r.Detail = fmt.Sprintf("did not end within %v", probeTimeout)
+		r.Detail = fmt.Sprintf("did not end within %v", timeout)
 	case err != nil:
 		r.Detail = strings.TrimSpace(lastLines(diagnostics.String(), 12))
 		if r.Detail == "" {

@@ -9,9 +9,12 @@ package lock
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -67,13 +70,19 @@ func New(target pydist.Target, inputs digest.SHA256, dists []Distribution, closu
 		if d.File.SHA256.IsZero() {
 			return Lock{}, fmt.Errorf("%s==%s has no sha256", d.Name, d.Version)
 		}
-		if strings.ContainsAny(d.File.Name, "/\\\x00\n\"") || d.File.Name == "" {
+		if !isFileName(d.File.Name) {
 			return Lock{}, fmt.Errorf("%s==%s: %q is not the name of a file", d.Name, d.Version, d.File.Name)
+		}
+		if d.File.Size < 0 {
+			return Lock{}, fmt.Errorf("%s==%s: %s has a size of %d bytes", d.Name, d.Version, d.File.Name, d.File.Size)
 		}
 		if !d.File.IsSource() {
 			w, err := pydist.ParseWheelName(d.File.Name)
 			if err != nil {
 				return Lock{}, fmt.Errorf("%s==%s: %w", d.Name, d.Version, err)
+			}
+			if w.Distribution() != d.Name || w.Version().Compare(d.Version) != 0 {
+				return Lock{}, fmt.Errorf("%s==%s: %s is another distribution", d.Name, d.Version, d.File.Name)
 			}
 			if !target.Supports(w) {
 				return Lock{}, fmt.Errorf("%s==%s: %s does not run on %s", d.Name, d.Version, d.File.Name, target)
@@ -89,6 +98,9 @@ func New(target pydist.Target, inputs digest.SHA256, dists []Distribution, closu
 		}
 	}
 	for layer, names := range closures {
+		if !isFileName(layer) {
+			return Lock{}, fmt.Errorf("%q is not the name of a layer", layer)
+		}
 		for _, n := range names {
 			if !known[n] {
 				return Lock{}, fmt.Errorf("layer %s needs %s, which is not locked", layer, n)
@@ -99,10 +111,16 @@ func New(target pydist.Target, inputs digest.SHA256, dists []Distribution, closu
 	return l, nil
 }
 
+// isFileName refuses paths and addresses, and whatever TOML and Go would quote differently.
+func isFileName(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsAny(s, "/\\\"") && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// sortedNames has each name once.
 func sortedNames(names []pydist.Name) []pydist.Name {
 	out := append([]pydist.Name(nil), names...)
 	sort.Slice(out, func(i, j int) bool { return out[i].String() < out[j].String() })
-	return out
+	return slices.Compact(out)
 }
 
 // Find returns a distribution by name.
@@ -232,6 +250,10 @@ func Open(b []byte) (Lock, error) {
 	}
 	var f tomlLock
 	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&f); err != nil {
+		if unknown, ok := err.(*toml.StrictMissingError); ok && len(unknown.Errors) > 0 {
+			row, _ := unknown.Errors[0].Position()
+			return Lock{}, fmt.Errorf("line %d: unknown key %s", row, strings.Join(unknown.Errors[0].Key(), "."))
+		}
 		if at, ok := err.(*toml.DecodeError); ok {
 			row, _ := at.Position()
 			return Lock{}, fmt.Errorf("line %d: %w", row, err)

@@ -7,6 +7,7 @@ package measure
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ var units = []struct {
 	size float64
 }{{"MiB", mebi}, {"KiB", kibi}, {"GiB", 1 << 30}, {"MB", mega}, {"kB", kilo}, {"KB", kilo}, {"GB", float64(giga)}, {"B", 1}}
 
+// decimal leaves out what else ParseFloat reads (NaN, 1e9, 0x1p4), and commas that do not part thousands: 1,5 MB is not 15 MB.
+var decimal = regexp.MustCompile(`^([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?$`)
+
 // ParseBytes reads "140 MB", "225MiB", "262144000".
 func ParseBytes(s string) (Bytes, error) {
 	number, unit := strings.TrimSpace(s), 1.0
@@ -39,8 +43,11 @@ func ParseBytes(s string) (Bytes, error) {
 			break
 		}
 	}
+	if !decimal.MatchString(number) {
+		return 0, fmt.Errorf("%q is not a size", s)
+	}
 	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
-	if err != nil || n <= 0 || math.IsInf(n*unit, 0) || n*unit > 1<<50 {
+	if err != nil || math.Round(n*unit) < 1 || n*unit > 1<<50 {
 		return 0, fmt.Errorf("%q is not a size", s)
 	}
 	return Bytes(math.Round(n * unit)), nil

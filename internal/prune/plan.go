@@ -353,11 +353,11 @@ func olderAPIs(in Input) map[string]bool {
 	return old
 }
 
-// KeptSources are the Python sources that stay: what bytecode is wanted for.
+// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies in bin/ is run, not imported.
 func (p Plan) KeptSources() []Decision {
 	var out []Decision
 	for _, d := range p.decisions {
-		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") {
+		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") {
 			out = append(out, d)
 		}
 	}

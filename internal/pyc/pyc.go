@@ -55,7 +55,7 @@ func Source(file string) (string, bool) {
 		}
 	}
 	dir, base := path.Split(stem)
-	if d, ok := strings.CutSuffix(dir, "__pycache__/"); ok {
+	if d, ok := strings.CutSuffix(dir, "__pycache__/"); ok && (d == "" || strings.HasSuffix(d, "/")) {
 		base, _, _ = strings.Cut(base, ".")
 		return d + base + ".py", true
 	}

@@ -43,15 +43,15 @@ const interpreter = "#!/var/lang/bin/python3"
 func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
 	w := Wheel{Distribution: Distribution{Name: name.Distribution(), Version: name.Version(), Wheel: sha256, Record: map[string]string{}}}
 	for _, e := range t.Entries() {
-		dir, file, _ := strings.Cut(e.Name, "/")
-		if file == "WHEEL" && strings.HasSuffix(dir, ".dist-info") {
+		dir, _, inside := strings.Cut(e.Name, "/")
+		if inside && strings.HasSuffix(dir, ".dist-info") && dir != w.DistInfo {
 			if w.DistInfo != "" {
 				return Wheel{}, fmt.Errorf("open wheel %s: two .dist-info folders: %s and %s", name, w.DistInfo, dir)
 			}
 			w.DistInfo = dir
 		}
 	}
-	if w.DistInfo == "" {
+	if _, ok := t.Lookup(w.DistInfo + "/WHEEL"); !ok {
 		return Wheel{}, fmt.Errorf("open wheel %s: no .dist-info/WHEEL in it", name)
 	}
 	if err := checkVersion(t, w.DistInfo); err != nil {
@@ -84,21 +84,51 @@ func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
 			default:
 				return Wheel{}, fmt.Errorf("open wheel %s: unknown installation scheme %q in %s", name, scheme, e.Name)
 			}
+			if err := ziptree.CheckName(e.Name); err != nil || file == "" {
+				return Wheel{}, fmt.Errorf("open wheel %s: %s is not a file of an installation scheme", name, from)
+			}
 			moved[from] = e.Name
 		}
 		entries = append(entries, e)
 		w.Files = append(w.Files, e.Name)
 	}
-	for from, to := range moved {
-		if sum, ok := w.Record[from]; ok && !strings.HasPrefix(to, "bin/") {
-			w.Record[to] = sum
-		}
+	if len(moved) > 0 {
+		entries = w.relocate(entries, moved, name.String())
 	}
 	var err error
 	if w.Tree, err = ziptree.New(entries); err != nil {
 		return Wheel{}, fmt.Errorf("open wheel %s: %w", name, err)
 	}
 	return w, nil
+}
+
+// relocate makes RECORD say where files went, as an installer does. A script may have got another first line, so its hash is left out.
+func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origin string) []ziptree.Entry {
+	var record []pydist.RecordEntry
+	for from, to := range moved {
+		if sum, ok := w.Record[from]; ok {
+			if strings.HasPrefix(to, "bin/") {
+				sum = ""
+			}
+			delete(w.Record, from)
+			w.Record[to] = sum
+		}
+	}
+	for _, e := range entries {
+		if sum, ok := w.Record[e.Name]; ok {
+			r := pydist.RecordEntry{Path: e.Name, SHA256: sum, Size: -1}
+			if sum != "" {
+				r.Size = e.Size
+			}
+			record = append(record, r)
+		}
+	}
+	for i, e := range entries {
+		if e.Name == w.DistInfo+"/RECORD" {
+			entries[i] = ziptree.File(e.Name, pydist.FormatRecord(record), false, origin)
+		}
+	}
+	return entries
 }
 
 func script(e ziptree.Entry, file string) (ziptree.Entry, error) {

@@ -63,5 +63,7 @@ func (e Entry) Deflated() (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return File(e.Name, b, e.Exec, e.Origin), nil
+	packed := File(e.Name, b, e.Exec, e.Origin)
+	packed.Note = e.Note
+	return packed, nil
 }

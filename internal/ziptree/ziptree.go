@@ -32,6 +32,7 @@ const (
 	MaxEntries       = 200_000
 	MaxUnzippedBytes = 4 << 30
 	MaxNameBytes     = 1024
+	maxInflation     = 1032 // deflate's densest code: 258 bytes in two bits
 )
 
 // Entry is one file of a tree: its name, what it weighs, and where its compressed bytes are.
@@ -80,7 +81,7 @@ func (e Entry) Bytes(limit int64) ([]byte, error) {
 	defer r.Close()
 	b := make([]byte, e.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("read %s: %w", e.Name, err)
+		return nil, err // it names the entry
 	}
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF { // the read that checks length and CRC
 		if err == nil {
@@ -205,6 +206,9 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 			return bad("is stored, but its two sizes differ (%d, %d)", f.CompressedSize64, f.UncompressedSize64)
 		case f.UncompressedSize64 > MaxUnzippedBytes || f.CompressedSize64 > uint64(size):
 			return bad("declares %d bytes (%d zipped); the archive has %d", f.UncompressedSize64, f.CompressedSize64, size)
+		}
+		if f.Method == zip.Deflate && f.UncompressedSize64 > f.CompressedSize64*maxInflation {
+			return bad("declares %d bytes, which is more than %d bytes can inflate to", f.UncompressedSize64, f.CompressedSize64)
 		}
 		zipped += f.CompressedSize64
 		unzipped += f.UncompressedSize64

@@ -1,0 +1,213 @@
+package porttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func writes(s string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
+}
+
+// Outputs is the suite of stage.Outputs.
+func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
+	ctx := context.Background()
+	const name = "demo-python3.13-x86_64.zip"
+	has := func(t *testing.T, o stage.Outputs, want string) {
+		t.Helper()
+		b, err := o.Read(ctx, name)
+		if err != nil || string(b) != want {
+			t.Fatalf("Read = %q, %v; want %q", b, err, want)
+		}
+		opened, err := o.Open(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := contents(t, opened); string(got) != want {
+			t.Fatalf("Open has %q, want %q", got, want)
+		}
+	}
+	write := func(t *testing.T, o stage.Outputs, s string) {
+		t.Helper()
+		if err := o.Write(ctx, name, writes(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	t.Run("an absent output does not exist", func(t *testing.T) {
+		o := open(t)
+		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Read: %v, want fs.ErrNotExist", err)
+		}
+		if _, err := o.Open(ctx, name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Open: %v, want fs.ErrNotExist", err)
+		}
+	})
+
+	t.Run("what was written is read, and replaced", func(t *testing.T) {
+		o := open(t)
+		write(t, o, "one")
+		has(t, o, "one")
+		write(t, o, "")
+		has(t, o, "")
+		write(t, o, "three")
+		has(t, o, "three")
+	})
+
+	t.Run("a failing write leaves the old file", func(t *testing.T) {
+		o := open(t)
+		write(t, o, "one")
+		failure := errors.New("no more")
+		if err := o.Write(ctx, name, func(w io.Writer) error {
+			if _, err := io.WriteString(w, "half"); err != nil {
+				return err
+			}
+			return failure
+		}); !errors.Is(err, failure) {
+			t.Fatalf("error %v, want %v", err, failure)
+		}
+		has(t, o, "one")
+	})
+
+	t.Run("a failing first write leaves none", func(t *testing.T) {
+		o := open(t)
+		if err := o.Write(ctx, name, func(io.Writer) error { return errors.New("no more") }); err == nil {
+			t.Fatal("no error")
+		}
+		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("Read: %v, want fs.ErrNotExist", err)
+		}
+	})
+
+	t.Run("a canceled write leaves the old file", func(t *testing.T) {
+		o := open(t)
+		write(t, o, "one")
+		stop, cancel := context.WithCancel(ctx)
+		if err := o.Write(stop, name, func(w io.Writer) error { cancel(); return writes("two")(w) }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want context.Canceled", err)
+		}
+		has(t, o, "one")
+	})
+
+	t.Run("a reader that is open keeps what it opened", func(t *testing.T) {
+		o := open(t)
+		write(t, o, "one")
+		opened, err := o.Open(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, o, "second")
+		if got := contents(t, opened); string(got) != "one" {
+			t.Fatalf("it reads %q, want what it opened", got)
+		}
+	})
+
+	t.Run("writes at once leave one of them whole", func(t *testing.T) {
+		o := open(t)
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				if err := o.Write(ctx, name, writes(strings.Repeat(fmt.Sprint(i), 100_000))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		b, err := o.Read(ctx, name)
+		if err != nil || len(b) != 100_000 || !bytes.Equal(b, bytes.Repeat(b[:1], len(b))) {
+			t.Fatalf("%d bytes, %v", len(b), err)
+		}
+	})
+
+	for _, bad := range []string{"", ".", "..", "a/b", "/a", "../a", `a\b`, ".hidden"} {
+		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
+			o := open(t)
+			if err := o.Write(ctx, bad, writes("x")); err == nil {
+				t.Error("Write takes it")
+			}
+			if _, err := o.Read(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Read: %v, want a refusal", err)
+			}
+			if _, err := o.Open(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Open: %v, want a refusal", err)
+			}
+		})
+	}
+}
+
+// MemoryOutputs is Outputs in memory.
+type MemoryOutputs struct {
+	mu     sync.Mutex
+	files  map[string][]byte
+	Writes int // how often Write was called with success
+}
+
+var _ stage.Outputs = (*MemoryOutputs)(nil)
+
+// Write stores a file.
+func (m *MemoryOutputs) Write(ctx context.Context, name string, write func(io.Writer) error) error {
+	if err := checkOutput(name); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.Set(name, b.Bytes())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Writes++
+	return nil
+}
+
+// Set puts a file there, as somebody who does not go through the port.
+func (m *MemoryOutputs) Set(name string, b []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.files == nil {
+		m.files = map[string][]byte{}
+	}
+	m.files[name] = b
+}
+
+// Read returns a file.
+func (m *MemoryOutputs) Read(_ context.Context, name string) ([]byte, error) {
+	if err := checkOutput(name); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.files[name]
+	if !ok {
+		return nil, fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
+	}
+	return clone(b), nil
+}
+
+// Open opens a file.
+func (m *MemoryOutputs) Open(ctx context.Context, name string) (stage.Blob, error) {
+	b, err := m.Read(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return newBlob(b), nil
+}
+
+func checkOutput(name string) error {
+	if name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
+		return fmt.Errorf("%q is not a name for an output", name)
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package prune_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pyc"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// source is a wheel to be: its files without those of dist-info, which openWheel writes.
+type source struct {
+	name, version string
+	entryPoints   string
+	files         map[string]string
+}
+
+func (s source) distInfo() string { return s.name + "-" + s.version + ".dist-info" }
+
+// openWheel makes a wheel with a true RECORD and opens it as the fetch stage does.
+func openWheel(t testing.TB, s source) wheel.Wheel {
+	t.Helper()
+	files := maps.Clone(s.files)
+	if files == nil {
+		files = map[string]string{}
+	}
+	info := s.distInfo()
+	files[info+"/METADATA"] = "Metadata-Version: 2.1\nName: " + s.name + "\nVersion: " + s.version + "\n"
+	files[info+"/WHEEL"] = "Wheel-Version: 1.0\n"
+	if s.entryPoints != "" {
+		files[info+"/entry_points.txt"] = s.entryPoints
+	}
+	record := []pydist.RecordEntry{{Path: info + "/RECORD", Size: -1}}
+	var entries []ziptree.Entry
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		content := []byte(files[name])
+		record = append(record, pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))})
+		entries = append(entries, ziptree.File(name, content, strings.HasSuffix(name, ".so"), s.name))
+	}
+	entries = append(entries, ziptree.File(info+"/RECORD", pydist.FormatRecord(record), false, s.name))
+	tree, err := ziptree.New(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := pydist.ParseWheelName(s.name + "-" + s.version + "-py3-none-any.whl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := wheel.Open(tree, name, digest.Of([]byte(fmt.Sprint(s.name, s.version, s.files))).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+const prefix = "python/"
+
+func target(t testing.TB) pydist.Target {
+	t.Helper()
+	x, err := pydist.ParseTarget("python3.13-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// layerOf is the layer that holds these wheels. Indexes go through their cached form.
+func layerOf(t testing.TB, sources ...source) prune.Input {
+	t.Helper()
+	in := prune.Input{Target: target(t), Prefix: prefix}
+	var entries []ziptree.Entry
+	for _, s := range sources {
+		w := openWheel(t, s)
+		for _, e := range w.Tree.Entries() {
+			entries = append(entries, e.Named(prefix+e.Name))
+		}
+		x, err := prune.NewIndex(context.Background(), w.Tree.Entries())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := x.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, err = prune.DecodeIndex(b); err != nil {
+			t.Fatal(err)
+		}
+		in.Distributions, in.Indexes = append(in.Distributions, w.Distribution), append(in.Indexes, x)
+	}
+	var err error
+	if in.Tree, err = ziptree.New(entries); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func policyOf(t testing.TB, s policy.Settings) policy.Policy {
+	t.Helper()
+	book, err := policy.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.New(book, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func planOf(t testing.TB, in prune.Input, s policy.Settings) prune.Plan {
+	t.Helper()
+	p, err := prune.NewPlan(in, policyOf(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// bytecode is a .pyc for the target; flags 1 is unchecked, 0 checked by time, 3 by hash.
+func bytecode(t testing.TB, target string, flags byte) string {
+	t.Helper()
+	x, err := pydist.ParseTarget(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	magic := pyc.Magic(x)
+	return string(magic[:]) + string([]byte{flags, 0, 0, 0}) + "12345678" + "code"
+}
+
+// show is a plan, one decision a line, dist-info left out.
+func show(p prune.Plan) string {
+	var b strings.Builder
+	for _, d := range p.Decisions() {
+		if !strings.Contains(d.Site, ".dist-info/") {
+			b.WriteString(line(d) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// line is a decision as fixtures write it: the rule only where it did something, then the reason if there is one.
+func line(d prune.Decision) string {
+	words := []string{d.Fate.String(), d.Site}
+	if d.Fate != prune.Kept {
+		words = append(words, d.Rule)
+	}
+	if d.Why != "" {
+		words = append(words, d.Why)
+	}
+	return strings.Join(words, " ")
+}
