@@ -61,7 +61,7 @@ func (a *app) sayLock(l stage.Locked) {
 	if !l.Fresh {
 		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)
 	}
-	a.say("lock    %s: %d distributions, %s", l.Lock.Target, len(l.Lock.Distributions), state)
+	a.say("lock    %s: %s, %s", l.Lock.Target, count(len(l.Lock.Distributions), "distribution"), state)
 	for _, c := range l.Changes {
 		a.say("        %s", c)
 	}
@@ -104,14 +104,19 @@ func (a *app) buildCommand() *cobra.Command {
 				}
 			}
 			http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + Version, Getenv: os.Getenv, Root: a.workspaceDir}
-			fetched, err := stage.Fetch{Wheels: m.wheels, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress}.Run(ctx, locked.Lock, w, names, a.offline)
+			fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
+			fetched, err := fetch.Run(ctx, locked.Lock, w, names, a.offline)
 			if err != nil {
 				return err
 			}
 			if fetched.Downloaded == 0 {
-				a.say("fetch   %d wheels, %s MB, all in the store", fetched.Wheels, measure.Bytes(fetched.Bytes).MB())
+				a.say("fetch   %s, %s MB, all in the store", count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
 			} else {
-				a.say("fetch   %d wheels, %s MB; %d downloaded, %s MB", fetched.Wheels, measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+				a.say("fetch   %s, %s MB; %d downloaded, %s MB", count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+			}
+			in.Lock = fetched.Lock
+			if fetched.Built > 0 {
+				a.say("        %d built from source", fetched.Built)
 			}
 			if m.foreign {
 				in.NoProbe, in.NoProbeReason = true, "this machine cannot run "+t.Arch()+" code"
@@ -127,7 +132,7 @@ func (a *app) buildCommand() *cobra.Command {
 			if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly})
 				if changed {
-					a.say("wrote   %s/ (%d zips, %s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), len(rep.Layers), stage.ReportName, seconds(time.Since(start)))
+					a.say("wrote   %s/ (%s, %s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), count(len(rep.Layers), "zip"), stage.ReportName, seconds(time.Since(start)))
 				} else {
 					a.say("nothing changed: %s/ is up to date, checked in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
 				}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
@@ -140,4 +142,19 @@ func (a *app) lockStage(m *machine) stage.Lock {
 
 func (a *app) buildStage(m *machine) stage.Build {
 	return stage.Build{Tool: Tool(), Wheels: m.wheels, Cache: m.packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Outputs: m.outputs, Progress: m.progress}
+}
+
+// builds says why this machine cannot build wheels for the target.
+func (m *machine) builds(t pydist.Target) error {
+	switch {
+	case m.foreign:
+		return fmt.Errorf("it has no wheel, and this machine cannot build one for %s", t)
+	case m.python == nil:
+		return errors.New("it has no wheel, and " + m.noPython)
+	}
+	return nil
+}
+
+func (m *machine) unpack(_ context.Context, f lock.File, b stage.Blob) (string, func(), error) {
+	return localport.Unpacked(m.mounts.Dir, f.Name, b)
 }

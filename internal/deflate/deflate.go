@@ -44,14 +44,15 @@ const enough = 2000
 // effort is what a level stands for.
 type effort struct {
 	depth  int // nodes looked at for one position
-	nice   int // a match of this length is taken at once
+	nice   int // a match of this length ends the search
+	take   int // a match of this length is taken at once
 	seeds  int // parses of a piece before it is cut
 	passes int // parses of a block with its own prices
 	units  int // places where a piece may be cut
 }
 
 var efforts = [...]effort{
-	Fast: {depth: 8, nice: 16, seeds: 0, passes: 1, units: 40},
+	Fast: {depth: 12, nice: 128, take: 32, seeds: 0, passes: 1, units: 40},
 	Best: {depth: 150, nice: 258, seeds: 2, passes: 5, units: 100},
 }
 
@@ -96,7 +97,7 @@ func Encode(dst, src []byte, level Level) []byte {
 // parsed again as the start of the next one.
 func (e *encoder) segment(src []byte, last bool) {
 	e.src, e.stored = src, span{}
-	e.finder.reset(src, e.depth, e.nice)
+	e.finder.reset(src, e.depth, e.nice, e.take)
 	p := &e.parser
 	p.reset(src)
 	for from := 0; from < len(src); {

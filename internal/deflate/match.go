@@ -33,18 +33,18 @@ func (m item) cut(n int) item { return m&^511 | item(n) }
 // matches in order of distance, and each step needs to compare only what the bounds so far leave open.
 // Positions are stored plus windowSize, so that a cleared entry is out of reach from anywhere.
 type finder struct {
-	src   []byte
-	depth int
-	nice  int
-	next  int // the first position not yet entered
-	taken int // positions before this one lie in a match that was taken at once
-	head3 [1 << hash3Bits]int32
-	head4 [1 << hash4Bits]int32
-	child [windowSize][2]int32
+	src        []byte
+	depth      int
+	nice, take int
+	next       int // the first position not yet entered
+	taken      int // positions before this one lie in a match that was taken at once
+	head3      [1 << hash3Bits]int32
+	head4      [1 << hash4Bits]int32
+	child      [windowSize][2]int32
 }
 
-func (f *finder) reset(src []byte, depth, nice int) {
-	f.src, f.depth, f.nice, f.next, f.taken = src, depth, nice, 0, 0
+func (f *finder) reset(src []byte, depth, nice, take int) {
+	f.src, f.depth, f.nice, f.take, f.next, f.taken = src, depth, nice, take, 0, 0
 	clear(f.head3[:])
 	clear(f.head4[:])
 }
@@ -57,7 +57,7 @@ func (f *finder) fill(p *parser, to int) int {
 		if p.matches = f.enter(f.next, p.matches); f.next < f.taken {
 			p.matches = p.matches[:n]
 		} else if n < len(p.matches) {
-			if l := p.matches[len(p.matches)-1].length(); l >= f.nice {
+			if l := p.matches[len(p.matches)-1].length(); l >= f.take {
 				f.taken = f.next + l
 			}
 		}
@@ -90,6 +90,9 @@ func (f *finder) enter(pos int, found []item) []item {
 		}
 	}
 	nice := min(f.nice, limit)
+	if pos < f.taken {
+		nice = min(f.take, limit) // nobody asks for these matches
+	}
 	left, right := &f.child[here&windowMask][0], &f.child[here&windowMask][1]
 	leftLen, rightLen := 0, 0
 	cur := src[pos : pos+limit]

@@ -92,10 +92,15 @@ func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) e
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return err
 	}
-	if err := WriteFile(p, write); err != nil {
+	if err := WriteFile(p, func(w io.Writer) error {
+		if err := write(w); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}); err != nil {
 		return fmt.Errorf("write %s: %w", p, err)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // maxDocumentBytes bounds documents that are read whole.
@@ -151,4 +156,26 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 		}
 	}
 	return nil
+}
+
+// Unpacked writes a file of the wheel store into a folder of its own, below its own name: build tools go by names.
+func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err error) {
+	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
+	if err != nil {
+		return "", nil, err
+	}
+	done = func() { os.RemoveAll(dir) }
+	path = filepath.Join(dir, filepath.Base(name))
+	out, err := os.Create(path)
+	if err == nil {
+		_, err = io.Copy(out, io.NewSectionReader(b, 0, b.Size()))
+		if closeErr := out.Close(); err == nil {
+			err = closeErr
+		}
+	}
+	if err != nil {
+		done()
+		return "", nil, err
+	}
+	return path, done, nil
 }

@@ -46,6 +46,7 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if parent := filepath.Dir(path); !made[parent] {
 			if err := os.MkdirAll(parent, 0o755); err != nil {
+				g.Wait()
 				unmount()
 				return "", nil, err
 			}

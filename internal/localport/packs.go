@@ -25,9 +25,19 @@ var _ stage.Cache = (*Packs)(nil)
 
 // Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts as absent.
 func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
-	t, err := p.open(key)
+	if !fs.ValidPath(key) {
+		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
+	}
+	f, err := os.Open(p.path(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ziptree.Tree{}, nil
+	}
+	if err != nil {
+		return ziptree.Tree{}, err
+	}
+	t, err := p.read(f, key)
 	var format *ziptree.FormatError
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &format) {
+	if errors.As(err, &format) {
 		return ziptree.Tree{}, nil
 	}
 	return t, err
@@ -35,11 +45,7 @@ func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 
 func (p *Packs) path(key string) string { return filepath.Join(p.Dir, filepath.FromSlash(key)+".zip") }
 
-func (p *Packs) open(key string) (ziptree.Tree, error) {
-	f, err := os.Open(p.path(key))
-	if err != nil {
-		return ziptree.Tree{}, err
-	}
+func (p *Packs) read(f *os.File, key string) (ziptree.Tree, error) {
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
@@ -56,7 +62,7 @@ func (p *Packs) open(key string) (ziptree.Tree, error) {
 	return t, nil
 }
 
-// Store writes a pack and opens it.
+// Store writes a pack and opens what it wrote, which under the same name may be another run's a moment later.
 func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
@@ -65,7 +71,8 @@ func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptr
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return ziptree.Tree{}, err
 	}
-	err := WriteFile(path, func(w io.Writer) error {
+	var made *os.File
+	err := WriteFile(path, func(w io.Writer) (err error) {
 		z := ziptree.NewWriter(w)
 		if err := write(z.Add); err != nil {
 			return err
@@ -73,13 +80,19 @@ func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptr
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := z.Close()
+		if _, err := z.Close(); err != nil {
+			return err
+		}
+		made, err = os.Open(w.(*os.File).Name())
 		return err
 	})
 	if err != nil {
+		if made != nil {
+			made.Close()
+		}
 		return ziptree.Tree{}, err
 	}
-	return p.open(key)
+	return p.read(made, key)
 }
 
 // Close closes the packs; their entries cannot be read any more.

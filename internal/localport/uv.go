@@ -142,14 +142,14 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 		args = append(args, filepath.Join(temp, l.Name+".txt"), "--constraints", filepath.Join(temp, l.Name+"-constraints.txt"))
 	}
 	if _, err := u.run(ctx, program, args...); err != nil {
-		return stage.Resolution{}, explain(err, r.Workspace, r.Target)
+		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
 	res := stage.Resolution{Closures: map[string][]pydist.Name{}}
 	requires := map[pydist.Name]map[pydist.Name]bool{}
 	for _, l := range r.Workspace.Layers {
 		out, err := u.run(ctx, program, append(append([]string{"pip", "compile"}, flags...), "--constraints", pins, "--annotation-style", "split", filepath.Join(temp, l.Name+".txt"))...)
 		if err != nil {
-			return stage.Resolution{}, explain(err, r.Workspace, r.Target)
+			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
 		names, err := closure(out, requires)
 		if err != nil {
@@ -159,7 +159,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	}
 	files, err := u.files(ctx, program, pins, flags)
 	if err != nil {
-		return stage.Resolution{}, explain(err, r.Workspace, r.Target)
+		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
 	for _, f := range files {
 		d := f.Distribution
@@ -392,7 +392,7 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 	}
 	files, err := u.files(ctx, program, pins, u.flags(r.Lock.Target, source, false))
 	if err != nil {
-		return nil, explain(err, r.Workspace, r.Lock.Target)
+		return nil, explain(err, r.Workspace, r.Lock.Target, filepath.ToSlash(u.Root))
 	}
 	for _, f := range files {
 		if !f.File.SHA256.IsZero() {
@@ -410,8 +410,9 @@ func relative(address, dir string) string {
 	return path.Join(dir, address)
 }
 
-// BuildWheel builds a source distribution.
-func (u UV) BuildWheel(ctx context.Context, sdist, dir string, t pydist.Target) (string, error) {
+// BuildWheel builds a source distribution, beside it.
+func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (string, error) {
+	dir := filepath.Dir(sdist)
 	program, err := u.program(ctx)
 	if err != nil {
 		return "", err
@@ -431,24 +432,27 @@ func (u UV) BuildWheel(ctx context.Context, sdist, dir string, t pydist.Target) 
 }
 
 var (
-	drawing = strings.NewReplacer("╰─▶", "", "├─▶", "", "│", "", "×", "", "\n", " ")
-	spaces  = regexp.MustCompile(`\s+`)
+	drawing  = strings.NewReplacer("╰─▶", "", "├─▶", "", "│", "", "×", "", "\n", " ")
+	preamble = regexp.MustCompile(`^(error: )?No solution found when resolving dependencies:?( cause:)? ?`)
+	spaces   = regexp.MustCompile(`\s+`)
 )
 
 // explain turns uv's account into a fault that names the lines of the workspace's requirements.
-func explain(err error, w workspace.Workspace, t pydist.Target) error {
+func explain(err error, w workspace.Workspace, t pydist.Target, root string) error {
 	var u *uvError
 	if !errors.As(err, &u) {
 		return err
 	}
 	text := strings.TrimSpace(spaces.ReplaceAllString(drawing.Replace(u.text), " "))
+	noSolution := strings.Contains(text, "No solution found")
+	text, _, _ = strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
 	// The requirements that the account speaks of, where they stand.
 	var where []string
 	lower := strings.ToLower(text)
 	for _, l := range w.Layers {
 		for _, q := range append(append([]pydist.Requirement(nil), l.Requirements.Direct...), l.Requirements.Constraints...) {
 			if mentions(lower, q.Name.String()) {
-				where = append(where, fmt.Sprintf("%s (%s:%d)", q.Text, q.File, q.Line))
+				where = append(where, fmt.Sprintf("%s (%s:%d)", q.Text, path.Join(root, q.File), q.Line))
 			}
 		}
 	}
@@ -465,7 +469,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target) error {
 		f.Code, f.Hint = fault.WheelMissing, fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
 	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"):
 		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
-	case !strings.Contains(text, "No solution found"):
+	case !noSolution:
 		f.Code, f.Hint = fault.BadInput, "uv's own words are above"
 	}
 	return f

@@ -52,16 +52,13 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
-	part, err := os.OpenFile(final+".partial", os.O_RDWR|os.O_CREATE, 0o644)
+	part, err := openLocked(ctx, final+".partial")
 	if err != nil {
 		return err
 	}
 	defer part.Close()
-	if err := lockFile(ctx, part); err != nil {
-		return err
-	}
 	if _, err := os.Stat(final); err == nil {
-		return nil // another run was faster
+		return os.Remove(part.Name()) // another run was faster
 	}
 	var last error
 	for n := range tries {
@@ -78,6 +75,9 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(last, errDamaged) {
+			continue
 		}
 		var permanent *fault.Error
 		if errors.As(last, &permanent) && permanent.Code != fault.Unreachable {
@@ -110,6 +110,7 @@ func (w Wheels) try(ctx context.Context, part *os.File, f lock.File, from func(c
 		return err
 	}
 	have := info.Size()
+	resumed := have > 0
 	if f.Size > 0 && have > f.Size {
 		have = 0
 	}
@@ -153,10 +154,40 @@ func (w Wheels) try(ctx context.Context, part *os.File, f lock.File, from func(c
 	}
 	if sum != f.SHA256 || f.Size > 0 && n != f.Size {
 		part.Truncate(0)
+		if resumed {
+			return errDamaged
+		}
 		return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: f.Name, Err: fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256),
 			Hint: "do not trust this index; if the file was replaced on purpose, lock again"}
 	}
 	return nil
+}
+
+// errDamaged says that what an earlier try left was no beginning of the file: that is no proof against the index.
+var errDamaged = errors.New("what had arrived before was damaged")
+
+// openLocked opens a file and waits until nobody else has it. Whoever had it may have renamed or removed it: then the name is another file's, and
+// that one is opened.
+func openLocked(ctx context.Context, path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := lockFile(ctx, f); err != nil {
+			f.Close()
+			return nil, err
+		}
+		mine, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(mine, named) {
+			return f, nil
+		}
+		f.Close()
+	}
 }
 
 // lockFile waits for an exclusive lock, which ends with the process.

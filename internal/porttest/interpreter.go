@@ -211,7 +211,7 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 			"python/dead-1.0.dist-info/entry_points.txt": "[console_scripts]\nrun = good:no_such\n",
 		})
 		r := run(t, mount, module("good"), module("bad"), module("deep.sub"), metadata("demo"), metadata("torn"), metadata("absent"), metadata("dead"),
-			script("import good\nassert good.x == 7\nassert __name__ == '__main__'\n"), script("import good\nassert good.x == 8, 'x is %d' % good.x\n"), script("this is not python\n"), script("raise SystemExit(3)\n"))
+			script("import good\nassert good.x == 7\nassert __name__ == '__main__'\n"), script("import good\nassert good.x == 8, 'x is %d' % good.x\n"), script("this is (\n"), script("raise SystemExit(3)\n"))
 		for _, i := range []int{0, 2, 3, 7} {
 			passes(t, r[i])
 		}

@@ -121,7 +121,7 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 				continue
 			}
 			if why, ok := r.Excepted(site, d.Owner); ok {
-				if d.Why == "" {
+				if d.Why == "" && d.Fate == Kept {
 					d.Rule, d.Why = r.ID, why
 				}
 				continue
@@ -223,19 +223,35 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 			return
 		}
 	}
+	// refer keeps what somebody refers to, and for rules about folders its neighbours.
+	refer := func(i int, who string) {
+		if p.decisions[i].Fate != Dropped {
+			return
+		}
+		wished := wants[i]
+		back(i, who+" refers to it")
+		for _, r := range wished {
+			if r.References != "folder" {
+				continue
+			}
+			for _, j := range groups[group(r, p.decisions[i].Site)] {
+				withdraw(j, r, who+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
+			}
+		}
+	}
 	// importlib.metadata loads entry points by name: they are references too, also to a package that has no Python of its own.
 	for _, d := range p.input.Distributions {
 		for _, e := range d.Entry {
-			why := fmt.Sprintf("entry point %s of %s refers to it", e.Name, d.Name)
+			who := fmt.Sprintf("entry point %s of %s", e.Name, d.Name)
 			for _, i := range c.byModule[e.Module] {
-				back(i, why)
+				refer(i, who)
 			}
 			folder := strings.ReplaceAll(e.Module, ".", "/")
 			if _, regular := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py"); regular {
 				continue
 			}
 			for _, i := range c.inFolder(folder) {
-				back(i, why)
+				refer(i, who)
 			}
 		}
 	}
@@ -254,21 +270,7 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 		if !ok {
 			continue
 		}
-		c.referred(indexes[k], refs, func(i int) {
-			if p.decisions[i].Fate != Dropped {
-				return
-			}
-			wished := wants[i]
-			back(i, d.Site+" refers to it")
-			for _, r := range wished {
-				if r.References != "folder" {
-					continue
-				}
-				for _, j := range groups[group(r, p.decisions[i].Site)] {
-					withdraw(j, r, d.Site+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
-				}
-			}
-		})
+		c.referred(indexes[k], refs, func(i int) { refer(i, d.Site) })
 	}
 }
 
@@ -306,10 +308,10 @@ func (p *Plan) bytecode() {
 		s, ok := fate[source]
 		switch {
 		case ok && s.Fate == Dropped:
-			d.Fate, d.Rule = Dropped, s.Rule
+			d.Fate, d.Rule, d.Why = Dropped, s.Rule, s.Why
 		case !ok && !strings.Contains(d.Site, "__pycache__/"):
 			d.Why = "there is no source that it could be made from"
-		case stale != nil && !(ok && pyc.IsFor(d.Site, p.input.Target) && fresh(d.Entry, p.input.Target)):
+		case stale != nil && !(ok && d.Site == pyc.Cached(source, p.input.Target) && fresh(d.Entry, p.input.Target)):
 			d.Fate, d.Rule = Dropped, staleRule
 		}
 	}
@@ -331,22 +333,23 @@ func fresh(e ziptree.Entry, t pydist.Target) bool {
 // olderAPIs are the files of API versions that a newer one of the same service and kind replaces.
 func olderAPIs(in Input) map[string]bool {
 	newest := map[string]string{} // service/kind -> version
-	split := func(site string) (service, version string, ok bool) {
+	split := func(site string) (model, version string, ok bool) {
 		s := strings.Split(site, "/")
 		if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
 			return "", "", false
 		}
-		return s[2], s[3], true
+		kind, _, _ := strings.Cut(s[4], ".")
+		return s[2] + "/" + kind, s[3], true
 	}
 	for _, e := range in.Tree.Entries() {
-		if service, version, ok := split(strings.TrimPrefix(e.Name, in.Prefix)); ok && strings.Contains(e.Name, "/service-2.json") {
-			newest[service] = max(newest[service], version)
+		if model, version, ok := split(strings.TrimPrefix(e.Name, in.Prefix)); ok {
+			newest[model] = max(newest[model], version)
 		}
 	}
 	old := map[string]bool{}
 	for _, e := range in.Tree.Entries() {
 		site := strings.TrimPrefix(e.Name, in.Prefix)
-		if service, version, ok := split(site); ok && version < newest[service] {
+		if model, version, ok := split(site); ok && version < newest[model] {
 			old[site] = true
 		}
 	}

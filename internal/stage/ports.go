@@ -22,8 +22,8 @@ type Resolver interface {
 	Resolve(ctx context.Context, r ResolveRequest) (Resolution, error)
 	// Locate says where the files of a lock are, by digest. Faults as Resolve.
 	Locate(ctx context.Context, r LocateRequest) (map[digest.SHA256]string, error)
-	// BuildWheel builds a wheel of a source distribution, on this machine, for this machine, and returns its path in dir.
-	BuildWheel(ctx context.Context, sdist, dir string, t pydist.Target) (string, error)
+	// BuildWheel builds a wheel of a source distribution, on this machine, for this machine, beside it, and returns its path.
+	BuildWheel(ctx context.Context, sdist string, t pydist.Target) (string, error)
 }
 
 // ResolveRequest is what to resolve.
