@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	$WORK/index   what uv knows: wheels that the commands wheel and sdist put there; there is no network
 //	$WORK/cache   the wheel store and the caches
 //	$WORK/bin     uv, and the target's interpreter as python3.N: a script removes that to have none
+//	$FOREIGN      the same runtime on the architecture that this machine does not have
 //	$TARGET       the target of that interpreter; it is also replaced in the script's *.yaml files
 //	$PYTHON       that interpreter
 //
@@ -70,6 +71,7 @@ func TestScript(t *testing.T) {
 			"inzip":     inZip,
 			"jsonget":   jsonGet,
 			"digest":    sameDigest,
+			"same":      sameBytes,
 			"truncate":  truncate,
 			"append":    appendLine,
 			"empty":     emptyFolder,
@@ -156,6 +158,7 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 	e.Setenv("PATH", own+string(os.PathListSeparator)+in("bin"))
 	e.Setenv("HOME", in("home"))
 	e.Setenv("TARGET", python.target.String())
+	e.Setenv("FOREIGN", "python"+python.target.PythonVersion()+map[string]string{"x86_64": "-arm64", "arm64": "-x86_64"}[python.target.Arch()])
 	e.Setenv("CPYTHON", strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
 	e.Setenv("LOCK", "pylock."+strings.ReplaceAll(python.target.String(), ".", "_")+".toml")
 	e.Setenv("PYTHON", in("bin/python"+python.target.PythonVersion()))
@@ -490,6 +493,20 @@ func sameDigest(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	sum := sha256.Sum256(b)
 	jsonGet(ts, neg, []string{args[1], args[2], hex.EncodeToString(sum[:])})
+}
+
+// same FILE FILE: as cmp, for files that nobody wants to see a difference of.
+func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] same file file")
+	}
+	a, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if bytes.Equal(a, b) == neg {
+		ts.Fatalf("%s (%d bytes) and %s (%d bytes): equal is %v", args[0], len(a), args[1], len(b), neg)
+	}
 }
 
 // truncate PATTERN: cuts the files in half.

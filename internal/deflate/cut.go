@@ -10,7 +10,7 @@ type cutter struct {
 }
 
 // minUnit is how many items a unit has at least: below that, a header of its own does not pay.
-const minUnit = 256
+const minUnit = 128
 
 // cut returns the ends of the blocks for the parse of src[from:to].
 func (c *cutter) cut(p *parser, from, to, units int) []int {
@@ -63,23 +63,28 @@ func (h *histogram) add(o *histogram) {
 
 // estimate is about the size of a block in prices, without the extra bits, which no cut changes.
 func (h *histogram) estimate() uint64 {
-	lit, nlit := entropy(h.lit[:])
-	dist, ndist := entropy(h.dist[:])
-	return lit + dist + (60+3*nlit+3*ndist)*bitPrice
+	lit, litHeader := entropy(h.lit[:])
+	dist, distHeader := entropy(h.dist[:])
+	return lit + dist + (80+litHeader+distHeader)*bitPrice
 }
 
-// entropy returns the size of the counted symbols and how many differ.
-func entropy(freq []uint32) (size, used uint64) {
-	total := uint32(0)
+// entropy returns the size of the counted symbols in prices, and about how many bits a header needs for their lengths:
+// three for a symbol in use and three for each gap between those. Both were fitted to shared objects.
+func entropy(freq []uint32) (size, header uint64) {
+	total, gap := uint32(0), true
 	for _, f := range freq {
-		if f > 0 {
+		switch {
+		case f > 0:
 			total += f
-			used++
+			header += 3
 			size += uint64(f) * uint64(log2(f))
+		case !gap:
+			header += 3
 		}
+		gap = f == 0
 	}
 	if total == 0 {
 		return 0, 0
 	}
-	return uint64(total)*uint64(log2(total)) - size, used
+	return uint64(total)*uint64(log2(total)) - size, header
 }

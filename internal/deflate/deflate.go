@@ -10,9 +10,9 @@
 //   - Codes are canonical Huffman codes of at most 15 bits. A block of kind 2 states their lengths as runs: 0-15 a length,
 //     16 repeats the last one 3-6 times, 17 and 18 are 3-10 and 11-138 zeros. The code of these 19 symbols has at most 7 bits.
 //
-// How it works: for a piece of input all useful matches are found once; a shortest path over them, with prices from the
-// statistics seen so far, gives a first parse; the parse is cut where the sum of the estimated block sizes is least; and
-// each block is parsed again with prices from its own statistics before it is written. Prices and entropies are integers.
+// How it works: for a piece of input all useful matches are found once; the longest of them give a first parse; the parse is
+// cut where the sum of the estimated block sizes is least; and each block is parsed again as a shortest path, with prices from
+// its own statistics, before it is written. Prices and entropies are integers.
 package deflate
 
 import (
@@ -39,21 +39,21 @@ const (
 )
 
 // enough ends the passes over a block: the last one made it smaller by less than one part in so many.
-const enough = 2000
+const enough = 8000
 
 // effort is what a level stands for.
 type effort struct {
 	depth  int // nodes looked at for one position
 	nice   int // a match of this length ends the search
 	take   int // a match of this length is taken at once
-	seeds  int // parses of a piece before it is cut
+	seeds  int // parses of a piece before it is cut, after the guess
 	passes int // parses of a block with its own prices
 	units  int // places where a piece may be cut
 }
 
 var efforts = [...]effort{
-	Fast: {depth: 12, nice: 128, take: 32, seeds: 0, passes: 1, units: 40},
-	Best: {depth: 150, nice: 258, seeds: 2, passes: 5, units: 100},
+	Fast: {depth: 8, nice: 128, take: 64, seeds: 0, passes: 1, units: 32},
+	Best: {depth: 100, nice: 258, take: 258, seeds: 1, passes: 8, units: 160},
 }
 
 type encoder struct {

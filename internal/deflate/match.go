@@ -10,7 +10,7 @@ const (
 	windowMask = windowSize - 1
 	minMatch   = 3
 	maxMatch   = 258
-	hash3Bits  = 15
+	hash3Bits  = 16
 	hash4Bits  = 16
 )
 
@@ -52,17 +52,19 @@ func (f *finder) reset(src []byte, depth, nice, take int) {
 // fill adds the matches of all positions before to, or of fewer when there is no room left. It returns the first
 // position without matches.
 func (f *finder) fill(p *parser, to int) int {
-	for ; f.next < to && len(p.matches)+maxMatch <= maxMatches; f.next++ {
-		n := len(p.matches)
-		if p.matches = f.enter(f.next, p.matches); f.next < f.taken {
-			p.matches = p.matches[:n]
-		} else if n < len(p.matches) {
-			if l := p.matches[len(p.matches)-1].length(); l >= f.take {
+	matches, first := p.matches, p.first
+	for ; f.next < to && len(matches)+maxMatch <= maxMatches; f.next++ {
+		n := len(matches)
+		if matches = f.enter(f.next, matches); f.next < f.taken {
+			matches = matches[:n]
+		} else if n < len(matches) {
+			if l := matches[len(matches)-1].length(); l >= f.take {
 				f.taken = f.next + l
 			}
 		}
-		p.first = append(p.first, uint32(len(p.matches)))
+		first = append(first, uint32(len(matches)))
 	}
+	p.matches, p.first = matches, first
 	return f.next
 }
 
@@ -90,9 +92,6 @@ func (f *finder) enter(pos int, found []item) []item {
 		}
 	}
 	nice := min(f.nice, limit)
-	if pos < f.taken {
-		nice = min(f.take, limit) // nobody asks for these matches
-	}
 	left, right := &f.child[here&windowMask][0], &f.child[here&windowMask][1]
 	leftLen, rightLen := 0, 0
 	cur := src[pos : pos+limit]

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/pydist"
@@ -87,6 +88,12 @@ func paths(in Input) (found []Finding) {
 	for _, e := range in.Tree.Entries() {
 		if err := ziptree.CheckName(e.Name); err != nil {
 			found = append(found, Finding{e.Name, "paths", err.Error(), ""})
+		}
+		for dir := path.Dir(e.Name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+			if _, ok := in.Tree.Lookup(dir); ok {
+				found = append(found, Finding{e.Name, "paths", "lies in " + dir + ", which is a file", "keep one of them: unzipping fails"})
+				break
+			}
 		}
 		key := strings.ToLower(e.Name)
 		if other, ok := lower[key]; ok {

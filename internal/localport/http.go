@@ -2,6 +2,8 @@ package localport
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +27,8 @@ type HTTP struct {
 	Agent  string
 	Getenv func(string) string
 	Root   string // local wheels are relative to it
+
+	Silence time.Duration // how long a body may deliver nothing; 0 for silence
 }
 
 // NewClient is a client that gives up on silence, not on size.
@@ -40,6 +45,9 @@ const silence = 60 * time.Second
 // Download opens an address at an offset. See stage.Download.
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
+	if err != nil && strings.Contains(address, "://") {
+		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Err: errors.New("an address that is no URL")} // it may hold credentials
+	}
 	if err != nil || u.Scheme == "" || u.Scheme == "file" {
 		path := address
 		if err == nil && u.Scheme == "file" {
@@ -53,8 +61,8 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: u.Redacted(), Err: fmt.Errorf("unknown scheme %q", u.Scheme)}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	bodyCtx, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(bodyCtx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, 0, err
@@ -65,7 +73,7 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
 	if u.User == nil {
-		if user, password, ok := h.credentials(u.Hostname()); ok {
+		if user, password, ok := h.credentials(u); ok {
 			req.SetBasicAuth(user, password)
 		}
 	}
@@ -84,14 +92,19 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 			}
 		}
 	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0: // all of it is here, or it became shorter
+		resp.Body.Close()
+		cancel(nil)
+		return h.Download(ctx, address, 0)
 	default:
 		resp.Body.Close()
 		cancel(nil)
 		return nil, 0, h.refused(u, resp.StatusCode)
 	}
-	body := &watched{ReadCloser: resp.Body, cancel: cancel}
-	body.timer = time.AfterFunc(silence, func() { cancel(fmt.Errorf("no byte for %v", silence)) })
-	return body, at, nil
+	quiet := cmp.Or(h.Silence, silence)
+	w := &watched{ReadCloser: resp.Body, cancel: cancel, quiet: quiet}
+	w.timer = time.AfterFunc(quiet, func() { cancel(fmt.Errorf("no byte for %v", quiet)) })
+	return w, at, nil
 }
 
 func (h HTTP) refused(u *url.URL, status int) error {
@@ -133,12 +146,13 @@ type watched struct {
 	io.ReadCloser
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
+	quiet  time.Duration
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if n > 0 {
-		w.timer.Reset(silence)
+		w.timer.Reset(w.quiet)
 	}
 	return n, err
 }
@@ -149,8 +163,8 @@ func (w *watched) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// credentials finds a user and password for a host.
-func (h HTTP) credentials(host string) (user, password string, ok bool) {
+// credentials finds a user and password for an address: those of an index at the same scheme, host and port, or of its host in a netrc file.
+func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 	for _, key := range []string{"UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"} {
 		for _, field := range strings.Fields(h.Getenv(key)) {
 			name, address, named := strings.Cut(field, "=")
@@ -158,7 +172,7 @@ func (h HTTP) credentials(host string) (user, password string, ok bool) {
 				name, address = "", field
 			}
 			u, err := url.Parse(address)
-			if err != nil || u.Hostname() != host {
+			if err != nil || u.Scheme != wanted.Scheme || !strings.EqualFold(u.Host, wanted.Host) {
 				continue
 			}
 			if u.User != nil {
@@ -180,12 +194,18 @@ func (h HTTP) credentials(host string) (user, password string, ok bool) {
 		return "", "", false
 	}
 	defer f.Close()
-	return netrc(io.LimitReader(f, 1<<20), host)
+	return netrc(io.LimitReader(f, 1<<20), wanted.Hostname())
 }
 
-// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default.
+var netrcComment = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
+
+// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default; lines that begin with # are comments.
 func netrc(r io.Reader, host string) (user, password string, ok bool) {
-	words := bufio.NewScanner(r)
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return "", "", false
+	}
+	words := bufio.NewScanner(bytes.NewReader(netrcComment.ReplaceAll(b, nil)))
 	words.Split(bufio.ScanWords)
 	in := false
 	for words.Scan() {

@@ -17,18 +17,24 @@ def limits():
 
 
 def metadata(name):
+    import csv
     import importlib.metadata as m
 
     found = m.distribution(name)
     if not found.version:
         raise SystemExit("no version")
-    missing = [str(f) for f in (found.files or []) if not f.locate().exists() and not str(f).startswith("..")]
+    # Not found.files: since Python 3.12 it leaves out what is not there.
+    record = [row[0] for row in csv.reader((found.read_text("RECORD") or "").splitlines()) if row]
+    missing = [f for f in record if not f.startswith("..") and not os.path.exists(str(found.locate_file(f)))]
     if missing:
         raise SystemExit("RECORD lists %d files that are not there, %s first" % (len(missing), missing[0]))
     for entry in found.entry_points:
         if getattr(entry, "extras", None) or "[" in entry.value:
             continue  # needs an extra that the layer need not have
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:
+            raise SystemExit("entry point %s = %s: %s: %s" % (entry.name, entry.value, type(error).__name__, error))
 
 
 def main():

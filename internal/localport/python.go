@@ -191,9 +191,9 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.Path, "-I", "-S", "-c", compileScript, job.Root, strconv.Itoa(job.Optimize))
+	cmd := exec.CommandContext(ctx, p.Path, "-s", "-S", "-c", compileScript, job.Root, strconv.Itoa(job.Optimize))
 	cmd.WaitDelay = 2 * time.Second
-	cmd.Env = []string{"PYTHONHASHSEED=0", "LANG=C.UTF-8"}
+	cmd.Env = []string{"PYTHONHASHSEED=0", "LANG=C.UTF-8"} // before 3.11 sets in bytecode are in the order of hashes; -I would ignore the seed
 	var stderr limited
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
@@ -367,6 +367,14 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 	return best, nil
 }
 
+// searchPath is what Lambda puts on sys.path for layers, in its order, and the mount itself for a function's own package.
+func (p Python) searchPath(mount string) string {
+	_, full, _ := strings.Cut(p.identity, "-")
+	version := full[:max(0, strings.LastIndexByte(full, '.'))]
+	layer := filepath.Join(mount, "python")
+	return strings.Join([]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount}, string(os.PathListSeparator))
+}
+
 // run runs the probe script against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
 // The process and all that it starts end with it, or after probeTimeout.
 func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
@@ -377,7 +385,7 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	cmd.Dir = dir
 	cmd.Env = []string{
 		"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONSAFEPATH=1",
-		"PYTHONPATH=" + filepath.Join(mount, "python"), "LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
+		"PYTHONPATH=" + p.searchPath(mount), "LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
 		"AWS_EC2_METADATA_DISABLED=true", "MPLCONFIGDIR=" + dir,
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

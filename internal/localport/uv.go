@@ -237,7 +237,7 @@ func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydis
 	for _, line := range strings.Split(string(out), "\n") {
 		text := strings.TrimSpace(line)
 		if via, ok := strings.CutPrefix(text, "#"); ok {
-			via = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(via), "via"))
+			via = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(via)+" ", "via "))
 			via, _, _ = strings.Cut(via, "[")
 			by, err := pydist.ParseName(via)
 			if err != nil || current == (pydist.Name{}) {
@@ -463,11 +463,11 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		f.Subject = t.String()
 	}
 	switch {
-	case strings.Contains(text, "error sending request"), strings.Contains(text, "Failed to fetch"), strings.Contains(text, "dns error"), strings.Contains(text, "Network connectivity is disabled"):
+	case strings.Contains(text, "error sending request"), strings.Contains(text, "Failed to fetch"), strings.Contains(text, "dns error"), strings.Contains(text, "Network connectivity is disabled"), strings.Contains(text, "was not found in the cache"):
 		f.Code, f.Hint = fault.Unreachable, "check the network and your index configuration, then try again"
 	case strings.Contains(text, "no usable wheels"), strings.Contains(text, "no wheels with a matching"), strings.Contains(text, "has no wheels"), strings.Contains(text, "building from source is disabled"):
 		f.Code, f.Hint = fault.WheelMissing, fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
-	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"):
+	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"):
 		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
 	case !noSolution:
 		f.Code, f.Hint = fault.BadInput, "uv's own words are above"
@@ -484,7 +484,7 @@ func mentions(text, name string) bool {
 		}
 		start, end := i+k, i+k+len(name)
 		before := start == 0 || !wordByte(text[start-1])
-		after := end == len(text) || !wordByte(text[end])
+		after := end == len(text) || !wordByte(text[end]) || text[end] == '.' && (end+1 == len(text) || !wordByte(text[end+1])) // the end of a sentence
 		if before && after {
 			return true
 		}

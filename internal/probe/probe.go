@@ -174,3 +174,8 @@ func (r Result) Missing() string {
 	}
 	return m[1]
 }
+
+// EntryPoint reports whether a failure is that of an entry point: many of them need a distribution that is optional.
+func (r Result) EntryPoint() bool {
+	return r.Kind == Metadata && strings.HasPrefix(r.Detail[strings.LastIndexByte(r.Detail, '\n')+1:], "entry point ")
+}

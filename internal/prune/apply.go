@@ -3,6 +3,7 @@ package prune
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"sort"
 	"strings"
@@ -60,7 +61,8 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 		case Kept:
 			out.Decisions[i].Result = d.Entry
 		case Transformed:
-			batches[packKey(d)] = append(batches[packKey(d)], i)
+			key := d.Wheel + "/" + d.transform.pack()
+			batches[key] = append(batches[key], i)
 		}
 	}
 	keys := make([]string, 0, len(batches))
@@ -69,7 +71,15 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 	}
 	sort.Strings(keys)
 	for _, key := range keys {
-		if err := out.transform(ctx, p, cache, key, batches[key]); err != nil {
+		batch := make([]Decision, len(batches[key]))
+		for n, i := range batches[key] {
+			batch[n] = p.decisions[i]
+		}
+		origin, err := Origin(batch)
+		if err != nil {
+			return Pruned{}, err
+		}
+		if err := out.transform(ctx, p, cache, origin+"/"+batch[0].transform.pack(), batches[key]); err != nil {
 			return Pruned{}, err
 		}
 	}
@@ -90,12 +100,29 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 	return out, nil
 }
 
-func packKey(d Decision) string {
-	origin := d.Wheel
-	if origin == "" {
-		origin = "foreign"
+// Origin is what cached results belong to, for files of one wheel: the wheel's digest. Files that no wheel brought may differ under the same
+// name from one layer to the next, so theirs is a digest of names and stored bytes.
+func Origin(files []Decision) (string, error) {
+	if len(files) > 0 && files[0].Wheel != "" {
+		return files[0].Wheel, nil
 	}
-	return fmt.Sprintf("%s/%s-%s-%s", origin, d.transform.ID, d.transform.Version, ziptree.DeflateVersion)
+	h := digest.NewHasher()
+	for _, d := range files {
+		raw, err := d.Entry.OpenRaw()
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", d.Entry.Name, err)
+		}
+		fmt.Fprintf(h, "%s\x00%d %d %d\x00", d.Site, d.Entry.Method, d.Entry.Size, d.Entry.ZippedBytes)
+		if _, err := io.Copy(h, io.LimitReader(raw, d.Entry.ZippedBytes)); err != nil {
+			return "", fmt.Errorf("read %s: %w", d.Entry.Name, err)
+		}
+	}
+	return "foreign/" + h.Sum().String(), nil
+}
+
+// pack is the name of the packs that hold what the transform made.
+func (t *Transform) pack() string {
+	return fmt.Sprintf("%s-%s-%s", t.ID, t.Version, ziptree.DeflateVersion)
 }
 
 // transform fills in the results of one wheel's files, from the pack or by doing the work.

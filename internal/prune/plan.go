@@ -400,6 +400,16 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 		}
 		all = append(all, Decision{Entry: e, Site: site, Owner: all[i].Owner, Wheel: all[i].Wheel})
 	}
+	if sourceless {
+		// Python does not look below __pycache__ for a module that has no source.
+		for i := range all[:len(all)-len(compiled)] {
+			d := &all[i]
+			source, ok := pyc.Source(d.Site)
+			if k, found := bySite[source]; ok && found && all[k].Rule == BySource && d.Fate != Dropped && d.Rule != ByLayer {
+				d.Fate, d.Rule, d.Why = Dropped, BySource, ""
+			}
+		}
+	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Entry.Name < all[j].Entry.Name })
 	entries := make([]ziptree.Entry, len(all))
 	for i, d := range all {

@@ -209,7 +209,7 @@ func (s Assemble) Bytecode(ctx context.Context, p prune.Plan, place Place, mode 
 }
 
 // bytecodeVersion belongs to the key of cached bytecode.
-const bytecodeVersion = 1
+const bytecodeVersion = 2
 
 func (s Assemble) compile(ctx context.Context, key string, wanted []prune.Decision, t pydist.Target, place Place, optimize int, task Task) (ziptree.Tree, []string, error) {
 	pack, err := s.Cache.Load(ctx, key)

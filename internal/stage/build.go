@@ -645,7 +645,11 @@ func judge(rep report.Report, in BuildInput) error {
 			if n := len(l.Gate) - 1; n > 0 {
 				more = fmt.Sprintf(" (and %d more findings)", n)
 			}
-			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s: %s%s", f.Subject, f.Message, more), Hint: f.Hint}
+			what := f.Subject + ": "
+			if f.Subject == l.Name {
+				what = ""
+			}
+			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s%s%s", what, f.Message, more), Hint: f.Hint}
 		}
 	}
 	for _, l := range rep.Layers {

@@ -82,16 +82,18 @@ func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, mi
 	if err != nil {
 		return err
 	}
+	for _, d := range missing {
+		if _, ok := where[d.File.SHA256]; !ok {
+			return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version),
+				Err: fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256), Hint: "the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String()}
+		}
+	}
 	task := s.Progress.Start("fetch", total, "bytes")
 	defer task.Done()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelDownloads)
 	for _, d := range missing {
-		url, ok := where[d.File.SHA256]
-		if !ok {
-			return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version),
-				Err: fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256), Hint: "the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String()}
-		}
+		url := where[d.File.SHA256]
 		g.Go(func() error {
 			return s.Wheels.Put(ctx, d.File, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 				body, at, err := s.Download(ctx, url, offset)

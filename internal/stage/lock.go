@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sort"
 
 	"github.com/layersmith/layersmith/internal/digest"
@@ -128,8 +129,8 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 				continue
 			}
 			found := false
-			for _, h := range r.Hashes {
-				found = found || h == "sha256:"+d.File.SHA256.String()
+			for _, same := range l.Requirements.Direct { // one name may have several lines, with a marker each
+				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
 			}
 			if !found {
 				return &fault.Error{Code: fault.HashMismatch, Op: "lock", Subject: fmt.Sprintf("%s:%d", r.File, r.Line),

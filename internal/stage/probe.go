@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/measure"
@@ -81,6 +83,13 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 			return report.Probe{}, err
 		}
 	}
+	if len(in.Imports) == 0 {
+		in.Imports = rootModules(in.Distributions)
+	}
+	in.Imports = slices.DeleteFunc(slices.Clone(in.Imports), func(m string) bool { // what fails by itself, or was left out, has no import time
+		is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
+		return slices.ContainsFunc(out.Failures, is) || slices.ContainsFunc(out.Skipped, is)
+	})
 	if out.Status == report.ProbePassed && len(in.Imports) > 0 {
 		if out.Import, err = s.imports(ctx, in, mount); err != nil {
 			return report.Probe{}, err
@@ -109,7 +118,8 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 	}
 	for i := range out.Failures {
 		f := &out.Failures[i]
-		f.Inherited = inherited[string(f.Kind)+f.Name]
+		// Without an unpruned layer to compare with, an entry point that needs something optional cannot be told from one that pruning broke.
+		f.Inherited = inherited[string(f.Kind)+f.Name] || in.Unpruned == nil && f.EntryPoint()
 		if !f.Inherited || f.Kind == probe.Script {
 			out.Status = report.ProbeFailed
 		}
@@ -264,4 +274,23 @@ func (w *work) chosen(module string) bool {
 		}
 	}
 	return false
+}
+
+// rootModules are the top-level modules of the distributions that no other one requires: what a program imports, where no requirements say so.
+func rootModules(dists []wheel.Distribution) []string {
+	required := map[pydist.Name]bool{}
+	for _, d := range dists {
+		for _, text := range d.Metadata.RequiresDist {
+			if r, err := pydist.ParseRequirement(text); err == nil && !strings.Contains(r.Marker, "extra") {
+				required[r.Name] = true
+			}
+		}
+	}
+	var out []string
+	for _, d := range dists {
+		if !required[d.Name] {
+			out = append(out, probe.TopLevel(d)...)
+		}
+	}
+	return out
 }

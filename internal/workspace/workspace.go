@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -93,7 +94,7 @@ var layerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
 // Load reads a workspace. root is how fsys is called in messages ("layers"). The error is Findings when files are wrong.
 func Load(fsys fs.FS, root string) (Workspace, error) {
-	l := loader{fsys: fsys, root: root}
+	l := loader{fsys: fsys, root: root, extends: map[string]string{}}
 	w := Workspace{Total: measure.Bytes(measure.MaxUnzippedBytes)}
 	l.workspaceFile(&w)
 	dirs, err := fs.ReadDir(fsys, ".")
@@ -125,7 +126,7 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 	l.order(&w)
 	if len(l.found) > 0 {
 		sort.SliceStable(l.found, func(i, j int) bool { return less(l.found[i].Where, l.found[j].Where) })
-		return Workspace{}, l.found
+		return Workspace{}, slices.Compact(l.found)
 	}
 	return w, nil
 }
@@ -192,9 +193,10 @@ func (w Workspace) Below(name string) []string {
 }
 
 type loader struct {
-	fsys  fs.FS
-	root  string
-	found Findings
+	fsys    fs.FS
+	root    string
+	found   Findings
+	extends map[string]string // layer -> where it says what it extends
 }
 
 func (l *loader) find(where, message, hint string) {
@@ -227,13 +229,24 @@ func (l *loader) workspaceFile(w *Workspace) {
 	d.walk(b, keys{
 		"targets": func(v value) {
 			w.Targets = nil
-			for _, t := range v.list() {
-				target, err := pydist.ParseTarget(t.text())
-				if err != nil {
-					t.wrong(err.Error(), "")
+			items := v.list()
+			if items != nil && len(items) == 0 {
+				v.wrong("no target in it", "name one: "+DefaultTarget)
+			}
+			for _, t := range items {
+				s, ok := t.scalar()
+				if !ok {
 					continue
 				}
-				w.Targets = append(w.Targets, target)
+				target, err := pydist.ParseTarget(s)
+				switch {
+				case err != nil:
+					t.wrong(err.Error(), "")
+				case slices.Contains(w.Targets, target):
+					t.wrong(fmt.Sprintf("the target %s is there twice", target), "")
+				default:
+					w.Targets = append(w.Targets, target)
+				}
 			}
 		},
 		"budget": func(v value) {
@@ -248,7 +261,10 @@ func (l *loader) layer(name string) Layer {
 	d := document{loader: l, file: path.Join(l.root, name, "layer.yaml")}
 	d.walk(spec, keys{
 		"description": func(v value) { layer.Description = v.text() },
-		"extends":     func(v value) { layer.Extends = v.texts() },
+		"extends": func(v value) {
+			layer.Extends = v.texts()
+			l.extends[name] = fmt.Sprintf("%s:%d", d.file, v.line)
+		},
 		"budget": func(v value) {
 			v.object(keys{
 				"unzipped": func(v value) { layer.Budget.Unzipped = v.bytes(measure.MaxUnzippedBytes) },
@@ -278,10 +294,12 @@ func (l *loader) layer(name string) Layer {
 				}
 				var s policy.Switch
 				enabled := false
-				v.object(keys{
+				if !v.object(keys{
 					"enabled": func(v value) { s.Enabled, enabled = v.boolean(), true },
 					"reason":  func(v value) { s.Reason = v.text() },
-				})
+				}) {
+					return
+				}
 				if !enabled {
 					v.wrong("enabled is missing", "add enabled: true or enabled: false")
 				}
@@ -320,11 +338,10 @@ func (l *loader) layer(name string) Layer {
 
 // order checks extends and sorts the layers so that each comes after what it extends.
 func (l *loader) order(w *Workspace) {
-	file := func(name string) string { return path.Join(l.root, name, "layer.yaml") }
 	for _, layer := range w.Layers {
 		for _, e := range layer.Extends {
 			if _, ok := w.Layer(e); !ok {
-				l.find(file(layer.Name), fmt.Sprintf("extends %q, which is not a layer", e), suggest(e, w.Names()))
+				l.find(l.extends[layer.Name], fmt.Sprintf("extends %q, which is not a layer", e), suggest(e, w.Names()))
 			}
 		}
 	}
@@ -337,7 +354,8 @@ func (l *loader) order(w *Workspace) {
 		case 2:
 			return
 		case 1:
-			l.find(file(layer.Name), "extends itself: "+strings.Join(way, " -> "), "take one of them out")
+			way = way[slices.Index(way, layer.Name):]
+			l.find(l.extends[layer.Name], "extends itself: "+strings.Join(way, " -> "), "take one of them out")
 			return
 		}
 		state[layer.Name] = 1
@@ -354,8 +372,9 @@ func (l *loader) order(w *Workspace) {
 	}
 	w.Layers = sorted
 	for _, layer := range w.Layers {
-		if n := len(w.Below(layer.Name)) + 1; n > MaxLayers {
-			l.find(file(layer.Name), fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers), "join some of them")
+		below := w.Below(layer.Name)
+		if n := len(below) + 1; n > MaxLayers && !slices.Contains(below, layer.Name) {
+			l.find(l.extends[layer.Name], fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers), "join some of them")
 		}
 	}
 }

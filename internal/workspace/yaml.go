@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"sort"
@@ -33,7 +34,7 @@ type value struct {
 var yamlPosition = regexp.MustCompile(`(?s)^\[(\d+):\d+\] (.*?)(\n.*)?$`)
 
 func (d *document) walk(b []byte, k keys) {
-	f, err := parser.ParseBytes(b, 0)
+	f, err := parser.ParseBytes(bytes.TrimPrefix(b, []byte("\ufeff")), 0)
 	if err != nil {
 		where, message := d.file, err.Error()
 		if m := yamlPosition.FindStringSubmatch(message); m != nil {
@@ -42,21 +43,34 @@ func (d *document) walk(b []byte, k keys) {
 		d.find(where, "not YAML: "+message, "")
 		return
 	}
-	if len(f.Docs) > 1 {
+	var bodies []ast.Node
+	for _, doc := range f.Docs {
+		switch doc.Body.(type) {
+		case nil, *ast.CommentGroupNode, *ast.DirectiveNode:
+		default:
+			bodies = append(bodies, doc.Body)
+		}
+	}
+	if len(bodies) > 1 {
 		d.find(d.file, "more than one YAML document", "keep the first")
 		return
 	}
-	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
-		return
+	if len(bodies) == 1 {
+		value{d, bodies[0], 1}.object(k)
 	}
-	if _, comments := f.Docs[0].Body.(*ast.CommentGroupNode); comments {
-		return
-	}
-	value{d, f.Docs[0].Body, 1}.object(k)
 }
 
 func (v value) wrong(message, hint string) {
 	v.doc.find(fmt.Sprintf("%s:%d", v.doc.file, v.line), message, hint)
+}
+
+// wanted reports a value of the wrong kind.
+func (v value) wanted(what string) {
+	if _, alias := bare(v.node).(*ast.AliasNode); alias {
+		v.wrong("an alias is not read here", "write the value out")
+		return
+	}
+	v.wrong(what+" wanted here", "")
 }
 
 // bare strips what YAML may put around a node.
@@ -73,7 +87,8 @@ func bare(n ast.Node) ast.Node {
 	}
 }
 
-func (v value) entries(visit func(key string, v value)) {
+// entries visits the members of an object; false when it is none.
+func (v value) entries(visit func(key string, v value)) bool {
 	var members []*ast.MappingValueNode
 	switch n := bare(v.node).(type) {
 	case *ast.MappingNode:
@@ -81,10 +96,10 @@ func (v value) entries(visit func(key string, v value)) {
 	case *ast.MappingValueNode:
 		members = []*ast.MappingValueNode{n}
 	case *ast.NullNode:
-		return
+		return true
 	default:
-		v.wrong("keys with values are wanted here", "")
-		return
+		v.wanted("keys with values are")
+		return false
 	}
 	seen := map[string]bool{}
 	for _, m := range members {
@@ -97,15 +112,16 @@ func (v value) entries(visit func(key string, v value)) {
 		seen[key] = true
 		visit(key, at)
 	}
+	return true
 }
 
-func (v value) object(k keys) {
+func (v value) object(k keys) bool {
 	known := make([]string, 0, len(k))
 	for key := range k {
 		known = append(known, key)
 	}
 	sort.Strings(known)
-	v.entries(func(key string, v value) {
+	return v.entries(func(key string, v value) {
 		if do, ok := k[key]; ok {
 			do(v)
 			return
@@ -117,7 +133,7 @@ func (v value) object(k keys) {
 func (v value) list() []value {
 	n, ok := bare(v.node).(*ast.SequenceNode)
 	if !ok {
-		v.wrong("a list is wanted here", "")
+		v.wanted("a list is")
 		return nil
 	}
 	items := make([]value, len(n.Values))
@@ -131,26 +147,35 @@ func (v value) list() []value {
 }
 
 func (v value) text() string {
+	s, _ := v.scalar()
+	return s
+}
+
+// scalar is a text; false when there is none, which is reported.
+func (v value) scalar() (string, bool) {
 	switch n := bare(v.node).(type) {
 	case *ast.StringNode:
-		return n.Value
+		return n.Value, true
 	case *ast.LiteralNode:
-		return strings.TrimSpace(n.Value.Value)
+		return strings.TrimSpace(n.Value.Value), true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value
+		return n.GetToken().Value, true
 	}
-	v.wrong("text is wanted here", "")
-	return ""
+	v.wanted("text is")
+	return "", false
 }
 
 // texts is a list of texts; one alone stands for a list of one.
 func (v value) texts() []string {
-	if _, ok := bare(v.node).(*ast.SequenceNode); !ok {
-		return []string{v.text()}
+	items := []value{v}
+	if _, ok := bare(v.node).(*ast.SequenceNode); ok {
+		items = v.list()
 	}
 	var out []string
-	for _, item := range v.list() {
-		out = append(out, item.text())
+	for _, item := range items {
+		if s, ok := item.scalar(); ok {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -170,22 +195,26 @@ func (v value) modules() []string {
 func (v value) boolean() bool {
 	n, ok := bare(v.node).(*ast.BoolNode)
 	if !ok {
-		v.wrong("true or false is wanted here", "")
+		v.wanted("true or false is")
 		return false
 	}
 	return n.Value
 }
 
 func (v value) oneOf(known []string) string {
-	s := v.text()
-	if !contains(known, s) {
+	s, ok := v.scalar()
+	if ok && !contains(known, s) {
 		v.wrong(fmt.Sprintf("%q; known: %s", s, strings.Join(known, ", ")), suggest(s, known))
 	}
 	return s
 }
 
 func (v value) bytes(limit int64) measure.Bytes {
-	n, err := measure.ParseBytes(v.text())
+	s, ok := v.scalar()
+	if !ok {
+		return 0
+	}
+	n, err := measure.ParseBytes(s)
 	switch {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
@@ -199,10 +228,12 @@ func (v value) choices() []policy.Choice {
 	var out []policy.Choice
 	for _, item := range v.list() {
 		var c policy.Choice
-		item.object(keys{
+		if !item.object(keys{
 			"match":  func(v value) { c.Match = v.text() },
 			"reason": func(v value) { c.Reason = v.text() },
-		})
+		}) {
+			continue
+		}
 		if err := policy.CheckPattern(c.Match); err != nil {
 			item.wrong(err.Error(), "")
 			continue

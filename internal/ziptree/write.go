@@ -105,6 +105,7 @@ func header(e Entry) zip.FileHeader {
 		Name: e.Name, Method: e.Method, CRC32: e.CRC32,
 		CompressedSize64: uint64(e.ZippedBytes), UncompressedSize64: uint64(e.Size),
 		CreatorVersion: 3<<8 | 20, ReaderVersion: version, ExternalAttrs: mode << 16,
+		//lint:ignore SA1019 CreateRaw writes this field, and does not look at Modified
 		ModifiedDate: dosEpoch,
 	}
 	for i := 0; i < len(e.Name); i++ {

@@ -123,7 +123,7 @@ func TestReadRefuses(t *testing.T) {
 func TestReadRefusesOverlappingEntries(t *testing.T) {
 	t.Parallel()
 	kernel := strings.Repeat("\x00", 1<<20)
-	members := []member{{name: "0", content: kernel, method: zip.Deflate}}
+	members := []member{{name: "0", content: kernel, method: zip.Deflate, raw: Deflate([]byte(kernel))}}
 	for i := 1; i < 100; i++ {
 		m := members[0]
 		m.name, m.at = fmt.Sprint(i), len("prefix")

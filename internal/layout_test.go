@@ -1,0 +1,203 @@
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/layersmith/layersmith"
+
+// A room is what one package may touch. Everything that is not allowed is forbidden, so that a new import is a decision that is made here.
+type room struct {
+	why     string   // what the package is, in one line: the reason for its walls
+	own     []string // packages of this module, without the path to internal/
+	allowed []string // of what is watched (see watched), what it may import
+}
+
+// pure packages are functions over values, io/fs and io.ReaderAt: nothing of the machine, no clock. What they may use of the standard library is not listed, but
+// these are what they may not.
+var watched = []string{"os", "os/exec", "os/signal", "os/user", "path/filepath", "net", "net/http", "net/url", "time", "syscall", "math/rand", "math/rand/v2", "runtime/debug", "plugin", "unsafe",
+	"golang.org/x/sys/unix", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"}
+
+var rooms = map[string]room{
+	// ground
+	"digest":  {why: "one hash value; everybody uses it"},
+	"fault":   {why: "one error; everybody uses it"},
+	"deflate": {why: "bytes to bytes"},
+	// pure
+	"pydist":    {why: "names, versions, tags: parsers of text"},
+	"pyimport":  {why: "what Python source imports: a parser of bytes"},
+	"pyc":       {why: "heads and names of bytecode, which belong to a target", own: []string{"pydist"}},
+	"sharedobj": {why: "ELF over bytes"},
+	"ziptree":   {why: "trees of entries in zips, written with their digest", own: []string{"digest", "deflate"}},
+	"wheel":     {why: "what an installer makes of a zip tree", own: []string{"pydist", "ziptree"}},
+	"policy":    {why: "the rules as data, with a digest", own: []string{"digest", "pydist"}},
+	"prune":     {why: "a plan from policy and wheels, and its application by transforms", own: []string{"digest", "policy", "pyc", "pydist", "pyimport", "sharedobj", "wheel", "ziptree"}},
+	"measure":   {why: "sizes and verdicts: arithmetic"},
+	"gate":      {why: "static checks of what was made", own: []string{"measure", "pydist", "sharedobj", "wheel", "ziptree"}},
+	"lock":      {why: "a document of distributions with digests", own: []string{"digest", "pydist"}},
+	"workspace": {why: "the specs, over io/fs", own: []string{"digest", "measure", "policy", "pydist"}},
+	"probe":     {why: "which questions to ask of a layer", own: []string{"digest", "pyc", "pydist", "pyimport", "wheel", "ziptree"}},
+	"report":    {why: "the document of all of it", own: []string{"digest", "gate", "measure", "probe"}, allowed: []string{"time"}},
+	// use cases
+	"stage": {why: "use cases over ports; no adapter, no machine", allowed: []string{"time"},
+		own: []string{"digest", "fault", "gate", "lock", "measure", "policy", "probe", "prune", "pyc", "pydist", "pyimport", "report", "sharedobj", "wheel", "workspace", "ziptree"}},
+	// edges
+	"localport": {why: "the ports on a laptop: files, programs, HTTP", own: []string{"digest", "fault", "lock", "probe", "pydist", "stage", "workspace", "ziptree"},
+		allowed: []string{"os", "os/exec", "path/filepath", "net/http", "net/url", "time", "syscall", "golang.org/x/sys/unix"}},
+	"porttest": {why: "suites of the ports and the fakes that pass them; needs no adapter", own: []string{"digest", "fault", "lock", "probe", "pyc", "pydist", "stage", "ziptree"},
+		allowed: []string{"os", "path/filepath", "syscall", "time"}},
+	// doors
+	"cli": {why: "flags, composition, printing: the only one that knows stages and adapters", own: []string{"digest", "fault", "gate", "localport", "lock", "measure", "policy", "probe", "prune", "pydist", "report", "stage", "workspace", "ziptree"},
+		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall", "runtime/debug", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8"}},
+	".": {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
+	// tools of this repository: they run the product as a user does
+	"test":       {why: "tests of the finished layers"},
+	"test/bench": {why: "measures the product and its peers from outside; reads reports", own: []string{"report"}, allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"}},
+}
+
+// nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main, "test/bench" for <module>/test/bench.
+func nameOf(path string) (string, bool) {
+	if path == module {
+		return ".", true
+	}
+	name, ours := strings.CutPrefix(path, module+"/")
+	return strings.TrimPrefix(name, "internal/"), ours
+}
+
+// breaches says which imports the rooms do not allow, each with the shortest chain of imports from a door to it.
+func breaches(imports map[string][]string, rooms map[string]room) []string {
+	var found []string
+	for _, path := range sorted(imports) {
+		name, ours := nameOf(path)
+		r, known := rooms[name]
+		if !ours || !known {
+			found = append(found, fmt.Sprintf("%s has no room: add it to rooms with a reason", path))
+			continue
+		}
+		for _, imported := range imports[path] {
+			other, ours := nameOf(imported)
+			switch {
+			case ours && slices.Contains(r.own, other):
+			case !ours && !isWatched(imported, r.allowed):
+			default:
+				found = append(found, fmt.Sprintf("%s may not import %s (%s): %s", name, imported, r.why, strings.Join(chain(imports, path, imported), " -> ")))
+			}
+		}
+	}
+	return found
+}
+
+func isWatched(path string, allowed []string) bool {
+	below := func(p string) bool { return path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p+"/") }
+	return slices.ContainsFunc(watched, below) && !slices.ContainsFunc(allowed, below)
+}
+
+// chain is the shortest way from main to the package, and the import.
+func chain(imports map[string][]string, path, imported string) []string {
+	from := map[string]string{module: ""}
+	for queue := []string{module}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range imports[queue[0]] {
+			if _, seen := from[next]; !seen {
+				from[next] = queue[0]
+				queue = append(queue, next)
+			}
+		}
+	}
+	way := []string{imported}
+	for p := path; p != ""; p = from[p] {
+		way = append(way, p)
+	}
+	slices.Reverse(way)
+	for i := range way {
+		if name, ours := nameOf(way[i]); ours {
+			way[i] = name
+		}
+	}
+	return way
+}
+
+func sorted(m map[string][]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func TestPackagesKeepToTheirRooms(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := map[string][]string{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if p.ImportPath != module+"/internal" { // this test's own folder
+			imports[p.ImportPath] = p.Imports
+		}
+	}
+	if len(imports) < 15 {
+		t.Fatalf("go list knows %d packages only", len(imports))
+	}
+	for _, b := range breaches(imports, rooms) {
+		t.Error(b)
+	}
+	for name := range rooms {
+		if !slices.ContainsFunc(sorted(imports), func(p string) bool { n, _ := nameOf(p); return n == name }) {
+			t.Errorf("%s has a room, but is not there", name)
+		}
+		if rooms[name].why == "" {
+			t.Errorf("%s has no reason", name)
+		}
+	}
+}
+
+func TestBreachesAreFound(t *testing.T) {
+	in := module + "/internal/"
+	rooms := map[string]room{
+		".": {why: "main", own: []string{"door"}}, "door": {why: "a door", own: []string{"plan"}, allowed: []string{"os", "github.com/spf13/cobra"}},
+		"plan": {why: "pure", own: []string{"base"}}, "base": {why: "ground"},
+	}
+	sound := func() map[string][]string {
+		return map[string][]string{module: {in + "door"}, in + "door": {in + "plan", "os", "github.com/spf13/cobra", "fmt"}, in + "plan": {in + "base", "strings"}, in + "base": {"io/fs"}}
+	}
+	for name, c := range map[string]struct {
+		from, to string
+		want     string
+	}{
+		"nothing is wrong":              {},
+		"a pure package that reads":     {in + "plan", "os", "plan may not import os (pure): . -> door -> plan -> os"},
+		"an import upward":              {in + "base", in + "plan", "base may not import " + in + "plan (ground): . -> door -> plan -> base -> plan"},
+		"a clock":                       {in + "base", "time", "base may not import time (ground): . -> door -> plan -> base -> time"},
+		"the network":                   {in + "plan", "net/http", "plan may not import net/http (pure): . -> door -> plan -> net/http"},
+		"the command line in a plan":    {in + "plan", "github.com/spf13/cobra", "plan may not import github.com/spf13/cobra (pure): . -> door -> plan -> github.com/spf13/cobra"},
+		"a package of an SDK in a door": {in + "door", "github.com/aws/aws-sdk-go-v2/service/s3", "door may not import github.com/aws/aws-sdk-go-v2/service/s3 (a door): . -> door -> github.com/aws/aws-sdk-go-v2/service/s3"},
+		"a new package":                 {in + "utils", "fmt", in + "utils has no room: add it to rooms with a reason"},
+		"a package outside internal":    {module + "/pkg", "fmt", module + "/pkg has no room: add it to rooms with a reason"},
+		"harmless standard packages":    {in + "base", "bytes", ""},
+	} {
+		graph := sound()
+		if c.from != "" {
+			graph[c.from] = append(graph[c.from], c.to)
+		}
+		if got := strings.Join(breaches(graph, rooms), "\n"); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

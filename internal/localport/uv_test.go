@@ -1,0 +1,348 @@
+package localport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/workspace"
+)
+
+// script writes a program for /bin/sh.
+func script(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUVProgram(t *testing.T) {
+	for name, c := range map[string]struct{ says, err string }{
+		"new enough":               {says: "echo 'uv 0.7.0 (abc 2025-01-01)'"},
+		"newer by numbers":         {says: "echo uv 0.13.9"},
+		"too old":                  {"echo uv 0.6.17", "it is version 0.6.17, at least 0.7.0 is needed"},
+		"another program":          {"echo GNU coreutils 9", `it does not answer as uv does: "GNU coreutils 9\n"`},
+		"fails":                    {"echo uv 0.13.9; exit 3", "it does not answer as uv does"},
+		"says nothing":             {"true", `it does not answer as uv does: ""`},
+		"says very much":           {"yes | head -c 1000000", "it does not answer as uv does"},
+		"a version without digits": {"echo uv next", "it does not answer as uv does"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := UV{Path: script(t, filepath.Join(t.TempDir(), "uv"), c.says)}
+			got, err := u.program(context.Background())
+			switch {
+			case c.err == "" && (err != nil || got != u.Path):
+				t.Errorf("got %q, %v", got, err)
+			case c.err != "" && (fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), c.err) || len(err.Error()) > 400 || fault.HintOf(err) == ""):
+				t.Errorf("error %v (%v), want %q", err, fault.CodeOf(err), c.err)
+			}
+		})
+	}
+	t.Run("missing", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		if _, err := (UV{Path: "uv"}).program(context.Background()); fault.CodeOf(err) != fault.ToolMissing || fault.HintOf(err) == "" {
+			t.Errorf("error %v", err)
+		}
+		tools := t.TempDir()
+		want := script(t, filepath.Join(tools, "uv"), "echo uv 0.8.0")
+		if got, err := (UV{Path: "uv", Tools: tools}).program(context.Background()); err != nil || got != want {
+			t.Errorf("in the tools folder: %q, %v", got, err)
+		}
+	})
+}
+
+func TestClosure(t *testing.T) {
+	for name, c := range map[string]struct{ in, names, requires string }{
+		"uv's own answer": {
+			in:    "alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n    #   -c pins.txt\n    #   viabel\nviabel==1.0\n    # via -r req.txt\n",
+			names: "alpha shared viabel", requires: "alpha>shared viabel>shared"},
+		"one requirer on one line":       {in: "b==1\n    # via a\na==2\n", names: "b a", requires: "a>b"},
+		"one whose name begins with via": {in: "b==1\n    # via viabel\nc==1\n    # via\n    #   viabel\n", names: "b c", requires: "viabel>b viabel>c"},
+		"extras":                         {in: "b==1\n    # via a[x,y]\na[x]==2\n", names: "b a", requires: "a>b"},
+		"a wheel's address":              {in: "b @ file:///x/b-1-py3-none-any.whl\n    # via -r r.txt\n", names: "b"},
+		"markers":                        {in: "b==1 ; sys_platform == 'linux'\n", names: "b"},
+		"options and empty lines":        {in: "--index-url https://x\n\n-e .\nb==1\n", names: "b"},
+		"a comment before any":           {in: "# via a\nb==1\n", names: "b"},
+		"names are normalized":           {in: "Foo_Bar==1\n    # via A.b\n", names: "foo-bar", requires: "a-b>foo-bar"},
+		"nothing":                        {},
+	} {
+		requires := map[pydist.Name]map[pydist.Name]bool{}
+		got, err := closure([]byte(c.in), requires)
+		var list, by []string
+		for _, n := range got {
+			list = append(list, n.String())
+		}
+		for from, tos := range requires {
+			for to := range tos {
+				by = append(by, from.String()+">"+to.String())
+			}
+		}
+		slices.Sort(by)
+		if err != nil || strings.Join(list, " ") != c.names || strings.Join(by, " ") != c.requires {
+			t.Errorf("%s: %v, %v, %v; want %q, %q", name, list, by, err, c.names, c.requires)
+		}
+	}
+	if _, err := closure([]byte("==1\n"), nil); err == nil {
+		t.Error("a line without a name is taken")
+	}
+}
+
+func FuzzClosure(f *testing.F) {
+	f.Add("alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n")
+	f.Add("b @ file:///x\n#via[")
+	f.Fuzz(func(t *testing.T, in string) {
+		requires := map[pydist.Name]map[pydist.Name]bool{}
+		got, err := closure([]byte(in), requires)
+		known := map[pydist.Name]bool{}
+		for _, n := range got {
+			known[n] = true
+		}
+		if err != nil {
+			return
+		}
+		for _, tos := range requires {
+			for to := range tos {
+				if !known[to] {
+					t.Errorf("%q: %s is required, but not in the closure", in, to)
+				}
+			}
+		}
+	})
+}
+
+// The texts are uv 0.13.9's, and older ones' where a case says so.
+func TestExplain(t *testing.T) {
+	target, err := pydist.ParseTarget("python3.13-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := func(name string, reqs ...string) workspace.Layer {
+		l := workspace.Layer{Name: name}
+		for i, r := range reqs {
+			q, err := pydist.ParseRequirement(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.File, q.Line = name+"/requirements.txt", i+1
+			l.Requirements.Direct = append(l.Requirements.Direct, q)
+		}
+		return l
+	}
+	w := workspace.Workspace{Layers: []workspace.Layer{layer("one", "alpha", "alpha-extra"), layer("two", "other", "Beta>=1")}}
+	for name, c := range map[string]struct {
+		text, subject, hint string
+		code                fault.Code
+	}{
+		"a conflict names both lines": {code: fault.LockConflict, subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)", hint: "change one",
+			text: "error: No solution found when resolving dependencies\n  cause: Because all versions of beta depend on shared>=2 and all versions of alpha depend on shared<2, we can conclude that all versions of alpha and all versions of beta are incompatible.\n         And because you require alpha and beta, we can conclude that your requirements are unsatisfiable.\n"},
+		"a conflict, drawn as older ones do": {code: fault.LockConflict, subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)", hint: "change one",
+			text: "  × No solution found when resolving dependencies:\n  ╰─▶ Because beta==1.0 depends on shared>=2 and alpha==1.0\n      depends on shared<2, we can conclude that alpha and beta are incompatible.\n"},
+		"an unknown package": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the package registry and you require alpha, we can conclude that your requirements are unsatisfiable.\n"},
+		"an unknown package among files": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the provided package locations and you require alpha, we can conclude that your requirements are unsatisfiable.\n"},
+		"an unknown version": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name or the version",
+			text: "error: No solution found when resolving dependencies\n  cause: Because there is no version of alpha==9 and you require alpha==9, we can conclude that your requirements are unsatisfiable.\n"},
+		"no wheel for the target": {code: fault.WheelMissing, subject: "alpha (layers/one/requirements.txt:1)", hint: "has a wheel for python3.13-x86_64",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha==1.0 has no wheels with a matching platform tag (e.g., `manylinux_2_34_x86_64`) and only alpha==1.0 is available, we can conclude that all versions of alpha cannot be used.\n         And because you require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: Wheels are available for `alpha` (v1.0) on the following platform: `macosx_11_0_arm64`\n"},
+		"network down": {code: fault.Unreachable, subject: "alpha (layers/one/requirements.txt:1)", hint: "check the network",
+			text: "error: Request failed after 3 retries in 8.3s\n  cause: Failed to fetch: http://127.0.0.1:9/simple/alpha/\n  cause: error sending request for url (http://127.0.0.1:9/simple/alpha/)\n  cause: client error (Connect)\n  cause: tcp connect error\n  cause: Connection refused (os error 111)\n"},
+		"offline, not in uv's cache": {code: fault.Unreachable, subject: "alpha (layers/one/requirements.txt:1)", hint: "check the network",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the cache and you require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: Packages were unavailable because the network was disabled. When the network is disabled, registry packages may only be read from the cache.\n"},
+		"something else": {code: fault.BadInput, subject: "python3.13-x86_64", hint: "uv's own words",
+			text: "error: Failed to parse: `uv.toml`\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := explain(fmt.Errorf("run: %w", &uvError{text: c.text, err: errors.New("exit status 1")}), w, target, "layers")
+			var f *fault.Error
+			if !errors.As(got, &f) || f.Code != c.code || f.Subject != c.subject || !strings.Contains(f.Hint, c.hint) {
+				t.Fatalf("got %+v; want %v, %q, hint %q", f, c.code, c.subject, c.hint)
+			}
+			if strings.ContainsAny(f.Err.Error(), "\n╰×│") {
+				t.Errorf("text %q is not one plain line", f.Err)
+			}
+		})
+	}
+	other := errors.New("another")
+	if got := explain(other, w, target, "layers"); got != other {
+		t.Errorf("an error that is not uv's becomes %v", got)
+	}
+}
+
+func TestMentions(t *testing.T) {
+	for text, want := range map[string]bool{
+		"because alpha depends": true, "alpha==1": true, "alpha": true, "(alpha)": true, "`alpha`": true, "you require alpha.": true, "alpha[x]": true, "alpha-extra alpha": true,
+		"alpha-extra": false, "my-alpha": false, "alphabet": false, "alpha.two": false, "": false,
+	} {
+		if got := mentions(text, "alpha"); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestUVRunCanBeCanceled(t *testing.T) {
+	u := UV{Root: t.TempDir()}
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := u.run(ctx, script(t, filepath.Join(t.TempDir(), "uv"), "exec sleep 60"))
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
+
+func fakePython(t *testing.T, path, answer string) string {
+	return script(t, path, answer)
+}
+
+func TestFindPython(t *testing.T) {
+	target, err := pydist.ParseTarget("python3.13-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const right, wrong = "echo cpython 3.13 3.13.7", "echo cpython 3.12 3.12.1"
+	setup := func(t *testing.T) (home, path string) {
+		home, path = t.TempDir(), t.TempDir()
+		t.Setenv("HOME", home)
+		t.Setenv("PATH", path+string(os.PathListSeparator)+"/usr/bin"+string(os.PathListSeparator)+"/bin")
+		t.Setenv("UV_PYTHON_INSTALL_DIR", "")
+		return home, path
+	}
+	find := func(t *testing.T, named string) (Python, error) {
+		return FindPython(context.Background(), target, named, t.TempDir())
+	}
+	// none skips nothing: a machine whose system folders have the target's Python would find that one.
+	none := func(t *testing.T, err error) {
+		t.Helper()
+		var no *NoPython
+		if !errors.As(err, &no) || err.Error() != "there is no python3.13 on PATH or below pyenv's and uv's folders" {
+			t.Errorf("error %v", err)
+		}
+	}
+	t.Run("on PATH, then pyenv's, then uv's folder", func(t *testing.T) {
+		home, path := setup(t)
+		uv := fakePython(t, filepath.Join(home, ".local/share/uv/python/cpython-3.13/bin/python3.13"), right)
+		pyenv := fakePython(t, filepath.Join(home, ".pyenv/versions/3.13.0/bin/python3.13"), right)
+		first := fakePython(t, filepath.Join(path, "python3.13"), right)
+		for _, want := range []string{first, pyenv, uv} {
+			got, err := find(t, "")
+			if err != nil || got.Path != want || got.Identity() != "cpython-3.13.7" {
+				t.Errorf("got %+v, %v; want %s", got, err, want)
+			}
+			if err := os.Remove(want); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for name, answer := range map[string]string{"another version": wrong, "another implementation": "echo pypy 3.13 7.3", "garbage": "echo hello", "very much garbage": "yes | head -c 3000000", "a failure": "echo cpython 3.13 3.13.7; exit 1", "nothing": "true"} {
+		t.Run(name+" is passed over", func(t *testing.T) {
+			home, path := setup(t)
+			fakePython(t, filepath.Join(path, "python3.13"), answer)
+			want := fakePython(t, filepath.Join(home, ".pyenv/versions/3.13.0/bin/python3.13"), right)
+			if got, err := find(t, ""); err != nil || got.Path != want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+		t.Run(name+" that is named is a fault", func(t *testing.T) {
+			_, path := setup(t)
+			if _, err := find(t, fakePython(t, filepath.Join(path, "mine"), answer)); fault.CodeOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), "python3.13") || len(err.Error()) > 500 {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	t.Run("a file that is not executable, and a folder, are passed over", func(t *testing.T) {
+		home, path := setup(t)
+		p := fakePython(t, filepath.Join(path, "python3.13"), right)
+		if err := os.Chmod(p, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(home, ".pyenv/versions/x/bin/python3.13"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", path)
+		_, err := find(t, "")
+		none(t, err)
+		if _, err := find(t, p); fault.CodeOf(err) != fault.BadInput {
+			t.Errorf("named: %v", err)
+		}
+	})
+	t.Run("one that hangs ends with the context", func(t *testing.T) {
+		_, path := setup(t)
+		fakePython(t, filepath.Join(path, "python3.13"), "sleep 60")
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		if _, err := FindPython(ctx, target, "", t.TempDir()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 8*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+	t.Run("a named one is made absolute", func(t *testing.T) {
+		_, path := setup(t)
+		want := fakePython(t, filepath.Join(path, "mine"), right)
+		t.Chdir(path)
+		if got, err := find(t, "./mine"); err != nil || got.Path != want {
+			t.Errorf("got %+v, %v; want %s", got, err, want)
+		}
+	})
+	t.Run("the answer is remembered until the file changes", func(t *testing.T) {
+		_, path := setup(t)
+		cache, count := t.TempDir(), filepath.Join(t.TempDir(), "n")
+		p := fakePython(t, filepath.Join(path, "mine"), "echo x >> "+count+"; "+right)
+		for range 3 {
+			if _, err := FindPython(context.Background(), target, p, cache); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, _ := os.ReadFile(count); string(b) != "x\n" {
+			t.Errorf("asked %d times", len(b)/2)
+		}
+		fakePython(t, p, wrong+" # changed")
+		if _, err := FindPython(context.Background(), target, p, cache); err == nil {
+			t.Error("the old answer is taken for the new file")
+		}
+		if err := os.WriteFile(filepath.Join(cache, "interpreters.json"), []byte("{"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		fakePython(t, p, right)
+		if _, err := FindPython(context.Background(), target, p, cache); err != nil {
+			t.Errorf("with a damaged memory: %v", err)
+		}
+	})
+}
+
+func TestSweepRemovesOldTemporaryFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".tmp-old", ".tmp-new", "kept", ".tmp-folder/x"} {
+		script(t, filepath.Join(dir, name), "")
+	}
+	past := time.Now().Add(-48 * time.Hour)
+	for _, name := range []string{".tmp-old", "kept", ".tmp-folder"} {
+		if err := os.Chtimes(filepath.Join(dir, name), past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := func(i os.FileInfo) bool { return time.Since(i.ModTime()) > 24*time.Hour }
+	if err := errors.Join(Sweep(dir, old), Sweep(filepath.Join(dir, "absent"), old)); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(dir)
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if strings.Join(left, " ") != ".tmp-new kept" {
+		t.Errorf("left %v", left)
+	}
+}
