@@ -83,6 +83,15 @@ func (a *app) buildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			names := layers
+			if len(names) == 0 {
+				names = w.Names()
+			}
+			for _, n := range names {
+				if _, ok := w.Layer(n); !ok {
+					return &fault.Error{Code: fault.BadInput, Op: "build", Subject: n, Err: errors.New("no such layer"), Hint: suggestLayer(w.Names())}
+				}
+			}
 			m, err := a.machine(ctx, t)
 			if err != nil {
 				return err
@@ -94,15 +103,6 @@ func (a *app) buildCommand() *cobra.Command {
 			}
 			a.sayLock(locked)
 			in.Workspace, in.Lock, in.Layers, in.ReadProbe, in.Rebuild = w, locked.Lock, layers, a.read, in.Rebuild || clean
-			names := layers
-			if len(names) == 0 {
-				names = w.Names()
-			}
-			for _, n := range names {
-				if _, ok := w.Layer(n); !ok {
-					return &fault.Error{Code: fault.BadInput, Op: "build", Subject: n, Err: errors.New("no such layer"), Hint: suggestLayer(w.Names())}
-				}
-			}
 			http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + Version, Getenv: os.Getenv, Root: a.workspaceDir}
 			fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
 			fetched, err := fetch.Run(ctx, locked.Lock, w, names, a.offline)
@@ -132,7 +132,11 @@ func (a *app) buildCommand() *cobra.Command {
 			if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly})
 				if changed {
-					a.say("wrote   %s/ (%s, %s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), count(len(rep.Layers), "zip"), stage.ReportName, seconds(time.Since(start)))
+					what := count(len(names), "zip") + ", " + stage.ReportName
+					if in.PlanOnly {
+						what = count(len(names), "artifact")
+					}
+					a.say("wrote   %s/ (%s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), what, seconds(time.Since(start)))
 				} else {
 					a.say("nothing changed: %s/ is up to date, checked in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
 				}

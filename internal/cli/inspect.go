@@ -516,6 +516,9 @@ func (a *app) initCommand() *cobra.Command {
 		Example: "  layersmith init pandas 'numpy>=2'\n  layersmith init boto3 --layer aws --workspace layers",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, reqs []string) error {
+			if err := workspace.CheckLayerName(name); err != nil {
+				return &fault.Error{Code: fault.BadInput, Op: "init", Err: err, Hint: "name it with --layer"}
+			}
 			text := strings.Join(reqs, "\n") + "\n"
 			if _, err := pydist.ParseRequirements("requirements.txt", func(string) ([]byte, error) { return []byte(text), nil }); err != nil {
 				return &fault.Error{Code: fault.BadInput, Op: "init", Err: err, Hint: fault.HintOf(err)}
@@ -618,8 +621,28 @@ func (a *app) pruneCommand() *cobra.Command {
 			defer os.RemoveAll(dir)
 			packs := &localport.Packs{Dir: dir}
 			defer packs.Close()
+			if !holdsPython(tree) {
+				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: "give a layer's zip or folder: python/..., or what pip installed with --target"}
+			}
+			var below []ziptree.Tree
+			for _, name := range ws.Below(layer) {
+				t, closeTree, err := a.openLayer(name, t)
+				if err != nil {
+					return err
+				}
+				defer closeTree()
+				below = append(below, t)
+			}
+			own := ""
+			if spec.Probe != "" {
+				b, err := a.read(spec.Probe)
+				if err != nil {
+					return err
+				}
+				own = string(b)
+			}
 			s := stage.Prune{Tool: Tool(), Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
-			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, NoProbe: noProbe || m.foreign, Total: ws.Total,
+			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Total: ws.Total,
 				Write: func(write func(io.Writer) error) error {
 					if err := localport.WriteFile(out, write); err != nil {
 						return &fault.Error{Code: fault.BadInput, Op: "write", Subject: out, Err: unwrapPath(err)}
@@ -638,6 +661,26 @@ func (a *app) pruneCommand() *cobra.Command {
 	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter on the result")
 	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
 	return c
+}
+
+// openLayer opens the zip of a layer that was built.
+func (a *app) openLayer(name string, t pydist.Target) (ziptree.Tree, func(), error) {
+	tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(name, t)))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &fault.Error{Code: fault.BadInput, Op: "open", Subject: name, Err: errors.New("is not built"), Hint: "run: layersmith build " + name}
+	}
+	return tree, closeTree, err
+}
+
+func holdsPython(t ziptree.Tree) bool {
+	for _, e := range t.Entries() {
+		for _, ending := range []string{".py", ".pyc", ".so"} {
+			if strings.HasSuffix(e.Name, ending) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func sameFile(a, b string) (bool, error) {
@@ -751,7 +794,7 @@ func (a *app) checkCommand() *cobra.Command {
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
 					in.Spec, file = spec, filepath.Join(a.outputDir, stage.ZipName(arg, t))
 					for _, below := range ws.Below(arg) {
-						tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(below, t)))
+						tree, closeTree, err := a.openLayer(below, t)
 						if err != nil {
 							return err
 						}
@@ -767,6 +810,9 @@ func (a *app) checkCommand() *cobra.Command {
 					}
 				}
 				tree, closeTree, err := openTree(file)
+				if _, isLayer := ws.Layer(arg); errors.Is(err, fs.ErrNotExist) && wsErr == nil && (isLayer || !strings.ContainsAny(arg, "./")) {
+					return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("no layer that is built, and no file"), Hint: suggestLayer(ws.Names()) + "; to build them: layersmith build"}
+				}
 				if err != nil {
 					return err
 				}
@@ -788,7 +834,7 @@ func (a *app) checkCommand() *cobra.Command {
 			if a.json {
 				err = a.printJSON(rep)
 			} else if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose})
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, AsIs: true})
 			}
 			for _, l := range rep.Layers {
 				err = errors.Join(err, stage.Judge(l, strict))

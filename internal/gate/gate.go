@@ -45,7 +45,7 @@ var checks = []func(Input) []Finding{elfAlign, elfMachine, elfGlibc, elfNeeded, 
 
 // Check runs all checks.
 func Check(in Input) []Finding {
-	var all []Finding
+	all := []Finding{} // in JSON an empty list, not null
 	for _, check := range checks {
 		all = append(all, check(in)...)
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
@@ -89,18 +90,23 @@ func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) e
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-		return err
+	err = os.MkdirAll(o.Dir, 0o755)
+	if err == nil {
+		err = WriteFile(p, func(w io.Writer) error {
+			if err := write(w); err != nil {
+				return err
+			}
+			return ctx.Err()
+		})
 	}
-	if err := WriteFile(p, func(w io.Writer) error {
-		if err := write(w); err != nil {
-			return err
-		}
-		return ctx.Err()
-	}); err != nil {
-		return fmt.Errorf("write %s: %w", p, err)
+	var system *fs.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &system):
+		return &fault.Error{Code: fault.BadInput, Op: "write", Subject: p, Err: system.Err, Hint: "make room and permission for it, or name another folder with --output"}
 	}
-	return nil
+	return fmt.Errorf("write %s: %w", p, err)
 }
 
 // maxDocumentBytes bounds documents that are read whole.

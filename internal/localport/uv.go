@@ -432,9 +432,10 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 }
 
 var (
-	drawing  = strings.NewReplacer("╰─▶", "", "├─▶", "", "│", "", "×", "", "\n", " ")
-	preamble = regexp.MustCompile(`^(error: )?No solution found when resolving dependencies:?( cause:)? ?`)
-	spaces   = regexp.MustCompile(`\s+`)
+	drawing       = strings.NewReplacer("╰─▶", "", "├─▶", "", "│", "", "×", "", "\n", " ")
+	onlyAvailable = regexp.MustCompile(`only \S+ (is|are) available`)
+	preamble      = regexp.MustCompile(`^(error: )?(No solution found when resolving dependencies:?( cause:)? ?)?`)
+	spaces        = regexp.MustCompile(`\s+`)
 )
 
 // explain turns uv's account into a fault that names the lines of the workspace's requirements.
@@ -467,8 +468,10 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		f.Code, f.Hint = fault.Unreachable, "check the network and your index configuration, then try again"
 	case strings.Contains(text, "no usable wheels"), strings.Contains(text, "no wheels with a matching"), strings.Contains(text, "has no wheels"), strings.Contains(text, "building from source is disabled"):
 		f.Code, f.Hint = fault.WheelMissing, fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
-	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"):
+	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"), onlyAvailable.MatchString(text):
 		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
+	case strings.Contains(text, "No interpreter found"):
+		f.Code, f.Subject, f.Hint = fault.ToolMissing, t.String(), "uv needs some Python to resolve with: install one, or name one with --python"
 	case !noSolution:
 		f.Code, f.Hint = fault.BadInput, "uv's own words are above"
 	}

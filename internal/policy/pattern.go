@@ -63,6 +63,12 @@ func CheckPattern(t string) error {
 	return nil
 }
 
+// Matches reports whether a glob, which CheckPattern found good, matches a file.
+func Matches(pattern, file string) bool {
+	ok, err := doublestar.Match(pattern, file)
+	return ok && err == nil
+}
+
 func (p patterns) match(file string) bool {
 	if len(p.folders) > 0 {
 		for rest := file; ; {

@@ -137,11 +137,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	t.Run("an entry that cannot be read fails the mount", func(t *testing.T) {
 		bad := ziptree.File("python/b.py", []byte("1"), false, "test")
 		bad.CRC32 ^= 1
-		entries := []ziptree.Entry{bad}
-		for _, e := range Tree(t, "python/a.py=1", "python/c/c.py=1").Entries() {
-			entries = append(entries, e)
-		}
-		tree, err := ziptree.New(entries)
+		tree, err := ziptree.New(append([]ziptree.Entry{bad}, Tree(t, "python/a.py=1", "python/c/c.py=1").Entries()...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -437,7 +437,7 @@ func (m *MemoryWheels) Put(ctx context.Context, f lock.File, from func(context.C
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		resumed := len(m.parts[f.SHA256]) > 0
+		resumed := len(m.part(f.SHA256)) > 0
 		last = m.try(ctx, f, from)
 		var permanent *fault.Error
 		switch {
@@ -453,8 +453,20 @@ func (m *MemoryWheels) Put(ctx context.Context, f lock.File, from func(context.C
 	return &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: f.Name, Err: last}
 }
 
+func (m *MemoryWheels) part(sum digest.SHA256) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.parts[sum]
+}
+
+func (m *MemoryWheels) keep(sum digest.SHA256, b []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parts[sum] = b
+}
+
 func (m *MemoryWheels) try(ctx context.Context, f lock.File, from func(context.Context, int64) (io.ReadCloser, int64, error)) error {
-	have := m.parts[f.SHA256]
+	have := m.part(f.SHA256)
 	body, at, err := from(ctx, int64(len(have)))
 	if err != nil {
 		return err
@@ -469,14 +481,14 @@ func (m *MemoryWheels) try(ctx context.Context, f lock.File, from func(context.C
 	}
 	came, err := io.ReadAll(body)
 	have = append(have, came...)
-	m.parts[f.SHA256] = have
+	m.keep(f.SHA256, have)
 	switch {
 	case err != nil:
 		return err
 	case int64(len(have)) < f.Size:
 		return io.ErrUnexpectedEOF
 	}
-	delete(m.parts, f.SHA256)
+	m.keep(f.SHA256, nil)
 	if sum := digest.Of(have); sum != f.SHA256 || f.Size > 0 && f.Size != int64(len(have)) {
 		return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: f.Name, Err: fmt.Errorf("got %s", sum)}
 	}

@@ -76,13 +76,14 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 		if !ok {
 			continue
 		}
+		mine := len(dists) == 0 || owned[site]
 		if source, isBytecode := pyc.Source(site); isBytecode {
 			if strings.Contains(site, "__pycache__/") {
 				continue
 			}
 			site = source // bytecode without a source stands for it
 		}
-		if len(dists) > 0 && !owned[site] {
+		if !mine && !owned[site] {
 			continue
 		}
 		module, isPackage, ok := pyimport.ModuleName(site)

@@ -19,7 +19,7 @@ type Report struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	Tool          string          `json:"tool"` // "layersmith 0.1.0"
 	Target        string          `json:"target"`
-	Lock          digest.SHA256   `json:"lockSha256"`
+	Lock          digest.SHA256   `json:"lockSha256,omitzero"`
 	Layers        []Layer         `json:"layers"`
 	Stacks        []measure.Stack `json:"stacks"`
 	BuiltIn       Seconds         `json:"-"`
@@ -35,8 +35,8 @@ type Layer struct {
 	Target        string          `json:"target"`
 	Description   string          `json:"description,omitempty"`
 	Extends       []string        `json:"extends,omitempty"`
-	Key           digest.SHA256   `json:"key"` // of everything that decides the zip's bytes
-	Inputs        Inputs          `json:"inputs"`
+	Key           digest.SHA256   `json:"key,omitzero"` // of everything that decides the zip's bytes
+	Inputs        Inputs          `json:"inputs,omitzero"`
 	Zip           File            `json:"zip"`
 	Before        measure.Size    `json:"before"` // as an installer would leave it, without bytecode
 	After         measure.Size    `json:"after"`
@@ -57,8 +57,8 @@ type Layer struct {
 // Inputs are the digests of everything that the layer was made from.
 type Inputs struct {
 	Wheels       []Wheel           `json:"wheels"`
-	LayerSpec    digest.SHA256     `json:"layerSpecSha256"`
-	Policy       digest.SHA256     `json:"policySha256"`
+	LayerSpec    digest.SHA256     `json:"layerSpecSha256,omitzero"`
+	Policy       digest.SHA256     `json:"policySha256,omitzero"`
 	Rules        map[string]int    `json:"rules"` // versions of those that were on
 	Transforms   map[string]string `json:"transforms"`
 	Compression  string            `json:"compression"`
@@ -71,14 +71,14 @@ type Wheel struct {
 	Name    string        `json:"name"`
 	Version string        `json:"version"`
 	File    string        `json:"file"`
-	SHA256  digest.SHA256 `json:"sha256"`
+	SHA256  digest.SHA256 `json:"sha256,omitzero"`
 }
 
 // File is a finished zip.
 type File struct {
 	Name   string        `json:"name"`
 	Bytes  measure.Bytes `json:"bytes"`
-	SHA256 digest.SHA256 `json:"sha256"`
+	SHA256 digest.SHA256 `json:"sha256,omitzero"`
 }
 
 // Bytecode says which mode was taken, why, and what it weighs.

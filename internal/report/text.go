@@ -13,6 +13,7 @@ import (
 type TextOptions struct {
 	Verbose  bool
 	PlanOnly bool
+	AsIs     bool // it was only looked at: nothing was removed
 }
 
 // Text prints a build as a table and what belongs below it.
@@ -47,7 +48,9 @@ func Text(w io.Writer, r Report, o TextOptions) {
 	if code.Files > 0 {
 		line += fmt.Sprintf("; added bytecode %s", code.Unzipped)
 	}
-	fmt.Fprintln(w, line)
+	if !o.AsIs {
+		fmt.Fprintln(w, line)
+	}
 	for _, l := range r.Layers {
 		if l.Bytecode.Reason != "" && (l.Bytecode.Partial || o.Verbose) {
 			fmt.Fprintf(w, "note    bytecode of %s: %s\n", l.Name, l.Bytecode.Reason)
@@ -68,12 +71,17 @@ func Text(w io.Writer, r Report, o TextOptions) {
 			fmt.Fprintf(w, "allowed %s: %s: %s\n", l.Name, f.Finding, f.Reason)
 		}
 		for _, f := range l.Probe.Failures {
-			whose := ""
+			whose, lines := "", 3
+			if o.Verbose {
+				lines = 50
+			}
 			if f.Inherited {
 				whose = " (fails unpruned too)"
 			}
-			if !f.Inherited || f.Kind == "script" || o.Verbose {
-				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(tail(f.Detail, o.Verbose)))
+			if f.Inherited && f.Kind != "script" && !o.Verbose {
+				fmt.Fprintf(w, "note    %s: %s %s fails unpruned too: %s\n", l.Name, f.Kind, f.Name, tail(f.Detail, 1))
+			} else {
+				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(tail(f.Detail, lines)))
 			}
 		}
 		if o.Verbose {
@@ -91,13 +99,17 @@ func Text(w io.Writer, r Report, o TextOptions) {
 	}
 }
 
-// tail is the end of an error, which says what it is; all of it with --verbose.
-func tail(s string, all bool) string {
+// tail is the last lines of an error, which say what it is.
+func tail(s string, n int) string {
 	lines := strings.Split(s, "\n")
-	if all || len(lines) <= 3 {
-		return s
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	return strings.Join(lines[len(lines)-3:], "\n")
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func indent(s string) string { return "        " + strings.ReplaceAll(s, "\n", "\n        ") }
@@ -113,10 +125,13 @@ func importText(p Probe) string {
 }
 
 func budgetText(l Layer) string {
-	if l.Budget.Unzipped == 0 {
-		return string(l.Verdict)
+	switch {
+	case l.Budget.Zipped > 0 && (l.Zip.Bytes > l.Budget.Zipped || l.Budget.Unzipped == 0):
+		return fmt.Sprintf("%s %s zipped", l.Verdict, l.Budget.Zipped)
+	case l.Budget.Unzipped > 0:
+		return fmt.Sprintf("%s %s", l.Verdict, l.Budget.Unzipped)
 	}
-	return fmt.Sprintf("%s %s", l.Verdict, l.Budget.Unzipped)
+	return string(l.Verdict)
 }
 
 func probeText(p Probe) string {
@@ -126,7 +141,7 @@ func probeText(p Probe) string {
 	case ProbeFailed:
 		return "FAILED"
 	}
-	text := fmt.Sprintf("%d modules, %d scripts", p.Modules, p.Scripts)
+	text := count(p.Modules, "module") + ", " + count(p.Scripts, "script")
 	if len(p.Skipped) > 0 {
 		text += fmt.Sprintf(", %d skipped", len(p.Skipped))
 	}

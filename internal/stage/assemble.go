@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"runtime"
 	"sort"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/prune"
@@ -71,7 +73,7 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 	for _, d := range dists {
 		b, err := s.Wheels.Open(ctx, d.File.SHA256)
 		if errors.Is(err, fs.ErrNotExist) {
-			return Artifact{}, &fault.Error{Code: fault.Internal, Op: "assemble", Subject: d.File.Name, Err: errors.New("not in the wheel store")}
+			return Artifact{}, &fault.Error{Code: fault.BadInput, Op: "assemble", Subject: d.File.Name, Err: errors.New("not in the wheel store"), Hint: "run: layersmith build"}
 		}
 		if err != nil {
 			return Artifact{}, err
@@ -80,8 +82,12 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 		a.WheelBytes += b.Size()
 		w, err := openWheel(b, d)
 		if err != nil {
-			return Artifact{}, &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,
+			f := &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,
 				Hint: "the file is what its index serves; choose another version, or tell its maintainers"}
+			if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
+				f.Code, f.Hint = fault.HashMismatch, "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
+			}
+			return Artifact{}, f
 		}
 		x, err := s.index(ctx, w)
 		if err != nil {
@@ -174,9 +180,9 @@ func (s Assemble) Bytecode(ctx context.Context, p prune.Plan, place Place, mode 
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, w := range wheels {
 		g.Go(func() error {
-			origin := w
-			if w == "" {
-				origin = "foreign"
+			origin, err := prune.Origin(byWheel[w])
+			if err != nil {
+				return err
 			}
 			key := fmt.Sprintf("%s/bytecode-%d-%s-O%d-%s-%s", origin, bytecodeVersion, s.Python.Identity(), optimize, strings.ReplaceAll(strings.Trim(place.Root, "/"), "/", "-"), ziptree.DeflateVersion)
 			pack, failed, err := s.compile(ctx, key, byWheel[w], target, place, optimize, task)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path"
 	"sort"
 	"strings"
 
@@ -154,19 +153,19 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	for _, w := range works {
 		w.summarize(s, in)
 	}
+	// Probing takes long and is where people interrupt, so it comes before anything is written.
+	if err := s.probe(ctx, in, works, old); err != nil {
+		return report.Report{}, false, err
+	}
 	if err := s.write(ctx, in.Lock.Target, works); err != nil {
 		return report.Report{}, false, err
 	}
-	var layers []report.Layer
+	var built []report.Layer
 	for _, w := range works {
-		layers = append(layers, w.report)
+		built = append(built, w.report)
 	}
-	layers = merge(in.Workspace, layers, old, in.Lock.Target)
-	if err := s.probe(ctx, in, works, layers, old); err != nil {
-		return report.Report{}, false, err
-	}
-	rep.Layers = layers
-	rep.Stacks = Stacks(in.Workspace, layers)
+	rep.Layers = merge(in.Workspace, built, old, in.Lock.Target)
+	rep.Stacks = Stacks(in.Workspace, rep.Layers)
 	if err := s.writeReports(ctx, rep, works); err != nil {
 		return report.Report{}, false, err
 	}
@@ -496,7 +495,7 @@ func accept(r *report.Layer, allow []policy.Choice) {
 	for _, f := range r.Gate {
 		reason := ""
 		for _, a := range allow {
-			if ok, _ := path.Match(a.Match, strings.TrimPrefix(f.Subject, LayerPlace.Prefix)); ok || a.Match == f.Subject {
+			if policy.Matches(a.Match, strings.TrimPrefix(f.Subject, LayerPlace.Prefix)) || a.Match == f.Subject {
 				reason = a.Reason
 			}
 		}

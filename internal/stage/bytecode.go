@@ -78,7 +78,7 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 			continue
 		}
 		if w.spec.Bytecode != workspace.Auto {
-			plain[w.spec.Name] = plain[w.spec.Name].Add(sizeOf(w.bytecode))
+			plain[w.spec.Name] = plain[w.spec.Name].Add(w.cost(w.bytecode))
 			continue
 		}
 		owner := map[string]string{}
@@ -93,7 +93,7 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 			byDist[name] = append(byDist[name], e)
 		}
 		for _, name := range sortedKeys(byDist) {
-			u := bytecodeOf{w.spec.Name, name, sizeOf(byDist[name])}
+			u := bytecodeOf{w.spec.Name, name, w.cost(byDist[name])}
 			units = append(units, u)
 			parts[u] = byDist[name]
 		}
@@ -128,6 +128,21 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		w.reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a cold start that imports all of it",
 			all-lost, all, ws.Total, strings.Join(without, ", "), float64(lost)/1e6*secondsPerMB)
 	}
+}
+
+// cost is what bytecode adds to the layer: its files and their lines in RECORD, without the sources that sourceless bytecode replaces. It may be
+// a little more than it turns out to be, never less.
+func (w *work) cost(bytecode []ziptree.Entry) measure.Size {
+	s := sizeOf(bytecode)
+	for _, e := range bytecode {
+		line := measure.Bytes(len(strings.TrimPrefix(e.Name, w.artifact.Place.Prefix)) + len(",,\n"))
+		s.Unzipped, s.Zipped = s.Unzipped+line, s.Zipped+line
+		if source, ok := w.pruned.Tree.Lookup(w.artifact.Place.Prefix + w.sourceOf(e)); ok && w.mode == workspace.Sourceless {
+			was := measure.Of(source.Name, source.Size, source.ZippedBytes)
+			s.Files, s.Unzipped, s.Zipped = s.Files-was.Files, s.Unzipped-was.Unzipped, s.Zipped-was.Zipped
+		}
+	}
+	return s
 }
 
 // sourceOf is the source of a .pyc entry, relative to the site folder.

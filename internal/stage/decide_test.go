@@ -206,7 +206,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 			r.Layers[1].Probe.Failures = []probe.Result{theirs, own}
 		}, code: fault.ProbeFailed, err: "probe b: module own: ImportError: ours"},
 		{name: "the gate before probes", worse: func(r *report.Report) {
-			r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Rule: "elf-align", Message: "is not aligned"}, {Subject: "y.so"}}
+			r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Message: "is not aligned"}, {Subject: "y.so"}}
 		}, code: fault.GateFailed, err: "check b: x.so: is not aligned (and 1 more findings)"},
 		{name: "layers in order", worse: func(r *report.Report) {
 			r.Layers[0].Gate = []gate.Finding{{Subject: "z.so", Message: "is broken"}}

@@ -87,7 +87,10 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		}
 		before = &old
 	}
-	upgrade := in.UpgradeAll || len(in.Upgrade) > 0
+	if err := known(in, before); err != nil {
+		return Locked{}, err
+	}
+	upgrade := in.UpgradeAll || len(in.Upgrade) > 0 || in.ExcludeNewer != ""
 	if before != nil && before.Inputs == inputs && !upgrade {
 		return Locked{Lock: *before, Fresh: true, FileName: name}, nil
 	}
@@ -114,6 +117,26 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		old = *before
 	}
 	return Locked{Lock: after, Changes: lock.Difference(old, after), FileName: name}, nil
+}
+
+// known refuses to upgrade what is neither locked nor required: it is a slip of the pen.
+func known(in LockInput, before *lock.Lock) error {
+	for _, text := range in.Upgrade {
+		name, err := pydist.ParseName(text)
+		found := false
+		if before != nil && err == nil {
+			_, found = before.Find(name)
+		}
+		for _, l := range in.Workspace.Layers {
+			for _, r := range l.Requirements.Direct {
+				found = found || r.Name == name
+			}
+		}
+		if err != nil || !found {
+			return &fault.Error{Code: fault.BadInput, Op: "upgrade", Subject: text, Err: errors.New("nothing requires it"), Hint: "name a distribution that is in the lock"}
+		}
+	}
+	return nil
 }
 
 // promised checks the hashes that requirements files give with --hash against the file that was chosen.

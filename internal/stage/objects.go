@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,10 +35,7 @@ func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts 
 	}
 	for _, wheel := range sortedKeys(byWheel) {
 		known := map[string]objectFacts{}
-		key := fmt.Sprintf("%s/elf-facts-%d", wheel, factsVersion)
-		if wheel == "" {
-			key = "foreign/elf-facts"
-		}
+		key := fmt.Sprintf("%s/elf-facts-%d", cmp.Or(wheel, "foreign"), factsVersion) // the facts inside are by name, CRC and size
 		pack, err := s.Cache.Load(ctx, key)
 		if err != nil {
 			return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/prune"
@@ -15,6 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/pyimport"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/workspace"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -91,11 +93,14 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 		return slices.ContainsFunc(out.Failures, is) || slices.ContainsFunc(out.Skipped, is)
 	})
 	if out.Status == report.ProbePassed && len(in.Imports) > 0 {
-		if out.Import, err = s.imports(ctx, in, mount); err != nil {
-			return report.Probe{}, err
+		out.Import, err = s.imports(ctx, in, mount)
+		if fault.CodeOf(err) == fault.ProbeFailed { // the layer names a module that is not there, or they do not go together
+			out.Status = report.ProbeFailed
+			out.Failures = append(out.Failures, probe.Result{Job: probe.Job{Kind: probe.Module, Name: strings.Join(in.Imports, ", ")}, Detail: err.Error()})
+			err = nil
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // blame runs what failed on the unpruned layer. What fails there too is the package's own business: it is reported, and counts as a failure only when it is
@@ -149,14 +154,14 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	return c, nil
 }
 
-// probe probes the layers that were built, unless an earlier report has the result for the same bytes, jobs and interpreter.
-func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers []report.Layer, old report.Report) error {
+// probe probes the layers that were built, unless an earlier report has the result for the same layers, jobs and interpreter.
+func (s Build) probe(ctx context.Context, in BuildInput, works []*work, old report.Report) error {
 	byName := map[string]*work{}
 	for _, w := range works {
 		byName[w.spec.Name] = w
 	}
 	for _, w := range works {
-		r := &layers[indexOf(layers, w.spec.Name)]
+		r := &w.report
 		switch {
 		case in.NoProbe:
 			r.Probe = report.Probe{Status: report.NotProbed, Reason: cmp.Or(in.NoProbeReason, "--no-probe")}
@@ -165,29 +170,30 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers [
 			r.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
 			continue
 		}
-		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != "none" && w.mode != "sourceless"}
-		var sums []digest.SHA256
-		for _, below := range append(in.Workspace.Below(w.spec.Name), w.spec.Name) {
-			b := byName[below]
+		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
+		var keys []digest.SHA256
+		missing := ""
+		for _, name := range append(in.Workspace.Below(w.spec.Name), w.spec.Name) {
+			b := byName[name]
 			if b == nil {
-				opened, err := s.openBuilt(ctx, layers, below)
+				opened, err := s.openBuilt(ctx, old, name)
 				if err != nil {
-					r.Probe = report.Probe{Status: report.NotProbed, Reason: fmt.Sprintf("the layer below, %s, is not built", below)}
+					missing = name
 					break
 				}
 				b = opened
 				defer b.artifact.Close()
 			}
-			p.Stack = append(p.Stack, below)
+			p.Stack = append(p.Stack, name)
 			p.Trees = append(p.Trees, b.pruned.Tree)
 			p.Unpruned = append(p.Unpruned, b.artifact.Tree)
-			sums = append(sums, b.report.Zip.SHA256)
+			keys = append(keys, b.report.Key)
 		}
-		if len(p.Stack) == 0 || p.Stack[len(p.Stack)-1] != w.spec.Name {
+		if missing != "" {
+			r.Probe = report.Probe{Status: report.NotProbed, Reason: fmt.Sprintf("the layer below, %s, is not built", missing)}
 			continue
 		}
-		p.Distributions = w.artifact.Distributions
-		p.Chosen = w.chosen
+		p.Distributions, p.Chosen = w.artifact.Distributions, w.chosen
 		if len(p.Imports) == 0 {
 			p.Imports = EntryModules(w.spec.Requirements.Direct, p.Distributions)
 		}
@@ -198,7 +204,7 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers [
 			}
 			p.Own = string(b)
 		}
-		key, err := digest.Canonical("layersmith/probe/v1", []any{sums, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
+		key, err := digest.Canonical("layersmith/probe/v1", []any{keys, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
 		if err != nil {
 			return err
 		}
@@ -215,21 +221,21 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, layers [
 }
 
 // openBuilt opens the zip of a layer that an earlier build made.
-func (s Build) openBuilt(ctx context.Context, layers []report.Layer, name string) (*work, error) {
-	i := indexOf(layers, name)
+func (s Build) openBuilt(ctx context.Context, old report.Report, name string) (*work, error) {
+	i := indexOf(old.Layers, name)
 	if i < 0 {
 		return nil, fmt.Errorf("no %s in the last report", name)
 	}
-	b, err := s.Outputs.Open(ctx, layers[i].Zip.Name)
+	b, err := s.Outputs.Open(ctx, old.Layers[i].Zip.Name)
 	if err != nil {
 		return nil, err
 	}
-	t, err := ziptree.Read(b, b.Size(), layers[i].Zip.Name)
+	t, err := ziptree.Read(b, b.Size(), old.Layers[i].Zip.Name)
 	if err != nil {
 		b.Close()
 		return nil, err
 	}
-	w := &work{report: layers[i]}
+	w := &work{report: old.Layers[i]}
 	w.artifact.blobs, w.artifact.Tree, w.pruned.Tree = []Blob{b}, t, t
 	return w, nil
 }

@@ -29,7 +29,27 @@ import (
 // MaxLayers is how many layers a Lambda function may have.
 const MaxLayers = 5
 
-const maxFileBytes = 1 << 20
+// Limits of what is read. The YAML library takes quadratic time on deep nesting, hence those for specs.
+const (
+	maxFileBytes = 1 << 20
+	maxSpecBytes = 64 << 10
+	maxNesting   = 32
+)
+
+// nesting is how deep brackets go; one in a text counts too, which does no harm at this limit.
+func nesting(b []byte) int {
+	depth, deepest := 0, 0
+	for _, c := range b {
+		switch c {
+		case '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ']', '}':
+			depth--
+		}
+	}
+	return deepest
+}
 
 // DefaultTarget is built when neither the workspace nor the command line names one.
 const DefaultTarget = "python3.13-x86_64"
@@ -47,6 +67,14 @@ const (
 )
 
 var modes = []string{string(Auto), string(UncheckedHash), string(Lean), string(Sourceless), string(NoBytecode)}
+
+// CheckLayerName says what is wrong with the name of a layer; nil when nothing is.
+func CheckLayerName(name string) error {
+	if !layerName.MatchString(name) {
+		return fmt.Errorf("%q is not a name for a layer: letters, digits, - and _, at most 100", name)
+	}
+	return nil
+}
 
 // Workspace is a checked workspace.
 type Workspace struct {
@@ -210,6 +238,12 @@ func (l *loader) read(name string) ([]byte, bool) {
 		return nil, false
 	case err != nil:
 		l.find(path.Join(l.root, name), err.Error(), "")
+		return nil, false
+	case strings.HasSuffix(name, ".yaml") && len(b) > maxSpecBytes:
+		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxSpecBytes), "")
+		return nil, false
+	case strings.HasSuffix(name, ".yaml") && nesting(b) > maxNesting:
+		l.find(path.Join(l.root, name), fmt.Sprintf("nested %d deep, limit %d", nesting(b), maxNesting), "")
 		return nil, false
 	case len(b) > maxFileBytes:
 		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxFileBytes), "")

@@ -2,35 +2,19 @@ package ziptree
 
 import (
 	"archive/zip"
-	"bytes"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/layersmith/layersmith/internal/deflate"
 )
 
 // DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its output.
-const DeflateVersion = "flate-8.1"
-
-var deflaters = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(io.Discard, 8)
-	if err != nil {
-		panic(err) // the level is a constant
-	}
-	return w
-}}
+const DeflateVersion = "deflate-fast-" + deflate.Version
 
 // Deflate compresses b (RFC 1951).
-func Deflate(b []byte) []byte {
-	var out bytes.Buffer
-	out.Grow(len(b)/3 + 64)
-	w := deflaters.Get().(*flate.Writer)
-	defer deflaters.Put(w)
-	w.Reset(&out)
-	w.Write(b) // writing to a bytes.Buffer does not fail
-	w.Close()
-	return out.Bytes()
-}
+func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
 
 var inflaters sync.Pool
 
@@ -63,7 +47,7 @@ func (e Entry) Deflated() (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	packed := File(e.Name, b, e.Exec, e.Origin)
-	packed.Note = e.Note
-	return packed, nil
+	small := File(e.Name, b, e.Exec, e.Origin)
+	small.Note = e.Note
+	return small, nil
 }
