@@ -810,8 +810,13 @@ func (a *app) checkCommand() *cobra.Command {
 					}
 				}
 				tree, closeTree, err := openTree(file)
-				if _, isLayer := ws.Layer(arg); errors.Is(err, fs.ErrNotExist) && wsErr == nil && (isLayer || !strings.ContainsAny(arg, "./")) {
-					return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("no layer that is built, and no file"), Hint: suggestLayer(ws.Names()) + "; to build them: layersmith build"}
+				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
+					if _, isLayer := ws.Layer(arg); isLayer {
+						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("is not built"), Hint: "run: layersmith build"}
+					}
+					if !strings.ContainsAny(arg, "./") {
+						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("no such layer, and no such file"), Hint: suggestLayer(ws.Names())}
+					}
 				}
 				if err != nil {
 					return err

@@ -422,6 +422,9 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 		python = t.PythonVersion()
 	}
 	if _, err := u.run(ctx, program, "build", "--wheel", "--quiet", "--python", python, "--out-dir", dir, sdist); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
 		return "", &fault.Error{Code: fault.WheelMissing, Op: "build", Subject: filepath.Base(sdist), Err: errors.New(lastLines(err.Error(), 5)), Hint: "install what it needs to compile, or choose a version that has a wheel"}
 	}
 	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
@@ -471,7 +474,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"), onlyAvailable.MatchString(text):
 		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
 	case strings.Contains(text, "No interpreter found"):
-		f.Code, f.Subject, f.Hint = fault.ToolMissing, t.String(), "uv needs some Python to resolve with: install one, or name one with --python"
+		f.Code, f.Subject, f.Hint = fault.ToolMissing, t.String(), "install a Python 3, which uv needs to resolve with, or name one with --python"
 	case !noSolution:
 		f.Code, f.Hint = fault.BadInput, "uv's own words are above"
 	}

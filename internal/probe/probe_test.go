@@ -129,3 +129,19 @@ func TestTopLevel(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestResultsSayWhatIsMissing(t *testing.T) {
+	for detail, want := range map[string]string{
+		"Traceback\nModuleNotFoundError: No module named 'a.b'":           "a.b",
+		"ModuleNotFoundError: No module named 'x'\nValueError: something": "",
+		"ImportError: cannot import name 'y' from 'z'":                    "",
+		"": "",
+	} {
+		if got := (Result{Detail: detail}).Missing(); got != want {
+			t.Errorf("%q: missing %q, want %q", detail, got, want)
+		}
+	}
+	if !(Result{Job: Job{Kind: Metadata}, Detail: "x\nentry point run: no such"}).EntryPoint() || (Result{Job: Job{Kind: Script}, Detail: "entry point run"}).EntryPoint() {
+		t.Error("an entry point is not told from others")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
@@ -124,16 +125,25 @@ func known(in LockInput, before *lock.Lock) error {
 	for _, text := range in.Upgrade {
 		name, err := pydist.ParseName(text)
 		found := false
+		var names []string
+		if before != nil {
+			for _, d := range before.Distributions {
+				names = append(names, d.Name.String())
+			}
+		}
 		if before != nil && err == nil {
 			_, found = before.Find(name)
 		}
 		for _, l := range in.Workspace.Layers {
 			for _, r := range l.Requirements.Direct {
 				found = found || r.Name == name
+				if before == nil {
+					names = append(names, r.Name.String())
+				}
 			}
 		}
 		if err != nil || !found {
-			return &fault.Error{Code: fault.BadInput, Op: "upgrade", Subject: text, Err: errors.New("nothing requires it"), Hint: "name a distribution that is in the lock"}
+			return &fault.Error{Code: fault.BadInput, Op: "upgrade", Subject: text, Err: errors.New("nothing requires it"), Hint: "name one of: " + strings.Join(names, ", ")}
 		}
 	}
 	return nil
