@@ -105,7 +105,7 @@ func (a *app) buildCommand() *cobra.Command {
 			in.Workspace, in.Lock, in.Layers, in.ReadProbe, in.Rebuild = w, locked.Lock, layers, a.read, in.Rebuild || clean
 			http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + Version, Getenv: os.Getenv, Root: a.workspaceDir}
 			fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
-			fetched, err := fetch.Run(ctx, locked.Lock, w, names, a.offline)
+			fetched, err := fetch.Run(ctx, locked.Lock, w, w.Names(), a.offline)
 			if err != nil {
 				return err
 			}

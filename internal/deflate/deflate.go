@@ -17,11 +17,12 @@ package deflate
 
 import (
 	"math"
+	"runtime"
 	"sync"
 )
 
 // Version changes whenever the bytes for some input change.
-const Version = "1"
+const Version = "2"
 
 // Level says how much time Encode may spend.
 type Level int
@@ -35,7 +36,7 @@ const (
 	maxStored  = 65535
 	maxPiece   = 4 * maxStored // bytes parsed together; the longest block
 	maxMatches = 6 * maxPiece  // matches kept for a piece; a piece ends early when they are full
-	maxSegment = 1 << 30       // matches do not cross a segment: positions are int32
+	maxSegment = 4 << 20       // larger inputs are cut into segments that are encoded side by side; matches do not cross them
 )
 
 // enough ends the passes over a block: the last one made it smaller by less than one part in so many.
@@ -74,6 +75,13 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 // Encode appends the raw DEFLATE stream of src to dst.
 func Encode(dst, src []byte, level Level) []byte {
+	if len(src) > maxSegment {
+		return encodeSegments(dst, src, level)
+	}
+	return encode(dst, src, level, true)
+}
+
+func encode(dst, src []byte, level Level, last bool) []byte {
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	e.effort = efforts[level]
@@ -82,14 +90,38 @@ func Encode(dst, src []byte, level Level) []byte {
 		e.out.write(0b011, 3) // last, fixed codes
 		e.out.write(0, 7)     // end mark
 	}
-	for len(src) > 0 {
-		n := min(len(src), maxSegment)
-		e.segment(src[:n], n == len(src))
-		src = src[n:]
+	if len(src) > 0 {
+		e.segment(src, last)
+	}
+	if !last {
+		e.out.write(0, 3) // an empty stored block, not the last, ends at a byte: what follows can be appended
+		e.out.align()
+		e.out.buf = append(e.out.buf, 0, 0, 0xff, 0xff)
 	}
 	e.out.align()
 	dst = e.out.buf
 	e.out, e.src, e.parser.src, e.finder.src = bitWriter{}, nil, nil, nil
+	return dst
+}
+
+// encodeSegments encodes segments of a fixed length on all processors and joins them, so that the bytes do not depend on how many there are.
+func encodeSegments(dst, src []byte, level Level) []byte {
+	parts := make([][]byte, (len(src)+maxSegment-1)/maxSegment)
+	var work sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range parts {
+		free <- struct{}{}
+		work.Add(1)
+		go func() {
+			defer func() { <-free; work.Done() }()
+			from, to := i*maxSegment, min((i+1)*maxSegment, len(src))
+			parts[i] = encode(nil, src[from:to], level, to == len(src))
+		}()
+	}
+	work.Wait()
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
 	return dst
 }
 

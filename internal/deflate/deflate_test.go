@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -223,5 +224,28 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(z))/float64(len(src)), "ratio")
 		})
+	}
+}
+
+// Segments are encoded side by side, and joined so that neither their number nor that of the processors shows.
+func TestSegmentsJoinToOneStream(t *testing.T) {
+	src := make([]byte, 9<<20+12345) // more than two segments
+	for i := range src {
+		src[i] = byte(i>>7) ^ byte(i*i>>13)
+	}
+	many := deflate.Encode([]byte("before"), src, deflate.Fast)
+	before := runtime.GOMAXPROCS(1)
+	one := deflate.Encode([]byte("before"), src, deflate.Fast)
+	runtime.GOMAXPROCS(before)
+	if !bytes.Equal(one, many) {
+		t.Fatal("the number of processors changes the bytes")
+	}
+	rest, ok := bytes.CutPrefix(many, []byte("before"))
+	if !ok {
+		t.Fatal("what was there before is gone")
+	}
+	got, err := io.ReadAll(flate.NewReader(bytes.NewReader(rest)))
+	if err != nil || !bytes.Equal(got, src) {
+		t.Fatalf("%d bytes back of %d, %v", len(got), len(src), err)
 	}
 }

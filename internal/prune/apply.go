@@ -26,7 +26,7 @@ type Cache interface {
 }
 
 // MaxInFlightBytes bounds the inflated bytes that are being transformed at one time; one larger file is transformed alone.
-const MaxInFlightBytes = 24 << 20
+const MaxInFlightBytes = 16 << 20
 
 // maxTransformedBytes is the largest file that a transform is tried on. It is as large as Lambda's limit for everything.
 const maxTransformedBytes = 250 << 20
@@ -70,17 +70,30 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 		keys = append(keys, k)
 	}
 	sort.Strings(keys)
+	pool := newPool()
+	g, running := errgroup.WithContext(ctx)
 	for _, key := range keys {
 		batch := make([]Decision, len(batches[key]))
 		for n, i := range batches[key] {
 			batch[n] = p.decisions[i]
 		}
-		origin, err := Origin(batch)
-		if err != nil {
-			return Pruned{}, err
-		}
-		if err := out.transform(ctx, p, cache, origin+"/"+batch[0].transform.pack(), batches[key]); err != nil {
-			return Pruned{}, err
+		g.Go(func() error {
+			origin, err := Origin(batch)
+			if err != nil {
+				return err
+			}
+			return out.transform(running, pool, p, cache, origin+"/"+batch[0].transform.pack(), batches[key])
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return Pruned{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Pruned{}, err
+	}
+	for _, o := range out.Decisions {
+		if strings.HasPrefix(o.Why, o.Rule+leftAlone) {
+			out.Notes = append(out.Notes, o.Site+": "+o.Why)
 		}
 	}
 	if err := out.records(p); err != nil {
@@ -126,7 +139,7 @@ func (t *Transform) pack() string {
 }
 
 // transform fills in the results of one wheel's files, from the pack or by doing the work.
-func (out *Pruned) transform(ctx context.Context, p Plan, cache Cache, key string, batch []int) error {
+func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache, key string, batch []int) error {
 	pack, err := cache.Load(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read cache %s: %w", key, err)
@@ -145,7 +158,7 @@ func (out *Pruned) transform(ctx context.Context, p Plan, cache Cache, key strin
 					return err
 				}
 			}
-			return out.work(ctx, p, missing, add)
+			return out.work(ctx, pool, p, missing, add)
 		}); err != nil {
 			return err
 		}
@@ -159,31 +172,43 @@ func (out *Pruned) transform(ctx context.Context, p Plan, cache Cache, key strin
 			continue
 		}
 		if reason, failed := strings.CutPrefix(made.Note, noteFailed); failed {
-			o.Why = o.Rule + " left it alone: " + reason
-			out.Notes = append(out.Notes, fmt.Sprintf("%s: %s", o.Site, o.Why))
+			o.Why = o.Rule + leftAlone + reason
 		}
 		o.Fate, o.Result = Kept, o.Entry
 	}
 	return nil
 }
 
+// leftAlone stands between a rule and its reason not to rewrite a file.
+const leftAlone = " left it alone: "
+
+// pool bounds what all wheels of a layer transform at one time: a task for each processor, and bytes in memory.
+type pool struct{ processors, room *semaphore.Weighted }
+
+func newPool() pool {
+	return pool{semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))), semaphore.NewWeighted(MaxInFlightBytes)}
+}
+
 // work transforms files in parallel, largest first, and hands the results on one at a time.
-func (out *Pruned) work(ctx context.Context, p Plan, batch []int, add func(ziptree.Entry) error) error {
+func (out *Pruned) work(ctx context.Context, pool pool, p Plan, batch []int, add func(ziptree.Entry) error) error {
 	batch = append([]int(nil), batch...)
 	sort.SliceStable(batch, func(i, j int) bool {
 		return out.Decisions[batch[i]].Entry.Size > out.Decisions[batch[j]].Entry.Size
 	})
-	room := semaphore.NewWeighted(MaxInFlightBytes)
 	g, running := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex
 	for _, i := range batch {
 		weight := min(out.Decisions[i].Entry.Size, MaxInFlightBytes)
-		if err := room.Acquire(running, weight); err != nil {
+		if err := pool.room.Acquire(running, weight); err != nil {
 			break // the group has the reason
 		}
+		if err := pool.processors.Acquire(running, 1); err != nil {
+			pool.room.Release(weight)
+			break
+		}
 		g.Go(func() error {
-			defer room.Release(weight)
+			defer pool.room.Release(weight)
+			defer pool.processors.Release(1)
 			d := out.Decisions[i].Decision
 			made, err := d.rewrite(p)
 			if err != nil {

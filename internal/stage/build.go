@@ -92,35 +92,29 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err != nil {
 		return report.Report{}, false, err
 	}
-	book, err := policy.Builtin()
+	// All layers are planned, also those that are not asked for: how much bytecode fits depends on what lies in the same stacks, and the gate and the probe look at the layers
+	// below. What is not asked for is not written.
+	all, err := s.works(in)
 	if err != nil {
 		return report.Report{}, false, err
 	}
-	works := make([]*work, 0, len(selected))
-	for _, l := range in.Workspace.Layers {
-		if !selected[l.Name] {
-			continue
+	var works []*work
+	for _, w := range all {
+		if selected[w.spec.Name] {
+			works = append(works, w)
 		}
-		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
-		if w.policy, err = policy.New(book, l.Policy); err != nil {
-			return report.Report{}, false, &fault.Error{Code: fault.BadInput, Op: "read", Subject: l.Name, Err: err}
-		}
-		works = append(works, w)
-	}
-	if err := s.keys(in, works); err != nil {
-		return report.Report{}, false, err
 	}
 	old, _ := s.readReport(ctx)
 	if !in.PlanOnly && !in.Rebuild && s.unchanged(ctx, in, old, works) {
 		return old, false, judge(old, in)
 	}
 	defer func() {
-		for _, w := range works {
+		for _, w := range all {
 			w.artifact.Close()
 		}
 	}()
 	assemble := Assemble{Wheels: s.Wheels, Cache: s.Cache, Python: s.Python}
-	for _, w := range works {
+	for _, w := range all {
 		if w.artifact, err = assemble.Run(ctx, in.Lock.Target, LayerPlace, w.carries); err != nil {
 			return report.Report{}, false, err
 		}
@@ -133,28 +127,29 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 			return report.Report{}, false, err
 		}
 	}
-	if err := s.compile(ctx, assemble, works); err != nil {
+	// Neither needs the other: bytecode is made of what the plan keeps, which transforms do not change.
+	both, running := errgroup.WithContext(ctx)
+	both.Go(func() error { return s.compile(running, assemble, all) })
+	both.Go(func() error { return s.prune(running, all) })
+	if err := both.Wait(); err != nil {
 		return report.Report{}, false, err
 	}
-	if err := s.prune(ctx, works); err != nil {
-		return report.Report{}, false, err
-	}
-	s.decideBytecode(in.Workspace, works)
+	s.decideBytecode(in.Workspace, all)
 	if in.PlanOnly {
 		return s.writeArtifacts(ctx, works)
 	}
-	if err := s.finish(ctx, works); err != nil {
+	if err := s.finish(ctx, all); err != nil {
 		return report.Report{}, false, err
 	}
 	rep = report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool, Target: in.Lock.Target.String(), Lock: digest.Of(in.Lock.Marshal())}
-	if err := s.check(ctx, works); err != nil {
+	if err := s.check(ctx, all); err != nil {
 		return report.Report{}, false, err
 	}
 	for _, w := range works {
 		w.summarize(s, in)
 	}
 	// Probing takes long and is where people interrupt, so it comes before anything is written.
-	if err := s.probe(ctx, in, works, old); err != nil {
+	if err := s.probe(ctx, in, works, all, old); err != nil {
 		return report.Report{}, false, err
 	}
 	if err := s.write(ctx, in.Lock.Target, works); err != nil {
@@ -204,28 +199,46 @@ func (s Build) selection(in BuildInput) (map[string]bool, error) {
 	return selected, nil
 }
 
-// keys computes what decides each layer's bytes. The key is that of the whole workspace's budgets too, since bytecode is decided by them.
-func (s Build) keys(in BuildInput, works []*work) error {
+// works begins all layers of the workspace: what each carries, its policy, and its key, which is the digest of everything that decides its bytes or whether they are well: its own
+// inputs, the keys of the layers below, and what the others weigh, since auto decides about bytecode by that.
+func (s Build) works(in BuildInput) ([]*work, error) {
+	book, err := policy.Builtin()
+	if err != nil {
+		return nil, err
+	}
 	identity := ""
 	if s.Python != nil {
 		identity = s.Python.Identity()
 	}
-	budgets := map[string]any{"total": in.Workspace.Total}
+	all := make([]*work, 0, len(in.Workspace.Layers))
+	weights := map[string]any{"total": in.Workspace.Total}
 	for _, l := range in.Workspace.Layers {
-		budgets[l.Name] = []any{l.Budget, l.Bytecode, l.Extends}
-	}
-	for _, w := range works {
-		key, err := digest.Canonical("layersmith/layer/v1", map[string]any{
-			"engine": EngineVersion, "target": in.Lock.Target, "carries": wheels(w.carries), "policy": w.policy.Digest(), "spec": w.spec.Digest,
-			"transforms": prune.Versions(), "compression": ziptree.DeflateVersion, "python": identity, "bytecode": bytecodeVersion,
-			"budgets": budgets, "place": LayerPlace,
-		})
-		if err != nil {
-			return err
+		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
+		if w.policy, err = policy.New(book, l.Policy); err != nil {
+			return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: l.Name, Err: err}
 		}
-		w.key = key
+		weights[l.Name] = []any{wheels(w.carries), w.policy.Digest(), l.Bytecode, l.Budget, l.Extends}
+		all = append(all, w)
 	}
-	return nil
+	keys := map[string]digest.SHA256{}
+	for _, w := range all {
+		below := []digest.SHA256{}
+		for _, name := range in.Workspace.Below(w.spec.Name) {
+			below = append(below, keys[name])
+		}
+		inputs := map[string]any{
+			"engine": EngineVersion, "target": in.Lock.Target, "place": LayerPlace, "carries": wheels(w.carries), "policy": w.policy.Digest(), "spec": w.spec.Digest, "below": below,
+			"transforms": prune.Versions(), "compression": ziptree.DeflateVersion, "python": identity, "bytecode": bytecodeVersion,
+		}
+		if w.spec.Bytecode == workspace.Auto {
+			inputs["weights"] = weights
+		}
+		if w.key, err = digest.Canonical("layersmith/layer/v1", inputs); err != nil {
+			return nil, err
+		}
+		keys[w.spec.Name] = w.key
+	}
+	return all, nil
 }
 
 func wheels(dists []lock.Distribution) []report.Wheel {
@@ -730,19 +743,13 @@ func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace,
 // States says of each layer whether what is in the outputs is what a build would make.
 func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
 	old, oldErr := s.readReport(ctx)
-	book, err := policy.Builtin()
+	all, err := s.works(in)
 	if err != nil {
 		return nil, err
 	}
 	states := map[string]string{}
-	for _, l := range in.Workspace.Layers {
-		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
-		if w.policy, err = policy.New(book, l.Policy); err != nil {
-			return nil, err
-		}
-		if err := s.keys(in, []*work{w}); err != nil {
-			return nil, err
-		}
+	for _, w := range all {
+		l := w.spec
 		i := indexOf(old.Layers, l.Name)
 		switch {
 		case oldErr != nil || i < 0:

@@ -155,9 +155,9 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 }
 
 // probe probes the layers that were built, unless an earlier report has the result for the same layers, jobs and interpreter.
-func (s Build) probe(ctx context.Context, in BuildInput, works []*work, old report.Report) error {
+func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old report.Report) error {
 	byName := map[string]*work{}
-	for _, w := range works {
+	for _, w := range all {
 		byName[w.spec.Name] = w
 	}
 	for _, w := range works {
@@ -171,27 +171,13 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, old repo
 			continue
 		}
 		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
-		var keys []digest.SHA256
-		missing := ""
+		var stack []digest.SHA256
 		for _, name := range append(in.Workspace.Below(w.spec.Name), w.spec.Name) {
 			b := byName[name]
-			if b == nil {
-				opened, err := s.openBuilt(ctx, old, name)
-				if err != nil {
-					missing = name
-					break
-				}
-				b = opened
-				defer b.artifact.Close()
-			}
 			p.Stack = append(p.Stack, name)
 			p.Trees = append(p.Trees, b.pruned.Tree)
 			p.Unpruned = append(p.Unpruned, b.artifact.Tree)
-			keys = append(keys, b.report.Key)
-		}
-		if missing != "" {
-			r.Probe = report.Probe{Status: report.NotProbed, Reason: fmt.Sprintf("the layer below, %s, is not built", missing)}
-			continue
+			stack = append(stack, contentOf(b.pruned.Tree))
 		}
 		p.Distributions, p.Chosen = w.artifact.Distributions, w.chosen
 		if len(p.Imports) == 0 {
@@ -204,7 +190,7 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, old repo
 			}
 			p.Own = string(b)
 		}
-		key, err := digest.Canonical("layersmith/probe/v1", []any{keys, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
+		key, err := digest.Canonical("layersmith/probe/v1", []any{stack, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
 		if err != nil {
 			return err
 		}
@@ -220,24 +206,13 @@ func (s Build) probe(ctx context.Context, in BuildInput, works []*work, old repo
 	return nil
 }
 
-// openBuilt opens the zip of a layer that an earlier build made.
-func (s Build) openBuilt(ctx context.Context, old report.Report, name string) (*work, error) {
-	i := indexOf(old.Layers, name)
-	if i < 0 {
-		return nil, fmt.Errorf("no %s in the last report", name)
+// contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether a probe would see the same.
+func contentOf(t ziptree.Tree) digest.SHA256 {
+	h := digest.NewHasher()
+	for _, e := range t.Entries() {
+		fmt.Fprintf(h, "%s\x00%d %08x %t\n", e.Name, e.Size, e.CRC32, e.Exec)
 	}
-	b, err := s.Outputs.Open(ctx, old.Layers[i].Zip.Name)
-	if err != nil {
-		return nil, err
-	}
-	t, err := ziptree.Read(b, b.Size(), old.Layers[i].Zip.Name)
-	if err != nil {
-		b.Close()
-		return nil, err
-	}
-	w := &work{report: old.Layers[i]}
-	w.artifact.blobs, w.artifact.Tree, w.pruned.Tree = []Blob{b}, t, t
-	return w, nil
+	return h.Sum()
 }
 
 // EntryModules are the top-level modules of a layer's direct requirements: what a function that uses the layer imports at its start.

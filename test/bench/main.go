@@ -62,8 +62,8 @@ func (b *bench) run() (string, error) {
 		return "", err
 	}
 	b.cache = filepath.Join(b.temp, "cache")
-	for _, tool := range []string{"uv", "zip", "python3.13"} {
-		if _, err := exec.LookPath(tool); err != nil && tool != "python3.13" {
+	for _, tool := range []string{"uv", "zip"} {
+		if _, err := exec.LookPath(tool); err != nil {
 			return "", fmt.Errorf("%s is not on PATH: install it (apt-get install %s)", tool, tool)
 		}
 	}
@@ -149,6 +149,10 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 	fmt.Fprintf(w, "## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv; nothing changed at most 100 ms; peak at most 128 MB.\n\n")
 	fmt.Fprintf(w, "| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, cold |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, l := range r.Layers {
+		alone, err := b.alone(l)
+		if err != nil {
+			return err
+		}
 		var pins []string
 		for _, d := range l.Inputs.Wheels {
 			pins = append(pins, d.Name+"=="+d.Version)
@@ -167,10 +171,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		}
 		ours := func(packs bool, mode string) func() (cost, error) {
 			return func() (cost, error) {
-				ws, err := b.workspace(mode)
-				if err != nil {
-					return cost{}, err
-				}
+				ws := alone[mode]
 				out := filepath.Join(b.temp, "ours")
 				os.RemoveAll(out)
 				if !packs {
@@ -180,7 +181,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 			}
 		}
 		uvInstall := []string{"uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34"}
-		python, err := target313()
+		python, err := pythonWithPip()
 		if err != nil {
 			return err
 		}
@@ -290,6 +291,62 @@ func (b *bench) workspace(mode string) (string, error) {
 	return dir, nil
 }
 
+// alone makes workspaces of one layer and what it extends, as it is and without bytecode: the peers install one layer too. They are locked, and their wheels are in the store.
+func (b *bench) alone(l report.Layer) (map[string]string, error) {
+	made := map[string]string{}
+	for _, mode := range []string{"", "none"} {
+		from, err := b.workspace(mode)
+		if err != nil {
+			return nil, err
+		}
+		dir := filepath.Join(b.temp, "alone-"+l.Name+mode)
+		for _, name := range append([]string{l.Name}, l.Extends...) {
+			if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(from, name))); err != nil {
+				return nil, err
+			}
+		}
+		// The versions of the full workspace, or the peers would install others.
+		var pins strings.Builder
+		full, err := readReport(filepath.Join(b.temp, "full"))
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range full.Layers {
+			for _, d := range other.Inputs.Wheels {
+				fmt.Fprintf(&pins, "%s==%s\n", d.Name, d.Version)
+			}
+		}
+		requirements := filepath.Join(dir, l.Name, "requirements.txt")
+		text, err := os.ReadFile(requirements)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, l.Name, "pins.txt"), []byte(unique(pins.String())), 0o644); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(requirements, append([]byte("-c pins.txt\n"), text...), 0o644); err != nil {
+			return nil, err
+		}
+		if _, err := b.layersmith("build", "--workspace", dir, "--output", filepath.Join(b.temp, "warm-up"), "--no-probe", "--quiet"); err != nil {
+			return nil, err
+		}
+		made[mode] = dir
+	}
+	return made, nil
+}
+
+func unique(lines string) string {
+	seen := map[string]bool{}
+	var out strings.Builder
+	for _, line := range strings.Split(lines, "\n") {
+		if line != "" && !seen[line] {
+			seen[line] = true
+			out.WriteString(line + "\n")
+		}
+	}
+	return out.String()
+}
+
 func (b *bench) sizes(mode string) (map[string]report.Layer, error) {
 	ws, err := b.workspace(mode)
 	if err != nil {
@@ -318,8 +375,8 @@ func readReport(dir string) (r report.Report, err error) {
 	return r, err
 }
 
-// target313 finds an interpreter with pip for the peer; which one does not matter for wheels.
-func target313() (string, error) {
+// pythonWithPip finds an interpreter with pip for the peer; which one does not matter for wheels.
+func pythonWithPip() (string, error) {
 	home, _ := os.UserHomeDir()
 	found, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", "3.13*", "bin", "python3.13"))
 	for _, p := range append(found, "python3.13", "python3") {
