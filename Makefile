@@ -4,7 +4,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TARGET ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help layers test unit lint build setup bench fuzz golden clean
+.PHONY: help layers test unit lint build setup bench fuzz clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -34,9 +34,6 @@ bench: setup build ## sizes, CPU, wall, memory and import times against other to
 
 fuzz: ## every fuzz target for FUZZTIME (default 30 m in all)
 	.ci/fuzz
-
-golden: ## rewrite expected outputs; read the diff
-	go test ./internal/... -update
 
 clean: ## outputs and tools of this checkout
 	rm -rf bin dist .tools

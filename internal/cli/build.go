@@ -15,58 +15,6 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-func (a *app) lockCommand() *cobra.Command {
-	var in stage.LockInput
-	c := &cobra.Command{
-		Use:   "lock",
-		Short: "Resolve all layers together into a lock that is committed",
-		Long: `Resolves the requirements of all layers together and writes layers/pylock.<target>.toml (PEP 751):
-names, versions, sizes and hashes, no addresses. A lock that belongs to the requirements is left as it is.`,
-		Example: `  layersmith lock
-  layersmith lock --upgrade-package pandas
-  layersmith lock --upgrade --exclude-newer 2026-11-01`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			w, t, err := a.open()
-			if err != nil {
-				return err
-			}
-			m, err := a.machine(ctx, t)
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			in.Workspace, in.Target, in.Offline = w, t, a.offline
-			locked, err := a.lockStage(m).Run(ctx, in)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "file": filepath.Join(a.workspaceDir, locked.FileName), "fresh": locked.Fresh, "distributions": len(locked.Lock.Distributions), "changes": locked.Changes})
-			}
-			a.sayLock(locked)
-			return nil
-		},
-	}
-	c.Flags().BoolVar(&in.UpgradeAll, "upgrade", false, "take the newest versions that the requirements allow")
-	c.Flags().StringSliceVar(&in.Upgrade, "upgrade-package", nil, "let this distribution leave its locked version (may be given several times)")
-	c.Flags().StringVar(&in.ExcludeNewer, "exclude-newer", "", "ignore files uploaded after this date, 2026-11-01")
-	c.Flags().BoolVar(&in.AllowSource, "allow-source", false, "allow source distributions where there is no wheel; they are built on this machine")
-	return c
-}
-
-func (a *app) sayLock(l stage.Locked) {
-	state := "fresh"
-	if !l.Fresh {
-		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)
-	}
-	a.say("lock    %s: %s, %s", l.Lock.Target, count(len(l.Lock.Distributions), "distribution"), state)
-	for _, c := range l.Changes {
-		a.say("        %s", c)
-	}
-}
-
 func (a *app) buildCommand() *cobra.Command {
 	var in stage.BuildInput
 	var clean, allowSource bool

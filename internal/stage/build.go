@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"sort"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -249,53 +247,6 @@ func wheels(dists []lock.Distribution) []report.Wheel {
 	return out
 }
 
-func (s Build) readReport(ctx context.Context) (report.Report, error) {
-	var r report.Report
-	b, err := s.Outputs.Read(ctx, ReportName)
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(b, &r); err != nil || r.SchemaVersion != report.SchemaVersion {
-		return report.Report{}, errors.New("not a report of this version")
-	}
-	return r, nil
-}
-
-// unchanged reports whether the outputs are those that a build would make again: same keys, the zips in place with the bytes that were written, and
-// probed if that is wanted.
-func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, works []*work) bool {
-	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
-		return false
-	}
-	var g errgroup.Group
-	for _, w := range works {
-		i := indexOf(old.Layers, w.spec.Name)
-		if i < 0 || old.Layers[i].Key != w.key {
-			return false
-		}
-		l := old.Layers[i]
-		if s.Python != nil && !in.NoProbe && l.Probe.Status == report.NotProbed {
-			return false
-		}
-		g.Go(func() error {
-			b, err := s.Outputs.Open(ctx, l.Zip.Name)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			if b.Size() != int64(l.Zip.Bytes) {
-				return errors.New("another size")
-			}
-			sum, _, err := digest.Reader(io.NewSectionReader(b, 0, b.Size()))
-			if err == nil && sum != l.Zip.SHA256 {
-				err = errors.New("other bytes")
-			}
-			return err
-		})
-	}
-	return g.Wait() == nil
-}
-
 func indexOf(layers []report.Layer, name string) int {
 	for i := range layers {
 		if layers[i].Name == name {
@@ -368,55 +319,6 @@ func (s Build) prune(ctx context.Context, works []*work) error {
 	return nil
 }
 
-func sizeOf(entries []ziptree.Entry) (s measure.Size) {
-	for _, e := range entries {
-		s = s.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
-	}
-	return s
-}
-
-// stackNames lists the stacks of layers that the workspace is judged by: each layer that nothing extends with what it lies on, and all together, which is
-// what a function may use.
-func stackNames(ws workspace.Workspace) [][]string {
-	extended := map[string]bool{}
-	for _, l := range ws.Layers {
-		for _, e := range l.Extends {
-			extended[e] = true
-		}
-	}
-	var stacks [][]string
-	for _, l := range ws.Layers {
-		if !extended[l.Name] {
-			stacks = append(stacks, append(ws.Below(l.Name), l.Name))
-		}
-	}
-	if all := ws.Names(); len(stacks) > 1 && len(all) <= workspace.MaxLayers {
-		stacks = append(stacks, all)
-	}
-	return stacks
-}
-
-// Stacks judges the stacks of a workspace, of those layers that have been built.
-func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
-	var out []measure.Stack
-	for _, names := range stackNames(ws) {
-		var sum measure.Bytes
-		complete := true
-		for _, n := range names {
-			i := indexOf(layers, n)
-			if i < 0 {
-				complete = false
-				break
-			}
-			sum += layers[i].After.Unzipped
-		}
-		if complete {
-			out = append(out, measure.JudgeStack(names, sum, ws.Total))
-		}
-	}
-	return out
-}
-
 func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report, bool, error) {
 	rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool}
 	for _, w := range works {
@@ -481,111 +383,6 @@ func (s Build) check(ctx context.Context, works []*work) error {
 	return nil
 }
 
-// summarize fills in the layer's report, but for what is known later: zip, probe.
-func (w *work) summarize(s Build, in BuildInput) {
-	r := &w.report
-	r.SchemaVersion, r.Name, r.Target = report.SchemaVersion, w.spec.Name, in.Lock.Target.String()
-	r.Description, r.Extends, r.Key = w.spec.Description, w.spec.Extends, w.key
-	r.Inputs = report.Inputs{Wheels: wheels(w.carries), LayerSpec: w.spec.Digest, Policy: w.policy.Digest(), Rules: map[string]int{},
-		Transforms: prune.Versions(), Compression: ziptree.DeflateVersion, BytecodeMode: string(w.mode)}
-	for _, rule := range w.policy.Rules() {
-		r.Inputs.Rules[rule.ID] = rule.Version
-	}
-	if s.Python != nil {
-		r.Inputs.Interpreter = s.Python.Identity()
-	}
-	Summarize(r, w.pruned, w.artifact.Tree)
-	r.Bytecode.Mode, r.Bytecode.Reason, r.Bytecode.Partial = string(w.mode), w.reason, w.partial
-	r.Budget = w.spec.Budget
-	r.Notes = append(append([]string(nil), w.artifact.Notes...), w.pruned.Notes...)
-	r.Choices = Choices(w.spec.Policy)
-	accept(r, w.spec.Allow)
-}
-
-// accept moves gate findings that the layer allows out of the way, with the layer's reason.
-func accept(r *report.Layer, allow []policy.Choice) {
-	kept := r.Gate[:0]
-	for _, f := range r.Gate {
-		reason := ""
-		for _, a := range allow {
-			if policy.Matches(a.Match, strings.TrimPrefix(f.Subject, LayerPlace.Prefix)) || a.Match == f.Subject {
-				reason = a.Reason
-			}
-		}
-		if reason == "" {
-			kept = append(kept, f)
-			continue
-		}
-		r.Allowed = append(r.Allowed, report.Allowed{Finding: f, Reason: reason})
-	}
-	r.Gate = kept
-}
-
-// Choices lists what a layer decided by itself.
-func Choices(p policy.Settings) []report.Choice {
-	var out []report.Choice
-	for _, id := range sortedKeys(p.Rules) {
-		what := "rule off"
-		if p.Rules[id].Enabled {
-			what = "rule on"
-		}
-		out = append(out, report.Choice{What: what, Which: id, Reason: p.Rules[id].Reason})
-	}
-	for _, c := range p.Keep {
-		out = append(out, report.Choice{What: "keep", Which: c.Match, Reason: c.Reason})
-	}
-	for _, c := range p.Drop {
-		out = append(out, report.Choice{What: "drop", Which: c.Match, Reason: c.Reason})
-	}
-	return out
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range maps.Keys(m) {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
-// largestFiles is how many files a report names.
-const largestFiles = 20
-
-// Summarize measures what was pruned: by rule, package and kind.
-func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
-	r.Before, r.After = sizeOf(before.Entries()), sizeOf(p.Tree.Entries())
-	r.Removed, r.Packages, r.Kinds = measure.Sizes{}, measure.Sizes{}, measure.Sizes{}
-	r.Bytecode.Size = measure.Size{}
-	var files []report.Sized
-	for _, o := range p.Decisions {
-		was := measure.Of(o.Entry.Name, o.Entry.Size, o.Entry.ZippedBytes)
-		switch o.Fate {
-		case prune.Dropped:
-			r.Removed.Count(o.Rule, was)
-			continue
-		case prune.Transformed:
-			if o.Rule != prune.ByRecord {
-				r.Removed.Count(o.Rule, measure.Size{Files: 1, Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size), Zipped: measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes)})
-			}
-		}
-		is := measure.Of(o.Result.Name, o.Result.Size, o.Result.ZippedBytes)
-		owner := o.Owner.Name.String()
-		if owner == "" {
-			owner = "(no distribution)"
-		}
-		r.Packages.Count(owner, is)
-		kind := measure.Kind(o.Result.Name)
-		r.Kinds.Count(kind, is)
-		if kind == "bytecode" {
-			r.Bytecode.Size = r.Bytecode.Size.Add(is)
-		}
-		files = append(files, report.Sized{Name: o.Result.Name, Unzipped: measure.Bytes(o.Result.Size), Zipped: measure.Bytes(o.Result.ZippedBytes)})
-	}
-	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
-	r.Largest = files[:min(largestFiles, len(files))]
-}
-
 // write stores the zips, two at a time: hashing is what takes time.
 func (s Build) write(ctx context.Context, t pydist.Target, works []*work) error {
 	var total int64
@@ -648,76 +445,6 @@ func (s Build) writeJSON(ctx context.Context, name string, v any) error {
 	})
 }
 
-// judge turns a complete report into a fault when it says no. The gate comes first, since it explains most probes that fail.
-func judge(rep report.Report, in BuildInput) error {
-	for _, l := range rep.Layers {
-		if len(l.Gate) > 0 {
-			f := l.Gate[0]
-			more := ""
-			if n := len(l.Gate) - 1; n > 0 {
-				more = fmt.Sprintf(" (and %d more findings)", n)
-			}
-			what := f.Subject + ": "
-			if f.Subject == l.Name {
-				what = ""
-			}
-			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s%s%s", what, f.Message, more), Hint: f.Hint}
-		}
-	}
-	for _, l := range rep.Layers {
-		if l.Probe.Status == report.ProbeFailed {
-			return probeFault(l)
-		}
-	}
-	for _, l := range rep.Layers {
-		if l.Verdict != measure.Within && l.Verdict != "" {
-			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: l.Name, Err: fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped)),
-				Hint: "run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml"}
-		}
-	}
-	for _, st := range rep.Stacks {
-		if st.Verdict != measure.Within {
-			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: "the stack " + strings.Join(st.Layers, " + "), Err: fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget),
-				Hint: "let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml"}
-		}
-	}
-	if in.Strict {
-		for _, l := range rep.Layers {
-			if l.Probe.Status == report.NotProbed {
-				return &fault.Error{Code: fault.NotProbed, Op: "probe", Subject: l.Name, Err: errors.New(l.Probe.Reason), Hint: "name the target's interpreter with --python, or build without --strict"}
-			}
-		}
-	}
-	return nil
-}
-
-func orNone(b measure.Bytes) string {
-	if b == 0 {
-		return "none"
-	}
-	return b.String()
-}
-
-func probeFault(l report.Layer) error {
-	f := l.Probe.Failures[0]
-	for _, x := range l.Probe.Failures {
-		if !x.Inherited {
-			f = x
-			break
-		}
-	}
-	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
-	if f.Inherited {
-		hint = "it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault"
-	}
-	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: hint}
-}
-
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
-}
-
 // Inspect plans and prunes one layer, without bytecode, and writes nothing: what explain prints.
 func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace, spec workspace.Layer) (prune.Pruned, error) {
 	book, err := policy.Builtin()
@@ -738,29 +465,4 @@ func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace,
 		return prune.Pruned{}, err
 	}
 	return prune.Apply(ctx, p, s.Cache)
-}
-
-// States says of each layer whether what is in the outputs is what a build would make.
-func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
-	old, oldErr := s.readReport(ctx)
-	all, err := s.works(in)
-	if err != nil {
-		return nil, err
-	}
-	states := map[string]string{}
-	for _, w := range all {
-		l := w.spec
-		i := indexOf(old.Layers, l.Name)
-		switch {
-		case oldErr != nil || i < 0:
-			states[l.Name] = "not built"
-		case old.Layers[i].Key != w.key:
-			states[l.Name] = "stale: spec, lock or tools changed"
-		case !s.unchanged(ctx, BuildInput{Lock: in.Lock, NoProbe: true}, old, []*work{w}):
-			states[l.Name] = "stale: the zip is not what was built"
-		default:
-			states[l.Name] = "up to date"
-		}
-	}
-	return states, nil
 }

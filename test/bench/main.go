@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -146,16 +147,21 @@ func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
 }
 
 func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
-	fmt.Fprintf(w, "## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv; nothing changed at most 100 ms; peak at most 128 MB.\n\n")
+	fmt.Fprintf(w, "## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. b is built with the a that it extends, by everybody. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.\n\n")
 	fmt.Fprintf(w, "| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, cold |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	var missed []string
 	for _, l := range r.Layers {
 		alone, err := b.alone(l)
 		if err != nil {
 			return err
 		}
 		var pins []string
-		for _, d := range l.Inputs.Wheels {
-			pins = append(pins, d.Name+"=="+d.Version)
+		for _, other := range r.Layers { // what the layer extends is built with it, by us and by the peers
+			if other.Name == l.Name || slices.Contains(l.Extends, other.Name) {
+				for _, d := range other.Inputs.Wheels {
+					pins = append(pins, d.Name+"=="+d.Version)
+				}
+			}
 		}
 		peer := func(install ...string) func() (cost, error) {
 			return func() (cost, error) {
@@ -190,9 +196,18 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		if err != nil {
 			return err
 		}
+		if ratio(measured[0].wall, measured[3].wall) < 0.95 {
+			missed = append(missed, fmt.Sprintf("%s cold takes %.2f s, uv %.2f s", short[l.Name], measured[3].wall.Seconds(), measured[0].wall.Seconds()))
+		}
+		if least := map[string]float64{"a": 20, "b": 20, "c": 10}[short[l.Name]]; ratio(measured[0].cpu, measured[2].cpu) < least {
+			missed = append(missed, fmt.Sprintf("%s warm takes %.0fx less CPU than uv, wanted %.0fx", short[l.Name], ratio(measured[0].cpu, measured[2].cpu), least))
+		}
 		uv, pip, warm, coldPlain, cold := measured[0], measured[1], measured[2], measured[3], measured[4]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0fx, %.0fx | %.0fx | %s | %.1fx, %.1fx | %s | %.0f, %.0f |\n", short[l.Name], times(uv), times(pip), times(warm),
 			ratio(uv.cpu, warm.cpu), ratio(uv.wall, warm.wall), ratio(pip.cpu, warm.cpu), times(coldPlain), ratio(uv.cpu, coldPlain.cpu), ratio(uv.wall, coldPlain.wall), times(cold), float64(warm.peak)/1e6, float64(max(cold.peak, coldPlain.peak))/1e6)
+	}
+	if len(missed) > 0 {
+		fmt.Fprintf(w, "\nMissed: %s. A first build deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. It does so once for each version of a wheel.\n", strings.Join(missed, "; "))
 	}
 	out := filepath.Join(b.temp, "full")
 	nothing, err := b.sideBySide(func() (cost, error) {

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var noProbe, strict bool
+	c := &cobra.Command{
+		Use:   "check [LAYER or ZIP...]",
+		Short: "Gate, budgets and probe of what is there; writes nothing",
+		Example: `  layersmith check                     all built layers
+  layersmith check old-layer.zip       a zip from anywhere`,
+		ValidArgsFunction: a.completeLayers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			ws, t, wsErr := a.open()
+			if wsErr != nil {
+				var err error
+				if _, t, ws, err = a.specFor(""); err != nil {
+					return err
+				}
+			}
+			if len(args) == 0 {
+				if wsErr != nil {
+					return wsErr
+				}
+				args = ws.Names()
+			}
+			m, err := a.machine(ctx, t)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			dir, err := os.MkdirTemp(filepath.Join(m.cache, "temp"), ".tmp-packs-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			packs := &localport.Packs{Dir: dir}
+			defer packs.Close()
+			s := stage.Check{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
+			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: Tool(), Target: t.String()}
+			for _, arg := range args {
+				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign}
+				file := arg
+				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
+					in.Spec, file = spec, filepath.Join(a.outputDir, stage.ZipName(arg, t))
+					for _, below := range ws.Below(arg) {
+						tree, closeTree, err := a.openLayer(below, t)
+						if err != nil {
+							return err
+						}
+						defer closeTree()
+						in.Below = append(in.Below, tree)
+					}
+					if spec.Probe != "" {
+						b, err := a.read(spec.Probe)
+						if err != nil {
+							return err
+						}
+						in.OwnProbe = string(b)
+					}
+				}
+				tree, closeTree, err := openTree(file)
+				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
+					if _, isLayer := ws.Layer(arg); isLayer {
+						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("is not built"), Hint: "run: layersmith build"}
+					}
+					if !strings.ContainsAny(arg, "./") {
+						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("no such layer, and no such file"), Hint: suggestLayer(ws.Names())}
+					}
+				}
+				if err != nil {
+					return err
+				}
+				defer closeTree()
+				in.Tree = tree
+				if info, err := os.Stat(file); err == nil && !info.IsDir() {
+					in.ZipBytes = info.Size()
+				}
+				r, err := s.Run(ctx, in)
+				if err != nil {
+					return err
+				}
+				rep.Layers = append(rep.Layers, r)
+			}
+			if wsErr == nil {
+				rep.Stacks = stage.Stacks(ws, rep.Layers)
+			}
+			m.close()
+			if a.json {
+				err = a.printJSON(rep)
+			} else if !a.quiet {
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, AsIs: true})
+			}
+			for _, l := range rep.Layers {
+				err = errors.Join(err, stage.Judge(l, strict))
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter")
+	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
+	return c
+}

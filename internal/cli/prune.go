@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+func (a *app) pruneCommand() *cobra.Command {
+	var out, layer string
+	var noProbe, strict bool
+	c := &cobra.Command{
+		Use:   "prune ARCHIVE_OR_FOLDER -o OUT.zip",
+		Short: "Prune, gate, probe and report a layer that something else built",
+		Example: `  layersmith prune sam-layer.zip -o small.zip
+  layersmith prune build/python-folder -o small.zip --target python3.12-arm64 --layer ml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if out == "" {
+				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("where to?"), Hint: "name the result: -o OUT.zip"}
+			}
+			same, err := sameFile(args[0], out)
+			if err != nil {
+				return err
+			}
+			if same {
+				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: out, Err: errors.New("is the input"), Hint: "write the result to another file"}
+			}
+			spec, t, ws, err := a.specFor(layer)
+			if err != nil {
+				return err
+			}
+			m, err := a.machine(ctx, t)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			tree, closeTree, err := openTree(args[0])
+			if err != nil {
+				return err
+			}
+			defer closeTree()
+			dir, err := os.MkdirTemp(filepath.Join(m.cache, "temp"), ".tmp-packs-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			packs := &localport.Packs{Dir: dir}
+			defer packs.Close()
+			if !holdsPython(tree) {
+				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: "give a layer's zip or folder: python/..., or what pip installed with --target"}
+			}
+			var below []ziptree.Tree
+			for _, name := range ws.Below(layer) {
+				t, closeTree, err := a.openLayer(name, t)
+				if err != nil {
+					return err
+				}
+				defer closeTree()
+				below = append(below, t)
+			}
+			own := ""
+			if spec.Probe != "" {
+				b, err := a.read(spec.Probe)
+				if err != nil {
+					return err
+				}
+				own = string(b)
+			}
+			s := stage.Prune{Tool: Tool(), Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
+			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Total: ws.Total,
+				Write: func(write func(io.Writer) error) error {
+					if err := localport.WriteFile(out, write); err != nil {
+						return &fault.Error{Code: fault.BadInput, Op: "write", Subject: out, Err: unwrapPath(err)}
+					}
+					return nil
+				}})
+			if err != nil {
+				return err
+			}
+			m.close()
+			return a.showOne(r, strict)
+		},
+	}
+	c.Flags().StringVarP(&out, "out", "o", "", "the zip to write")
+	c.Flags().StringVar(&layer, "layer", "", "take rules, budget and probe of this layer of the workspace")
+	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter on the result")
+	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
+	return c
+}
+
+// openLayer opens the zip of a layer that was built.
+func (a *app) openLayer(name string, t pydist.Target) (ziptree.Tree, func(), error) {
+	tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(name, t)))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &fault.Error{Code: fault.BadInput, Op: "open", Subject: name, Err: errors.New("is not built"), Hint: "run: layersmith build " + name}
+	}
+	return tree, closeTree, err
+}
+
+func holdsPython(t ziptree.Tree) bool {
+	for _, e := range t.Entries() {
+		for _, ending := range []string{".py", ".pyc", ".so"} {
+			if strings.HasSuffix(e.Name, ending) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameFile(a, b string) (bool, error) {
+	infoA, err := os.Stat(a)
+	if err != nil {
+		return false, &fault.Error{Code: fault.BadInput, Op: "open", Subject: a, Err: unwrapPath(err)}
+	}
+	infoB, err := os.Stat(b)
+	return err == nil && os.SameFile(infoA, infoB), nil
+}
+
+// specFor is the spec of a layer of the workspace, or the defaults when none is named.
+func (a *app) specFor(layer string) (workspace.Layer, pydist.Target, workspace.Workspace, error) {
+	if layer == "" {
+		ws := workspace.Workspace{Total: measure.MaxUnzippedBytes}
+		def, err := pydist.ParseTarget(workspace.DefaultTarget)
+		if err != nil {
+			return workspace.Layer{}, pydist.Target{}, ws, err
+		}
+		ws.Targets = []pydist.Target{def}
+		t, err := a.chooseTarget(ws)
+		return workspace.Layer{Bytecode: workspace.Auto}, t, ws, err
+	}
+	ws, t, err := a.open()
+	if err != nil {
+		return workspace.Layer{}, t, ws, err
+	}
+	spec, ok := ws.Layer(layer)
+	if !ok {
+		return workspace.Layer{}, t, ws, &fault.Error{Code: fault.BadInput, Op: "find", Subject: layer, Err: errors.New("no such layer"), Hint: suggestLayer(ws.Names())}
+	}
+	return spec, t, ws, nil
+}
+
+// openTree opens a zip or a folder.
+func openTree(path string) (ziptree.Tree, func(), error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ziptree.Tree{}, nil, &fault.Error{Code: fault.BadInput, Op: "open", Subject: path, Err: unwrapPath(err)}
+	}
+	if info.IsDir() {
+		t, err := ziptree.ReadFolder(os.DirFS(path), path)
+		if err != nil {
+			return ziptree.Tree{}, nil, &fault.Error{Code: fault.CorruptArchive, Op: "open", Subject: path, Err: err}
+		}
+		return t, func() {}, nil
+	}
+	b, err := localport.OpenBlob(path)
+	if err != nil {
+		return ziptree.Tree{}, nil, &fault.Error{Code: fault.BadInput, Op: "open", Subject: path, Err: unwrapPath(err)}
+	}
+	t, err := ziptree.Read(b, b.Size(), path)
+	if err != nil {
+		b.Close()
+		return ziptree.Tree{}, nil, &fault.Error{Code: fault.CorruptArchive, Err: err, Hint: "make the zip again; layersmith reads plain zips of regular files"}
+	}
+	return t, func() { b.Close() }, nil
+}
+
+func (a *app) showOne(r report.Layer, strict bool) error {
+	err := stage.Judge(r, strict)
+	if a.json {
+		return errors.Join(a.printJSON(r), err)
+	}
+	if !a.quiet {
+		report.Text(a.Out, report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
+	}
+	return err
+}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// lastReport reads dist/report.json.
+func (a *app) lastReport() (report.Report, error) {
+	file := filepath.Join(a.outputDir, stage.ReportName)
+	var r report.Report
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && r.SchemaVersion != report.SchemaVersion {
+		err = fmt.Errorf("schema version %d; known: %d", r.SchemaVersion, report.SchemaVersion)
+	}
+	if err != nil {
+		return r, &fault.Error{Code: fault.BadInput, Op: "read", Subject: file, Err: unwrapPath(err), Hint: "run: layersmith build"}
+	}
+	return r, nil
+}
+
+// unwrapPath drops "open FILE:" from an error whose subject names the file already.
+func unwrapPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func (a *app) reportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "report",
+		Short:   "Sizes of the last build by layer, package, kind of file and rule; largest files",
+		Example: "  layersmith report\n  layersmith report --json | jq '.layers[].packages'",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			r, err := a.lastReport()
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(r)
+			}
+			report.Text(a.Out, r, report.TextOptions{Verbose: a.verbose})
+			fmt.Fprintln(a.Out)
+			report.Details(a.Out, r)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,124 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+)
+
+// stackNames lists the stacks of layers that the workspace is judged by: each layer that nothing extends with what it lies on, and all together, which is
+// what a function may use.
+func stackNames(ws workspace.Workspace) [][]string {
+	extended := map[string]bool{}
+	for _, l := range ws.Layers {
+		for _, e := range l.Extends {
+			extended[e] = true
+		}
+	}
+	var stacks [][]string
+	for _, l := range ws.Layers {
+		if !extended[l.Name] {
+			stacks = append(stacks, append(ws.Below(l.Name), l.Name))
+		}
+	}
+	if all := ws.Names(); len(stacks) > 1 && len(all) <= workspace.MaxLayers {
+		stacks = append(stacks, all)
+	}
+	return stacks
+}
+
+// Stacks judges the stacks of a workspace, of those layers that have been built.
+func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
+	var out []measure.Stack
+	for _, names := range stackNames(ws) {
+		var sum measure.Bytes
+		complete := true
+		for _, n := range names {
+			i := indexOf(layers, n)
+			if i < 0 {
+				complete = false
+				break
+			}
+			sum += layers[i].After.Unzipped
+		}
+		if complete {
+			out = append(out, measure.JudgeStack(names, sum, ws.Total))
+		}
+	}
+	return out
+}
+
+// judge turns a complete report into a fault when it says no. The gate comes first, since it explains most probes that fail.
+func judge(rep report.Report, in BuildInput) error {
+	for _, l := range rep.Layers {
+		if len(l.Gate) > 0 {
+			f := l.Gate[0]
+			more := ""
+			if n := len(l.Gate) - 1; n > 0 {
+				more = fmt.Sprintf(" (and %d more findings)", n)
+			}
+			what := f.Subject + ": "
+			if f.Subject == l.Name {
+				what = ""
+			}
+			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s%s%s", what, f.Message, more), Hint: f.Hint}
+		}
+	}
+	for _, l := range rep.Layers {
+		if l.Probe.Status == report.ProbeFailed {
+			return probeFault(l)
+		}
+	}
+	for _, l := range rep.Layers {
+		if l.Verdict != measure.Within && l.Verdict != "" {
+			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: l.Name, Err: fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped)),
+				Hint: "run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml"}
+		}
+	}
+	for _, st := range rep.Stacks {
+		if st.Verdict != measure.Within {
+			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: "the stack " + strings.Join(st.Layers, " + "), Err: fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget),
+				Hint: "let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml"}
+		}
+	}
+	if in.Strict {
+		for _, l := range rep.Layers {
+			if l.Probe.Status == report.NotProbed {
+				return &fault.Error{Code: fault.NotProbed, Op: "probe", Subject: l.Name, Err: errors.New(l.Probe.Reason), Hint: "name the target's interpreter with --python, or build without --strict"}
+			}
+		}
+	}
+	return nil
+}
+
+func orNone(b measure.Bytes) string {
+	if b == 0 {
+		return "none"
+	}
+	return b.String()
+}
+
+func probeFault(l report.Layer) error {
+	f := l.Probe.Failures[0]
+	for _, x := range l.Probe.Failures {
+		if !x.Inherited {
+			f = x
+			break
+		}
+	}
+	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
+	if f.Inherited {
+		hint = "it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault"
+	}
+	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: hint}
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
