@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -12,12 +13,17 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// progress is bars on a terminal and one line for each finished task elsewhere; nothing with --quiet or --json. Tasks that have nothing to do are not shown.
+// progress is bars on a terminal and, elsewhere, one line for each task that took longer than patience (any, with --verbose); nothing with --quiet or --json.
+// Tasks that have nothing to do are not shown.
 type progress struct {
-	bars  *mpb.Progress
-	plain io.Writer
-	mu    sync.Mutex
+	bars     *mpb.Progress
+	plain    io.Writer
+	patience time.Duration
+	mu       sync.Mutex
 }
+
+// patience is how long work may take before somebody who reads a log wants to know what it was.
+const patience = 3 * time.Second
 
 func newProgress(a *app) *progress {
 	switch {
@@ -28,7 +34,7 @@ func newProgress(a *app) *progress {
 	case a.verbose:
 		return &progress{plain: a.Err}
 	}
-	return &progress{}
+	return &progress{plain: a.Err, patience: patience}
 }
 
 // wait lets bars finish their last line.
@@ -44,7 +50,7 @@ func (p *progress) Start(name string, total int64, unit string) stage.Task {
 		return idle{}
 	}
 	if p.bars == nil {
-		return &lineTask{p: p, name: name, unit: unit}
+		return &lineTask{p: p, name: name, unit: unit, start: time.Now()}
 	}
 	counter := decor.CountersNoUnit("%d / %d " + unit)
 	if unit == "bytes" {
@@ -65,11 +71,12 @@ func (t barTask) Add(n int64) { t.bar.IncrInt64(n) }
 func (t barTask) Done()       { t.bar.Abort(true) }
 
 type lineTask struct {
-	p    *progress
-	name string
-	unit string
-	mu   sync.Mutex
-	n    int64
+	p     *progress
+	name  string
+	unit  string
+	start time.Time
+	mu    sync.Mutex
+	n     int64
 }
 
 func (t *lineTask) Add(n int64) {
@@ -79,11 +86,15 @@ func (t *lineTask) Add(n int64) {
 }
 
 func (t *lineTask) Done() {
+	took := time.Since(t.start)
+	if took < t.p.patience {
+		return
+	}
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
 	amount := fmt.Sprintf("%d %s", t.n, t.unit)
 	if t.unit == "bytes" {
 		amount = measure.Bytes(t.n).String()
 	}
-	fmt.Fprintf(t.p.plain, "%s: %s\n", t.name, amount)
+	fmt.Fprintf(t.p.plain, "%s: %s in %s\n", t.name, amount, seconds(took))
 }

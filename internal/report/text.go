@@ -78,6 +78,9 @@ func Text(w io.Writer, r Report, o TextOptions) {
 			if f.Inherited {
 				whose = " (fails unpruned too)"
 			}
+			if f.Inherited && f.EntryPoint() && !o.Verbose {
+				continue // it needs something optional, before and after
+			}
 			if f.Inherited && f.Kind != "script" && !o.Verbose {
 				fmt.Fprintf(w, "note    %s: %s %s fails unpruned too: %s\n", l.Name, f.Kind, f.Name, tail(f.Detail, 1))
 			} else {
