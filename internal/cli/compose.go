@@ -49,7 +49,11 @@ func (a *app) cacheFolder() (string, error) {
 
 // toolsFolder is where make puts tools for a project, beside its workspace.
 func (a *app) toolsFolder() string {
-	return filepath.Join(filepath.Dir(filepath.Clean(a.workspaceDir)), ".tools")
+	dir := filepath.Join(filepath.Dir(filepath.Clean(a.workspaceDir)), ".tools")
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs // programs in it are started from other folders
+	}
+	return dir
 }
 
 const staleTemp = 24 * time.Hour
@@ -94,9 +98,6 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 
 func (m *machine) resolver(a *app) localport.UV {
 	u := localport.UV{Path: "uv", Root: a.workspaceDir, Tools: filepath.Join(a.toolsFolder(), "bin")}
-	if abs, err := filepath.Abs(u.Tools); err == nil {
-		u.Tools = abs
-	}
 	if p, ok := m.python.(localport.Python); ok {
 		u.Python = p.Path
 	}
