@@ -11,7 +11,7 @@ import (
 )
 
 // DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its output.
-const DeflateVersion = "deflate-fast-" + deflate.Version
+const DeflateVersion = "deflate-fast-" + deflate.Version + ".1"
 
 // Deflate compresses b (RFC 1951).
 func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
