@@ -99,6 +99,9 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 	if err := out.records(p); err != nil {
 		return Pruned{}, err
 	}
+	if err := out.pack(ctx, pool, cache); err != nil {
+		return Pruned{}, err
+	}
 	var entries []ziptree.Entry
 	for _, o := range out.Decisions {
 		if o.Fate != Dropped {
@@ -179,6 +182,54 @@ func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache
 	return nil
 }
 
+// pack deflates what is kept and has no compressed form yet, because it lay in a folder.
+func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
+	var loose []int
+	for i, o := range out.Decisions {
+		if o.Fate == Kept && o.Entry.Loose {
+			loose = append(loose, i)
+		}
+	}
+	if len(loose) == 0 {
+		return nil
+	}
+	files := make([]Decision, len(loose))
+	for n, i := range loose {
+		files[n] = out.Decisions[i].Decision
+		files[n].transform = &deflated
+	}
+	origin, err := Origin(files)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	pack, err := cache.Store(ctx, origin+"/"+deflated.pack(), func(add func(ziptree.Entry) error) error {
+		return parallel(ctx, pool, files, func(d Decision) error {
+			e, err := d.Entry.Deflated()
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return add(e.Named(d.Site))
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, i := range loose {
+		o := &out.Decisions[i]
+		if e, ok := pack.Lookup(o.Site); ok {
+			o.Result = e.Named(o.Entry.Name)
+			o.Result.Exec, o.Result.Note = o.Entry.Exec, ""
+		}
+	}
+	return nil
+}
+
+// deflated names the pack of files that were not compressed.
+var deflated = Transform{ID: "deflate", Version: "1"}
+
 // leftAlone stands between a rule and its reason not to rewrite a file.
 const leftAlone = " left it alone: "
 
@@ -189,16 +240,30 @@ func newPool() pool {
 	return pool{semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))), semaphore.NewWeighted(MaxInFlightBytes)}
 }
 
-// work transforms files in parallel, largest first, and hands the results on one at a time.
+// work transforms files and hands the results on.
 func (out *Pruned) work(ctx context.Context, pool pool, p Plan, batch []int, add func(ziptree.Entry) error) error {
-	batch = append([]int(nil), batch...)
-	sort.SliceStable(batch, func(i, j int) bool {
-		return out.Decisions[batch[i]].Entry.Size > out.Decisions[batch[j]].Entry.Size
-	})
-	g, running := errgroup.WithContext(ctx)
+	files := make([]Decision, len(batch))
+	for n, i := range batch {
+		files[n] = out.Decisions[i].Decision
+	}
 	var mu sync.Mutex
-	for _, i := range batch {
-		weight := min(out.Decisions[i].Entry.Size, MaxInFlightBytes)
+	return parallel(ctx, pool, files, func(d Decision) error {
+		made, err := d.rewrite(p)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return add(made)
+	})
+}
+
+// parallel does something with files, largest first, as many at a time as the pool allows.
+func parallel(ctx context.Context, pool pool, files []Decision, do func(Decision) error) error {
+	sort.SliceStable(files, func(i, j int) bool { return files[i].Entry.Size > files[j].Entry.Size })
+	g, running := errgroup.WithContext(ctx)
+	for _, d := range files {
+		weight := min(d.Entry.Size, MaxInFlightBytes)
 		if err := pool.room.Acquire(running, weight); err != nil {
 			break // the group has the reason
 		}
@@ -209,14 +274,7 @@ func (out *Pruned) work(ctx context.Context, pool pool, p Plan, batch []int, add
 		g.Go(func() error {
 			defer pool.room.Release(weight)
 			defer pool.processors.Release(1)
-			d := out.Decisions[i].Decision
-			made, err := d.rewrite(p)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			return add(made)
+			return do(d)
 		})
 	}
 	if err := g.Wait(); err != nil {

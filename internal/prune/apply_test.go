@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -404,5 +405,40 @@ func TestIndexRefusesNumbersOutOfRange(t *testing.T) {
 	}
 	if _, err := prune.DecodeIndex([]byte("no gob")); err == nil {
 		t.Error("bytes that are no index were read")
+	}
+}
+
+// What lies in a folder has no compressed form to be carried over: it is deflated, and reads back as it was.
+func TestFoldersAreDeflated(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("value = 1\n", 1000)
+	tree, err := ziptree.ReadFolder(fstest.MapFS{
+		"python/a.py":     {Data: []byte(text)},
+		"python/b/run.sh": {Data: []byte(text), Mode: 0o755},
+		"python/empty.py": {},
+	}, "folder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := pydist.ParseTarget("python3.13-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := prune.Apply(t.Context(), plan, &memory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, exec := range map[string]bool{"python/a.py": false, "python/b/run.sh": true} {
+		e, ok := pruned.Tree.Lookup(name)
+		if !ok || e.ZippedBytes*10 > e.Size || e.Exec != exec || e.Loose {
+			t.Errorf("%s: %+v", name, e)
+		}
+		if b, err := e.Bytes(1 << 20); err != nil || string(b) != text {
+			t.Errorf("%s reads back as %d bytes, %v", name, len(b), err)
+		}
 	}
 }

@@ -3,8 +3,6 @@
 package report
 
 import (
-	"time"
-
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/gate"
 	"github.com/layersmith/layersmith/internal/measure"
@@ -22,11 +20,7 @@ type Report struct {
 	Lock          digest.SHA256   `json:"lockSha256,omitzero"`
 	Layers        []Layer         `json:"layers"`
 	Stacks        []measure.Stack `json:"stacks"`
-	BuiltIn       Seconds         `json:"-"`
 }
-
-// Seconds is a duration as reports print it.
-type Seconds = time.Duration
 
 // Layer is one layer's part of the report, and its manifest dist/<layer>-<target>.json.
 type Layer struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -80,7 +81,6 @@ type work struct {
 	reason   string
 	partial  bool
 	pruned   prune.Pruned
-	part     gate.Part
 	report   report.Layer
 }
 
@@ -140,7 +140,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		return report.Report{}, false, err
 	}
 	rep = report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool, Target: in.Lock.Target.String(), Lock: digest.Of(in.Lock.Marshal())}
-	if err := s.check(ctx, all); err != nil {
+	if err := s.check(ctx, in.Workspace, all, nil); err != nil {
 		return report.Report{}, false, err
 	}
 	for _, w := range works {
@@ -358,27 +358,21 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 }
 
 // check runs the gate on every layer with those below it.
-func (s Build) check(ctx context.Context, works []*work) error {
+func (s Build) check(ctx context.Context, ws workspace.Workspace, works []*work, under []gate.Part) error {
 	parts := map[string]gate.Part{}
 	for _, w := range works {
-		objects := Objects{Cache: s.Cache}
-		facts, broken, err := objects.Run(ctx, w.artifact.Place.Prefix, w.pruned)
+		part, err := partOf(ctx, s.Cache, w.spec.Name, w.artifact, w.pruned)
 		if err != nil {
 			return err
 		}
-		w.part = gate.Part{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Tree: w.pruned.Tree, Distributions: w.artifact.Distributions, Objects: facts, Broken: broken}
-		parts[w.spec.Name] = w.part
+		parts[w.spec.Name] = part
 	}
 	for _, w := range works {
-		var below []gate.Part
-		for _, other := range works {
-			for _, b := range w.spec.Extends {
-				if other.spec.Name == b {
-					below = append(below, parts[b])
-				}
-			}
+		below := slices.Clone(under)
+		for _, name := range ws.Below(w.spec.Name) {
+			below = append(below, parts[name])
 		}
-		w.report.Gate = gate.Check(gate.Input{Target: w.artifact.Target, Part: w.part, Below: below})
+		w.report.Gate = gate.Check(gate.Input{Target: w.artifact.Target, Part: parts[w.spec.Name], Below: below})
 	}
 	return nil
 }

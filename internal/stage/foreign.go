@@ -93,7 +93,11 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	if err := b.finish(ctx, works); err != nil {
 		return report.Layer{}, err
 	}
-	if err := b.check(ctx, works); err != nil {
+	under, err := partsOf(ctx, s.Cache, in.Target, in.Below)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	if err := b.check(ctx, ws, works, under); err != nil {
 		return report.Layer{}, err
 	}
 	w.report.Name, w.report.Target, w.report.SchemaVersion = in.Name, in.Target.String(), report.SchemaVersion
@@ -154,29 +158,21 @@ type CheckInput struct {
 // Run checks.
 func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	place := PlaceOf(in.Tree, in.Target)
-	parts := make([]gate.Part, 0, len(in.Below)+1)
-	var top Artifact
-	var asIs prune.Pruned
-	for i, t := range append(append([]ziptree.Tree(nil), in.Below...), in.Tree) {
-		a, err := Foreign(ctx, in.Target, PlaceOf(t, in.Target), t)
-		if err != nil {
-			return report.Layer{}, err
-		}
-		p := prune.Untouched(a.input())
-		facts, broken, err := Objects{Cache: s.Cache}.Run(ctx, a.Place.Prefix, p)
-		if err != nil {
-			return report.Layer{}, err
-		}
-		name := in.Name
-		if i < len(in.Below) {
-			name = "layer below"
-		}
-		parts = append(parts, gate.Part{Name: name, Prefix: a.Place.Prefix, Tree: t, Distributions: a.Distributions, Objects: facts, Broken: broken})
-		top, asIs = a, p
+	below, err := partsOf(ctx, s.Cache, in.Target, in.Below)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	top, err := Foreign(ctx, in.Target, place, in.Tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
+	asIs := prune.Untouched(top.input())
+	part, err := partOf(ctx, s.Cache, in.Name, top, asIs)
+	if err != nil {
+		return report.Layer{}, err
 	}
 	r := report.Layer{SchemaVersion: report.SchemaVersion, Name: in.Name, Target: in.Target.String(), Budget: in.Spec.Budget}
-	last := len(parts) - 1
-	r.Gate = gate.Check(gate.Input{Target: in.Target, Part: parts[last], Below: parts[:last]})
+	r.Gate = gate.Check(gate.Input{Target: in.Target, Part: part, Below: below})
 	accept(&r, in.Spec.Allow)
 	Summarize(&r, asIs, in.Tree)
 	r.Bytecode.Mode = "as it is"
@@ -190,12 +186,33 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	default:
 		p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,
 			Trees: append(append([]ziptree.Tree(nil), in.Below...), in.Tree), Imports: in.Spec.Imports, Bytecode: r.Bytecode.Size.Files > 0}
-		var err error
 		if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
 			return report.Layer{}, err
 		}
 	}
 	return r, nil
+}
+
+// partsOf makes parts for the gate of the layers that something lies on.
+func partsOf(ctx context.Context, cache Cache, t pydist.Target, trees []ziptree.Tree) ([]gate.Part, error) {
+	var parts []gate.Part
+	for _, tree := range trees {
+		a, err := Foreign(ctx, t, PlaceOf(tree, t), tree)
+		if err != nil {
+			return nil, err
+		}
+		p, err := partOf(ctx, cache, "layer below", a, prune.Untouched(a.input()))
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+func partOf(ctx context.Context, cache Cache, name string, a Artifact, p prune.Pruned) (gate.Part, error) {
+	facts, broken, err := Objects{Cache: cache}.Run(ctx, a.Place.Prefix, p)
+	return gate.Part{Name: name, Prefix: a.Place.Prefix, Tree: p.Tree, Distributions: a.Distributions, Objects: facts, Broken: broken}, err
 }
 
 // Judge is the fault that a single layer's report amounts to; nil when all is well.

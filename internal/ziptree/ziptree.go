@@ -44,6 +44,7 @@ type Entry struct {
 	CRC32       uint32
 	Method      uint16 // zip.Store or zip.Deflate
 	Origin      string // the wheel or archive that it comes from, for messages and caches
+	Loose       bool   // it lies in a folder, and has no compressed form yet
 	Note        string // a zip comment: read always, written into caches only
 	raw         func() (io.Reader, error)
 }
@@ -311,7 +312,7 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		if err != nil {
 			return err
 		}
-		entries = append(entries, Entry{Name: name, Exec: info.Mode()&0o111 != 0, Size: n, ZippedBytes: n, CRC32: sum.Sum32(), Method: zip.Store, Origin: origin,
+		entries = append(entries, Entry{Name: name, Exec: info.Mode()&0o111 != 0, Size: n, ZippedBytes: n, CRC32: sum.Sum32(), Method: zip.Store, Origin: origin, Loose: true,
 			raw: func() (io.Reader, error) { return openAll(fsys, name) }})
 		return nil
 	})

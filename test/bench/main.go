@@ -207,8 +207,11 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 			ratio(uv.cpu, warm.cpu), ratio(uv.wall, warm.wall), ratio(pip.cpu, warm.cpu), times(coldPlain), ratio(uv.cpu, coldPlain.cpu), ratio(uv.wall, coldPlain.wall), times(cold), float64(warm.peak)/1e6, float64(max(cold.peak, coldPlain.peak))/1e6)
 	}
 	if len(missed) > 0 {
-		fmt.Fprintf(w, "\nMissed: %s. A first build deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. It does so once for each version of a wheel.\n", strings.Join(missed, "; "))
+		fmt.Fprintf(w, "\nMissed: %s.\n", strings.Join(missed, "; "))
+	} else {
+		fmt.Fprintf(w, "\nAll targets are met, that of the cold build by wall time.\n")
 	}
+	fmt.Fprintf(w, "A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.\n")
 	out := filepath.Join(b.temp, "full")
 	nothing, err := b.sideBySide(func() (cost, error) {
 		return b.layersmith("build", "--workspace", "layers", "--output", out, "--quiet")
