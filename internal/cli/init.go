@@ -78,6 +78,7 @@ description: ""
 # extends: other-layer            # never carries what that layer carries
 # budget: { unzipped: 140 MB, zipped: 50 MB }
 bytecode: auto # auto | unchecked-hash | lean | sourceless | none
+# compression: best              # the smallest zip; the first build takes longer
 # imports: [sklearn.ensemble]     # what import time is measured on
 # services: [s3, dynamodb]        # AWS services that functions call; all when absent
 # modules: { scipy: [linalg, sparse, special, stats] }

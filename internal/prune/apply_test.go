@@ -442,3 +442,56 @@ func TestFoldersAreDeflated(t *testing.T) {
 		}
 	}
 }
+
+// Recompressing changes no byte of content, makes nothing larger, and takes from its packs what it made before.
+func TestRecompressKeepsContent(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, "def f%d(x):\n    return x * %d\n", i%97, i*i%1009)
+	}
+	tree, err := ziptree.New([]ziptree.Entry{
+		ziptree.File("python/a.py", []byte(text.String()), false, "wheel"),
+		ziptree.File("python/bin/run", []byte(text.String()), true, "wheel"),
+		ziptree.File("python/small.py", []byte("x = 1\n"), false, "wheel"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := pydist.ParseTarget("python3.13-x86_64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := &memory{}
+	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := prune.Apply(t.Context(), plan, cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before int64
+	for n := range 2 {
+		best, err := prune.Recompress(t.Context(), pruned, cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, was := range pruned.Tree.Entries() {
+			is, ok := best.Tree.Lookup(was.Name)
+			if !ok || is.ZippedBytes > was.ZippedBytes || is.Exec != was.Exec || is.CRC32 != was.CRC32 {
+				t.Fatalf("%s: %+v became %+v", was.Name, was, is)
+			}
+			if b, err := is.Bytes(1 << 20); err != nil || int64(len(b)) != was.Size {
+				t.Fatalf("%s reads back as %d bytes, %v", was.Name, len(b), err)
+			}
+		}
+		if best.Tree.ZipBytes() >= pruned.Tree.ZipBytes() || n == 1 && best.Tree.ZipBytes() != before {
+			t.Errorf("%d bytes became %d, before that %d", pruned.Tree.ZipBytes(), best.Tree.ZipBytes(), before)
+		}
+		before = best.Tree.ZipBytes()
+	}
+	if n := len(cache.stored); n != 1 {
+		t.Errorf("%d packs were written: %v", n, cache.stored)
+	}
+}

@@ -178,6 +178,17 @@ func (s Build) finish(ctx context.Context, works []*work) (err error) {
 			return err
 		}
 	}
+	for _, w := range works {
+		if !w.spec.Best {
+			continue
+		}
+		task := s.Progress.Start("compress "+w.spec.Name, w.pruned.Tree.UnzippedBytes(), "bytes")
+		if w.pruned, err = prune.Recompress(ctx, w.pruned, s.Cache); err != nil {
+			return err
+		}
+		task.Add(w.pruned.Tree.UnzippedBytes())
+		task.Done()
+	}
 	return nil
 }
 
@@ -226,7 +237,7 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 		}
 		inputs := map[string]any{
 			"engine": EngineVersion, "target": in.Lock.Target, "place": LayerPlace, "carries": wheels(w.carries), "policy": w.policy.Digest(), "spec": w.spec.Digest, "below": below,
-			"transforms": prune.Versions(), "compression": ziptree.DeflateVersion, "python": identity, "bytecode": bytecodeVersion,
+			"transforms": prune.Versions(), "compression": w.compression(), "python": identity, "bytecode": bytecodeVersion,
 		}
 		if w.spec.Bytecode == workspace.Auto {
 			inputs["weights"] = weights

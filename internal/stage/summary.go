@@ -25,7 +25,7 @@ func (w *work) summarize(s Build, in BuildInput) {
 	r.SchemaVersion, r.Name, r.Target = report.SchemaVersion, w.spec.Name, in.Lock.Target.String()
 	r.Description, r.Extends, r.Key = w.spec.Description, w.spec.Extends, w.key
 	r.Inputs = report.Inputs{Wheels: wheels(w.carries), LayerSpec: w.spec.Digest, Policy: w.policy.Digest(), Rules: map[string]int{},
-		Transforms: prune.Versions(), Compression: ziptree.DeflateVersion, BytecodeMode: string(w.mode)}
+		Transforms: prune.Versions(), Compression: w.compression(), BytecodeMode: string(w.mode)}
 	for _, rule := range w.policy.Rules() {
 		r.Inputs.Rules[rule.ID] = rule.Version
 	}
@@ -38,6 +38,14 @@ func (w *work) summarize(s Build, in BuildInput) {
 	r.Notes = append(append([]string(nil), w.artifact.Notes...), w.pruned.Notes...)
 	r.Choices = Choices(w.spec.Policy)
 	accept(r, w.spec.Allow)
+}
+
+// compression names how the layer's members are deflated where they are not copied.
+func (w *work) compression() string {
+	if w.spec.Best {
+		return ziptree.BestVersion
+	}
+	return ziptree.DeflateVersion
 }
 
 // accept moves gate findings that the layer allows out of the way, with the layer's reason.

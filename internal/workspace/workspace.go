@@ -90,6 +90,7 @@ type Layer struct {
 	Extends      []string
 	Budget       measure.Budget
 	Bytecode     Mode
+	Best         bool     // deflate everything again with the strongest effort
 	Imports      []string // what a function imports at its start: what import time is measured on
 	Policy       policy.Settings
 	Allow        []policy.Choice // findings of the gate that the layer accepts
@@ -305,9 +306,10 @@ func (l *loader) layer(name string) Layer {
 				"zipped":   func(v value) { layer.Budget.Zipped = v.bytes(measure.MaxUnzippedBytes) },
 			})
 		},
-		"bytecode": func(v value) { layer.Bytecode = Mode(v.oneOf(modes)) },
-		"imports":  func(v value) { layer.Imports = v.modules() },
-		"services": func(v value) { layer.Policy.Services = v.texts() },
+		"bytecode":    func(v value) { layer.Bytecode = Mode(v.oneOf(modes)) },
+		"compression": func(v value) { layer.Best = v.oneOf([]string{"fast", "best"}) == "best" },
+		"imports":     func(v value) { layer.Imports = v.modules() },
+		"services":    func(v value) { layer.Policy.Services = v.texts() },
 		"languages": func(v value) {
 			layer.Policy.Languages = v.texts()
 		},

@@ -53,7 +53,7 @@ func lines(err error) string {
 }
 
 const (
-	layerKeys = "allow, budget, bytecode, description, drop, extends, imports, keep, languages, modules, rules, services"
+	layerKeys = "allow, budget, bytecode, compression, description, drop, extends, imports, keep, languages, modules, rules, services"
 	why       = "  hint: say why: the report prints it\n"
 )
 

@@ -2,6 +2,7 @@ package ziptree
 
 import (
 	"archive/zip"
+	"bytes"
 	"io"
 	"sync"
 
@@ -15,6 +16,24 @@ const DeflateVersion = "deflate-fast-" + deflate.Version + ".1"
 
 // Deflate compresses b (RFC 1951).
 func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
+
+// BestVersion names how Recompressed compresses.
+const BestVersion = "deflate-best-" + deflate.Version
+
+// Recompressed returns the entry deflated with the strongest effort when that makes it smaller. It holds it in memory.
+func (e Entry) Recompressed() (Entry, error) {
+	b, err := e.Bytes(MaxUnzippedBytes)
+	if err != nil {
+		return Entry{}, err
+	}
+	packed := deflate.Encode(nil, b, deflate.Best)
+	if int64(len(packed)) >= e.ZippedBytes {
+		return e, nil
+	}
+	e.Method, e.ZippedBytes, e.Loose = zip.Deflate, int64(len(packed)), false
+	e.raw = func() (io.Reader, error) { return bytes.NewReader(packed), nil }
+	return e, nil
+}
 
 var inflaters sync.Pool
 

@@ -1,0 +1,105 @@
+package prune
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// minRecompressed is the smallest member that is worth a second try.
+const minRecompressed = 128
+
+// Recompress deflates every member again with the strongest effort, and keeps the smaller form. Results are in packs, by wheel; a member is known there by
+// its name, size and checksum, since what transforms and compilers made of a wheel changes with them.
+func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
+	out := p
+	out.Decisions = append([]Outcome(nil), p.Decisions...)
+	byWheel := map[string][]int{}
+	for i, o := range out.Decisions {
+		if o.Fate != Dropped && o.Rule != ByRecord && o.Result.Size >= minRecompressed {
+			byWheel[o.Wheel] = append(byWheel[o.Wheel], i)
+		}
+	}
+	wheels := make([]string, 0, len(byWheel))
+	for w := range byWheel {
+		wheels = append(wheels, w)
+	}
+	sort.Strings(wheels)
+	pool := newPool()
+	g, running := errgroup.WithContext(ctx)
+	for _, w := range wheels {
+		g.Go(func() error { return out.recompress(running, pool, cache, w, byWheel[w]) })
+	}
+	if err := g.Wait(); err != nil {
+		return Pruned{}, err
+	}
+	var entries []ziptree.Entry
+	for _, o := range out.Decisions {
+		if o.Fate != Dropped {
+			entries = append(entries, o.Result)
+		}
+	}
+	var err error
+	out.Tree, err = ziptree.New(entries)
+	return out, err
+}
+
+func memberName(o Outcome) string {
+	return fmt.Sprintf("%s@%08x-%d", o.Site, o.Result.CRC32, o.Result.Size)
+}
+
+func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel string, members []int) error {
+	if wheel == "" {
+		wheel = "foreign"
+	}
+	key := wheel + "/" + ziptree.BestVersion
+	pack, err := cache.Load(ctx, key)
+	if err != nil {
+		return err
+	}
+	var missing []Decision
+	for _, i := range members {
+		o := out.Decisions[i]
+		if _, ok := pack.Lookup(memberName(o)); !ok {
+			d := o.Decision
+			d.Entry, d.Site = o.Result, memberName(o)
+			missing = append(missing, d)
+		}
+	}
+	if len(missing) > 0 {
+		before := pack
+		if pack, err = cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
+			for _, e := range before.Entries() {
+				if err := add(e); err != nil {
+					return err
+				}
+			}
+			var mu sync.Mutex
+			return parallel(ctx, pool, missing, func(d Decision) error {
+				e, err := d.Entry.Recompressed()
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				return add(e.Named(d.Site))
+			})
+		}); err != nil {
+			return err
+		}
+	}
+	for _, i := range members {
+		o := &out.Decisions[i]
+		if e, ok := pack.Lookup(memberName(*o)); ok && e.ZippedBytes < o.Result.ZippedBytes {
+			note, exec := o.Result.Note, o.Result.Exec
+			o.Result = e.Named(o.Result.Name)
+			o.Result.Note, o.Result.Exec = note, exec
+		}
+	}
+	return nil
+}
