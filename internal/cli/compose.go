@@ -138,7 +138,7 @@ func (a *app) write(name string, b []byte) error {
 }
 
 func (a *app) lockStage(m *machine) stage.Lock {
-	return stage.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write}
+	return stage.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write, Progress: m.progress}
 }
 
 func (a *app) buildStage(m *machine) stage.Build {

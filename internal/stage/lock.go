@@ -21,6 +21,7 @@ type Lock struct {
 	Resolver Resolver
 	Read     func(name string) ([]byte, error) // of the workspace; fs.ErrNotExist when absent
 	Write    func(name string, b []byte) error
+	Progress Progress
 }
 
 // LockInput is what to lock, and how far to leave what is locked.
@@ -99,7 +100,9 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	if !in.UpgradeAll {
 		request.Locked = before
 	}
+	task := s.Progress.Start("resolve", 1, "resolution")
 	r, err := s.Resolver.Resolve(ctx, request)
+	task.Done()
 	if err != nil {
 		return Locked{}, err
 	}
