@@ -104,6 +104,16 @@ func (m *machine) resolver(a *app) localport.UV {
 	return u
 }
 
+// start opens the workspace and this machine's adapters for it: how most commands begin. The caller closes the machine.
+func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *machine, error) {
+	w, t, err := a.open()
+	if err != nil {
+		return w, t, nil, err
+	}
+	m, err := a.machine(ctx, t)
+	return w, t, m, err
+}
+
 // open reads the workspace and chooses the target.
 func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	root := filepath.Clean(a.workspaceDir)

@@ -32,11 +32,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			w, t, err := a.open()
-			if err != nil {
-				return err
-			}
-			m, err := a.machine(ctx, t)
+			w, t, m, err := a.start(ctx)
 			if err != nil {
 				return err
 			}

@@ -22,11 +22,7 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			w, t, err := a.open()
-			if err != nil {
-				return err
-			}
-			m, err := a.machine(ctx, t)
+			w, t, m, err := a.start(ctx)
 			if err != nil {
 				return err
 			}

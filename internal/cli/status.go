@@ -18,11 +18,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Example: "  layersmith status",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, t, err := a.open()
-			if err != nil {
-				return err
-			}
-			m, err := a.machine(cmd.Context(), t)
+			w, t, m, err := a.start(cmd.Context())
 			if err != nil {
 				return err
 			}

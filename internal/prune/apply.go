@@ -141,30 +141,49 @@ func (t *Transform) pack() string {
 	return fmt.Sprintf("%s-%s-%s", t.ID, t.Version, ziptree.DeflateVersion)
 }
 
-// transform fills in the results of one wheel's files, from the pack or by doing the work.
-func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache, key string, batch []int) error {
+// complete opens a pack and adds what it lacks of the files, made in parallel. A pack is replaced as a whole.
+func complete(ctx context.Context, pool pool, cache Cache, key string, files []Decision, made func(Decision) (ziptree.Entry, error)) (ziptree.Tree, error) {
 	pack, err := cache.Load(ctx, key)
 	if err != nil {
-		return fmt.Errorf("read cache %s: %w", key, err)
+		return ziptree.Tree{}, fmt.Errorf("read cache %s: %w", key, err)
 	}
-	var missing []int
-	for _, i := range batch {
-		if _, ok := pack.Lookup(out.Decisions[i].Site); !ok {
-			missing = append(missing, i)
+	var missing []Decision
+	for _, d := range files {
+		if _, ok := pack.Lookup(d.Site); !ok {
+			missing = append(missing, d)
 		}
 	}
-	if len(missing) > 0 {
-		before := pack
-		if pack, err = cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
-			for _, e := range before.Entries() {
-				if err := add(e); err != nil {
-					return err
-				}
+	if len(missing) == 0 {
+		return pack, nil
+	}
+	return cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
+		for _, e := range pack.Entries() {
+			if err := add(e); err != nil {
+				return err
 			}
-			return out.work(ctx, pool, p, missing, add)
-		}); err != nil {
-			return err
 		}
+		var mu sync.Mutex
+		return parallel(ctx, pool, missing, func(d Decision) error {
+			e, err := made(d)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return add(e)
+		})
+	})
+}
+
+// transform fills in the results of one wheel's files, from the pack or by doing the work.
+func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache, key string, batch []int) error {
+	files := make([]Decision, len(batch))
+	for n, i := range batch {
+		files[n] = out.Decisions[i].Decision
+	}
+	pack, err := complete(ctx, pool, cache, key, files, func(d Decision) (ziptree.Entry, error) { return d.rewrite(p) })
+	if err != nil {
+		return err
 	}
 	for _, i := range batch {
 		o := &out.Decisions[i]
@@ -202,17 +221,9 @@ func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	pack, err := cache.Store(ctx, origin+"/"+deflated.pack(), func(add func(ziptree.Entry) error) error {
-		return parallel(ctx, pool, files, func(d Decision) error {
-			e, err := d.Entry.Deflated()
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			return add(e.Named(d.Site))
-		})
+	pack, err := complete(ctx, pool, cache, origin+"/"+deflated.pack(), files, func(d Decision) (ziptree.Entry, error) {
+		e, err := d.Entry.Deflated()
+		return e.Named(d.Site), err
 	})
 	if err != nil {
 		return err
@@ -238,24 +249,6 @@ type pool struct{ processors, room *semaphore.Weighted }
 
 func newPool() pool {
 	return pool{semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))), semaphore.NewWeighted(MaxInFlightBytes)}
-}
-
-// work transforms files and hands the results on.
-func (out *Pruned) work(ctx context.Context, pool pool, p Plan, batch []int, add func(ziptree.Entry) error) error {
-	files := make([]Decision, len(batch))
-	for n, i := range batch {
-		files[n] = out.Decisions[i].Decision
-	}
-	var mu sync.Mutex
-	return parallel(ctx, pool, files, func(d Decision) error {
-		made, err := d.rewrite(p)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		return add(made)
-	})
 }
 
 // parallel does something with files, largest first, as many at a time as the pool allows.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sort"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,41 +56,18 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 	if wheel == "" {
 		wheel = "foreign"
 	}
-	key := wheel + "/" + ziptree.BestVersion
-	pack, err := cache.Load(ctx, key)
+	files := make([]Decision, len(members))
+	for n, i := range members {
+		o := out.Decisions[i]
+		files[n] = o.Decision
+		files[n].Entry, files[n].Site = o.Result, memberName(o)
+	}
+	pack, err := complete(ctx, pool, cache, wheel+"/"+ziptree.BestVersion, files, func(d Decision) (ziptree.Entry, error) {
+		e, err := d.Entry.Recompressed()
+		return e.Named(d.Site), err
+	})
 	if err != nil {
 		return err
-	}
-	var missing []Decision
-	for _, i := range members {
-		o := out.Decisions[i]
-		if _, ok := pack.Lookup(memberName(o)); !ok {
-			d := o.Decision
-			d.Entry, d.Site = o.Result, memberName(o)
-			missing = append(missing, d)
-		}
-	}
-	if len(missing) > 0 {
-		before := pack
-		if pack, err = cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
-			for _, e := range before.Entries() {
-				if err := add(e); err != nil {
-					return err
-				}
-			}
-			var mu sync.Mutex
-			return parallel(ctx, pool, missing, func(d Decision) error {
-				e, err := d.Entry.Recompressed()
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				return add(e.Named(d.Site))
-			})
-		}); err != nil {
-			return err
-		}
 	}
 	for _, i := range members {
 		o := &out.Decisions[i]

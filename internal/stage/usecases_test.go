@@ -54,7 +54,7 @@ func TestLock(t *testing.T) {
 		t.Helper()
 		w, read := load(t, "one/requirements.txt="+requirements)
 		in.Workspace, in.Target = w, target
-		return stage.Lock{Progress: silent{}, 
+		return stage.Lock{Progress: silent{},
 			Resolver: resolver{resolve: func(r stage.ResolveRequest) (stage.Resolution, error) {
 				b.asked = append(b.asked, r)
 				return version(b.next), b.fail

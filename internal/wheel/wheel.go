@@ -9,6 +9,7 @@ package wheel
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/pydist"
@@ -132,18 +133,30 @@ func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origi
 }
 
 func script(e ziptree.Entry, file string) (ziptree.Entry, error) {
-	b, err := e.Bytes(maxMetaBytes * 8)
+	const shebang = "#!python"
+	r, err := e.Open() // it may be a program of any size: only its first bytes tell
 	if err != nil {
 		return ziptree.Entry{}, err
 	}
-	e.Name, e.Exec = "bin/"+file, true
-	if rest, ok := bytes.CutPrefix(b, []byte("#!python")); ok {
-		if _, line, ok := bytes.Cut(rest, []byte("\n")); ok {
-			b = append([]byte(interpreter+"\n"), line...)
-			return ziptree.File(e.Name, b, true, e.Origin), nil
-		}
+	head := make([]byte, len(shebang))
+	_, err = io.ReadFull(r, head)
+	r.Close()
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return ziptree.Entry{}, err
 	}
-	return e, nil
+	moved := e.Named("bin/" + file)
+	moved.Exec = true
+	if string(head) != shebang {
+		return moved, nil
+	}
+	b, err := e.Bytes(maxMetaBytes)
+	if err != nil {
+		return ziptree.Entry{}, err
+	}
+	if _, rest, ok := bytes.Cut(b, []byte("\n")); ok {
+		return ziptree.File(moved.Name, append([]byte(interpreter+"\n"), rest...), true, e.Origin), nil
+	}
+	return moved, nil
 }
 
 func checkVersion(t ziptree.Tree, distInfo string) error {
