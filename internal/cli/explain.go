@@ -17,6 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
@@ -68,7 +69,7 @@ func (a *app) explainCommand() *cobra.Command {
 				return a.printJSON(all)
 			}
 			for _, e := range all {
-				e.print(a.Out, a.workspaceDir)
+				e.print(a.Out, a.workspaceDir, a.scriptsPassed(e.Layer, t))
 			}
 			return nil
 		},
@@ -161,7 +162,21 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 	return []explanation{e}
 }
 
-func (e explanation) print(w io.Writer, workspaceDir string) {
+// scriptsPassed is how many functional scripts passed on the layer in the last build; 0 when it was not probed, or did not pass.
+func (a *app) scriptsPassed(layer string, t pydist.Target) int {
+	r, err := a.lastReport()
+	if err != nil || r.Target != t.String() {
+		return 0
+	}
+	for _, l := range r.Layers {
+		if l.Name == layer && l.Probe.Status == report.ProbePassed {
+			return l.Probe.Scripts
+		}
+	}
+	return 0
+}
+
+func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 	book, err := policy.Builtin()
 	if err != nil {
 		return
@@ -198,6 +213,9 @@ func (e explanation) print(w io.Writer, workspaceDir string) {
 					proof := "no rule looks at references here: see its risk with `layersmith rules " + r.ID + "`"
 					if r.References != "ignore" {
 						proof = "nothing that is kept refers to it"
+					}
+					if scripts > 0 {
+						proof += fmt.Sprintf("; in the last build %s passed without it", count(scripts, "functional script"))
 					}
 					fmt.Fprintf(w, "    proof  %s\n", proof)
 				}

@@ -79,6 +79,10 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 		if errors.Is(last, errDamaged) {
 			continue
 		}
+		var system *os.PathError // of our own files: what is the network's comes as another type
+		if errors.As(last, &system) {
+			return &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: f.Name, Err: system, Hint: "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"}
+		}
 		var permanent *fault.Error
 		if errors.As(last, &permanent) && permanent.Code != fault.Unreachable {
 			if permanent.Code == fault.HashMismatch {
