@@ -58,9 +58,9 @@ func (a *app) buildCommand() *cobra.Command {
 				return err
 			}
 			if fetched.Downloaded == 0 {
-				a.say("fetch   %s, %s MB, all in the store", count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
+				a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
 			} else {
-				a.say("fetch   %s, %s MB; %d downloaded, %s MB", count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+				a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
 			}
 			in.Lock = fetched.Lock
 			if fetched.Built > 0 {
@@ -80,9 +80,9 @@ func (a *app) buildCommand() *cobra.Command {
 			if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly})
 				if changed {
-					what := count(len(names), "zip") + ", " + stage.ReportName
+					what := report.Count(len(names), "zip") + ", " + stage.ReportName
 					if in.PlanOnly {
-						what = count(len(names), "artifact")
+						what = report.Count(len(names), "artifact")
 					}
 					a.say("wrote   %s/ (%s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), what, seconds(time.Since(start)))
 				} else {

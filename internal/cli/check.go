@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/stage"
 )
@@ -43,13 +42,11 @@ func (a *app) checkCommand() *cobra.Command {
 				return err
 			}
 			defer m.close()
-			dir, err := os.MkdirTemp(filepath.Join(m.cache, "temp"), ".tmp-packs-")
+			packs, discard, err := m.scratch()
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(dir)
-			packs := &localport.Packs{Dir: dir}
-			defer packs.Close()
+			defer discard()
 			s := stage.Check{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
 			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: Tool(), Target: t.String()}
 			for _, arg := range args {
@@ -57,20 +54,14 @@ func (a *app) checkCommand() *cobra.Command {
 				file := arg
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
 					in.Spec, file = spec, filepath.Join(a.outputDir, stage.ZipName(arg, t))
-					for _, below := range ws.Below(arg) {
-						tree, closeTree, err := a.openLayer(below, t)
-						if err != nil {
-							return err
-						}
-						defer closeTree()
-						in.Below = append(in.Below, tree)
+					var closeBelow func()
+					var err error
+					if in.Below, closeBelow, err = a.openBelow(ws, arg, t); err != nil {
+						return err
 					}
-					if spec.Probe != "" {
-						b, err := a.read(spec.Probe)
-						if err != nil {
-							return err
-						}
-						in.OwnProbe = string(b)
+					defer closeBelow()
+					if in.OwnProbe, err = a.ownProbe(spec); err != nil {
+						return err
 					}
 				}
 				tree, closeTree, err := openTree(file)

@@ -21,7 +21,6 @@ import (
 
 // machine is the adapters of this machine, for one command.
 type machine struct {
-	cache    string
 	wheels   localport.Wheels
 	packs    *localport.Packs
 	python   stage.Interpreter // nil when there is none, or it cannot be used
@@ -71,7 +70,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	for _, dir := range []string{temp, a.outputDir} {
 		localport.Sweep(dir, old) // a killed run's leavings; not worth failing for
 	}
-	m := &machine{cache: cache, wheels: localport.Wheels{Dir: filepath.Join(cache, "wheels")}, packs: &localport.Packs{Dir: filepath.Join(cache, "packs")},
+	m := &machine{wheels: localport.Wheels{Dir: filepath.Join(cache, "wheels")}, packs: &localport.Packs{Dir: filepath.Join(cache, "packs")},
 		mounts: localport.Mounts{Dir: temp}, outputs: localport.Outputs{Dir: a.outputDir}}
 	python, err := localport.FindPython(ctx, t, a.python, cache, filepath.Join(a.toolsFolder(), "python"))
 	var none *localport.NoPython
@@ -94,6 +93,16 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		m.packs.Close()
 	}
 	return m, nil
+}
+
+// scratch is a cache for one run: files that no wheel brought cannot be known again.
+func (m *machine) scratch() (*localport.Packs, func(), error) {
+	dir, err := os.MkdirTemp(m.mounts.Dir, ".tmp-packs-")
+	if err != nil {
+		return nil, nil, err
+	}
+	packs := &localport.Packs{Dir: dir}
+	return packs, func() { packs.Close(); os.RemoveAll(dir) }, nil
 }
 
 func (m *machine) resolver(a *app) localport.UV {

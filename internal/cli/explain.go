@@ -215,7 +215,7 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 						proof = "nothing that is kept refers to it"
 					}
 					if scripts > 0 {
-						proof += fmt.Sprintf("; in the last build %s passed without it", count(scripts, "functional script"))
+						proof += fmt.Sprintf("; in the last build %s passed without it", report.Count(scripts, "functional script"))
 					}
 					fmt.Fprintf(w, "    proof  %s\n", proof)
 				}

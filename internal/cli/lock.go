@@ -51,7 +51,7 @@ func (a *app) sayLock(l stage.Locked) {
 	if !l.Fresh {
 		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)
 	}
-	a.say("lock    %s: %s, %s", l.Lock.Target, count(len(l.Lock.Distributions), "distribution"), state)
+	a.say("lock    %s: %s, %s", l.Lock.Target, report.Count(len(l.Lock.Distributions), "distribution"), state)
 	for _, c := range l.Changes {
 		a.say("        %s", c)
 	}

@@ -55,32 +55,22 @@ func (a *app) pruneCommand() *cobra.Command {
 				return err
 			}
 			defer closeTree()
-			dir, err := os.MkdirTemp(filepath.Join(m.cache, "temp"), ".tmp-packs-")
+			packs, discard, err := m.scratch()
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(dir)
-			packs := &localport.Packs{Dir: dir}
-			defer packs.Close()
+			defer discard()
 			if !holdsPython(tree) {
 				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: "give a layer's zip or folder: python/..., or what pip installed with --target"}
 			}
-			var below []ziptree.Tree
-			for _, name := range ws.Below(layer) {
-				t, closeTree, err := a.openLayer(name, t)
-				if err != nil {
-					return err
-				}
-				defer closeTree()
-				below = append(below, t)
+			below, closeBelow, err := a.openBelow(ws, layer, t)
+			if err != nil {
+				return err
 			}
-			own := ""
-			if spec.Probe != "" {
-				b, err := a.read(spec.Probe)
-				if err != nil {
-					return err
-				}
-				own = string(b)
+			defer closeBelow()
+			own, err := a.ownProbe(spec)
+			if err != nil {
+				return err
 			}
 			s := stage.Prune{Tool: Tool(), Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
 			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Total: ws.Total,
@@ -104,13 +94,35 @@ func (a *app) pruneCommand() *cobra.Command {
 	return c
 }
 
-// openLayer opens the zip of a layer that was built.
-func (a *app) openLayer(name string, t pydist.Target) (ziptree.Tree, func(), error) {
-	tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(name, t)))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = &fault.Error{Code: fault.BadInput, Op: "open", Subject: name, Err: errors.New("is not built"), Hint: "run: layersmith build " + name}
+// openBelow opens the zips of the layers that a layer lies on, lowest first; they must have been built.
+func (a *app) openBelow(ws workspace.Workspace, layer string, t pydist.Target) (trees []ziptree.Tree, closeAll func(), err error) {
+	var closers []func()
+	closeAll = func() {
+		for _, c := range closers {
+			c()
+		}
 	}
-	return tree, closeTree, err
+	for _, name := range ws.Below(layer) {
+		tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(name, t)))
+		if err != nil {
+			closeAll()
+			if errors.Is(err, fs.ErrNotExist) {
+				err = &fault.Error{Code: fault.BadInput, Op: "open", Subject: name, Err: errors.New("is not built"), Hint: "run: layersmith build " + name}
+			}
+			return nil, nil, err
+		}
+		trees, closers = append(trees, tree), append(closers, closeTree)
+	}
+	return trees, closeAll, nil
+}
+
+// ownProbe reads a layer's probe.py; "" when it has none.
+func (a *app) ownProbe(spec workspace.Layer) (string, error) {
+	if spec.Probe == "" {
+		return "", nil
+	}
+	b, err := a.read(spec.Probe)
+	return string(b), err
 }
 
 func holdsPython(t ziptree.Tree) bool {

@@ -15,12 +15,11 @@ import (
 
 // Limits of Lambda (docs: "Lambda quotas").
 const (
-	MaxUnzippedBytes        = 250 << 20 // a function and all its layers together
-	MaxDirectZipBytes       = 50 << 20  // a zip that is uploaded in the request; through S3 it may be larger
-	mebi                    = 1 << 20
-	mega                    = 1_000_000
-	kilo, kibi              = 1000, 1024
-	giga              int64 = 1_000_000_000
+	MaxUnzippedBytes       = 250 << 20 // a function and all its layers together
+	mebi                   = 1 << 20
+	mega                   = 1_000_000
+	kilo, kibi             = 1000, 1024
+	giga             int64 = 1_000_000_000
 )
 
 // Bytes is a size; its text has a unit.
@@ -146,15 +145,6 @@ func Judge(unzipped, zipped Bytes, b Budget) Verdict {
 		return OverTarget
 	}
 	return Within
-}
-
-// Worst returns the worse of two verdicts.
-func Worst(a, b Verdict) Verdict {
-	rank := map[Verdict]int{Within: 0, OverTarget: 1, OverLimit: 2}
-	if rank[b] > rank[a] {
-		return b
-	}
-	return a
 }
 
 // Stack is a set of layers that a function may use together.

@@ -12,6 +12,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -314,7 +315,7 @@ func (p Policy) Selected(r *Rule, file string) bool {
 	if r.Select.From == "modules" {
 		wanted, ok := p.settings.Modules[segments[0]]
 		// The package's own files and private parts (underscored: shared machinery) stay; so does what is asked for.
-		return !ok || len(segments) < 3 || strings.HasPrefix(segments[1], "_") || contains(wanted, segments[1])
+		return !ok || len(segments) < 3 || strings.HasPrefix(segments[1], "_") || slices.Contains(wanted, segments[1])
 	}
 	if r.Select.From == "languages" {
 		// The language is a folder or the stem of a file; de keeps de_AT and de-AT.
@@ -323,7 +324,7 @@ func (p Policy) Selected(r *Rule, file string) bool {
 		for _, s := range segments {
 			base, _, _ := strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
 			for _, list := range [][]string{r.Select.Always, p.settings.Languages} {
-				if contains(list, s) || contains(list, base) {
+				if slices.Contains(list, s) || slices.Contains(list, base) {
 					return true
 				}
 			}
@@ -335,14 +336,5 @@ func (p Policy) Selected(r *Rule, file string) bool {
 		return true
 	}
 	segment := segments[r.Select.Segment]
-	return contains(r.Select.Always, segment) || contains(p.settings.list(r.Select.From), segment)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.Select.Always, segment) || slices.Contains(p.settings.list(r.Select.From), segment)
 }

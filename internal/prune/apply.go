@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -65,14 +67,9 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 			batches[key] = append(batches[key], i)
 		}
 	}
-	keys := make([]string, 0, len(batches))
-	for k := range batches {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
 	pool := newPool()
 	g, running := errgroup.WithContext(ctx)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(batches)) {
 		batch := make([]Decision, len(batches[key]))
 		for n, i := range batches[key] {
 			batch[n] = p.decisions[i]
@@ -102,18 +99,22 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 	if err := out.pack(ctx, pool, cache); err != nil {
 		return Pruned{}, err
 	}
+	sort.Strings(out.Notes)
+	return out, out.gather()
+}
+
+// gather makes the tree of what the decisions came to.
+func (out *Pruned) gather() (err error) {
 	var entries []ziptree.Entry
 	for _, o := range out.Decisions {
 		if o.Fate != Dropped {
 			entries = append(entries, o.Result)
 		}
 	}
-	sort.Strings(out.Notes)
-	var err error
 	if out.Tree, err = ziptree.New(entries); err != nil {
-		return Pruned{}, fmt.Errorf("prune: %w", err)
+		return fmt.Errorf("prune: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // Origin is what cached results belong to, for files of one wheel: the wheel's digest. Files that no wheel brought may differ under the same

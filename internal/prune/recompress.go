@@ -3,7 +3,8 @@ package prune
 import (
 	"context"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,28 +25,15 @@ func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 			byWheel[o.Wheel] = append(byWheel[o.Wheel], i)
 		}
 	}
-	wheels := make([]string, 0, len(byWheel))
-	for w := range byWheel {
-		wheels = append(wheels, w)
-	}
-	sort.Strings(wheels)
 	pool := newPool()
 	g, running := errgroup.WithContext(ctx)
-	for _, w := range wheels {
+	for _, w := range slices.Sorted(maps.Keys(byWheel)) {
 		g.Go(func() error { return out.recompress(running, pool, cache, w, byWheel[w]) })
 	}
 	if err := g.Wait(); err != nil {
 		return Pruned{}, err
 	}
-	var entries []ziptree.Entry
-	for _, o := range out.Decisions {
-		if o.Fate != Dropped {
-			entries = append(entries, o.Result)
-		}
-	}
-	var err error
-	out.Tree, err = ziptree.New(entries)
-	return out, err
+	return out, out.gather()
 }
 
 func memberName(o Outcome) string {

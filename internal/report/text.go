@@ -108,7 +108,8 @@ func tail(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-func count(n int, what string) string {
+// Count says how many there are, in words that fit one.
+func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -144,7 +145,7 @@ func probeText(p Probe) string {
 	case ProbeFailed:
 		return "FAILED"
 	}
-	text := count(p.Modules, "module") + ", " + count(p.Scripts, "script")
+	text := Count(p.Modules, "module") + ", " + Count(p.Scripts, "script")
 	if len(p.Skipped) > 0 {
 		text += fmt.Sprintf(", %d skipped", len(p.Skipped))
 	}

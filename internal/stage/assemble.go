@@ -41,7 +41,6 @@ type Artifact struct {
 	Tree          ziptree.Tree
 	Distributions []wheel.Distribution
 	Indexes       []prune.Index
-	WheelBytes    int64 // of the wheels' files
 	Notes         []string
 	blobs         []Blob
 }
@@ -79,7 +78,6 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 			return Artifact{}, err
 		}
 		a.blobs = append(a.blobs, b)
-		a.WheelBytes += b.Size()
 		w, err := openWheel(b, d)
 		if err != nil {
 			f := &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,

@@ -119,12 +119,8 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 }
 
 func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (err error) {
-	switch {
-	case in.NoProbe:
-		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: "--no-probe"}
-		return nil
-	case s.Python == nil:
-		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
+	if why := notProbed(in.NoProbe, "", s.Python, s.NoPython); why != "" {
+		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: why}
 		return nil
 	}
 	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: w.artifact.Distributions, Own: in.OwnProbe,
@@ -178,17 +174,14 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	r.Bytecode.Mode = "as it is"
 	r.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(in.ZipBytes)}
 	r.Verdict = measure.Judge(r.After.Unzipped, r.Zip.Bytes, in.Spec.Budget)
-	switch {
-	case in.NoProbe:
-		r.Probe = report.Probe{Status: report.NotProbed, Reason: "--no-probe"}
-	case s.Python == nil:
-		r.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
-	default:
-		p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,
-			Trees: append(append([]ziptree.Tree(nil), in.Below...), in.Tree), Imports: in.Spec.Imports, Bytecode: r.Bytecode.Size.Files > 0}
-		if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
-			return report.Layer{}, err
-		}
+	if why := notProbed(in.NoProbe, "", s.Python, s.NoPython); why != "" {
+		r.Probe = report.Probe{Status: report.NotProbed, Reason: why}
+		return r, nil
+	}
+	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,
+		Trees: append(append([]ziptree.Tree(nil), in.Below...), in.Tree), Imports: in.Spec.Imports, Bytecode: r.Bytecode.Size.Files > 0}
+	if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
+		return report.Layer{}, err
 	}
 	return r, nil
 }

@@ -162,12 +162,8 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 	}
 	for _, w := range works {
 		r := &w.report
-		switch {
-		case in.NoProbe:
-			r.Probe = report.Probe{Status: report.NotProbed, Reason: cmp.Or(in.NoProbeReason, "--no-probe")}
-			continue
-		case s.Python == nil:
-			r.Probe = report.Probe{Status: report.NotProbed, Reason: s.NoPython}
+		if why := notProbed(in.NoProbe, in.NoProbeReason, s.Python, s.NoPython); why != "" {
+			r.Probe = report.Probe{Status: report.NotProbed, Reason: why}
 			continue
 		}
 		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
@@ -204,6 +200,17 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 		r.Probe.Key = key
 	}
 	return nil
+}
+
+// notProbed says why a layer will not be probed; "" when it will.
+func notProbed(noProbe bool, reason string, python Interpreter, noPython string) string {
+	switch {
+	case noProbe:
+		return cmp.Or(reason, "--no-probe")
+	case python == nil:
+		return noPython
+	}
+	return ""
 }
 
 // contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether a probe would see the same.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -86,14 +87,7 @@ func Choices(p policy.Settings) []report.Choice {
 	return out
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range maps.Keys(m) {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // largestFiles is how many files a report names.
 const largestFiles = 20

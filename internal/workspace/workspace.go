@@ -324,7 +324,7 @@ func (l *loader) layer(name string) Layer {
 					return
 				}
 				known := policy.IDs(book)
-				if !contains(known, id) {
+				if !slices.Contains(known, id) {
 					v.wrong(fmt.Sprintf("unknown rule %q", id), suggest(id, known))
 					return
 				}
@@ -413,13 +413,4 @@ func (l *loader) order(w *Workspace) {
 			l.find(l.extends[layer.Name], fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers), "join some of them")
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -203,7 +204,7 @@ func (v value) boolean() bool {
 
 func (v value) oneOf(known []string) string {
 	s, ok := v.scalar()
-	if ok && !contains(known, s) {
+	if ok && !slices.Contains(known, s) {
 		v.wrong(fmt.Sprintf("%q; known: %s", s, strings.Join(known, ", ")), suggest(s, known))
 	}
 	return s
