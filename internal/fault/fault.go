@@ -26,7 +26,14 @@ const (
 	ProbeFailed        Code = "ProbeFailed"        // the interpreter says that the layer does not work
 	NotProbed          Code = "NotProbed"          // nobody asked an interpreter, and --strict wants proof
 	OverLimit          Code = "OverLimit"          // larger than Lambda or the budget allows
-	Canceled           Code = "Canceled"           // Ctrl-C or a deadline
+	Throttled          Code = "Throttled"          // AWS asks to slow down, longer than the adapter waits; trying again helps
+	NotAllowed         Code = "NotAllowed"         // AWS denies access: a role or a setting lacks it
+	NotFound           Code = "NotFound"           // a function, alias, layer version or alarm that is not there
+	Changed            Code = "Changed"            // somebody else changed what we were about to change
+	LeaseLost          Code = "LeaseLost"          // another execution has taken over
+	Unhealthy          Code = "Unhealthy"          // a consumer's alarm rose after the change
+	TimedOut           Code = "TimedOut"           // a deadline
+	Canceled           Code = "Canceled"           // Ctrl-C
 	Internal           Code = "Internal"           // our mistake
 )
 

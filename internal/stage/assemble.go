@@ -279,12 +279,21 @@ func (s Assemble) compile(ctx context.Context, key string, wanted []prune.Decisi
 	return pack, failed, nil
 }
 
-// Foreign makes an artifact of a layer that something else built.
-func Foreign(ctx context.Context, t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error) {
+// Installed makes an artifact of a layer as it is, for looking at: without the indexes that a plan needs.
+func Installed(t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error) {
 	a := Artifact{Target: t, Place: place, Tree: tree}
 	var err error
 	if a.Distributions, err = wheel.Installed(tree, place.Prefix); err != nil {
 		return Artifact{}, &fault.Error{Code: fault.CorruptArchive, Op: "open", Err: err}
+	}
+	return a, nil
+}
+
+// Foreign makes an artifact of a layer that something else built.
+func Foreign(ctx context.Context, t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error) {
+	a, err := Installed(t, place, tree)
+	if err != nil {
+		return Artifact{}, err
 	}
 	var site []ziptree.Entry
 	for _, e := range tree.Entries() {

@@ -363,7 +363,8 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 		rep.Layers = append(rep.Layers, report.Layer{SchemaVersion: report.SchemaVersion, Name: w.spec.Name, Target: t.String(), Key: w.key,
 			Zip:    report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
 			Before: sizeOf(w.artifact.Tree.Entries()), After: sizeOf(tree.Entries()),
-			Bytecode: report.Bytecode{Mode: string(w.mode), Reason: w.reason, Size: sizeOf(w.bytecode)}, Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"}})
+			Inputs:   report.Inputs{Wheels: wheels(w.carries)},
+			Bytecode: report.Bytecode{Mode: string(w.mode), Reason: w.reason, Partial: w.partial, Size: sizeOf(w.bytecode)}, Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"}})
 	}
 	return rep, true, nil
 }

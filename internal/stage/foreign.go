@@ -158,7 +158,7 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	if err != nil {
 		return report.Layer{}, err
 	}
-	top, err := Foreign(ctx, in.Target, place, in.Tree)
+	top, err := Installed(in.Target, place, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
@@ -190,7 +190,7 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 func partsOf(ctx context.Context, cache Cache, t pydist.Target, trees []ziptree.Tree) ([]gate.Part, error) {
 	var parts []gate.Part
 	for _, tree := range trees {
-		a, err := Foreign(ctx, t, PlaceOf(tree, t), tree)
+		a, err := Installed(t, PlaceOf(tree, t), tree)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
@@ -244,24 +245,17 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 
 // chosen reports whether a module is missing because layer.yaml says so: by a drop of its own or by a selection (modules, services).
 func (w *work) chosen(module string) bool {
-	for _, o := range w.pruned.Decisions {
-		if o.Fate != prune.Dropped {
-			continue
-		}
+	return slices.ContainsFunc(w.pruned.Decisions, func(o prune.Outcome) bool {
 		name, _, ok := pyimport.ModuleName(o.Site)
-		if !ok || name != module {
-			continue
-		}
-		if o.Rule == prune.ByLayer {
-			return true
-		}
-		for _, r := range w.policy.Rules() {
-			if r.ID == o.Rule && (r.Select != nil || !r.Default) {
-				return true
-			}
-		}
+		return ok && name == module && w.chose(o)
+	})
+}
+
+func (w *work) chose(o prune.Outcome) bool {
+	if o.Fate != prune.Dropped {
+		return false
 	}
-	return false
+	return o.Rule == prune.ByLayer || slices.ContainsFunc(w.policy.Rules(), func(r policy.Rule) bool { return r.ID == o.Rule && (r.Select != nil || !r.Default) })
 }
 
 // rootModules are the top-level modules of the distributions that no other one requires: what a program imports, where no requirements say so.

@@ -1,0 +1,34 @@
+// Intake reads an execution's input and decides what the execution does.
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/lambdamain"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// settle is how long nothing must have been uploaded: a push of a whole workspace takes some seconds.
+const settle = 10 * time.Second
+
+func main() {
+	lambdamain.Start(func(ctx context.Context, in stage.IntakeInput) (stage.IntakeOutput, error) {
+		env, err := lambdamain.Env(lambdamain.Workspace)
+		if err != nil {
+			return stage.IntakeOutput{}, err
+		}
+		aws := lambdamain.AWS()
+		return stage.Intake{
+			Ledger:  env.Ledger(),
+			Sources: awsport.Sources{Client: s3.NewFromConfig(aws), Bucket: env.Workspace, Prefix: awsport.WorkspacePrefix},
+			Runs:    awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
+			Tool:    stage.Tool,
+			Settle:  settle,
+		}.Run(ctx, in)
+	})
+}

@@ -1,0 +1,23 @@
+// Promote makes a run's candidates the released versions.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/lambdamain"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func main() {
+	lambdamain.Start(func(ctx context.Context, in stage.RecordInput) (release.Ending, error) {
+		env, err := lambdamain.Env()
+		if err != nil {
+			return release.Ending{}, err
+		}
+		return stage.Promote{Ledger: env.Ledger(), Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())}, Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
+	})
+}

@@ -1,0 +1,30 @@
+// Record writes down how every consumer is before anything is touched.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi"
+
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/lambdamain"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func main() {
+	lambdamain.Start(func(ctx context.Context, in stage.RecordInput) (stage.RecordOutput, error) {
+		env, err := lambdamain.Env()
+		if err != nil {
+			return stage.RecordOutput{}, err
+		}
+		aws := lambdamain.AWS()
+		return stage.Record{
+			Ledger:    env.Ledger(),
+			Functions: awsport.Functions{Client: lambda.NewFromConfig(aws), Tags: resourcegroupstaggingapi.NewFromConfig(aws)},
+			Versions:  env.LayerVersions(),
+			Alarms:    awsport.Alarms{Client: cloudwatch.NewFromConfig(aws)}.Get,
+		}.Run(ctx, in)
+	})
+}

@@ -1,0 +1,30 @@
+// Report writes a run's report, its metrics and its notification, and gives the lease back.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/lambdamain"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func main() {
+	lambdamain.Start(func(ctx context.Context, in stage.ReportInput) (release.Ending, error) {
+		env, err := lambdamain.Env(lambdamain.Topic)
+		if err != nil {
+			return release.Ending{}, err
+		}
+		aws := lambdamain.AWS()
+		return stage.Report{
+			Ledger:  env.Ledger(),
+			Metrics: awsport.Metrics{Client: cloudwatch.NewFromConfig(aws)}.Put,
+			Notify:  awsport.Notify{Client: sns.NewFromConfig(aws), Topic: env.Topic}.Send,
+			Account: env.Account,
+		}.Run(ctx, in)
+	})
+}

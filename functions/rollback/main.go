@@ -1,0 +1,29 @@
+// Rollback undoes what a run did.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/lambdamain"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+func main() {
+	lambdamain.Start(func(ctx context.Context, in stage.RunInput) (release.Ending, error) {
+		env, err := lambdamain.Env(lambdamain.ProbePrefix)
+		if err != nil {
+			return release.Ending{}, err
+		}
+		return stage.Rollback{
+			Ledger:    env.Ledger(),
+			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+			Versions:  env.LayerVersions(),
+			Sandboxes: env.Sandboxes(),
+			Probes:    env.ProbePrefix,
+		}.Run(ctx, in)
+	})
+}
