@@ -15,7 +15,7 @@ import (
 
 func main() {
 	lambdamain.Start(func(ctx context.Context, in stage.ReportInput) (release.Ending, error) {
-		env, err := lambdamain.Env(lambdamain.Topic)
+		env, err := lambdamain.Env(lambdamain.Topic, lambdamain.Stack)
 		if err != nil {
 			return release.Ending{}, err
 		}

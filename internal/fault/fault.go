@@ -76,6 +76,9 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// HintMark parts the sentence of an error from its hint where both travel as one text, as in Step Functions' Cause.
+const HintMark = ". Hint: "
+
 // HintOf is the first hint in err's chain, "" when there is none.
 func HintOf(err error) string {
 	for err != nil {

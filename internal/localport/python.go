@@ -31,9 +31,6 @@ import (
 //go:embed compile.py
 var compileScript string
 
-//go:embed probe.py
-var probeScript string
-
 // Python is an interpreter on this machine.
 type Python struct {
 	Path     string
@@ -375,13 +372,13 @@ func (p Python) searchPath(mount string) string {
 	return strings.Join([]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount}, string(os.PathListSeparator))
 }
 
-// run runs the probe script against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
+// run runs the probe's runner against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
 // The process and all that it starts end with it, or after probeTimeout.
 func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
 	timeout := cmp.Or(p.Timeout, probeTimeout)
 	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(limit, p.Path, append([]string{"-S", "-B", "-c", probeScript}, args...)...)
+	cmd := exec.CommandContext(limit, p.Path, append([]string{"-S", "-B", "-c", probe.Runner()}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = []string{
 		"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONSAFEPATH=1",

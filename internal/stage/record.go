@@ -59,7 +59,7 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 	if err != nil {
 		return out, err
 	}
-	seen := map[string]bool{}
+	seen := map[string]string{} // function to alias
 	for _, c := range w.Consumers {
 		functions := []string{c.Function}
 		if c.Function == "" {
@@ -72,10 +72,17 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 			if err != nil {
 				return out, err
 			}
-			if change == nil || seen[change.Function+":"+change.Alias] {
+			if change == nil {
 				continue
 			}
-			seen[change.Function+":"+change.Alias] = true
+			if alias, twice := seen[change.Function]; twice {
+				if alias == change.Alias {
+					continue // by name and by tag
+				}
+				return out, &fault.Error{Code: fault.BadInput, Op: "record", Subject: change.Function, Err: fmt.Errorf("two consumers move its aliases %q and %q, but it has one $LATEST", alias, change.Alias),
+					Hint: "name the function once in layers/consumers.yaml"}
+			}
+			seen[change.Function] = change.Alias
 			change.Sequence = len(out.Consumers) + 1
 			name := release.ChangeName(run.Run, change.Sequence)
 			if err := s.write(ctx, name, *change); err != nil {
@@ -143,7 +150,7 @@ func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspa
 			Hint: "add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"}
 	}
 	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
-		Alarm: strings.ReplaceAll(c.Health.Alarm, "{function}", f.Name), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
+		Alarm: c.Health.AlarmOf(f.ARN), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
 	needed := false
 	have := map[string]coming{} // by ARN or, unpublished, by layer name: what the function will have of ours
 	for _, layer := range c.Layers {

@@ -142,7 +142,7 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 	switch {
 	case json.Unmarshal([]byte(c.Cause), &lambda) == nil && lambda.Message != "":
 		f.Message = lambda.Message
-		if sentence, hint, ok := strings.Cut(lambda.Message, "\nhint: "); ok {
+		if sentence, hint, ok := strings.Cut(lambda.Message, fault.HintMark); ok {
 			f.Message, f.Hint = sentence, hint
 		}
 	case json.Unmarshal([]byte(c.Cause), &build) == nil && build.Build.ID != "":
@@ -163,6 +163,7 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 // sentence is the run's one sentence: outcome, reason, what became of it, what to do.
 func sentence(r release.Report) string {
 	rest := strings.TrimPrefix(r.Ending.Message, string(r.Ending.Outcome)+": ")
+	rest, _, _ = strings.Cut(rest, " {") // the state machine's own words end with the error as JSON, for when there is no report
 	if r.Failure == nil && r.RollbackError == nil {
 		return string(r.Ending.Outcome) + ": " + rest
 	}

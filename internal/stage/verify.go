@@ -175,11 +175,10 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 	if err := s.Sandboxes.Create(ctx, box); err != nil {
 		return out, err
 	}
-	jobs := q.Jobs
-	for {
-		part := probe.Request{Rounds: q.Rounds, TimeoutSeconds: q.TimeoutSeconds, Jobs: batch(jobs)}
-		if len(part.Jobs) == len(jobs) {
-			part.Imports = q.Imports
+	for more := true; more; {
+		part := q
+		if part.Jobs = batch(q.Jobs); len(part.Jobs) < len(q.Jobs) {
+			part.Imports = nil // timed when all jobs are done
 		}
 		payload, err := json.Marshal(part)
 		if err != nil {
@@ -200,11 +199,9 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 		out.interpreter, out.imports = got.Interpreter, got.Import
 		out.results = append(out.results, got.Results...)
 		out.init, out.memory = max(out.init, answer.InitSeconds), max(out.memory, answer.MaxMemoryMiB)
-		jobs = jobs[len(got.Results):]
-		if len(jobs) == 0 && (got.Import != nil || len(q.Imports) == 0) {
-			return out, nil
-		}
+		q, more = q.After(got)
 	}
+	return out, nil
 }
 
 // batch is as many jobs as one invocation takes.

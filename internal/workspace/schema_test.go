@@ -28,12 +28,14 @@ type schema struct {
 	Required         []string           `json:"required"`
 	Items            *schema            `json:"items"`
 	AnyOf            []*schema          `json:"anyOf"`
+	OneOf            []*schema          `json:"oneOf"` // of an object: which one property is required
 	Enum             []string           `json:"enum"`
 	Examples         []any              `json:"examples"`
 	Default          any                `json:"default"`
 	Pattern          string             `json:"pattern"`
 	MinLength        int                `json:"minLength"`
 	MinItems         int                `json:"minItems"`
+	MaxItems         int                `json:"maxItems"`
 	UniqueItems      bool               `json:"uniqueItems"`
 	ExclusiveMinimum *float64           `json:"exclusiveMinimum"`
 }
@@ -105,11 +107,21 @@ func (s *schema) samples(t *testing.T) []any {
 	return out
 }
 
-// complete is an object with all properties.
+// choices are the properties of which an object has exactly one.
+func (s *schema) choices() (names []string) {
+	for _, alternative := range s.OneOf {
+		names = append(names, alternative.Required...)
+	}
+	return names
+}
+
+// complete is an object with all properties, of choices the first.
 func (s *schema) complete(t *testing.T) map[string]any {
 	object := map[string]any{}
 	for name, p := range s.Properties {
-		object[name] = p.samples(t)[0]
+		if i := slices.Index(s.choices(), name); i <= 0 {
+			object[name] = p.samples(t)[0]
+		}
 	}
 	return object
 }
@@ -117,7 +129,11 @@ func (s *schema) complete(t *testing.T) map[string]any {
 // with is an object with this property and what else is required.
 func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	object := map[string]any{name: value}
-	for _, r := range s.Required {
+	required := slices.Clone(s.Required)
+	if choices := s.choices(); len(choices) > 0 && !slices.Contains(choices, name) {
+		required = append(required, choices[0])
+	}
+	for _, r := range required {
 		if r != name {
 			object[r] = s.Properties[r].samples(t)[0]
 		}
@@ -158,7 +174,7 @@ func load(t *testing.T, file string, v any) Findings {
 		t.Fatal(err)
 	}
 	files := map[string]string{"a/requirements.txt": "numpy\n", "core-data-science/requirements.txt": "numpy\n", "x/requirements.txt": "numpy\n"}
-	files[map[string]string{"workspace": "workspace.yaml", "layer": "a/layer.yaml"}[file]] = string(b)
+	files[map[string]string{"workspace": "workspace.yaml", "layer": "a/layer.yaml", "consumers": "consumers.yaml"}[file]] = string(b)
 	_, err = Load(folder(files), "layers")
 	var found Findings
 	if err != nil && !errors.As(err, &found) {
@@ -170,7 +186,7 @@ func load(t *testing.T, file string, v any) Findings {
 var onlyHint = regexp.MustCompile(`^known: (.*)$`)
 
 func TestSchemasAndLoaderAgree(t *testing.T) {
-	for _, file := range []string{"workspace", "layer"} {
+	for _, file := range []string{"workspace", "layer", "consumers"} {
 		root := readSchema(t, file)
 		root.objects(t, file, func(v any) any { return v }, func(at string, s *schema, document func(any) any) {
 			t.Run(at, func(t *testing.T) {
@@ -203,6 +219,18 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 						t.Errorf("%s is required by the schema and not by the loader", name)
 					}
 				}
+				if choices := s.choices(); len(choices) > 0 {
+					none, all := s.complete(t), s.complete(t)
+					for _, name := range choices {
+						delete(none, name)
+						all[name] = s.Properties[name].samples(t)[0]
+					}
+					for what, object := range map[string]any{"none": none, "all": all} {
+						if found := load(t, file, document(object)); len(found) == 0 {
+							t.Errorf("the schema wants one of %v, the loader accepts %s", choices, what)
+						}
+					}
+				}
 			})
 		})
 		if found := load(t, file, root.complete(t)); len(found) > 0 {
@@ -213,6 +241,15 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 
 func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 	layer, space := readSchema(t, "layer"), readSchema(t, "workspace")
+	consumer := readSchema(t, "consumers").Properties["consumers"].Items
+	health := consumer.Properties["health"]
+	defaultWindow, ok := windowSeconds(health.Properties["window"].Default.(string))
+	if !ok || defaultWindow != defaultWindowSeconds {
+		t.Errorf("the schema's default window has %d s, the code's %d", defaultWindow, defaultWindowSeconds)
+	}
+	if list := consumer.Properties["layers"].AnyOf[1]; list.MaxItems != MaxLayers {
+		t.Errorf("the schema allows %d layers, the code %d", list.MaxItems, MaxLayers)
+	}
 	book, err := policy.Builtin()
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +259,9 @@ func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 		"bytecode modes": {modes, layer.Properties["bytecode"].Enum},
 		"default mode":   {{string(Auto)}, {layer.Properties["bytecode"].Default.(string)}},
 		"module names":   {{moduleName.String()}, {layer.Properties["imports"].AnyOf[0].Pattern}},
+		"functions":      {{functionPattern.String()}, {consumer.Properties["function"].Pattern}},
+		"aliases":        {{aliasPattern.String()}, {consumer.Properties["alias"].Pattern}},
+		"windows":        {{windowPattern.String()}, {health.Properties["window"].Pattern}},
 	} {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 			t.Errorf("%s (-code +schema):\n%s", what, diff)

@@ -2,6 +2,7 @@
 //
 //	layers/
 //	  workspace.yaml            targets, budget of a stack; may be absent
+//	  consumers.yaml            which functions move to new versions of the layers; may be absent
 //	  <layer>/requirements.txt  what the layer carries
 //	  <layer>/layer.yaml        everything about it that is not a requirement; may be empty or absent
 //	  <layer>/probe.py          the layer's own probe, if there is one
@@ -78,9 +79,10 @@ func CheckLayerName(name string) error {
 
 // Workspace is a checked workspace.
 type Workspace struct {
-	Targets []pydist.Target
-	Total   measure.Bytes // what any stack of layers may weigh, unzipped
-	Layers  []Layer       // a layer comes after those it extends, otherwise by name
+	Targets   []pydist.Target
+	Total     measure.Bytes // what any stack of layers may weigh, unzipped
+	Layers    []Layer       // a layer comes after those it extends, otherwise by name
+	Consumers []Consumer    // in the order of the file; none when there is no consumers.yaml
 }
 
 // Layer is one layer's spec.
@@ -153,6 +155,7 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 		l.find(root, "no layer in it", "run: layersmith init pandas, or add a folder with requirements.txt")
 	}
 	l.order(&w)
+	l.consumersFile(&w)
 	if len(l.found) > 0 {
 		sort.SliceStable(l.found, func(i, j int) bool { return less(l.found[i].Where, l.found[j].Where) })
 		return Workspace{}, slices.Compact(l.found)

@@ -132,10 +132,18 @@ func (v value) object(k keys) bool {
 }
 
 func (v value) list() []value {
-	n, ok := bare(v.node).(*ast.SequenceNode)
+	items, ok := v.sequence()
 	if !ok {
 		v.wanted("a list is")
-		return nil
+	}
+	return items
+}
+
+// sequence is the items of a list; false when it is none.
+func (v value) sequence() ([]value, bool) {
+	n, ok := bare(v.node).(*ast.SequenceNode)
+	if !ok {
+		return nil, false
 	}
 	items := make([]value, len(n.Values))
 	for i, item := range n.Values {
@@ -144,7 +152,7 @@ func (v value) list() []value {
 			items[i].line = m.Values[0].Key.GetToken().Position.Line
 		}
 	}
-	return items
+	return items, true
 }
 
 func (v value) text() string {
@@ -166,14 +174,18 @@ func (v value) scalar() (string, bool) {
 	return "", false
 }
 
+// each is the items of a list; anything else stands for a list of one.
+func (v value) each() []value {
+	if items, ok := v.sequence(); ok {
+		return items
+	}
+	return []value{v}
+}
+
 // texts is a list of texts; one alone stands for a list of one.
 func (v value) texts() []string {
-	items := []value{v}
-	if _, ok := bare(v.node).(*ast.SequenceNode); ok {
-		items = v.list()
-	}
 	var out []string
-	for _, item := range items {
+	for _, item := range v.each() {
 		if s, ok := item.scalar(); ok {
 			out = append(out, s)
 		}

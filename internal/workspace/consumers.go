@@ -1,0 +1,287 @@
+package workspace
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ConsumersFile is the name of the file in the workspace. No layer's digest depends on it.
+const ConsumersFile = "consumers.yaml"
+
+// Bounds of a health window: CloudWatch evaluates once a minute, and an execution that waits longer than an hour blocks the next.
+const (
+	minWindowSeconds     = 60
+	maxWindowSeconds     = 3600
+	defaultWindowSeconds = 300
+)
+
+// Consumer is one entry of consumers.yaml: the functions that move to new versions of layers. Exactly one of Function and Tag is set.
+type Consumer struct {
+	Function string            // name, or ARN without a version or alias
+	Tag      map[string]string // functions that have all of these tags
+	Layers   []string          // the complete stack, those that others extend included, in the order of Workspace.Layers: lowest first
+	Alias    string            // "" when only $LATEST moves
+	Health   Health
+	Line     int // in consumers.yaml
+}
+
+// Health is what is watched after a function has moved. The zero Health watches nothing.
+type Health struct {
+	Alarm         string // name of a CloudWatch alarm; see AlarmOf
+	WindowSeconds int    // how long it has to be quiet
+}
+
+// FunctionInAlarm stands for the function's name in the name of an alarm, which a consumer by tag needs.
+const FunctionInAlarm = "{function}"
+
+// AlarmOf is the name of the alarm for one function, which is given by name or ARN; "" when nothing is watched.
+func (h Health) AlarmOf(function string) string {
+	return strings.ReplaceAll(h.Alarm, FunctionInAlarm, functionName(function))
+}
+
+// functionName is the last part of an unqualified ARN, or the name as it is.
+func functionName(function string) string {
+	return function[strings.LastIndexByte(function, ':')+1:]
+}
+
+// Patterns of the Lambda API (CreateAlias: FunctionName, Name), without its partial ARNs; of the Tagging API's limits (50 tags; keys of 1 to 128 characters, values up to
+// 256); and of names of alarms (PutMetricAlarm: 1 to 255 characters, none of them a control character).
+var (
+	functionPattern  = regexp.MustCompile(`^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`)
+	qualifiedPattern = regexp.MustCompile(`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}):([$A-Za-z0-9_-]{1,128})$`)
+	aliasPattern     = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
+	tagKeyPattern    = regexp.MustCompile(`^.{1,128}$`)
+	tagValuePattern  = regexp.MustCompile(`^.{0,256}$`)
+	alarmPattern     = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
+	alarmVariable    = regexp.MustCompile(`\{[A-Za-z_]*\}`)
+	windowPattern    = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
+)
+
+const (
+	maxAliasChars = 128
+	maxTags       = 50
+)
+
+// windowSeconds reads a length of time such as 5m or 90s; false when it is none.
+func windowSeconds(s string) (int, bool) {
+	m := windowPattern.FindStringSubmatch(s)
+	if m == nil {
+		return 0, false
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n * map[string]int{"s": 1, "m": 60, "h": 3600}[m[2]], true
+}
+
+// consumersFile reads ConsumersFile; the layers are in their order by then.
+func (l *loader) consumersFile(w *Workspace) {
+	b, ok := l.read(ConsumersFile)
+	if !ok {
+		return
+	}
+	d := document{loader: l, file: path.Join(l.root, ConsumersFile)}
+	d.walk(b, keys{"consumers": func(v value) {
+		for _, item := range v.list() {
+			if c, ok := item.consumer(*w); ok {
+				w.Consumers = append(w.Consumers, c)
+			}
+		}
+	}})
+	l.consumersOnce(d.file, w.Consumers)
+}
+
+// consumersOnce finds functions and tags that are listed twice for one alias: whose layers would it be?
+func (l *loader) consumersOnce(file string, consumers []Consumer) {
+	for i, c := range consumers {
+		first := slices.IndexFunc(consumers[:i], func(o Consumer) bool { return o.Alias == c.Alias && o.what() != "" && sameFunctions(o, c) })
+		if first < 0 {
+			continue
+		}
+		with := "without an alias"
+		if c.Alias != "" {
+			with = "with the alias " + c.Alias
+		}
+		l.find(fmt.Sprintf("%s:%d", file, c.Line), fmt.Sprintf("%s is there twice %s", c.what(), with), fmt.Sprintf("join it with line %d", consumers[first].Line))
+	}
+}
+
+// sameFunctions compares what two consumers select. A name and an ARN with that name are the same function: one execution works in one account and region.
+func sameFunctions(a, b Consumer) bool {
+	if a.Function != "" && b.Function != "" && strings.Contains(a.Function, ":") != strings.Contains(b.Function, ":") {
+		return functionName(a.Function) == functionName(b.Function)
+	}
+	return a.what() == b.what()
+}
+
+// what says which functions are meant, for people.
+func (c Consumer) what() string {
+	if len(c.Tag) == 0 {
+		return c.Function
+	}
+	var tags []string
+	for k, v := range c.Tag {
+		tags = append(tags, k+"="+v)
+	}
+	slices.Sort(tags)
+	return "tag " + strings.Join(tags, ", ")
+}
+
+// consumer reads one entry; false when it is none.
+func (v value) consumer(w Workspace) (Consumer, bool) {
+	c := Consumer{Line: v.line}
+	var function, tag, layers bool
+	if !v.object(keys{
+		"function": func(v value) { c.Function, function = v.function(), true },
+		"tag":      func(v value) { c.Tag, tag = v.tags(), true },
+		"layers":   func(v value) { c.Layers, layers = v.stack(w), true },
+		"alias":    func(v value) { c.Alias = v.alias() },
+		"health":   func(v value) { c.Health = v.health() },
+	}) {
+		return Consumer{}, false
+	}
+	switch {
+	case function && tag:
+		v.wrong("function and tag: one of the two is wanted", "make two entries of it")
+	case !function && !tag:
+		v.wrong("function is missing", "add function: with a name or an ARN, or tag: with the tags of the functions")
+	}
+	if !layers {
+		v.wrong("layers is missing", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
+	}
+	return c, true
+}
+
+func (v value) function() string {
+	s, ok := v.scalar()
+	if !ok || functionPattern.MatchString(s) {
+		return s
+	}
+	hint := "a name has letters, digits, - and _, at most 64; an ARN is arn:aws:lambda:<region>:<account>:function:<name>"
+	if m := qualifiedPattern.FindStringSubmatch(s); m != nil && m[3] == "$LATEST" {
+		hint = "write function: " + m[1]
+	} else if m != nil {
+		hint = fmt.Sprintf("write function: %s, and its alias as alias:", m[1])
+	}
+	v.wrong(fmt.Sprintf("%q is not a function's name or unqualified ARN", s), hint)
+	return ""
+}
+
+func (v value) tags() map[string]string {
+	tags := map[string]string{}
+	if !v.entries(func(key string, v value) {
+		s, ok := v.scalar()
+		if !ok {
+			return
+		}
+		if !tagKeyPattern.MatchString(key) || !tagValuePattern.MatchString(s) {
+			v.wrong(fmt.Sprintf("%.40q: %.40q is not a tag", key, s), "a key has 1 to 128 characters, a value up to 256, on one line")
+		}
+		tags[key] = s
+	}) {
+		return nil
+	}
+	switch {
+	case len(tags) == 0:
+		v.wrong("no tag in it", "write it as tag: { team: pricing }")
+	case len(tags) > maxTags:
+		v.wrong(fmt.Sprintf("%d tags, limit %d: a function has no more", len(tags), maxTags), "")
+	}
+	return tags
+}
+
+// stack reads names of layers and adds those that they extend.
+func (v value) stack(w Workspace) []string {
+	var wanted []string
+	items := v.each()
+	if len(items) == 0 {
+		v.wrong("no layer in it", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
+	}
+	listed := map[string]bool{}
+	for _, item := range items {
+		name, ok := item.scalar()
+		if !ok {
+			continue
+		}
+		if _, known := w.Layer(name); !known {
+			item.wrong(fmt.Sprintf("%q is not a layer", name), suggest(name, w.Names()))
+			continue
+		}
+		if listed[name] {
+			item.wrong(fmt.Sprintf("the layer %s is there twice", name), "")
+			continue
+		}
+		listed[name] = true
+		wanted = append(append(wanted, w.Below(name)...), name)
+	}
+	var stack []string
+	for _, l := range w.Layers {
+		if slices.Contains(wanted, l.Name) {
+			stack = append(stack, l.Name)
+		}
+	}
+	if len(stack) > MaxLayers {
+		v.wrong(fmt.Sprintf("needs %d layers with those they extend: %s; a Lambda function may have %d", len(stack), strings.Join(stack, ", "), MaxLayers), "join some of them")
+	}
+	return stack
+}
+
+func (v value) alias() string {
+	s, ok := v.scalar()
+	switch {
+	case !ok:
+	case s == "$LATEST":
+		v.wrong("$LATEST is not an alias", "leave alias out: then only $LATEST moves")
+	case len(s) > maxAliasChars || !aliasPattern.MatchString(s):
+		v.wrong(fmt.Sprintf("%.140q is not the name of an alias", s), "letters, digits, - and _, at most 128, and not a number alone, which would be a version")
+	}
+	return s
+}
+
+func (v value) health() Health {
+	h := Health{WindowSeconds: defaultWindowSeconds}
+	alarm := false
+	if !v.object(keys{
+		"alarm":  func(v value) { h.Alarm, alarm = v.alarm(), true },
+		"window": func(v value) { h.WindowSeconds = v.window() },
+	}) {
+		return Health{}
+	}
+	if !alarm {
+		v.wrong("alarm is missing", "name a CloudWatch alarm, or leave health out")
+	}
+	return h
+}
+
+func (v value) alarm() string {
+	s, ok := v.scalar()
+	if !ok {
+		return ""
+	}
+	if !alarmPattern.MatchString(s) {
+		v.wrong(fmt.Sprintf("%.40q is not the name of an alarm", s), "1 to 255 characters, on one line")
+	}
+	for _, variable := range alarmVariable.FindAllString(s, -1) {
+		if variable != FunctionInAlarm {
+			v.wrong(fmt.Sprintf("%s in the name of an alarm stands for nothing", variable), "only "+FunctionInAlarm+" is replaced: by the function's name")
+		}
+	}
+	return s
+}
+
+func (v value) window() int {
+	s, ok := v.scalar()
+	if !ok {
+		return 0
+	}
+	n, ok := windowSeconds(s)
+	switch {
+	case !ok:
+		v.wrong(fmt.Sprintf("%q is not a length of time", s), "write it as 5m or 90s")
+	case n < minWindowSeconds || n > maxWindowSeconds:
+		v.wrong(fmt.Sprintf("a window of %s; from 1m to 1h is possible", s), "")
+	}
+	return n
+}
