@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/stage"
@@ -45,26 +47,9 @@ func (a *app) buildCommand() *cobra.Command {
 				return err
 			}
 			defer m.close()
-			locked, err := a.lockStage(m).Run(ctx, stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline})
-			if err != nil {
+			in.Workspace, in.Layers, in.ReadProbe, in.Rebuild = w, layers, a.read, in.Rebuild || clean
+			if in.Lock, err = a.lockAndFetch(ctx, m, stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
 				return err
-			}
-			a.sayLock(locked)
-			in.Workspace, in.Lock, in.Layers, in.ReadProbe, in.Rebuild = w, locked.Lock, layers, a.read, in.Rebuild || clean
-			http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + Version, Getenv: os.Getenv, Root: a.workspaceDir}
-			fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
-			fetched, err := fetch.Run(ctx, locked.Lock, w, w.Names(), a.offline)
-			if err != nil {
-				return err
-			}
-			if fetched.Downloaded == 0 {
-				a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
-			} else {
-				a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
-			}
-			in.Lock = fetched.Lock
-			if fetched.Built > 0 {
-				a.say("        %d built from source", fetched.Built)
 			}
 			if m.foreign {
 				in.NoProbe, in.NoProbeReason = true, "this machine cannot run "+t.Arch()+" code"
@@ -100,6 +85,30 @@ func (a *app) buildCommand() *cobra.Command {
 	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
 	f.BoolVar(&allowSource, "allow-source", false, "allow source distributions when locking")
 	return c
+}
+
+// lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels in the store.
+func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) (lock.Lock, error) {
+	locked, err := a.lockStage(m).Run(ctx, in)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	a.sayLock(locked)
+	http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + stage.Version, Getenv: os.Getenv, Root: a.workspaceDir}
+	fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
+	fetched, err := fetch.Run(ctx, locked.Lock, in.Workspace, in.Workspace.Names(), in.Offline)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	if fetched.Downloaded == 0 {
+		a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
+	} else {
+		a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+	}
+	if fetched.Built > 0 {
+		a.say("        %d built from source", fetched.Built)
+	}
+	return fetched.Lock, nil
 }
 
 func seconds(d time.Duration) string {

@@ -48,7 +48,7 @@ func (a *app) checkCommand() *cobra.Command {
 			}
 			defer discard()
 			s := stage.Check{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
-			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: Tool(), Target: t.String()}
+			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: stage.Tool, Target: t.String()}
 			for _, arg := range args {
 				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign}
 				file := arg

@@ -20,14 +20,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
-
-// Version is set when a release is built.
-var Version = "0.1.0"
-
-// Tool is how reports call this program.
-func Tool() string { return "layersmith " + Version }
 
 // Streams are where a command writes.
 type Streams struct{ Out, Err io.Writer }
@@ -88,7 +83,7 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 		Example: `  layersmith init pandas numpy        a workspace with one layer
   layersmith build                    lock, fetch, prune, test, report
   layersmith explain pandas/tests     why is it gone?`,
-		Version:       Version,
+		Version:       stage.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -105,7 +100,8 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &fault.Error{Code: fault.BadInput, Err: err, Hint: "run: layersmith --help"}
 	})
-	root.AddCommand(a.initCommand(), a.lockCommand(), a.buildCommand(), a.pruneCommand(), a.checkCommand(), a.reportCommand(), a.explainCommand(), a.rulesCommand(), a.statusCommand(), a.cleanCommand())
+	root.AddCommand(a.initCommand(), a.lockCommand(), a.buildCommand(), a.pruneCommand(), a.checkCommand(), a.reportCommand(), a.explainCommand(), a.rulesCommand(), a.statusCommand(), a.cleanCommand(),
+		a.pushCommand(), a.startCommand(), a.watchCommand(), a.executionsCommand(), a.versionsCommand(), a.rollbackCommand(), a.artifactsCommand())
 	return root
 }
 
@@ -115,8 +111,18 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitOK
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(a.Err, "interrupted: what was there before is as it was")
+		what := "what was there before is as it was"
+		var i *interrupted
+		if errors.As(err, &i) {
+			what = i.what
+		}
+		fmt.Fprintln(a.Err, "interrupted: "+what)
 		return exitCanceled
+	}
+	var failed *failedExecution
+	if errors.As(err, &failed) {
+		a.complain(err.Error(), "look at "+failed.console)
+		return failed.code
 	}
 	var findings workspace.Findings
 	if errors.As(err, &findings) {

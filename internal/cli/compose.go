@@ -161,7 +161,7 @@ func (a *app) lockStage(m *machine) stage.Lock {
 }
 
 func (a *app) buildStage(m *machine) stage.Build {
-	return stage.Build{Tool: Tool(), Wheels: m.wheels, Cache: m.packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Outputs: m.outputs, Progress: m.progress}
+	return stage.Build{Tool: stage.Tool, Wheels: m.wheels, Cache: m.packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Outputs: m.outputs, Progress: m.progress}
 }
 
 // builds says why this machine cannot build wheels for the target.

@@ -72,7 +72,7 @@ func (a *app) pruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s := stage.Prune{Tool: Tool(), Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
+			s := stage.Prune{Tool: stage.Tool, Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
 			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Total: ws.Total,
 				Write: func(write func(io.Writer) error) error {
 					if err := localport.WriteFile(out, write); err != nil {

@@ -100,9 +100,13 @@ func (s PruneArtifact) prune(ctx context.Context, built release.BuiltLayer, spec
 	if w.plan, err = prune.NewPlan(a.input(), w.policy); err != nil {
 		return nil, err
 	}
-	if w.mode == workspace.Sourceless {
+	if w.mode != workspace.NoBytecode { // no RECORD in an artifact lists what was compiled: whose it is follows from its source
 		for _, d := range w.plan.KeptSources() {
-			if e, ok := tree.Lookup(LayerPlace.Prefix + pyc.Legacy(d.Site)); ok {
+			name := pyc.Cached(d.Site, built.Target)
+			if w.mode == workspace.Sourceless {
+				name = pyc.Legacy(d.Site)
+			}
+			if e, ok := tree.Lookup(LayerPlace.Prefix + name); ok {
 				w.bytecode = append(w.bytecode, e)
 			}
 		}

@@ -1,0 +1,302 @@
+package awsport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/layersmith/layersmith/internal/fault"
+)
+
+// codes says what the error codes of AWS mean here. What is not listed is judged by the kind of error and its HTTP status. The throttling codes are the SDK's own
+// list (retry.DefaultThrottleErrorCodes), so that what it retried and what we call throttled are the same.
+var codes = map[string]fault.Code{
+	// a grant, a key or a setting lacks
+	"AccessDenied": fault.NotAllowed, "AccessDeniedException": fault.NotAllowed, "AccessDeniedFault": fault.NotAllowed, "AllAccessDisabled": fault.NotAllowed,
+	"AuthorizationError": fault.NotAllowed, "AuthorizationErrorException": fault.NotAllowed, "Forbidden": fault.NotAllowed, "NotAuthorized": fault.NotAllowed,
+	"OptInRequired": fault.NotAllowed, "UnauthorizedOperation": fault.NotAllowed, "KMSAccessDenied": fault.NotAllowed, "KMSAccessDeniedException": fault.NotAllowed,
+	"KMS.AccessDeniedException": fault.NotAllowed, "KMSDisabledException": fault.NotAllowed, "KMS.DisabledException": fault.NotAllowed,
+	// it is not there
+	"NotFound": fault.NotFound, "NotFoundException": fault.NotFound, "NoSuchKey": fault.NotFound, "NoSuchVersion": fault.NotFound, "NoSuchEntity": fault.NotFound,
+	"ResourceNotFound": fault.NotFound, "ResourceNotFoundException": fault.NotFound, "ExecutionDoesNotExist": fault.NotFound,
+	"StateMachineDoesNotExist": fault.NotFound, "StackNotFoundException": fault.NotFound,
+	// A bucket that is not there is a wrong setting. As NotFound it would read as "no such document", and a run would begin with an empty history.
+	"NoSuchBucket": fault.BadInput,
+	// somebody else was first
+	"PreconditionFailed": fault.Changed, "PreconditionFailedException": fault.Changed, "ConditionalRequestConflict": fault.Changed, "OperationAborted": fault.Changed,
+	"ResourceConflictException": fault.Changed, "ConflictException": fault.Changed, "ConcurrentModificationException": fault.Changed, "ExecutionAlreadyExists": fault.Changed,
+	// it does not fit
+	"CodeStorageExceededException": fault.OverLimit, "RequestTooLargeException": fault.OverLimit, "RequestEntityTooLargeException": fault.OverLimit,
+	"EntityTooLarge": fault.OverLimit, "KeyTooLongError": fault.OverLimit, "ServiceQuotaExceededException": fault.OverLimit,
+	// the bytes were damaged on their way: S3 stores nothing, and sending them again may help
+	"BadDigest": fault.Unreachable, "XAmzContentChecksumMismatch": fault.Unreachable, "XAmzContentSHA256Mismatch": fault.Unreachable,
+	// S3 waited for bytes that did not come: a matter of the network, though it answers 400
+	"RequestTimeout": fault.Unreachable, "RequestTimeoutException": fault.Unreachable, "InternalError": fault.Unreachable, "InternalFailure": fault.Unreachable,
+	"InternalServerError": fault.Unreachable, "ServiceException": fault.Unreachable, "ServiceUnavailable": fault.Unreachable, "ServiceUnavailableException": fault.Unreachable,
+}
+
+// credentialCodes are the refusals that no grant cures: the credentials themselves are wrong or old.
+var credentialCodes = map[string]bool{
+	"ExpiredToken": true, "ExpiredTokenException": true, "InvalidAccessKeyId": true, "InvalidClientTokenId": true, "InvalidSignatureException": true, "InvalidToken": true,
+	"MissingAuthenticationToken": true, "MissingAuthenticationTokenException": true, "RequestExpired": true, "RequestTimeTooSkewed": true, "SignatureDoesNotMatch": true,
+	"UnrecognizedClientException": true, "TokenRefreshRequired": true,
+}
+
+// regionCodes are S3's ways to say that the bucket is in another region.
+var regionCodes = map[string]bool{"PermanentRedirect": true, "AuthorizationHeaderMalformed": true, "IllegalLocationConstraintException": true}
+
+const (
+	credentialHint = "sign in to AWS (`aws sso login`, `aws configure`), name a profile, and check this machine's clock"
+	regionHint     = "name the region that the stack is in: --region, AWS_REGION, or the profile's region"
+	networkHint    = "check the network and try again"
+	bucketHint     = "compare the bucket's name with the outputs of the stack"
+)
+
+// iamServices maps the SDK's service IDs to the prefixes of IAM actions.
+var iamServices = map[string]string{"S3": "s3", "Lambda": "lambda", "SFN": "states", "CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "SNS": "sns", "SQS": "sqs", "STS": "sts",
+	"CloudFormation": "cloudformation", "CodeBuild": "codebuild", "Scheduler": "scheduler", "Resource Groups Tagging API": "tag"}
+
+// iamActions holds the operations whose IAM action has another name (Service Authorization Reference, S3 and Lambda).
+var iamActions = map[string]string{
+	"s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket", "s3:ListObjectVersions": "s3:ListBucketVersions",
+	"lambda:Invoke": "lambda:InvokeFunction", "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
+}
+
+// loginServices are those that the SDK itself asks for credentials.
+var loginServices = map[string]bool{"ec2imds": true, "STS": true, "SSO": true, "SSO OIDC": true, "Signin": true}
+
+// classify makes a fault of an error of the SDK, or of a body that it handed out: the code by type, error code and status, never by the text; op and subject
+// as in fault.Error. A fault in the chain stays what it is; nil stays nil.
+//
+// Everything that comes from AWS goes through here once, so that the same refusal has the same code whichever function meets it.
+func classify(op, subject string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	code, hint := judge(err)
+	return &fault.Error{Code: code, Op: op, Subject: subject, Hint: hint, Err: &answer{text: text(err), err: err}}
+}
+
+// hinted puts a hint that knows more in the place of the classifier's, when err is a fault of that code.
+func hinted(err error, code fault.Code, hint string) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Code != code {
+		return err
+	}
+	c := *f
+	c.Hint = hint
+	return &c
+}
+
+func judge(err error) (code fault.Code, hint string) {
+	if login(err) && !errors.Is(err, context.Canceled) {
+		return fault.NotAllowed, credentialHint
+	}
+	var (
+		api      smithy.APIError
+		send     *smithyhttp.RequestSendError
+		canceled interface{ CanceledError() bool }
+		param    smithy.InvalidParamsError
+		serial   *smithy.SerializationError
+		deserial *smithy.DeserializationError
+		netErr   net.Error
+		broken   *interrupted
+	)
+	switch {
+	case errors.As(err, &canceled) && canceled.CanceledError():
+		return ended(err), ""
+	case errors.As(err, &api):
+		return judgeAPI(err, api)
+	case errors.As(err, &broken):
+		return fault.Unreachable, networkHint
+	case errors.As(err, &send): // before the deadlines: a dial that timed out is one for errors.Is, too, but nobody's context ended
+		return fault.Unreachable, networkHint
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return ended(err), ""
+	case errors.As(err, &param), errors.As(err, &serial):
+		return fault.Internal, "" // we asked for something that cannot be asked
+	case isMissingRegion(err):
+		return fault.BadInput, regionHint
+	}
+	if s := status(err); s >= 300 {
+		return judgeStatus(s), ""
+	}
+	switch {
+	case errors.As(err, &netErr), errors.As(err, &deserial), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return fault.Unreachable, networkHint
+	}
+	return fault.Internal, ""
+}
+
+func ended(err error) fault.Code {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.TimedOut
+	}
+	return fault.Canceled
+}
+
+func judgeAPI(err error, api smithy.APIError) (fault.Code, string) {
+	code := api.ErrorCode()
+	_, throttled := retry.DefaultThrottleErrorCodes[code]
+	switch {
+	case throttled:
+		return fault.Throttled, ""
+	case credentialCodes[code]:
+		return fault.NotAllowed, credentialHint
+	case regionCodes[code]:
+		return fault.BadInput, regionHint
+	}
+	verdict, ok := codes[code]
+	if !ok {
+		verdict = judgeStatus(status(err))
+	}
+	if verdict == fault.Internal && api.ErrorFault() == smithy.FaultServer {
+		verdict = fault.Unreachable
+	}
+	switch {
+	case code == "NoSuchBucket":
+		return verdict, bucketHint
+	case verdict == fault.NotAllowed:
+		return verdict, grantHint(err)
+	}
+	return verdict, ""
+}
+
+func judgeStatus(status int) fault.Code {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return fault.Throttled
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fault.NotAllowed
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return fault.NotFound
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return fault.Changed
+	case status == http.StatusRequestEntityTooLarge:
+		return fault.OverLimit
+	case status == http.StatusRequestTimeout, status >= 500:
+		return fault.Unreachable
+	case status >= 400:
+		return fault.BadInput
+	}
+	return fault.Internal
+}
+
+// grantHint names the IAM action that a denied operation needs.
+func grantHint(err error) string {
+	action := action(err)
+	switch {
+	case action == "":
+		return "give the role the permission that the message names"
+	case action == "s3:GetObject":
+		return "allow the role s3:GetObject (s3:GetObjectVersion for a version) and, so that S3 tells what is absent, s3:ListBucket; kms:Decrypt where the bucket has a key of its own"
+	case strings.HasPrefix(action, "s3:Put"):
+		return "allow the role " + action + "; kms:GenerateDataKey where the bucket has a key of its own"
+	}
+	return "allow the role " + action
+}
+
+// action is the IAM action of the operation that failed, "" when it is not known.
+func action(err error) string {
+	var o *smithy.OperationError
+	if !errors.As(err, &o) || iamServices[o.ServiceID] == "" {
+		return ""
+	}
+	a := iamServices[o.ServiceID] + ":" + o.OperationName
+	if other, ok := iamActions[a]; ok {
+		return other
+	}
+	return a
+}
+
+// login reports whether the request was never made because there were no credentials for it: the SDK asked another service for them in vain.
+func login(err error) bool {
+	var outer, inner *smithy.OperationError
+	if !errors.As(err, &outer) {
+		return false
+	}
+	var token *ssocreds.InvalidTokenError
+	if errors.As(outer.Err, &token) {
+		return true
+	}
+	return errors.As(outer.Err, &inner) && loginServices[inner.ServiceID]
+}
+
+func isMissingRegion(err error) bool {
+	var m *aws.MissingRegionError
+	return errors.As(err, &m)
+}
+
+// status is the HTTP status of the answer, 0 when there was none.
+func status(err error) int {
+	var r *smithyhttp.ResponseError
+	if errors.As(err, &r) && r.Response != nil {
+		return r.HTTPStatusCode()
+	}
+	return 0
+}
+
+// interrupted is an answer whose body could not be read to its end, which the SDK leaves to whoever reads it.
+type interrupted struct{ err error }
+
+func (i *interrupted) Error() string { return "the answer broke off: " + i.err.Error() }
+func (i *interrupted) Unwrap() error { return i.err }
+
+// answer is an SDK's error in words that fit behind "verb subject: ".
+type answer struct {
+	text string
+	err  error
+}
+
+func (a *answer) Error() string { return a.text }
+func (a *answer) Unwrap() error { return a.err }
+
+// text says code, message, operation, status and request ID (which AWS support asks for) in one line, or what the cause says where no answer came.
+func text(err error) string {
+	var (
+		op       *smithy.OperationError
+		api      smithy.APIError
+		request  interface{ ServiceRequestID() string }
+		attempts *retry.MaxAttemptsError
+		send     *smithyhttp.RequestSendError
+		facts    []string
+	)
+	if !errors.As(err, &op) || login(err) {
+		return err.Error()
+	}
+	what := op.Err.Error()
+	switch {
+	case errors.As(err, &api):
+		what = api.ErrorCode()
+		if m := api.ErrorMessage(); m != "" && m != what {
+			what += ": " + m
+		}
+	case errors.As(err, &send):
+		what = send.Err.Error()
+	}
+	facts = append(facts, op.ServiceID+" "+op.OperationName)
+	if s := status(err); s != 0 {
+		facts = append(facts, fmt.Sprintf("status %d", s))
+	}
+	if errors.As(err, &request) && request.ServiceRequestID() != "" {
+		facts = append(facts, "request "+request.ServiceRequestID())
+	}
+	if errors.As(err, &attempts) && attempts.Attempt > 1 {
+		facts = append(facts, fmt.Sprintf("%d attempts", attempts.Attempt))
+	}
+	return what + " (" + strings.Join(facts, ", ") + ")"
+}

@@ -1,0 +1,186 @@
+package awsport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/layersmith/layersmith/internal/fault"
+)
+
+// MaxLayers is how many layers a function can have (docs: "Lambda quotas").
+const MaxLayers = 5
+
+// Lambda's control plane takes 15 requests a second for the whole account, GetFunction excepted, which takes 100 of its own (docs: "Lambda quotas"). So functions are read
+// with GetFunction, waiters begin slowly, and lists are paced.
+const (
+	defaultPoll = 250 * time.Millisecond // between the first two looks of a waiter; it grows to eight times that
+	defaultPace = 100 * time.Millisecond // between two pages of a list of the whole account
+	defaultWait = 5 * time.Minute        // of a waiter whose context has no deadline
+)
+
+// once makes the SDK send a request again only when it was throttled, which says that nothing was done. After a lost answer nobody knows: a layer version would be
+// published twice, and a revision would be stale because of our own change. Such an error ends as Unreachable, and whoever tries again looks first.
+func once(o *lambda.Options) {
+	switch r := o.Retryer.(type) {
+	case aws.RetryerV2:
+		o.Retryer = throttledOnly{r}
+	default:
+		o.Retryer = aws.NopRetryer{}
+	}
+}
+
+type throttledOnly struct{ aws.RetryerV2 }
+
+func (throttledOnly) IsErrorRetryable(err error) bool {
+	return retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}.IsErrorThrottle(err) == aws.TrueTernary
+}
+
+// conflicts reports whether Lambda refused because a resource is busy or already there: an update in progress, a function or a statement of that name.
+func conflicts(err error) bool {
+	var c *types.ResourceConflictException
+	return errors.As(err, &c)
+}
+
+func absent(err error) bool {
+	var n *types.ResourceNotFoundException
+	return errors.As(err, &n)
+}
+
+// A watch is what a waiter last saw. The SDK's waiters say in plain text how they ended; this says it in types.
+type watch struct {
+	op, subject string
+	poll        time.Duration
+	err         error // of the last look
+	failed      bool
+	code, cause string // why it failed, in Lambda's words
+}
+
+// delays are those of a waiter: the first and the longest.
+func (w *watch) delays() (first, longest time.Duration) {
+	poll := cmp.Or(w.poll, defaultPoll)
+	return poll, 8 * poll
+}
+
+// longest is how long a waiter may take: as long as the context, which it does not overstep.
+func longest(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return max(time.Until(end), time.Nanosecond)
+	}
+	return defaultWait
+}
+
+func (w *watch) saw(failed bool, code, cause string, err error) {
+	w.err, w.failed, w.code, w.cause = err, failed, code, cause
+}
+
+// fault says why a waiter ended with an error.
+func (w *watch) fault(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case w.err != nil:
+		return classify(w.op, w.subject, w.err)
+	case w.failed && w.code == "InternalError":
+		return &fault.Error{Code: fault.Unreachable, Op: w.op, Subject: w.subject, Err: fmt.Errorf("%s: %s", w.code, w.cause)}
+	case w.failed:
+		return &fault.Error{Code: fault.BadInput, Op: w.op, Subject: w.subject, Err: fmt.Errorf("%s: %s", w.code, w.cause),
+			Hint: "correct the function's configuration in the Lambda console; it shows the same reason"}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return classify(w.op, w.subject, ctx.Err())
+	}
+	return &fault.Error{Code: fault.TimedOut, Op: w.op, Subject: w.subject, Err: errors.New("Lambda was not done in time"), Hint: "look at the function's state in the Lambda console"}
+}
+
+// updated waits until the last update of $LATEST is done, and returns the function as it is then: its revision changes once more when an update ends.
+func updated(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, function string) (*lambda.GetFunctionOutput, error) {
+	out, err := lambda.NewFunctionUpdatedV2Waiter(client).WaitForOutput(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
+		func(o *lambda.FunctionUpdatedV2WaiterOptions) {
+			o.MinDelay, o.MaxDelay = w.delays()
+			judge := o.Retryable
+			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+				if c := configurationOf(out); c != nil {
+					w.saw(c.LastUpdateStatus == types.LastUpdateStatusFailed, string(c.LastUpdateStatusReasonCode), aws.ToString(c.LastUpdateStatusReason), err)
+				} else {
+					w.saw(false, "", "", err)
+				}
+				return judge(ctx, in, out, err)
+			}
+		})
+	return out, w.fault(ctx, err)
+}
+
+// active waits until a function that was just made can be invoked.
+func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, function string) error {
+	err := lambda.NewFunctionActiveV2Waiter(client).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
+		func(o *lambda.FunctionActiveV2WaiterOptions) {
+			o.MinDelay, o.MaxDelay = w.delays()
+			judge := o.Retryable
+			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+				if c := configurationOf(out); c != nil {
+					w.saw(c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason), err)
+				} else {
+					w.saw(false, "", "", err)
+				}
+				return judge(ctx, in, out, err)
+			}
+		})
+	return w.fault(ctx, err)
+}
+
+// published waits until a version can be invoked. An older version that publishing found again may be Inactive, which Lambda ends by itself at the next invocation: the SDK's waiter
+// would wait for that for ever.
+func published(ctx context.Context, client lambda.GetFunctionConfigurationAPIClient, w *watch, function, version string) error {
+	err := lambda.NewPublishedVersionActiveWaiter(client).Wait(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function, Qualifier: &version}, longest(ctx),
+		func(o *lambda.PublishedVersionActiveWaiterOptions) {
+			o.MinDelay, o.MaxDelay = w.delays()
+			judge := o.Retryable
+			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionConfigurationInput, out *lambda.GetFunctionConfigurationOutput, err error) (bool, error) {
+				if err != nil {
+					w.saw(false, "", "", err)
+					return judge(ctx, in, out, err)
+				}
+				w.saw(out.State == types.StateFailed, string(out.StateReasonCode), aws.ToString(out.StateReason), nil)
+				if out.State == types.StateInactive {
+					return false, nil
+				}
+				return judge(ctx, in, out, err)
+			}
+		})
+	return w.fault(ctx, err)
+}
+
+func configurationOf(out *lambda.GetFunctionOutput) *types.FunctionConfiguration {
+	if out == nil {
+		return nil
+	}
+	return out.Configuration
+}
+
+// pause sleeps unless the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// created reads the times that Lambda writes: 2018-11-27T15:10:45.123+0000.
+func created(s string) (time.Time, error) {
+	t, err := time.Parse("2006-01-02T15:04:05.999-0700", s)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	return t.UTC(), err
+}

@@ -1,0 +1,179 @@
+package awsport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+type layersAPI interface {
+	lambda.ListLayerVersionsAPIClient
+	GetLayerVersionByArn(context.Context, *lambda.GetLayerVersionByArnInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionByArnOutput, error)
+	PublishLayerVersion(context.Context, *lambda.PublishLayerVersionInput, ...func(*lambda.Options)) (*lambda.PublishLayerVersionOutput, error)
+	AddLayerVersionPermission(context.Context, *lambda.AddLayerVersionPermissionInput, ...func(*lambda.Options)) (*lambda.AddLayerVersionPermissionOutput, error)
+	DeleteLayerVersion(context.Context, *lambda.DeleteLayerVersionInput, ...func(*lambda.Options)) (*lambda.DeleteLayerVersionOutput, error)
+}
+
+// LayerVersions publishes layers to Lambda.
+type LayerVersions struct {
+	Client layersAPI
+	Bucket string       // where the zips lie
+	HTTP   *http.Client // only for Unzipped, whose addresses need no credentials; nil for the default client
+}
+
+var _ stage.LayerVersions = LayerVersions{}
+
+// List returns the versions of a layer, newest first.
+func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.LayerVersion, error) {
+	const op = "list versions of layer"
+	var all []stage.LayerVersion
+	pages := lambda.NewListLayerVersionsPaginator(l.Client, &lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)}) // the API's most
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		switch {
+		case absent(err):
+			return nil, nil
+		case err != nil:
+			return nil, classify(op, layerName, err)
+		}
+		for _, v := range page.LayerVersions {
+			at, err := created(aws.ToString(v.CreatedDate))
+			if err != nil {
+				return nil, &fault.Error{Code: fault.Internal, Op: op, Subject: layerName, Err: err}
+			}
+			all = append(all, stage.LayerVersion{ARN: aws.ToString(v.LayerVersionArn), LayerName: layerName, Version: v.Version, Description: aws.ToString(v.Description), Created: at})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b stage.LayerVersion) int { return cmp.Compare(b.Version, a.Version) })
+	return all, nil
+}
+
+// Get returns a version with the digest of its zip.
+func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion, error) {
+	const op = "read layer version"
+	out, err := l.get(ctx, op, arn)
+	if err != nil {
+		return stage.LayerVersion{}, err
+	}
+	return versionOf(op, release.NameOf(arn), out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
+}
+
+func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
+	if _, _, err := release.ParseLayerVersionARN(arn); err != nil {
+		return nil, &fault.Error{Code: fault.BadInput, Op: op, Err: err}
+	}
+	out, err := l.Client.GetLayerVersionByArn(ctx, &lambda.GetLayerVersionByArnInput{Arn: &arn})
+	return out, classify(op, arn, err)
+}
+
+// Unzipped reads the directory of the version's zip where Lambda keeps it, not the zip.
+func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes, error) {
+	const op = "weigh layer version"
+	out, err := l.get(ctx, op, arn)
+	switch {
+	case err != nil:
+		return 0, err
+	case out.Content == nil || aws.ToString(out.Content.Location) == "":
+		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: arn, Err: errors.New("Lambda does not say where it is")}
+	}
+	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
+}
+
+// Publish publishes the object that the reference names, in the version that it names. It is sent once: Lambda has no token that would tell a repetition from a new version.
+func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.LayerVersion, error) {
+	const op = "publish layer version of"
+	in := &lambda.PublishLayerVersionInput{
+		LayerName:               &v.LayerName,
+		Description:             &v.Description,
+		Content:                 &types.LayerVersionContentInput{S3Bucket: &l.Bucket, S3Key: &v.Zip.Key},
+		CompatibleRuntimes:      []types.Runtime{types.Runtime(v.Target.Runtime())},
+		CompatibleArchitectures: []types.Architecture{types.Architecture(v.Target.Arch())},
+	}
+	if v.License != "" {
+		in.LicenseInfo = &v.License
+	}
+	if v.Zip.VersionID != "" {
+		in.Content.S3ObjectVersion = &v.Zip.VersionID
+	}
+	out, err := l.Client.PublishLayerVersion(ctx, in, once)
+	if err != nil {
+		return stage.LayerVersion{}, classify(op, v.LayerName, err)
+	}
+	return versionOf(op, v.LayerName, out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
+}
+
+func versionOf(op, name string, arn *string, version int64, description, date *string, content *types.LayerVersionContentOutput) (stage.LayerVersion, error) {
+	v := stage.LayerVersion{ARN: aws.ToString(arn), LayerName: name, Version: version, Description: aws.ToString(description)}
+	if content != nil {
+		v.CodeSHA256 = aws.ToString(content.CodeSha256)
+	}
+	var err error
+	if v.Created, err = created(aws.ToString(date)); err != nil {
+		return stage.LayerVersion{}, &fault.Error{Code: fault.Internal, Op: op, Subject: v.ARN, Err: err}
+	}
+	return v, nil
+}
+
+var (
+	organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`) // API: Organization
+	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+// Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one is refused as a conflict, which is what we want to know.
+func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with string) error {
+	const op = "share layer version"
+	in := &lambda.AddLayerVersionPermissionInput{LayerName: &v.LayerName, VersionNumber: &v.Version, Action: aws.String("lambda:GetLayerVersion"), StatementId: aws.String("layersmith-" + with)}
+	switch {
+	case organizationID.MatchString(with):
+		in.Principal, in.OrganizationId = aws.String("*"), &with
+	case accountID.MatchString(with):
+		in.Principal = &with
+	default:
+		return &fault.Error{Code: fault.BadInput, Op: op, Subject: v.ARN, Err: fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with),
+			Hint: "correct `share` in cdk.json and deploy again"}
+	}
+	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {
+		return classify(op, v.ARN, err)
+	}
+	return nil
+}
+
+// Delete removes a version. The API takes a layer's name, which every account may have, so the account's own list decides whether the ARN means one of its versions.
+func (l LayerVersions) Delete(ctx context.Context, arn string) error {
+	const op = "delete layer version"
+	name, version, err := release.ParseLayerVersionARN(arn)
+	if err != nil {
+		return &fault.Error{Code: fault.BadInput, Op: op, Err: err}
+	}
+	own, err := l.List(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(own, func(v stage.LayerVersion) bool { return v.ARN == arn }) {
+		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
+			return &fault.Error{Code: fault.BadInput, Op: op, Subject: arn, Err: fmt.Errorf("it is not one of %s", layerOf(own[0].ARN))}
+		}
+		return nil
+	}
+	if _, err := l.Client.DeleteLayerVersion(ctx, &lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version}); err != nil && !absent(err) {
+		return classify(op, arn, err)
+	}
+	return nil
+}
+
+// layerOf cuts the version off the ARN of a layer version.
+func layerOf(arn string) string { return arn[:max(strings.LastIndexByte(arn, ':'), 0)] }

@@ -1,0 +1,271 @@
+package awsport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/layersmith/layersmith/internal/fault"
+)
+
+// What only the command line needs: the outputs of a deployed stack, and its executions as people look at them.
+
+// Stack is what a deployed stack says of itself: its outputs.
+type Stack struct {
+	Name            string
+	WorkspaceBucket string // people push layers/ to it
+	StoreBucket     string // artifacts, documents, state
+	StateMachineARN string
+	TopicARN        string
+	DashboardName   string
+	BuildProject    string
+	Prefix          string // of layers' names in Lambda; "" is a prefix too
+}
+
+type stacksAPI interface {
+	DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
+}
+
+// Operator is a deployed stack as a person meets it at the command line.
+type Operator struct {
+	Stack
+	Executions Executions
+	Registers  Registers // in the store's bucket
+	Workspace  Workspace // what was pushed
+}
+
+// OpenOperator finds a deployed stack by its outputs. Faults: BadInput for a profile or region that is not there, NotAllowed without credentials, NotFound when there is no
+// such stack, BadInput when it is another kind of stack or is not finished.
+func OpenOperator(ctx context.Context, o Options, stack string) (Operator, error) {
+	cfg, err := Config(ctx, o)
+	if err != nil {
+		return Operator{}, err
+	}
+	cfg.Logger = logging.Nop{} // what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
+	found, err := findStack(ctx, cloudformation.NewFromConfig(cfg), stack)
+	if err != nil {
+		return Operator{}, err
+	}
+	objects := s3.NewFromConfig(cfg)
+	return Operator{Stack: found, Executions: Executions{Client: sfn.NewFromConfig(cfg), Machine: found.StateMachineARN}, Registers: Registers{Client: objects, Bucket: found.StoreBucket},
+		Workspace: Workspace{Sources{Client: objects, Bucket: found.WorkspaceBucket, Prefix: WorkspacePrefix}}}, nil
+}
+
+// WorkspacePrefix is where the pushed workspace lies in its bucket.
+const WorkspacePrefix = "layers/"
+
+func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
+	const deploy = "deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another account with --profile, another region with --region"
+	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
+	var answer smithy.APIError
+	if errors.As(err, &answer) && answer.ErrorCode() == "ValidationError" { // CloudFormation's way to say that there is none (API: DescribeStacks)
+		return Stack{}, &fault.Error{Code: fault.NotFound, Op: "find", Subject: "stack " + name, Err: errors.New(answer.ErrorMessage()), Hint: deploy}
+	}
+	if err != nil {
+		return Stack{}, classify("find", "stack "+name, err)
+	}
+	if len(out.Stacks) == 0 || out.Stacks[0].StackStatus == cfntypes.StackStatusDeleteComplete {
+		return Stack{}, &fault.Error{Code: fault.NotFound, Op: "find", Subject: "stack " + name, Err: errors.New("no such stack"), Hint: deploy}
+	}
+	s := Stack{Name: name}
+	fields := map[string]*string{"WorkspaceBucket": &s.WorkspaceBucket, "StoreBucket": &s.StoreBucket, "StateMachineArn": &s.StateMachineARN, "TopicArn": &s.TopicARN,
+		"DashboardName": &s.DashboardName, "BuildProject": &s.BuildProject, "Prefix": &s.Prefix}
+	for _, o := range out.Stacks[0].Outputs {
+		if field := fields[aws.ToString(o.OutputKey)]; field != nil {
+			*field = aws.ToString(o.OutputValue)
+		}
+	}
+	var missing []string
+	for _, needed := range []string{"WorkspaceBucket", "StoreBucket", "StateMachineArn"} {
+		if *fields[needed] == "" {
+			missing = append(missing, needed)
+		}
+	}
+	if len(missing) > 0 {
+		return Stack{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "stack " + name,
+			Err:  fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", ")),
+			Hint: "deploy Layersmith to it with: make deploy; or name another stack with --stack"}
+	}
+	return s, nil
+}
+
+// Execution is one run of the state machine. What a list of executions does not tell is empty.
+type Execution struct {
+	ARN     string
+	Name    string
+	Status  string // RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE
+	Started time.Time
+	Stopped time.Time // zero while it runs
+	Input   string    // JSON
+	Output  string    // JSON, of one that succeeded
+	Error   string    // of one that did not
+	Cause   string
+}
+
+// Event is one entry of an execution's history, without what nobody looks at.
+type Event struct {
+	ID       int64
+	Previous int64 // 0 for the first, and where an engine does not tell
+	At       time.Time
+	Type     string // HistoryEventType of the API: TaskStateEntered, LambdaFunctionSucceeded...
+	State    string // of ...StateEntered and ...StateExited
+	Index    int    // of MapIteration...
+	Output   string // JSON: what a Task's work gave, before ResultPath
+	Error    string // of ...Failed, ...TimedOut, ...Aborted
+	Cause    string
+}
+
+type executionsAPI interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
+	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput, ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
+}
+
+// Executions starts executions of one state machine and looks at them.
+type Executions struct {
+	Client  executionsAPI
+	Machine string // its ARN
+}
+
+// ARN is that of the execution with the name; an ARN is its own.
+func (e Executions) ARN(name string) string {
+	if strings.HasPrefix(name, "arn:") {
+		return name
+	}
+	return strings.Replace(e.Machine, ":stateMachine:", ":execution:", 1) + ":" + name
+}
+
+// Start begins an execution. The same name and input again are the same execution; the same name with another input is a fault Changed.
+func (e Executions) Start(ctx context.Context, name string, input []byte) (Execution, error) {
+	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: aws.String(e.Machine), Name: aws.String(name), Input: aws.String(string(input))})
+	if err != nil {
+		return Execution{}, classify("start", "execution "+name, err)
+	}
+	return Execution{ARN: aws.ToString(out.ExecutionArn), Name: name, Status: string(sfntypes.ExecutionStatusRunning), Started: aws.ToTime(out.StartDate), Input: string(input)}, nil
+}
+
+// Describe returns an execution with its input and how it ended. Fault NotFound.
+func (e Executions) Describe(ctx context.Context, arn string) (Execution, error) {
+	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
+	if err != nil {
+		return Execution{}, classify("read", "execution "+arn, err)
+	}
+	return Execution{ARN: aws.ToString(out.ExecutionArn), Name: aws.ToString(out.Name), Status: string(out.Status), Started: aws.ToTime(out.StartDate), Stopped: aws.ToTime(out.StopDate),
+		Input: aws.ToString(out.Input), Output: aws.ToString(out.Output), Error: aws.ToString(out.Error), Cause: aws.ToString(out.Cause)}, nil
+}
+
+// maxPage is how many items the API gives at once, at most.
+const maxPage = 1000
+
+// List returns the newest executions, newest first, at most limit. status "" is all.
+func (e Executions) List(ctx context.Context, status string, limit int) ([]Execution, error) {
+	var found []Execution
+	in := &sfn.ListExecutionsInput{StateMachineArn: aws.String(e.Machine), StatusFilter: sfntypes.ExecutionStatus(status)}
+	for len(found) < limit {
+		in.MaxResults = int32(min(limit-len(found), maxPage))
+		out, err := e.Client.ListExecutions(ctx, in)
+		if err != nil {
+			return nil, classify("list", "executions of "+e.Machine, err)
+		}
+		for _, x := range out.Executions {
+			found = append(found, Execution{ARN: aws.ToString(x.ExecutionArn), Name: aws.ToString(x.Name), Status: string(x.Status), Started: aws.ToTime(x.StartDate), Stopped: aws.ToTime(x.StopDate)})
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	found = found[:min(limit, len(found))]
+	slices.SortStableFunc(found, func(a, b Execution) int { return b.Started.Compare(a.Started) })
+	return found, nil
+}
+
+// History returns the events after the one with that number, in order. It reads from the newest backwards and stops at what is known, so that following an execution
+// does not cost more the longer it goes on.
+func (e Executions) History(ctx context.Context, arn string, after int64) ([]Event, error) {
+	var events []Event
+	in := &sfn.GetExecutionHistoryInput{ExecutionArn: aws.String(arn), MaxResults: maxPage, ReverseOrder: true}
+	for {
+		out, err := e.Client.GetExecutionHistory(ctx, in)
+		if err != nil {
+			return nil, classify("read", "history of "+arn, err)
+		}
+		known := false
+		for _, h := range out.Events {
+			if known = h.Id <= after; known {
+				break
+			}
+			events = append(events, event(h))
+		}
+		if in.NextToken = out.NextToken; known || in.NextToken == nil {
+			break
+		}
+	}
+	slices.Reverse(events)
+	return events, nil
+}
+
+func event(h sfntypes.HistoryEvent) Event {
+	e := Event{ID: h.Id, Previous: h.PreviousEventId, At: aws.ToTime(h.Timestamp), Type: string(h.Type)}
+	failed := func(err, cause *string) { e.Error, e.Cause = aws.ToString(err), aws.ToString(cause) }
+	switch {
+	case h.StateEnteredEventDetails != nil:
+		e.State = aws.ToString(h.StateEnteredEventDetails.Name)
+	case h.StateExitedEventDetails != nil:
+		e.State = aws.ToString(h.StateExitedEventDetails.Name)
+	case h.MapIterationStartedEventDetails != nil:
+		e.Index = int(h.MapIterationStartedEventDetails.Index)
+	case h.LambdaFunctionSucceededEventDetails != nil:
+		e.Output = aws.ToString(h.LambdaFunctionSucceededEventDetails.Output)
+	case h.TaskSucceededEventDetails != nil:
+		e.Output = aws.ToString(h.TaskSucceededEventDetails.Output)
+	case h.LambdaFunctionFailedEventDetails != nil:
+		failed(h.LambdaFunctionFailedEventDetails.Error, h.LambdaFunctionFailedEventDetails.Cause)
+	case h.LambdaFunctionScheduleFailedEventDetails != nil:
+		failed(h.LambdaFunctionScheduleFailedEventDetails.Error, h.LambdaFunctionScheduleFailedEventDetails.Cause)
+	case h.LambdaFunctionStartFailedEventDetails != nil:
+		failed(h.LambdaFunctionStartFailedEventDetails.Error, h.LambdaFunctionStartFailedEventDetails.Cause)
+	case h.LambdaFunctionTimedOutEventDetails != nil:
+		failed(h.LambdaFunctionTimedOutEventDetails.Error, h.LambdaFunctionTimedOutEventDetails.Cause)
+	case h.TaskFailedEventDetails != nil:
+		failed(h.TaskFailedEventDetails.Error, h.TaskFailedEventDetails.Cause)
+	case h.TaskStartFailedEventDetails != nil:
+		failed(h.TaskStartFailedEventDetails.Error, h.TaskStartFailedEventDetails.Cause)
+	case h.TaskSubmitFailedEventDetails != nil:
+		failed(h.TaskSubmitFailedEventDetails.Error, h.TaskSubmitFailedEventDetails.Cause)
+	case h.TaskTimedOutEventDetails != nil:
+		failed(h.TaskTimedOutEventDetails.Error, h.TaskTimedOutEventDetails.Cause)
+	case h.ExecutionFailedEventDetails != nil:
+		failed(h.ExecutionFailedEventDetails.Error, h.ExecutionFailedEventDetails.Cause)
+	case h.ExecutionTimedOutEventDetails != nil:
+		failed(h.ExecutionTimedOutEventDetails.Error, h.ExecutionTimedOutEventDetails.Cause)
+	case h.ExecutionAbortedEventDetails != nil:
+		failed(h.ExecutionAbortedEventDetails.Error, h.ExecutionAbortedEventDetails.Cause)
+	}
+	return e
+}
+
+// ConsoleURL is the page of an execution in the console of its partition.
+func ConsoleURL(arn string) string {
+	parts := strings.SplitN(arn, ":", 5)
+	if len(parts) < 5 {
+		return ""
+	}
+	host := map[string]string{"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}[parts[1]]
+	if host == "" {
+		host = "console.aws.amazon.com"
+	}
+	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, parts[3], arn)
+}

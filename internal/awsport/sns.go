@@ -1,0 +1,70 @@
+package awsport
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// Limits of a message (API: Publish).
+const (
+	maxSubjectBytes = 100
+	maxMessageBytes = 256 << 10
+)
+
+type notifyAPI interface {
+	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+}
+
+// Notify sends messages through a topic of SNS.
+type Notify struct {
+	Client notifyAPI
+	Topic  string // ARN
+}
+
+var _ stage.Notify = Notify{}.Send
+
+// Send publishes the message. What SNS would refuse is cut and cleaned rather than refused: half a message about a failure is better than none.
+func (n Notify) Send(ctx context.Context, subject, text string) error {
+	in := &sns.PublishInput{TopicArn: &n.Topic, Message: aws.String(cut(text))}
+	if s := asciiSubject(subject); s != "" {
+		in.Subject = &s
+	}
+	if _, err := n.Client.Publish(ctx, in); err != nil {
+		return classify("notify", n.Topic, err)
+	}
+	return nil
+}
+
+// asciiSubject is one line of printable ASCII that begins with something visible, at most 100 characters.
+func asciiSubject(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' || r == 0x7f:
+			return ' '
+		case r > 0x7f:
+			return '?'
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	return strings.TrimSpace(s[:min(len(s), maxSubjectBytes)])
+}
+
+const cutMark = "\n[cut: the message was too long]"
+
+func cut(text string) string {
+	if len(text) <= maxMessageBytes {
+		return text
+	}
+	end := maxMessageBytes - len(cutMark)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cutMark
+}

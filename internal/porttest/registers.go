@@ -1,0 +1,315 @@
+package porttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// Registers is the suite of stage.Registers.
+func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
+	ctx := context.Background()
+	const name = "state/lease.json"
+	store := func(t *testing.T, r stage.Registers, name, doc, tag string) string {
+		t.Helper()
+		tag, err := r.Store(ctx, name, []byte(doc), tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tag == "" {
+			t.Fatal("Store returned no tag")
+		}
+		return tag
+	}
+	refuses := func(t *testing.T, r stage.Registers, doc, tag string, want fault.Code) {
+		t.Helper()
+		_, err := r.Store(ctx, name, []byte(doc), tag)
+		codedAs(t, err, want)
+	}
+	has := func(t *testing.T, r stage.Registers, want, wantTag string) {
+		t.Helper()
+		doc, tag, err := r.Load(ctx, name)
+		if err != nil || string(doc) != want || tag != wantTag {
+			t.Fatalf("Load = %.40q (%d bytes), %q, %v; want %.40q, %q", doc, len(doc), tag, err, want, wantTag)
+		}
+	}
+
+	t.Run("an absent document is not found", func(t *testing.T) {
+		_, _, err := open(t).Load(ctx, name)
+		codedAs(t, err, fault.NotFound)
+	})
+
+	t.Run("what was stored is loaded, with its tag", func(t *testing.T) {
+		for _, doc := range []string{`{"run":"1"}`, "", string(pattern(1 << 20))} {
+			r := open(t)
+			has(t, r, doc, store(t, r, name, doc, ""))
+		}
+	})
+
+	t.Run("a document is made only once", func(t *testing.T) {
+		r := open(t)
+		tag := store(t, r, name, "one", "")
+		refuses(t, r, "two", "", fault.Changed)
+		has(t, r, "one", tag)
+	})
+
+	t.Run("a document is made only once even of the same bytes", func(t *testing.T) {
+		r := open(t)
+		store(t, r, name, "one", "")
+		refuses(t, r, "one", "", fault.Changed)
+	})
+
+	t.Run("the tag allows one change", func(t *testing.T) {
+		r := open(t)
+		first := store(t, r, name, "one", "")
+		second := store(t, r, name, "two", first)
+		if first == second {
+			t.Fatalf("another document has the same tag %q", first)
+		}
+		refuses(t, r, "three", first, fault.Changed)
+		has(t, r, "two", second)
+		has(t, r, "three", store(t, r, name, "three", second))
+	})
+
+	t.Run("a tag does not make a document", func(t *testing.T) {
+		r := open(t)
+		tag := store(t, r, "state/other.json", "one", "")
+		refuses(t, r, "two", tag, fault.Changed)
+		_, _, err := r.Load(ctx, name)
+		codedAs(t, err, fault.NotFound)
+	})
+
+	t.Run("documents do not share bytes with who stores and loads them", func(t *testing.T) {
+		r := open(t)
+		doc := []byte("one")
+		tag, err := r.Store(ctx, name, doc, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc[0] = 'x'
+		loaded, _, err := r.Load(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded[0] = 'y'
+		has(t, r, "one", tag)
+	})
+
+	t.Run("names are listed by prefix, sorted", func(t *testing.T) {
+		r := open(t)
+		for _, n := range []string{"runs/b/change-2.json", "runs/b/change-10.json", "runs/a/run.json", "runs/bb/run.json", "state/released.json", "runs/b/Z.json"} {
+			store(t, r, n, n, "")
+		}
+		for prefix, want := range map[string]string{
+			"runs/b/":       "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json",
+			"runs/b":        "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json runs/bb/run.json",
+			"runs/b/change": "runs/b/change-10.json runs/b/change-2.json",
+			"runs/none/":    "",
+			"state/":        "state/released.json",
+		} {
+			got, err := r.List(ctx, prefix)
+			if err != nil || strings.Join(got, " ") != want {
+				t.Errorf("List(%q) = %q, %v; want %q", prefix, got, err, want)
+			}
+		}
+	})
+
+	t.Run("of several that make it at once one does", func(t *testing.T) {
+		r := open(t)
+		oneWins(t, r, name, "")
+	})
+
+	t.Run("of several that change it at once one does", func(t *testing.T) {
+		r := open(t)
+		oneWins(t, r, name, store(t, r, name, "start", ""))
+	})
+
+	t.Run("no change gets lost", func(t *testing.T) {
+		r := open(t)
+		store(t, r, name, "0", "")
+		const writers, each = 4, 5
+		var wg sync.WaitGroup
+		for range writers {
+			wg.Go(func() {
+				for done := 0; done < each; {
+					doc, tag, err := r.Load(ctx, name)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					n, err := strconv.Atoi(string(doc))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					switch _, err := r.Store(ctx, name, []byte(strconv.Itoa(n+1)), tag); {
+					case err == nil:
+						done++
+					case fault.CodeOf(err) != fault.Changed:
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if doc, _, err := r.Load(ctx, name); err != nil || string(doc) != strconv.Itoa(writers*each) {
+			t.Fatalf("counted %s, %v; want %d", doc, err, writers*each)
+		}
+	})
+
+	t.Run("the largest document is stored, a larger one is not", func(t *testing.T) {
+		r := open(t)
+		largest := string(pattern(release.MaxDocumentBytes))
+		tag := store(t, r, name, largest, "")
+		refuses(t, r, largest+"x", tag, fault.OverLimit)
+		has(t, r, largest, tag)
+	})
+
+	t.Run("what is canceled is not done", func(t *testing.T) {
+		r := open(t)
+		tag := store(t, r, name, "one", "")
+		stop, cancel := context.WithCancel(ctx)
+		cancel()
+		_, _, err := r.Load(stop, name)
+		codedAs(t, err, fault.Canceled)
+		_, err = r.List(stop, "state/")
+		codedAs(t, err, fault.Canceled)
+		_, err = r.Store(stop, name, []byte("two"), tag)
+		codedAs(t, err, fault.Canceled)
+		has(t, r, "one", tag)
+	})
+
+	for _, bad := range []string{"", "/abs", "state/", "a\nb"} {
+		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
+			r := open(t)
+			_, err := r.Store(ctx, bad, []byte("x"), "")
+			codedAs(t, err, fault.Internal)
+			_, _, err = r.Load(ctx, bad)
+			codedAs(t, err, fault.Internal)
+		})
+	}
+}
+
+// oneWins lets several store different documents with the same tag.
+func oneWins(t *testing.T, r stage.Registers, name, tag string) {
+	t.Helper()
+	ctx := context.Background()
+	docs := make([]string, 8)
+	var mu sync.Mutex
+	won := map[string]string{}
+	var wg sync.WaitGroup
+	for i := range docs {
+		docs[i] = fmt.Sprintf(`{"run":"%d"}`, i)
+		wg.Go(func() {
+			switch got, err := r.Store(ctx, name, []byte(docs[i]), tag); {
+			case err == nil:
+				mu.Lock()
+				defer mu.Unlock()
+				won[docs[i]] = got
+			case fault.CodeOf(err) != fault.Changed:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	doc, now, err := r.Load(ctx, name)
+	if err != nil || len(won) != 1 || won[string(doc)] != now {
+		t.Fatalf("%v won; the register has %s, tag %s, %v", won, doc, now, err)
+	}
+}
+
+// MemoryRegisters is Registers in memory. As in S3, a tag is of the content.
+type MemoryRegisters struct {
+	mu   sync.Mutex
+	docs map[string][]byte
+}
+
+var _ stage.Registers = (*MemoryRegisters)(nil)
+
+// Load returns a document.
+func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string, error) {
+	if err := checkRegister(ctx, "load", name); err != nil {
+		return nil, "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	doc, ok := m.docs[name]
+	if !ok {
+		return nil, "", &fault.Error{Code: fault.NotFound, Op: "load", Subject: name, Err: errors.New("there is none")}
+	}
+	return clone(doc), digest.Of(doc).Short(), nil
+}
+
+// Store writes a document under its condition.
+func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
+	if err := checkRegister(ctx, "store", name); err != nil {
+		return "", err
+	}
+	if len(doc) > release.MaxDocumentBytes {
+		return "", &fault.Error{Code: fault.OverLimit, Op: "store", Subject: name, Err: fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes)}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := ""
+	if old, ok := m.docs[name]; ok {
+		now = digest.Of(old).Short()
+	}
+	if now != tag {
+		return "", &fault.Error{Code: fault.Changed, Op: "store", Subject: name, Err: fmt.Errorf("tag %q, want %q", now, tag)}
+	}
+	if m.docs == nil {
+		m.docs = map[string][]byte{}
+	}
+	m.docs[name] = clone(doc)
+	return digest.Of(doc).Short(), nil
+}
+
+// List returns names.
+func (m *MemoryRegisters) List(ctx context.Context, prefix string) ([]string, error) {
+	if err := endedAs("list", prefix, ctx.Err()); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for name := range m.docs {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Set puts a document there, as somebody who does not go through the port; nil removes it.
+func (m *MemoryRegisters) Set(name string, doc []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.docs == nil {
+		m.docs = map[string][]byte{}
+	}
+	if doc == nil {
+		delete(m.docs, name)
+		return
+	}
+	m.docs[name] = bytes.Clone(doc)
+}
+
+func checkRegister(ctx context.Context, op, name string) error {
+	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.ContainsAny(name, "\x00\n\r") {
+		return &fault.Error{Code: fault.Internal, Op: op, Subject: name, Err: fmt.Errorf("%q is not a name", name)}
+	}
+	return endedAs(op, name, ctx.Err())
+}

@@ -1,0 +1,273 @@
+package porttest
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // as S3 makes ETags
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/stage"
+)
+
+// PushedSources are Sources and the other side of them: whoever pushes.
+type PushedSources interface {
+	stage.Sources
+	Put(ctx context.Context, name string, content []byte) error
+	Delete(ctx context.Context, name string) error
+}
+
+// Sources is the suite of stage.Sources. open returns a workspace without files.
+func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
+	ctx := context.Background()
+	const limit = 1 << 20
+	put := func(t *testing.T, s PushedSources, name, content string) {
+		t.Helper()
+		if err := s.Put(ctx, name, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(t *testing.T, s PushedSources) []stage.Source {
+		t.Helper()
+		all, err := s.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	names := func(all []stage.Source) string {
+		var out []string
+		for _, f := range all {
+			out = append(out, f.Name)
+		}
+		return strings.Join(out, "|")
+	}
+	only := func(t *testing.T, s PushedSources) stage.Source {
+		t.Helper()
+		all := list(t, s)
+		if len(all) != 1 {
+			t.Fatalf("listed %s, want one file", names(all))
+		}
+		return all[0]
+	}
+	has := func(t *testing.T, s PushedSources, f stage.Source, want string) {
+		t.Helper()
+		b, err := s.Read(ctx, f, limit)
+		if err != nil || string(b) != want {
+			t.Fatalf("Read = %.40q (%d bytes), %v; want %.40q", b, len(b), err, want)
+		}
+	}
+	// hadOrChanged: a bucket that keeps versions still has what was listed, another one says that it changed; none gives out something else.
+	hadOrChanged := func(t *testing.T, s PushedSources, f stage.Source, want string) {
+		t.Helper()
+		if b, err := s.Read(ctx, f, limit); err == nil && string(b) != want || err != nil && fault.CodeOf(err) != fault.Changed {
+			t.Fatalf("Read = %q, %v; want %q or fault Changed", b, err, want)
+		}
+	}
+
+	t.Run("an empty workspace has no files", func(t *testing.T) {
+		if all := list(t, open(t)); len(all) > 0 {
+			t.Errorf("listed %s", names(all))
+		}
+	})
+
+	t.Run("files are listed by name, and read", func(t *testing.T) {
+		s := open(t)
+		for _, n := range []string{"web/requirements.txt", "workspace.yaml", "data science/layer.yaml", "data/wörd+ä.txt", "data-2/a&b=c.txt", "data/100%.txt"} {
+			put(t, s, n, "content of "+n)
+		}
+		all := list(t, s)
+		if got, want := names(all), "data science/layer.yaml|data-2/a&b=c.txt|data/100%.txt|data/wörd+ä.txt|web/requirements.txt|workspace.yaml"; got != want {
+			t.Fatalf("listed %s, want %s", got, want)
+		}
+		for _, f := range all {
+			if f.Size != int64(len("content of "+f.Name)) || f.ETag == "" || f.Modified.IsZero() {
+				t.Errorf("listed %+v", f)
+			}
+			has(t, s, f, "content of "+f.Name)
+		}
+	})
+
+	t.Run("an empty file is a file", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "x/__init__.py", "")
+		has(t, s, only(t, s), "")
+	})
+
+	t.Run("a file that was pushed again is listed once, as it is now", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "workspace.yaml", "one")
+		before := only(t, s)
+		put(t, s, "workspace.yaml", "twos")
+		now := only(t, s)
+		if now.ETag == before.ETag || now.Size != 4 {
+			t.Errorf("listed %+v, before %+v", now, before)
+		}
+		has(t, s, now, "twos")
+		hadOrChanged(t, s, before, "one")
+	})
+
+	t.Run("the same content has the same ETag", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "a", "one")
+		before := only(t, s)
+		put(t, s, "a", "two")
+		put(t, s, "a", "one")
+		if now := only(t, s); now.ETag != before.ETag {
+			t.Errorf("ETags %s and %s", before.ETag, now.ETag)
+		}
+	})
+
+	t.Run("a file that was deleted is not listed", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "a", "one")
+		put(t, s, "b", "two")
+		listed := list(t, s)
+		if err := s.Delete(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(list(t, s)); got != "b" {
+			t.Errorf("listed %s, want b", got)
+		}
+		hadOrChanged(t, s, listed[0], "one")
+		put(t, s, "a", "three")
+		if got := names(list(t, s)); got != "a|b" {
+			t.Errorf("listed %s, want a and b again", got)
+		}
+		has(t, s, list(t, s)[0], "three")
+	})
+
+	t.Run("to delete what is gone is no error", func(t *testing.T) {
+		if err := open(t).Delete(ctx, "a"); err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("what was never listed has changed", func(t *testing.T) {
+		_, err := open(t).Read(ctx, stage.Source{Name: "a", ETag: "00000000000000000000000000000000", Size: 1}, limit)
+		codedAs(t, err, fault.Changed)
+	})
+
+	t.Run("a file is read up to the limit", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "a", "12345")
+		f := only(t, s)
+		if b, err := s.Read(ctx, f, 5); err != nil || string(b) != "12345" {
+			t.Errorf("at the limit: %q, %v", b, err)
+		}
+		_, err := s.Read(ctx, f, 4)
+		codedAs(t, err, fault.BadInput)
+		f.Size = 1 // of which a listing may say anything
+		_, err = s.Read(ctx, f, 4)
+		codedAs(t, err, fault.BadInput)
+	})
+
+	t.Run("what is canceled is not done", func(t *testing.T) {
+		s := open(t)
+		put(t, s, "a", "one")
+		stop, cancel := context.WithCancel(ctx)
+		cancel()
+		_, err := s.List(stop)
+		codedAs(t, err, fault.Canceled)
+		_, err = s.Read(stop, only(t, s), limit)
+		codedAs(t, err, fault.Canceled)
+		codedAs(t, s.Put(stop, "a", []byte("two")), fault.Canceled)
+		codedAs(t, s.Delete(stop, "a"), fault.Canceled)
+		has(t, s, only(t, s), "one")
+	})
+
+	for _, bad := range []string{"", "/abs", "../out", "a/../../out", "a//b", "a/", "./a", `a\b`, "a\nb", "a\x01b"} {
+		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
+			s := open(t)
+			codedAs(t, s.Put(ctx, bad, []byte("x")), fault.BadInput)
+			if all := list(t, s); len(all) > 0 {
+				t.Errorf("listed %s", names(all))
+			}
+		})
+	}
+}
+
+// MemorySources is Sources in memory, and keeps versions.
+type MemorySources struct {
+	mu       sync.Mutex
+	current  map[string]stage.Source
+	versions map[string][]byte // by version ID
+	Now      func() time.Time  // of what is put; nil for 2026-01-01 and a second more each time
+}
+
+var _ PushedSources = (*MemorySources)(nil)
+
+// List returns the newest versions.
+func (m *MemorySources) List(ctx context.Context) ([]stage.Source, error) {
+	if err := endedAs("list", "layers/", ctx.Err()); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []stage.Source
+	for _, s := range m.current {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Read returns a version.
+func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) ([]byte, error) {
+	if err := endedAs("read", s.Name, ctx.Err()); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.versions[s.VersionID]
+	switch {
+	case !ok:
+		return nil, &fault.Error{Code: fault.Changed, Op: "read", Subject: s.Name, Err: errors.New("there is no such version")}
+	case int64(len(b)) > limit:
+		return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: s.Name, Err: fmt.Errorf("%d bytes, at most %d are read", len(b), limit)}
+	}
+	return clone(b), nil
+}
+
+// Put stores a new version.
+func (m *MemorySources) Put(ctx context.Context, name string, content []byte) error {
+	control := func(r rune) bool { return r < ' ' }
+	if checkKey(name) != nil || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
+		return &fault.Error{Code: fault.BadInput, Op: "push", Subject: name, Err: fmt.Errorf("%q is not a name", name)}
+	}
+	if err := endedAs("push", name, ctx.Err()); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current == nil {
+		m.current, m.versions = map[string]stage.Source{}, map[string][]byte{}
+	}
+	id := "v" + strconv.Itoa(len(m.versions)+1)
+	at := time.Date(2026, 1, 1, 0, 0, len(m.versions), 0, time.UTC)
+	if m.Now != nil {
+		at = m.Now()
+	}
+	sum := md5.Sum(content) //nolint:gosec // see above
+	m.current[name] = stage.Source{Name: name, VersionID: id, ETag: hex.EncodeToString(sum[:]), Size: int64(len(content)), Modified: at}
+	m.versions[id] = clone(content)
+	return nil
+}
+
+// Delete takes a file out of the listing; its versions stay.
+func (m *MemorySources) Delete(ctx context.Context, name string) error {
+	if err := endedAs("delete", name, ctx.Err()); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.current, name)
+	return nil
+}
