@@ -30,6 +30,7 @@ var rooms = map[string]room{
 	"digest":  {why: "one hash value; everybody uses it"},
 	"fault":   {why: "one error; everybody uses it"},
 	"deflate": {why: "bytes to bytes"},
+	"blob":    {why: "a reference to bytes elsewhere", own: []string{"digest"}},
 	// pure
 	"pydist":    {why: "names, versions, tags: parsers of text"},
 	"pyimport":  {why: "what Python source imports: a parser of bytes"},
@@ -45,21 +46,37 @@ var rooms = map[string]room{
 	"workspace": {why: "the specs, over io/fs", own: []string{"digest", "measure", "policy", "pydist"}},
 	"probe":     {why: "which questions to ask of a layer", own: []string{"digest", "pyc", "pydist", "pyimport", "wheel", "ziptree"}},
 	"report":    {why: "the document of all of it", own: []string{"digest", "gate", "measure", "probe"}, allowed: []string{"time"}},
+	"release":   {why: "documents and decisions between an artifact and the functions that use it", own: []string{"blob", "digest", "measure", "pydist", "report"}, allowed: []string{"time"}},
 	// use cases
 	"stage": {why: "use cases over ports; no adapter, no machine", allowed: []string{"time"},
-		own: []string{"digest", "fault", "gate", "lock", "measure", "policy", "probe", "prune", "pyc", "pydist", "pyimport", "report", "sharedobj", "wheel", "workspace", "ziptree"}},
+		own: []string{"blob", "digest", "fault", "gate", "lock", "measure", "policy", "probe", "prune", "pyc", "pydist", "pyimport", "release", "report", "sharedobj", "wheel", "workspace", "ziptree"}},
 	// edges
 	"localport": {why: "the ports on a laptop: files, programs, HTTP", own: []string{"digest", "fault", "lock", "probe", "pydist", "stage", "workspace", "ziptree"},
 		allowed: []string{"os", "os/exec", "path/filepath", "net/http", "net/url", "time", "syscall", "golang.org/x/sys/unix"}},
-	"porttest": {why: "suites of the ports and the fakes that pass them; needs no adapter", own: []string{"digest", "fault", "lock", "probe", "pyc", "pydist", "stage", "ziptree"},
+	"awsport": {why: "the ports in an account: one file a service, errors told apart in one place", own: []string{"blob", "digest", "fault", "measure", "pydist", "release", "stage", "ziptree"},
+		allowed: []string{"os", "net", "net/http", "net/url", "time", "syscall", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"porttest": {why: "suites of the ports and the fakes that pass them; needs no adapter", own: []string{"blob", "digest", "fault", "lock", "measure", "probe", "pyc", "pydist", "release", "stage", "ziptree"},
 		allowed: []string{"os", "path/filepath", "syscall", "time"}},
 	// doors
-	"cli": {why: "flags, composition, printing: the only one that knows stages and adapters", own: []string{"digest", "fault", "gate", "localport", "lock", "measure", "policy", "probe", "prune", "pydist", "report", "stage", "workspace", "ziptree"},
-		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall", "runtime/debug", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8"}},
-	".": {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
+	"cli": {why: "flags, composition, printing: the only one that knows stages and adapters", own: []string{"awsport", "blob", "digest", "fault", "gate", "localport", "lock", "measure", "policy", "probe", "prune", "pydist", "release", "report", "stage", "workspace", "ziptree"},
+		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall", "runtime/debug", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "github.com/aws/aws-sdk-go-v2/service/s3"}},
+	"lambdamain": {why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of them compose", own: []string{"awsport", "fault", "localport", "stage"},
+		allowed: []string{"os", "net/url", "time", "github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go"}},
+	"functions":    {why: "mains that compose one stage each", own: []string{"awsport", "lambdamain", "release", "stage"}, allowed: []string{"time", "github.com/aws/aws-sdk-go-v2"}},
+	"infra":        {why: "the app that the CDK synthesizes", own: []string{"statemachine"}, allowed: []string{"os", "path/filepath", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"}},
+	"statemachine": {why: "the state machine as data", own: []string{}},
+	".":            {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
+	"events":       {why: "inputs to paste and samples, with tests only"},
 	// tools of this repository: they run the product as a user does
-	"test":       {why: "tests of the finished layers"},
-	"test/bench": {why: "measures the product and its peers from outside; reads reports", own: []string{"report"}, allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"}},
+	"test":            {why: "tests of the finished layers"},
+	"test/e2e":        {why: "the deployed product, with tests only"},
+	"test/workflow":   {why: "every path through the state machine, with tests only"},
+	"test/functions":  {why: "the real bootstraps, with tests only"},
+	"test/runtimeapi": {why: "Lambda's Runtime API for tests", allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"}},
+	"test/emulator":   {why: "an account for tests", allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "github.com/aws/aws-sdk-go-v2"}},
+	"test/s3server":   {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
+	"test/cost":       {why: "what a run costs: writes docs/cost.md", allowed: []string{"os", "path/filepath"}},
+	"test/bench":      {why: "measures the product and its peers from outside; reads reports", own: []string{"report"}, allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"}},
 }
 
 // nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main, "test/bench" for <module>/test/bench.
@@ -68,6 +85,9 @@ func nameOf(path string) (string, bool) {
 		return ".", true
 	}
 	name, ours := strings.CutPrefix(path, module+"/")
+	if strings.HasPrefix(name, "functions/") {
+		return "functions", ours
+	}
 	return strings.TrimPrefix(name, "internal/"), ours
 }
 

@@ -98,6 +98,7 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 		ARN: unqualified(aws.ToString(c.FunctionArn)), Name: aws.ToString(c.FunctionName), Version: aws.ToString(c.Version), Runtime: string(c.Runtime),
 		Arch: string(types.ArchitectureX8664), CodeBytes: measure.Bytes(c.CodeSize), CodeSHA256: aws.ToString(c.CodeSha256), ConfigHash: hash, RevisionID: aws.ToString(c.RevisionId),
 	}
+	f.Description = aws.ToString(c.Description)
 	if len(c.Architectures) > 0 {
 		f.Arch = string(c.Architectures[0])
 	}

@@ -15,9 +15,6 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// MaxLayers is how many layers a function can have (docs: "Lambda quotas").
-const MaxLayers = 5
-
 // Lambda's control plane takes 15 requests a second for the whole account, GetFunction excepted, which takes 100 of its own (docs: "Lambda quotas"). So functions are read
 // with GetFunction, waiters begin slowly, and lists are paced.
 const (

@@ -400,7 +400,9 @@ func TestRefusalsOfLayers(t *testing.T) {
 	})
 	t.Run("whatever order Lambda has, the newest version comes first", func(t *testing.T) {
 		t.Parallel()
-		version := func(n int) string { return fmt.Sprintf(`{"Version":%d,"CreatedDate":"2026-11-02T03:04:05.678+0000"}`, n) }
+		version := func(n int) string {
+			return fmt.Sprintf(`{"Version":%d,"CreatedDate":"2026-11-02T03:04:05.678+0000"}`, n)
+		}
 		all, err := at(play(t, reply{status: 200, body: `{"LayerVersions":[` + version(9) + `,` + version(11) + `,` + version(10) + `]}`})).List(t.Context(), "layersmith-data")
 		if err != nil || len(all) != 3 || all[0].Version != 11 || all[1].Version != 10 || all[2].Version != 9 {
 			t.Fatal(all, err)

@@ -15,7 +15,7 @@ import (
 )
 
 // defaultStack is what `make deploy` calls the stack.
-const defaultStack = "Layersmith"
+const defaultStack = "layersmith"
 
 // where says which deployed stack a command talks to, in the words that AWS users know.
 type where struct{ profile, region, stack string }

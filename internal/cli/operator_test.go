@@ -172,7 +172,7 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	name := form.Get("StackName")
 	file, err := os.ReadFile(filepath.Join(a.dir, "stack.json"))
-	if form.Get("Action") != "DescribeStacks" || err != nil || name != "Layersmith" {
+	if form.Get("Action") != "DescribeStacks" || err != nil || name != "layersmith" {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`, name)
 		return

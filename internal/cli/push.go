@@ -264,7 +264,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 		where := path.Join(filepath.ToSlash(root), name)
 		info, err := fs.Stat(fsys, name)
 		if err == nil && info.Size() > stage.MaxWorkspaceFileBytes {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: where, Err: fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes)), Hint: smaller}
+			return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: where, Hint: smaller,
+				Err: fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))}
 		}
 		if err == nil {
 			files[name], err = fs.ReadFile(fsys, name)

@@ -91,7 +91,8 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 				return found[0], nil
 			}
 		}
-		return awsport.Execution{}, &fault.Error{Code: fault.NotFound, Op: "watch", Subject: "stack " + c.Name, Err: errors.New("there was no execution yet"), Hint: "run: layersmith push, or layersmith start"}
+		return awsport.Execution{}, &fault.Error{Code: fault.NotFound, Op: "watch", Subject: "stack " + c.Name, Err: errors.New("there was no execution yet"),
+			Hint: "run: layersmith push, or layersmith start"}
 	}
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))
 	if err == nil || strings.HasPrefix(name, "arn:") || fault.CodeOf(err) != fault.NotFound {
@@ -113,7 +114,8 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 	case 0:
 		return awsport.Execution{}, &fault.Error{Code: fault.NotFound, Op: "watch", Subject: name, Err: errors.New("no such execution"), Hint: "run: layersmith executions"}
 	}
-	return awsport.Execution{}, &fault.Error{Code: fault.BadInput, Op: "watch", Subject: name, Err: fmt.Errorf("%d executions end so", len(found)), Hint: "give more of the name: " + found[0].Name + " or " + found[1].Name}
+	return awsport.Execution{}, &fault.Error{Code: fault.BadInput, Op: "watch", Subject: name, Err: fmt.Errorf("%d executions end so", len(found)),
+		Hint: "give more of the name: " + found[0].Name + " or " + found[1].Name}
 }
 
 // watched is the document of a command that followed an execution.
@@ -158,8 +160,8 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 		if acts == nil {
 			acts = []act{}
 		}
-		doc := watched{SchemaVersion: 1, Execution: x.Name, ARN: x.ARN, Console: awsport.ConsoleURL(x.ARN), StartedAt: x.Started.UTC(), Seconds: x.Stopped.Sub(x.Started).Round(time.Millisecond).Seconds(),
-			Outcome: string(ending.Outcome), Message: ending.Message, Acts: acts}
+		doc := watched{SchemaVersion: 1, Execution: x.Name, ARN: x.ARN, Console: awsport.ConsoleURL(x.ARN), StartedAt: x.Started.UTC(),
+			Seconds: x.Stopped.Sub(x.Started).Round(time.Millisecond).Seconds(), Outcome: string(ending.Outcome), Message: ending.Message, Acts: acts}
 		if err := a.printJSON(doc); err != nil {
 			return err
 		}

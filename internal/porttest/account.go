@@ -60,7 +60,6 @@ type NewFunction struct {
 // FunctionVersion is what an account knows of a version besides what stage sees.
 type FunctionVersion struct {
 	stage.Function
-	Description    string
 	Handler        string
 	MemoryMiB      int
 	TimeoutSeconds int

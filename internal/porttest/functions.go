@@ -46,6 +46,12 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		}
 	}
 
+	t.Run("a version keeps the description that it was published with", func(t *testing.T) {
+		a, _ := account(t)
+		if got := get(t, a, publish(t, a)).Description; got != "by the suite" {
+			t.Fatalf("description %q", got)
+		}
+	})
 	t.Run("a function is read by name and by ARN", func(t *testing.T) {
 		a, layer := account(t)
 		f := get(t, a, "")
