@@ -16,7 +16,8 @@ type Change struct {
 	WindowSeconds int       `json:"windowSeconds,omitempty"`
 	Replaces      []Replace `json:"replaces"` // which layers get which version
 	Before        State     `json:"before"`
-	After         *State    `json:"after,omitempty"` // nil until the function is about to be touched
+	After         *State    `json:"after,omitempty"`   // nil until the function is about to be touched
+	Undoing       bool      `json:"undoing,omitempty"` // a rollback has begun: whoever still works on the update must stop
 	Undone        bool      `json:"undone,omitempty"`
 }
 

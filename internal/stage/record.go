@@ -35,6 +35,9 @@ type RecordOutput struct {
 	Summary   string     `json:"summary"`
 }
 
+// maxItems is how many layers and consumers an execution carries: Step Functions passes at most 256 KiB between two states, and 172 of each take that (test/workflow).
+const maxItems = 300
+
 // coming is the version of a layer that consumers get.
 type coming struct {
 	layerName string
@@ -90,6 +93,10 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 			}
 			out.Consumers = append(out.Consumers, Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
 		}
+	}
+	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
+		return out, &fault.Error{Code: fault.OverLimit, Op: "record", Subject: "the run", Err: fmt.Errorf("%d layers and %d consumers, at most %d of both fit into one execution", len(in.Layers), len(out.Consumers), maxItems),
+			Hint: "release some layers at a time, or split the workspace over two stacks"}
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"
 	return out, nil

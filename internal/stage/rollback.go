@@ -93,8 +93,14 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 		if err != nil {
 			return nil, nil, err
 		}
+		if !c.Undoing {
+			c.Undoing = true
+			if tag, err = store(ctx, s.Registers, name, c, tag); err != nil {
+				return nil, nil, err
+			}
+		}
 		if c.After == nil {
-			continue // recorded, never touched
+			continue // recorded, never touched: and now an update cannot begin any more
 		}
 		back := nameOfFunction(c.Function)
 		if c.Alias != "" {
@@ -131,29 +137,28 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
-	if c.Alias != "" && now.AliasVersion != c.Before.AliasVersion {
+	// Both are written also when they are as before: an update that is still going on has read their revisions, and these are old then.
+	if c.Alias != "" {
 		a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
 		if err != nil {
 			return "", err
 		}
-		if a.Version != c.After.AliasVersion {
+		if a.Version != c.After.AliasVersion && a.Version != c.Before.AliasVersion {
 			return s.foreign(c, now), nil
 		}
 		if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.Before.AliasVersion, a.RevisionID); err != nil {
 			return s.left(ctx, c, err)
 		}
 	}
-	if !slices.Equal(now.Layers, c.Before.Layers) {
-		f, err := s.Functions.Get(ctx, c.Function, "")
-		if err != nil {
-			return "", err
-		}
-		if !slices.Equal(stateOf(f).Layers, c.After.Layers) {
-			return s.foreign(c, stateOf(f)), nil
-		}
-		if _, err = s.Functions.SetLayers(ctx, c.Function, c.Before.Layers, f.RevisionID); err != nil {
-			return s.left(ctx, c, err)
-		}
+	f, err := s.Functions.Get(ctx, c.Function, "")
+	if err != nil {
+		return "", err
+	}
+	if have := stateOf(f).Layers; !slices.Equal(have, c.After.Layers) && !slices.Equal(have, c.Before.Layers) {
+		return s.foreign(c, now), nil
+	}
+	if _, err = s.Functions.SetLayers(ctx, c.Function, c.Before.Layers, f.RevisionID); err != nil {
+		return s.left(ctx, c, err)
 	}
 	if now, err = stateNow(ctx, s.Functions, c); err != nil {
 		return "", err
@@ -168,7 +173,8 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		case err != nil:
 			return "", err
 		case published.Description == versionDescription(c.Run): // not a version that was there before
-			if err := s.Functions.DeleteVersion(ctx, c.Function, v); err != nil && fault.CodeOf(err) != fault.Changed {
+			// A version that may not be deleted, or that somebody uses by now, stays, and the candidate with it.
+			if err := s.Functions.DeleteVersion(ctx, c.Function, v); err != nil && fault.CodeOf(err) != fault.Changed && fault.CodeOf(err) != fault.NotAllowed {
 				return "", err
 			}
 		}

@@ -12,6 +12,9 @@ import (
 )
 
 // Update moves one consumer: its layers, a version, its alias. Every step is written down before it is made, and a step that is made already is not made again.
+//
+// A neighbour in the same Map may fail while this one works, and then the run is rolled back under its feet. The rollback first marks the change, then writes to function and alias, also when
+// they are as before, which gives both a new revision. So: read a revision, then look at the mark, then write with that revision. Either the mark is seen or the revision is old.
 type Update struct {
 	Ledger
 	Functions Functions
@@ -43,6 +46,9 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	if err != nil {
 		return UpdateOutput{}, err
 	}
+	if c.Undoing {
+		return UpdateOutput{}, s.going(ctx, run.Run, in.Consumer.Change)
+	}
 	if c.After == nil {
 		if tag, err = s.intend(ctx, in.Consumer.Change, &c, tag); err != nil {
 			return UpdateOutput{}, err
@@ -58,6 +64,9 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	if now := stateOf(f).Layers; !slices.Equal(now, c.After.Layers) {
 		if !slices.Equal(now, c.Before.Layers) {
 			return UpdateOutput{}, changed(c, "its layers were changed during the run")
+		}
+		if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
+			return UpdateOutput{}, err
 		}
 		if f, err = s.Functions.SetLayers(ctx, c.Function, c.After.Layers, f.RevisionID); err != nil {
 			return UpdateOutput{}, err
@@ -81,6 +90,9 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 			if a.Version != c.Before.AliasVersion || len(a.Weights) > 0 {
 				return UpdateOutput{}, changed(c, "its alias was moved during the run")
 			}
+			if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
+				return UpdateOutput{}, err
+			}
 			if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.After.AliasVersion, a.RevisionID); err != nil {
 				return UpdateOutput{}, err
 			}
@@ -93,6 +105,15 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 		out.WaitSeconds = min(lookEverySeconds, c.WindowSeconds)
 	}
 	return out, nil
+}
+
+// going looks whether the change is still wanted.
+func (s Update) going(ctx context.Context, run, name string) error {
+	c, _, err := s.change(ctx, run, name)
+	if err == nil && c.Undoing {
+		err = &fault.Error{Code: fault.LeaseLost, Op: "update", Subject: c.Function, Err: errors.New("the run is being rolled back"), Hint: "look at the run's first error"}
+	}
+	return err
 }
 
 // intend writes down what the function is to become, if it still is what was recorded.

@@ -42,6 +42,7 @@ type flow struct {
 	running   map[string]bool // executions, by ARN
 	version   string          // of the one distribution that the build finds
 	names     []string        // states, in order
+	updating  bool            // an Update is at work
 }
 
 const (
@@ -67,9 +68,14 @@ type mortal struct {
 	left  int // calls of any port; negative for no end
 	calls int
 	once  bool // only one call fails, then all is well again
+
+	before func() // called before each call of a port
 }
 
 func (m *mortal) live() error {
+	if m.before != nil {
+		m.before()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
@@ -396,7 +402,9 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	}
 	for _, c := range recorded.Consumers {
 		f.names = append(f.names, "Update")
+		f.updating = true
 		u, err := stage.Update{Ledger: f.ledger(), Functions: f.account.Functions()}.Run(ctx, stage.ConsumerInput{Run: name, Consumer: c})
+		f.updating = false
 		if err != nil {
 			return undo(err)
 		}
@@ -749,5 +757,44 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	}
 	if out := ask("c", "gone.yaml"); out.Next != stage.NextWait && out.Next != stage.NextRecover {
 		t.Errorf("an upload that is gone: %+v", out)
+	}
+}
+
+// When one consumer fails, its neighbours in the Map may still be at work while the run is rolled back. Whatever the rollback meets, in the end all is as before.
+func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
+	t.Parallel()
+	for n := range 40 {
+		f := newFlow(t)
+		f.must("first", `{}`, release.Promoted)
+		f.version = "2.0"
+		f.must("second", `{"refresh": true}`, release.Promoted)
+		before := f.state()
+		calls, done := 0, false
+		// Back to a version that is there, which nothing deletes. The update begins, and in the middle of it the rollback runs from start to end.
+		f.registers.before = func() {
+			if !f.updating || done {
+				return
+			}
+			if calls++; calls != n+1 {
+				return
+			}
+			done = true
+			end, err := stage.Rollback{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Sandboxes: f.account.Sandboxes(), Probes: "probe-"}.Run(t.Context(), stage.RunInput{Run: "third"})
+			if err != nil || end.Outcome == release.FailedDirty {
+				t.Fatalf("rollback at call %d: %+v %v", n, end, err)
+			}
+		}
+		_, _ = f.run("third", `{"rollback": {"layer": "base"}}`)
+		if !done {
+			if n < 10 {
+				t.Errorf("the update has only %d calls", n)
+			}
+			break
+		}
+		// What the update did afterwards may at most have left a version of the function that nothing points to.
+		got := f.state()
+		if got.Alias != before.Alias || !slices.Equal(got.Layers, before.Layers) {
+			t.Errorf("rolled back at call %d of the update, and then: %+v", n, got)
+		}
 	}
 }

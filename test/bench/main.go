@@ -26,9 +26,14 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "how often each command runs; the median counts")
 	out := flag.String("out", "docs/benchmarks.md", "file to write")
+	only := flag.Bool("functions", false, "measure the functions only, and put their section in the place of the one in the file")
 	flag.Parse()
 	b := bench{rounds: *rounds}
-	text, err := b.run()
+	measure := b.run
+	if *only {
+		measure = func() (string, error) { return b.onlyFunctions(*out) }
+	}
+	text, err := measure()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -92,6 +97,9 @@ func (b *bench) run() (string, error) {
 	}
 	b.importTable(&w, r)
 	if err := b.speedTable(&w, r); err != nil {
+		return "", err
+	}
+	if err := b.functionsTable(&w); err != nil {
 		return "", err
 	}
 	return w.String(), nil

@@ -1,0 +1,48 @@
+// Cost models what Layersmith costs in an AWS account, for one run and for a month, and what it saves, and writes docs/cost.md.
+//
+// Prices come from docs/prices.json alone. What is counted comes from what is deployed: transitions from the state machine, memory from infra, metrics
+// from the use case that reports. Durations that no machine here can tell are assumed, and the document says so of each.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	root := flag.String("root", ".", "the repository")
+	flag.Parse()
+	text, err := Generate(*root)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(*root, "docs", "cost.md"), []byte(text), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cost:", err)
+		os.Exit(1)
+	}
+}
+
+// Generate returns the document for the repository at root.
+func Generate(root string) (string, error) {
+	m, err := ReadModel(root)
+	if err != nil {
+		return "", err
+	}
+	return m.Document()
+}
+
+// ReadModel reads the repository and its prices.
+func ReadModel(root string) (Model, error) {
+	var m Model
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "prices.json"))
+	if err != nil {
+		return m, err
+	}
+	if m.Prices, err = ReadPrices(doc); err != nil {
+		return m, err
+	}
+	m.Repository, err = ReadRepository(root)
+	return m, err
+}

@@ -1,0 +1,647 @@
+package functions_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/layersmith/layersmith/internal/blob"
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/test/functions"
+	"github.com/layersmith/layersmith/test/runtimeapi"
+)
+
+// The functions, each with an input that it can read, of a run that nobody knows.
+var inputs = map[string]any{
+	"intake":   stage.IntakeInput{Run: "r", Execution: functions.Execution("r"), Input: json.RawMessage("{}")},
+	"select":   stage.RunInput{Run: "r"},
+	"prune":    stage.LayerInput{Run: "r", Layer: anItem},
+	"measure":  stage.StackInput{Run: "r", Layer: anItem, Layers: []stage.Item{anItem}},
+	"record":   stage.RecordInput{Run: "r", Layers: []stage.Item{}},
+	"publish":  stage.LayerInput{Run: "r", Layer: anItem},
+	"verify":   stage.StackInput{Run: "r", Layer: anItem, Layers: []stage.Item{anItem}},
+	"update":   stage.ConsumerInput{Run: "r", Consumer: aConsumer},
+	"health":   stage.HealthInput{Run: "r", Consumer: aConsumer},
+	"promote":  stage.RecordInput{Run: "r", Layers: []stage.Item{}},
+	"rollback": stage.RunInput{Run: "r"},
+	"report":   stage.ReportInput{Run: "r", Execution: functions.Execution("r"), Ending: release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."}},
+}
+
+var (
+	target    = must(pydist.ParseTarget("python3.13-x86_64"))
+	anItem    = stage.Item{Layer: "small", Target: target, Doc: must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1))}
+	aConsumer = stage.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func arnOf(function string) string {
+	return "arn:aws:lambda:us-east-1:000000000000:function:" + function
+}
+
+// raw is one invocation with bytes.
+func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Response {
+	t.Helper()
+	r, err := f.Invoke([]byte(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// wantCode checks what the state machine catches by, and what the sentence says.
+func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
+	t.Helper()
+	if r.ErrorType != code || r.Exited {
+		t.Errorf("%s: %q, exited %v: %q; want %s", what, r.ErrorType, r.Exited, r.ErrorMessage, code)
+	}
+	for _, s := range says {
+		if !strings.Contains(r.ErrorMessage, s) {
+			t.Errorf("%s: %q does not say %q", what, r.ErrorMessage, s)
+		}
+	}
+}
+
+// wantFault besides wants what a person is to do: the hint, behind its mark.
+func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
+	t.Helper()
+	wantCode(t, what, r, code, says...)
+	if sentence, hint, marked := strings.Cut(r.ErrorMessage, fault.HintMark); !marked || sentence == "" || hint == "" {
+		t.Errorf("%s: %q says nothing to do", what, r.ErrorMessage)
+	}
+}
+
+// each runs a test for every function that is built; one that has no input here is a mistake in this file.
+func each(t *testing.T, test func(t *testing.T, s functions.Stack, function string)) {
+	s := stack(t)
+	if len(s.Names) != len(inputs) {
+		t.Fatalf("functions/ has %v", s.Names)
+	}
+	for _, name := range s.Names {
+		if inputs[name] == nil {
+			t.Errorf("no input for %s", name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			a, err := functions.NewAccount()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(a.Close)
+			test(t, functions.Stack{Programs: s.Programs, Account: a}, name)
+		})
+	}
+}
+
+func TestEveryFunctionRefusesWhatItCannotRead(t *testing.T) {
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		f := start(t, s, function, time.Minute, nil)
+		good := string(must(json.Marshal(inputs[function])))
+		wantFault(t, "broken JSON", raw(t, f, `{"run":`), "BadInput", "read input: ", "pass an object with the fields ", "run")
+		wantFault(t, "null", raw(t, f, `null`), "BadInput", "read input: it is null", "pass an object with the fields ")
+		wantFault(t, "a number as run", raw(t, f, `{"run":1}`), "BadInput", `field "run" is a JSON number, want string`)
+		wantFault(t, "unknown field", raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)), "BadInput", `unknown field "rnu"`, "the fields there are ", "run")
+		wantFault(t, "another spelling", raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)), "BadInput", `unknown field "RUN"`)
+		wantFault(t, "two values", raw(t, f, good+good), "BadInput", "something follows the JSON value")
+		wantCode(t, "a name that leads elsewhere", raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)), "BadInput", `"../r" is not the name of a run: letters, digits`)
+		for _, bucket := range []string{functions.Store, functions.Workspace} {
+			if left, err := s.S3.Keys(bucket, ""); err != nil || len(left) > 0 {
+				t.Errorf("bucket %s holds %v, %v", bucket, left, err)
+			}
+		}
+	})
+}
+
+func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
+	needs := map[string][]string{"intake": {"LAYERSMITH_WORKSPACE"}, "verify": {"LAYERSMITH_PROBE_ROLE", "LAYERSMITH_PROBE_PREFIX"}, "rollback": {"LAYERSMITH_PROBE_PREFIX"},
+		"report": {"LAYERSMITH_TOPIC", "LAYERSMITH_STACK"}}
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		none := map[string]string{"LAYERSMITH_KEEP": "0"}
+		for k := range s.Env() {
+			if strings.HasPrefix(k, "LAYERSMITH_") {
+				none[k] = ""
+			}
+		}
+		r := failure(t, start(t, s, function, time.Minute, none), inputs[function])
+		says := []string{"read the environment: LAYERSMITH_STORE is not set; ", `LAYERSMITH_KEEP is "0"; legal: 1 to 100`, "deploy the stack again"}
+		for _, n := range needs[function] {
+			says = append(says, n+" is not set")
+		}
+		wantFault(t, "an empty environment", r, "BadInput", says...)
+		if n := strings.Count(r.ErrorMessage, " is not set"); n != 1+len(needs[function]) {
+			t.Errorf("%d variables are missed: %s", n, r.ErrorMessage)
+		}
+	})
+}
+
+// Report accounts for a run that did not get as far as being written down, and Intake makes runs: all others know theirs.
+func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		f := start(t, s, function, time.Minute, nil)
+		switch function {
+		case "intake":
+			wantFault(t, "an empty bucket", failure(t, f, inputs[function]), "BadInput", "read layers/: the bucket holds no workspace", "run: layersmith push")
+		case "report":
+			serveNotices(s, nil)
+			end := call[release.Ending](t, f, inputs[function])
+			if end.Outcome != release.FailedClean {
+				t.Errorf("%+v", end)
+			}
+		default:
+			wantFault(t, "an unknown run", failure(t, f, inputs[function]), "NotFound", "read runs/r/run.json: no such run", "start a new execution")
+		}
+	})
+}
+
+func TestARoleThatLacksAGrantIsNotAllowed(t *testing.T) {
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		s.Answer("s3", functions.Deny("s3"))
+		says := "s3:GetObject"
+		if function == "intake" {
+			says = "s3:ListBucketVersions"
+		}
+		r := failure(t, start(t, s, function, time.Minute, nil), inputs[function])
+		wantFault(t, "a store that denies", r, "NotAllowed", "AccessDenied: ", "allow the role "+says, "request REQ1")
+	})
+}
+
+// Every function gives its context to what it waits for: a store that hangs is a fault that says so, before Lambda kills the function.
+func TestAStoreThatHangsIsTimedOut(t *testing.T) {
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		s.Answer("s3", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		r := failure(t, start(t, s, function, 2*time.Second, nil), inputs[function])
+		wantFault(t, "a store that hangs", r, "TimedOut", "give the function more memory")
+		if r.Duration < 1400*time.Millisecond {
+			t.Errorf("it gives up after %v of 2 s", r.Duration)
+		}
+	})
+}
+
+func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
+	each(t, func(t *testing.T, s functions.Stack, function string) {
+		if function == "intake" || function == "report" || function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
+			t.Skip("works without the lease")
+		}
+		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
+		keep(t, s, release.LeaseName, release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"), Until: time.Now().Add(time.Hour)})
+		f := start(t, s, function, time.Minute, nil)
+		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost", `continue r: execution "other" has taken over`, "wait for that execution")
+		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r", Ending: &release.Ending{Outcome: release.RolledBack}})
+		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost", "the run is over: RolledBack", "start a new execution")
+	})
+}
+
+// keep writes a document that changes.
+func keep(t *testing.T, s functions.Stack, name string, doc any) {
+	t.Helper()
+	if err := s.S3.Put(functions.Store, name, must(release.Encode(doc))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read reads one.
+func read[T any](t *testing.T, s functions.Stack, name string) (doc T) {
+	t.Helper()
+	b, err := s.S3.Get(functions.Store, name)
+	if err == nil {
+		err = release.Decode(b, &doc)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// put stores an object below its digest.
+func put(t *testing.T, s functions.Stack, prefix, suffix string, content []byte) blob.Ref {
+	t.Helper()
+	sum := digest.Of(content)
+	ref := must(blob.New(prefix+sum.String()+suffix, "", sum, int64(len(content))))
+	if err := s.S3.Put(functions.Store, ref.Key, content); err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// small is a workspace that has one layer and moves one function with an alarm.
+func small(consumers string) fs.FS {
+	return fstest.MapFS{
+		"workspace.yaml":         {Data: []byte("targets: [python3.13-x86_64]\n")},
+		"small/requirements.txt": {Data: []byte("demo==1.0\n")},
+		"small/layer.yaml":       {Data: []byte("budget: { unzipped: 1 MB, zipped: 1 MB }\n")},
+		"consumers.yaml":         {Data: []byte(consumers)},
+	}
+}
+
+const orders = `consumers:
+  - function: orders
+    layers: [small]
+    alias: live
+    health: { alarm: orders-errors, window: 2m }
+`
+
+// artifact is what a build would have left of the distribution demo.
+func artifact() []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range [][2]string{
+		{"python/demo-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"},
+		{"python/demo-1.0.dist-info/RECORD", "demo/__init__.py,,\ndemo/tests/__init__.py,,\ndemo/tests/test_demo.py,,\ndemo-1.0.dist-info/METADATA,,\ndemo-1.0.dist-info/RECORD,,\ndemo-1.0.dist-info/WHEEL,,\n"},
+		{"python/demo-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{"python/demo/__init__.py", "VALUE = 1\n"},
+		{"python/demo/tests/__init__.py", ""},
+		{"python/demo/tests/test_demo.py", "import demo\n\n\ndef test():\n    assert demo.VALUE == 1\n"},
+	} {
+		w := must(z.Create(f[0]))
+		must(w.Write([]byte(f[1])))
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// at is a run that the real functions took as far as Measure, with what CodeBuild leaves written by hand: no wheel is needed for that.
+type at struct {
+	functions.Stack
+	pruned, measured stage.Item
+	doc              release.Measured
+}
+
+func measured(t *testing.T, s functions.Stack, consumers string) at {
+	t.Helper()
+	a, err := functions.NewAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	out := at{Stack: functions.Stack{Programs: s.Programs, Account: a}}
+	if err := a.Push(small(consumers)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Begin(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	code := artifact()
+	run := read[release.Run](t, out.Stack, release.RunName("r"))
+	keep(t, out.Stack, release.BuiltName("r"), release.Built{SchemaVersion: release.SchemaVersion, Run: "r", Tool: stage.Tool, Workspace: run.Workspace.SHA256, Locks: []release.Lock{},
+		Layers: []release.BuiltLayer{{Layer: "small", Target: target, LayerName: "layersmith-small", Key: digest.Of([]byte("key")), Artifact: put(t, out.Stack, "artifacts/", ".zip", code),
+			Before: measure.Size{Files: 6, Unzipped: 300, Zipped: measure.Bytes(len(code))}, Wheels: []report.Wheel{}, Bytecode: report.Bytecode{Mode: "none"}}}})
+	selected, err := out.Select(t.Context(), "r")
+	if err != nil || !selected.Changed || len(selected.Layers) != 1 || selected.Summary != "small new" {
+		t.Fatalf("%+v, %v", selected, err)
+	}
+	out.pruned = call[stage.Item](t, start(t, out.Stack, "prune", time.Minute, nil), stage.LayerInput{Run: "r", Layer: selected.Layers[0]})
+	out.measured = call[stage.Item](t, start(t, out.Stack, "measure", time.Minute, nil), stage.StackInput{Run: "r", Layer: out.pruned, Layers: []stage.Item{out.pruned}})
+	out.doc = read[release.Measured](t, out.Stack, out.measured.Doc.Key)
+	return out
+}
+
+func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
+	m := measured(t, stack(t), orders)
+	doc, zipped, err := m.Pruned(m.pruned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zip.NewReader(bytes.NewReader(zipped), int64(len(zipped)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range z.File {
+		names = append(names, f.Name)
+	}
+	want := []string{"python/demo-1.0.dist-info/METADATA", "python/demo-1.0.dist-info/RECORD", "python/demo-1.0.dist-info/WHEEL", "python/demo/__init__.py"}
+	if !slices.Equal(names, want) {
+		t.Errorf("it holds %v, want %v", names, want)
+	}
+	if m.doc.Pruned != m.pruned.Doc || m.doc.Zip != doc.Zip || m.doc.Report.Verdict != "within" {
+		t.Errorf("%+v", m.doc)
+	}
+}
+
+func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
+	m := measured(t, stack(t), orders)
+	other := m.pruned
+	other.Layer = "large"
+	f := start(t, m.Stack, "measure", time.Minute, nil)
+	wantFault(t, "another layer's document", failure(t, f, stage.StackInput{Run: "r", Layer: other, Layers: []stage.Item{other}}), "ProvenanceMismatch", "large", "start a new execution")
+	f = start(t, m.Stack, "prune", time.Minute, nil)
+	wantFault(t, "a document of another stage", failure(t, f, stage.LayerInput{Run: "r", Layer: m.measured}), "ProvenanceMismatch", m.measured.Doc.Key)
+
+	damaged := must(m.S3.Get(functions.Store, m.doc.Zip.Key))
+	damaged[len(damaged)/2] ^= 1
+	if err := m.S3.Put(functions.Store, m.doc.Zip.Key, damaged); err != nil {
+		t.Fatal(err)
+	}
+	current := m.pruned // refers to a version, which is as it was
+	f = start(t, m.Stack, "measure", time.Minute, nil)
+	if again := call[stage.Item](t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}); again != m.measured {
+		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
+	}
+	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
+	doc.Zip.VersionID = ""
+	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
+	wantFault(t, "damaged bytes", failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}), "HashMismatch", "start a new run")
+	doc.Zip.Key = "pruned/" + digest.Of([]byte("gone")).String() + ".zip"
+	doc.Zip.SHA256 = digest.Of([]byte("gone"))
+	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
+	wantCode(t, "bytes that are gone", failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}), "NotFound", doc.Zip.Key)
+}
+
+func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
+	m := measured(t, stack(t), orders)
+	run := read[release.Run](t, m.Stack, release.RunName("r"))
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, f := range small(orders).(fstest.MapFS) {
+		content := f.Data
+		if name == "small/layer.yaml" {
+			content = []byte("budget: { unzipped: 100 B }\n")
+		}
+		must(must(z.Create(name)).Write(content))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run.Workspace = put(t, m.Stack, "workspaces/", ".zip", b.Bytes())
+	keep(t, m.Stack, release.RunName("r"), run)
+	r := failure(t, start(t, m.Stack, "measure", time.Minute, nil), stage.StackInput{Run: "r", Layer: m.pruned, Layers: []stage.Item{m.pruned}})
+	wantFault(t, "100 bytes", r, "OverLimit", "small")
+}
+
+// lambda is a Lambda service of functions that are written down as the API answers, and otherwise empty. Everything that changes anything is denied.
+type lambda struct {
+	mu       sync.Mutex
+	answers  map[string]string // "GET /2015-03-31/functions/orders" to a body; a body that is "" is a denial
+	requests []string
+}
+
+func (l *lambda) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	what := r.Method + " " + r.URL.Path
+	l.mu.Lock()
+	l.requests = append(l.requests, what)
+	answer, ok := l.answers[what]
+	l.mu.Unlock()
+	switch {
+	case !ok && r.Method == http.MethodGet:
+		functions.Fail(w, http.StatusNotFound, "ResourceNotFoundException", "Function or layer not found: "+r.URL.Path)
+	case answer == "":
+		functions.Deny("lambda").ServeHTTP(w, r)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, answer)
+	}
+}
+
+// The functions that work on an account's functions and layers, against Lambda that denies and Lambda that has not what is meant.
+func TestWhatLambdaRefusesIsAFault(t *testing.T) {
+	s := stack(t)
+	m := measured(t, s, orders)
+	item := m.measured
+	candidate := release.Candidate{SchemaVersion: release.SchemaVersion, Run: "r", Layer: "small", Target: target, LayerName: "layersmith-small", Key: m.doc.Built.Key, Measured: item.Doc,
+		ARN: "arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:1", Version: 1}
+	published := item
+	published.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(candidate)))
+	change := release.Change{SchemaVersion: release.SchemaVersion, Run: "r", Sequence: 1, Function: arnOf("orders"), Alarm: "orders-errors", WindowSeconds: 120,
+		Replaces: []release.Replace{{Layer: "small", LayerName: "layersmith-small", ARN: candidate.ARN}}, Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="}}
+	consumer := stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
+
+	for name, c := range map[string]struct {
+		function string
+		in       any
+		lambda   http.Handler // nil denies everything
+		code     string
+		says     []string
+	}{
+		"record is denied": {function: "record", in: stage.RecordInput{Run: "r", Layers: []stage.Item{item}}, code: "NotAllowed",
+			says: []string{"orders", "AccessDeniedException", "consumers"}},
+		"record of a function that is not there": {function: "record", in: stage.RecordInput{Run: "r", Layers: []stage.Item{item}}, lambda: &lambda{}, code: "NotFound",
+			says: []string{"read function orders: ResourceNotFoundException"}},
+		"publish is denied": {function: "publish", in: stage.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
+			says: []string{"layersmith-small", "allow the role lambda:ListLayerVersions"}},
+		"publish may look but not publish": {function: "publish", in: stage.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
+			lambda: &lambda{answers: map[string]string{"GET /2018-10-31/layers/layersmith-small/versions": `{"LayerVersions":[]}`}},
+			says:   []string{"layersmith-small", "allow the role lambda:PublishLayerVersion"}},
+		"verify is denied": {function: "verify", in: stage.StackInput{Run: "r", Layer: published, Layers: []stage.Item{published}}, code: "NotAllowed",
+			says: []string{"Layersmith-probe-", "allow the role lambda:"}},
+		"update is denied": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: consumer}, code: "NotAllowed",
+			says: []string{"orders", "AccessDeniedException", "consumers"}},
+		"update of a function that is gone": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: consumer}, lambda: &lambda{}, code: "NotFound",
+			says: []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"}},
+		"update of what is no change": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)}}, code: "ProvenanceMismatch",
+			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
+		"health is denied": {function: "health", in: stage.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()}, code: "NotAllowed",
+			says: []string{"alarm orders-errors", "allow the role cloudwatch:DescribeAlarms"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keep(t, m.Stack, release.ChangeName("r", 1), change)
+			h := c.lambda
+			if h == nil {
+				h = functions.Deny("lambda")
+			}
+			m.Answer("lambda", h)
+			r := failure(t, start(t, m.Stack, c.function, time.Minute, nil), c.in)
+			if c.code == "NotFound" { // what is not there is in the sentence
+				wantCode(t, name, r, c.code, c.says...)
+			} else {
+				wantFault(t, name, r, c.code, c.says...)
+			}
+			if run := read[release.Run](t, m.Stack, release.RunName("r")); run.Ending != nil {
+				t.Errorf("the run is over: %+v", run.Ending)
+			}
+		})
+	}
+	keep(t, m.Stack, release.CandidateName("r", "layersmith-small"), candidate) // from here on, what Publish leaves
+	t.Run("rollback is denied", func(t *testing.T) {
+		m.Answer("lambda", functions.Deny("lambda"))
+		r := failure(t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
+		wantFault(t, "rollback", r, "NotAllowed", sandbox(candidate), "allow the role lambda:DeleteFunction")
+	})
+	t.Run("rollback of a function that is gone needs a person", func(t *testing.T) {
+		touched := change
+		touched.After = &release.State{Layers: []string{candidate.ARN}, CodeSHA256: change.Before.CodeSHA256}
+		keep(t, m.Stack, release.ChangeName("r", 1), touched)
+		m.Answer("lambda", &lambda{answers: map[string]string{
+			"GET /2018-10-31/layers/layersmith-small/versions":   `{"LayerVersions":[]}`,
+			"DELETE /2015-03-31/functions/" + sandbox(candidate): `{}`,
+		}})
+		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
+		if end.Outcome != release.FailedDirty || !strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
+			t.Errorf("%+v", end)
+		}
+	})
+}
+
+// sandbox is the name that a run's throw-away function has.
+func sandbox(c release.Candidate) string {
+	return "Layersmith-probe-" + digest.Of([]byte(c.Run+" "+c.LayerName)).Short()
+}
+
+// Promote does not fail for want of what it only tidies up with.
+func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
+	m := measured(t, stack(t), orders)
+	version := func(n int64) release.ReleasedVersion {
+		return release.ReleasedVersion{ARN: fmt.Sprintf("arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:%d", n), Version: n, Run: fmt.Sprintf("r%d", n),
+			Key: digest.Of(fmt.Append(nil, n)), Measured: m.measured.Doc, Zip: m.doc.Zip, Wheels: []report.Wheel{}}
+	}
+	keep(t, m.Stack, release.ReleasedName, release.Released{SchemaVersion: release.SchemaVersion, Run: "r5", Locks: []release.Lock{}, Layers: []release.ReleasedLayer{{Layer: "small", Target: target,
+		LayerName: "layersmith-small", Current: version(5), Earlier: []release.ReleasedVersion{version(4), version(3), version(2)}}}})
+	candidate := release.Candidate{SchemaVersion: release.SchemaVersion, Run: "r", Layer: "small", Target: target, LayerName: "layersmith-small", Key: m.doc.Built.Key, Measured: m.measured.Doc,
+		ARN: version(6).ARN, Version: 6}
+	verified := m.measured
+	verified.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})))
+	in := stage.RecordInput{Run: "r", Layers: []stage.Item{verified}}
+
+	f := start(t, m.Stack, "promote", time.Minute, map[string]string{"LAYERSMITH_KEEP": "2"})
+	end := call[release.Ending](t, f, in)
+	if end.Outcome != release.Promoted || !strings.HasPrefix(end.Message, "Released: 1 layer (layersmith-small:6), 0 functions moved.") {
+		t.Errorf("%+v", end)
+	}
+	now := read[release.Released](t, m.Stack, release.ReleasedName)
+	if now.Run != "r" || now.Layers[0].Current.Version != 6 || len(now.Layers[0].Earlier) != 4 {
+		t.Errorf("without a list of functions it is not known what is used: %+v", now)
+	}
+	if again := call[release.Ending](t, f, in); again != end {
+		t.Errorf("again: %+v", again)
+	}
+}
+
+// notices is what people and alarms got.
+type notices struct {
+	mu       sync.Mutex
+	messages []string // subjects
+	metrics  int      // requests
+}
+
+// serveNotices lets SNS and CloudWatch take everything.
+func serveNotices(s functions.Stack, n *notices) {
+	n = cmp.Or(n, &notices{})
+	s.Answer("sns", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		n.mu.Lock()
+		n.messages = append(n.messages, r.Form.Get("Subject"))
+		n.mu.Unlock()
+		w.Header().Set("Content-Type", "text/xml")
+		fmt.Fprint(w, `<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>`)
+	}))
+	s.Answer("monitoring", functions.Metrics(func() {
+		n.mu.Lock()
+		n.metrics++
+		n.mu.Unlock()
+	}))
+}
+
+func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
+	m := measured(t, stack(t), orders)
+	in := stage.ReportInput{Run: "r", Execution: functions.Execution("r"), Ending: release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
+		Error: &stage.Caught{Error: "OverLimit", Cause: `{"errorMessage":"measure small: too large. Hint: make it smaller","errorType":"OverLimit"}`}}
+	const said = "FailedClean: measure small: too large; nothing was touched. Make it smaller."
+
+	// Denied everything, it says so, and the lease is free all the same.
+	f := start(t, m.Stack, "report", time.Minute, nil)
+	wantFault(t, "everything denied", failure(t, f, in), "NotAllowed", "cloudwatch:PutMetricData", "AuthorizationError")
+	if lease := read[release.Lease](t, m.Stack, release.LeaseName); lease.Run != "" || lease.Recovers != "" {
+		t.Errorf("%+v", lease)
+	}
+	if rep := read[release.Report](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
+		t.Errorf("%+v", rep)
+	}
+
+	n := &notices{}
+	serveNotices(m.Stack, n)
+	for range 2 { // a state is tried again: people are told once
+		if end := call[release.Ending](t, f, in); end.Outcome != release.FailedClean || end.Message != said {
+			t.Errorf("%+v", end)
+		}
+	}
+	if !slices.Equal(n.messages, []string{"Layersmith: FailedClean (operator)"}) || n.metrics == 0 {
+		t.Errorf("told %v, %d requests with metrics", n.messages, n.metrics)
+	}
+	if run := read[release.Run](t, m.Stack, release.RunName("r")); run.Ending == nil || run.Ending.Outcome != release.FailedClean {
+		t.Errorf("%+v", run)
+	}
+}
+
+func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
+	s := stack(t)
+	if err := s.Push(small(orders)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	status := "RUNNING"
+	s.Answer("states", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if target := r.Header.Get("X-Amz-Target"); target != "AWSStepFunctions.DescribeExecution" {
+			functions.Fail(w, http.StatusBadRequest, "ValidationException", target)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		fmt.Fprintf(w, `{"status":%q,"startDate":1,"executionArn":"x","stateMachineArn":"y"}`, status)
+	}))
+	f := start(t, s, "intake", time.Minute, nil)
+	in := stage.IntakeInput{Run: "second", Execution: functions.Execution("second"), StartedAt: time.Now().UTC(), Input: json.RawMessage(`{"trigger":"schedule"}`)}
+	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextWait || out.WaitSeconds != 30 || out.Summary != "execution first works" {
+		t.Errorf("%+v", out)
+	}
+	status = "FAILED"
+	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextRecover || out.Previous != "first" {
+		t.Errorf("%+v", out)
+	}
+	serveNotices(s, nil)
+	end := call[release.Ending](t, start(t, s, "rollback", time.Minute, nil), stage.RunInput{Run: "first"})
+	if end.Outcome != release.FailedClean {
+		t.Errorf("%+v", end)
+	}
+	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextBuild || out.Summary != "schedule" {
+		t.Errorf("%+v", out)
+	}
+	for input, says := range map[string]string{
+		`{"layer":["small"]}`:                         `unknown field "layer"`,
+		`{"layers":["large"]}`:                        "start layers: large: no such layer. Hint: layers here: small",
+		`{"rollback":{"layer":"small"}}`:              "roll back small: nothing of that name is released. Hint: released are: no layers yet",
+		`{"rollback":{"layer":"small"},"force":true}`: "rollback goes with nothing else",
+		`[]`: "read input: is not a JSON object",
+	} {
+		in.Input = json.RawMessage(input)
+		wantFault(t, input, failure(t, f, in), "BadInput", says)
+	}
+}
+
+func TestWhatNobodySignedIsRefusedHere(t *testing.T) {
+	a, err := functions.NewAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	r, err := http.Get(a.Env()["AWS_ENDPOINT_URL"] + "/" + functions.Store + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusForbidden {
+		t.Errorf("a request that nobody signed: %s", r.Status)
+	}
+}

@@ -1,0 +1,201 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/layersmith/layersmith/statemachine"
+)
+
+// A hard end is one after which the workflow does nothing more by itself: the engine, or a person, has ended the execution. The next run finds the lease and
+// recovers.
+type hardEnd struct {
+	name      string
+	script    script
+	changes   map[string]map[string]any
+	meanwhile func(context.Context, *string, *run)
+	status    types.ExecutionStatus
+	error     string
+	path      []string // its last state is the one that was entered last
+	left      string
+}
+
+const leftForNext = "Whatever the run had done. Its lease is still there: the next run recovers (`TestWays/an_earlier_run_died`)"
+
+var hardEnds = []hardEnd{
+	{name: "a person stops the execution", status: types.ExecutionStatusAborted, path: released[:slices.Index(released, "Promote")+1], left: leftForNext,
+		script: script{"promote": {{hang: true}}},
+		meanwhile: func(ctx context.Context, arn *string, r *run) {
+			select {
+			case <-r.hung:
+			case <-ctx.Done():
+			}
+			_, _ = moto.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: arn})
+			close(r.free) // moto stops between two states
+		}},
+	{name: "the execution takes longer than it may", status: types.ExecutionStatusTimedOut, path: released[:slices.Index(released, "Settle")+1], left: leftForNext,
+		script: script{"update": {{over: map[string]any{"waitSeconds": 3600}}}}, changes: map[string]map[string]any{"": {"TimeoutSeconds": 30}}},
+	{name: "the state grows over the limit", status: types.ExecutionStatusFailed, error: "States.DataLimitExceeded",
+		path: released[:slices.Index(released, "Publish")+1], left: leftForNext,
+		script: script{
+			"select":  {{over: map[string]any{"layers": items(1), "summary": strings.Repeat("s", statemachine.MaxStateBytes/2)}}},
+			"publish": {{over: map[string]any{"summary": strings.Repeat("s", statemachine.MaxStateBytes/2)}}},
+		}},
+}
+
+func TestHardEnds(t *testing.T) {
+	t.Parallel()
+	for _, h := range hardEnds {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			e := executeWhile(t, quick(t, h.changes), "{}", h.script, h.meanwhile)
+			if diff := cmp.Diff(h.path, e.path); diff != "" {
+				t.Errorf("path (- want, + got):\n%s", diff)
+			}
+			if e.status != h.status || e.error != h.error && h.error != "" {
+				t.Errorf("%s with error %q, want %s, %q", e.status, e.error, h.status, h.error)
+			}
+			if e.asked("report") != 0 {
+				t.Error("report was asked")
+			}
+		})
+	}
+}
+
+// The largest state of a run with many layers and consumers, each as large as they come, and what one more of both adds to it.
+func TestSixtyLayersAndConsumersFit(t *testing.T) {
+	t.Parallel()
+	largest := func(n int) int {
+		e := execute(t, quick(t, nil), "{}", script{
+			"select": {{over: map[string]any{"changed": true, "layers": items(n), "summary": strings.Repeat("s", maxSummaryBytes)}}},
+			"record": {{over: map[string]any{"consumers": consumers(n), "summary": strings.Repeat("s", maxSummaryBytes)}}},
+		})
+		e.ends(t, "Released")
+		for _, function := range []string{"prune", "measure", "publish", "verify", "update", "health"} {
+			if got := e.asked(function); got != n {
+				t.Errorf("%s was asked %d times, want %d", function, got, n)
+			}
+		}
+		t.Logf("%d layers and consumers: %d bytes before %s", n, e.largest, e.largestBefore)
+		return e.largest
+	}
+	const many = 60
+	one, sixty := largest(1), largest(many)
+	if sixty >= statemachine.MaxStateBytes {
+		t.Errorf("%d layers and consumers make a state of %d bytes, the limit is %d", many, sixty, statemachine.MaxStateBytes)
+	}
+	each := (sixty - one + many - 2) / (many - 1) // rounded up
+	if want, got := fits, (statemachine.MaxStateBytes-one)/each+1; got != want {
+		t.Errorf("%d layers and consumers fit at %d bytes each, docs/failure-modes.md says %d", got, each, want)
+	}
+}
+
+// fits is how many layers and as many consumers, all of them as large as they come, one run can carry: TestSixtyLayersAndConsumersFit.
+const fits = 172
+
+// What every function is asked is the contract between the definition and functions/.
+func TestFunctionsAreAsked(t *testing.T) {
+	t.Parallel()
+	const input = `{"layers":["ml"],"force":true}`
+	e := execute(t, quick(t, nil), input, script{"intake": first(next("Recover"))})
+	e.ends(t, "Released")
+	if diff := cmp.Diff(append(names("Intake, What next?, Recover, Recovered?"), released...), e.path); diff != "" {
+		t.Fatalf("path (- want, + got):\n%s", diff)
+	}
+	run, told := "", e.report(t)
+	if run = told.Run; !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
+		t.Errorf("report is told %+v", told)
+	}
+	asItem := func(by string) any {
+		return item(items(1)[0].Layer, by+": "+strings.Repeat("s", maxSummaryBytes-len(by)-2))
+	}
+	consumer := consumers(1)[0]
+	want := []struct {
+		function string
+		payload  any
+	}{
+		{"intake", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "input": json.RawMessage(input)}},
+		{"rollback", map[string]any{"run": run + previous}},
+		{"intake", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "input": json.RawMessage(input)}},
+		{"build", map[string]any{"projectName": "layersmith",
+			"environmentVariablesOverride": []any{map[string]any{"name": "LAYERSMITH_RUN", "type": "PLAINTEXT", "value": run}}}},
+		{"select", map[string]any{"run": run}},
+		{"prune", map[string]any{"run": run, "layer": items(1)[0]}},
+		{"measure", map[string]any{"run": run, "layer": asItem("prune"), "layers": []any{asItem("prune")}}},
+		{"record", map[string]any{"run": run, "layers": []any{asItem("measure")}}},
+		{"publish", map[string]any{"run": run, "layer": asItem("measure")}},
+		{"verify", map[string]any{"run": run, "layer": asItem("publish"), "layers": []any{asItem("publish")}}},
+		{"update", map[string]any{"run": run, "consumer": consumer}},
+		{"health", map[string]any{"run": run, "consumer": consumer, "since": "2026-11-01T03:00:00Z"}},
+		{"promote", map[string]any{"run": run, "layers": []any{asItem("verify")}}},
+		{"report", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "ending": ending("Released", "1 layer, 1 consumer"),
+			"error": nil, "rollbackError": nil}},
+	}
+	var wanted, got []string
+	for _, w := range want {
+		b, err := json.Marshal(w.payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted = append(wanted, w.function+" "+canonical(t, b))
+	}
+	for _, c := range e.calls {
+		got = append(got, c.function+" "+canonical(t, c.payload))
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("what the functions are asked (- want, + got):\n%s", diff)
+	}
+}
+
+// canonical is JSON with sorted keys.
+func canonical(t *testing.T, b []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	sorted, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(sorted)
+}
+
+// Whatever the input is, it reaches intake, and a refusal is reported: the definition assumes nothing of it.
+func TestAnyInputIsRefusedInOrder(t *testing.T) {
+	t.Parallel()
+	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
+		t.Run(input, scenario{input: input, script: script{"intake": {fails("BadInput")}}, path: names("Intake, " + clean), told: "BadInput",
+			asked: map[string]int{"intake": 1}}.run)
+	}
+}
+
+// What a failed run tells an operator while report fails too.
+func TestMessagesWithoutReport(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ function, outcome, begins string }{
+		{"prune", "FailedClean", "Nothing was published and no function was touched. "},
+		{"rollback", "FailedDirty", "Taking the changes back failed: somebody must look. "},
+	} {
+		t.Run(c.outcome, func(t *testing.T) {
+			t.Parallel()
+			s := script{c.function: {fails("Internal")}, "report": {fails("Internal")}}
+			if c.function == "rollback" {
+				s["promote"] = []answer{fails("Internal")}
+			}
+			e := execute(t, quick(t, nil), "{}", s)
+			e.ends(t, c.outcome)
+			if !strings.HasPrefix(e.cause, c.begins) || !strings.Contains(e.cause, fmt.Sprintf("%s says no", c.function)) {
+				t.Errorf("the cause is %s", e.cause)
+			}
+		})
+	}
+}
