@@ -1,25 +1,29 @@
-# Two targets do all: layers (the main job) and test (everything that CI runs).
+# Two targets do all: layers (the main job) and test (everything that CI runs). deploy brings it to an account.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+CDK := .tools/node/node_modules/.bin/cdk --no-notices
+GO := main.go events functions infra internal statemachine test
 TARGET ?=
+export CDK_DISABLE_CLI_TELEMETRY := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: help layers test unit lint build setup bench fuzz clean
+.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench fuzz clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
 layers: setup build ## the main job: the workspace layers/ to zips and report in dist/
 	bin/layersmith build $(if $(TARGET),--target $(TARGET))
 
-test: setup lint ## everything that CI runs, the three real layers included
-	go test -timeout 40m ./...
+test: setup tools lint ## everything that CI runs: the three real layers, every path of the workflow, the product deployed to an emulator
+	go test -timeout 60m ./...
 
 unit: ## seconds, while editing: no wheels, no network
 	go test -short ./internal/...
 
 lint: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l main.go internal test)" || { gofmt -d main.go internal test; exit 1; }
+	@test -z "$$(gofmt -l $(GO))" || { gofmt -d $(GO); exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 
@@ -29,11 +33,36 @@ build: ## bin/layersmith
 setup: ## uv and the target's interpreter, where the machine has none
 	@.ci/setup
 
+tools: ## what only tests need: emulators, linters, the CDK's command line; pinned, in .tools
+	@.ci/tools/install
+
+functions: ## what a stack runs: build/functions/*/bootstrap and build/cli/layersmith
+	functions/build
+
+synth: functions ## the CloudFormation template of the stack in cdk.out/, by the settings in cdk.json
+	@.ci/tools/install node
+	$(CDK) synth --quiet
+
+deploy: functions ## deploy the stack to the account of your AWS configuration
+	@.ci/tools/install node
+	$(CDK) deploy
+
+destroy: ## take the stack away again; buckets stay unless cdk.json says otherwise
+	@.ci/tools/install node
+	$(CDK) destroy
+
+e2e: setup tools ## the product, deployed to an emulator and used
+	go test -count=1 -timeout 30m -v ./test/e2e
+
+cost: ## write docs/cost.md from prices, the state machine and docs/benchmarks.md
+	go run ./test/cost
+
 bench: setup build ## sizes, CPU, wall, memory and import times against other tools; writes docs/benchmarks.md
 	go run ./test/bench
+	go run ./test/cost
 
 fuzz: ## every fuzz target for FUZZTIME (default 30 m in all)
 	.ci/fuzz
 
 clean: ## outputs and tools of this checkout
-	rm -rf bin dist .tools
+	rm -rf bin build cdk.out dist .tools

@@ -72,7 +72,9 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		return err
 	}
 
-	fmt.Fprintf(w, functionsHead+"\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in memory here, so durations have no network in them. Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.\n\n", b.rounds, maxFunctionBytes/1_000_000)
+	fmt.Fprintf(w, "%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in memory here, so durations have no network in them. "+
+		"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.\n\n",
+		functionsHead, b.rounds, maxFunctionBytes/1_000_000)
 	fmt.Fprintf(w, "| function | layer | reads MB | duration | peak memory MB | /tmp MB |\n|---|---|---|---|---|---|\n")
 	var pruned []stage.Item
 	var missed []string

@@ -574,11 +574,20 @@ func (w *world) schedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	since := len(w.executions())
-	at := time.Now().UTC().Add(2 * time.Second).Format("at(2006-01-02T15:04:05)")
-	if _, err := client.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{Name: s.Name, GroupName: s.GroupName, ScheduleExpression: &at, Target: s.Target,
-		FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff}}); err != nil {
-		t.Fatal(err)
+	every := func(expression string) {
+		if _, err := client.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{Name: s.Name, GroupName: s.GroupName, ScheduleExpression: &expression, Target: s.Target,
+			FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff}}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	every("rate(1 minute)")
+	for range 300 {
+		if len(w.executions()) > since {
+			break
+		}
+		w.pause(200 * time.Millisecond)
+	}
+	every(*s.ScheduleExpression)
 	end := w.settled(since)[0]
 	if end.Outcome != release.Promoted { // it went back one step before: the refresh brings the newest again
 		t.Errorf("the scheduled refresh ended %+v", end)

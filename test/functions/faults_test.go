@@ -204,7 +204,8 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 			t.Skip("works without the lease")
 		}
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
-		keep(t, s, release.LeaseName, release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"), Until: time.Now().Add(time.Hour)})
+		keep(t, s, release.LeaseName, release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
+			Until: time.Now().Add(time.Hour)})
 		f := start(t, s, function, time.Minute, nil)
 		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost", `continue r: execution "other" has taken over`, "wait for that execution")
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r", Ending: &release.Ending{Outcome: release.RolledBack}})
@@ -450,7 +451,8 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			says: []string{"orders", "AccessDeniedException", "consumers"}},
 		"update of a function that is gone": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: consumer}, lambda: &lambda{}, code: "NotFound",
 			says: []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"}},
-		"update of what is no change": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)}}, code: "ProvenanceMismatch",
+		"update of what is no change": {function: "update", code: "ProvenanceMismatch",
+			in:   stage.ConsumerInput{Run: "r", Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)}},
 			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
 		"health is denied": {function: "health", in: stage.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()}, code: "NotAllowed",
 			says: []string{"alarm orders-errors", "allow the role cloudwatch:DescribeAlarms"}},
