@@ -57,8 +57,9 @@ e2e: setup tools ## the product, deployed to an emulator and used
 cost: ## write docs/cost.md from prices, the state machine and docs/benchmarks.md
 	go run ./test/cost
 
-bench: setup build ## sizes, CPU, wall, memory and import times against other tools; writes docs/benchmarks.md
+bench: setup tools build ## sizes, CPU, wall, memory and import times against other tools; writes docs/benchmarks.md
 	go run ./test/bench
+	go test -count=1 -timeout 30m ./test/e2e -run 'TestTheProduct/an_upload' -update
 	go run ./test/cost
 
 fuzz: ## every fuzz target for FUZZTIME (default 30 m in all)

@@ -53,9 +53,12 @@ var _ stage.Functions = Functions{}
 // consumersHint is for what a role may not do with a consumer: the stack grants each consumer by name.
 const consumersHint = "add the function's name to `consumers` in cdk.json and deploy again"
 
+// missingHint is for a consumer that is not there.
+const missingHint = "correct it in layers/consumers.yaml, or deploy the function first"
+
 // told classifies an error about a consumer.
 func told(op, subject string, err error) error {
-	return hinted(classify(op, subject, err), fault.NotAllowed, consumersHint)
+	return hinted(hinted(classify(op, subject, err), fault.NotAllowed, consumersHint), fault.NotFound, missingHint)
 }
 
 // Get returns a version of a function. GetFunction, since it has the widest quota.

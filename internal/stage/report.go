@@ -40,7 +40,7 @@ type Caught struct {
 // Run reports. The ending that it returns has the reason in its message.
 func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error) {
 	if err := release.CheckRun(in.Run); err != nil {
-		return in.Ending, &fault.Error{Code: fault.BadInput, Op: "report", Subject: "run", Err: err}
+		return in.Ending, &fault.Error{Code: fault.BadInput, Op: "report", Subject: "run", Err: err, Hint: "start an execution whose name has only letters, digits, . - and _"}
 	}
 	rep, tag, err := s.gather(ctx, in)
 	if err != nil {

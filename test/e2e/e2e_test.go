@@ -6,6 +6,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -385,6 +386,7 @@ func (w *world) upload(t *testing.T) {
 	w.layersmith("lock")
 	t.Log(w.layersmith("push"))
 	end := w.only(w.settled(0), release.Promoted)
+	w.shares()
 	if want := "Released: 1 layer (" + layerName + ":1), 1 function moved."; end.Message != want {
 		t.Errorf("%q, want %q", end.Message, want)
 	}
@@ -395,6 +397,74 @@ func (w *world) upload(t *testing.T) {
 	out, err := w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")})
 	if err != nil || out.FunctionError != nil || !strings.Contains(string(out.Payload), "/opt/python/boto3/") {
 		t.Errorf("the consumer answers %s %v", out.Payload, err)
+	}
+}
+
+// shares says what the time from the execution's start to its end went into: waiting for uploads to settle, the build, Lambda's Python, and what is ours. With -update it
+// becomes a section of docs/benchmarks.md.
+func (w *world) shares() {
+	w.t.Helper()
+	for _, e := range w.executions() {
+		if w.ending(*e.ExecutionArn).Outcome != release.Promoted {
+			continue
+		}
+		took, transitions := w.seconds(*e.ExecutionArn)
+		total := e.StopDate.Sub(*e.StartDate).Seconds()
+		ours := total
+		for _, s := range []string{"Build", "Verify each", "Wait for the other run"} {
+			ours -= took[s]
+		}
+		table := fmt.Sprintf("| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% |\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | %.1f | %.0f %% |\n"+
+			"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | %.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% |\n| from the start of the execution to Released | %.1f | |\n",
+			took["Wait for the other run"], 100*took["Wait for the other run"]/total, took["Build"], 100*took["Build"]/total, took["Verify each"], 100*took["Verify each"]/total, transitions-3, ours, 100*ours/total, total)
+		w.t.Log("\n" + table)
+		if *update {
+			w.section("Workflow", "One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end test, where a state costs next to nothing and a build has no machine to wait for. Measured by `make bench`.\n\n"+table)
+		}
+		return
+	}
+	w.t.Error("no execution was Released")
+}
+
+var update = flag.Bool("update", false, "write what was measured to docs/benchmarks.md")
+
+// seconds are the seconds that were spent in each state, and how many states were entered.
+func (w *world) seconds(arn string) (took map[string]float64, entered int) {
+	took, since := map[string]float64{}, map[string]time.Time{}
+	pages := sfn.NewGetExecutionHistoryPaginator(w.states, &sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			if d := e.StateEnteredEventDetails; d != nil {
+				since[*d.Name] = *e.Timestamp
+				entered++
+			}
+			if d := e.StateExitedEventDetails; d != nil {
+				took[*d.Name] += e.Timestamp.Sub(since[*d.Name]).Seconds()
+			}
+		}
+	}
+	return took, entered
+}
+
+// section puts a section of the document anew, or appends it.
+func (w *world) section(title, text string) {
+	file := filepath.Join(w.root, "docs", "benchmarks.md")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(b), "\n## "+title+"\n")
+	after := ""
+	if _, next, more := strings.Cut(rest, "\n## "); found && more {
+		after = "\n## " + next
+	}
+	out := strings.TrimRight(before, "\n") + "\n\n## " + title + "\n\n" + text + after
+	if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
