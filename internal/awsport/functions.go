@@ -226,7 +226,7 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	case out.Configuration.PackageType == types.PackageTypeImage:
 		return 0, &fault.Error{Code: fault.BadInput, Op: op, Subject: subject, Err: errors.New("it is a container image, which has no layers"), Hint: "take the function out of consumers.yaml"}
 	case out.Code == nil || aws.ToString(out.Code.Location) == "":
-		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: subject, Err: errors.New("Lambda does not say where it is")}
+		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: subject, Err: errors.New("the answer does not say where it is")}
 	}
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }

@@ -93,7 +93,7 @@ func (w *watch) fault(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return classify(w.op, w.subject, ctx.Err())
 	}
-	return &fault.Error{Code: fault.TimedOut, Op: w.op, Subject: w.subject, Err: errors.New("Lambda was not done in time"), Hint: "look at the function's state in the Lambda console"}
+	return &fault.Error{Code: fault.TimedOut, Op: w.op, Subject: w.subject, Err: errors.New("it was not done in time"), Hint: "look at the function's state in the Lambda console"}
 }
 
 // updated waits until the last update of $LATEST is done, and returns the function as it is then: its revision changes once more when an update ends.

@@ -88,7 +88,7 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 	case err != nil:
 		return 0, err
 	case out.Content == nil || aws.ToString(out.Content.Location) == "":
-		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: arn, Err: errors.New("Lambda does not say where it is")}
+		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: arn, Err: errors.New("the answer does not say where it is")}
 	}
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }

@@ -317,12 +317,11 @@ type act struct {
 // story makes acts of a history. Events name the event before them, which is how the branches of a Map are told apart; where an engine leaves that out, the last event
 // stands in, which is right wherever one thing happens at a time.
 type story struct {
-	acts  []act
-	over  bool
-	at    map[int64]place
-	open  []*visit // entered and not left, in that order
-	last  int64
-	since time.Time
+	acts []act
+	over bool
+	at   map[int64]place
+	open []*visit // entered and not left, in that order
+	last int64
 }
 
 // place is where an event happens: in a visit, and in which branch of it when that is a Map.

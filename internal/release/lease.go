@@ -2,8 +2,8 @@ package release
 
 import "time"
 
-// LeaseFor is how long a lease holds without being renewed. Every stage renews it; the longest time between two is a build.
-const LeaseFor = 2 * time.Hour
+// LeaseFor is how long a lease holds without being renewed. Every stage renews it; the longest time between two is a build, for which the state machine waits two hours.
+const LeaseFor = 3 * time.Hour
 
 // Lease says which run works: state/lease.json. The document stays when nobody holds it, with an empty run.
 type Lease struct {

@@ -233,7 +233,7 @@ func (s Report) text(r release.Report) string {
 		if l.ARN == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n%s:%d  %s unzipped, %s zipped", l.LayerName, l.Released.Version, l.Released.UnzippedBytes, l.Released.ZippedBytes)
+		fmt.Fprintf(&b, "\n%s:%d  %s unzipped, %s zipped, within its budget", l.LayerName, l.Released.Version, l.Released.UnzippedBytes, l.Released.ZippedBytes)
 		if l.Before.ARN != "" {
 			fmt.Fprintf(&b, " (version %d: %s, %s)", l.Before.Version, l.Before.UnzippedBytes, l.Before.ZippedBytes)
 		}
