@@ -247,7 +247,7 @@ func TestWaitersEndWithTheContext(t *testing.T) {
 		f.Poll = time.Minute
 		began := time.Now()
 		_, err := f.SetLayers(ctx, "f", nil, "r1")
-		wantRefusal(t, err, fault.TimedOut, "Lambda was not done in time", "")
+		wantRefusal(t, err, fault.TimedOut, "it was not done in time", "")
 		if took := time.Since(began); took > 3*time.Second {
 			t.Fatalf("took %v", took)
 		}
