@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 func (a *app) buildCommand() *cobra.Command {
 	var in stage.BuildInput
-	var clean, allowSource bool
+	var clean, allowSource, noHeal bool
 	c := &cobra.Command{
 		Use:   "build [LAYER...]",
 		Short: "Build layers: lock if stale, fetch, assemble, prune, measure, gate, probe, report",
@@ -52,10 +54,15 @@ func (a *app) buildCommand() *cobra.Command {
 				return err
 			}
 			if m.foreign {
-				in.NoProbe, in.NoProbeReason = true, "this machine cannot run "+t.Arch()+" code"
+				in.NoProbe, in.NoProbeReason = true, cannotRun(t)
 			}
-			rep, changed, err := a.buildStage(m).Run(ctx, in)
+			build, told := a.buildStage(m), func() {}
+			if !noHeal && !in.Strict {
+				build.Heal, told = a.heal()
+			}
+			rep, changed, err := build.Run(ctx, in)
 			m.close()
+			told() // whatever else comes, files of the workspace were changed
 			if len(rep.Layers) == 0 {
 				return err
 			}
@@ -63,7 +70,7 @@ func (a *app) buildCommand() *cobra.Command {
 				return errors.Join(a.printJSON(rep), err)
 			}
 			if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly})
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, Told: true})
 				if changed {
 					what := report.Count(len(names), "zip") + ", " + stage.ReportName
 					if in.PlanOnly {
@@ -79,12 +86,41 @@ func (a *app) buildCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.BoolVar(&in.NoProbe, "no-probe", false, "do not run the interpreter on the result")
-	f.BoolVar(&in.Strict, "strict", false, "not probed is an error")
+	f.BoolVar(&noHeal, "no-heal", false, "do not restore what a failing probe needs, nor write that into layer.yaml")
+	f.BoolVar(&in.Strict, "strict", false, "not probed is an error, and nothing is healed: a build that changes its own input is no proof")
 	f.BoolVar(&in.PlanOnly, "plan", false, "stop at the unpruned artifacts (what a remote builder runs)")
 	f.BoolVar(&in.Paranoid, "paranoid", false, "inflate every file that is copied and check its CRC")
 	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
 	f.BoolVar(&allowSource, "allow-source", false, "allow source distributions when locking")
 	return c
+}
+
+// heal lets a build write into the workspace what it restored. told prints that: on stderr, also with --quiet and --json, since files that are under version control were
+// changed.
+func (a *app) heal() (h *stage.Heal, told func()) {
+	var lines []string
+	h = &stage.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
+		lines = append(lines, report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))))
+	}}
+	return h, func() {
+		for _, l := range lines {
+			fmt.Fprintln(a.Err, a.paint(a.Err, "33", "healed:"), l)
+		}
+	}
+}
+
+// replace writes a file of the workspace that people edit: where a link leads to, and with the mode that it has.
+func (a *app) replace(name string, b []byte) error {
+	file := filepath.Join(a.workspaceDir, filepath.FromSlash(name))
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	info, statErr := os.Stat(file)
+	err := localport.WriteFile(file, func(w io.Writer) error { _, err := w.Write(b); return err })
+	if err == nil && statErr == nil {
+		err = os.Chmod(file, info.Mode().Perm())
+	}
+	return unwrapPath(err)
 }
 
 // lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels in the store.

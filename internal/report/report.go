@@ -45,7 +45,9 @@ type Layer struct {
 	Allowed       []Allowed       `json:"allowed,omitempty"`
 	Probe         Probe           `json:"probe"`
 	Choices       []Choice        `json:"choices,omitempty"` // what layer.yaml keeps, drops and switches, with its reasons
+	Healed        []Healed        `json:"healed,omitempty"`  // what this build restored by itself; it is in layer.yaml now
 	Notes         []string        `json:"notes,omitempty"`
+	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
 }
 
 // Inputs are the digests of everything that the layer was made from.
@@ -103,6 +105,24 @@ type Choice struct {
 	Reason string `json:"reason"`
 }
 
+// Healed is something that pruning removed or changed, that a probe turned out to need, and that the build wrote into a layer's keep list.
+type Healed struct {
+	Match  string        `json:"match"` // as the keep list has it
+	Files  int           `json:"files"`
+	Bytes  measure.Bytes `json:"unzippedBytes"` // of those files
+	Rules  []string      `json:"rules"`         // what had removed or changed them
+	Why    string        `json:"why"`           // "script probe.py fails without it"
+	Reason string        `json:"reason"`        // as the keep list has it: why, and when
+	File   string        `json:"file"`          // that was written, relative to the workspace
+}
+
+// Healing is what was tried to make a probe pass.
+type Healing struct {
+	Runs  int    `json:"runs"`            // of the interpreter
+	Why   string `json:"why,omitempty"`   // why it did not help, with what was tried; "" when it did
+	Cause string `json:"cause,omitempty"` // what would help, when that was found
+}
+
 // Probe is what the interpreter said.
 type Probe struct {
 	Status      ProbeStatus       `json:"status"`
@@ -115,8 +135,13 @@ type Probe struct {
 	Scripts     int               `json:"scripts"`
 	Failures    []probe.Result    `json:"failures,omitempty"`
 	Skipped     []probe.Result    `json:"skipped,omitempty"` // they need what the layer chose to leave out
+	Causes      map[string]string `json:"causes,omitempty"`  // "kind name" of a failure that is there unpruned too -> the distribution that it comes from: "lxml 6.1.0"
+	Healing     *Healing          `json:"healing,omitempty"`
 	Import      *ImportComparison `json:"import,omitempty"`
 }
+
+// Cause is the distribution that a failure comes from, "" when it is not known or when pruning is at fault.
+func (p Probe) Cause(f probe.Result) string { return p.Causes[string(f.Kind)+" "+f.Name] }
 
 // ProbeStatus is the outcome of a probe.
 type ProbeStatus string

@@ -14,6 +14,20 @@ type TextOptions struct {
 	Verbose  bool
 	PlanOnly bool
 	AsIs     bool // it was only looked at: nothing was removed
+	Told     bool // what was healed was told already
+}
+
+// HealedText says what a build restored by itself, and where that is written now.
+func HealedText(layer string, h Healed, file string) string {
+	rules := "rule " + strings.Join(h.Rules, ", ")
+	if len(h.Rules) > 1 {
+		rules = "rules " + strings.Join(h.Rules, ", ")
+	}
+	size := h.Bytes.String()
+	if h.Files > 1 {
+		size = Count(h.Files, "file") + ", " + size
+	}
+	return fmt.Sprintf("%s kept %s (%s, %s): %s; written to %s", layer, h.Match, size, rules, h.Why, file)
 }
 
 // Text prints a build as a table and what belongs below it.
@@ -61,6 +75,11 @@ func Text(w io.Writer, r Report, o TextOptions) {
 		for _, r := range l.Probe.Skipped {
 			fmt.Fprintf(w, "note    %s: %s %s was skipped: the layer leaves %s out\n", l.Name, r.Kind, r.Name, r.Chosen)
 		}
+		for _, h := range l.Healed {
+			if !o.Told {
+				fmt.Fprintf(w, "healed  %s\n", HealedText(l.Name, h, h.File))
+			}
+		}
 		for _, c := range l.Choices {
 			fmt.Fprintf(w, "note    %s: %s %s: %s\n", l.Name, c.What, c.Which, c.Reason)
 		}
@@ -82,10 +101,20 @@ func Text(w io.Writer, r Report, o TextOptions) {
 				continue // it needs something optional, before and after
 			}
 			if f.Inherited && f.Kind != "script" && !o.Verbose {
-				fmt.Fprintf(w, "note    %s: %s %s fails unpruned too: %s\n", l.Name, f.Kind, f.Name, tail(f.Detail, 1))
+				from := ""
+				if c := l.Probe.Cause(f); c != "" {
+					from = " (" + c + ")"
+				}
+				fmt.Fprintf(w, "note    %s: %s %s fails unpruned too%s: %s\n", l.Name, f.Kind, f.Name, from, tail(f.Detail, 1))
 			} else {
 				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(tail(f.Detail, lines)))
+				if c := l.Probe.Cause(f); c != "" {
+					fmt.Fprintln(w, indent("comes from "+c+" as it was published"))
+				}
 			}
+		}
+		if h := l.Probe.Healing; h != nil && h.Why != "" {
+			fmt.Fprintf(w, "note    %s: not healed: %s\n", l.Name, h.Why)
 		}
 		if o.Verbose {
 			for _, n := range l.Notes {

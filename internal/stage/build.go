@@ -34,6 +34,7 @@ type Build struct {
 	Mounts   Mounts
 	Outputs  Outputs
 	Progress Progress
+	Heal     *Heal // nil: what fails is reported only
 }
 
 // BuildInput is what to build.
@@ -41,13 +42,15 @@ type BuildInput struct {
 	Workspace     workspace.Workspace
 	Lock          lock.Lock
 	Layers        []string                          // empty for all
-	ReadProbe     func(name string) ([]byte, error) // of the workspace: a layer's own probe.py
+	ReadProbe     func(name string) ([]byte, error) // of the workspace: a layer's own probe.py, and layer.yaml where that is healed
 	NoProbe       bool
 	Strict        bool
 	NoProbeReason string
 	PlanOnly      bool // stop at the unpruned artifacts
 	Paranoid      bool // inflate and check every byte that is copied
 	Rebuild       bool // even if nothing changed
+
+	healing *healing // what was healed before the build began again
 }
 
 // ZipName is what a layer's zip is called.
@@ -103,7 +106,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		}
 	}
 	old, _ := s.readReport(ctx)
-	if !in.PlanOnly && !in.Rebuild && s.unchanged(ctx, in, old, works) {
+	if !in.PlanOnly && !in.Rebuild && s.unchanged(ctx, in, old, works) && !s.healable(in, old, works) {
 		return old, false, judge(old, in)
 	}
 	defer func() {
@@ -147,8 +150,17 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		w.summarize(s, in)
 	}
 	// Probing takes long and is where people interrupt, so it comes before anything is written.
-	if err := s.probe(ctx, in, works, all, old); err != nil {
+	if err := s.probe(ctx, in, works, all, in.known(old)); err != nil {
 		return report.Report{}, false, err
+	}
+	if s.Heal != nil {
+		next, err := s.heal(ctx, in, works, all)
+		if err != nil {
+			return report.Report{}, false, err
+		}
+		if next != nil {
+			return s.Run(ctx, *next)
+		}
 	}
 	if err := s.write(ctx, in.Lock.Target, works); err != nil {
 		return report.Report{}, false, err

@@ -111,11 +111,7 @@ func probeFault(l report.Layer) error {
 			break
 		}
 	}
-	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
-	if f.Inherited {
-		hint = "it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault"
-	}
-	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: hint}
+	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: probeHint(l, f)}
 }
 
 func lastLine(s string) string {

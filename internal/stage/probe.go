@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -39,6 +40,7 @@ type ProbeInput struct {
 	Unpruned      []ziptree.Tree // the same before pruning, to tell whose fault a failure is; nil when there is none
 	Prefix        string
 	Distributions []wheel.Distribution
+	Under         []wheel.Distribution     // of the layers below, to name where a failure comes from
 	Own           string                   // the layer's own probe.py
 	Imports       []string                 // what import time is measured on
 	Bytecode      bool                     // the layer has some: measure without too
@@ -97,8 +99,7 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 		out.Import, err = s.imports(ctx, in, mount)
 		if fault.CodeOf(err) == fault.ProbeFailed { // the layer names a module that is not there, or they do not go together
 			out.Status = report.ProbeFailed
-			out.Failures = append(out.Failures, probe.Result{Job: probe.Job{Kind: probe.Module, Name: strings.Join(in.Imports, ", ")}, Detail: err.Error()})
-			err = nil
+			err = s.blameImports(ctx, in, err.Error(), &out)
 		}
 	}
 	return out, err
@@ -129,8 +130,96 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 		if !f.Inherited || f.Kind == probe.Script {
 			out.Status = report.ProbeFailed
 		}
+		s.name(in, *f, out)
 	}
 	return nil
+}
+
+// blameImports adds the failure of what import time is measured on, which is no job of its own, and asks the unpruned layer about it.
+func (s Probe) blameImports(ctx context.Context, in ProbeInput, detail string, out *report.Probe) error {
+	f := probe.Result{Job: importsJob(in.Imports), Detail: detail}
+	if in.Unpruned != nil {
+		mount, unmount, err := s.Mounts.Mount(ctx, in.Unpruned, true)
+		if err != nil {
+			return err
+		}
+		defer unmount()
+		again, err := s.Python.Probe(ctx, mount, []probe.Job{asked(f.Job)}, func() {})
+		if err != nil {
+			return err
+		}
+		f.Inherited = !again[0].OK
+	}
+	out.Failures = append(out.Failures, f)
+	s.name(in, f, out)
+	return nil
+}
+
+// importsJob stands for the import of some modules together, under their names.
+func importsJob(modules []string) probe.Job {
+	j := probe.Job{Kind: probe.Module, Name: strings.Join(modules, ", ")}
+	if len(modules) > 1 {
+		j.Source = "import " + strings.Join(modules, "\nimport ") + "\n"
+	}
+	return j
+}
+
+// asked is a job as an interpreter is asked it: several modules are imported by a script.
+func asked(j probe.Job) probe.Job {
+	if j.Kind == probe.Module && j.Source != "" {
+		j.Kind = probe.Script
+	}
+	return j
+}
+
+// name notes which distribution a failure comes from that pruning has no part in.
+func (s Probe) name(in ProbeInput, f probe.Result, out *report.Probe) {
+	if !f.Inherited {
+		return
+	}
+	if d, ok := blamed(f, in.Prefix, slices.Concat(in.Distributions, in.Under)); ok {
+		if out.Causes == nil {
+			out.Causes = map[string]string{}
+		}
+		out.Causes[string(f.Kind)+" "+f.Name] = d.Name.String() + " " + d.Version.String()
+	}
+}
+
+// blamed finds the distribution that a failure comes from: that of the last file in the traceback, which raised the error, else the one that the job is about.
+func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Distribution, bool) {
+	if site, _, ok := raisedIn(f.Detail, prefix); ok {
+		for _, d := range dists {
+			if slices.Contains(d.Files, site) {
+				return d, true
+			}
+		}
+	}
+	about, _, builtIn := strings.Cut(f.Name, "/") // numpy/arrays is a script of numpy's
+	for _, d := range dists {
+		switch {
+		case f.Kind == probe.Metadata && f.Name == d.Name.String(), f.Kind == probe.Script && builtIn && about == d.Name.String():
+			return d, true
+		case f.Kind == probe.Module && slices.ContainsFunc(d.Files, func(file string) bool {
+			m, _, ok := pyimport.ModuleName(file)
+			return ok && m == f.Name
+		}):
+			return d, true
+		}
+	}
+	return wheel.Distribution{}, false
+}
+
+// frame is a line of a traceback. Mounts are shown as /opt, where Lambda has them.
+var frame = regexp.MustCompile(`File "/opt/([^"\n]+)", line (\d+)`)
+
+// raisedIn is the last file of the layers that a traceback names, relative to the site folder, and the line.
+func raisedIn(detail, prefix string) (site, line string, ok bool) {
+	for _, m := range frame.FindAllStringSubmatch(detail, -1) {
+		if file, inside := strings.CutPrefix(m[1], prefix); inside {
+			site, line, ok = file, m[2], true
+		}
+	}
+	return site, line, ok
 }
 
 func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*report.ImportComparison, error) {
@@ -174,6 +263,9 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			p.Stack = append(p.Stack, name)
 			p.Trees = append(p.Trees, b.pruned.Tree)
 			p.Unpruned = append(p.Unpruned, b.artifact.Tree)
+			if b != w {
+				p.Under = append(p.Under, b.artifact.Distributions...)
+			}
 			stack = append(stack, contentOf(b.pruned.Tree))
 		}
 		p.Distributions, p.Chosen = w.artifact.Distributions, w.chosen
