@@ -63,26 +63,7 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 	if err != nil {
 		return report.Probe{}, err
 	}
-	var failed []probe.Job
-	for _, r := range results {
-		if m := r.Missing(); !r.OK && m != "" && in.Chosen != nil && in.Chosen(m) {
-			r.Chosen = m
-			out.Skipped = append(out.Skipped, r)
-			continue
-		}
-		switch r.Kind {
-		case probe.Module:
-			out.Modules++
-		case probe.Metadata:
-			out.Metadata++
-		case probe.Script:
-			out.Scripts++
-		}
-		if !r.OK {
-			out.Failures = append(out.Failures, r)
-			failed = append(failed, r.Job)
-		}
-	}
+	failed := tally(results, in.Chosen, &out)
 	if len(failed) > 0 {
 		if err := s.blame(ctx, in, failed, &out); err != nil {
 			return report.Probe{}, err
@@ -103,6 +84,30 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 		}
 	}
 	return out, err
+}
+
+// tally counts results into a report and returns the jobs that failed. What needs a module that the layer itself left out (chosen, nil for nothing) is neither.
+func tally(results []probe.Result, chosen func(module string) bool, out *report.Probe) (failed []probe.Job) {
+	for _, r := range results {
+		if m := r.Missing(); !r.OK && m != "" && chosen != nil && chosen(m) {
+			r.Chosen = m
+			out.Skipped = append(out.Skipped, r)
+			continue
+		}
+		switch r.Kind {
+		case probe.Module:
+			out.Modules++
+		case probe.Metadata:
+			out.Metadata++
+		case probe.Script:
+			out.Scripts++
+		}
+		if !r.OK {
+			out.Failures = append(out.Failures, r)
+			failed = append(failed, r.Job)
+		}
+	}
+	return failed
 }
 
 // blame runs what failed on the unpruned layer. What fails there too is the package's own business: it is reported, and counts as a failure only when it is

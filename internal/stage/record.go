@@ -95,7 +95,7 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 		}
 	}
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
-		return out, &fault.Error{Code: fault.OverLimit, Op: "record", Subject: "the run", Err: fmt.Errorf("%d layers and %d consumers, at most %d of both fit into one execution", len(in.Layers), len(out.Consumers), maxItems),
+		return out, &fault.Error{Code: fault.OverLimit, Op: "record", Subject: "the run", Err: fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems),
 			Hint: "release some layers at a time, or split the workspace over two stacks"}
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"

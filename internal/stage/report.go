@@ -146,7 +146,7 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 			f.Message, f.Hint = sentence, hint
 		}
 	case json.Unmarshal([]byte(c.Cause), &build) == nil && build.Build.ID != "":
-		f.Message, f.Hint = fmt.Sprintf("build %s: %s", build.Build.ID, strings.ToLower(build.Build.Status)), "look at its log "+build.Build.Logs.DeepLink
+		f.Message, f.Hint = fmt.Sprintf("build %s: %s", build.Build.ID, strings.ToLower(build.Build.Status)), strings.TrimSpace("look at its log "+build.Build.Logs.DeepLink)
 		left, _, found, err := load[release.Failure](ctx, s.Registers, release.FailureName(run))
 		if err != nil {
 			return nil, err
@@ -222,7 +222,7 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 }
 
 func subject(r release.Report) string {
-	return fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger)
+	return strings.TrimSuffix(fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger), " ()") // what was refused at once has no trigger
 }
 
 // text is the notification: what happened, what changed, where to look.

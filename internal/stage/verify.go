@@ -77,7 +77,7 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	}
 	v := release.Verified{SchemaVersion: release.SchemaVersion, Candidate: c, InitSeconds: answer.init, MaxMemoryMiB: answer.memory}
 	v.Probe = report.Probe{Status: report.ProbePassed, Interpreter: answer.interpreter, Stack: append(names, c.Layer)}
-	if err := s.judge(ctx, pruned, box, below, request, answer, &v.Probe); err != nil {
+	if err := s.judge(ctx, pruned, box, below, answer, &v.Probe); err != nil {
 		return Item{}, err
 	}
 	if v.Probe.Status != report.ProbePassed {
@@ -189,7 +189,7 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 			return out, err
 		}
 		if answer.Error != "" {
-			return out, &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: fmt.Errorf("the throw-away function failed with %s: %s", answer.Error, lastLine(answer.LogTail)),
+			return out, &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+lastLine(answer.LogTail), ": ")),
 				Hint: "its runtime cannot start with these layers; look at what they put on the path"}
 		}
 		got, err := probe.OpenResponse(answer.Payload, part)
@@ -216,27 +216,8 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 }
 
 // judge counts the results and finds out whose fault failures are.
-func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, q probe.Request, a answered, out *report.Probe) error {
-	var failed []probe.SentJob
-	for i, r := range a.results {
-		if m := r.Missing(); !r.OK && m != "" && slices.Contains(pruned.Chosen, m) {
-			r.Chosen = m
-			out.Skipped = append(out.Skipped, r)
-			continue
-		}
-		switch r.Kind {
-		case probe.Module:
-			out.Modules++
-		case probe.Metadata:
-			out.Metadata++
-		case probe.Script:
-			out.Scripts++
-		}
-		if !r.OK {
-			out.Failures = append(out.Failures, r)
-			failed = append(failed, q.Jobs[i])
-		}
-	}
+func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, a answered, out *report.Probe) error {
+	failed := tally(a.results, func(module string) bool { return slices.Contains(pruned.Chosen, module) }, out)
 	if len(failed) > 0 {
 		inherited, err := s.unpruned(ctx, pruned, box, below, failed)
 		if err != nil {
@@ -266,7 +247,7 @@ func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, b
 
 // unpruned runs what failed on the layer before pruning, published for that under a name of its own and deleted at once, and returns which of it fails there too.
 // A stack that is too large for Lambda before pruning cannot be compared: then nothing is inherited.
-func (s Verify) unpruned(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, failed []probe.SentJob) ([]bool, error) {
+func (s Verify) unpruned(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, failed []probe.Job) ([]bool, error) {
 	inherited := make([]bool, len(failed))
 	v, err := s.Versions.Publish(ctx, NewLayerVersion{LayerName: box.Name, Description: "layersmith comparison", Target: box.Target, Zip: pruned.Built.Artifact})
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
@@ -281,7 +262,7 @@ func (s Verify) unpruned(ctx context.Context, pruned release.Pruned, box Sandbox
 		_ = s.Versions.Delete(after, v.ARN) // a later verification of the run finds and replaces it; nothing uses it
 	}()
 	box.Layers = append(slices.Clone(below), v.ARN)
-	again, err := s.ask(ctx, box, probe.Request{Jobs: failed})
+	again, err := s.ask(ctx, box, probe.NewRequest(failed, nil))
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
 		return inherited, nil
 	}
