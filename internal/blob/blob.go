@@ -5,6 +5,7 @@
 package blob
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,9 @@ func (r *Ref) UnmarshalJSON(b []byte) error {
 	}
 	type plain Ref
 	var p plain
-	if err := json.Unmarshal(b, &p); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // a decoder around this one cannot ask for that
+	if err := d.Decode(&p); err != nil {
 		return fmt.Errorf("reference: %w", err)
 	}
 	if err := Ref(p).check(); err != nil {

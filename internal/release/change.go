@@ -86,14 +86,14 @@ func (c Change) Standing(now State) Standing {
 }
 
 // WithLayers is the list of layers after the change: each version of a replaced layer gives way to the new one at its place; a layer that the function did not have yet
-// comes last. latest gives the ARN without the version.
+// comes last.
 func (c Change) WithLayers() ([]string, error) {
 	out := slices.Clone(c.Before.Layers)
 	for _, r := range c.Replaces {
 		if r.ARN == "" {
 			return nil, fmt.Errorf("change of %s: layer %s is not published", c.Function, r.Layer)
 		}
-		at := slices.IndexFunc(out, func(arn string) bool { return NameOf(arn) == r.LayerName })
+		at := slices.IndexFunc(out, func(arn string) bool { return SameLayer(arn, r.ARN) })
 		if at < 0 {
 			out = append(out, r.ARN)
 			continue

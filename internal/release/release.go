@@ -265,10 +265,20 @@ func (r Released) Find(layer string, t pydist.Target) (ReleasedLayer, bool) {
 // MaxDocumentBytes bounds every document here: the largest, a report, is some 200 kB.
 const MaxDocumentBytes = 16 << 20
 
-// Decode reads a document strictly: one JSON value, no unknown key, at most MaxDocumentBytes.
+// Decode reads a document strictly: one JSON object, no unknown key, of this schema version if it says one, at most MaxDocumentBytes.
 func Decode(b []byte, into any) error {
 	if len(b) > MaxDocumentBytes {
 		return fmt.Errorf("%d bytes, at most %d are read", len(b), MaxDocumentBytes)
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) {
+		return errors.New("is not a JSON object")
+	}
+	var version struct {
+		SchemaVersion *int `json:"schemaVersion"`
+	}
+	// What is wrong otherwise, the strict reading below says better.
+	if json.Unmarshal(b, &version) == nil && version.SchemaVersion != nil && *version.SchemaVersion != SchemaVersion {
+		return fmt.Errorf("schema version %d; known: %d", *version.SchemaVersion, SchemaVersion)
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

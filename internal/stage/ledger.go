@@ -112,9 +112,11 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	if err != nil {
 		return err
 	}
-	lost := &fault.Error{Code: fault.LeaseLost, Op: "continue", Subject: r.Run, Err: fmt.Errorf("execution %q has taken over", lease.Run), Hint: "wait for that execution, then start a new one if anything is left to do"}
+	lost := func(to string) error {
+		return &fault.Error{Code: fault.LeaseLost, Op: "continue", Subject: r.Run, Err: fmt.Errorf("execution %q has taken over", to), Hint: "wait for that execution, then start a new one if anything is left to do"}
+	}
 	if lease.Run != r.Run {
-		return lost
+		return lost(lease.Run)
 	}
 	now := l.Now()
 	if lease.Until.Sub(now) > release.LeaseFor/2 {
@@ -124,7 +126,7 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	_, err = store(ctx, l.Registers, release.LeaseName, lease, tag)
 	if fault.CodeOf(err) == fault.Changed { // a neighbour in the same Map renewed it, or somebody took over
 		if lease, _, _, err = load[release.Lease](ctx, l.Registers, release.LeaseName); err == nil && lease.Run != r.Run {
-			err = lost
+			err = lost(lease.Run)
 		}
 	}
 	return err

@@ -89,6 +89,7 @@ func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts 
 const factsVersion = 1
 
 func mayBeObject(site string) bool {
+	site = strings.TrimPrefix(site, prune.Outside)
 	base := site[strings.LastIndexByte(site, '/')+1:]
 	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasPrefix(site, "bin/") || !strings.Contains(base, ".")
 }

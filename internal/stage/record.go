@@ -62,37 +62,24 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 	if err != nil {
 		return out, err
 	}
-	seen := map[string]string{} // function to alias
-	for _, c := range w.Consumers {
-		functions := []string{c.Function}
-		if c.Function == "" {
-			if functions, err = s.Functions.Tagged(ctx, c.Tag); err != nil {
-				return out, err
-			}
+	wishes, err := s.wishes(ctx, w)
+	if err != nil {
+		return out, err
+	}
+	for _, wish := range wishes {
+		change, err := s.change(ctx, run, w, wish.consumer, wish.function, versions)
+		if err != nil {
+			return out, err
 		}
-		for _, function := range functions {
-			change, err := s.change(ctx, run, w, c, function, versions)
-			if err != nil {
-				return out, err
-			}
-			if change == nil {
-				continue
-			}
-			if alias, twice := seen[change.Function]; twice {
-				if alias == change.Alias {
-					continue // by name and by tag
-				}
-				return out, &fault.Error{Code: fault.BadInput, Op: "record", Subject: change.Function, Err: fmt.Errorf("two consumers move its aliases %q and %q, but it has one $LATEST", alias, change.Alias),
-					Hint: "name the function once in layers/consumers.yaml"}
-			}
-			seen[change.Function] = change.Alias
-			change.Sequence = len(out.Consumers) + 1
-			name := release.ChangeName(run.Run, change.Sequence)
-			if err := s.write(ctx, name, *change); err != nil {
-				return out, err
-			}
-			out.Consumers = append(out.Consumers, Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
+		if change == nil {
+			continue
 		}
+		change.Sequence = len(out.Consumers) + 1
+		name := release.ChangeName(run.Run, change.Sequence)
+		if err := s.write(ctx, name, *change); err != nil {
+			return out, err
+		}
+		out.Consumers = append(out.Consumers, Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
 	}
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
 		return out, &fault.Error{Code: fault.OverLimit, Op: "record", Subject: "the run", Err: fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems),
@@ -100,6 +87,53 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"
 	return out, nil
+}
+
+// wish is a function and the entry of consumers.yaml that says what it gets.
+type wish struct {
+	consumer workspace.Consumer
+	function Function
+}
+
+// wishes finds the functions: first those that are named, then those that have the tags and are not named. Two entries that find a function by tags have to want the same of it.
+func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, error) {
+	var all []wish
+	seen := map[string]int{} // ARN to its place in all
+	for _, c := range w.Consumers {
+		if c.Function != "" {
+			f, err := s.Functions.Get(ctx, c.Function, "")
+			if err != nil {
+				return nil, err
+			}
+			seen[f.ARN] = len(all)
+			all = append(all, wish{c, f})
+		}
+	}
+	for _, c := range w.Consumers {
+		if c.Function != "" {
+			continue
+		}
+		arns, err := s.Functions.Tagged(ctx, c.Tag)
+		if err != nil {
+			return nil, err
+		}
+		for _, arn := range arns {
+			if i, ok := seen[arn]; ok {
+				if o := all[i].consumer; o.Function == "" && (o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
+					return nil, &fault.Error{Code: fault.BadInput, Op: "record", Subject: arn, Err: fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line),
+						Hint: "give it an entry of its own: function: " + nameOfFunction(arn)}
+				}
+				continue
+			}
+			f, err := s.Functions.Get(ctx, arn, "")
+			if err != nil {
+				return nil, err
+			}
+			seen[arn] = len(all)
+			all = append(all, wish{c, f})
+		}
+	}
+	return all, nil
 }
 
 func (s Record) write(ctx context.Context, name string, c release.Change) error {
@@ -142,11 +176,7 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 }
 
 // change is what a consumer needs; nil when it has everything already.
-func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspace, c workspace.Consumer, function string, versions map[string]coming) (*release.Change, error) {
-	f, err := s.Functions.Get(ctx, function, "")
-	if err != nil {
-		return nil, err
-	}
+func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspace, c workspace.Consumer, f Function, versions map[string]coming) (*release.Change, error) {
 	t, err := pydist.ParseTarget(f.Runtime + "-" + f.Arch)
 	if err != nil || !slices.Contains(w.Targets, t) {
 		var have []string
@@ -195,7 +225,8 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 		total += v.unzipped
 	}
 	for _, l := range f.Layers {
-		if _, ours := have[release.NameOf(l.ARN)]; ours {
+		name := release.NameOf(l.ARN)
+		if _, replaced := have[name]; replaced && release.SameLayer(l.ARN, release.LayerOfFunction(f.ARN, name)+":1") {
 			continue
 		}
 		size, err := s.Versions.Unzipped(ctx, l.ARN)

@@ -106,7 +106,7 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 		}
 		rep.Changes = append(rep.Changes, c)
 	}
-	released, _, err := s.released(ctx)
+	released, err := s.standing(ctx)
 	if err != nil {
 		return rep, "", err
 	}
@@ -122,6 +122,15 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 		rep.Layers = append(rep.Layers, r)
 	}
 	return rep, tag, nil
+}
+
+// standing is what is released; nothing when that cannot be read, since people must be told of a run that ended for just that reason.
+func (s Report) standing(ctx context.Context) (release.Released, error) {
+	r, _, err := s.released(ctx)
+	if fault.CodeOf(err) == fault.ProvenanceMismatch {
+		return release.Released{}, nil
+	}
+	return r, err
 }
 
 // failure reads what a Catch caught: a function's fault, or a build, which left its fault in the store.
@@ -209,7 +218,7 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 			}
 		}
 	}
-	released, _, err := s.released(ctx)
+	released, err := s.standing(ctx)
 	if err != nil {
 		return err
 	}

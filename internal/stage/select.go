@@ -54,7 +54,12 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	if err != nil {
 		return out, err
 	}
-	wanted := reach(w, run.Request.Layers)
+	stale := map[string]bool{} // on any target
+	for _, b := range built.Layers {
+		before, was := released.Find(b.Layer, b.Target)
+		stale[b.Layer] = stale[b.Layer] || !was || before.Current.Key != b.Key
+	}
+	wanted := reach(w, run.Request.Layers, stale)
 	var said []string
 	left := false // something stale that was not asked for
 	for _, b := range built.Layers {
@@ -103,21 +108,28 @@ func (l Ledger) built(ctx context.Context, run release.Run) (release.Built, erro
 	return b, nil
 }
 
-// reach is what a wish for some layers means: they, the layers that they lie on, and those that lie on them, which must follow. No wish is all.
-func reach(w workspace.Workspace, layers []string) map[string]bool {
+// reach is what a wish for some layers means, no wish being all. They bring the stale layers that they lie on; stale layers that lie on one that goes follow, and bring theirs.
+// So nothing is released on another version of a layer than it was built for.
+func reach(w workspace.Workspace, layers []string, stale map[string]bool) map[string]bool {
 	all := map[string]bool{}
 	for _, l := range w.Layers {
-		if len(layers) == 0 || slices.Contains(layers, l.Name) {
-			all[l.Name] = true
-			for _, b := range w.Below(l.Name) {
-				all[b] = true
+		all[l.Name] = len(layers) == 0 || slices.Contains(layers, l.Name)
+	}
+	for grown := true; grown; {
+		grown = false
+		add := func(name string) {
+			if stale[name] && !all[name] {
+				all[name], grown = true, true
 			}
 		}
-	}
-	for _, l := range w.Layers { // layers come after those they extend
-		for _, b := range w.Below(l.Name) {
-			if slices.Contains(layers, b) {
-				all[l.Name] = true
+		for _, l := range w.Layers {
+			for _, b := range w.Below(l.Name) {
+				if all[l.Name] {
+					add(b)
+				}
+				if all[b] && stale[b] {
+					add(l.Name)
+				}
 			}
 		}
 	}

@@ -189,8 +189,7 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 			return out, err
 		}
 		if answer.Error != "" {
-			return out, &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+lastLine(answer.LogTail), ": ")),
-				Hint: "its runtime cannot start with these layers; look at what they put on the path"}
+			return out, gaveUp(box, answer)
 		}
 		got, err := probe.OpenResponse(answer.Payload, part)
 		if err != nil {
@@ -202,6 +201,36 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 		q, more = q.After(got)
 	}
 	return out, nil
+}
+
+// gaveUp is the fault of a throw-away function that could not answer.
+func gaveUp(box Sandbox, answer Invocation) error {
+	var said struct {
+		Message string `json:"errorMessage"`
+	}
+	if json.Unmarshal(answer.Payload, &said) != nil || said.Message == "" {
+		said.Message = lastWords(answer.LogTail)
+	}
+	hint := "its runtime cannot start with these layers; look at what they put on the path"
+	switch {
+	case answer.Error == "Sandbox.Timedout":
+		hint = fmt.Sprintf("a module, or the layer's own probe, took more than Lambda's %d minutes", int(sandboxTimeout.Minutes()))
+	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
+		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
+	}
+	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": ")), Hint: hint}
+}
+
+// lastWords is the last line of a log that Lambda did not write itself.
+func lastWords(log string) string {
+	last := ""
+	for line := range strings.Lines(log) {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if word != "" && !slices.Contains([]string{"INIT_START", "START", "END", "REPORT", "XRAY"}, word) {
+			last = strings.TrimSpace(line)
+		}
+	}
+	return last
 }
 
 // batch is as many jobs as one invocation takes.
@@ -236,8 +265,13 @@ func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, b
 	}
 	if a.imports.Detail != "" {
 		if len(failed) == 0 { // otherwise a module that fails by itself is the reason
+			job := importsJob(a.imports.Modules)
+			inherited, err := s.unpruned(ctx, pruned, box, below, []probe.Job{asked(job)})
+			if err != nil {
+				return err
+			}
 			out.Status = report.ProbeFailed
-			out.Failures = append(out.Failures, probe.Result{Job: probe.Job{Kind: probe.Module, Name: strings.Join(a.imports.Modules, ", ")}, Detail: a.imports.Detail})
+			out.Failures = append(out.Failures, probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]})
 		}
 		return nil
 	}

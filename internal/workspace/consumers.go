@@ -93,18 +93,13 @@ func (l *loader) consumersFile(w *Workspace) {
 	l.consumersOnce(d.file, w.Consumers)
 }
 
-// consumersOnce finds functions and tags that are listed twice for one alias: whose layers would it be?
+// consumersOnce finds functions and tags that are listed twice: whose layers would it be? Two aliases do not help, a function has one $LATEST.
 func (l *loader) consumersOnce(file string, consumers []Consumer) {
 	for i, c := range consumers {
-		first := slices.IndexFunc(consumers[:i], func(o Consumer) bool { return o.Alias == c.Alias && o.what() != "" && sameFunctions(o, c) })
-		if first < 0 {
-			continue
+		first := slices.IndexFunc(consumers[:i], func(o Consumer) bool { return o.what() != "" && sameFunctions(o, c) })
+		if first >= 0 {
+			l.find(fmt.Sprintf("%s:%d", file, c.Line), c.what()+" is there twice", fmt.Sprintf("join it with line %d", consumers[first].Line))
 		}
-		with := "without an alias"
-		if c.Alias != "" {
-			with = "with the alias " + c.Alias
-		}
-		l.find(fmt.Sprintf("%s:%d", file, c.Line), fmt.Sprintf("%s is there twice %s", c.what(), with), fmt.Sprintf("join it with line %d", consumers[first].Line))
 	}
 }
 

@@ -33,7 +33,7 @@ consumers:
       - aws
       - base
     function: arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:report
-  - { function: data-validation, layers: [base], alias: 2-beta }
+  - { function: data-check, layers: [base], alias: 2-beta }
   - { function: wide, layers: [one, two, three, four, five] }
 `)), "layers")
 	if err != nil {
@@ -43,7 +43,7 @@ consumers:
 		{Function: "data-validation", Layers: []string{"base", "aws", "science", "ml"}, Alias: "live", Health: Health{"data-validation-errors", 90}, Line: 3},
 		{Tag: map[string]string{"team": "pricing", "aws:cloudformation:stack-name": "prices", "tier": "1", "empty": ""}, Layers: []string{"base"}, Health: Health{"{function}-errors", 300}, Line: 8},
 		{Function: "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:report", Layers: []string{"base", "aws"}, Line: 12},
-		{Function: "data-validation", Layers: []string{"base"}, Alias: "2-beta", Line: 16},
+		{Function: "data-check", Layers: []string{"base"}, Alias: "2-beta", Line: 16},
 		{Function: "wide", Layers: []string{"five", "four", "one", "three", "two"}, Line: 17},
 	}
 	if diff := cmp.Diff(want, w.Consumers); diff != "" {
@@ -140,10 +140,10 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		"a window that is too short":          {entry("health: { alarm: a, window: 59s }"), at + "4: a window of 59s; from 1m to 1h is possible\n"},
 		"a window that is too long":           {entry("health: { alarm: a, window: 61m }"), at + "4: a window of 61m; from 1m to 1h is possible\n"},
 		"a window that is far too long":       {entry("health: { alarm: a, window: 99999999999999999999h }"), at + "4: \"99999999999999999999h\" is not a length of time\n" + windowHint},
-		"a function twice":                    {"consumers:\n- { function: f, layers: base }\n- { function: g, layers: base }\n- { function: f, layers: aws }\n", at + "4: f is there twice without an alias\n  hint: join it with line 2\n"},
-		"a function twice with an alias":      {"consumers:\n- { function: f, layers: base, alias: a }\n- { function: f, layers: base, alias: b }\n- { function: f, layers: aws, alias: b }\n", at + "4: f is there twice with the alias b\n  hint: join it with line 3\n"},
-		"a function by name and by ARN":       {"consumers:\n- { function: f, layers: base }\n- { function: \"" + arn + "\", layers: aws }\n", at + "3: " + arn + " is there twice without an alias\n  hint: join it with line 2\n"},
-		"tags twice, in another order":        {"consumers:\n- { tag: { a: x, b: y }, layers: base }\n- { tag: { b: y, a: x }, layers: aws }\n", at + "3: tag a=x, b=y is there twice without an alias\n  hint: join it with line 2\n"},
+		"a function twice":                    {"consumers:\n- { function: f, layers: base }\n- { function: g, layers: base }\n- { function: f, layers: aws }\n", at + "4: f is there twice\n  hint: join it with line 2\n"},
+		"a function for two aliases":          {"consumers:\n- { function: f, layers: base, alias: a }\n- { function: f, layers: base, alias: b }\n", at + "3: f is there twice\n  hint: join it with line 2\n"},
+		"a function by name and by ARN":       {"consumers:\n- { function: f, layers: base }\n- { function: \"" + arn + "\", layers: aws }\n", at + "3: " + arn + " is there twice\n  hint: join it with line 2\n"},
+		"tags twice, in another order":        {"consumers:\n- { tag: { a: x, b: y }, layers: base }\n- { tag: { b: y, a: x }, layers: aws }\n", at + "3: tag a=x, b=y is there twice\n  hint: join it with line 2\n"},
 		"several things in the order of line": {"consumers:\n- function: f\n  layer: base\n  alias: 1\n- tag: { team: x }\n  layers: bse\n", at + "2: layers is missing\n" + layersHint + at + "3: unknown key \"layer\"\n  hint: did you mean \"layers\"?\n" + at + "4: \"1\" is not the name of an alias\n" + aliasHint + at + "6: \"bse\" is not a layer\n  hint: did you mean \"base\"?\n"},
 		"brackets that nest too deep":         {"consumers: " + strings.Repeat("[", 33), "layers/consumers.yaml: nested 33 deep, limit 32\n"},
 		"a file that is too large":            {strings.Repeat("#", 64<<10) + "\n", "layers/consumers.yaml: 65537 bytes, limit 65536\n"},

@@ -607,6 +607,7 @@ func (w *world) killed(t *testing.T) {
 		t.Fatal("it was killed too early to show anything")
 	}
 	out := w.layersmith("start", "--watch", "--interval", "300ms")
+	t.Log(out)
 	if !strings.Contains(out, "Recover") || !strings.Contains(out, "Released: 1 layer") {
 		t.Errorf("the next run says\n%s", out)
 	}
