@@ -15,12 +15,13 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var noProbe, strict bool
+	var noProbe, strict, explain bool
 	c := &cobra.Command{
 		Use:   "check [LAYER or ZIP...]",
 		Short: "Gate, budgets and probe of what is there; writes nothing",
 		Example: `  layersmith check                     all built layers
-  layersmith check old-layer.zip       a zip from anywhere`,
+  layersmith check old-layer.zip       a zip from anywhere
+  layersmith check --explain main      what was looked at, what passed, and what no check can see`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -50,7 +51,7 @@ func (a *app) checkCommand() *cobra.Command {
 			s := stage.Check{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
 			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: stage.Tool, Target: t.String()}
 			for _, arg := range args {
-				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign}
+				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Explain: explain}
 				file := arg
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
 					in.Spec, file = spec, filepath.Join(a.outputDir, stage.ZipName(arg, t))
@@ -95,6 +96,9 @@ func (a *app) checkCommand() *cobra.Command {
 				err = a.printJSON(rep)
 			} else if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, AsIs: true})
+				for _, l := range rep.Layers {
+					report.Explain(a.Out, l, a.verbose)
+				}
 			}
 			for _, l := range rep.Layers {
 				err = errors.Join(err, stage.Judge(l, strict))
@@ -103,6 +107,7 @@ func (a *app) checkCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter")
+	c.Flags().BoolVar(&explain, "explain", false, "say for each check and each kind of job what it looked at, what passed, and what it cannot see")
 	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
 	return c
 }

@@ -32,6 +32,17 @@ type machine struct {
 	close    func()
 }
 
+// cannotRun is why a layer for another processor is not probed.
+func cannotRun(t pydist.Target) string { return "this machine cannot run " + t.Arch() + " code" }
+
+// foreignReason is why a layer is not probed though nobody asked for that.
+func (m *machine) foreignReason(noProbe bool, t pydist.Target) string {
+	if m.foreign && !noProbe {
+		return cannotRun(t)
+	}
+	return ""
+}
+
 // cacheFolder is where wheels and what can be made again are kept.
 func (a *app) cacheFolder() (string, error) {
 	for _, dir := range []string{a.cacheDir, os.Getenv("LAYERSMITH_CACHE")} {

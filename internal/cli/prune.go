@@ -61,7 +61,11 @@ func (a *app) pruneCommand() *cobra.Command {
 			}
 			defer discard()
 			if !holdsPython(tree) {
-				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: "give a layer's zip or folder: python/..., or what pip installed with --target"}
+				hint := "give a layer's zip or folder: python/..., or what pip installed with --target"
+				if inner := zipIn(tree); inner != "" {
+					hint = "it holds another archive, " + inner + ": unpack it, and give that one"
+				}
+				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: hint}
 			}
 			below, closeBelow, err := a.openBelow(ws, layer, t)
 			if err != nil {
@@ -73,7 +77,7 @@ func (a *app) pruneCommand() *cobra.Command {
 				return err
 			}
 			s := stage.Prune{Tool: stage.Tool, Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
-			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Total: ws.Total,
+			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Total: ws.Total,
 				Write: func(write func(io.Writer) error) error {
 					if err := localport.WriteFile(out, write); err != nil {
 						return &fault.Error{Code: fault.BadInput, Op: "write", Subject: out, Err: unwrapPath(err)}
@@ -136,6 +140,18 @@ func holdsPython(t ziptree.Tree) bool {
 	return false
 }
 
+// zipIn is the first archive among the files; "" for none.
+func zipIn(t ziptree.Tree) string {
+	for _, e := range t.Entries() {
+		for _, ending := range []string{".zip", ".whl", ".tar.gz", ".pex"} {
+			if strings.HasSuffix(e.Name, ending) {
+				return e.Name
+			}
+		}
+	}
+	return ""
+}
+
 func sameFile(a, b string) (bool, error) {
 	infoA, err := os.Stat(a)
 	if err != nil {
@@ -177,7 +193,7 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	if info.IsDir() {
 		t, err := ziptree.ReadFolder(os.DirFS(path), path)
 		if err != nil {
-			return ziptree.Tree{}, nil, &fault.Error{Code: fault.CorruptArchive, Op: "open", Subject: path, Err: err}
+			return ziptree.Tree{}, nil, unreadable(err)
 		}
 		return t, func() {}, nil
 	}
@@ -188,9 +204,18 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	t, err := ziptree.Read(b, b.Size(), path)
 	if err != nil {
 		b.Close()
-		return ziptree.Tree{}, nil, &fault.Error{Code: fault.CorruptArchive, Err: err, Hint: "make the zip again; layersmith reads plain zips of regular files"}
+		return ziptree.Tree{}, nil, unreadable(err)
 	}
 	return t, func() { b.Close() }, nil
+}
+
+// unreadable is what to do about a zip or folder that is no tree of regular files; the error names it.
+func unreadable(err error) error {
+	hint := "make the zip again; layersmith reads plain zips of regular files"
+	if strings.Contains(err.Error(), "symbolic link") {
+		hint = "put what the link points to in its place: zip -r without -y does that, and cp -rL for a folder"
+	}
+	return &fault.Error{Code: fault.CorruptArchive, Err: err, Hint: hint}
 }
 
 func (a *app) showOne(r report.Layer, strict bool) error {

@@ -1,8 +1,11 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/pydist"
@@ -40,12 +43,27 @@ func botoFamily(in Input) []Finding {
 // maxRecordBytes bounds a RECORD that is read whole.
 const maxRecordBytes = 32 << 20
 
-// distInfo: importlib.metadata needs METADATA; RECORD must list what is there and nothing else.
+// distInfo: importlib.metadata needs METADATA, and takes the first of two versions that it finds; RECORD must list what is there and nothing else.
 func distInfo(in Input) (found []Finding) {
+	known := map[string]string{} // folder of a distribution that has METADATA -> its name
+	first := map[string]string{} // name -> the first of its folders
+	for _, d := range in.Distributions {
+		known[in.Prefix+d.DistInfo] = d.Name.String()
+	}
+	for _, dir := range distInfoFolders(in.Part) {
+		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
+			name, _, _ := strings.Cut(path.Base(dir), "-")
+			found = append(found, Finding{dir, "dist-info", "has no METADATA: importlib.metadata would not find " + cmp.Or(known[dir], name), "never remove .dist-info"})
+		} else if other := first[known[dir]]; other != "" && known[dir] != "" {
+			found = append(found, Finding{dir, "dist-info", "is a second version of " + known[dir] + ", beside " + other + ": importlib.metadata takes one of them",
+				"install into an empty folder: pip install --target leaves the older version's folder there"})
+		} else {
+			first[known[dir]] = dir
+		}
+	}
 	for _, d := range in.Distributions {
 		dir := in.Prefix + d.DistInfo
 		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
-			found = append(found, Finding{dir, "dist-info", "has no METADATA: importlib.metadata would not find " + d.Name.String(), "never remove .dist-info"})
 			continue
 		}
 		e, ok := in.Tree.Lookup(dir + "/RECORD")
@@ -80,6 +98,22 @@ func distInfo(in Input) (found []Finding) {
 		}
 	}
 	return found
+}
+
+// distInfoFolders are those of the site folder, with and without METADATA, and those that distributions should have.
+func distInfoFolders(p Part) []string {
+	dirs := map[string]bool{}
+	for _, d := range p.Distributions {
+		dirs[p.Prefix+d.DistInfo] = true
+	}
+	for _, e := range p.Tree.Entries() {
+		site, inside := strings.CutPrefix(e.Name, p.Prefix)
+		dir, _, nested := strings.Cut(site, "/")
+		if inside && nested && strings.HasSuffix(dir, ".dist-info") {
+			dirs[p.Prefix+dir] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(dirs))
 }
 
 // paths: names that cannot be unpacked, or not everywhere.

@@ -32,6 +32,18 @@ const (
 	distSuffix = ".dist-info"
 )
 
+// Outside begins the Site of a file that does not lie below the site folder, as lib/libx.so beside python/ in a layer that something else built. Without it such a
+// file could not be told from python/lib/libx.so.
+const Outside = "(outside)/"
+
+// siteOf names a file of the zip relative to the site folder.
+func siteOf(prefix, name string) (site string, inside bool) {
+	if site, inside = strings.CutPrefix(name, prefix); !inside {
+		site = Outside + name
+	}
+	return site, inside
+}
+
 // Fate is what becomes of a file.
 type Fate int
 
@@ -47,7 +59,7 @@ func (f Fate) String() string { return [...]string{"kept", "dropped", "transform
 // Decision is the fate of one file.
 type Decision struct {
 	Entry     ziptree.Entry
-	Site      string // its name relative to the site folder
+	Site      string // its name relative to the site folder; Outside and its name in the zip when it lies elsewhere
 	Owner     policy.Owner
 	Wheel     string // the wheel (hex digest) that it was taken from; "" in foreign layers
 	Fate      Fate
@@ -93,11 +105,12 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	pending := newCandidates()
 	wants := make([][]*policy.Rule, len(p.decisions)) // rules that want to drop a file, unless something refers to it
 	groups := map[string][]int{}                      // files that come back together
-	old := olderAPIs(in)
+	old, opaque := olderAPIs(in), opaquePackages(in)
 	for i, e := range in.Tree.Entries() {
-		site, inside := strings.CutPrefix(e.Name, in.Prefix)
+		key, inside := siteOf(in.Prefix, e.Name)
+		site := strings.TrimPrefix(e.Name, in.Prefix) // what patterns are written for
 		d := &p.decisions[i]
-		*d = Decision{Entry: e, Site: site}
+		*d = Decision{Entry: e, Site: key}
 		if o := owners[site]; o != nil && inside {
 			d.Owner, d.Wheel = policy.Owner{Name: o.Name, Version: o.Version}, o.Wheel
 		}
@@ -139,6 +152,15 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 			if r.References == "ignore" {
 				d.Fate, d.Rule, d.Why, d.transform, wants[i] = Dropped, r.ID, "", nil, nil
 				break
+			}
+			if top, _, _ := strings.Cut(site, "/"); !inside || opaque[top] {
+				if d.Fate == Kept {
+					d.Rule, d.Why = r.ID, "what refers to it is not known: it lies outside of the site folder"
+					if inside {
+						d.Why = "what refers to it is not known: " + top + " has bytecode in the place of sources"
+					}
+				}
+				continue
 			}
 			wants[i] = append(wants[i], r)
 		}
@@ -297,11 +319,12 @@ func (p *Plan) bytecode() {
 		if !ok {
 			continue
 		}
-		if c, ok := p.policy.Kept(d.Site); ok {
+		name := strings.TrimPrefix(d.Site, Outside)
+		if c, ok := p.policy.Kept(name); ok {
 			d.Rule, d.Why = ByLayer, c.Reason
 			continue
 		}
-		if c, ok := p.policy.Dropped(d.Site); ok {
+		if c, ok := p.policy.Dropped(name); ok {
 			d.Fate, d.Rule, d.Why = Dropped, ByLayer, c.Reason
 			continue
 		}
@@ -330,6 +353,30 @@ func fresh(e ziptree.Entry, t pydist.Target) bool {
 	return pyc.CheckHeader(head[:], t) == nil
 }
 
+// opaquePackages are those at the top that have bytecode in the place of most sources: nobody can say what they refer to.
+func opaquePackages(in Input) map[string]bool {
+	balance := map[string]int{} // bytecode without a source less sources
+	for _, e := range in.Tree.Entries() {
+		site, inside := strings.CutPrefix(e.Name, in.Prefix)
+		top, _, inFolder := strings.Cut(site, "/")
+		if !inside || !inFolder {
+			continue
+		}
+		if source, isBytecode := pyc.Source(site); isBytecode && !strings.Contains(site, "__pycache__/") {
+			if _, ok := in.Tree.Lookup(in.Prefix + source); !ok {
+				balance[top]++
+			}
+		} else if strings.HasSuffix(site, ".py") {
+			balance[top]--
+		}
+	}
+	opaque := map[string]bool{}
+	for top, n := range balance {
+		opaque[top] = n > 0
+	}
+	return opaque
+}
+
 // olderAPIs are the files of API versions that a newer one of the same service and kind replaces.
 func olderAPIs(in Input) map[string]bool {
 	newest := map[string]string{} // service/kind -> version
@@ -356,11 +403,12 @@ func olderAPIs(in Input) map[string]bool {
 	return old
 }
 
-// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies in bin/ is run, not imported.
+// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies in bin/ is run, not imported, and what lies outside of the site folder has no
+// name as a module.
 func (p Plan) KeptSources() []Decision {
 	var out []Decision
 	for _, d := range p.decisions {
-		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") {
+		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") && !strings.HasPrefix(d.Site, Outside) {
 			out = append(out, d)
 		}
 	}
@@ -434,7 +482,8 @@ func Untouched(in Input) Pruned {
 	}
 	out := Pruned{Tree: in.Tree}
 	for _, e := range in.Tree.Entries() {
-		o := Outcome{Decision: Decision{Entry: e, Site: strings.TrimPrefix(e.Name, in.Prefix)}, Result: e}
+		site, _ := siteOf(in.Prefix, e.Name)
+		o := Outcome{Decision: Decision{Entry: e, Site: site}, Result: e}
 		if d := owners[o.Site]; d != nil {
 			o.Owner, o.Wheel = policy.Owner{Name: d.Name, Version: d.Version}, d.Wheel
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/gate"
@@ -81,7 +82,11 @@ func Explain(w io.Writer, l Layer, all bool) {
 		fmt.Fprintf(w, "  script  %s: %s\n", s.Name, cmp.Or(s.Proves, "(says nothing of itself)"))
 	}
 	if len(x.WithoutScript) > 0 {
-		fmt.Fprintf(w, "  nothing is called of %s: no functional script is there, write one as probe.py\n", strings.Join(x.WithoutScript, ", "))
+		advice := "write one as probe.py"
+		if slices.ContainsFunc(x.Scripts, func(s Script) bool { return s.Name == "probe.py" }) {
+			advice = "it is for probe.py to call it"
+		}
+		fmt.Fprintf(w, "  no functional script for %s: %s\n", strings.Join(x.WithoutScript, ", "), advice)
 	}
 	unseen := func(said string, files []string) {
 		if n := len(files); n > 0 {
@@ -95,7 +100,7 @@ func Explain(w io.Writer, l Layer, all bool) {
 	unseen("never tried, since no import leads there from these modules", x.Unreached)
 	unseen("read by no check, unless a script does", x.Unread)
 	if x.NotDistribution > 0 {
-		fmt.Fprintf(w, "  no distribution owns %s: nobody can say from which package and version %s\n", Count(x.NotDistribution, "file"), map[bool]string{true: "it is", false: "they are"}[x.NotDistribution == 1])
+		fmt.Fprintf(w, "  no distribution owns %s: which package and version that is, nobody can say\n", Count(x.NotDistribution, "file"))
 	}
 	for _, n := range l.Notes {
 		fmt.Fprintf(w, "  note    %s\n", n)

@@ -80,14 +80,12 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 		a.blobs = append(a.blobs, b)
 		w, err := openWheel(b, d)
 		if err != nil {
-			f := &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,
-				Hint: "the file is what its index serves; choose another version, or tell its maintainers"}
-			if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
-				f.Code, f.Hint = fault.HashMismatch, "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
-			}
-			return Artifact{}, f
+			return Artifact{}, unreadable(b, d, err)
 		}
 		x, err := s.index(ctx, w)
+		if err != nil && ctx.Err() == nil {
+			err = unreadable(b, d, err)
+		}
 		if err != nil {
 			return Artifact{}, err
 		}
@@ -110,6 +108,19 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 		return Artifact{}, err
 	}
 	return a, nil
+}
+
+// unreadable is the fault of a wheel, or of the store when it no longer is the file that was fetched. What says already whose fault it is stays.
+func unreadable(b Blob, d lock.Distribution, err error) error {
+	if fault.CodeOf(err) != fault.Internal {
+		return err
+	}
+	f := &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,
+		Hint: "the file is what its index serves; choose another version, or tell its maintainers"}
+	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
+		f.Code, f.Hint = fault.HashMismatch, "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
+	}
+	return f
 }
 
 func openWheel(b Blob, d lock.Distribution) (wheel.Wheel, error) {

@@ -3,34 +3,17 @@ package stage
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/layersmith/layersmith/internal/gate"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
-
-// PlaceOf finds where a zip or folder that something else made has its site folder: python/ or python/lib/pythonX.Y/site-packages/ in a
-// layer, else the root, as in a function's own package and in a folder that pip filled with --target.
-func PlaceOf(t ziptree.Tree, target pydist.Target) Place {
-	deep := "python/lib/" + target.Runtime() + "/site-packages/"
-	layer := false
-	for _, e := range t.Entries() {
-		if strings.HasPrefix(e.Name, deep) {
-			return Place{Prefix: deep, Root: "/opt/" + deep}
-		}
-		layer = layer || strings.HasPrefix(e.Name, "python/")
-	}
-	if layer {
-		return LayerPlace
-	}
-	return Place{Prefix: "", Root: "/var/task/"}
-}
 
 // Prune prunes a layer that something else built. The cache must be one for this run: there is no wheel to know its files by.
 type Prune struct {
@@ -51,6 +34,7 @@ type PruneInput struct {
 	Below    []ziptree.Tree
 	OwnProbe string
 	NoProbe  bool
+	Reason   string                                  // of NoProbe, where it is not that the user said so
 	Write    func(write func(io.Writer) error) error // stores the result; not called when only checking
 	Total    measure.Bytes
 }
@@ -58,10 +42,18 @@ type PruneInput struct {
 // Run prunes, gates, writes and probes. The report is complete also when it says no.
 func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	place := PlaceOf(in.Tree, in.Target)
+	if err := misplaced(in.Tree, in.Target, place); err != nil {
+		return report.Layer{}, err
+	}
+	sums, err := verified(ctx, in.Tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
 	a, err := Foreign(ctx, in.Target, place, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
+	a.correct(sums)
 	book, err := policy.Builtin()
 	if err != nil {
 		return report.Layer{}, err
@@ -119,8 +111,9 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 }
 
 func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (err error) {
-	if why := notProbed(in.NoProbe, "", s.Python, s.NoPython); why != "" {
-		w.report.Probe = report.Probe{Status: report.NotProbed, Reason: why}
+	jobs := probe.Jobs(w.pruned.Tree, place.Prefix, w.artifact.Distributions, in.OwnProbe)
+	if p, not := notAsked(jobs, w.report.Gate, in.NoProbe, in.Reason, s.Python, s.NoPython); not {
+		w.report.Probe = p
 		return nil
 	}
 	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: w.artifact.Distributions, Own: in.OwnProbe,
@@ -149,11 +142,20 @@ type CheckInput struct {
 	Below    []ziptree.Tree
 	OwnProbe string
 	NoProbe  bool
+	Reason   string // of NoProbe, where it is not that the user said so
+	Explain  bool   // say in the report what was looked at, and what was not
 }
 
 // Run checks.
-func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
+func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err error) {
 	place := PlaceOf(in.Tree, in.Target)
+	if err := misplaced(in.Tree, in.Target, place); err != nil {
+		return report.Layer{}, err
+	}
+	sums, err := verified(ctx, in.Tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
 	below, err := partsOf(ctx, s.Cache, in.Target, in.Below)
 	if err != nil {
 		return report.Layer{}, err
@@ -162,20 +164,30 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	if err != nil {
 		return report.Layer{}, err
 	}
+	top.correct(sums)
 	asIs := prune.Untouched(top.input())
 	part, err := partOf(ctx, s.Cache, in.Name, top, asIs)
 	if err != nil {
 		return report.Layer{}, err
 	}
-	r := report.Layer{SchemaVersion: report.SchemaVersion, Name: in.Name, Target: in.Target.String(), Budget: in.Spec.Budget}
-	r.Gate = gate.Check(gate.Input{Target: in.Target, Part: part, Below: below})
+	r = report.Layer{SchemaVersion: report.SchemaVersion, Name: in.Name, Target: in.Target.String(), Budget: in.Spec.Budget}
+	gated := gate.Input{Target: in.Target, Part: part, Below: below}
+	r.Gate = gate.Check(gated)
 	accept(&r, in.Spec.Allow)
 	Summarize(&r, asIs, in.Tree)
-	r.Bytecode.Mode = "as it is"
+	r.Bytecode.Mode, r.Notes = "as it is", top.Notes
 	r.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(in.ZipBytes)}
 	r.Verdict = measure.Judge(r.After.Unzipped, r.Zip.Bytes, in.Spec.Budget)
-	if why := notProbed(in.NoProbe, "", s.Python, s.NoPython); why != "" {
-		r.Probe = report.Probe{Status: report.NotProbed, Reason: why}
+	jobs := probe.Jobs(in.Tree, place.Prefix, top.Distributions, in.OwnProbe)
+	if in.Explain {
+		defer func() {
+			if err == nil {
+				r.Explained, err = explain(ctx, r, gated, jobs)
+			}
+		}()
+	}
+	if p, not := notAsked(jobs, r.Gate, in.NoProbe, in.Reason, s.Python, s.NoPython); not {
+		r.Probe = p
 		return r, nil
 	}
 	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,

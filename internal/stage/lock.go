@@ -66,6 +66,8 @@ func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pyd
 	}{t, layers})
 }
 
+const lockHint = "restore it from version control, or remove it and run: layersmith lock"
+
 // Run reads the lock, and resolves when it is stale or an upgrade is wanted. A lock that cannot be read is a fault, never overwritten in silence.
 func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	name := lock.FileName(in.Target)
@@ -77,15 +79,17 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	b, err := s.Read(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	case fault.CodeOf(err) != fault.Internal:
 		return Locked{}, err
+	case err != nil:
+		return Locked{}, &fault.Error{Code: fault.BadInput, Op: "read lock", Subject: name, Err: err, Hint: lockHint}
 	default:
 		old, err := lock.Open(b)
 		if err == nil && old.Target != in.Target {
 			err = fmt.Errorf("it is the lock of %s", old.Target)
 		}
 		if err != nil {
-			return Locked{}, &fault.Error{Code: fault.BadInput, Op: "read lock", Subject: name, Err: err, Hint: "restore it from version control, or remove it and run: layersmith lock"}
+			return Locked{}, &fault.Error{Code: fault.BadInput, Op: "read lock", Subject: name, Err: err, Hint: lockHint}
 		}
 		before = &old
 	}

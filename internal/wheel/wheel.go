@@ -220,10 +220,12 @@ func read(t ziptree.Tree, name string) ([]byte, error) {
 	return e.Bytes(maxMetaBytes)
 }
 
-// Installed finds the distributions of a tree by their .dist-info folders below prefix. Files are those that RECORD lists and the tree has.
-// A distribution without RECORD owns its .dist-info alone.
+// Installed finds the distributions of a tree by their .dist-info folders below prefix. Files are those that RECORD lists and the tree has, if only as bytecode.
+// A distribution without RECORD owns its .dist-info, and the modules that its top_level.txt names, or else the one that is called as it is: tools that make layers smaller often remove
+// RECORD, and what nobody owns no rule's exception knows and no probe asks for.
 func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 	var found []Distribution
+	var unrecorded []int
 	for _, e := range t.Entries() {
 		site, ok := strings.CutPrefix(e.Name, prefix)
 		if !ok {
@@ -254,19 +256,60 @@ func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 				d.Record[x.Path] = x.SHA256
 				if _, ok := t.Lookup(prefix + x.Path); ok {
 					d.Files = append(d.Files, x.Path)
+				} else if _, ok := t.Lookup(prefix + x.Path + "c"); ok && strings.HasSuffix(x.Path, ".py") {
+					d.Files = append(d.Files, x.Path+"c") // bytecode took the source's place
 				}
 			}
 		} else {
-			for _, e := range t.Entries() {
-				if strings.HasPrefix(e.Name, prefix+dir+"/") {
-					d.Files = append(d.Files, strings.TrimPrefix(e.Name, prefix))
-				}
-			}
+			unrecorded = append(unrecorded, len(found))
 		}
 		if err := d.readEntryPoints(t, prefix+dir); err != nil {
 			return nil, err
 		}
 		found = append(found, d)
 	}
-	return found, nil
+	return found, guess(t, prefix, found, unrecorded)
+}
+
+// guess says what the distributions without RECORD own, of the files that no RECORD lists.
+func guess(t ziptree.Tree, prefix string, found []Distribution, unrecorded []int) error {
+	if len(unrecorded) == 0 {
+		return nil
+	}
+	listed := map[string]bool{}
+	for _, d := range found {
+		for _, f := range d.Files {
+			listed[f] = true
+		}
+	}
+	owners := map[string]*Distribution{} // of what lies directly in the site folder
+	for _, i := range unrecorded {
+		d := &found[i]
+		owners[d.DistInfo] = d
+		names := []string{strings.ReplaceAll(d.Name.String(), "-", "_")}
+		if e, ok := t.Lookup(prefix + d.DistInfo + "/top_level.txt"); ok {
+			b, err := e.Bytes(maxMetaBytes)
+			if err != nil {
+				return err
+			}
+			names = strings.Fields(string(b))
+		}
+		for _, n := range names {
+			owners[n] = d
+		}
+	}
+	for _, e := range t.Entries() {
+		site, ok := strings.CutPrefix(e.Name, prefix)
+		if !ok || listed[site] {
+			continue
+		}
+		top, _, inFolder := strings.Cut(site, "/")
+		if !inFolder {
+			top, _, _ = strings.Cut(top, ".") // module.py, module.cpython-313-x86_64-linux-gnu.so
+		}
+		if d := owners[top]; d != nil {
+			d.Files = append(d.Files, site)
+		}
+	}
+	return nil
 }

@@ -233,8 +233,9 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 	found, err := Installed(tree(t, map[string]string{
 		"python/a/__init__.py":                          "",
 		"python/a/unlisted.py":                          "",
+		"python/a/compiled.pyc":                         "",
 		"python/a-1.0.dist-info/METADATA":               "Name: A\nVersion: 1.0\n",
-		"python/a-1.0.dist-info/RECORD":                 "a/__init__.py,sha256=" + sum + ",0\na/gone.py,,\n../../bin/a,,\na-1.0.dist-info/METADATA,,\n",
+		"python/a-1.0.dist-info/RECORD":                 "a/__init__.py,sha256=" + sum + ",0\na/gone.py,,\na/compiled.py,,\n../../bin/a,,\na-1.0.dist-info/METADATA,,\n",
 		"python/a-1.0.dist-info/entry_points.txt":       "[g]\nn = a:b\n",
 		"python/b/__init__.py":                          "",
 		"python/b-2.dist-info/METADATA":                 "Name: b\nVersion: 2\nRequires-Dist: a\n",
@@ -255,14 +256,48 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %s %q %d %q", d.Name, d.Version, d.DistInfo, d.Files, len(d.Entry), d.Metadata.RequiresDist))
 	}
 	want := []string{
-		`a 1.0 a-1.0.dist-info ["a-1.0.dist-info/METADATA" "a/__init__.py"] 1 []`,
-		`b 2 b-2.dist-info ["b-2.dist-info/METADATA" "b-2.dist-info/licenses/LICENSE" "b-2.dist-info/sub/x.dist-info/METADATA"] 0 ["a"]`,
+		`a 1.0 a-1.0.dist-info ["a-1.0.dist-info/METADATA" "a/__init__.py" "a/compiled.pyc"] 1 []`,
+		`b 2 b-2.dist-info ["b-2.dist-info/METADATA" "b-2.dist-info/licenses/LICENSE" "b-2.dist-info/sub/x.dist-info/METADATA" "b/__init__.py" "b/_vendor/c-3.dist-info/METADATA"] 0 ["a"]`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	if len(found) > 0 && found[0].Record["a/__init__.py"] != sum {
 		t.Errorf("record %v", found[0].Record)
+	}
+}
+
+func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
+	t.Parallel()
+	metadata := func(name string) string { return "Name: " + name + "\nVersion: 1\n" }
+	for sentence, tt := range map[string]struct{ files, want string }{
+		"the folder that is called as it is":             {"a/x.py a/y/z.py b/x.py", "a/x.py a/y/z.py"},
+		"the module that is called as it is":             {"a.py b.py", "a.py"},
+		"the extension module that is called as it is":   {"a.cpython-313-x86_64-linux-gnu.so ab.so", "a.cpython-313-x86_64-linux-gnu.so"},
+		"what top_level.txt names, and nothing else":     {"a/x.py b/x.py c.py d.py a-1.dist-info/top_level.txt", "b/x.py c.py"},
+		"nothing that RECORD gives to another":           {"a/x.py a/other.py other-1.dist-info/RECORD", "a/x.py"},
+		"nothing of a folder that only begins like that": {"ab/x.py a-b/x.py", ""},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"python/a-1.dist-info/METADATA": metadata("a"), "python/other-1.dist-info/METADATA": metadata("other")}
+			for _, f := range strings.Fields(tt.files) {
+				files["python/"+f] = map[string]string{"a-1.dist-info/top_level.txt": "b\nc\n", "other-1.dist-info/RECORD": "a/other.py,,\n"}[f]
+			}
+			found, err := Installed(tree(t, files), "python/")
+			if err != nil || len(found) != 2 {
+				t.Fatal(found, err)
+			}
+			var got []string
+			for _, f := range found[0].Files {
+				if !strings.HasPrefix(f, "a-1.dist-info/") {
+					got = append(got, f)
+				}
+			}
+			if d := cmp.Diff(tt.want, strings.Join(got, " ")); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 

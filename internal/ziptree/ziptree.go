@@ -171,7 +171,10 @@ func (t Tree) ZipBytes() (n int64) {
 // Read opens a zip as a tree. It checks names, methods, kinds and limits; bytes are read only when entries are opened.
 // Problems of the archive are returned as *FormatError, naming the entry.
 func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
-	z, err := zip.NewReader(r, size)
+	z, err := zip.NewReader(io.NewSectionReader(r, 0, size), size) // a directory may point before the file, which a file answers with an error of the system
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = zip.ErrFormat
+	}
 	if err != nil {
 		return Tree{}, &FormatError{origin, "", err.Error()}
 	}
@@ -196,7 +199,7 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 		mode := f.Mode()
 		switch {
 		case mode&fs.ModeSymlink != 0:
-			return bad("is a symbolic link; layers are written without")
+			return bad(symlink)
 		case !mode.IsRegular():
 			return bad("is not a regular file (%v)", mode)
 		case f.Flags&1 != 0:
@@ -230,6 +233,8 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 	}
 	return t, nil
 }
+
+const symlink = "is a symbolic link; layers are written without"
 
 // FormatError is a zip that is not what this package reads.
 type FormatError struct{ Archive, Entry, Reason string }
@@ -290,6 +295,9 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		}
 		if err := CheckName(name); err != nil {
 			return &FormatError{origin, name, err.Error()}
+		}
+		if d.Type()&fs.ModeSymlink != 0 {
+			return &FormatError{origin, name, symlink}
 		}
 		if !d.Type().IsRegular() {
 			return &FormatError{origin, name, fmt.Sprintf("is not a regular file (%v)", d.Type())}

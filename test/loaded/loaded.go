@@ -1,0 +1,276 @@
+// Package loaded compares a layer before and after pruning by what a process would load of it. It believes nothing of the engine: ELF is read with debug/elf, models
+// with encoding/json, bytecode by the interpreter that will run it.
+//
+//   - A shared object that was changed: every PT_LOAD has the same address, sizes, rights and alignment, and maps the same bytes. Only the fields
+//     that say where in the file something lies may differ: e_phoff, e_shoff, e_shnum, e_shstrndx and each p_offset.
+//   - A model of botocore that was changed: it equals the original without the texts called "documentation", which stay below clientContextParams.
+//   - Bytecode, each file: it is unchecked and hash-based, it has its source's hash, and its code equals what its source compiles to (PEP 552).
+//   - RECORD may change. Nothing else may, and nothing else may appear.
+package loaded
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"debug/elf"
+	_ "embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"reflect"
+	"sort"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/pyc"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+//go:embed code.py
+var codeScript string
+
+// maxFileBytes is Lambda's limit for everything.
+const maxFileBytes = 250 << 20
+
+// Check returns what a process would load otherwise after than before, one sentence a file, sorted; nil when nothing differs. python is the
+// target's interpreter, which is run once. An error means that the comparison could not be made.
+func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]string, error) {
+	var found []string
+	var bytecode []pair
+	for _, e := range after.Entries() {
+		was, known := before.Lookup(e.Name)
+		source, isBytecode := pyc.Source(e.Name)
+		switch {
+		case isBytecode:
+			// The source itself may be gone: sourceless bytecode took its place.
+			if s, ok := before.Lookup(source); ok {
+				bytecode = append(bytecode, pair{s, e})
+			} else if !known || !same(was, e) {
+				found = append(found, e.Name+": there is no source that it could be made from")
+			}
+			continue
+		case !known:
+			found = append(found, e.Name+": it was not there before")
+			continue
+		case same(was, e):
+			continue
+		case strings.HasSuffix(e.Name, ".dist-info/RECORD"):
+			continue
+		}
+		a, err := was.Bytes(maxFileBytes)
+		if err != nil {
+			return nil, err
+		}
+		b, err := e.Bytes(maxFileBytes)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case bytes.HasPrefix(a, []byte(elf.ELFMAG)):
+			err = sameSegments(a, b)
+		case strings.HasSuffix(e.Name, ".json"), strings.HasSuffix(e.Name, ".json.gz"):
+			err = sameModel(e.Name, a, b)
+		default:
+			err = errors.New("it was changed, and is neither a shared object nor a model")
+		}
+		if err != nil {
+			found = append(found, e.Name+": "+err.Error())
+		}
+	}
+	other, err := sameCode(ctx, python, bytecode)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, other...)
+	sort.Strings(found)
+	return found, nil
+}
+
+// pair is a source and its bytecode.
+type pair struct{ source, bytecode ziptree.Entry }
+
+func same(a, b ziptree.Entry) bool { return a.CRC32 == b.CRC32 && a.Size == b.Size }
+
+// sameSegments compares what two ELF files map.
+func sameSegments(before, after []byte) error {
+	a, err := elf.NewFile(bytes.NewReader(before))
+	if err != nil {
+		return err
+	}
+	b, err := elf.NewFile(bytes.NewReader(after))
+	if err != nil {
+		return err
+	}
+	if a.FileHeader != b.FileHeader {
+		return errors.New("ELF headers differ")
+	}
+	if len(a.Progs) != len(b.Progs) {
+		return fmt.Errorf("%d program headers, were %d", len(b.Progs), len(a.Progs))
+	}
+	for i := range a.Progs {
+		x, y := a.Progs[i].ProgHeader, b.Progs[i].ProgHeader
+		x.Off, y.Off = 0, 0
+		if x != y {
+			return fmt.Errorf("program header %d differs: %+v, was %+v", i, y, x)
+		}
+		if x.Type != elf.PT_LOAD {
+			continue
+		}
+		if x.Align > 1 && (x.Vaddr-b.Progs[i].Off)%x.Align != 0 {
+			return fmt.Errorf("segment %d: offset %#x does not fit address %#x and alignment %#x", i, b.Progs[i].Off, x.Vaddr, x.Align)
+		}
+		p, err := mapped(before, a.Progs[i].ProgHeader, len(a.Progs))
+		if err != nil {
+			return fmt.Errorf("segment %d before: %w", i, err)
+		}
+		q, err := mapped(after, b.Progs[i].ProgHeader, len(b.Progs))
+		if err != nil {
+			return fmt.Errorf("segment %d: %w", i, err)
+		}
+		if at := firstDifference(p, q); at >= 0 {
+			return fmt.Errorf("segment %d maps other bytes from %#x on", i, x.Vaddr+uint64(at))
+		}
+	}
+	return nil
+}
+
+// mapped are the bytes that a segment maps, with zeros for the fields that say where in the file something lies. Offsets are those of ELF64,
+// which is all that Lambda runs.
+func mapped(file []byte, p elf.ProgHeader, segments int) ([]byte, error) {
+	if p.Off > uint64(len(file)) || p.Filesz > uint64(len(file))-p.Off {
+		return nil, fmt.Errorf("%#x bytes at %#x, the file has %#x", p.Filesz, p.Off, len(file))
+	}
+	table := binary.LittleEndian.Uint64(file[32:])
+	fields := [][2]uint64{{32, 48}, {60, 64}} // e_phoff, e_shoff; e_shnum, e_shstrndx
+	for i := range segments {
+		at := table + uint64(i)*56 + 8 // p_offset
+		fields = append(fields, [2]uint64{at, at + 8})
+	}
+	out := bytes.Clone(file[p.Off : p.Off+p.Filesz])
+	for _, f := range fields {
+		if from, to := max(f[0], p.Off), min(f[1], p.Off+p.Filesz); from < to {
+			clear(out[from-p.Off : to-p.Off])
+		}
+	}
+	return out, nil
+}
+
+func firstDifference(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	if len(a) != len(b) {
+		return min(len(a), len(b))
+	}
+	return -1
+}
+
+// sameModel compares two service models, the original without its documentation.
+func sameModel(name string, before, after []byte) error {
+	var a, b any
+	for _, side := range []struct {
+		in  []byte
+		out *any
+	}{{before, &a}, {after, &b}} {
+		if err := decode(name, side.in, side.out); err != nil {
+			return err
+		}
+	}
+	if !reflect.DeepEqual(undocumented(a), b) {
+		return errors.New("differs from the original by more than its documentation")
+	}
+	return nil
+}
+
+func decode(name string, in []byte, out *any) error {
+	var r io.Reader = bytes.NewReader(in)
+	if strings.HasSuffix(name, ".gz") {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return err
+		}
+		r = io.LimitReader(z, maxFileBytes)
+	}
+	d := json.NewDecoder(r)
+	d.UseNumber()
+	return d.Decode(out)
+}
+
+func undocumented(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if _, text := value.(string); text && key == "documentation" {
+				delete(v, key)
+			} else if key != "clientContextParams" {
+				v[key] = undocumented(value)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = undocumented(v[i])
+		}
+	}
+	return v
+}
+
+// sameCode asks the interpreter about all bytecode at once.
+func sameCode(ctx context.Context, python string, all []pair) ([]string, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	cmd := exec.CommandContext(ctx, python, "-I", "-S", "-c", codeScript)
+	var out, diagnostics bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("compare bytecode: %w", err)
+	}
+	err = send(in, all)
+	err = errors.Join(err, in.Close(), cmd.Wait())
+	if err != nil {
+		return nil, fmt.Errorf("compare bytecode with %s: %w: %s", python, err, diagnostics.String())
+	}
+	var answer struct {
+		Compared int      `json:"compared"`
+		Found    []string `json:"found"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &answer); err != nil {
+		return nil, fmt.Errorf("compare bytecode with %s: %w", python, err)
+	}
+	if answer.Compared != len(all) {
+		return nil, fmt.Errorf("compare bytecode with %s: %d files compared, want %d", python, answer.Compared, len(all))
+	}
+	return answer.Found, nil
+}
+
+func send(to io.Writer, all []pair) error {
+	w := bufio.NewWriterSize(to, 1<<16)
+	for _, p := range all {
+		source, err := p.source.Bytes(maxFileBytes)
+		if err != nil {
+			return err
+		}
+		code, err := p.bytecode.Bytes(maxFileBytes)
+		if err != nil {
+			return err
+		}
+		for _, field := range [][]byte{[]byte(p.bytecode.Name), source, code} {
+			if err := binary.Write(w, binary.LittleEndian, uint32(len(field))); err != nil {
+				return err
+			}
+			if _, err := w.Write(field); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Flush()
+}
