@@ -20,8 +20,46 @@ import (
 
 const tempPrefix = ".tmp-"
 
+// What people can do about a file that cannot be read or written.
+const (
+	hintOutput = "make room and permission for it, or name another folder with --output"
+	hintCache  = "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"
+)
+
+// ours makes a fault of what the system says about one of our own files: a disk that is full, a folder that is read-only are the user's to change. Errors
+// that are not the system's pass as they are, and so do faults.
+func ours(op, subject, hint string, err error) error {
+	var known *fault.Error
+	var file *fs.PathError
+	var names *os.LinkError // of a rename
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &file):
+		err = systemError{err, file.Err}
+	case errors.As(err, &names):
+		err = systemError{err, names.Err}
+	default:
+		return err
+	}
+	return &fault.Error{Code: fault.BadInput, Op: op, Subject: subject, Err: err, Hint: hint}
+}
+
+// systemError reads as what the system said, without the name of a temporary file that nobody knows.
+type systemError struct {
+	error
+	said error
+}
+
+func (e systemError) Error() string { return e.said.Error() }
+func (e systemError) Unwrap() error { return e.error }
+
 // WriteFile stores a file atomically. The folder must exist.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
+func WriteFile(path string, write func(io.Writer) error) error {
+	return ours("write", path, "make room and permission for it", writeFile(path, write))
+}
+
+func writeFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
 	if err != nil {
 		return err
@@ -63,7 +101,7 @@ func OpenBlob(path string) (stage.Blob, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("open %s: not a file", path)
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a file")}
 	}
 	if err != nil {
 		f.Close()
@@ -92,19 +130,18 @@ func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) e
 	}
 	err = os.MkdirAll(o.Dir, 0o755)
 	if err == nil {
-		err = WriteFile(p, func(w io.Writer) error {
+		err = writeFile(p, func(w io.Writer) error {
 			if err := write(w); err != nil {
 				return err
 			}
 			return ctx.Err()
 		})
 	}
-	var system *fs.PathError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &system):
-		return &fault.Error{Code: fault.BadInput, Op: "write", Subject: p, Err: system.Err, Hint: "make room and permission for it, or name another folder with --output"}
+	}
+	if err := ours("write", p, hintOutput, err); fault.CodeOf(err) != fault.Internal {
+		return err
 	}
 	return fmt.Errorf("write %s: %w", p, err)
 }
@@ -168,7 +205,7 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err error) {
 	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
 	if err != nil {
-		return "", nil, err
+		return "", nil, ours("make a folder in", temp, hintCache, err)
 	}
 	done = func() { os.RemoveAll(dir) }
 	path = filepath.Join(dir, filepath.Base(name))
@@ -181,7 +218,7 @@ func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err er
 	}
 	if err != nil {
 		done()
-		return "", nil, err
+		return "", nil, ours("write", path, hintCache, err)
 	}
 	return path, done, nil
 }

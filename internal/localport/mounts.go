@@ -2,7 +2,6 @@ package localport
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
@@ -23,11 +23,11 @@ var _ stage.Mounts = Mounts{}
 // Mount unpacks layers one over the other, as Lambda does below /opt; without bytecode, .pyc files that have a source are left out.
 func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool) (string, func(), error) {
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
-		return "", nil, err
+		return "", nil, ours("make", m.Dir, hintCache, err)
 	}
 	dir, err := os.MkdirTemp(m.Dir, tempPrefix+"opt-")
 	if err != nil {
-		return "", nil, err
+		return "", nil, ours("make a folder in", m.Dir, hintCache, err)
 	}
 	unmount := func() { os.RemoveAll(dir) }
 	top := map[string]ziptree.Entry{}
@@ -48,7 +48,7 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 			if err := os.MkdirAll(parent, 0o755); err != nil {
 				g.Wait()
 				unmount()
-				return "", nil, err
+				return "", nil, ours("unpack", name, hintCache, err)
 			}
 			made[parent] = true
 		}
@@ -73,7 +73,7 @@ func extract(path string, e ziptree.Entry) error {
 	}
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return ours("unpack", e.Name, hintCache, err)
 	}
 	in, err := e.Open()
 	if err == nil {
@@ -83,8 +83,16 @@ func extract(path string, e ziptree.Entry) error {
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return fmt.Errorf("unpack %s: %w", e.Name, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if err := ours("unpack", e.Name, hintCache, err); fault.CodeOf(err) != fault.Internal {
+		return err
+	}
+	return damaged("unpack", e, err)
+}
+
+// damaged is an entry whose bytes are not what its zip says of them.
+func damaged(op string, e ziptree.Entry, err error) error {
+	return &fault.Error{Code: fault.CorruptArchive, Op: op, Subject: e.Origin, Err: err, Hint: "get that file again; if it is one of the wheel store: layersmith clean --wheels, then build"}
 }

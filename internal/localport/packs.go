@@ -33,7 +33,7 @@ func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 		return ziptree.Tree{}, nil
 	}
 	if err != nil {
-		return ziptree.Tree{}, err
+		return ziptree.Tree{}, ours("open", p.path(key), hintCache, err)
 	}
 	t, err := p.read(f, key)
 	var format *ziptree.FormatError
@@ -69,10 +69,10 @@ func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptr
 	}
 	path := p.path(key)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return ziptree.Tree{}, err
+		return ziptree.Tree{}, ours("write", path, hintCache, err)
 	}
 	var made *os.File
-	err := WriteFile(path, func(w io.Writer) (err error) {
+	err := writeFile(path, func(w io.Writer) (err error) {
 		z := ziptree.NewWriter(w)
 		if err := write(z.Add); err != nil {
 			return err
@@ -90,7 +90,7 @@ func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptr
 		if made != nil {
 			made.Close()
 		}
-		return ziptree.Tree{}, err
+		return ziptree.Tree{}, ours("write", path, hintCache, err)
 	}
 	return p.read(made, key)
 }

@@ -144,16 +144,12 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	if id, ok := known[path]; ok && id.Modified == info.ModTime().UnixNano() && id.Size == info.Size() {
 		return id, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-c", identityScript)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if err != nil {
-		return pythonID{}, fmt.Errorf("%w%s", err, stderrOf(err))
-	}
+	out, err := ask(ctx, path, "-I", "-S", "-c", identityScript)
 	fields := strings.Fields(string(out))
-	if len(fields) != 3 || len(out) > 200 {
+	if err != nil && len(out) <= maxAnswerBytes {
+		return pythonID{}, err
+	}
+	if len(fields) != 3 || len(out) > maxAnswerBytes {
 		return pythonID{}, fmt.Errorf("it answered %.80q, not as a Python does", out)
 	}
 	id := pythonID{fields[0], fields[1], fields[2], info.ModTime().UnixNano(), info.Size()}
@@ -164,13 +160,48 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	return id, nil
 }
 
-func stderrOf(err error) string {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
-		return ": " + lastLines(string(exit.Stderr), 1)
+// What a program may take to say who it is. Starting a Python from a slow disk takes seconds.
+const (
+	answerTimeout  = 20 * time.Second
+	maxAnswerBytes = 200
+)
+
+var errNoAnswer = fmt.Errorf("it did not answer within %v", answerTimeout)
+
+// ask runs a program that has to say one line and end, and reads no more of what it says than tells that it is the wrong one.
+func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
+	limit, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(limit, program, args...)
+	cmd.SysProcAttr = child(false)
+	var out head
+	var diagnostics limited
+	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && limit.Err() != nil:
+		err = errNoAnswer
+	case err != nil && diagnostics.String() != "":
+		err = fmt.Errorf("%w: %s", err, lastLines(diagnostics.String(), 1))
 	}
-	return ""
+	return out.b, err
 }
+
+// head keeps the first part of what is written to it, and takes no more: whoever goes on writing gets a broken pipe.
+type head struct{ b []byte }
+
+func (h *head) Write(p []byte) (int, error) {
+	h.b = append(h.b, p...)
+	if len(h.b) > maxAnswerBytes {
+		return 0, errTooMuch
+	}
+	return len(p), nil
+}
+
+var errTooMuch = errors.New("it says too much")
 
 func lastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
@@ -183,13 +214,21 @@ func (p Python) Identity() string { return p.identity }
 // maxFrameBytes bounds one answer of the compiler.
 const maxFrameBytes = 256 << 20
 
+// compileSilence is how long the compiler may take for one source; the longest that we know of take seconds.
+const compileSilence = 5 * time.Minute
+
 // Compile runs one process for all sources of the job.
 func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	caller := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := cmp.Or(p.Timeout, compileSilence)
+	silent := time.AfterFunc(patience, func() { cancel(fmt.Errorf("no answer for %v", patience)) })
+	defer silent.Stop()
 	cmd := exec.CommandContext(ctx, p.Path, "-s", "-S", "-c", compileScript, job.Root, strconv.Itoa(job.Optimize))
 	cmd.WaitDelay = 2 * time.Second
+	cmd.SysProcAttr = child(true) // it may be a script that starts the interpreter, and both hold the pipes
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Env = []string{"PYTHONHASHSEED=0", "LANG=C.UTF-8"} // before 3.11 sets in bytecode are in the order of hashes; -I would ignore the seed
 	var stderr limited
 	cmd.Stderr = &stderr
@@ -211,8 +250,8 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 		for _, e := range job.Sources {
 			src, err := e.Bytes(maxFrameBytes)
 			if err != nil {
-				cancel()
-				return err
+				cancel(err)
+				return &sourceError{damaged("compile", e, err)}
 			}
 			for _, field := range [][]byte{[]byte(e.Name), src} {
 				if err := binary.Write(w, binary.LittleEndian, uint32(len(field))); err != nil {
@@ -244,28 +283,52 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 				return err
 			}
 			answers++
+			silent.Reset(patience)
 			if failed != 0 {
 				job.Failed(string(name), string(data))
 			} else if err := job.Emit(string(name), data); err != nil {
-				return err
+				return emitError{err}
 			}
 		}
 	}()
 	if readErr != nil {
-		cancel()
+		cancel(readErr)
 	}
 	writeErr := g.Wait()
 	waitErr := cmd.Wait()
-	if caller.Err() != nil {
+	var source *sourceError
+	var emit emitError
+	switch cause := context.Cause(ctx); {
+	case caller.Err() != nil:
 		return caller.Err()
-	}
-	if err := errors.Join(readErr, writeErr, waitErr); err != nil {
-		return &fault.Error{Code: fault.Internal, Op: "compile with", Subject: p.Path, Err: fmt.Errorf("%w: %s", err, lastLines(stderr.String(), 3))}
-	}
-	if answers != len(job.Sources) {
-		return &fault.Error{Code: fault.Internal, Op: "compile with", Subject: p.Path, Err: fmt.Errorf("%d answers for %d sources", answers, len(job.Sources))}
+	case errors.As(readErr, &emit):
+		return emit.error
+	case errors.As(writeErr, &source): // before what it says about its input's early end
+		return source.error
+	case cause != nil: // what we ended it for, not what it said when it was ended
+		return p.broken(cause, "")
+	case waitErr != nil:
+		return p.broken(waitErr, lastLines(stderr.String(), 1))
+	case answers != len(job.Sources):
+		return p.broken(fmt.Errorf("%d answers for %d sources", answers, len(job.Sources)), lastLines(stderr.String(), 1))
+	case writeErr != nil:
+		return p.broken(writeErr, lastLines(stderr.String(), 1))
 	}
 	return nil
+}
+
+// sourceError and emitError are of who called the compiler, not of the compiler.
+type sourceError struct{ error }
+type emitError struct{ error }
+
+const otherPython = "install that Python again, or name another with --python"
+
+// broken is an interpreter that does not do what an interpreter does.
+func (p Python) broken(err error, words string) error {
+	if words != "" {
+		err = fmt.Errorf("%w: %s", err, words)
+	}
+	return &fault.Error{Code: fault.ToolMissing, Op: "compile with", Subject: p.Path, Err: err, Hint: otherPython}
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
@@ -309,14 +372,14 @@ func (p Python) Probe(ctx context.Context, mount string, jobs []probe.Job, done 
 			defer done()
 			dir, err := os.MkdirTemp(p.Temp, tempPrefix+"probe-")
 			if err != nil {
-				return err
+				return ours("make a folder in", p.Temp, hintCache, err)
 			}
 			defer os.RemoveAll(dir)
 			args := []string{string(j.Kind), j.Name}
 			if j.Kind == probe.Script {
 				file := filepath.Join(dir, "script.py")
 				if err := os.WriteFile(file, []byte(j.Source), 0o644); err != nil {
-					return err
+					return ours("write", file, hintCache, err)
 				}
 				args[1] = file
 			}
@@ -341,7 +404,7 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 	best := probe.ImportTime{Modules: modules}
 	dir, err := os.MkdirTemp(p.Temp, tempPrefix+"probe-")
 	if err != nil {
-		return best, err
+		return best, ours("make a folder in", p.Temp, hintCache, err)
 	}
 	defer os.RemoveAll(dir)
 	for n := range rounds {
@@ -354,7 +417,7 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 		}
 		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
 		if err != nil {
-			return best, fmt.Errorf("time the import of %s: %w", strings.Join(modules, ", "), err)
+			return best, &fault.Error{Code: fault.ToolMissing, Op: "time imports with", Subject: p.Path, Err: fmt.Errorf("its last line is %.80q", lastLines(out, 1)), Hint: otherPython}
 		}
 		if n == 0 || seconds < best.Seconds {
 			best.Seconds = seconds
@@ -385,7 +448,7 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 		"PYTHONPATH=" + p.searchPath(mount), "LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
 		"AWS_EC2_METADATA_DISABLED=true", "MPLCONFIGDIR=" + dir,
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = child(true)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	var out, diagnostics limited

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -48,10 +49,17 @@ func (u UV) program(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", &fault.Error{Code: fault.ToolMissing, Op: "find", Subject: "uv", Err: err, Hint: "install uv (pip install uv), or run: make layers, which installs a pinned one for this project"}
 	}
-	out, err := exec.CommandContext(ctx, found, "--version").Output()
+	out, err := ask(ctx, found, "--version")
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	m := uvVersion.FindSubmatch(out)
 	if err != nil || m == nil {
-		return "", &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: found, Err: fmt.Errorf("it does not answer as uv does: %.80q", out), Hint: "install uv again (pip install --force-reinstall uv)"}
+		problem := fmt.Errorf("it does not answer as uv does: %.80q", out)
+		if errors.Is(err, errNoAnswer) {
+			problem = err
+		}
+		return "", &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: found, Err: problem, Hint: reinstallUV}
 	}
 	have, err1 := pydist.ParseVersion(string(m[1]))
 	want, err2 := pydist.ParseVersion(MinimumUV)
@@ -60,6 +68,8 @@ func (u UV) program(ctx context.Context) (string, error) {
 	}
 	return found, nil
 }
+
+const reinstallUV = "install uv again (pip install --force-reinstall uv)"
 
 // resolveTimeout bounds one run of uv.
 const resolveTimeout = 10 * time.Minute
@@ -71,6 +81,7 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	cmd.Dir = u.Root
 	cmd.Env = append(os.Environ(), "UV_PYTHON_DOWNLOADS=never", "NO_COLOR=1", "UV_NO_PROGRESS=1", "UV_CUSTOM_COMPILE_COMMAND=layersmith")
 	cmd.WaitDelay = 2 * time.Second
+	cmd.SysProcAttr = child(false)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var out bytes.Buffer
 	var diagnostics limited
@@ -82,15 +93,21 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	case limit.Err() != nil:
 		return nil, &fault.Error{Code: fault.Unreachable, Op: "resolve", Err: fmt.Errorf("uv did not end within %v", resolveTimeout), Hint: "check the network and your index configuration"}
 	case err != nil:
-		return nil, &uvError{text: diagnostics.String(), err: err}
+		return nil, &uvError{program: program, text: diagnostics.String(), err: err}
 	}
 	return out.Bytes(), nil
 }
 
+// unreadable is an answer of uv that this package cannot make sense of.
+func unreadable(program string, err error) error {
+	return &fault.Error{Code: fault.ToolMissing, Op: "read the answer of", Subject: program, Err: err, Hint: reinstallUV}
+}
+
 // uvError is uv's own account of what went wrong.
 type uvError struct {
-	text string
-	err  error
+	program string
+	text    string
+	err     error
 }
 
 func (e *uvError) Error() string { return e.text }
@@ -109,6 +126,11 @@ func (u UV) flags(t pydist.Target, allowSource, offline bool) []string {
 	return args
 }
 
+// unwritten is what keeps questions to uv from being written down.
+func unwritten(err error) error {
+	return ours("write a temporary file in", os.TempDir(), "make room and permission for it, or name another folder with TMPDIR", err)
+}
+
 // Resolve asks uv three times: for one resolution of all layers, for each layer's part of it (which gives closures and who requires what), and for the files.
 func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resolution, error) {
 	program, err := u.program(ctx)
@@ -117,7 +139,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	}
 	temp, err := os.MkdirTemp("", "layersmith-lock-")
 	if err != nil {
-		return stage.Resolution{}, err
+		return stage.Resolution{}, unwritten(err)
 	}
 	defer os.RemoveAll(temp)
 	flags := u.flags(r.Target, r.AllowSource, r.Offline)
@@ -127,7 +149,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	pins := filepath.Join(temp, "pins.txt")
 	if r.Locked != nil { // uv prefers the versions of an output file that is there
 		if err := os.WriteFile(pins, pinned(r.Locked.Distributions), 0o644); err != nil {
-			return stage.Resolution{}, err
+			return stage.Resolution{}, unwritten(err)
 		}
 	}
 	args := append([]string{"pip", "compile"}, flags...)
@@ -137,7 +159,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	args = append(args, "--no-annotate", "--output-file", pins)
 	for _, l := range r.Workspace.Layers {
 		if err := u.flatten(temp, l); err != nil {
-			return stage.Resolution{}, err
+			return stage.Resolution{}, unwritten(err)
 		}
 		args = append(args, filepath.Join(temp, l.Name+".txt"), "--constraints", filepath.Join(temp, l.Name+"-constraints.txt"))
 	}
@@ -152,8 +174,11 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
 		names, err := closure(out, requires)
+		if err == nil {
+			err = complete(filepath.ToSlash(u.Root), l, names)
+		}
 		if err != nil {
-			return stage.Resolution{}, err
+			return stage.Resolution{}, unreadable(program, err)
 		}
 		res.Closures[l.Name] = names
 	}
@@ -161,8 +186,17 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	if err != nil {
 		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
+	needed := map[pydist.Name]bool{}
+	for _, names := range res.Closures {
+		for _, n := range names {
+			needed[n] = true
+		}
+	}
 	for _, f := range files {
 		d := f.Distribution
+		if !needed[d.Name] {
+			continue
+		}
 		for n := range requires[d.Name] {
 			d.Requires = append(d.Requires, n)
 		}
@@ -258,12 +292,22 @@ func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydis
 		}
 		name, err := pydist.ParseName(text[:end])
 		if err != nil {
-			return nil, fmt.Errorf("read uv's answer %q: %w", text, err)
+			return nil, fmt.Errorf("line %.80q: %w", text, err)
 		}
 		current = name
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// complete checks that an answer has all that a layer requires: a program that ends well and says nothing would give a layer without anything in it.
+func complete(root string, l workspace.Layer, names []pydist.Name) error {
+	for _, q := range l.Requirements.Direct {
+		if q.Marker == "" && !slices.Contains(names, q.Name) {
+			return fmt.Errorf("%s:%d: %s is not in it", path.Join(root, q.File), q.Line, q.Name)
+		}
+	}
+	return nil
 }
 
 type located struct {
@@ -297,13 +341,13 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 		} `toml:"packages"`
 	}
 	if err := toml.Unmarshal(out, &answer); err != nil {
-		return nil, &fault.Error{Code: fault.Internal, Op: "read uv's answer", Err: err}
+		return nil, unreadable(program, err)
 	}
 	var found []located
 	for _, p := range answer.Packages {
 		var l located
 		if l.Name, err = pydist.ParseName(p.Name); err != nil {
-			return nil, err
+			return nil, unreadable(program, err)
 		}
 		files := p.Wheels
 		switch {
@@ -332,7 +376,7 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 		l.File = lock.File{Name: name, Size: f.Size}
 		if sum, ok := f.Hashes["sha256"]; ok {
 			if l.File.SHA256, err = digest.Parse(sum); err != nil {
-				return nil, err
+				return nil, unreadable(program, err)
 			}
 		}
 		version := p.Version
@@ -342,7 +386,7 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 			}
 		}
 		if l.Version, err = pydist.ParseVersion(version); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
+			return nil, unreadable(program, fmt.Errorf("%s: %w", p.Name, err))
 		}
 		found = append(found, l)
 	}
@@ -360,7 +404,7 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 	}
 	temp, err := os.MkdirTemp("", "layersmith-fetch-")
 	if err != nil {
-		return nil, err
+		return nil, unwritten(err)
 	}
 	defer os.RemoveAll(temp)
 	where := map[digest.SHA256]string{}
@@ -388,7 +432,7 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 	}
 	pins := filepath.Join(temp, "pins.txt")
 	if err := os.WriteFile(pins, lines.Bytes(), 0o644); err != nil {
-		return nil, err
+		return nil, unwritten(err)
 	}
 	files, err := u.files(ctx, program, pins, u.flags(r.Lock.Target, source, false))
 	if err != nil {
@@ -449,13 +493,16 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	}
 	text := strings.TrimSpace(spaces.ReplaceAllString(drawing.Replace(u.text), " "))
 	noSolution := strings.Contains(text, "No solution found")
-	text, _, _ = strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
+	text, hints, _ := strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
+	if text == "" {
+		return &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: u.program, Err: fmt.Errorf("it failed without a word: %w", u.err), Hint: reinstallUV}
+	}
 	// The requirements that the account speaks of, where they stand.
 	var where []string
 	lower := strings.ToLower(text)
 	for _, l := range w.Layers {
 		for _, q := range append(append([]pydist.Requirement(nil), l.Requirements.Direct...), l.Requirements.Constraints...) {
-			if mentions(lower, q.Name.String()) {
+			if mentions(lower, q.Name.String()) || q.URL != "" && strings.Contains(text, path.Base(q.URL)) {
 				where = append(where, fmt.Sprintf("%s (%s:%d)", q.Text, path.Join(root, q.File), q.Line))
 			}
 		}
@@ -470,9 +517,16 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	case strings.Contains(text, "error sending request"), strings.Contains(text, "Failed to fetch"), strings.Contains(text, "dns error"), strings.Contains(text, "Network connectivity is disabled"), strings.Contains(text, "was not found in the cache"):
 		f.Code, f.Hint = fault.Unreachable, "check the network and your index configuration, then try again"
 	case strings.Contains(text, "no usable wheels"), strings.Contains(text, "no wheels with a matching"), strings.Contains(text, "has no wheels"), strings.Contains(text, "building from source is disabled"):
+		if hints != "" { // which wheels there are
+			f.Err = errors.New(text + " " + strings.ReplaceAll(hints, " hint: ", " "))
+		}
 		f.Code, f.Hint = fault.WheelMissing, fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
 	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"), onlyAvailable.MatchString(text):
 		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
+	case strings.Contains(text, "has an invalid package format"):
+		f.Code, f.Hint = fault.CorruptArchive, "the file is what its index serves; choose another version, or tell its maintainers"
+	case strings.HasPrefix(text, "Distribution not found at"):
+		f.Code, f.Hint = fault.BadInput, "put the file there, or correct the requirement"
 	case strings.Contains(text, "No interpreter found"):
 		f.Code, f.Subject, f.Hint = fault.ToolMissing, t.String(), "install a Python 3, which uv needs to resolve with, or name one with --python"
 	case !noSolution:

@@ -34,7 +34,7 @@ for last; do [ "$before" = --output-file ] && pins="$last"; before="$last"; done
 case " $* " in
 *' --output-file '*) [ -f "$pins" ] && cp "$pins" "$here/preferred"; printf 'alpha==1.0\nshared==1.0\nlocal @ file:///x\n' > "$pins";;
 *pylock.toml*) cat "$here/pylock";;
-*/one.txt' ') printf 'alpha==1.0\n    # via -r one.txt\nshared==1.0\n    # via alpha\n'; cp "$last" "$here/one";;
+*/one.txt' ') printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\nshared==1.0\n    # via alpha\n'; cp "$last" "$here/one";;
 */two.txt' ') printf 'shared==1.0\n    # via -r two.txt\n';;
 esac`)
 	return UV{Path: program, Root: root, Python: "/usr/bin/pythonX"}, func() []string {
@@ -104,7 +104,7 @@ func TestResolve(t *testing.T) {
 	if g, want := strings.Join(dists, "; "), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []"; g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
-	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha shared] two:[shared]]" {
+	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha here shared] two:[shared]]" {
 		t.Errorf("closures %s", g)
 	}
 	commands := asked()
@@ -139,7 +139,7 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 		"a repository": {"[[packages]]\nname = \"alpha\"\nvcs = { type = \"git\", url = \"https://x\", commit-id = \"1\" }\n", fault.BadInput},
 		"a folder":     {"[[packages]]\nname = \"alpha\"\ndirectory = { path = \".\" }\n", fault.BadInput},
 		"no file":      {"[[packages]]\nname = \"alpha\"\nversion = \"1.0\"\n", fault.WheelMissing},
-		"no TOML":      {"<html>", fault.Internal},
+		"no TOML":      {"<html>", fault.ToolMissing},
 	} {
 		u, _ := fakeUV(t, c.pylock)
 		if _, err := u.Resolve(context.Background(), stage.ResolveRequest{Target: target313(t), Workspace: w}); err == nil || fault.CodeOf(err) != c.code {

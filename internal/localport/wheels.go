@@ -33,7 +33,11 @@ func (w Wheels) path(sum digest.SHA256) string {
 
 // Open opens a file of the store.
 func (w Wheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, error) {
-	return OpenBlob(w.path(sum))
+	b, err := OpenBlob(w.path(sum))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, ours("open", w.path(sum), hintCache, err)
+	}
+	return b, err
 }
 
 // tries is how often a download is begun or resumed before it is given up. Waits double from firstWait.
@@ -50,11 +54,11 @@ const maxWheelBytes = 4 << 30
 func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error)) error {
 	final := w.path(f.SHA256)
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
-		return err
+		return ours("fetch", f.Name, hintCache, err)
 	}
 	part, err := openLocked(ctx, final+".partial")
 	if err != nil {
-		return err
+		return ours("fetch", f.Name, hintCache, err)
 	}
 	defer part.Close()
 	if _, err := os.Stat(final); err == nil {
@@ -69,9 +73,9 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 		}
 		if last = w.try(ctx, part, f, from); last == nil {
 			if err := part.Sync(); err != nil {
-				return err
+				return ours("fetch", f.Name, hintCache, err)
 			}
-			return os.Rename(final+".partial", final)
+			return ours("fetch", f.Name, hintCache, os.Rename(final+".partial", final))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -81,7 +85,7 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 		}
 		var system *os.PathError // of our own files: what is the network's comes as another type
 		if errors.As(last, &system) {
-			return &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: f.Name, Err: system, Hint: "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"}
+			return ours("fetch", f.Name, hintCache, system)
 		}
 		var permanent *fault.Error
 		if errors.As(last, &permanent) && permanent.Code != fault.Unreachable {

@@ -243,7 +243,7 @@ type tomlLock struct {
 	} `toml:"tool"`
 }
 
-// Open reads a lock file that Marshal wrote, strictly, and makes the checks of New. Errors name the line where TOML knows it.
+// Open reads a lock file that Marshal wrote, strictly, makes the checks of New, and that each distribution is some layer's. Errors name the line where TOML knows it.
 func Open(b []byte) (Lock, error) {
 	if len(b) > MaxBytes {
 		return Lock{}, fmt.Errorf("%d bytes, limit %d", len(b), MaxBytes)
@@ -307,7 +307,22 @@ func Open(b []byte) (Lock, error) {
 			closures[layer] = append(closures[layer], n)
 		}
 	}
-	return New(target, f.Tool.Layersmith.Inputs, dists, closures)
+	l, err := New(target, f.Tool.Layersmith.Inputs, dists, closures)
+	if err != nil {
+		return Lock{}, err
+	}
+	needed := map[pydist.Name]bool{}
+	for _, names := range closures {
+		for _, n := range names {
+			needed[n] = true
+		}
+	}
+	for _, d := range l.Distributions { // a closure that somebody cut short would give a layer that lacks it
+		if !needed[d.Name] {
+			return Lock{}, fmt.Errorf("%s==%s is locked, but no layer needs it", d.Name, d.Version)
+		}
+	}
+	return l, nil
 }
 
 // Difference is what changed from one lock to another, a line for each distribution, sorted.

@@ -54,7 +54,7 @@ func example(t testing.TB) Lock {
 		direct,
 		dist(t, "Legacy.Thing", "2.0", "legacy-thing-2.0.tar.gz", ""),
 		dist(t, "numpy", "2.5.5", "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", ""),
-	}, map[string][]pydist.Name{"science": list(t, "pandas six numpy"), "base": list(t, "numpy"), "empty": nil})
+	}, map[string][]pydist.Name{"science": list(t, "pandas six numpy own"), "base": list(t, "numpy"), "legacy": list(t, "Legacy.Thing"), "empty": nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,8 @@ inputs = "10762e1094dbeeaba59c58cec8a91b71b99f2063f7f1f20e5c0e3e635f42b2df"
 [tool.layersmith.closures]
 "base" = ["numpy"]
 "empty" = []
-"science" = ["numpy", "pandas", "six"]
+"legacy" = ["legacy-thing"]
+"science" = ["numpy", "own", "pandas", "six"]
 `
 
 func goldenOf(l Lock) string {
@@ -131,7 +132,7 @@ func TestMarshalDoesNotDependOnTheOrderGiven(t *testing.T) {
 	l := example(t)
 	dists := slices.Clone(l.Distributions)
 	slices.Reverse(dists)
-	again, err := New(l.Target, l.Inputs, dists, map[string][]pydist.Name{"empty": {}, "base": list(t, "numpy"), "science": list(t, "six pandas numpy")})
+	again, err := New(l.Target, l.Inputs, dists, map[string][]pydist.Name{"empty": {}, "base": list(t, "numpy"), "legacy": list(t, "legacy-thing"), "science": list(t, "six own pandas numpy")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +247,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 		"a dependency that is not there": {`{ name = "six" }]`, `{ name = "seven" }]`, "own requires seven, which is not locked"},
 		"a dependency without a name":    {`{ name = "six" }]`, `{ }]`, "name is empty"},
 		"a closure of what is not there": {`"base" = ["numpy"]`, `"base" = ["scipy"]`, "layer base needs scipy, which is not locked"},
+		"a closure that was cut short":   {"\"legacy\" = [\"legacy-thing\"]\n", "", "legacy-thing==2.0 is locked, but no layer needs it"},
 		"a closure of what is no name":   {`"base" = ["numpy"]`, `"base" = ["a b"]`, `name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
 	} {
 		t.Run(sentence, func(t *testing.T) {

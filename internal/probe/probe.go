@@ -61,13 +61,15 @@ type ImportTime struct {
 
 // Jobs lists what to ask about a layer: for each of its distributions the metadata, each top-level module with the public packages directly below it, and
 // the scripts that there are. own is the layer's own probe.py, "" for none. The order is fixed.
+//
+// Modules that belong to no distribution are asked in a layer, which is there to be imported; not in a function's own package, where they are the function.
 func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own string) []Job {
 	var jobs []Job
-	owned := map[string]bool{}
+	owned, tops := map[string]bool{}, map[string]bool{}
 	for _, d := range dists {
 		jobs = append(jobs, Job{Kind: Metadata, Name: d.Name.String()})
 		for _, f := range d.Files {
-			owned[f] = true
+			owned[f], tops[topName(f)] = true, true
 		}
 	}
 	modules := map[string]bool{}
@@ -76,7 +78,7 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 		if !ok {
 			continue
 		}
-		mine := len(dists) == 0 || owned[site]
+		mine := len(dists) == 0 || owned[site] || prefix != "" && !tops[topName(site)] && !program(topName(site))
 		if source, isBytecode := pyc.Source(site); isBytecode {
 			if strings.Contains(site, "__pycache__/") {
 				continue
@@ -114,6 +116,18 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 		return jobs[i].Name < jobs[j].Name
 	})
 	return jobs
+}
+
+// topName is the module or package at the top that a file belongs to.
+func topName(site string) string {
+	first, _, _ := strings.Cut(site, "/")
+	first, _, _ = strings.Cut(first, ".")
+	return first
+}
+
+// program reports whether a module that no distribution brought is one to be run, by pip or by pytest.
+func program(top string) bool {
+	return top == "setup" || top == "conftest" || strings.HasPrefix(top, "test_")
 }
 
 // importable leaves out what is private, and what is a program rather than a library.

@@ -48,8 +48,11 @@ func TestJobs(t *testing.T) {
 		"a private module at the top is asked":     {files: "python/_cffi.py python/__main__.py", want: "module _cffi"},
 		"below a namespace package nobody asks":    {files: "python/ns/sub/__init__.py", want: ""},
 		"outside the site folder nobody asks":      {files: "lib/a.py bin/tool", want: ""},
-		"only what the distributions own":          {files: "python/a.py python/b.py", dists: []wheel.Distribution{dist(t, "one", "a.py")}, want: "metadata one, module a"},
-		"sourceless bytecode is its owner's":       {files: "python/a.pyc python/b.pyc", dists: []wheel.Distribution{dist(t, "one", "a.py")}, want: "metadata one, module a"},
+		"what no distribution brought is asked":    {files: "python/a.py python/b.py python/c/__init__.py", dists: []wheel.Distribution{dist(t, "one", "a.py")}, want: "metadata one, module a, module b, module c"},
+		"not what lies in a distribution's folder": {files: "python/a/__init__.py python/a/b/__init__.py", dists: []wheel.Distribution{dist(t, "one", "a/__init__.py")}, want: "metadata one, module a"},
+		"not programs that no distribution brought": {files: "python/a.py python/setup.py python/conftest.py python/test_a.py", dists: []wheel.Distribution{dist(t, "one", "a.py")},
+			want: "metadata one, module a"},
+		"sourceless bytecode is its owner's":       {files: "python/p/__init__.pyc python/p/q/__init__.pyc", dists: []wheel.Distribution{dist(t, "one", "p/__init__.py")}, want: "metadata one, module p"},
 		"scripts of known distributions, then own": {files: "python/six.py", dists: []wheel.Distribution{dist(t, "six", "six.py")}, own: "pass", want: "metadata six, module six, script probe.py, script six/*"},
 		"nothing": {},
 	} {
@@ -72,6 +75,17 @@ func TestJobs(t *testing.T) {
 				t.Errorf("got %q, want %q", g, c.want)
 			}
 		})
+	}
+}
+
+// A function's own modules are not imported: they may want what only its configuration has.
+func TestJobsLeaveTheFunctionAlone(t *testing.T) {
+	var got []string
+	for _, j := range Jobs(tree(t, "app.py", "a.py"), "", []wheel.Distribution{dist(t, "one", "a.py")}, "") {
+		got = append(got, string(j.Kind)+" "+j.Name)
+	}
+	if g := strings.Join(got, ", "); g != "metadata one, module a" {
+		t.Error(g)
 	}
 }
 

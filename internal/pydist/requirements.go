@@ -1,6 +1,7 @@
 package pydist
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"path"
@@ -113,8 +114,10 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 	if len(b) > MaxRequirementsBytes {
 		return nil, whole.fault("", "has %d bytes, limit %d", len(b), MaxRequirementsBytes)
 	}
-	if !utf8.Valid(b) {
-		return nil, whole.fault("save it as UTF-8", "not UTF-8")
+	for number, line := range bytes.Split(b, []byte("\n")) {
+		if !utf8.Valid(line) {
+			return nil, position{file, number + 1}.fault("save it as UTF-8", "not UTF-8")
+		}
 	}
 	var out []logicalLine
 	var joined strings.Builder

@@ -12,6 +12,7 @@
 package workspace
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +21,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/measure"
@@ -50,6 +52,16 @@ func nesting(b []byte) int {
 		}
 	}
 	return deepest
+}
+
+// notText is the first line that is not UTF-8 or holds a NUL; 0 when all is text. What YAML takes of it would end as something else in reports.
+func notText(b []byte) int {
+	for i, line := range bytes.Split(b, []byte("\n")) {
+		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // DefaultTarget is built when neither the workspace nor the command line names one.
@@ -252,6 +264,9 @@ func (l *loader) read(name string) ([]byte, bool) {
 	case len(b) > maxFileBytes:
 		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxFileBytes), "")
 		return nil, false
+	case strings.HasSuffix(name, ".yaml") && notText(b) > 0:
+		l.find(fmt.Sprintf("%s:%d", path.Join(l.root, name), notText(b)), "not UTF-8 text", "save it as UTF-8")
+		return nil, false
 	}
 	return b, true
 }
@@ -364,7 +379,11 @@ func (l *loader) layer(name string) Layer {
 	if err != nil {
 		var at *pydist.PositionError
 		if errors.As(err, &at) {
-			l.find(fmt.Sprintf("%s:%d", path.Join(l.root, at.File), at.Line), at.Msg, at.Hint)
+			where := path.Join(l.root, at.File)
+			if at.Line > 0 {
+				where += fmt.Sprintf(":%d", at.Line)
+			}
+			l.find(where, at.Msg, at.Hint)
 		} else {
 			l.find(path.Join(l.root, name, "requirements.txt"), err.Error(), "")
 		}
