@@ -58,9 +58,11 @@ def main():
     else:
         with open(names[0], "rb") as f:
             source = f.read()
-        scope = {"__name__": "__main__", "__file__": names[0], "__builtins__": __builtins__}
+        program = type(sys)("__main__")
+        program.__file__ = names[0]
+        sys.modules["__main__"] = program  # where pickle looks for classes of a script
         sys.argv = [names[0]]
-        exec(compile(source, names[0], "exec"), scope)
+        exec(compile(source, names[0], "exec"), program.__dict__)
 
 
 main()

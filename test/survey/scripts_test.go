@@ -1,0 +1,139 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pydist"
+)
+
+// The built-in scripts pass on a pruned layer, and notice when data of their distribution are not there: otherwise they prove nothing about data.
+func TestScriptsNoticeMissingData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: needs real wheels")
+	}
+	entries := map[string]entry{}
+	for _, e := range list(t) {
+		entries[e.Name] = e
+	}
+	locks, err := filepath.Abs("locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := survey{locks: locks, cache: cache(t), python: python(t)}
+	want, err := pydist.ParseTarget(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := localport.FindPython(context.Background(), want, s.python, t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Temp = t.TempDir()
+	for name, c := range map[string]struct{ data, says string }{
+		"babel":             {"babel/global.dat", "data files are not available"},
+		"certifi":           {"certifi/cacert.pem", "FileNotFoundError"},
+		"django":            {"django/contrib/admin/templates", "TemplateDoesNotExist"},
+		"docutils":          {"docutils/writers/html5_polyglot/*.css", "css"},
+		"grpcio":            {"grpc/_cython/_credentials", "roots.pem"},
+		"lxml":              {"lxml/isoschematron/resources", "isoschematron/resources"},
+		"matplotlib":        {"matplotlib/mpl-data/fonts/ttf", "font"},
+		"opentelemetry-sdk": {"opentelemetry_sdk-*.dist-info/entry_points.txt", "entry point"},
+		"phonenumbers":      {"phonenumbers/data/region_CH.py", "CH"},
+		"pycountry":         {"pycountry/databases/iso4217.json", "iso4217"},
+		"pyproj":            {"pyproj/proj_dir/share/proj/proj.db", "PROJ data directory"},
+		"pytz":              {"pytz/zoneinfo/Europe", "the list of zones is short"},
+		"reportlab":         {"reportlab/fonts/Vera*.ttf", "Vera"},
+		"tzdata":            {"tzdata/zoneinfo/Asia", "Asia"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, ok := entries[name]
+			if !ok {
+				t.Fatal("it is not in the list")
+			}
+			lock, err := os.ReadFile(filepath.Join(locks, name+".toml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := s.build(context.Background(), t.TempDir(), e, "", lock, "--no-probe")
+			if err != nil {
+				t.Fatal(err)
+			}
+			mount := t.TempDir()
+			unzip(t, b.zip, mount)
+			n, err := pydist.ParseName(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := func() (failed []probe.Result) {
+				results, err := p.Probe(context.Background(), mount, probe.Scripts(n), func() {})
+				if err != nil || len(results) == 0 {
+					t.Fatalf("%d scripts ran: %v", len(results), err)
+				}
+				for _, r := range results {
+					if !r.OK {
+						failed = append(failed, r)
+					}
+				}
+				return failed
+			}
+			if failed := run(); len(failed) > 0 {
+				t.Fatalf("with all its data: %s says %s", failed[0].Name, failed[0].Detail)
+			}
+			found, err := filepath.Glob(filepath.Join(mount, "python", filepath.FromSlash(c.data)))
+			if err != nil || len(found) == 0 {
+				t.Fatalf("there is no %s: %v", c.data, err)
+			}
+			for _, f := range found {
+				if err := os.RemoveAll(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			failed := run()
+			if len(failed) == 0 {
+				t.Fatalf("without %s nothing fails", c.data)
+			}
+			var said strings.Builder
+			for _, f := range failed {
+				said.WriteString(f.Detail + "\n")
+			}
+			if !strings.Contains(said.String(), c.says) {
+				t.Errorf("without %s they say nothing of %q:\n%s", c.data, c.says, said.String())
+			}
+		})
+	}
+}
+
+func unzip(t *testing.T, file, dir string) {
+	t.Helper()
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	for _, f := range z.File {
+		in, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		name := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
