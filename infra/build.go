@@ -18,7 +18,7 @@ const buildMinutes = 55
 const (
 	buildspec = `version: 0.2
 cache:
-  paths: ["/root/.cache/**/*"]
+  paths: [".cache/**/*"]
 phases:
   install:
     runtime-versions: { python: "3.13" }
@@ -26,7 +26,7 @@ phases:
       - python3 -m pip install uv==0.13.9
   build:
     commands:
-      - ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"
+      - LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"
 `
 	// Lambda compute has one interpreter, no root, and only /tmp can be written.
 	buildspecLambda = `version: 0.2

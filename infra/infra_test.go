@@ -409,7 +409,7 @@ func TestBuildRunsOurCommandLineAndNothingElse(t *testing.T) {
 			commands = append(commands, command)
 		}
 	}
-	wantEqual(t, "commands", commands, []string{"python3 -m pip install uv==0.13.9", `./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"`})
+	wantEqual(t, "commands", commands, []string{"python3 -m pip install uv==0.13.9", `LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"`})
 	var complaint bytes.Buffer
 	streams := cli.Streams{Out: io.Discard, Err: &complaint}
 	if code := cli.Main([]string{"artifacts", "s3://store/runs/"}, streams); code != 2 || !strings.Contains(complaint.String(), "is not the address of a run") {
