@@ -1,6 +1,7 @@
 # Two targets do all: layers (the main job) and test (everything that CI runs). deploy brings it to an account.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 CDK := .tools/node/node_modules/.bin/cdk --no-notices
 GO := main.go events functions infra internal statemachine test
 TARGET ?=
@@ -8,7 +9,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench fuzz clean
+.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench survey fuzz clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
@@ -17,7 +18,7 @@ layers: setup build ## the main job: the workspace layers/ to zips and report in
 	bin/layersmith build $(if $(TARGET),--target $(TARGET))
 
 test: setup tools lint ## everything that CI runs: the three real layers, every path of the workflow, the product deployed to an emulator
-	go test -timeout 60m ./...
+	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 60m ./...
 
 unit: ## seconds, while editing: no wheels, no network
 	go test -short ./internal/...
@@ -61,6 +62,9 @@ bench: setup tools build ## sizes, CPU, wall, memory and import times against ot
 	go run ./test/bench
 	go test -count=1 -timeout 30m ./test/e2e -run 'TestTheProduct/an_upload' -update
 	go run ./test/cost
+
+survey: setup ## a hundred distributions, pruned and as shipped; writes docs/survey.md (an hour)
+	go run ./test/survey
 
 fuzz: ## every fuzz target for FUZZTIME (default 30 m in all)
 	.ci/fuzz

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
@@ -92,10 +91,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		return nil, err
 	default:
 		python.Temp = temp
-		m.python = python
-		if host := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]; host != t.Arch() || runtime.GOOS != "linux" {
-			m.foreign = true
-		}
+		m.python, m.foreign = python, !python.Runs(t)
 	}
 	p := newProgress(a)
 	m.progress = p

@@ -35,17 +35,23 @@ var compileScript string
 type Python struct {
 	Path     string
 	identity string
+	platform string        // "Linux-aarch64": what it runs, which is another than the machine's where it is emulated
 	Temp     string        // folder for what probes write
 	Timeout  time.Duration // of one job; 0 for probeTimeout
 }
 
 var _ stage.Interpreter = Python{}
 
-// identityScript prints what an interpreter is: what bytecode depends on.
-const identityScript = `import sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sys.version.split()[0])`
+// identityScript prints what an interpreter is: what bytecode depends on, and what compiled code it can load.
+const identityScript = `import os, sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sys.version.split()[0], "%s-%s" % (os.uname().sysname, os.uname().machine) if hasattr(os, "uname") else sys.platform)`
+
+// Runs says whether it can load what is built for the target. Bytecode does not ask for that: it is the same on all processors.
+func (p Python) Runs(t pydist.Target) bool {
+	return p.platform == map[string]string{"x86_64": "Linux-x86_64", "arm64": "Linux-aarch64"}[t.Arch()]
+}
 
 // FindPython finds the target's interpreter: the one that is named (a path or a command), else on PATH, then in the folders of pyenv and uv, then
-// in extra folders. The error says where it looked; without a named one it is a *NoPython.
+// in extra folders; the first that runs the target's code, else the first of its version. The error says where it looked; without a named one it is a *NoPython.
 func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, extra ...string) (Python, error) {
 	if named != "" {
 		path, err := exec.LookPath(named)
@@ -62,7 +68,7 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 		if !id.is(t) {
 			return Python{}, &fault.Error{Code: fault.BadInput, Op: "run", Subject: named, Err: fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion()), Hint: "give --python the path of a " + t.Runtime()}
 		}
-		return Python{Path: path, identity: id.String()}, nil
+		return Python{Path: path, identity: id.String(), platform: id.Platform}, nil
 	}
 	home, _ := os.UserHomeDir()
 	command := "python" + t.PythonVersion()
@@ -82,17 +88,30 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 	}
 	// Programs before scripts: pyenv's shims are scripts that take long to say that they have no such version.
 	sort.SliceStable(candidates, func(i, j int) bool { return !isScript(candidates[i]) && isScript(candidates[j]) })
+	var second Python // of the version, for another processor
 	for _, path := range candidates {
+		if second.Path != "" && filepath.Base(filepath.Dir(path)) == "shims" {
+			continue // pyenv's: slow to ask, and what they lead to was asked already
+		}
 		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			continue
 		}
 		id, err := identify(ctx, path, cacheDir)
 		if err == nil && id.is(t) {
-			return Python{Path: path, identity: id.String()}, nil
+			p := Python{Path: path, identity: id.String(), platform: id.Platform}
+			if p.Runs(t) {
+				return p, nil
+			}
+			if second.Path == "" {
+				second = p
+			}
 		}
 		if ctx.Err() != nil {
 			return Python{}, ctx.Err()
 		}
+	}
+	if second.Path != "" {
+		return second, nil
 	}
 	return Python{}, &NoPython{t}
 }
@@ -116,8 +135,8 @@ func (e *NoPython) Error() string {
 }
 
 type pythonID struct {
-	Implementation, Version, Full string
-	Modified, Size                int64
+	Implementation, Version, Full, Platform string
+	Modified, Size                          int64
 }
 
 func (p pythonID) String() string { return p.Implementation + "-" + p.Full }
@@ -141,7 +160,7 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	if b, err := readLimited(file, 1<<20); err == nil {
 		json.Unmarshal(b, &known) // what cannot be read is asked again
 	}
-	if id, ok := known[path]; ok && id.Modified == info.ModTime().UnixNano() && id.Size == info.Size() {
+	if id, ok := known[path]; ok && id.Platform != "" && id.Modified == info.ModTime().UnixNano() && id.Size == info.Size() {
 		return id, nil
 	}
 	out, err := ask(ctx, path, "-I", "-S", "-c", identityScript)
@@ -149,10 +168,10 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	if err != nil && len(out) <= maxAnswerBytes {
 		return pythonID{}, err
 	}
-	if len(fields) != 3 || len(out) > maxAnswerBytes {
+	if len(fields) != 4 || len(out) > maxAnswerBytes {
 		return pythonID{}, fmt.Errorf("it answered %.80q, not as a Python does", out)
 	}
-	id := pythonID{fields[0], fields[1], fields[2], info.ModTime().UnixNano(), info.Size()}
+	id := pythonID{fields[0], fields[1], fields[2], fields[3], info.ModTime().UnixNano(), info.Size()}
 	known[path] = id
 	if b, err := json.Marshal(known); err == nil && os.MkdirAll(cacheDir, 0o755) == nil {
 		WriteFile(file, func(w io.Writer) error { _, err := w.Write(b); return err }) // only saves time

@@ -43,11 +43,13 @@ var uvVersion = regexp.MustCompile(`^uv (\d+\.\d+\.\d+)`)
 
 func (u UV) program(ctx context.Context) (string, error) {
 	found, err := exec.LookPath(u.Path)
+	where := "not on PATH"
 	if err != nil && u.Tools != "" {
 		found, err = exec.LookPath(filepath.Join(u.Tools, "uv"))
+		where += ", not in " + u.Tools
 	}
 	if err != nil {
-		return "", &fault.Error{Code: fault.ToolMissing, Op: "find", Subject: "uv", Err: err, Hint: "install uv (pip install uv), or run: make layers, which installs a pinned one for this project"}
+		return "", &fault.Error{Code: fault.ToolMissing, Op: "find", Subject: "uv", Err: errors.New(where), Hint: "install uv (pip install uv), or run: make layers, which installs a pinned one for this project"}
 	}
 	out, err := ask(ctx, found, "--version")
 	if ctx.Err() != nil {

@@ -212,7 +212,7 @@ func TestFindPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const right, wrong = "echo cpython 3.13 3.13.7", "echo cpython 3.12 3.12.1"
+	const right, wrong, foreign = "echo cpython 3.13 3.13.7 Linux-x86_64", "echo cpython 3.12 3.12.1 Linux-x86_64", "echo cpython 3.13 3.13.5 Linux-aarch64"
 	setup := func(t *testing.T) (home, path string) {
 		home, path = t.TempDir(), t.TempDir()
 		t.Setenv("HOME", home)
@@ -246,7 +246,24 @@ func TestFindPython(t *testing.T) {
 			}
 		}
 	})
-	for name, answer := range map[string]string{"another version": wrong, "another implementation": "echo pypy 3.13 7.3", "garbage": "echo hello", "very much garbage": "yes | head -c 3000000", "a failure": "echo cpython 3.13 3.13.7; exit 1", "nothing": "true"} {
+	t.Run("one that runs the target's code before one that only compiles", func(t *testing.T) {
+		home, path := setup(t)
+		other := fakePython(t, filepath.Join(path, "python3.13"), foreign)
+		if got, err := find(t, ""); err != nil || got.Path != other || got.Runs(target) {
+			t.Errorf("alone it is %+v, %v", got, err)
+		}
+		want := fakePython(t, filepath.Join(home, ".pyenv/versions/3.13.0/bin/python3.13"), right)
+		if got, err := find(t, ""); err != nil || got.Path != want || !got.Runs(target) {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if got, err := find(t, other); err != nil || got.Path != other || got.Runs(target) {
+			t.Errorf("named it is %+v, %v", got, err)
+		}
+		if err := os.Remove(want); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for name, answer := range map[string]string{"another version": wrong, "another implementation": "echo pypy 3.13 7.3 Linux-x86_64", "garbage": "echo hello", "very much garbage": "yes | head -c 3000000", "a failure": right + "; exit 1", "nothing": "true"} {
 		t.Run(name+" is passed over", func(t *testing.T) {
 			home, path := setup(t)
 			fakePython(t, filepath.Join(path, "python3.13"), answer)

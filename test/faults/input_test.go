@@ -149,7 +149,7 @@ var inWorkspace = []section{
 		}},
 	}},
 	{"uv", []fault{
-		{title: "uv is missing", want: "error: find uv: exec: \"$WORK/.tools/bin/uv\": stat $WORK/.tools/bin/uv: no such file or directory\n" +
+		{title: "uv is missing", want: "error: find uv: not on PATH, not in $WORK/.tools/bin\n" +
 			"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this project", prepare: func(w *world) { w.remove("bin/uv"); requires("alpha==1.0")(w) }},
 		{title: "uv is too old", want: "error: run $WORK/bin/uv: it is version 0.4.30, at least 0.7.0 is needed\n" +
 			"hint: upgrade uv (pip install --upgrade uv)", prepare: uv("echo 'uv 0.4.30'")},
@@ -175,9 +175,9 @@ var inWorkspace = []section{
 		{title: "no such interpreter", want: "error: find python9: exec: \"python9\": executable file not found in $PATH\n" +
 			"hint: give --python the path of a $RUNTIME", args: []string{"build", "--python", "python9"}},
 		{title: "an interpreter of another version", want: "error: run other: it is cpython 3.8.20, the target needs $VERSION\n" +
-			"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "echo cpython 3.8 3.8.20") }, args: []string{"build", "--python", "other"}},
+			"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "echo cpython 3.8 3.8.20 Linux-x86_64") }, args: []string{"build", "--python", "other"}},
 		{title: "another implementation of Python", want: "error: run other: it is pypy 3.13.0, the target needs $VERSION\n" +
-			"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "echo pypy 3.13 3.13.0") }, args: []string{"build", "--python", "other"}},
+			"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "echo pypy 3.13 3.13.0 Linux-x86_64") }, args: []string{"build", "--python", "other"}},
 		{title: "an interpreter that prints garbage", want: "error: run other: it answered \"}{ garbage\\n\", not as a Python does\n" +
 			"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "echo '}{ garbage'") }, args: []string{"build", "--python", "other"}},
 		{title: "an interpreter that prints without an end", want: "error: run other: it answered \"y\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\n\", not as a Python does\n" +
