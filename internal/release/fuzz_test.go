@@ -48,8 +48,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		second := empty()
 		if err := Decode(written, second); err != nil {
-			if bytes.Contains(written, []byte(digest.SHA256{}.String())) || bytes.Contains(written, []byte(`"target": ""`)) {
-				return // a leaf that is not set is written, and not read: no stage writes one
+			for _, unset := range []string{digest.SHA256{}.String(), `"target": ""`, `"schemaVersion": 0`} {
+				if bytes.Contains(written, []byte(unset)) {
+					return // a leaf that is not set is written, and not read: no stage writes one
+				}
 			}
 			t.Fatalf("what was written: %v\n%s", err, written)
 		}
