@@ -9,7 +9,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// artifactDays is how long an unpruned artifact stays. It is read within the run that built it; a later run builds it anew.
+// artifactDays is how long an unpruned artifact stays. It is read within the run that built it; a later run builds it anew. Pruned zips stay: the one that is
+// released is read again when only layers above it are built.
 const artifactDays = 30
 
 type keyProps struct {
