@@ -7,6 +7,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
@@ -117,4 +118,26 @@ func probeFault(l report.Layer) error {
 func lastLine(s string) string {
 	s = strings.TrimSpace(s)
 	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+// probeHint says what to do about a failure.
+func probeHint(l report.Layer, f probe.Result) string {
+	if f.Inherited {
+		from := "the package"
+		if c := l.Probe.Cause(f); c != "" {
+			from = c
+		}
+		return "it fails on the unpruned layer too: " + from + ", or a requirement that it does not declare, is at fault"
+	}
+	if h := l.Probe.Healing; h != nil && h.Cause != "" {
+		return h.Cause
+	}
+	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
+	switch l.Bytecode.Mode {
+	case string(workspace.Sourceless):
+		hint += "; if it reads sources (inspect.getsource), docstrings or asserts, bytecode: sourceless is the cause"
+	case string(workspace.Lean):
+		hint += "; if it needs docstrings or asserts, bytecode: lean is the cause"
+	}
+	return hint
 }
