@@ -5,6 +5,7 @@ GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 CDK := .tools/node/node_modules/.bin/cdk --no-notices
 GO := main.go events functions infra internal statemachine test
 TARGET ?=
+FUZZSECONDS ?=
 export CDK_DISABLE_CLI_TELEMETRY := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
@@ -66,8 +67,8 @@ bench: setup tools build ## sizes, CPU, wall, memory and import times against ot
 survey: setup ## a hundred distributions, pruned and as shipped; writes docs/survey.md (an hour)
 	go run ./test/survey
 
-fuzz: ## every fuzz target for FUZZTIME (default 30 m in all)
-	.ci/fuzz
+fuzz: ## every fuzz target, FUZZTIME minutes in all (default 30), or FUZZSECONDS each
+	.ci/fuzz $(FUZZSECONDS)
 
 clean: ## outputs and tools of this checkout
 	rm -rf bin build cdk.out dist .tools
