@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/test/onelayer"
 )
 
 // document is docs/survey.md.
@@ -18,7 +19,7 @@ func document(results []result, when time.Time) string {
 		sum.add(r)
 	}
 	fmt.Fprintf(&w, "# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).\n\n",
-		when.Format("2006-01-02"), len(results), sum.broken, sum.tool, sum.interpreter, target, versions(sum.rules))
+		when.Format("2006-01-02"), len(results), sum.broken, sum.tool, sum.interpreter, onelayer.Target, versions(sum.rules))
 	fmt.Fprintf(&w, "One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also built with all rules off, as an installer leaves it; ")
 	fmt.Fprintf(&w, "the gate looked at both, %s, and what is loaded of each file was compared with the original.\n\n", sum.asked())
 	fmt.Fprintf(&w, "MB = 10^6 bytes, zip / unzipped. Import times are this machine's, the fastest of three fresh processes: without bytecode -> pruned with it. ")

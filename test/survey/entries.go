@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/layersmith/layersmith/test/onelayer"
 )
 
 // entry is one distribution of the survey, as distributions.yaml has it.
@@ -86,4 +87,12 @@ func choose(entries []entry, only string) ([]entry, error) {
 		return nil, fmt.Errorf("-only: %q is not in the list", name)
 	}
 	return some, nil
+}
+
+// layer is the workspace of the distribution; more is what else layer.yaml says.
+func (e entry) layer(more string, lock []byte) onelayer.Layer {
+	if len(e.Imports) > 0 {
+		more += "imports: [" + strings.Join(e.Imports, ", ") + "]\n"
+	}
+	return onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: more, Probe: e.Probe, Lock: lock}
 }

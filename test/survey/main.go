@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -18,8 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/layersmith/layersmith/internal/localport"
-	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/test/onelayer"
 )
 
 func main() {
@@ -33,8 +31,11 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := survey{locks: filepath.Join("test", "survey", "locks"), cache: *cache, python: *python, relock: *relock, quick: *quick}
-	if err := run(ctx, s, *only, *out, *keep); err != nil {
+	b, err := onelayer.Find(ctx, ".", *cache, *python)
+	if err == nil {
+		err = run(ctx, survey{Builder: b, locks: filepath.Join("test", "survey", "locks"), relock: *relock, quick: *quick}, *only, *out, *keep)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "survey:", err)
 		os.Exit(1)
 	}
@@ -46,9 +47,6 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 		return err
 	}
 	if entries, err = choose(entries, only); err != nil {
-		return err
-	}
-	if s.python, err = interpreter(ctx, s.python); err != nil {
 		return err
 	}
 	if s.temp, err = os.MkdirTemp("", "layersmith-survey-"); err != nil {
@@ -77,43 +75,11 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 	text := document(results, time.Now())
 	if out == "-" {
 		fmt.Print(text)
-	} else if err := writeFile(out, text); err != nil {
+	} else if err := onelayer.WriteFile(out, []byte(text)); err != nil {
 		return err
 	}
 	if broken > 0 {
 		return fmt.Errorf("%d broken", broken)
-	}
-	return nil
-}
-
-// interpreter is the one that layersmith would take.
-func interpreter(ctx context.Context, want string) (string, error) {
-	t, err := pydist.ParseTarget(target)
-	if err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp("", "layersmith-survey-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	p, err := localport.FindPython(ctx, t, want, dir, filepath.Join(".tools", "python"))
-	return p.Path, err
-}
-
-// writeFile keeps what was there until the new text is whole.
-func writeFile(name, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
 )
@@ -27,15 +26,8 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := survey{locks: locks, cache: cache(t), python: python(t)}
-	want, err := pydist.ParseTarget(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := localport.FindPython(context.Background(), want, s.python, t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := builder(t)
+	p := b.Python
 	p.Temp = t.TempDir()
 	for name, c := range map[string]struct{ data, says string }{
 		"babel":             {"babel/global.dat", "data files are not available"},
@@ -62,12 +54,12 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := s.build(context.Background(), t.TempDir(), e, "", lock, "--no-probe")
+			l, err := b.Build(t.Context(), t.TempDir(), e.layer("", lock), "--no-probe")
 			if err != nil {
 				t.Fatal(err)
 			}
 			mount := t.TempDir()
-			unzip(t, b.zip, mount)
+			unzip(t, l.Zip, mount)
 			n, err := pydist.ParseName(name)
 			if err != nil {
 				t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/test/onelayer"
 )
 
 func list(t *testing.T) []entry {
@@ -28,27 +29,13 @@ func list(t *testing.T) []entry {
 	return entries
 }
 
-// cache is the user's own when there is one, so that wheels come once.
-func cache(t *testing.T) string {
+func builder(t *testing.T) onelayer.Builder {
 	t.Helper()
-	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
+	b, err := onelayer.Find(t.Context(), "../..", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, "layersmith")
-}
-
-func python(t *testing.T) string {
-	t.Helper()
-	t.Chdir("../..") // .tools is looked for there
-	p, err := interpreter(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return b
 }
 
 func TestTheListIsWideAndLocked(t *testing.T) {
@@ -87,7 +74,7 @@ func TestTheSpread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := survey{locks: t.TempDir(), temp: t.TempDir(), cache: cache(t), python: python(t), quick: true}
+	s := survey{Builder: builder(t), locks: t.TempDir(), temp: t.TempDir(), quick: true}
 	if err := os.CopyFS(s.locks, os.DirFS(locks)); err != nil {
 		t.Fatal(err)
 	}
@@ -114,17 +101,17 @@ func TestTheSpread(t *testing.T) {
 				t.Errorf("the committed lock is stale (%v): run go run ./test/survey -only %s -out -", err, e.Name)
 			}
 			if e.Twice {
-				again := s
-				again.cache = t.TempDir() // the same wheels, nothing else
-				if err := os.Symlink(filepath.Join(s.cache, "wheels"), filepath.Join(again.cache, "wheels")); err != nil {
+				again := s.Builder
+				again.Cache = t.TempDir() // the same wheels, nothing else
+				if err := os.Symlink(filepath.Join(s.Cache, "wheels"), filepath.Join(again.Cache, "wheels")); err != nil {
 					t.Fatal(err)
 				}
-				b, err := again.build(context.Background(), t.TempDir(), e, "", committed, "--no-probe", "--offline")
+				b, err := again.Build(t.Context(), t.TempDir(), e.layer("", committed), "--no-probe", "--offline")
 				if err != nil {
 					t.Fatal(err)
 				}
-				if f, err := os.ReadFile(b.zip); err != nil || digest.Of(f) != r.Pruned.Zip.SHA256 {
-					t.Errorf("built again it is %s, was %s: %v", b.layer.Zip.SHA256, r.Pruned.Zip.SHA256, err)
+				if f, err := os.ReadFile(b.Zip); err != nil || digest.Of(f) != r.Pruned.Zip.SHA256 {
+					t.Errorf("built again it is %s, was %s: %v", b.Layer.Zip.SHA256, r.Pruned.Zip.SHA256, err)
 				}
 			}
 		})
