@@ -10,7 +10,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench survey fuzz clean
+.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench survey suites fuzz clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
@@ -66,6 +66,9 @@ bench: setup tools build ## sizes, CPU, wall, memory and import times against ot
 
 survey: setup ## a hundred distributions, pruned and as shipped; writes docs/survey.md (an hour)
 	go run ./test/survey
+
+suites: setup ## packages' own tests on pruned layers, against unpruned; writes docs/suites.md (two hours)
+	go run ./test/suites
 
 fuzz: ## every fuzz target, FUZZTIME minutes in all (default 30), or FUZZSECONDS each
 	.ci/fuzz $(FUZZSECONDS)

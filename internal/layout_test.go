@@ -78,6 +78,7 @@ var rooms = map[string]room{
 	"test/s3server":   {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
 	"test/foreign":    {why: "what other tools build, with tests only"},
 	"test/faults":     {why: "the command line on bad input and on a failing machine, with tests only"},
+	"test/suites":     {why: "runs packages' own tests on pruned layers and writes docs/suites.md", own: []string{"digest", "localport", "lock", "measure", "policy", "report", "wheel", "ziptree", "test/onelayer"}, allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"}},
 	"test/onelayer":   {why: "builds one layer by the command line, for survey and suites", own: []string{"cli", "localport", "pydist", "report", "ziptree"}, allowed: []string{"os", "path/filepath"}},
 	"test/survey":     {why: "builds a hundred distributions and writes docs/survey.md", own: []string{"measure", "probe", "pydist", "report", "test/loaded", "test/onelayer"}, allowed: []string{"os", "os/signal", "path/filepath", "time", "syscall"}},
 	"test/loaded":     {why: "compares what a process loads before and after; believes nothing of the engine", own: []string{"pyc", "ziptree"}, allowed: []string{"os/exec"}},

@@ -99,9 +99,12 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 }
 
 // NoRules is a layer.yaml that switches off all rules that were on.
-func NoRules(l report.Layer) string {
+func NoRules(l report.Layer) string { return Without(slices.Sorted(maps.Keys(l.Inputs.Rules))) }
+
+// Without is a layer.yaml that switches off some rules.
+func Without(rules []string) string {
 	spec := "rules:\n"
-	for _, id := range slices.Sorted(maps.Keys(l.Inputs.Rules)) {
+	for _, id := range rules {
 		spec += "  " + id + ": { enabled: false, reason: to compare with what was shipped }\n"
 	}
 	return spec
@@ -123,5 +126,8 @@ func Open(name string) (ziptree.Tree, func(), error) {
 
 // WriteFile keeps what was there until the new content is whole.
 func WriteFile(name string, content []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("write %s: it is there and no file", name) // a device would be replaced
+	}
 	return localport.WriteFile(name, func(w io.Writer) error { _, err := w.Write(content); return err })
 }
