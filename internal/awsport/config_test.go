@@ -14,6 +14,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/test/s3server"
 )
 
 // account points the SDK's environment at files of the test and nothing of the machine.
@@ -86,7 +87,7 @@ func TestConfigSendsNothingBeforeItIsUsed(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		agent.Store(r.UserAgent())
-		refuse(w, 500, "InternalError", "no")
+		s3server.Refuse(w, 500, "InternalError", "no")
 	}))
 	defer server.Close()
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)

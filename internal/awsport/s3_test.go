@@ -3,10 +3,8 @@ package awsport_test
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log"
@@ -26,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
-	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/layersmith/layersmith/internal/awsport"
@@ -36,6 +33,7 @@ import (
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/test/s3server"
 )
 
 const testBucket = "store"
@@ -57,95 +55,18 @@ func serveS3(t *testing.T, h http.Handler) *s3.Client {
 	return s3Client(server.URL)
 }
 
-// fakeS3 is gofakes3, made strict, with an empty bucket.
+// fakeS3 is a server with an empty bucket.
 func fakeS3(t *testing.T, versions bool) (http.Handler, *s3mem.Backend) {
 	t.Helper()
-	mem := s3mem.New()
-	if err := mem.CreateBucket(testBucket); err != nil {
+	start := s3server.NewUnversioned
+	if versions {
+		start = s3server.New
+	}
+	s, err := start(testBucket)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if versions {
-		if err := mem.SetVersioningConfiguration(testBucket, gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &strict{next: gofakes3.New(mem).Server(), versions: versions}, mem
-}
-
-// strict adds to gofakes3 what it leaves out of S3: the SHA-256 that a PutObject promises is compared before anything is stored, and given back with ChecksumMode;
-// GetObject keeps If-Match. If-Match and If-None-Match of PutObject are gofakes3's own.
-type strict struct {
-	next     http.Handler
-	versions bool     // gofakes3's HeadObject tells an ID where there are none
-	sums     sync.Map // ETag -> x-amz-checksum-sha256
-}
-
-func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodPut:
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		if promised := r.Header.Get("x-amz-checksum-sha256"); promised != "" {
-			sum, etag := sha256.Sum256(body), md5.Sum(body)
-			if promised != base64.StdEncoding.EncodeToString(sum[:]) {
-				refuse(w, 400, "BadDigest", "The SHA256 you specified did not match the calculated checksum.")
-				return
-			}
-			s.sums.Store(`"`+hex.EncodeToString(etag[:])+`"`, promised)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	case http.MethodGet:
-		if want := r.Header.Get("If-Match"); want != "" {
-			head := httptest.NewRecorder()
-			q := r.Clone(r.Context())
-			q.Method = http.MethodHead
-			s.next.ServeHTTP(head, q)
-			if head.Code == 200 && head.Header().Get("ETag") != want {
-				refuse(w, 412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-				return
-			}
-		}
-	}
-	a := &answering{ResponseWriter: w, strict: s, checksum: r.Header.Get("x-amz-checksum-mode") == "ENABLED"}
-	s.next.ServeHTTP(a, r)
-	if !a.done { // HeadObject
-		a.WriteHeader(200)
-	}
-}
-
-type answering struct {
-	http.ResponseWriter
-	strict         *strict
-	checksum, done bool
-}
-
-func (s *answering) WriteHeader(status int) {
-	if !s.strict.versions {
-		s.Header().Del("x-amz-version-id")
-	}
-	if sum, ok := s.strict.sums.Load(s.Header().Get("ETag")); ok && s.checksum && status == 200 && !s.done {
-		s.Header().Set("x-amz-checksum-sha256", sum.(string))
-		s.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
-	}
-	s.done = true
-	s.ResponseWriter.WriteHeader(status)
-}
-
-func (s *answering) Write(p []byte) (int, error) {
-	if !s.done {
-		s.WriteHeader(200)
-	}
-	return s.ResponseWriter.Write(p)
-}
-
-// refuse answers as S3 does.
-func refuse(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("x-amz-request-id", "REQ1")
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message><RequestId>REQ1</RequestId></Error>", code, message)
+	return s, s.Backend
 }
 
 // counted counts requests by method.
@@ -351,14 +272,14 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 		}},
 		"S3 reports a conflict of two writers": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && s.puts.Add(1) == 1 {
-				refuse(w, 409, "ConditionalRequestConflict", "again")
+				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
 				return
 			}
 			s.Handler.ServeHTTP(w, r)
 		}},
 		"conflicts never end": {code: fault.Changed, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
-				refuse(w, 409, "ConditionalRequestConflict", "again")
+				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
 				return
 			}
 			s.Handler.ServeHTTP(w, r)
@@ -366,7 +287,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 		"the answer to our first upload gets lost": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && s.puts.Add(1) == 1 {
 				s.Handler.ServeHTTP(httptest.NewRecorder(), r)
-				refuse(w, 500, "InternalError", "we are sorry")
+				s3server.Refuse(w, 500, "InternalError", "we are sorry")
 				return
 			}
 			s.Handler.ServeHTTP(w, r)
@@ -647,7 +568,7 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 func TestRegistersNeverTakeAWriteForUnsureThatS3Refused(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[int]string{412: "PreconditionFailed", 409: "ConditionalRequestConflict", 404: "NoSuchKey"} {
-		requests := &counted{next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(w, status, code, "no") })}
+		requests := &counted{next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s3server.Refuse(w, status, code, "no") })}
 		_, err := awsport.Registers{Client: serveS3(t, requests), Bucket: testBucket}.Store(t.Context(), "state/lease.json", []byte("x"), `"tag"`)
 		wantFault(t, err, fault.Changed)
 		if requests.String() != "[PUT:1]" {
@@ -874,7 +795,10 @@ func TestS3ErrorsAreFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var attempts atomic.Int32
-			client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { attempts.Add(1); refuse(w, c.status, c.code, "no") }))
+			client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				attempts.Add(1)
+				s3server.Refuse(w, c.status, c.code, "no")
+			}))
 			_, _, err := awsport.Registers{Client: client, Bucket: testBucket}.Load(t.Context(), "state/lease.json")
 			wantFault(t, err, c.want)
 			if err.Error() != c.text {
@@ -896,7 +820,7 @@ func TestASlowDownThatEndsIsNoFault(t *testing.T) {
 	var asked atomic.Int32
 	client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1)%3 != 0 {
-			refuse(w, 503, "SlowDown", "Please reduce your request rate.")
+			s3server.Refuse(w, 503, "SlowDown", "Please reduce your request rate.")
 			return
 		}
 		h.ServeHTTP(w, r)

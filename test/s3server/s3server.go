@@ -2,7 +2,7 @@
 //   - The SHA-256 that a PutObject promises is compared before anything is stored, and given back with ChecksumMode.
 //   - GetObject keeps If-Match. If-Match and If-None-Match of PutObject are gofakes3's own.
 //
-// Buckets keep all versions, as those of a deployed stack do.
+// Buckets keep all versions, as those of a deployed stack do, unless they are asked not to.
 package s3server
 
 import (
@@ -25,23 +25,36 @@ import (
 
 // Server is the handler of all requests, and the way to its objects without any.
 type Server struct {
-	next http.Handler
-	mem  *s3mem.Backend
-	sums sync.Map // ETag -> x-amz-checksum-sha256
+	Backend *s3mem.Backend // what it stores
+	next    http.Handler
+	plain   bool     // without versions
+	sums    sync.Map // ETag -> x-amz-checksum-sha256
 }
 
 // New makes a server with empty buckets.
 func New(buckets ...string) (*Server, error) {
+	s, err := NewUnversioned(buckets...)
+	if err != nil {
+		return nil, err
+	}
+	s.plain = false
+	for _, b := range buckets {
+		if err := s.Backend.SetVersioningConfiguration(b, gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// NewUnversioned makes a server with empty buckets that keep the newest version only.
+func NewUnversioned(buckets ...string) (*Server, error) {
 	mem := s3mem.New()
 	for _, b := range buckets {
 		if err := mem.CreateBucket(b); err != nil {
 			return nil, err
 		}
-		if err := mem.SetVersioningConfiguration(b, gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
-			return nil, err
-		}
 	}
-	return &Server{next: gofakes3.New(mem).Server(), mem: mem}, nil
+	return &Server{Backend: mem, next: gofakes3.New(mem).Server(), plain: true}, nil
 }
 
 // Put stores an object, with its checksum, as the SDK does.
@@ -60,7 +73,7 @@ func (s *Server) Put(bucket, key string, content []byte) error {
 
 // Get returns the newest version of an object.
 func (s *Server) Get(bucket, key string) ([]byte, error) {
-	o, err := s.mem.GetObject(bucket, key, nil)
+	o, err := s.Backend.GetObject(bucket, key, nil)
 	if err != nil {
 		return nil, fmt.Errorf("get %s/%s: %w", bucket, key, err)
 	}
@@ -70,7 +83,7 @@ func (s *Server) Get(bucket, key string) ([]byte, error) {
 
 // Keys returns the keys that begin with prefix, sorted.
 func (s *Server) Keys(bucket, prefix string) ([]string, error) {
-	list, err := s.mem.ListBucket(bucket, &gofakes3.Prefix{HasPrefix: true, Prefix: prefix}, gofakes3.ListBucketPage{})
+	list, err := s.Backend.ListBucket(bucket, &gofakes3.Prefix{HasPrefix: true, Prefix: prefix}, gofakes3.ListBucketPage{})
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	a := &answer{ResponseWriter: w, sums: &s.sums, checksum: r.Header.Get("x-amz-checksum-mode") == "ENABLED"}
+	a := &answer{ResponseWriter: w, server: s, checksum: r.Header.Get("x-amz-checksum-mode") == "ENABLED"}
 	s.next.ServeHTTP(a, r)
 	if !a.done { // HeadObject
 		a.WriteHeader(http.StatusOK)
@@ -120,12 +133,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer adds the checksum.
 type answer struct {
 	http.ResponseWriter
-	sums           *sync.Map
+	server         *Server
 	checksum, done bool
 }
 
 func (a *answer) WriteHeader(status int) {
-	if sum, ok := a.sums.Load(a.Header().Get("ETag")); ok && a.checksum && status == http.StatusOK && !a.done {
+	if a.server.plain {
+		a.Header().Del("x-amz-version-id") // gofakes3's HeadObject tells one where there are none
+	}
+	if sum, ok := a.server.sums.Load(a.Header().Get("ETag")); ok && a.checksum && status == http.StatusOK && !a.done {
 		a.Header().Set("x-amz-checksum-sha256", sum.(string))
 		a.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
 	}
