@@ -201,7 +201,7 @@ func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		if function == "intake" || function == "report" || function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
-			t.Skip("works without the lease")
+			return
 		}
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
 		keep(t, s, release.LeaseName, release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
