@@ -96,7 +96,9 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 			RemovalPolicy:     removal(p.Retain),
 		}
 		if p.Key.Key != nil {
-			props.Encryption, props.EncryptionKey, props.BucketKeyEnabled = awss3.BucketEncryption_KMS, p.Key.Key, jsii.Bool(true)
+			props.Encryption = awss3.BucketEncryption_KMS
+			props.EncryptionKey = p.Key.Key
+			props.BucketKeyEnabled = jsii.Bool(true)
 		}
 		b := awss3.NewBucket(scope, jsii.String(id), props)
 		explain(b, "AwsSolutions-S1", "Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data events for the account.")

@@ -54,7 +54,8 @@ func (c Config) builder() machineKind {
 	case c.CodeBuildLambda:
 		m = machineKind{"LINUX_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-x86_64-lambda-standard:python3.13", "BUILD_LAMBDA_1GB", buildspecLambda}
 	case c.Architecture == "arm64":
-		m.kind, m.image = "ARM_CONTAINER", "aws/codebuild/amazonlinux-aarch64-standard:4.0"
+		m.kind = "ARM_CONTAINER"
+		m.image = "aws/codebuild/amazonlinux-aarch64-standard:4.0"
 	}
 	if c.ComputeType != "" {
 		m.compute = c.ComputeType

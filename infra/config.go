@@ -103,7 +103,8 @@ func (m mistakes) Error() string {
 
 // configFrom reads the settings out of the CDK's context.
 func configFrom(context map[string]any) (Config, error) {
-	cfg, wrong := defaults(), mistakes{}
+	cfg := defaults()
+	wrong := mistakes{}
 	settings := map[string]any{}
 	switch given := context["layersmith"].(type) {
 	case nil:

@@ -13,8 +13,10 @@ func TestConfigReadsCdkJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := defaults()
-	want.Assets, want.Definition = assets, "../statemachine/pipeline.asl.json"
-	want.Share, want.Consumers = []string{}, []string{}
+	want.Assets = assets
+	want.Definition = "../statemachine/pipeline.asl.json"
+	want.Share = []string{}
+	want.Consumers = []string{}
 	wantEqual(t, "cdk.json", cfg, want)
 }
 

@@ -71,7 +71,8 @@ func settings(t *testing.T, changed map[string]any) map[string]any {
 		t.Fatal(err)
 	}
 	ours := file.Context["layersmith"].(map[string]any)
-	ours["assets"], ours["definition"] = assets, "../statemachine/pipeline.asl.json"
+	ours["assets"] = assets
+	ours["definition"] = "../statemachine/pipeline.asl.json"
 	maps.Copy(ours, changed)
 	return file.Context
 }
@@ -269,7 +270,8 @@ func statements(t *testing.T, name string, role resource) []statement {
 
 func TestFunctionsAreWhatTheTableSays(t *testing.T) {
 	a := plainStack(t)
-	functions, groups := a.byType("AWS::Lambda::Function"), a.byType("AWS::Logs::LogGroup")
+	functions := a.byType("AWS::Lambda::Function")
+	groups := a.byType("AWS::Logs::LogGroup")
 	if len(functions) != len(functionTable) || len(functionTable) != 12 {
 		t.Fatalf("%d functions in the template, %d in the table, want 12", len(functions), len(functionTable))
 	}
@@ -320,7 +322,8 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	called, longest := map[string]bool{}, map[string]int{}
+	called := map[string]bool{}
+	longest := map[string]int{}
 	for _, s := range parsed.All() {
 		if name := s.Function(); name != "" {
 			called[name] = true
@@ -370,7 +373,8 @@ func TestStateMachineLogsErrorsWithoutData(t *testing.T) {
 
 func TestBucketsAreClosedVersionedAndTidy(t *testing.T) {
 	a := plainStack(t)
-	buckets, policies := a.byType("AWS::S3::Bucket"), a.byType("AWS::S3::BucketPolicy")
+	buckets := a.byType("AWS::S3::Bucket")
+	policies := a.byType("AWS::S3::BucketPolicy")
 	for _, name := range []string{"Workspace", "Store"} {
 		b := buckets[name]
 		p := b.Properties
@@ -506,7 +510,8 @@ func TestSynthesisIsTheSameTwice(t *testing.T) {
 func TestOneLineChangesTheRuntime(t *testing.T) {
 	changed := maps.Clone(plainSettings)
 	changed["runtime"] = "provided.al2023"
-	a, b := plainStack(t), synthesized(t, "al2023", changed)
+	a := plainStack(t)
+	b := synthesized(t, "al2023", changed)
 	if n := strings.Count(a.text, `"Runtime": "provided.al2"`); n != len(functionTable) {
 		t.Fatalf("%d functions on provided.al2", n)
 	}

@@ -35,7 +35,8 @@ func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 	}
 	if p.Key.Key != nil {
-		queue.Encryption, queue.EncryptionMasterKey = awssqs.QueueEncryption_KMS, p.Key.Key
+		queue.Encryption = awssqs.QueueEncryption_KMS
+		queue.EncryptionMasterKey = p.Key.Key
 	}
 	t := triggers{DeadLetters: awssqs.NewQueue(scope, jsii.String("DeadLetters"), queue)}
 	explain(t.DeadLetters, "AwsSolutions-SQS3", "It is the dead letter queue itself.")

@@ -484,7 +484,9 @@ func endingsHaveMessages(_ string, m statemachine.Machine) (found []string) {
 			continue
 		}
 		if p.Outcome == "" {
-			p.Outcome, p.Message, p.MessagePath = p.Ending.Outcome, p.Ending.Message, p.Ending.MessagePath
+			p.Outcome = p.Ending.Outcome
+			p.Message = p.Ending.Message
+			p.MessagePath = p.Ending.MessagePath
 		}
 		if !slices.Contains(statemachine.Outcomes(), p.Outcome) || p.Message+p.MessagePath == "" {
 			found = append(found, fmt.Sprintf("%s: the ending has the outcome %q and no message, or an outcome that is none", s.Name, p.Outcome))

@@ -72,7 +72,8 @@ func TestTheThreeLayers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
-	ws, out := workspaceCopy(t), t.TempDir()
+	ws := workspaceCopy(t)
+	out := t.TempDir()
 	text := layersmith(t, "build", "--workspace", ws, "--output", out, "--cache", cache(t), "--strict", "--clean", "--json")
 	var r report.Report
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -132,7 +133,8 @@ func TestSameBytesEverywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
-	one, two := t.TempDir(), t.TempDir()
+	one := t.TempDir()
+	two := t.TempDir()
 	layersmith(t, "build", "--workspace", workspaceCopy(t), "--output", one, "--cache", cache(t), "--no-probe", "--quiet")
 	fresh := t.TempDir()
 	if err := os.Symlink(filepath.Join(cache(t), "wheels"), filepath.Join(fresh, "wheels")); err != nil {
@@ -157,7 +159,8 @@ func TestPlanThenPruneIsBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
-	ws, out := workspaceCopy(t), t.TempDir()
+	ws := workspaceCopy(t)
+	out := t.TempDir()
 	common := []string{"--workspace", ws, "--output", out, "--cache", cache(t)}
 	layersmith(t, append([]string{"build", "aws-utilities", "--no-probe", "--quiet"}, common...)...)
 	layersmith(t, append([]string{"build", "aws-utilities", "--plan", "--quiet"}, common...)...)

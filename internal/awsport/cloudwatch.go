@@ -41,8 +41,7 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 			return stage.Alarm{State: stage.AlarmState(c.StateValue), Reason: aws.ToString(c.StateReason), Since: since(c.StateTransitionedTimestamp, c.StateUpdatedTimestamp)}, nil
 		}
 	}
-	return stage.Alarm{}, &fault.Error{Code: fault.NotFound, Op: op, Subject: name, Err: errors.New("there is no such alarm in this account and region"),
-		Hint: "correct the alarm's name in consumers.yaml"}
+	return stage.Alarm{}, fault.New(fault.NotFound, op, name, errors.New("there is no such alarm in this account and region")).WithHint("correct the alarm's name in consumers.yaml")
 }
 
 // since is when the state began. The time of the last update moves on when only the reason changes.

@@ -54,11 +54,10 @@ func Config(ctx context.Context, o Options) (aws.Config, error) {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return aws.Config{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "the AWS configuration", Err: err,
-			Hint: "name a profile of ~/.aws/config, or set AWS_REGION and credentials in the environment"}
+		return aws.Config{}, fault.New(fault.BadInput, "read", "the AWS configuration", err).WithHint("name a profile of ~/.aws/config, or set AWS_REGION and credentials in the environment")
 	}
 	if cfg.Region == "" {
-		return aws.Config{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "the AWS configuration", Err: errors.New("no region"), Hint: regionHint}
+		return aws.Config{}, fault.New(fault.BadInput, "read", "the AWS configuration", errors.New("no region")).WithHint(regionHint)
 	}
 	return cfg, nil
 }

@@ -88,7 +88,7 @@ func classify(op, subject string, err error) error {
 		return err
 	}
 	code, hint := judge(err)
-	return &fault.Error{Code: code, Op: op, Subject: subject, Hint: hint, Err: &answer{text: text(err), err: err}}
+	return fault.New(code, op, subject, &answer{text: text(err), err: err}).WithHint(hint)
 }
 
 // hinted puts a hint that knows more in the place of the classifier's, when err is a fault of that code.

@@ -147,7 +147,7 @@ func TestClassifyKeepsFaultsAndSuccess(t *testing.T) {
 	if err := classify("op", "subject", nil); err != nil {
 		t.Errorf("nil became %v", err)
 	}
-	known := fmt.Errorf("around: %w", &fault.Error{Code: fault.LeaseLost, Op: "renew"})
+	known := fmt.Errorf("around: %w", fault.New(fault.LeaseLost, "renew", "", nil))
 	if err := classify("op", "subject", known); err != known { //nolint:errorlint // the very same
 		t.Errorf("a fault became %v", err)
 	}

@@ -80,7 +80,7 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 		return nil, told(op, qualified(function, qualifier), err)
 	}
 	if out.Configuration == nil {
-		return nil, &fault.Error{Code: fault.Internal, Op: op, Subject: qualified(function, qualifier), Err: errors.New("an answer without a configuration")}
+		return nil, fault.New(fault.Internal, op, qualified(function, qualifier), errors.New("an answer without a configuration"))
 	}
 	return out, nil
 }
@@ -139,10 +139,18 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 		Durable                                                                           *types.DurableConfig          `json:",omitempty"`
 		Capacity                                                                          *types.CapacityProviderConfig `json:",omitempty"`
 	}
-	frozen.Package, frozen.Runtime, frozen.Handler = string(cmp.Or(c.PackageType, types.PackageTypeZip)), string(c.Runtime), aws.ToString(c.Handler)
-	frozen.Role, frozen.KMSKey = aws.ToString(c.Role), aws.ToString(c.KMSKeyArn)
-	frozen.MemoryMiB, frozen.TimeoutSeconds = aws.ToInt32(c.MemorySize), aws.ToInt32(c.Timeout)
-	frozen.Architectures, frozen.Files, frozen.Logging, frozen.Durable, frozen.Capacity = c.Architectures, c.FileSystemConfigs, c.LoggingConfig, c.DurableConfig, c.CapacityProviderConfig
+	frozen.Package = string(cmp.Or(c.PackageType, types.PackageTypeZip))
+	frozen.Runtime = string(c.Runtime)
+	frozen.Handler = aws.ToString(c.Handler)
+	frozen.Role = aws.ToString(c.Role)
+	frozen.KMSKey = aws.ToString(c.KMSKeyArn)
+	frozen.MemoryMiB = aws.ToInt32(c.MemorySize)
+	frozen.TimeoutSeconds = aws.ToInt32(c.Timeout)
+	frozen.Architectures = c.Architectures
+	frozen.Files = c.FileSystemConfigs
+	frozen.Logging = c.LoggingConfig
+	frozen.Durable = c.DurableConfig
+	frozen.Capacity = c.CapacityProviderConfig
 	if c.DeadLetterConfig != nil {
 		frozen.DeadLetters = aws.ToString(c.DeadLetterConfig.TargetArn)
 	}
@@ -159,7 +167,8 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 		frozen.StorageMiB = aws.ToInt32(c.EphemeralStorage.Size)
 	}
 	if c.Environment != nil {
-		frozen.Environment, frozen.EnvironmentError = c.Environment.Variables, c.Environment.Error
+		frozen.Environment = c.Environment.Variables
+		frozen.EnvironmentError = c.Environment.Error
 	}
 	if c.ImageConfigResponse != nil {
 		frozen.Image = c.ImageConfigResponse.ImageConfig
@@ -192,7 +201,7 @@ func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfigu
 func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string, error) {
 	const op = "find functions by tag"
 	if len(tags) == 0 {
-		return nil, &fault.Error{Code: fault.BadInput, Op: op, Err: errors.New("no tag is given"), Hint: "give at least one tag in consumers.yaml"}
+		return nil, fault.New(fault.BadInput, op, "", errors.New("no tag is given")).WithHint("give at least one tag in consumers.yaml")
 	}
 	in := &resourcegroupstaggingapi.GetResourcesInput{ResourceTypeFilters: []string{"lambda:function"}, ResourcesPerPage: aws.Int32(100)} // the API's most
 	var words []string
@@ -224,9 +233,9 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	subject := qualified(function, qualifier)
 	switch {
 	case out.Configuration.PackageType == types.PackageTypeImage:
-		return 0, &fault.Error{Code: fault.BadInput, Op: op, Subject: subject, Err: errors.New("it is a container image, which has no layers"), Hint: "take the function out of consumers.yaml"}
+		return 0, fault.New(fault.BadInput, op, subject, errors.New("it is a container image, which has no layers")).WithHint("take the function out of consumers.yaml")
 	case out.Code == nil || aws.ToString(out.Code.Location) == "":
-		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: subject, Err: errors.New("the answer does not say where it is")}
+		return 0, fault.New(fault.Internal, op, subject, errors.New("the answer does not say where it is"))
 	}
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }
@@ -253,7 +262,7 @@ func (f Functions) SetLayers(ctx context.Context, function string, layers []stri
 		return stage.Function{}, err
 	}
 	if !slices.EqualFunc(now.Layers, layers, func(l stage.Layered, arn string) bool { return l.ARN == arn }) {
-		return stage.Function{}, &fault.Error{Code: fault.Changed, Op: op, Subject: function, Err: errors.New("it has other layers right after the update")}
+		return stage.Function{}, fault.New(fault.Changed, op, function, errors.New("it has other layers right after the update"))
 	}
 	return now, nil
 }
@@ -287,7 +296,7 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 			return told(op, function, err)
 		}
 		if try == busyTries {
-			return &fault.Error{Code: fault.Throttled, Op: op, Subject: function, Err: fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err))}
+			return fault.New(fault.Throttled, op, function, fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)))
 		}
 		w := &watch{op: op, subject: function, poll: f.Poll}
 		if _, err := updated(ctx, f.Client, w, function); err != nil && !w.failed { // that the other update failed does not concern us
@@ -313,7 +322,7 @@ var versionNumber = regexp.MustCompile(`^[1-9][0-9]*$`)
 func (f Functions) DeleteVersion(ctx context.Context, function, version string) error {
 	const op = "delete version"
 	if !versionNumber.MatchString(version) {
-		return &fault.Error{Code: fault.BadInput, Op: op, Subject: qualified(function, version), Err: fmt.Errorf("%q is not the number of a version", version)}
+		return fault.New(fault.BadInput, op, qualified(function, version), fmt.Errorf("%q is not the number of a version", version))
 	}
 	if _, err := f.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version}); err != nil && !absent(err) {
 		return told(op, qualified(function, version), err)

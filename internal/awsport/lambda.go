@@ -75,7 +75,10 @@ func longest(ctx context.Context) time.Duration {
 }
 
 func (w *watch) saw(failed bool, code, cause string, err error) {
-	w.err, w.failed, w.code, w.cause = err, failed, code, cause
+	w.err = err
+	w.failed = failed
+	w.code = code
+	w.cause = cause
 }
 
 // fault says why a waiter ended with an error.
@@ -86,14 +89,13 @@ func (w *watch) fault(ctx context.Context, err error) error {
 	case w.err != nil:
 		return classify(w.op, w.subject, w.err)
 	case w.failed && w.code == "InternalError":
-		return &fault.Error{Code: fault.Unreachable, Op: w.op, Subject: w.subject, Err: fmt.Errorf("%s: %s", w.code, w.cause)}
+		return fault.New(fault.Unreachable, w.op, w.subject, fmt.Errorf("%s: %s", w.code, w.cause))
 	case w.failed:
-		return &fault.Error{Code: fault.BadInput, Op: w.op, Subject: w.subject, Err: fmt.Errorf("%s: %s", w.code, w.cause),
-			Hint: "correct the function's configuration in the Lambda console; it shows the same reason"}
+		return fault.New(fault.BadInput, w.op, w.subject, fmt.Errorf("%s: %s", w.code, w.cause)).WithHint("correct the function's configuration in the Lambda console; it shows the same reason")
 	case errors.Is(ctx.Err(), context.Canceled):
 		return classify(w.op, w.subject, ctx.Err())
 	}
-	return &fault.Error{Code: fault.TimedOut, Op: w.op, Subject: w.subject, Err: errors.New("it was not done in time"), Hint: "look at the function's state in the Lambda console"}
+	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it was not done in time")).WithHint("look at the function's state in the Lambda console")
 }
 
 // updated waits until the last update of $LATEST is done, and returns the function as it is then: its revision changes once more when an update ends.

@@ -59,7 +59,8 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.bodies = append(s.asked, r.Method+" "+r.URL.RequestURI()), append(s.bodies, string(body))
+	s.asked = append(s.asked, r.Method+" "+r.URL.RequestURI())
+	s.bodies = append(s.bodies, string(body))
 	p := s.replies[0]
 	if len(s.replies) > 1 {
 		s.replies = s.replies[1:]
@@ -701,7 +702,8 @@ func TestInvokeNamesTheErrorOfAFunction(t *testing.T) {
 
 func TestASandboxThatCannotBeMade(t *testing.T) {
 	t.Parallel()
-	gone, exists := reply{status: 404, code: "ResourceNotFoundException", body: "no"}, reply{status: 409, code: "ResourceConflictException", body: "Function already exist: f"}
+	gone := reply{status: 404, code: "ResourceNotFoundException", body: "no"}
+	exists := reply{status: 409, code: "ResourceConflictException", body: "Function already exist: f"}
 	made := reply{status: 201, body: `{}`}
 	for name, c := range map[string]struct {
 		replies []reply

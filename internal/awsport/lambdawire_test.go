@@ -67,7 +67,8 @@ func awsConfig(endpoint string) aws.Config {
 		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.RateLimiter = 3, ratelimit.None
+				o.MaxAttempts = 3
+				o.RateLimiter = ratelimit.None
 				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 			})
 		},
@@ -253,7 +254,8 @@ func (s *wire) layerVersion(v stage.LayerVersion) object {
 
 func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, error) {
 	content, _ := body["Content"].(object)
-	runtimes, architectures := list(body, "CompatibleRuntimes"), list(body, "CompatibleArchitectures")
+	runtimes := list(body, "CompatibleRuntimes")
+	architectures := list(body, "CompatibleArchitectures")
 	if str(content, "S3Bucket") != bucket || len(runtimes) != 1 || len(architectures) != 1 {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
@@ -267,7 +269,8 @@ func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, erro
 }
 
 func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
-	arn, grantee := s.layerARN(r), str(body, "Principal")
+	arn := s.layerARN(r)
+	grantee := str(body, "Principal")
 	switch {
 	case grantee == "*":
 		grantee = str(body, "OrganizationId")
@@ -324,7 +327,8 @@ func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, e
 		key += ":" + v.Version
 	} else if s.update[v.Name] > 0 {
 		s.update[v.Name]--
-		c.LastUpdateStatus, c.RevisionId = "InProgress", "in-progress"
+		c.LastUpdateStatus = "InProgress"
+		c.RevisionId = "in-progress"
 	}
 	if s.state[key] > 0 {
 		s.state[key]--
@@ -395,7 +399,8 @@ func (s *wire) updateConfiguration(r *http.Request, body object) (int, any, erro
 	s.mu.Unlock()
 	v, err = s.version(r, v.Name, "")
 	c := configurationOf(v)
-	c.LastUpdateStatus, c.RevisionId = "InProgress", "in-progress"
+	c.LastUpdateStatus = "InProgress"
+	c.RevisionId = "in-progress"
 	return 200, c, err
 }
 
@@ -445,7 +450,8 @@ func (s *wire) getAlias(r *http.Request, _ object) (int, any, error) {
 }
 
 func (s *wire) updateAlias(r *http.Request, body object) (int, any, error) {
-	name, alias := r.PathValue("function"), r.PathValue("alias")
+	name := r.PathValue("function")
+	alias := r.PathValue("alias")
 	before, err := s.account.Functions().Alias(r.Context(), name, alias)
 	if err != nil {
 		return 0, nil, err
@@ -476,7 +482,8 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	}
 	code, _ := body["Code"].(object)
 	zip, err := base64.StdEncoding.DecodeString(str(code, "ZipFile"))
-	runtime, architectures := str(body, "Runtime"), list(body, "Architectures")
+	runtime := str(body, "Runtime")
+	architectures := list(body, "Architectures")
 	if err != nil || str(body, "Role") != probeRole || len(architectures) != 1 {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
@@ -501,7 +508,8 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 }
 
 func (s *wire) deleteFunction(r *http.Request, _ object) (int, any, error) {
-	name, qualifier := r.PathValue("function"), r.URL.Query().Get("Qualifier")
+	name := r.PathValue("function")
+	qualifier := r.URL.Query().Get("Qualifier")
 	if _, err := s.account.Functions().Get(r.Context(), name, qualifier); err != nil {
 		return 0, nil, err
 	}

@@ -53,7 +53,7 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 		for _, v := range page.LayerVersions {
 			at, err := created(aws.ToString(v.CreatedDate))
 			if err != nil {
-				return nil, &fault.Error{Code: fault.Internal, Op: op, Subject: layerName, Err: err}
+				return nil, fault.New(fault.Internal, op, layerName, err)
 			}
 			all = append(all, stage.LayerVersion{ARN: aws.ToString(v.LayerVersionArn), LayerName: layerName, Version: v.Version, Description: aws.ToString(v.Description), Created: at})
 		}
@@ -74,7 +74,7 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion,
 
 func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
 	if _, _, err := release.ParseLayerVersionARN(arn); err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: op, Err: err}
+		return nil, fault.New(fault.BadInput, op, "", err)
 	}
 	out, err := l.Client.GetLayerVersionByArn(ctx, &lambda.GetLayerVersionByArnInput{Arn: &arn})
 	return out, classify(op, arn, err)
@@ -88,7 +88,7 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 	case err != nil:
 		return 0, err
 	case out.Content == nil || aws.ToString(out.Content.Location) == "":
-		return 0, &fault.Error{Code: fault.Internal, Op: op, Subject: arn, Err: errors.New("the answer does not say where it is")}
+		return 0, fault.New(fault.Internal, op, arn, errors.New("the answer does not say where it is"))
 	}
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }
@@ -123,7 +123,7 @@ func versionOf(op, name string, arn *string, version int64, description, date *s
 	}
 	var err error
 	if v.Created, err = created(aws.ToString(date)); err != nil {
-		return stage.LayerVersion{}, &fault.Error{Code: fault.Internal, Op: op, Subject: v.ARN, Err: err}
+		return stage.LayerVersion{}, fault.New(fault.Internal, op, v.ARN, err)
 	}
 	return v, nil
 }
@@ -139,12 +139,12 @@ func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with str
 	in := &lambda.AddLayerVersionPermissionInput{LayerName: &v.LayerName, VersionNumber: &v.Version, Action: aws.String("lambda:GetLayerVersion"), StatementId: aws.String("layersmith-" + with)}
 	switch {
 	case organizationID.MatchString(with):
-		in.Principal, in.OrganizationId = aws.String("*"), &with
+		in.Principal = aws.String("*")
+		in.OrganizationId = &with
 	case accountID.MatchString(with):
 		in.Principal = &with
 	default:
-		return &fault.Error{Code: fault.BadInput, Op: op, Subject: v.ARN, Err: fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with),
-			Hint: "correct `share` in cdk.json and deploy again"}
+		return fault.New(fault.BadInput, op, v.ARN, fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).WithHint("correct `share` in cdk.json and deploy again")
 	}
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {
 		return classify(op, v.ARN, err)
@@ -157,7 +157,7 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	const op = "delete layer version"
 	name, version, err := release.ParseLayerVersionARN(arn)
 	if err != nil {
-		return &fault.Error{Code: fault.BadInput, Op: op, Err: err}
+		return fault.New(fault.BadInput, op, "", err)
 	}
 	own, err := l.List(ctx, name)
 	if err != nil {
@@ -165,7 +165,7 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	}
 	if !slices.ContainsFunc(own, func(v stage.LayerVersion) bool { return v.ARN == arn }) {
 		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
-			return &fault.Error{Code: fault.BadInput, Op: op, Subject: arn, Err: fmt.Errorf("it is not one of %s", layerOf(own[0].ARN))}
+			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", layerOf(own[0].ARN)))
 		}
 		return nil
 	}

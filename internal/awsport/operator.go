@@ -71,13 +71,13 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
 	var answer smithy.APIError
 	if errors.As(err, &answer) && answer.ErrorCode() == "ValidationError" { // CloudFormation's way to say that there is none (API: DescribeStacks)
-		return Stack{}, &fault.Error{Code: fault.NotFound, Op: "find", Subject: "stack " + name, Err: errors.New(answer.ErrorMessage()), Hint: deploy}
+		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New(answer.ErrorMessage())).WithHint(deploy)
 	}
 	if err != nil {
 		return Stack{}, classify("find", "stack "+name, err)
 	}
 	if len(out.Stacks) == 0 || out.Stacks[0].StackStatus == cfntypes.StackStatusDeleteComplete {
-		return Stack{}, &fault.Error{Code: fault.NotFound, Op: "find", Subject: "stack " + name, Err: errors.New("no such stack"), Hint: deploy}
+		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New("no such stack")).WithHint(deploy)
 	}
 	s := Stack{Name: name}
 	fields := map[string]*string{"WorkspaceBucket": &s.WorkspaceBucket, "StoreBucket": &s.StoreBucket, "StateMachineArn": &s.StateMachineARN, "TopicArn": &s.TopicARN,
@@ -94,9 +94,7 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return Stack{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "stack " + name,
-			Err:  fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", ")),
-			Hint: "deploy Layersmith to it with: make deploy; or name another stack with --stack"}
+		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name, fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
 	}
 	return s, nil
 }
@@ -219,7 +217,10 @@ func (e Executions) History(ctx context.Context, arn string, after int64) ([]Eve
 
 func event(h sfntypes.HistoryEvent) Event {
 	e := Event{ID: h.Id, Previous: h.PreviousEventId, At: aws.ToTime(h.Timestamp), Type: string(h.Type)}
-	failed := func(err, cause *string) { e.Error, e.Cause = aws.ToString(err), aws.ToString(cause) }
+	failed := func(err, cause *string) {
+		e.Error = aws.ToString(err)
+		e.Cause = aws.ToString(cause)
+	}
 	switch {
 	case h.StateEnteredEventDetails != nil:
 		e.State = aws.ToString(h.StateEnteredEventDetails.Name)

@@ -279,11 +279,17 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			e := executionsOf(t, func(string, map[string]any) (int, any) {
-				c.details["id"], c.details["previousEventId"], c.details["timestamp"], c.details["type"] = 9, 8, 1.7e9, kind
+				c.details["id"] = 9
+				c.details["previousEventId"] = 8
+				c.details["timestamp"] = 1.7e9
+				c.details["type"] = kind
 				return 200, map[string]any{"events": []any{c.details}}
 			})
 			got, err := e.History(t.Context(), "arn", 0)
-			c.want.ID, c.want.Previous, c.want.At, c.want.Type = 9, 8, time.Unix(1.7e9, 0).UTC(), kind
+			c.want.ID = 9
+			c.want.Previous = 8
+			c.want.At = time.Unix(1.7e9, 0).UTC()
+			c.want.Type = kind
 			if d := cmp.Diff([]Event{c.want}, got); err != nil || d != "" {
 				t.Errorf("%v %s", err, d)
 			}

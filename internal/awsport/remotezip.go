@@ -125,7 +125,9 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	case z.size != 0 && z.size != size:
 		return z.fault(fault.Unreachable, fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size))
 	}
-	z.start, z.size, z.block = start, size, block
+	z.start = start
+	z.size = size
+	z.block = block
 	return nil
 }
 
@@ -142,5 +144,5 @@ func (z *remoteZip) broken(ctx context.Context, err error) error {
 }
 
 func (z *remoteZip) fault(code fault.Code, err error) error {
-	return &fault.Error{Code: code, Op: z.op, Subject: z.subject, Err: err}
+	return fault.New(code, z.op, z.subject, err)
 }

@@ -57,7 +57,7 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 		return blob.Ref{}, classify("store", address(b.Bucket, prefix), err)
 	}
 	if _, err := blob.New(prefix+digest.Of(nil).String()+suffix, "", digest.Of(nil), 0); err != nil {
-		return blob.Ref{}, &fault.Error{Code: fault.Internal, Op: "store", Subject: address(b.Bucket, prefix), Err: err}
+		return blob.Ref{}, fault.New(fault.Internal, "store", address(b.Bucket, prefix), err)
 	}
 	f, err := b.temporary()
 	if err != nil {
@@ -143,8 +143,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	where := address(b.Bucket, ref.Key)
 	defer out.Body.Close()
 	mismatch := func(format string, args ...any) error {
-		return &fault.Error{Code: fault.HashMismatch, Op: "open", Subject: where, Err: fmt.Errorf(format, args...),
-			Hint: "start a new run; keep others from writing to the bucket"}
+		return fault.New(fault.HashMismatch, "open", where, fmt.Errorf(format, args...)).WithHint("start a new run; keep others from writing to the bucket")
 	}
 	if n := out.ContentLength; n != nil && *n >= 0 && *n != ref.Size {
 		return nil, mismatch("%d bytes, the reference says %d", *n, ref.Size)
@@ -203,8 +202,7 @@ func spaceHint(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	return &fault.Error{Code: fault.Internal, Op: "use", Subject: "temporary files", Err: err,
-		Hint: "give the function more ephemeral storage, or the machine more room in its temporary folder"}
+	return fault.New(fault.Internal, "use", "temporary files", err).WithHint("give the function more ephemeral storage, or the machine more room in its temporary folder")
 }
 
 // Registers keeps small documents that change, a register's name being its key. A tag is an ETag: of the content with S3's own encryption, so that a document that was
@@ -220,12 +218,12 @@ var _ stage.Registers = Registers{}
 func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error) {
 	where := address(r.Bucket, name)
 	if err := checkKey(name); err != nil {
-		return nil, "", &fault.Error{Code: fault.Internal, Op: "load", Subject: where, Err: err}
+		return nil, "", fault.New(fault.Internal, "load", where, err)
 	}
 	var tag string
 	b, err := get(ctx, r.Client, "load", where, &s3.GetObjectInput{Bucket: &r.Bucket, Key: &name}, release.MaxDocumentBytes, &tag)
 	if err == nil && tag == "" {
-		err = &fault.Error{Code: fault.Internal, Op: "load", Subject: where, Err: errors.New("it came without an ETag")}
+		err = fault.New(fault.Internal, "load", where, errors.New("it came without an ETag"))
 	}
 	if err != nil {
 		return nil, "", err
@@ -237,10 +235,10 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 func (r Registers) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
 	where := address(r.Bucket, name)
 	if err := checkKey(name); err != nil {
-		return "", &fault.Error{Code: fault.Internal, Op: "store", Subject: where, Err: err}
+		return "", fault.New(fault.Internal, "store", where, err)
 	}
 	if len(doc) > release.MaxDocumentBytes {
-		return "", &fault.Error{Code: fault.OverLimit, Op: "store", Subject: where, Err: fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes)}
+		return "", fault.New(fault.OverLimit, "store", where, fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
 	}
 	in := &s3.PutObjectInput{Bucket: &r.Bucket, Key: &name, Body: bytes.NewReader(doc), ContentType: contentType(name),
 		ChecksumSHA256: aws.String(checksum(digest.Of(doc)))}
@@ -303,8 +301,7 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 			return nil, classify("list", address(s.Bucket, s.Prefix), err)
 		}
 		if aws.ToBool(page.IsTruncated) && aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
-			return nil, &fault.Error{Code: fault.Unreachable, Op: "list", Subject: address(s.Bucket, s.Prefix),
-				Err: errors.New("the listing breaks off without saying where it goes on")}
+			return nil, fault.New(fault.Unreachable, "list", address(s.Bucket, s.Prefix), errors.New("the listing breaks off without saying where it goes on"))
 		}
 		for _, v := range page.Versions {
 			name, below := strings.CutPrefix(aws.ToString(v.Key), s.Prefix)
@@ -324,8 +321,7 @@ func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]by
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
 	if from.Size > limit {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: where, Err: fmt.Errorf("%d bytes, at most %d are read", from.Size, limit),
-			Hint: "push a smaller file, or none"}
+		return nil, fault.New(fault.BadInput, "read", where, fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).WithHint("push a smaller file, or none")
 	}
 	in := &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: versionParam(from.VersionID)}
 	if in.VersionId == nil && from.ETag != "" {
@@ -371,7 +367,7 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	key := w.Prefix + name
 	where := address(w.Bucket, key)
 	if err := checkSource(w.Prefix, name); err != nil {
-		return &fault.Error{Code: fault.BadInput, Op: "push", Subject: where, Err: err, Hint: "rename the file"}
+		return fault.New(fault.BadInput, "push", where, err).WithHint("rename the file")
 	}
 	sum := digest.Of(content)
 	_, err := w.Client.PutObject(ctx, &s3.PutObjectInput{Bucket: &w.Bucket, Key: &key, Body: bytes.NewReader(content), ChecksumSHA256: aws.String(checksum(sum)),
@@ -384,7 +380,7 @@ func (w Workspace) Delete(ctx context.Context, name string) error {
 	key := w.Prefix + name
 	where := address(w.Bucket, key)
 	if err := checkSource(w.Prefix, name); err != nil {
-		return &fault.Error{Code: fault.BadInput, Op: "delete", Subject: where, Err: err}
+		return fault.New(fault.BadInput, "delete", where, err)
 	}
 	_, err := w.Client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &w.Bucket, Key: &key})
 	if err = classify("delete", where, err); fault.CodeOf(err) == fault.NotFound {
@@ -411,8 +407,7 @@ func get(ctx context.Context, c *s3.Client, op, where string, in *s3.GetObjectIn
 		out.Body.Close()
 		switch {
 		case tooLarge:
-			return nil, &fault.Error{Code: fault.BadInput, Op: op, Subject: where,
-				Err: fmt.Errorf("it is larger than %d bytes", limit), Hint: "put a smaller one in its place"}
+			return nil, fault.New(fault.BadInput, op, where, fmt.Errorf("it is larger than %d bytes", limit)).WithHint("put a smaller one in its place")
 		case err == nil:
 			if tag != nil {
 				*tag = aws.ToString(out.ETag)
@@ -439,7 +434,7 @@ func changed(op, where string, err error) error {
 	if errors.As(err, &f) {
 		err = f.Err
 	}
-	return &fault.Error{Code: fault.Changed, Op: op, Subject: where, Err: err}
+	return fault.New(fault.Changed, op, where, err)
 }
 
 func head(ctx context.Context, c *s3.Client, bucket, key string) (*s3.HeadObjectOutput, error) {

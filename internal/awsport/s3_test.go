@@ -388,7 +388,8 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 	t.Parallel()
-	small, large := []byte("0123456789"), bytes.Repeat([]byte("0123456789"), 300_000)
+	small := []byte("0123456789")
+	large := bytes.Repeat([]byte("0123456789"), 300_000)
 	full := func(body []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -741,7 +742,8 @@ func TestWorkspaceKnowsWhatIsTheSame(t *testing.T) {
 			t.Parallel()
 			h, mem := fakeS3(t, true)
 			requests := &counted{next: h}
-			w, quiet := workspace(serveS3(t, requests)), workspace(serveS3(t, h))
+			w := workspace(serveS3(t, requests))
+			quiet := workspace(serveS3(t, h))
 			if c.direct {
 				putDirectly(t, mem, "layers/a", "one")
 			} else if err := quiet.Put(t.Context(), "a", []byte("one")); err != nil {

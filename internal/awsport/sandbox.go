@@ -62,7 +62,7 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 			return classify(op, b.Name, err)
 		}
 		if try == createTries {
-			return &fault.Error{Code: fault.Throttled, Op: op, Subject: b.Name, Err: fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err))}
+			return fault.New(fault.Throttled, op, b.Name, fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)))
 		}
 	}
 	return active(ctx, s.Client, &watch{op: op, subject: b.Name, poll: s.Poll}, b.Name)
@@ -72,7 +72,7 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (stage.Invocation, error) {
 	const op = "invoke function"
 	if len(payload) > MaxPayloadBytes {
-		return stage.Invocation{}, &fault.Error{Code: fault.BadInput, Op: op, Subject: name, Err: fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes)}
+		return stage.Invocation{}, fault.New(fault.BadInput, op, name, fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes))
 	}
 	out, err := s.Client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, InvocationType: types.InvocationTypeRequestResponse, LogType: types.LogTypeTail, Payload: payload})
 	if err != nil {
@@ -80,7 +80,7 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 	}
 	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	if err != nil {
-		return stage.Invocation{}, &fault.Error{Code: fault.Internal, Op: op, Subject: name, Err: fmt.Errorf("its log: %w", err)}
+		return stage.Invocation{}, fault.New(fault.Internal, op, name, fmt.Errorf("its log: %w", err))
 	}
 	i := stage.Invocation{Payload: out.Payload, LogTail: string(tail)}
 	i.InitSeconds, i.MaxMemoryMiB = parseReport(tail)
@@ -119,7 +119,8 @@ func parseReport(tail []byte) (initSeconds float64, maxMemoryMiB int64) {
 	for line := range bytes.Lines(tail) {
 		switch {
 		case bytes.HasPrefix(line, []byte("REPORT RequestId: ")):
-			initSeconds, maxMemoryMiB = 0, 0
+			initSeconds = 0
+			maxMemoryMiB = 0
 			if m := initDuration.FindSubmatch(line); m != nil {
 				ms, _ := strconv.ParseFloat(string(m[1]), 64)
 				initSeconds = ms / 1000
@@ -138,7 +139,8 @@ func parseReport(tail []byte) (initSeconds float64, maxMemoryMiB int64) {
 				} `json:"record"`
 			}
 			if json.Unmarshal(line, &event) == nil && event.Type == "platform.report" {
-				initSeconds, maxMemoryMiB = event.Record.Metrics.InitDurationMS/1000, event.Record.Metrics.MaxMemoryMB
+				initSeconds = event.Record.Metrics.InitDurationMS / 1000
+				maxMemoryMiB = event.Record.Metrics.MaxMemoryMB
 			}
 		}
 	}

@@ -53,8 +53,7 @@ func (c *account) released(ctx context.Context) (r release.Released, found bool,
 		return r, false, err
 	}
 	if err := release.Decode(b, &r); err != nil {
-		return r, false, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: "s3://" + c.StoreBucket + "/" + release.ReleasedName, Err: err,
-			Hint: "it was written by another version of Layersmith: use the one that is deployed"}
+		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName, err).WithHint("it was written by another version of Layersmith: use the one that is deployed")
 	}
 	return r, true, nil
 }
@@ -66,7 +65,7 @@ func (c *account) releasedLayer(ctx context.Context, op, layer string) (release.
 		return r, nil, err
 	}
 	if !found || len(r.Layers) == 0 {
-		return r, nil, &fault.Error{Code: fault.NotFound, Op: op, Subject: layer, Err: errors.New("nothing is released yet"), Hint: "run: layersmith push, then layersmith watch"}
+		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("nothing is released yet")).WithHint("run: layersmith push, then layersmith watch")
 	}
 	var these []release.ReleasedLayer
 	hint := "released are:"
@@ -81,7 +80,7 @@ func (c *account) releasedLayer(ctx context.Context, op, layer string) (release.
 		}
 	}
 	if len(these) == 0 {
-		return r, nil, &fault.Error{Code: fault.NotFound, Op: op, Subject: layer, Err: errors.New("no layer of that name is released"), Hint: hint}
+		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("no layer of that name is released")).WithHint(hint)
 	}
 	return r, these, nil
 }

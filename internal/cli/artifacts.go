@@ -71,7 +71,7 @@ func runAddress(address string) (bucket, run string, err error) {
 	rest, ok := strings.CutPrefix(address, "s3://")
 	bucket, run, _ = strings.Cut(rest, "/runs/")
 	if !ok || bucket == "" || release.CheckRun(run) != nil {
-		return "", "", &fault.Error{Code: fault.BadInput, Op: "read", Subject: address, Err: errors.New("is not the address of a run"), Hint: "write s3://STORE/runs/RUN"}
+		return "", "", fault.New(fault.BadInput, "read", address, errors.New("is not the address of a run")).WithHint("write s3://STORE/runs/RUN")
 	}
 	return bucket, run, nil
 }
@@ -103,7 +103,8 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	r.workspaceDir, r.outputDir = "layers", "dist"
+	r.workspaceDir = "layers"
+	r.outputDir = "dist"
 	w, _, err := r.open()
 	if err != nil {
 		return err
@@ -192,7 +193,7 @@ func (r remote) unpack(ctx context.Context, ref blob.Ref, temp string) (dir stri
 	defer f.Close()
 	t, err := ziptree.Read(f, f.Size(), ref.Key)
 	if err != nil {
-		return "", nil, &fault.Error{Code: fault.CorruptArchive, Op: "open", Subject: ref.Key, Err: err}
+		return "", nil, fault.New(fault.CorruptArchive, "open", ref.Key, err)
 	}
 	var entries []ziptree.Entry
 	for _, e := range t.Entries() {
@@ -222,7 +223,7 @@ func (r remote) read(ctx context.Context, name string, into any) (tag string, er
 		return "", err
 	}
 	if err := release.Decode(b, into); err != nil {
-		return "", &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: name, Err: err, Hint: "deploy the same version of Layersmith everywhere: make deploy"}
+		return "", fault.New(fault.ProvenanceMismatch, "read", name, err).WithHint("deploy the same version of Layersmith everywhere: make deploy")
 	}
 	return tag, nil
 }

@@ -30,7 +30,8 @@ func (a *app) buildCommand() *cobra.Command {
   layersmith build --no-probe --json`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, layers []string) error {
-			ctx, start := cmd.Context(), time.Now()
+			ctx := cmd.Context()
+			start := time.Now()
 			w, t, err := a.open()
 			if err != nil {
 				return err
@@ -41,7 +42,7 @@ func (a *app) buildCommand() *cobra.Command {
 			}
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
-					return &fault.Error{Code: fault.BadInput, Op: "build", Subject: n, Err: errors.New("no such layer"), Hint: suggestLayer(w.Names())}
+					return fault.New(fault.BadInput, "build", n, errors.New("no such layer")).WithHint(suggestLayer(w.Names()))
 				}
 			}
 			m, err := a.machine(ctx, t)
@@ -49,14 +50,19 @@ func (a *app) buildCommand() *cobra.Command {
 				return err
 			}
 			defer m.close()
-			in.Workspace, in.Layers, in.ReadProbe, in.Rebuild = w, layers, a.read, in.Rebuild || clean
+			in.Workspace = w
+			in.Layers = layers
+			in.ReadProbe = a.read
+			in.Rebuild = in.Rebuild || clean
 			if in.Lock, err = a.lockAndFetch(ctx, m, stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
 				return err
 			}
 			if m.foreign {
-				in.NoProbe, in.NoProbeReason = true, cannotRun(t)
+				in.NoProbe = true
+				in.NoProbeReason = cannotRun(t)
 			}
-			build, told := a.buildStage(m), func() {}
+			build := a.buildStage(m)
+			told := func() {}
 			if !noHeal && !in.Strict {
 				build.Heal, told = a.heal()
 			}

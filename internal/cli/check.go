@@ -54,7 +54,8 @@ func (a *app) checkCommand() *cobra.Command {
 				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Explain: explain}
 				file := arg
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
-					in.Spec, file = spec, filepath.Join(a.outputDir, stage.ZipName(arg, t))
+					in.Spec = spec
+					file = filepath.Join(a.outputDir, stage.ZipName(arg, t))
 					var closeBelow func()
 					var err error
 					if in.Below, closeBelow, err = a.openBelow(ws, arg, t); err != nil {
@@ -68,10 +69,10 @@ func (a *app) checkCommand() *cobra.Command {
 				tree, closeTree, err := openTree(file)
 				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
 					if _, isLayer := ws.Layer(arg); isLayer {
-						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("is not built"), Hint: "run: layersmith build"}
+						return fault.New(fault.BadInput, "check", arg, errors.New("is not built")).WithHint("run: layersmith build")
 					}
 					if !strings.ContainsAny(arg, "./") {
-						return &fault.Error{Code: fault.BadInput, Op: "check", Subject: arg, Err: errors.New("no such layer, and no such file"), Hint: suggestLayer(ws.Names())}
+						return fault.New(fault.BadInput, "check", arg, errors.New("no such layer, and no such file")).WithHint(suggestLayer(ws.Names()))
 					}
 				}
 				if err != nil {

@@ -36,7 +36,7 @@ func (a *app) cleanCommand() *cobra.Command {
 			var remove []string
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
-					return &fault.Error{Code: fault.BadInput, Op: "clean", Subject: n, Err: errors.New("no such layer"), Hint: suggestLayer(w.Names())}
+					return fault.New(fault.BadInput, "clean", n, errors.New("no such layer")).WithHint(suggestLayer(w.Names()))
 				}
 				for _, t := range pydist.Targets() {
 					for _, f := range []string{stage.ZipName(n, t), stage.ManifestName(n, t), stage.ArtifactName(n, t)} {
@@ -65,9 +65,10 @@ func (a *app) cleanCommand() *cobra.Command {
 					continue
 				}
 				if err := os.RemoveAll(p); err != nil {
-					return &fault.Error{Code: fault.BadInput, Op: "remove", Subject: p, Err: unwrapPath(err)}
+					return fault.New(fault.BadInput, "remove", p, unwrapPath(err))
 				}
-				files, bytes = files+n, bytes+b
+				files = files + n
+				bytes = bytes + b
 			}
 			if a.json {
 				return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes})

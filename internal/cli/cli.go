@@ -98,7 +98,7 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 	f.BoolVar(&a.verbose, "verbose", false, "print more")
 	f.StringVar(&a.cacheDir, "cache", "", "folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return &fault.Error{Code: fault.BadInput, Err: err, Hint: "run: layersmith --help"}
+		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})
 	root.AddCommand(a.initCommand(), a.lockCommand(), a.buildCommand(), a.pruneCommand(), a.checkCommand(), a.reportCommand(), a.explainCommand(), a.rulesCommand(), a.statusCommand(), a.cleanCommand(),
 		a.pushCommand(), a.startCommand(), a.watchCommand(), a.executionsCommand(), a.versionsCommand(), a.rollbackCommand(), a.artifactsCommand())

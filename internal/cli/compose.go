@@ -51,7 +51,7 @@ func (a *app) cacheFolder() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", &fault.Error{Code: fault.BadInput, Op: "find", Subject: "the cache folder", Err: err, Hint: "name one with --cache or LAYERSMITH_CACHE"}
+		return "", fault.New(fault.BadInput, "find", "the cache folder", err).WithHint("name one with --cache or LAYERSMITH_CACHE")
 	}
 	return filepath.Join(dir, "layersmith"), nil
 }
@@ -74,7 +74,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	}
 	temp := filepath.Join(cache, "temp")
 	if err := os.MkdirAll(temp, 0o755); err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "make", Subject: "the cache folder", Err: err, Hint: "name another with --cache or LAYERSMITH_CACHE"}
+		return nil, fault.New(fault.BadInput, "make", "the cache folder", err).WithHint("name another with --cache or LAYERSMITH_CACHE")
 	}
 	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > staleTemp }
 	for _, dir := range []string{temp, a.outputDir} {
@@ -91,7 +91,8 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		return nil, err
 	default:
 		python.Temp = temp
-		m.python, m.foreign = python, !python.Runs(t)
+		m.python = python
+		m.foreign = !python.Runs(t)
 	}
 	p := newProgress(a)
 	m.progress = p
@@ -134,7 +135,7 @@ func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *m
 func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	root := filepath.Clean(a.workspaceDir)
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return workspace.Workspace{}, pydist.Target{}, &fault.Error{Code: fault.BadInput, Op: "open workspace", Subject: root, Err: errors.New("no such folder"), Hint: "run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas"}
+		return workspace.Workspace{}, pydist.Target{}, fault.New(fault.BadInput, "open workspace", root, errors.New("no such folder")).WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas")
 	}
 	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
 	if err != nil {
@@ -150,7 +151,7 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 	}
 	t, err := pydist.ParseTarget(a.target)
 	if err != nil {
-		return pydist.Target{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--target", Err: err}
+		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err)
 	}
 	return t, nil
 }

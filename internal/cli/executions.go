@@ -35,7 +35,7 @@ func (a *app) executionsCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > maxExecutions {
-				return &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--limit", Err: errors.New("it is 1 to 200")}
+				return fault.New(fault.BadInput, "read", "--limit", errors.New("it is 1 to 200"))
 			}
 			ctx := cmd.Context()
 			account, err := in.connect(ctx)

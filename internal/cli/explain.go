@@ -40,11 +40,11 @@ func (a *app) explainCommand() *cobra.Command {
 			defer m.close()
 			b, err := a.read(lock.FileName(t))
 			if err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "read", Subject: filepath.Join(a.workspaceDir, lock.FileName(t)), Err: unwrapPath(err), Hint: "run: layersmith build"}
+				return fault.New(fault.BadInput, "read", filepath.Join(a.workspaceDir, lock.FileName(t)), unwrapPath(err)).WithHint("run: layersmith build")
 			}
 			l, err := lock.Open(b)
 			if err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "read", Subject: lock.FileName(t), Err: err}
+				return fault.New(fault.BadInput, "read", lock.FileName(t), err)
 			}
 			what := strings.Trim(strings.TrimPrefix(filepath.ToSlash(args[0]), stage.LayerPlace.Prefix), "/")
 			found := false
@@ -63,7 +63,7 @@ func (a *app) explainCommand() *cobra.Command {
 				}
 			}
 			if !found {
-				return &fault.Error{Code: fault.BadInput, Op: "explain", Subject: what, Err: errors.New("no layer has it"), Hint: "give a path below python/, or the name of a distribution: " + names(l)}
+				return fault.New(fault.BadInput, "explain", what, errors.New("no layer has it")).WithHint("give a path below python/, or the name of a distribution: " + names(l))
 			}
 			if a.json {
 				return a.printJSON(all)
@@ -133,7 +133,8 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 		if isDist && o.Owner.Name != owner || !isDist && o.Site != what && !strings.HasPrefix(o.Site, what+"/") {
 			continue
 		}
-		rule, why := o.Rule, o.Why
+		rule := o.Rule
+		why := o.Why
 		if o.Fate == prune.Kept && why == "" {
 			rule = ""
 		}

@@ -25,25 +25,25 @@ func (a *app) initCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, reqs []string) error {
 			if err := workspace.CheckLayerName(name); err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "init", Err: err, Hint: "name it with --layer"}
+				return fault.New(fault.BadInput, "init", "", err).WithHint("name it with --layer")
 			}
 			text := strings.Join(reqs, "\n") + "\n"
 			if _, err := pydist.ParseRequirements("requirements.txt", func(string) ([]byte, error) { return []byte(text), nil }); err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "init", Err: err, Hint: fault.HintOf(err)}
+				return fault.New(fault.BadInput, "init", "", err).WithHint(fault.HintOf(err))
 			}
 			if a.target == "" {
 				a.target = workspace.DefaultTarget
 			}
 			t, err := pydist.ParseTarget(a.target)
 			if err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "init", Err: err}
+				return fault.New(fault.BadInput, "init", "", err)
 			}
 			if entries, err := os.ReadDir(a.workspaceDir); err == nil && len(entries) > 0 {
-				return &fault.Error{Code: fault.BadInput, Op: "init", Subject: a.workspaceDir, Err: errors.New("the folder is there and not empty"), Hint: "name another with --workspace"}
+				return fault.New(fault.BadInput, "init", a.workspaceDir, errors.New("the folder is there and not empty")).WithHint("name another with --workspace")
 			}
 			layer := filepath.Join(a.workspaceDir, name)
 			if err := os.MkdirAll(layer, 0o755); err != nil {
-				return &fault.Error{Code: fault.BadInput, Op: "init", Subject: layer, Err: unwrapPath(err)}
+				return fault.New(fault.BadInput, "init", layer, unwrapPath(err))
 			}
 			for file, content := range map[string]string{
 				filepath.Join(a.workspaceDir, "workspace.yaml"): fmt.Sprintf(workspaceTemplate, t),
@@ -51,7 +51,7 @@ func (a *app) initCommand() *cobra.Command {
 				filepath.Join(layer, "layer.yaml"):              layerTemplate,
 			} {
 				if err := localport.WriteFile(file, func(w io.Writer) error { _, err := io.WriteString(w, content); return err }); err != nil {
-					return &fault.Error{Code: fault.BadInput, Op: "init", Subject: file, Err: unwrapPath(err)}
+					return fault.New(fault.BadInput, "init", file, unwrapPath(err))
 				}
 			}
 			if _, err := workspace.Load(os.DirFS(a.workspaceDir), filepath.ToSlash(a.workspaceDir)); err != nil {

@@ -27,7 +27,9 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 				return err
 			}
 			defer m.close()
-			in.Workspace, in.Target, in.Offline = w, t, a.offline
+			in.Workspace = w
+			in.Target = t
+			in.Offline = a.offline
 			locked, err := a.lockStage(m).Run(ctx, in)
 			if err != nil {
 				return err

@@ -224,7 +224,8 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 				panic(err)
 			}
 		}
-		x.Name, x.Input = in.Name, json.RawMessage(in.Input)
+		x.Name = in.Name
+		x.Input = json.RawMessage(in.Input)
 		a.executions = append([]*fakeExecution{x}, a.executions...)
 		answer(200, map[string]any{"executionArn": x.arn(), "startDate": epoch(x.Started)})
 	case "DescribeExecution":
@@ -236,7 +237,8 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 				out["output"] = string(x.Output)
 			}
 			if x.Error != "" {
-				out["error"], out["cause"] = x.Error, x.Cause
+				out["error"] = x.Error
+				out["cause"] = x.Cause
 			}
 		}
 		answer(200, out)
@@ -290,10 +292,12 @@ func (x *fakeExecution) read(file string) error {
 		return err
 	}
 	var look []map[string]any
-	id, kind := 0, ""
+	id := 0
+	kind := ""
 	for line := range strings.SplitSeq(strings.TrimSpace(string(b)), "\n") {
 		if line == "..." {
-			x.looks, look = append(x.looks, look), nil
+			x.looks = append(x.looks, look)
+			look = nil
 			continue
 		}
 		f := append(strings.SplitN(line, " ", 4), "")
@@ -301,7 +305,8 @@ func (x *fakeExecution) read(file string) error {
 		if _, err := fmt.Sscan(f[0]+" "+f[1], &seconds, &previous); err != nil {
 			return fmt.Errorf("%s: %q: %w", file, line, err)
 		}
-		id, kind = id+1, f[2]
+		id = id + 1
+		kind = f[2]
 		e := map[string]any{"id": id, "previousEventId": previous, "timestamp": epoch(x.Started.Add(time.Duration(seconds) * time.Second)), "type": kind}
 		details := strings.ToLower(kind[:1]) + kind[1:] + "EventDetails"
 		switch {

@@ -32,14 +32,14 @@ func (a *app) pruneCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if out == "" {
-				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("where to?"), Hint: "name the result: -o OUT.zip"}
+				return fault.New(fault.BadInput, "prune", args[0], errors.New("where to?")).WithHint("name the result: -o OUT.zip")
 			}
 			same, err := sameFile(args[0], out)
 			if err != nil {
 				return err
 			}
 			if same {
-				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: out, Err: errors.New("is the input"), Hint: "write the result to another file"}
+				return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).WithHint("write the result to another file")
 			}
 			spec, t, ws, err := a.specFor(layer)
 			if err != nil {
@@ -65,7 +65,7 @@ func (a *app) pruneCommand() *cobra.Command {
 				if inner := zipIn(tree); inner != "" {
 					hint = "it holds another archive, " + inner + ": unpack it, and give that one"
 				}
-				return &fault.Error{Code: fault.BadInput, Op: "prune", Subject: args[0], Err: errors.New("there is no Python in it"), Hint: hint}
+				return fault.New(fault.BadInput, "prune", args[0], errors.New("there is no Python in it")).WithHint(hint)
 			}
 			below, closeBelow, err := a.openBelow(ws, layer, t)
 			if err != nil {
@@ -80,7 +80,7 @@ func (a *app) pruneCommand() *cobra.Command {
 			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Total: ws.Total,
 				Write: func(write func(io.Writer) error) error {
 					if err := localport.WriteFile(out, write); err != nil {
-						return &fault.Error{Code: fault.BadInput, Op: "write", Subject: out, Err: unwrapPath(err)}
+						return fault.New(fault.BadInput, "write", out, unwrapPath(err))
 					}
 					return nil
 				}})
@@ -111,11 +111,12 @@ func (a *app) openBelow(ws workspace.Workspace, layer string, t pydist.Target) (
 		if err != nil {
 			closeAll()
 			if errors.Is(err, fs.ErrNotExist) {
-				err = &fault.Error{Code: fault.BadInput, Op: "open", Subject: name, Err: errors.New("is not built"), Hint: "run: layersmith build " + name}
+				err = fault.New(fault.BadInput, "open", name, errors.New("is not built")).WithHint("run: layersmith build " + name)
 			}
 			return nil, nil, err
 		}
-		trees, closers = append(trees, tree), append(closers, closeTree)
+		trees = append(trees, tree)
+		closers = append(closers, closeTree)
 	}
 	return trees, closeAll, nil
 }
@@ -155,7 +156,7 @@ func zipIn(t ziptree.Tree) string {
 func sameFile(a, b string) (bool, error) {
 	infoA, err := os.Stat(a)
 	if err != nil {
-		return false, &fault.Error{Code: fault.BadInput, Op: "open", Subject: a, Err: unwrapPath(err)}
+		return false, fault.New(fault.BadInput, "open", a, unwrapPath(err))
 	}
 	infoB, err := os.Stat(b)
 	return err == nil && os.SameFile(infoA, infoB), nil
@@ -179,7 +180,7 @@ func (a *app) specFor(layer string) (workspace.Layer, pydist.Target, workspace.W
 	}
 	spec, ok := ws.Layer(layer)
 	if !ok {
-		return workspace.Layer{}, t, ws, &fault.Error{Code: fault.BadInput, Op: "find", Subject: layer, Err: errors.New("no such layer"), Hint: suggestLayer(ws.Names())}
+		return workspace.Layer{}, t, ws, fault.New(fault.BadInput, "find", layer, errors.New("no such layer")).WithHint(suggestLayer(ws.Names()))
 	}
 	return spec, t, ws, nil
 }
@@ -188,7 +189,7 @@ func (a *app) specFor(layer string) (workspace.Layer, pydist.Target, workspace.W
 func openTree(path string) (ziptree.Tree, func(), error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return ziptree.Tree{}, nil, &fault.Error{Code: fault.BadInput, Op: "open", Subject: path, Err: unwrapPath(err)}
+		return ziptree.Tree{}, nil, fault.New(fault.BadInput, "open", path, unwrapPath(err))
 	}
 	if info.IsDir() {
 		t, err := ziptree.ReadFolder(os.DirFS(path), path)
@@ -199,7 +200,7 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	}
 	b, err := localport.OpenBlob(path)
 	if err != nil {
-		return ziptree.Tree{}, nil, &fault.Error{Code: fault.BadInput, Op: "open", Subject: path, Err: unwrapPath(err)}
+		return ziptree.Tree{}, nil, fault.New(fault.BadInput, "open", path, unwrapPath(err))
 	}
 	t, err := ziptree.Read(b, b.Size(), path)
 	if err != nil {
@@ -215,7 +216,7 @@ func unreadable(err error) error {
 	if strings.Contains(err.Error(), "symbolic link") {
 		hint = "put what the link points to in its place: zip -r without -y does that, and cp -rL for a folder"
 	}
-	return &fault.Error{Code: fault.CorruptArchive, Err: err, Hint: hint}
+	return fault.New(fault.CorruptArchive, "", "", err).WithHint(hint)
 }
 
 func (a *app) showOne(r report.Layer, strict bool) error {

@@ -55,9 +55,11 @@ files, __pycache__ and wheels that nothing names stay here.`,
 			if err != nil {
 				return err
 			}
-			p.Bucket, p.DryRun = account.WorkspaceBucket, dryRun
+			p.Bucket = account.WorkspaceBucket
+			p.DryRun = dryRun
 			if remove {
-				p.Deleted, p.OnlyThere = p.OnlyThere, []string{}
+				p.Deleted = p.OnlyThere
+				p.OnlyThere = []string{}
 			}
 			if !dryRun {
 				if err := p.run(ctx, account.Workspace, local); err != nil {
@@ -180,9 +182,11 @@ func halfPushed(ctx context.Context, err error, done, total int) error {
 }
 
 func (p *pushed) say(a *app) {
-	uploads, deletes := "uploaded", "deleted"
+	uploads := "uploaded"
+	deletes := "deleted"
 	if p.DryRun {
-		uploads, deletes = "would upload", "would delete"
+		uploads = "would upload"
+		deletes = "would delete"
 	}
 	for _, name := range p.Deleted {
 		a.say("%s %s", deletes, name)
@@ -250,13 +254,13 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "read workspace", Subject: root, Err: err}
+		return nil, fault.New(fault.BadInput, "read workspace", root, err)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
 	const smaller = "keep data and wheels outside of the workspace; name a wheel by an https URL"
 	if len(names) > stage.MaxWorkspaceFiles {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: root, Err: fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles), Hint: smaller}
+		return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).WithHint(smaller)
 	}
 	files := make(map[string][]byte, len(names))
 	var total int64
@@ -264,17 +268,16 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 		where := path.Join(filepath.ToSlash(root), name)
 		info, err := fs.Stat(fsys, name)
 		if err == nil && info.Size() > stage.MaxWorkspaceFileBytes {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: where, Hint: smaller,
-				Err: fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))}
+			return nil, fault.New(fault.BadInput, "push", where, fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).WithHint(smaller)
 		}
 		if err == nil {
 			files[name], err = fs.ReadFile(fsys, name)
 		}
 		if err != nil {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: where, Err: err}
+			return nil, fault.New(fault.BadInput, "read", where, err)
 		}
 		if total += int64(len(files[name])); total > stage.MaxWorkspaceBytes {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: root, Err: fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes)), Hint: smaller}
+			return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).WithHint(smaller)
 		}
 	}
 	return files, nil
@@ -292,8 +295,7 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 			file, _, _ := strings.Cut(r.URL, "#") // the hash
 			name := path.Join(l.Name, file)
 			if !fs.ValidPath(name) {
-				return nil, &fault.Error{Code: fault.BadInput, Op: "push", Subject: fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line), Err: fmt.Errorf("%s is outside of the workspace", file),
-					Hint: "put the wheel below " + root + "/, where the account gets it too"}
+				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line), fmt.Errorf("%s is outside of the workspace", file)).WithHint("put the wheel below " + root + "/, where the account gets it too")
 			}
 			names = append(names, name)
 		}

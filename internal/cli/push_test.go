@@ -12,7 +12,7 @@ func TestAPushThatBreaksOffSaysHowFarItCame(t *testing.T) {
 	t.Parallel()
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	denied := &fault.Error{Code: fault.NotAllowed, Op: "push", Subject: "s3://work/layers/x", Err: errors.New("no"), Hint: "ask"}
+	denied := fault.New(fault.NotAllowed, "push", "s3://work/layers/x", errors.New("no")).WithHint("ask")
 	for name, c := range map[string]struct {
 		ctx         context.Context
 		done, total int

@@ -27,7 +27,7 @@ func (a *app) lastReport() (report.Report, error) {
 		err = fmt.Errorf("schema version %d; known: %d", r.SchemaVersion, report.SchemaVersion)
 	}
 	if err != nil {
-		return r, &fault.Error{Code: fault.BadInput, Op: "read", Subject: file, Err: unwrapPath(err), Hint: "run: layersmith build"}
+		return r, fault.New(fault.BadInput, "read", file, unwrapPath(err)).WithHint("run: layersmith build")
 	}
 	return r, nil
 }

@@ -27,7 +27,7 @@ Without --to it is the version that was current before this one. Nothing is buil
 		RunE: func(cmd *cobra.Command, args []string) error {
 			layer := args[0]
 			if to < 0 || to == 0 && cmd.Flags().Changed("to") {
-				return &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--to", Err: errors.New("versions are numbered from 1"), Hint: "run: layersmith versions " + layer}
+				return fault.New(fault.BadInput, "read", "--to", errors.New("versions are numbered from 1")).WithHint("run: layersmith versions " + layer)
 			}
 			account, err := in.connect(cmd.Context())
 			if err != nil {
@@ -41,7 +41,7 @@ Without --to it is the version that was current before this one. Nothing is buil
 			for _, l := range released {
 				v, err := l.Back(to)
 				if err != nil {
-					return &fault.Error{Code: fault.BadInput, Op: "roll back", Subject: layer, Err: err, Hint: backHint(l)}
+					return fault.New(fault.BadInput, "roll back", layer, err).WithHint(backHint(l))
 				}
 				back = append(back, v)
 			}

@@ -40,7 +40,7 @@ func (a *app) rulesCommand() *cobra.Command {
 					}
 				}
 				if len(book) != 1 {
-					return &fault.Error{Code: fault.BadInput, Op: "find rule", Subject: args[0], Err: errors.New("no such rule"), Hint: "known: " + strings.Join(policy.IDs(book), ", ")}
+					return fault.New(fault.BadInput, "find rule", args[0], errors.New("no such rule")).WithHint("known: " + strings.Join(policy.IDs(book), ", "))
 				}
 			}
 			if a.json {

@@ -211,7 +211,8 @@ func runWithCode(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: code N command...")
 	}
-	got, err := 0, ts.Exec(args[1], args[2:]...)
+	got := 0
+	err := ts.Exec(args[1], args[2:]...)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		got = exit.ExitCode()

@@ -32,7 +32,7 @@ Without --watch it returns at once; an execution goes on by itself.` + exitByOut
 		RunE: func(cmd *cobra.Command, layers []string) error {
 			for _, l := range layers {
 				if err := workspace.CheckLayerName(l); err != nil {
-					return &fault.Error{Code: fault.BadInput, Op: "start", Subject: l, Err: err, Hint: "name folders of the workspace"}
+					return fault.New(fault.BadInput, "start", l, err).WithHint("name folders of the workspace")
 				}
 			}
 			request.Layers = layers

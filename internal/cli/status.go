@@ -55,7 +55,9 @@ func (a *app) statusCommand() *cobra.Command {
 				r := row{Layer: l.Name, State: cmp.Or(states[l.Name], "stale: "+stale), Budget: l.Budget.Unzipped, Probe: "-"}
 				for _, x := range last.Layers {
 					if x.Name == l.Name {
-						r.Unzipped, r.Verdict, r.Probe = x.After.Unzipped, x.Verdict, string(x.Probe.Status)
+						r.Unzipped = x.After.Unzipped
+						r.Verdict = x.Verdict
+						r.Probe = string(x.Probe.Status)
 					}
 				}
 				rows = append(rows, r)

@@ -34,7 +34,7 @@ the one of --target. Consumers are the functions that the current version's exec
 			if a.target != "" {
 				var err error
 				if only, err = pydist.ParseTarget(a.target); err != nil {
-					return &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--target", Err: err}
+					return fault.New(fault.BadInput, "read", "--target", err)
 				}
 			}
 			account, err := in.connect(ctx)
@@ -57,7 +57,7 @@ the one of --target. Consumers are the functions that the current version's exec
 				rows = append(rows, versionRows(l, consumers)...)
 			}
 			if len(rows) == 0 {
-				return &fault.Error{Code: fault.NotFound, Op: "list versions of", Subject: args[0], Err: fmt.Errorf("nothing is released for %s", only), Hint: "leave --target out to see all"}
+				return fault.New(fault.NotFound, "list versions of", args[0], fmt.Errorf("nothing is released for %s", only)).WithHint("leave --target out to see all")
 			}
 			if a.json {
 				return a.printJSON(map[string]any{"schemaVersion": 1, "stack": account.Name, "layer": args[0], "versions": rows})
@@ -94,7 +94,8 @@ func versionRows(l release.ReleasedLayer, consumers []string) []versionRow {
 		rows = append(rows, versionRow{Target: l.Target, LayerName: l.LayerName, Version: v.Version, ARN: v.ARN, ReleasedAt: v.At.UTC(), Run: v.Run,
 			UnzippedBytes: v.UnzippedBytes, ZippedBytes: v.ZippedBytes, ImportSeconds: v.ImportSeconds})
 	}
-	rows[0].Current, rows[0].Consumers = true, consumers
+	rows[0].Current = true
+	rows[0].Consumers = consumers
 	slices.SortStableFunc(rows, func(a, b versionRow) int { return int(b.Version - a.Version) })
 	return rows
 }
@@ -105,7 +106,9 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 		table[0] = append(table[0], "target")
 	}
 	for _, r := range rows {
-		version, imports, consumers := strconv.FormatInt(r.Version, 10), "-", ""
+		version := strconv.FormatInt(r.Version, 10)
+		imports := "-"
+		consumers := ""
 		if r.ImportSeconds > 0 {
 			imports = strconv.FormatFloat(r.ImportSeconds, 'f', 2, 64)
 		}
@@ -148,8 +151,7 @@ func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last
 			}
 			var change release.Change
 			if err := release.Decode(b, &change); err != nil {
-				return nil, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: "s3://" + c.StoreBucket + "/" + name, Err: err,
-					Hint: "it was written by another version of Layersmith: use the one that is deployed"}
+				return nil, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+name, err).WithHint("it was written by another version of Layersmith: use the one that is deployed")
 			}
 			moved := change.After != nil && !change.Undone && slices.ContainsFunc(change.Replaces, func(r release.Replace) bool { return r.ARN == v.ARN })
 			if who := consumerName(change); moved && !slices.Contains(found, who) {

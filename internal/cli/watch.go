@@ -91,8 +91,7 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 				return found[0], nil
 			}
 		}
-		return awsport.Execution{}, &fault.Error{Code: fault.NotFound, Op: "watch", Subject: "stack " + c.Name, Err: errors.New("there was no execution yet"),
-			Hint: "run: layersmith push, or layersmith start"}
+		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name, errors.New("there was no execution yet")).WithHint("run: layersmith push, or layersmith start")
 	}
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))
 	if err == nil || strings.HasPrefix(name, "arn:") || fault.CodeOf(err) != fault.NotFound {
@@ -112,10 +111,9 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 	case 1:
 		return found[0], nil
 	case 0:
-		return awsport.Execution{}, &fault.Error{Code: fault.NotFound, Op: "watch", Subject: name, Err: errors.New("no such execution"), Hint: "run: layersmith executions"}
+		return awsport.Execution{}, fault.New(fault.NotFound, "watch", name, errors.New("no such execution")).WithHint("run: layersmith executions")
 	}
-	return awsport.Execution{}, &fault.Error{Code: fault.BadInput, Op: "watch", Subject: name, Err: fmt.Errorf("%d executions end so", len(found)),
-		Hint: "give more of the name: " + found[0].Name + " or " + found[1].Name}
+	return awsport.Execution{}, fault.New(fault.BadInput, "watch", name, fmt.Errorf("%d executions end so", len(found))).WithHint("give more of the name: " + found[0].Name + " or " + found[1].Name)
 }
 
 // watched is the document of a command that followed an execution.
@@ -134,7 +132,7 @@ type watched struct {
 // watch follows an execution to its end, prints what it does, and says how it ended: nil when it went well.
 func (a *app) watch(ctx context.Context, account *account, arn string, interval time.Duration) error {
 	if interval <= 0 {
-		return &fault.Error{Code: fault.BadInput, Op: "read", Subject: "--interval", Err: errors.New("it must be more than nothing"), Hint: "leave it out for 2s"}
+		return fault.New(fault.BadInput, "read", "--interval", errors.New("it must be more than nothing")).WithHint("leave it out for 2s")
 	}
 	name := arn[strings.LastIndexByte(arn, ':')+1:]
 	live := newLive(a)
@@ -375,7 +373,8 @@ func (s *story) tell(e awsport.Event) []act {
 			}
 		}
 		if v != nil {
-			done, here = s.leave(v, e.At), v.in
+			done = s.leave(v, e.At)
+			here = v.in
 		}
 	case e.Type == "MapIterationStarted":
 		here.branch = e.Index
@@ -383,7 +382,8 @@ func (s *story) tell(e awsport.Event) []act {
 		for len(s.open) > 0 {
 			done = append(done, s.leave(s.open[0], e.At)...)
 		}
-		s.over, here = true, place{}
+		s.over = true
+		here = place{}
 	case e.Type == "ExecutionRedriven":
 		s.over = false
 	case e.Output != "" && here.visit != nil:
@@ -394,7 +394,8 @@ func (s *story) tell(e awsport.Event) []act {
 	case e.Error != "" && here.visit != nil:
 		here.visit.err = why(e.Error, e.Cause)
 	}
-	s.at[e.ID], s.last = here, e.ID
+	s.at[e.ID] = here
+	s.last = e.ID
 	s.acts = append(s.acts, done...)
 	return done
 }

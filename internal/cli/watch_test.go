@@ -238,7 +238,8 @@ func TestATerminalShowsWhatGoesOn(t *testing.T) {
 	l.going(s.going())
 	l.done(act{State: "Update", Seconds: 41})
 	l.clear()
-	line, clear := "  Update           41 s    ...", "\r\x1b[2K"
+	line := "  Update           41 s    ..."
+	clear := "\r\x1b[2K"
 	if got, want := b.String(), line+clear+line+clear+"  Update           41 s\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

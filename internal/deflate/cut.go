@@ -19,7 +19,8 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 		items++
 	}
 	size := max(minUnit, (items+units-1)/units)
-	c.ends, c.units = c.ends[:0], c.units[:0]
+	c.ends = c.ends[:0]
+	c.units = c.units[:0]
 	for i := from; i < to; {
 		c.units = append(c.units, histogram{})
 		h := &c.units[len(c.units)-1]
@@ -34,14 +35,17 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 	for j := range c.units {
 		var h histogram
 		h.lit[endMark] = 1
-		best, start := ^uint64(0), 0
+		best := ^uint64(0)
+		start := 0
 		for i := j; i >= 0; i-- {
 			h.add(&c.units[i])
 			if sum := c.cost[i] + h.estimate(); sum < best {
-				best, start = sum, i
+				best = sum
+				start = i
 			}
 		}
-		c.cost, c.start = append(c.cost, best), append(c.start, start)
+		c.cost = append(c.cost, best)
+		c.start = append(c.start, start)
 	}
 	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends, over units passed already.
 	out := len(c.ends)
@@ -71,7 +75,8 @@ func (h *histogram) estimate() uint64 {
 // entropy returns the size of the counted symbols in prices, and about how many bits a header needs for their lengths:
 // three for a symbol in use and three for each gap between those. Both were fitted to shared objects.
 func entropy(freq []uint32) (size, header uint64) {
-	total, gap := uint32(0), true
+	total := uint32(0)
+	gap := true
 	for _, f := range freq {
 		switch {
 		case f > 0:

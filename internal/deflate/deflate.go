@@ -100,7 +100,10 @@ func encode(dst, src []byte, level Level, last bool) []byte {
 	}
 	e.out.align()
 	dst = e.out.buf
-	e.out, e.src, e.parser.src, e.finder.src = bitWriter{}, nil, nil, nil
+	e.out = bitWriter{}
+	e.src = nil
+	e.parser.src = nil
+	e.finder.src = nil
 	return dst
 }
 
@@ -114,7 +117,8 @@ func encodeSegments(dst, src []byte, level Level) []byte {
 		work.Add(1)
 		go func() {
 			defer func() { <-free; work.Done() }()
-			from, to := i*maxSegment, min((i+1)*maxSegment, len(src))
+			from := i * maxSegment
+			to := min((i+1)*maxSegment, len(src))
 			parts[i] = encode(nil, src[from:to], level, to == len(src))
 		}()
 	}
@@ -128,7 +132,8 @@ func encodeSegments(dst, src []byte, level Level) []byte {
 // segment writes src piece by piece. The last block of a piece may only end where the piece does, so it is
 // parsed again as the start of the next one.
 func (e *encoder) segment(src []byte, last bool) {
-	e.src, e.stored = src, span{}
+	e.src = src
+	e.stored = span{}
 	e.finder.reset(src, e.depth, e.nice, e.take)
 	p := &e.parser
 	p.reset(src)

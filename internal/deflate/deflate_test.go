@@ -147,7 +147,8 @@ func TestEncodeIsReadBack(t *testing.T) {
 
 func TestRepeatWithinReachIsFound(t *testing.T) {
 	for name, l := range levels {
-		near, far := len(deflate.Encode(nil, apart(32767), l)), len(deflate.Encode(nil, apart(32769), l))
+		near := len(deflate.Encode(nil, apart(32767), l))
+		far := len(deflate.Encode(nil, apart(32769), l))
 		if near+20 > far {
 			t.Errorf("%s: text repeated at distance 32767 takes %d bytes, at 32769 %d", name, near, far)
 		}
@@ -160,7 +161,8 @@ func TestBestIsSmaller(t *testing.T) {
 	w, _ := flate.NewWriter(&std, 9)
 	_, _ = w.Write(src)
 	_ = w.Close()
-	fast, best := len(deflate.Encode(nil, src, deflate.Fast)), len(deflate.Encode(nil, src, deflate.Best))
+	fast := len(deflate.Encode(nil, src, deflate.Fast))
+	best := len(deflate.Encode(nil, src, deflate.Best))
 	if best > fast || fast >= std.Len() {
 		t.Errorf("sizes: best %d, fast %d, compress/flate %d; want them to grow in this order", best, fast, std.Len())
 	}

@@ -122,7 +122,8 @@ func (c *blockCode) build(h *histogram) int {
 
 // header chooses the runs for c.lit and c.dist and returns their size in bits, with the three bits that start the block.
 func (c *blockCode) header() int {
-	c.nlit, c.ndist = maxLitSyms, maxDistSyms
+	c.nlit = maxLitSyms
+	c.ndist = maxDistSyms
 	for c.nlit > 257 && c.lit[c.nlit-1] == 0 {
 		c.nlit--
 	}
@@ -131,7 +132,9 @@ func (c *blockCode) header() int {
 	}
 	all := append(append(c.lengths[:0], c.lit[:c.nlit]...), c.dist[:c.ndist]...)
 	price := [numClenSyms]uint32{4, 5, 5, 5, 5, 4, 4, 3, 3, 3, 4, 4, 5, 5, 6, 6, 5, 7, 10}
-	price[16], price[17], price[18] = 4, 4, 5
+	price[16] = 4
+	price[17] = 4
+	price[18] = 5
 	size := 0
 	// The runs depend on the prices and the prices on the runs: two rounds come to rest on nearly all headers.
 	for range 3 {
@@ -168,12 +171,14 @@ func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 		} else {
 			same = 1
 		}
-		best, pick := c.price[i+1]+price[v], run{v, 1}
+		best := c.price[i+1] + price[v]
+		pick := run{v, 1}
 		try := func(sym uint8, from, to int) {
 			cost := price[sym] + uint32(runExtra[sym].bits)
 			for n := from; n <= min(to, same); n++ {
 				if p := cost + c.price[i+n]; p < best {
-					best, pick = p, run{sym, uint8(n)}
+					best = p
+					pick = run{sym, uint8(n)}
 				}
 			}
 		}
@@ -184,7 +189,8 @@ func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 			try(17, 3, 10)
 			try(18, 11, 138)
 		}
-		c.price[i], c.choice[i] = best, pick
+		c.price[i] = best
+		c.choice[i] = pick
 	}
 	c.runs = c.runs[:0]
 	for i := 0; i < len(all); i += int(c.choice[i].n) {

@@ -44,7 +44,12 @@ type finder struct {
 }
 
 func (f *finder) reset(src []byte, depth, nice, take int) {
-	f.src, f.depth, f.nice, f.take, f.next, f.taken = src, depth, nice, take, 0, 0
+	f.src = src
+	f.depth = depth
+	f.nice = nice
+	f.take = take
+	f.next = 0
+	f.taken = 0
 	clear(f.head3[:])
 	clear(f.head4[:])
 }
@@ -52,7 +57,8 @@ func (f *finder) reset(src []byte, depth, nice, take int) {
 // fill adds the matches of all positions before to, or of fewer when there is no room left. It returns the first
 // position without matches.
 func (f *finder) fill(p *parser, to int) int {
-	matches, first := p.matches, p.first
+	matches := p.matches
+	first := p.first
 	for ; f.next < to && len(matches)+maxMatch <= maxMatches; f.next++ {
 		n := len(matches)
 		if matches = f.enter(f.next, matches); f.next < f.taken {
@@ -64,7 +70,8 @@ func (f *finder) fill(p *parser, to int) int {
 		}
 		first = append(first, uint32(len(matches)))
 	}
-	p.matches, p.first = matches, first
+	p.matches = matches
+	p.first = first
 	return f.next
 }
 
@@ -81,8 +88,10 @@ func (f *finder) enter(pos int, found []item) []item {
 	h4 := four * 0x9E3779B1 >> (32 - hash4Bits)
 	here := int32(pos) + windowSize
 	oldest := here - windowSize // itself out of reach: its place in child is ours now
-	node3, node := f.head3[h3], f.head4[h4]
-	f.head3[h3], f.head4[h4] = here, here
+	node3 := f.head3[h3]
+	node := f.head4[h4]
+	f.head3[h3] = here
+	f.head4[h4] = here
 
 	best := minMatch - 1
 	if node3 > oldest && node3 != node {
@@ -92,8 +101,10 @@ func (f *finder) enter(pos int, found []item) []item {
 		}
 	}
 	nice := min(f.nice, limit)
-	left, right := &f.child[here&windowMask][0], &f.child[here&windowMask][1]
-	leftLen, rightLen := 0, 0
+	left := &f.child[here&windowMask][0]
+	right := &f.child[here&windowMask][1]
+	leftLen := 0
+	rightLen := 0
 	cur := src[pos : pos+limit]
 	for depth := f.depth; node > oldest && depth > 0; depth-- {
 		old := src[node-windowSize:][:len(cur)]
@@ -103,21 +114,25 @@ func (f *finder) enter(pos int, found []item) []item {
 			best = n
 			found = append(found, newItem(n, uint32(here-node)))
 			if n >= nice {
-				*left, *right = pair[0], pair[1]
+				*left = pair[0]
+				*right = pair[1]
 				return found
 			}
 		}
 		if old[n] < cur[n] {
 			*left = node
-			left, leftLen = &pair[1], n
+			left = &pair[1]
+			leftLen = n
 			node = pair[1]
 		} else {
 			*right = node
-			right, rightLen = &pair[0], n
+			right = &pair[0]
+			rightLen = n
 			node = pair[0]
 		}
 	}
-	*left, *right = 0, 0
+	*left = 0
+	*right = 0
 	return found
 }
 

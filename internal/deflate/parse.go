@@ -59,7 +59,8 @@ type parser struct {
 }
 
 func (p *parser) reset(src []byte) {
-	p.src, p.base = src, 0
+	p.src = src
+	p.base = 0
 	p.first = append(p.first[:0], 0)
 	p.matches = p.matches[:0]
 }
@@ -106,13 +107,15 @@ func (p *parser) longest(i int) item {
 // parse sets step for src[from:to], walking backward. A match may always be cut shorter, so each length is offered with the
 // nearest distance that reaches it.
 func (p *parser) parse(from, to int) {
-	from, to = from-p.base, to-p.base
+	from = from - p.base
+	to = to - p.base
 	src := p.src[p.base:][:to]
 	pr := &p.price
 	p.cost[to] = 0
 	hi := p.first[to]
 	for i := to - 1; i >= from; i-- {
-		best, pick := p.cost[i+1]+pr.lit[src[i]], literal
+		best := p.cost[i+1] + pr.lit[src[i]]
+		pick := literal
 		lo := p.first[i]
 		if lo < hi {
 			limit := to - i
@@ -128,7 +131,8 @@ func (p *parser) parse(from, to int) {
 				at := -1
 				for k, l := range lens {
 					if c := dist + l + ahead[k]; c < best {
-						best, at = c, k
+						best = c
+						at = k
 					}
 				}
 				if at >= 0 {
@@ -138,7 +142,8 @@ func (p *parser) parse(from, to int) {
 			}
 		}
 		hi = lo
-		p.cost[i], p.step[i] = best, pick
+		p.cost[i] = best
+		p.step[i] = pick
 	}
 }
 
@@ -180,7 +185,8 @@ var lengthSlot, lengthBase, lengthExtra = func() (slot [maxMatch + 1]uint8, base
 			n++
 		}
 	}
-	base[28], slot[maxMatch] = maxMatch, 28
+	base[28] = maxMatch
+	slot[maxMatch] = 28
 	return slot, base, extra
 }()
 

@@ -46,6 +46,17 @@ type Error struct {
 	Err     error
 }
 
+// New makes a fault. op is a verb, subject what it was done to; either may be empty, and err nil.
+func New(code Code, op, subject string, err error) *Error {
+	return &Error{Code: code, Op: op, Subject: subject, Err: err}
+}
+
+// WithHint adds what to do about it, one imperative sentence, and returns the same fault.
+func (e *Error) WithHint(hint string) *Error {
+	e.Hint = hint
+	return e
+}
+
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)

@@ -101,7 +101,8 @@ func Check(in Input) []Finding {
 		all = append(all, c.run(in)...)
 	}
 	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i], all[j]
+		a := all[i]
+		b := all[j]
 		if a.Subject != b.Subject {
 			return a.Subject < b.Subject
 		}

@@ -21,7 +21,7 @@ const MaxBytes = 256 << 10
 // decode reads the input strictly.
 func decode(raw []byte, into any) error {
 	bad := func(hint string, err error) error {
-		return &fault.Error{Code: fault.BadInput, Op: "read", Subject: "input", Hint: hint, Err: err}
+		return fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
 	}
 	t := reflect.TypeOf(into).Elem()
 	if len(raw) > MaxBytes {
@@ -90,7 +90,8 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			of, known := fields[name]
 			if t.Kind() == reflect.Map {
-				of, known = t.Elem(), true
+				of = t.Elem()
+				known = true
 			}
 			if !known {
 				return name, slices.Sorted(maps.Keys(fields))
@@ -148,11 +149,11 @@ func encode(v any) ([]byte, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return nil, &fault.Error{Code: fault.Internal, Op: "write", Subject: "output", Err: err}
+		return nil, fault.New(fault.Internal, "write", "output", err)
 	}
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > MaxBytes {
-		return nil, &fault.Error{Code: fault.Internal, Op: "write", Subject: "output", Err: fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes)}
+		return nil, fault.New(fault.Internal, "write", "output", fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes))
 	}
 	return out, nil
 }

@@ -75,7 +75,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	}
 	for _, name := range needs {
 		if !slices.Contains(known, name) {
-			return Environment{}, &fault.Error{Code: fault.Internal, Op: "read", Subject: "the environment", Err: fmt.Errorf("no variable is called %s", name)}
+			return Environment{}, fault.New(fault.Internal, "read", "the environment", fmt.Errorf("no variable is called %s", name))
 		}
 	}
 	match := func(name string, legal *regexp.Regexp, said string) string {
@@ -125,8 +125,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
 	}
 	if len(mistakes) > 0 {
-		return Environment{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "the environment", Err: errors.New(strings.Join(mistakes, "; ")),
-			Hint: "deploy the stack again, which sets these variables from cdk.json"}
+		return Environment{}, fault.New(fault.BadInput, "read", "the environment", errors.New(strings.Join(mistakes, "; "))).WithHint("deploy the stack again, which sets these variables from cdk.json")
 	}
 	return e, nil
 }

@@ -22,7 +22,8 @@ const maxSentence = 8 << 10
 // settle gives a stage's error its code: TimedOut when the time was up, the code of its fault, or Internal. The sentence stays as it is. An adapter's own,
 // shorter deadline is what its fault says, Unreachable for example, as long as the stage had time left.
 func settle(ctx context.Context, err error) error {
-	timedOut, canceled := errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled)
+	timedOut := errors.Is(err, context.DeadlineExceeded)
+	canceled := errors.Is(err, context.Canceled)
 	code := fault.CodeOf(err)
 	switch ended := ctx.Err(); {
 	case (timedOut || canceled) && errors.Is(ended, context.DeadlineExceeded): // canceled: of several tasks, the one that fails cancels the others
@@ -37,7 +38,7 @@ func settle(ctx context.Context, err error) error {
 	default:
 		code = fault.Internal
 	}
-	return &fault.Error{Code: code, Err: err}
+	return fault.New(code, "", "", err)
 }
 
 // panicked is a panic as an error.
@@ -77,7 +78,8 @@ func translate(err error, at place) messages.InvokeResponse_Error {
 		out.Type = string(fault.Internal)
 	}
 	if p := (*panicked)(nil); errors.As(err, &p) {
-		out.Type, out.ShouldExit = Panic, true
+		out.Type = Panic
+		out.ShouldExit = true
 	}
 	hint := fault.HintOf(err)
 	if hint == "" {
@@ -110,7 +112,8 @@ func shorten(s string, n int) string {
 		return s
 	}
 	const gap = " [...] "
-	head, tail := (n-len(gap))/2, len(s)-(n-len(gap))/2
+	head := (n - len(gap)) / 2
+	tail := len(s) - (n-len(gap))/2
 	for head > 0 && !utf8.RuneStart(s[head]) {
 		head--
 	}

@@ -87,7 +87,8 @@ func (d door[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
 func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			out, err = nil, recovered(v)
+			out = nil
+			err = recovered(v)
 		}
 	}()
 	var in In

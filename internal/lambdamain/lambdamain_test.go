@@ -114,7 +114,8 @@ func TestInput(t *testing.T) {
 
 func itemOf(layer string, target pydist.Target) item {
 	i := item{Layer: layer, Target: target}
-	i.Doc.Key, i.Doc.Size = "k", 3
+	i.Doc.Key = "k"
+	i.Doc.Size = 3
 	return i
 }
 
@@ -169,9 +170,10 @@ func ended(t *testing.T, why error) context.Context {
 func TestErrorsHaveTheCodeThatTheStateMachineActsBy(t *testing.T) {
 	t.Parallel()
 	of := func(code fault.Code, err error) error {
-		return &fault.Error{Code: code, Op: "get", Subject: "object k", Err: err}
+		return fault.New(code, "get", "object k", err)
 	}
-	expired, canceled := context.DeadlineExceeded, context.Canceled
+	expired := context.DeadlineExceeded
+	canceled := context.Canceled
 	for name, c := range map[string]struct {
 		err   error
 		ended error // of the stage's context
@@ -212,17 +214,17 @@ func TestErrorsHaveTheCodeThatTheStateMachineActsBy(t *testing.T) {
 
 func TestMessages(t *testing.T) {
 	t.Parallel()
-	hinted := &fault.Error{Code: fault.BadInput, Op: "read", Subject: "layer.yaml", Hint: "add target", Err: errors.New("no target.")}
+	hinted := fault.New(fault.BadInput, "read", "layer.yaml", errors.New("no target.")).WithHint("add target")
 	for name, c := range map[string]struct {
 		err  error
 		want string
 	}{
 		"the sentence, then the hint":         {hinted, "read layer.yaml: no target. Hint: add target"},
-		"no hint where there is nothing":      {&fault.Error{Code: fault.Canceled, Op: "wait"}, "wait"},
-		"what is no text is replaced":         {&fault.Error{Code: fault.NotFound, Op: "get", Subject: "\xff"}, "get \uFFFD"},
+		"no hint where there is nothing":      {fault.New(fault.Canceled, "wait", "", nil), "wait"},
+		"what is no text is replaced":         {fault.New(fault.NotFound, "get", "\xff", nil), "get \uFFFD"},
 		"our mistakes say where to look":      {errors.New("odd"), "odd. Hint: read request q in log group g; this is a mistake in Layersmith"},
-		"a mistake with a hint keeps it":      {&fault.Error{Code: fault.Internal, Op: "x", Hint: "report it"}, "x. Hint: report it"},
-		"a long sentence keeps both its ends": {&fault.Error{Code: fault.BadInput, Op: "a" + strings.Repeat("é", 10_000), Subject: "z", Hint: "h"}, "a" + strings.Repeat("é", 2045) + " [...] " + strings.Repeat("é", 2045) + " z. Hint: h"},
+		"a mistake with a hint keeps it":      {fault.New(fault.Internal, "x", "", nil).WithHint("report it"), "x. Hint: report it"},
+		"a long sentence keeps both its ends": {fault.New(fault.BadInput, "a"+strings.Repeat("é", 10_000), "z", nil).WithHint("h"), "a" + strings.Repeat("é", 2045) + " [...] " + strings.Repeat("é", 2045) + " z. Hint: h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -255,10 +257,10 @@ func TestHandle(t *testing.T) {
 		"output larger by 1":               {run: answer(strings.Repeat("a", MaxBytes-1)), err: "write output: 262145 bytes, Step Functions carries at most 262144", code: "Internal"},
 		"output that is no JSON":           {run: answer(make(chan int)), err: "write output: json: unsupported type: chan int", code: "Internal"},
 		"output that panics while written": {run: answer(explosive{}), err: "panic: boom", code: "Panic"},
-		"a panic with an error":            {run: func(context.Context, in) (any, error) { panic(&fault.Error{Code: fault.Changed, Op: "x"}) }, err: "panic: x", code: "Panic"},
+		"a panic with an error":            {run: func(context.Context, in) (any, error) { panic(fault.New(fault.Changed, "x", "", nil)) }, err: "panic: x", code: "Panic"},
 		"a panic with nil": {run: func(context.Context, in) (any, error) { panic(nil) },
 			err: "panic: panic called with nil argument", code: "Panic"},
-		"no configuration of AWS is the fault that it is": {run: func(context.Context, in) (any, error) { panic(unusable{&fault.Error{Code: fault.BadInput, Op: "x"}}) }, err: "x", code: "BadInput"},
+		"no configuration of AWS is the fault that it is": {run: func(context.Context, in) (any, error) { panic(unusable{fault.New(fault.BadInput, "x", "", nil)}) }, err: "x", code: "BadInput"},
 		"an answer beside an error is not given":          {run: func(context.Context, in) (any, error) { return 1, errors.New("no") }, err: "no", code: "Internal"},
 	} {
 		t.Run(name, func(t *testing.T) {

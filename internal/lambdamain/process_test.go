@@ -183,7 +183,8 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if len(log) < 2 {
 				t.Fatalf("no line at the end:\n%s", r.Stderr)
 			}
-			end, rest := log[1], log[2:]
+			end := log[1]
+			rest := log[2:]
 			code := c.kind
 			if code == "" {
 				code = "OK"

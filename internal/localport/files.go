@@ -42,7 +42,7 @@ func ours(op, subject, hint string, err error) error {
 	default:
 		return err
 	}
-	return &fault.Error{Code: fault.BadInput, Op: op, Subject: subject, Err: err, Hint: hint}
+	return fault.New(fault.BadInput, op, subject, err).WithHint(hint)
 }
 
 // systemError reads as what the system said, without the name of a temporary file that nobody knows.

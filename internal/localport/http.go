@@ -46,7 +46,7 @@ const silence = 60 * time.Second
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
 	if err != nil && strings.Contains(address, "://") {
-		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Err: errors.New("an address that is no URL")} // it may hold credentials
+		return nil, 0, fault.New(fault.BadInput, "fetch", "", errors.New("an address that is no URL")) // it may hold credentials
 	}
 	if err != nil || u.Scheme == "" || u.Scheme == "file" {
 		path := address
@@ -59,7 +59,7 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 		return openAt(path, offset)
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
-		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: u.Redacted(), Err: fmt.Errorf("unknown scheme %q", u.Scheme)}
+		return nil, 0, fault.New(fault.BadInput, "fetch", u.Redacted(), fmt.Errorf("unknown scheme %q", u.Scheme))
 	}
 	bodyCtx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(bodyCtx, http.MethodGet, u.String(), nil)
@@ -80,7 +80,7 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 	resp, err := h.Client.Do(req)
 	if err != nil {
 		cancel(nil)
-		return nil, 0, &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: u.Host, Err: trim(err), Hint: "check the network and your index configuration"}
+		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, trim(err)).WithHint("check the network and your index configuration")
 	}
 	at := int64(0)
 	switch {
@@ -108,14 +108,17 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 }
 
 func (h HTTP) refused(u *url.URL, status int) error {
-	f := &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: u.Host + u.Path, Err: fmt.Errorf("%d %s", status, http.StatusText(status)), Hint: "try again later"}
+	f := fault.New(fault.Unreachable, "fetch", u.Host+u.Path, fmt.Errorf("%d %s", status, http.StatusText(status))).WithHint("try again later")
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		f.Code, f.Hint = fault.BadInput, "give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"
+		f.Code = fault.BadInput
+		f.Hint = "give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"
 	case status == http.StatusNotFound || status == http.StatusGone:
-		f.Code, f.Hint = fault.BadInput, "the file is gone from the index; run: layersmith lock --upgrade-package NAME"
+		f.Code = fault.BadInput
+		f.Hint = "the file is gone from the index; run: layersmith lock --upgrade-package NAME"
 	case status != http.StatusTooManyRequests && status/100 == 4:
-		f.Code, f.Hint = fault.BadInput, ""
+		f.Code = fault.BadInput
+		f.Hint = ""
 	}
 	return f
 }
@@ -132,7 +135,7 @@ func trim(err error) error {
 func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Subject: path, Err: err, Hint: "put the file there, or correct the requirement"}
+		return nil, 0, fault.New(fault.BadInput, "fetch", path, err).WithHint("put the file there, or correct the requirement")
 	}
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		f.Close()
@@ -169,7 +172,8 @@ func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 		for _, field := range strings.Fields(h.Getenv(key)) {
 			name, address, named := strings.Cut(field, "=")
 			if !named || strings.Contains(name, ":") {
-				name, address = "", field
+				name = ""
+				address = field
 			}
 			u, err := url.Parse(address)
 			if err != nil || u.Scheme != wanted.Scheme || !strings.EqualFold(u.Host, wanted.Host) {
@@ -223,7 +227,8 @@ func netrc(r io.Reader, host string) (user, password string, ok bool) {
 			in = true
 		case "login":
 			if words.Scan() && in {
-				user, ok = words.Text(), true
+				user = words.Text()
+				ok = true
 			}
 		case "password":
 			if words.Scan() && in {

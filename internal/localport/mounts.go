@@ -94,5 +94,5 @@ func extract(path string, e ziptree.Entry) error {
 
 // damaged is an entry whose bytes are not what its zip says of them.
 func damaged(op string, e ziptree.Entry, err error) error {
-	return &fault.Error{Code: fault.CorruptArchive, Op: op, Subject: e.Origin, Err: err, Hint: "get that file again; if it is one of the wheel store: layersmith clean --wheels, then build"}
+	return fault.New(fault.CorruptArchive, op, e.Origin, err).WithHint("get that file again; if it is one of the wheel store: layersmith clean --wheels, then build")
 }

@@ -142,7 +142,8 @@ func TestWheelsLeaveNoPartialFile(t *testing.T) {
 }
 
 func TestWheelsRemove(t *testing.T) {
-	w, ctx := Wheels{Dir: t.TempDir(), Sleep: noWait}, context.Background()
+	w := Wheels{Dir: t.TempDir(), Sleep: noWait}
+	ctx := context.Background()
 	f := fileOf("content")
 	if err := w.Put(ctx, f, func(context.Context, int64) (body, int64, error) { return text("content"), 0, nil }); err != nil {
 		t.Fatal(err)

@@ -59,14 +59,14 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 			path, err = filepath.Abs(path) // it is run in other folders
 		}
 		if err != nil {
-			return Python{}, &fault.Error{Code: fault.BadInput, Op: "find", Subject: named, Err: err, Hint: "give --python the path of a " + t.Runtime()}
+			return Python{}, fault.New(fault.BadInput, "find", named, err).WithHint("give --python the path of a " + t.Runtime())
 		}
 		id, err := identify(ctx, path, cacheDir)
 		if err != nil {
-			return Python{}, &fault.Error{Code: fault.BadInput, Op: "run", Subject: named, Err: err, Hint: "give --python the path of a " + t.Runtime()}
+			return Python{}, fault.New(fault.BadInput, "run", named, err).WithHint("give --python the path of a " + t.Runtime())
 		}
 		if !id.is(t) {
-			return Python{}, &fault.Error{Code: fault.BadInput, Op: "run", Subject: named, Err: fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion()), Hint: "give --python the path of a " + t.Runtime()}
+			return Python{}, fault.New(fault.BadInput, "run", named, fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).WithHint("give --python the path of a " + t.Runtime())
 		}
 		return Python{Path: path, identity: id.String(), platform: id.Platform}, nil
 	}
@@ -195,7 +195,8 @@ func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	cmd.SysProcAttr = child(false)
 	var out head
 	var diagnostics limited
-	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.Stdout = &out
+	cmd.Stderr = &diagnostics
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	switch {
@@ -260,7 +261,7 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: p.Path, Err: err}
+		return fault.New(fault.ToolMissing, "run", p.Path, err)
 	}
 	g := new(errgroup.Group)
 	g.Go(func() error {
@@ -347,7 +348,7 @@ func (p Python) broken(err error, words string) error {
 	if words != "" {
 		err = fmt.Errorf("%w: %s", err, words)
 	}
-	return &fault.Error{Code: fault.ToolMissing, Op: "compile with", Subject: p.Path, Err: err, Hint: otherPython}
+	return fault.New(fault.ToolMissing, "compile with", p.Path, err).WithHint(otherPython)
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
@@ -432,11 +433,11 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 			return best, err
 		}
 		if !r.OK {
-			return best, &fault.Error{Code: fault.ProbeFailed, Op: "import", Subject: strings.Join(modules, ", "), Err: errors.New(lastLines(r.Detail, 1)), Hint: "name modules that can be imported together as imports in layer.yaml"}
+			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "), errors.New(lastLines(r.Detail, 1))).WithHint("name modules that can be imported together as imports in layer.yaml")
 		}
 		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
 		if err != nil {
-			return best, &fault.Error{Code: fault.ToolMissing, Op: "time imports with", Subject: p.Path, Err: fmt.Errorf("its last line is %.80q", lastLines(out, 1)), Hint: otherPython}
+			return best, fault.New(fault.ToolMissing, "time imports with", p.Path, fmt.Errorf("its last line is %.80q", lastLines(out, 1))).WithHint(otherPython)
 		}
 		if n == 0 || seconds < best.Seconds {
 			best.Seconds = seconds
@@ -471,7 +472,8 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	var out, diagnostics limited
-	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.Stdout = &out
+	cmd.Stderr = &diagnostics
 	start := time.Now()
 	err = cmd.Run()
 	if cmd.Process != nil {
@@ -482,7 +484,7 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 		return "", r, ctx.Err()
 	}
 	if cmd.ProcessState == nil {
-		return "", r, &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: p.Path, Err: err}
+		return "", r, fault.New(fault.ToolMissing, "run", p.Path, err)
 	}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.PeakBytes = usage.Maxrss * 1024

@@ -49,7 +49,7 @@ func (u UV) program(ctx context.Context) (string, error) {
 		where += ", not in " + u.Tools
 	}
 	if err != nil {
-		return "", &fault.Error{Code: fault.ToolMissing, Op: "find", Subject: "uv", Err: errors.New(where), Hint: "install uv (pip install uv), or run: make layers, which installs a pinned one for this project"}
+		return "", fault.New(fault.ToolMissing, "find", "uv", errors.New(where)).WithHint("install uv (pip install uv), or run: make layers, which installs a pinned one for this project")
 	}
 	out, err := ask(ctx, found, "--version")
 	if ctx.Err() != nil {
@@ -61,12 +61,12 @@ func (u UV) program(ctx context.Context) (string, error) {
 		if errors.Is(err, errNoAnswer) {
 			problem = err
 		}
-		return "", &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: found, Err: problem, Hint: reinstallUV}
+		return "", fault.New(fault.ToolMissing, "run", found, problem).WithHint(reinstallUV)
 	}
 	have, err1 := pydist.ParseVersion(string(m[1]))
 	want, err2 := pydist.ParseVersion(MinimumUV)
 	if err1 != nil || err2 != nil || have.Compare(want) < 0 {
-		return "", &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: found, Err: fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV), Hint: "upgrade uv (pip install --upgrade uv)"}
+		return "", fault.New(fault.ToolMissing, "run", found, fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).WithHint("upgrade uv (pip install --upgrade uv)")
 	}
 	return found, nil
 }
@@ -87,13 +87,14 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var out bytes.Buffer
 	var diagnostics limited
-	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.Stdout = &out
+	cmd.Stderr = &diagnostics
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limit.Err() != nil:
-		return nil, &fault.Error{Code: fault.Unreachable, Op: "resolve", Err: fmt.Errorf("uv did not end within %v", resolveTimeout), Hint: "check the network and your index configuration"}
+		return nil, fault.New(fault.Unreachable, "resolve", "", fmt.Errorf("uv did not end within %v", resolveTimeout)).WithHint("check the network and your index configuration")
 	case err != nil:
 		return nil, &uvError{program: program, text: diagnostics.String(), err: err}
 	}
@@ -102,7 +103,7 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 
 // unreadable is an answer of uv that this package cannot make sense of.
 func unreadable(program string, err error) error {
-	return &fault.Error{Code: fault.ToolMissing, Op: "read the answer of", Subject: program, Err: err, Hint: reinstallUV}
+	return fault.New(fault.ToolMissing, "read the answer of", program, err).WithHint(reinstallUV)
 }
 
 // uvError is uv's own account of what went wrong.
@@ -239,7 +240,7 @@ func (u UV) local(address string) (lock.File, error) {
 	name := u.localPath(address)
 	f, err := os.Open(name)
 	if err != nil {
-		return lock.File{}, &fault.Error{Code: fault.BadInput, Op: "lock", Subject: address, Err: err}
+		return lock.File{}, fault.New(fault.BadInput, "lock", address, err)
 	}
 	defer f.Close()
 	sum, n, err := digest.Reader(f)
@@ -354,14 +355,15 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 		files := p.Wheels
 		switch {
 		case p.Archive != nil:
-			files, l.Direct = []uvFile{*p.Archive}, true
+			files = []uvFile{*p.Archive}
+			l.Direct = true
 		case p.VCS != nil || p.Directory != nil:
-			return nil, &fault.Error{Code: fault.BadInput, Op: "lock", Subject: p.Name, Err: errors.New("comes from a repository or a folder, which no hash can name"), Hint: "build a wheel of it and name the wheel"}
+			return nil, fault.New(fault.BadInput, "lock", p.Name, errors.New("comes from a repository or a folder, which no hash can name")).WithHint("build a wheel of it and name the wheel")
 		case len(files) == 0 && p.Sdist != nil:
 			files = []uvFile{*p.Sdist}
 		}
 		if len(files) == 0 {
-			return nil, &fault.Error{Code: fault.WheelMissing, Op: "lock", Subject: p.Name + "==" + p.Version, Err: errors.New("uv names no file for it"), Hint: "choose another version"}
+			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version, errors.New("uv names no file for it")).WithHint("choose another version")
 		}
 		f := best(files)
 		l.address = f.URL
@@ -471,7 +473,7 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &fault.Error{Code: fault.WheelMissing, Op: "build", Subject: filepath.Base(sdist), Err: errors.New(lastLines(err.Error(), 5)), Hint: "install what it needs to compile, or choose a version that has a wheel"}
+		return "", fault.New(fault.WheelMissing, "build", filepath.Base(sdist), errors.New(lastLines(err.Error(), 5))).WithHint("install what it needs to compile, or choose a version that has a wheel")
 	}
 	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(wheels) != 1 {
@@ -497,7 +499,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	noSolution := strings.Contains(text, "No solution found")
 	text, hints, _ := strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
 	if text == "" {
-		return &fault.Error{Code: fault.ToolMissing, Op: "run", Subject: u.program, Err: fmt.Errorf("it failed without a word: %w", u.err), Hint: reinstallUV}
+		return fault.New(fault.ToolMissing, "run", u.program, fmt.Errorf("it failed without a word: %w", u.err)).WithHint(reinstallUV)
 	}
 	// The requirements that the account speaks of, where they stand.
 	var where []string
@@ -511,28 +513,36 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	}
 	sort.Strings(where)
 	where = dedupe(where)
-	f := &fault.Error{Code: fault.LockConflict, Op: "lock", Subject: strings.Join(where, "; "), Err: errors.New(text), Hint: "change one of these requirements, or move one layer to a workspace of its own"}
+	f := fault.New(fault.LockConflict, "lock", strings.Join(where, "; "), errors.New(text)).WithHint("change one of these requirements, or move one layer to a workspace of its own")
 	if f.Subject == "" {
 		f.Subject = t.String()
 	}
 	switch {
 	case strings.Contains(text, "error sending request"), strings.Contains(text, "Failed to fetch"), strings.Contains(text, "dns error"), strings.Contains(text, "Network connectivity is disabled"), strings.Contains(text, "was not found in the cache"):
-		f.Code, f.Hint = fault.Unreachable, "check the network and your index configuration, then try again"
+		f.Code = fault.Unreachable
+		f.Hint = "check the network and your index configuration, then try again"
 	case strings.Contains(text, "no usable wheels"), strings.Contains(text, "no wheels with a matching"), strings.Contains(text, "has no wheels"), strings.Contains(text, "building from source is disabled"):
 		if hints != "" { // which wheels there are
 			f.Err = errors.New(text + " " + strings.ReplaceAll(hints, " hint: ", " "))
 		}
-		f.Code, f.Hint = fault.WheelMissing, fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
+		f.Code = fault.WheelMissing
+		f.Hint = fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
 	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"), onlyAvailable.MatchString(text):
-		f.Code, f.Hint = fault.BadInput, "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
+		f.Code = fault.BadInput
+		f.Hint = "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
 	case strings.Contains(text, "has an invalid package format"):
-		f.Code, f.Hint = fault.CorruptArchive, "the file is what its index serves; choose another version, or tell its maintainers"
+		f.Code = fault.CorruptArchive
+		f.Hint = "the file is what its index serves; choose another version, or tell its maintainers"
 	case strings.HasPrefix(text, "Distribution not found at"):
-		f.Code, f.Hint = fault.BadInput, "put the file there, or correct the requirement"
+		f.Code = fault.BadInput
+		f.Hint = "put the file there, or correct the requirement"
 	case strings.Contains(text, "No interpreter found"):
-		f.Code, f.Subject, f.Hint = fault.ToolMissing, t.String(), "install a Python 3, which uv needs to resolve with, or name one with --python"
+		f.Code = fault.ToolMissing
+		f.Subject = t.String()
+		f.Hint = "install a Python 3, which uv needs to resolve with, or name one with --python"
 	case !noSolution:
-		f.Code, f.Hint = fault.BadInput, "uv's own words are above"
+		f.Code = fault.BadInput
+		f.Hint = "uv's own words are above"
 	}
 	return f
 }
@@ -544,7 +554,8 @@ func mentions(text, name string) bool {
 		if k < 0 {
 			return false
 		}
-		start, end := i+k, i+k+len(name)
+		start := i + k
+		end := i + k + len(name)
 		before := start == 0 || !wordByte(text[start-1])
 		after := end == len(text) || !wordByte(text[end]) || text[end] == '.' && (end+1 == len(text) || !wordByte(text[end+1])) // the end of a sentence
 		if before && after {

@@ -22,7 +22,8 @@ import (
 // fakeUV answers as uv does to the three questions of Resolve, and keeps what it was asked.
 func fakeUV(t *testing.T, pylock string) (u UV, asked func() []string) {
 	t.Helper()
-	dir, root := t.TempDir(), t.TempDir()
+	dir := t.TempDir()
+	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "pylock"), []byte(pylock), 0o644); err != nil {
 		t.Fatal(err)
 	}

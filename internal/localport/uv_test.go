@@ -135,7 +135,8 @@ func TestExplain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q.File, q.Line = name+"/requirements.txt", i+1
+			q.File = name + "/requirements.txt"
+			q.Line = i + 1
 			l.Requirements.Direct = append(l.Requirements.Direct, q)
 		}
 		return l
@@ -214,7 +215,8 @@ func TestFindPython(t *testing.T) {
 	}
 	const right, wrong, foreign = "echo cpython 3.13 3.13.7 Linux-x86_64", "echo cpython 3.12 3.12.1 Linux-x86_64", "echo cpython 3.13 3.13.5 Linux-aarch64"
 	setup := func(t *testing.T) (home, path string) {
-		home, path = t.TempDir(), t.TempDir()
+		home = t.TempDir()
+		path = t.TempDir()
 		t.Setenv("HOME", home)
 		t.Setenv("PATH", path+string(os.PathListSeparator)+"/usr/bin"+string(os.PathListSeparator)+"/bin")
 		t.Setenv("UV_PYTHON_INSTALL_DIR", "")
@@ -315,7 +317,8 @@ func TestFindPython(t *testing.T) {
 	})
 	t.Run("the answer is remembered until the file changes", func(t *testing.T) {
 		_, path := setup(t)
-		cache, count := t.TempDir(), filepath.Join(t.TempDir(), "n")
+		cache := t.TempDir()
+		count := filepath.Join(t.TempDir(), "n")
 		p := fakePython(t, filepath.Join(path, "mine"), "echo x >> "+count+"; "+right)
 		for range 3 {
 			if _, err := FindPython(context.Background(), target, p, cache); err != nil {

@@ -95,7 +95,7 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 			return last
 		}
 	}
-	return &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: f.Name, Err: fmt.Errorf("gave up after %d tries: %w", tries, last), Hint: "try again: what arrived is kept"}
+	return fault.New(fault.Unreachable, "fetch", f.Name, fmt.Errorf("gave up after %d tries: %w", tries, last)).WithHint("try again: what arrived is kept")
 }
 
 func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
@@ -165,8 +165,7 @@ func (w Wheels) try(ctx context.Context, part *os.File, f lock.File, from func(c
 		if resumed {
 			return errDamaged
 		}
-		return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: f.Name, Err: fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256),
-			Hint: "do not trust this index; if the file was replaced on purpose, lock again"}
+		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).WithHint("do not trust this index; if the file was replaced on purpose, lock again")
 	}
 	return nil
 }

@@ -281,7 +281,8 @@ func Open(b []byte) (Lock, error) {
 			files = append(files, *p.Sdist)
 		}
 		if p.Archive != nil {
-			files, d.Direct = append(files, *p.Archive), true
+			files = append(files, *p.Archive)
+			d.Direct = true
 		}
 		if len(files) != 1 {
 			return Lock{}, fmt.Errorf("%s==%s has %d files, want 1", p.Name, p.Version, len(files))

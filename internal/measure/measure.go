@@ -35,10 +35,12 @@ var decimal = regexp.MustCompile(`^([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?$`)
 
 // ParseBytes reads "140 MB", "225MiB", "262144000".
 func ParseBytes(s string) (Bytes, error) {
-	number, unit := strings.TrimSpace(s), 1.0
+	number := strings.TrimSpace(s)
+	unit := 1.0
 	for _, u := range units {
 		if n, ok := strings.CutSuffix(number, u.name); ok {
-			number, unit = strings.TrimSpace(n), u.size
+			number = strings.TrimSpace(n)
+			unit = u.size
 			break
 		}
 	}
@@ -98,7 +100,8 @@ func (s Sizes) Largest() []string {
 		names = append(names, n)
 	}
 	sort.Slice(names, func(i, j int) bool {
-		a, b := s[names[i]].Unzipped, s[names[j]].Unzipped
+		a := s[names[i]].Unzipped
+		b := s[names[j]].Unzipped
 		return a > b || a == b && names[i] < names[j]
 	})
 	return names

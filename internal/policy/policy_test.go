@@ -259,7 +259,8 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 	}
 	hits := 0
 	for range 200_000 {
-		text, file := path(parts), path(files)
+		text := path(parts)
+		file := path(files)
 		p, err := compile([]string{text})
 		if err != nil {
 			t.Fatal(err)

@@ -178,7 +178,7 @@ func (m *MemoryAccount) enter(ctx context.Context, changes bool, method, subject
 		if errors.Is(err, context.DeadlineExceeded) {
 			code = fault.TimedOut
 		}
-		return nil, &fault.Error{Code: code, Op: method, Subject: subject, Err: err}
+		return nil, fault.New(code, method, subject, err)
 	}
 	if m.Fail != nil {
 		if err := m.Fail(method, subject); err != nil {
@@ -193,7 +193,7 @@ func (m *MemoryAccount) enter(ctx context.Context, changes bool, method, subject
 }
 
 func refuse(code fault.Code, op, subject, format string, args ...any) error {
-	return &fault.Error{Code: code, Op: op, Subject: subject, Err: fmt.Errorf(format, args...)}
+	return fault.New(code, op, subject, fmt.Errorf(format, args...))
 }
 
 func (m *MemoryAccount) revision() string {
@@ -400,7 +400,9 @@ func (m *MemoryAccount) SetMemory(t testing.TB, function string, mib int) {
 func (m *MemoryAccount) SetCode(t testing.TB, function string, zip []byte) {
 	t.Helper()
 	m.change(t, function, func(v *FunctionVersion) {
-		v.Zip, v.CodeBytes, v.CodeSHA256 = zip, measure.Bytes(len(zip)), codeSHA256(zip)
+		v.Zip = zip
+		v.CodeBytes = measure.Bytes(len(zip))
+		v.CodeSHA256 = codeSHA256(zip)
 	})
 }
 
@@ -688,7 +690,9 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 	v := f.latest
 	v.Layers = slices.Clone(v.Layers)
 	f.last++
-	v.Version, v.Description, v.RevisionID = strconv.Itoa(f.last), description, m.revision()
+	v.Version = strconv.Itoa(f.last)
+	v.Description = description
+	v.RevisionID = m.revision()
 	f.versions = append(f.versions, v)
 	f.latest.wrote(m.MemoryAccount) // whoever goes on with the revision from before is refused
 	return v.Version, nil

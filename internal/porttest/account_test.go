@@ -67,7 +67,7 @@ func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 func TestMemoryAccountFailsWhenTold(t *testing.T) {
 	account := porttest.MemoryAccount{Fail: func(method, subject string) error {
 		if method == "Functions.SetLayers" && subject == "orders" {
-			return &fault.Error{Code: fault.Throttled, Op: method, Subject: subject}
+			return fault.New(fault.Throttled, method, subject, nil)
 		}
 		return nil
 	}}

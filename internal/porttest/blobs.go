@@ -81,7 +81,8 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			middle, end := int64(len(s)/2), int64(len(s))
+			middle := int64(len(s) / 2)
+			end := int64(len(s))
 			got := make([]byte, end-middle)
 			if n, err := opened.ReadAt(got, middle); n != len(got) || err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: %d of %d bytes, %v", name, n, len(got), err)
@@ -139,7 +140,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 	})
 
 	t.Run("a fault of the writer stays that fault", func(t *testing.T) {
-		_, err := open(t).Put(ctx, prefix, suffix, func(io.Writer) error { return &fault.Error{Code: fault.CorruptArchive, Op: "prune"} })
+		_, err := open(t).Put(ctx, prefix, suffix, func(io.Writer) error { return fault.New(fault.CorruptArchive, "prune", "", nil) })
 		codedAs(t, err, fault.CorruptArchive)
 	})
 
@@ -175,7 +176,9 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		for name, s := range sizes {
 			b := open(t)
 			good := put(t, b, s)
-			longer, shorter, other := good, good, good
+			longer := good
+			shorter := good
+			other := good
 			longer.Size++
 			shorter.Size--
 			other.SHA256 = digest.Of([]byte("other"))
@@ -268,7 +271,7 @@ func (m *MemoryBlobs) Put(ctx context.Context, prefix, suffix string, write func
 	sum := digest.Of(b.Bytes())
 	ref, err := objects.New(prefix+sum.String()+suffix, "", sum, int64(b.Len()))
 	if err != nil {
-		return objects.Ref{}, &fault.Error{Code: fault.Internal, Op: "store", Subject: prefix, Err: err}
+		return objects.Ref{}, fault.New(fault.Internal, "store", prefix, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -292,9 +295,9 @@ func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, er
 	b, ok := m.files[ref.Key]
 	switch {
 	case !ok:
-		return nil, &fault.Error{Code: fault.NotFound, Op: "open", Subject: ref.Key, Err: errors.New("there is none")}
+		return nil, fault.New(fault.NotFound, "open", ref.Key, errors.New("there is none"))
 	case int64(len(b)) != ref.Size || digest.Of(b) != ref.SHA256:
-		return nil, &fault.Error{Code: fault.HashMismatch, Op: "open", Subject: ref.Key, Err: fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b))}
+		return nil, fault.New(fault.HashMismatch, "open", ref.Key, fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)))
 	}
 	return newBlob(b), nil
 }
@@ -322,5 +325,5 @@ func endedAs(op, subject string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		code = fault.TimedOut
 	}
-	return &fault.Error{Code: code, Op: op, Subject: subject, Err: err}
+	return fault.New(code, op, subject, err)
 }

@@ -360,7 +360,9 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("layers in use are those of all versions of all functions", func(t *testing.T) {
 		a, first := account(t)
 		publish(t, a)
-		second, third, unused := addLayer(t, a, "data", "python/a.py=2"), addLayer(t, a, "data", "python/a.py=3"), addLayer(t, a, "data", "python/a.py=4")
+		second := addLayer(t, a, "data", "python/a.py=2")
+		third := addLayer(t, a, "data", "python/a.py=3")
+		unused := addLayer(t, a, "data", "python/a.py=4")
 		must(a.Functions.SetLayers(ctx, name, []string{second.ARN}, get(t, a, "").RevisionID))(t)
 		a.Others.AddFunction(t, NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}})
 		used := must(a.Functions.LayersInUse(ctx))(t)

@@ -41,7 +41,8 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 	const root = "/opt/python/"
 	compile := func(t *testing.T, optimize int, sources ...ziptree.Entry) (made map[string][]byte, failed map[string]string) {
 		t.Helper()
-		made, failed = map[string][]byte{}, map[string]string{}
+		made = map[string][]byte{}
+		failed = map[string]string{}
 		var mu sync.Mutex
 		if err := open(t).Compile(ctx, stage.CompileJob{Sources: sources, Root: root, Optimize: optimize,
 			Emit:   func(name string, b []byte) error { mu.Lock(); defer mu.Unlock(); made[name] = b; return nil },

@@ -74,7 +74,9 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	})
 
 	t.Run("layers lie one over the other, the last one wins", func(t *testing.T) {
-		low, mid, top := Tree(t, "python/a.py=low", "python/b.py=low", "python/p/x.py=low"), Tree(t, "python/b.py=mid"), Tree(t, "python/b.py=top", "python/p/y.py=top")
+		low := Tree(t, "python/a.py=low", "python/b.py=low", "python/p/x.py=low")
+		mid := Tree(t, "python/b.py=mid")
+		top := Tree(t, "python/b.py=top", "python/p/y.py=top")
 		dir, _ := mount(t, true, low, mid, top)
 		expect(t, dir, "python/a.py=low python/b.py=top python/p/x.py=low python/p/y.py=top")
 	})

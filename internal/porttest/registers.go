@@ -247,7 +247,7 @@ func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string
 	defer m.mu.Unlock()
 	doc, ok := m.docs[name]
 	if !ok {
-		return nil, "", &fault.Error{Code: fault.NotFound, Op: "load", Subject: name, Err: errors.New("there is none")}
+		return nil, "", fault.New(fault.NotFound, "load", name, errors.New("there is none"))
 	}
 	return clone(doc), digest.Of(doc).Short(), nil
 }
@@ -258,7 +258,7 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 		return "", err
 	}
 	if len(doc) > release.MaxDocumentBytes {
-		return "", &fault.Error{Code: fault.OverLimit, Op: "store", Subject: name, Err: fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes)}
+		return "", fault.New(fault.OverLimit, "store", name, fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -267,7 +267,7 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 		now = digest.Of(old).Short()
 	}
 	if now != tag {
-		return "", &fault.Error{Code: fault.Changed, Op: "store", Subject: name, Err: fmt.Errorf("tag %q, want %q", now, tag)}
+		return "", fault.New(fault.Changed, "store", name, fmt.Errorf("tag %q, want %q", now, tag))
 	}
 	if m.docs == nil {
 		m.docs = map[string][]byte{}
@@ -309,7 +309,7 @@ func (m *MemoryRegisters) Set(name string, doc []byte) {
 
 func checkRegister(ctx context.Context, op, name string) error {
 	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.ContainsAny(name, "\x00\n\r") {
-		return &fault.Error{Code: fault.Internal, Op: op, Subject: name, Err: fmt.Errorf("%q is not a name", name)}
+		return fault.New(fault.Internal, op, name, fmt.Errorf("%q is not a name", name))
 	}
 	return endedAs(op, name, ctx.Err())
 }

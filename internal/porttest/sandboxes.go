@@ -29,9 +29,11 @@ func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Inv
 	switch s.Handler {
 	case "suite.echo":
 	case "suite.fail":
-		i.Payload, i.Error = []byte(`{"errorMessage": "no", "errorType": "ValueError", "stackTrace": []}`), "ValueError"
+		i.Payload = []byte(`{"errorMessage": "no", "errorType": "ValueError", "stackTrace": []}`)
+		i.Error = "ValueError"
 	default:
-		i.Payload, i.Error = []byte(`{"errorMessage": "no handler", "errorType": "Runtime.HandlerNotFound"}`), "Runtime.HandlerNotFound"
+		i.Payload = []byte(`{"errorMessage": "no handler", "errorType": "Runtime.HandlerNotFound"}`)
+		i.Error = "Runtime.HandlerNotFound"
 	}
 	return i, nil
 }

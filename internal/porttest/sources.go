@@ -229,9 +229,9 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 	b, ok := m.versions[s.VersionID]
 	switch {
 	case !ok:
-		return nil, &fault.Error{Code: fault.Changed, Op: "read", Subject: s.Name, Err: errors.New("there is no such version")}
+		return nil, fault.New(fault.Changed, "read", s.Name, errors.New("there is no such version"))
 	case int64(len(b)) > limit:
-		return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: s.Name, Err: fmt.Errorf("%d bytes, at most %d are read", len(b), limit)}
+		return nil, fault.New(fault.BadInput, "read", s.Name, fmt.Errorf("%d bytes, at most %d are read", len(b), limit))
 	}
 	return clone(b), nil
 }
@@ -240,7 +240,7 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 func (m *MemorySources) Put(ctx context.Context, name string, content []byte) error {
 	control := func(r rune) bool { return r < ' ' }
 	if checkKey(name) != nil || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
-		return &fault.Error{Code: fault.BadInput, Op: "push", Subject: name, Err: fmt.Errorf("%q is not a name", name)}
+		return fault.New(fault.BadInput, "push", name, fmt.Errorf("%q is not a name", name))
 	}
 	if err := endedAs("push", name, ctx.Err()); err != nil {
 		return err
@@ -248,7 +248,8 @@ func (m *MemorySources) Put(ctx context.Context, name string, content []byte) er
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.current == nil {
-		m.current, m.versions = map[string]stage.Source{}, map[string][]byte{}
+		m.current = map[string]stage.Source{}
+		m.versions = map[string][]byte{}
 	}
 	id := "v" + strconv.Itoa(len(m.versions)+1)
 	at := time.Date(2026, 1, 1, 0, 0, len(m.versions), 0, time.UTC)

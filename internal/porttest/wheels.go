@@ -243,7 +243,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		calls := 0
 		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 			if calls++; calls < 3 {
-				return nil, 0, &fault.Error{Code: fault.Unreachable, Op: "fetch", Err: errors.New("503")}
+				return nil, 0, fault.New(fault.Unreachable, "fetch", "", errors.New("503"))
 			}
 			return serve(content)(ctx, offset)
 		}); err != nil {
@@ -257,7 +257,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		calls := 0
 		err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
 			calls++
-			return nil, 0, &fault.Error{Code: fault.BadInput, Op: "fetch", Err: errors.New("404")}
+			return nil, 0, fault.New(fault.BadInput, "fetch", "", errors.New("404"))
 		})
 		coded(t, err, fault.BadInput)
 		if calls != 1 {
@@ -302,7 +302,8 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 	// Whoever waits while another finds a mismatch must not go on with what the other threw away.
 	t.Run("a Put beside one that is refused stores the good file", func(t *testing.T) {
 		s := open(t)
-		began, goOn := make(chan struct{}), make(chan struct{})
+		began := make(chan struct{})
+		goOn := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
@@ -340,7 +341,8 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 
 	t.Run("a Put that waits for another one can be canceled", func(t *testing.T) {
 		s := open(t)
-		began, goOn := make(chan struct{}), make(chan struct{})
+		began := make(chan struct{})
+		goOn := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
@@ -409,7 +411,9 @@ func (m *MemoryWheels) Add(name string, b []byte) lock.File {
 
 func (m *MemoryWheels) init() {
 	if m.files == nil {
-		m.turn, m.parts, m.files = map[digest.SHA256]chan struct{}{}, map[digest.SHA256][]byte{}, map[digest.SHA256][]byte{}
+		m.turn = map[digest.SHA256]chan struct{}{}
+		m.parts = map[digest.SHA256][]byte{}
+		m.files = map[digest.SHA256][]byte{}
 	}
 }
 
@@ -450,7 +454,7 @@ func (m *MemoryWheels) Put(ctx context.Context, f lock.File, from func(context.C
 			return last
 		}
 	}
-	return &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: f.Name, Err: last}
+	return fault.New(fault.Unreachable, "fetch", f.Name, last)
 }
 
 func (m *MemoryWheels) part(sum digest.SHA256) []byte {
@@ -490,7 +494,7 @@ func (m *MemoryWheels) try(ctx context.Context, f lock.File, from func(context.C
 	}
 	m.keep(f.SHA256, nil)
 	if sum := digest.Of(have); sum != f.SHA256 || f.Size > 0 && f.Size != int64(len(have)) {
-		return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: f.Name, Err: fmt.Errorf("got %s", sum)}
+		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %s", sum))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,7 +15,8 @@ func FuzzOpenResponse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		left, results := q, 0
+		left := q
+		results := 0
 		for n := 0; ; n++ {
 			if n > len(q.Jobs)+1 {
 				t.Fatal("asking on does not end")

@@ -177,7 +177,8 @@ func (r remote) Probe(ctx context.Context, mount string, jobs []probe.Job, done 
 
 func (r remote) Import(_ context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error) {
 	q := probe.NewRequest(nil, modules)
-	q.Rounds, q.TimeoutSeconds = rounds, 2
+	q.Rounds = rounds
+	q.TimeoutSeconds = 2
 	_, times, _ := r.ask(r.t, mount, q)
 	if times.Detail != "" {
 		return probe.ImportTime{}, errors.New(times.Detail)
@@ -223,7 +224,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 		script("is in another script", "é = 'ü'\nassert é == 'ü'\nassert __file__.endswith('script.py') and __name__ == '__main__'\n"),
 		script("hangs", "import time\ntime.sleep(60)\n"),
 	}
-	p.Temp, p.Timeout = t.TempDir(), 2*time.Second
+	p.Temp = t.TempDir()
+	p.Timeout = 2 * time.Second
 	want, err := p.Probe(context.Background(), mount, jobs, func() {})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +246,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 			t.Errorf("%s took %v s, %d bytes", got[i].Name, got[i].Seconds, got[i].PeakBytes)
 		}
 		want[i].Detail = strings.ToValidUTF8(want[i].Detail, "\uFFFD") // as a report has it
-		got[i].Seconds, got[i].PeakBytes = want[i].Seconds, want[i].PeakBytes
+		got[i].Seconds = want[i].Seconds
+		got[i].PeakBytes = want[i].PeakBytes
 		if diff := cmp.Diff(want[i], got[i]); diff != "" {
 			t.Errorf("%s (-laptop +function):\n%s", want[i].Name, diff)
 		}
@@ -354,7 +357,9 @@ func TestFunctionAnswersWithinLimits(t *testing.T) {
 	for i := range 60 {
 		jobs = append(jobs, script(strconv.Itoa(i), noisy))
 	}
-	f, mount, q := deploy(t, plenty), layer(t, nil), probe.NewRequest(jobs, nil)
+	f := deploy(t, plenty)
+	mount := layer(t, nil)
+	q := probe.NewRequest(jobs, nil)
 	q.TimeoutSeconds = 20
 	b, err := f.invoke(mount, q)
 	if err != nil {
@@ -402,7 +407,8 @@ func TestFunctionTimesImports(t *testing.T) {
 // What cannot be run is not the layer's failure: the invocation fails.
 func TestFunctionFailsWhenItCannotRunAJob(t *testing.T) {
 	t.Parallel()
-	f, mount := deploy(t, plenty), layer(t, nil)
+	f := deploy(t, plenty)
+	mount := layer(t, nil)
 	for want, job := range map[string]probe.SentJob{"unknown kind of job: 'import'": {Kind: "import", Name: "os"}, "embedded null byte": {Kind: probe.Module, Name: "a\x00b"}} {
 		if b, err := f.invoke(mount, probe.Request{Jobs: []probe.SentJob{{Kind: probe.Module, Name: "json"}, job}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("answer %s, error %v, want %s", b, err, want)

@@ -65,11 +65,13 @@ type ImportTime struct {
 // Modules that belong to no distribution are asked in a layer, which is there to be imported; not in a function's own package, where they are the function.
 func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own string) []Job {
 	var jobs []Job
-	owned, tops := map[string]bool{}, map[string]bool{}
+	owned := map[string]bool{}
+	tops := map[string]bool{}
 	for _, d := range dists {
 		jobs = append(jobs, Job{Kind: Metadata, Name: d.Name.String()})
 		for _, f := range d.Files {
-			owned[f], tops[topName(f)] = true, true
+			owned[f] = true
+			tops[topName(f)] = true
 		}
 	}
 	modules := map[string]bool{}

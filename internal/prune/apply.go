@@ -197,7 +197,8 @@ func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache
 		if reason, failed := strings.CutPrefix(made.Note, noteFailed); failed {
 			o.Why = o.Rule + leftAlone + reason
 		}
-		o.Fate, o.Result = Kept, o.Entry
+		o.Fate = Kept
+		o.Result = o.Entry
 	}
 	return nil
 }
@@ -233,7 +234,8 @@ func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
 		o := &out.Decisions[i]
 		if e, ok := pack.Lookup(o.Site); ok {
 			o.Result = e.Named(o.Entry.Name)
-			o.Result.Exec, o.Result.Note = o.Entry.Exec, ""
+			o.Result.Exec = o.Entry.Exec
+			o.Result.Note = ""
 		}
 	}
 	return nil
@@ -340,14 +342,17 @@ func (out *Pruned) records(p Plan) error {
 				if err != nil {
 					return fmt.Errorf("rewrite RECORD of %s: %w", d.Name, err)
 				}
-				e.SHA256, e.Size = parsed.Record(), o.Result.Size
+				e.SHA256 = parsed.Record()
+				e.Size = o.Result.Size
 			} else if shipped, ok := d.Record[o.Site]; ok && o.Site != d.DistInfo+"/RECORD" && !strings.HasSuffix(o.Site, ".pyc") {
-				e.SHA256, e.Size = shipped, o.Result.Size
+				e.SHA256 = shipped
+				e.Size = o.Result.Size
 			}
 			entries = append(entries, e)
 		}
 		o := &out.Decisions[i]
-		o.Fate, o.Rule = Transformed, ByRecord
+		o.Fate = Transformed
+		o.Rule = ByRecord
 		o.Result = ziptree.File(o.Entry.Name, pydist.FormatRecord(entries), false, ByRecord)
 	}
 	return nil

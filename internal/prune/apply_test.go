@@ -186,7 +186,8 @@ func TestRecordMatchesTheLayer(t *testing.T) {
 
 func TestSecondApplyReadsTheCacheOnly(t *testing.T) {
 	in := layerOf(t, boto(map[string]string{"a": model, "b": compactModel, "c": brokenModel}))
-	p, m := planOf(t, in, policy.Settings{}), &memory{}
+	p := planOf(t, in, policy.Settings{})
+	m := &memory{}
 	first := apply(t, p, m)
 	if len(m.stored) != 1 {
 		t.Fatalf("stored %q, want one pack of the wheel and the transform", m.stored)

@@ -132,7 +132,8 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		removed, kept := 0, 0
+		removed := 0
+		kept := 0
 		for _, file := range files {
 			data, err := os.ReadFile(file)
 			if err != nil {

@@ -35,7 +35,8 @@ type FileRefs struct {
 // NewIndex scans the Python sources among entries, whose names are relative to the site folder.
 func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 	var x Index
-	modules, strs := map[string]uint32{}, map[string]uint32{}
+	modules := map[string]uint32{}
+	strs := map[string]uint32{}
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name, ".py") {
 			continue

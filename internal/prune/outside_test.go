@@ -48,7 +48,8 @@ dropped tests/x.py tests
 	}
 	out := apply(t, p, &memory{})
 	for _, name := range []string{"lib/x.so", "python/lib/x.so"} {
-		before, after := content(t, in.Tree, name), content(t, out.Tree, name)
+		before := content(t, in.Tree, name)
+		after := content(t, out.Tree, name)
 		if len(after) >= len(before) || !strings.HasPrefix(before[120:], after[120:]) {
 			t.Errorf("%s has the bytes of another file (%d, %d)", name, len(before), len(after))
 		}

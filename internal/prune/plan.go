@@ -105,24 +105,29 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	pending := newCandidates()
 	wants := make([][]*policy.Rule, len(p.decisions)) // rules that want to drop a file, unless something refers to it
 	groups := map[string][]int{}                      // files that come back together
-	old, opaque := olderAPIs(in), opaquePackages(in)
+	old := olderAPIs(in)
+	opaque := opaquePackages(in)
 	for i, e := range in.Tree.Entries() {
 		key, inside := siteOf(in.Prefix, e.Name)
 		site := strings.TrimPrefix(e.Name, in.Prefix) // what patterns are written for
 		d := &p.decisions[i]
 		*d = Decision{Entry: e, Site: key}
 		if o := owners[site]; o != nil && inside {
-			d.Owner, d.Wheel = policy.Owner{Name: o.Name, Version: o.Version}, o.Wheel
+			d.Owner = policy.Owner{Name: o.Name, Version: o.Version}
+			d.Wheel = o.Wheel
 		}
 		if _, isBytecode := pyc.Source(site); isBytecode {
 			continue // follows its source, below
 		}
 		if c, ok := pol.Kept(site); ok {
-			d.Rule, d.Why = ByLayer, c.Reason
+			d.Rule = ByLayer
+			d.Why = c.Reason
 			continue
 		}
 		if c, ok := pol.Dropped(site); ok {
-			d.Fate, d.Rule, d.Why = Dropped, ByLayer, c.Reason
+			d.Fate = Dropped
+			d.Rule = ByLayer
+			d.Why = c.Reason
 			continue
 		}
 		if first, _, _ := strings.Cut(site, "/"); strings.HasSuffix(first, distSuffix) {
@@ -135,7 +140,8 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 			}
 			if why, ok := r.Excepted(site, d.Owner); ok {
 				if d.Why == "" && d.Fate == Kept {
-					d.Rule, d.Why = r.ID, why
+					d.Rule = r.ID
+					d.Why = why
 				}
 				continue
 			}
@@ -145,17 +151,26 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 					return Plan{}, fmt.Errorf("rule %s names the transform %q, which does not exist", r.ID, r.Transform)
 				}
 				if d.transform == nil {
-					d.Fate, d.Rule, d.Why, d.transform, d.rewriter = Transformed, r.ID, "", t, r.ID
+					d.Fate = Transformed
+					d.Rule = r.ID
+					d.Why = ""
+					d.transform = t
+					d.rewriter = r.ID
 				}
 				continue // a rule that drops it may follow
 			}
 			if r.References == "ignore" {
-				d.Fate, d.Rule, d.Why, d.transform, wants[i] = Dropped, r.ID, "", nil, nil
+				d.Fate = Dropped
+				d.Rule = r.ID
+				d.Why = ""
+				d.transform = nil
+				wants[i] = nil
 				break
 			}
 			if top, _, _ := strings.Cut(site, "/"); !inside || opaque[top] {
 				if d.Fate == Kept {
-					d.Rule, d.Why = r.ID, "what refers to it is not known: it lies outside of the site folder"
+					d.Rule = r.ID
+					d.Why = "what refers to it is not known: it lies outside of the site folder"
 					if inside {
 						d.Why = "what refers to it is not known: " + top + " has bytecode in the place of sources"
 					}
@@ -167,7 +182,9 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 		if len(wants[i]) == 0 {
 			continue
 		}
-		d.Fate, d.Rule, d.Why = Dropped, wants[i][0].ID, ""
+		d.Fate = Dropped
+		d.Rule = wants[i][0].ID
+		d.Why = ""
 		pending.add(i, site)
 		for _, r := range wants[i] {
 			if r.References == "folder" {
@@ -223,9 +240,11 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 		if d.Fate != Dropped || len(wants[i]) == 0 {
 			return
 		}
-		d.Fate, d.Why = Kept, why
+		d.Fate = Kept
+		d.Why = why
 		if d.transform != nil {
-			d.Fate, d.Rule = Transformed, d.rewriter
+			d.Fate = Transformed
+			d.Rule = d.rewriter
 		}
 		wants[i] = nil
 		queue = append(queue, i)
@@ -321,21 +340,27 @@ func (p *Plan) bytecode() {
 		}
 		name := strings.TrimPrefix(d.Site, Outside)
 		if c, ok := p.policy.Kept(name); ok {
-			d.Rule, d.Why = ByLayer, c.Reason
+			d.Rule = ByLayer
+			d.Why = c.Reason
 			continue
 		}
 		if c, ok := p.policy.Dropped(name); ok {
-			d.Fate, d.Rule, d.Why = Dropped, ByLayer, c.Reason
+			d.Fate = Dropped
+			d.Rule = ByLayer
+			d.Why = c.Reason
 			continue
 		}
 		s, ok := fate[source]
 		switch {
 		case ok && s.Fate == Dropped:
-			d.Fate, d.Rule, d.Why = Dropped, s.Rule, s.Why
+			d.Fate = Dropped
+			d.Rule = s.Rule
+			d.Why = s.Why
 		case !ok && !strings.Contains(d.Site, "__pycache__/"):
 			d.Why = "there is no source that it could be made from"
 		case stale != nil && !(ok && d.Site == pyc.Cached(source, p.input.Target) && fresh(d.Entry, p.input.Target)):
-			d.Fate, d.Rule = Dropped, staleRule
+			d.Fate = Dropped
+			d.Rule = staleRule
 		}
 	}
 }
@@ -444,7 +469,9 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 			return Plan{}, fmt.Errorf("add bytecode %s: its source is not kept", e.Name)
 		}
 		if sourceless {
-			all[i].Fate, all[i].Rule, all[i].Why = Dropped, BySource, ""
+			all[i].Fate = Dropped
+			all[i].Rule = BySource
+			all[i].Why = ""
 		}
 		all = append(all, Decision{Entry: e, Site: site, Owner: all[i].Owner, Wheel: all[i].Wheel})
 	}
@@ -454,7 +481,9 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 			d := &all[i]
 			source, ok := pyc.Source(d.Site)
 			if k, found := bySite[source]; ok && found && all[k].Rule == BySource && d.Fate != Dropped && d.Rule != ByLayer {
-				d.Fate, d.Rule, d.Why = Dropped, BySource, ""
+				d.Fate = Dropped
+				d.Rule = BySource
+				d.Why = ""
 			}
 		}
 	}
@@ -468,7 +497,8 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 		return Plan{}, fmt.Errorf("add bytecode: %w", err)
 	}
 	q := p
-	q.input.Tree, q.decisions = tree, all
+	q.input.Tree = tree
+	q.decisions = all
 	return q, nil
 }
 
@@ -485,7 +515,8 @@ func Untouched(in Input) Pruned {
 		site, _ := siteOf(in.Prefix, e.Name)
 		o := Outcome{Decision: Decision{Entry: e, Site: site}, Result: e}
 		if d := owners[o.Site]; d != nil {
-			o.Owner, o.Wheel = policy.Owner{Name: d.Name, Version: d.Version}, d.Wheel
+			o.Owner = policy.Owner{Name: d.Name, Version: d.Version}
+			o.Wheel = d.Wheel
 		}
 		out.Decisions = append(out.Decisions, o)
 	}

@@ -122,7 +122,8 @@ func TestPlansOfRandomTrees(t *testing.T) {
 	returned := 0
 	for seed := range int64(40) {
 		r := rand.New(rand.NewSource(seed))
-		wheels, settings := someWheels(t, r), someSettings(r)
+		wheels := someWheels(t, r)
+		settings := someSettings(r)
 		in := layerOf(t, wheels...)
 		p := planOf(t, in, settings)
 
@@ -318,7 +319,8 @@ func TestPruningRandomLayers(t *testing.T) {
 	seen := map[string]int{}
 	for seed := range int64(randomLayers) {
 		r := rand.New(rand.NewSource(seed))
-		wheels, settings := someWheels(t, r), someSettings(r)
+		wheels := someWheels(t, r)
+		settings := someSettings(r)
 		for _, w := range wheels {
 			for _, name := range slices.Sorted(maps.Keys(w.files)) {
 				if strings.HasSuffix(name, ".so") && r.Intn(2) == 0 {
@@ -365,7 +367,8 @@ func TestPruningRandomLayers(t *testing.T) {
 		}
 
 		// No kept module refers to a dropped one, unless the layer itself chose that. The index is made anew, of what was kept.
-		bySite, modules := map[string]prune.Outcome{}, map[string][]string{}
+		bySite := map[string]prune.Outcome{}
+		modules := map[string][]string{}
 		var kept []ziptree.Entry
 		for _, o := range out.Decisions {
 			bySite[o.Site] = o
@@ -416,7 +419,8 @@ func TestPruningRandomLayers(t *testing.T) {
 func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptree.Tree) {
 	t.Helper()
 	for _, w := range wheels {
-		want, got := map[string]bool{}, map[string]bool{}
+		want := map[string]bool{}
+		got := map[string]bool{}
 		for _, e := range tree.Entries() {
 			if site := strings.TrimPrefix(e.Name, prefix); strings.HasPrefix(site, w.name+"/") || strings.HasPrefix(site, w.distInfo()+"/") {
 				want[site] = true

@@ -48,7 +48,8 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 	for n, i := range members {
 		o := out.Decisions[i]
 		files[n] = o.Decision
-		files[n].Entry, files[n].Site = o.Result, memberName(o)
+		files[n].Entry = o.Result
+		files[n].Site = memberName(o)
 	}
 	pack, err := complete(ctx, pool, cache, wheel+"/"+ziptree.BestVersion, files, func(d Decision) (ziptree.Entry, error) {
 		e, err := d.Entry.Recompressed()
@@ -60,9 +61,11 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 	for _, i := range members {
 		o := &out.Decisions[i]
 		if e, ok := pack.Lookup(memberName(*o)); ok && e.ZippedBytes < o.Result.ZippedBytes {
-			note, exec := o.Result.Note, o.Result.Exec
+			note := o.Result.Note
+			exec := o.Result.Exec
 			o.Result = e.Named(o.Result.Name)
-			o.Result.Note, o.Result.Exec = note, exec
+			o.Result.Note = note
+			o.Result.Exec = exec
 		}
 	}
 	return nil

@@ -94,7 +94,8 @@ func layerOf(t testing.TB, sources ...source) prune.Input {
 		if x, err = prune.DecodeIndex(b); err != nil {
 			t.Fatal(err)
 		}
-		in.Distributions, in.Indexes = append(in.Distributions, w.Distribution), append(in.Indexes, x)
+		in.Distributions = append(in.Distributions, w.Distribution)
+		in.Indexes = append(in.Indexes, x)
 	}
 	var err error
 	if in.Tree, err = ziptree.New(entries); err != nil {

@@ -44,7 +44,8 @@ func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 			continue
 		}
 		name, object, ok := strings.Cut(line, "=")
-		name, object = strings.TrimSpace(name), strings.TrimSpace(object)
+		name = strings.TrimSpace(name)
+		object = strings.TrimSpace(object)
 		if !ok || name == "" {
 			return nil, fault(n, "entry "+strconv.Quote(line)+": want name = module:attr")
 		}

@@ -51,7 +51,8 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 			}
 			continue
 		}
-		byPath[e.Path], lines[e.Path] = e, line
+		byPath[e.Path] = e
+		lines[e.Path] = line
 		entries = append(entries, e)
 	}
 	sortRecord(entries)

@@ -202,7 +202,8 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 			if len(rest) == 0 {
 				return at.fault("", "%s: file name missing", name)
 			}
-			value, rest = rest[0], rest[1:]
+			value = rest[0]
+			rest = rest[1:]
 		}
 		if len(rest) > 0 {
 			return at.fault("put each option on its own line", "%s: unexpected %q after the file name", name, rest[0])
@@ -222,7 +223,8 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 		return at.fault("remove the line", "--no-binary: layers are made of wheels only")
 	case "--only-binary":
 		if !hasValue && len(rest) > 0 {
-			value, rest = rest[0], rest[1:]
+			value = rest[0]
+			rest = rest[1:]
 		}
 		if value == "" || strings.Contains(value, ":none:") || len(rest) > 0 {
 			return at.fault("write --only-binary=:all: or remove the line", "--only-binary: want :all: or package names; layers are made of wheels only")
@@ -290,7 +292,9 @@ func (p *requirementsParser) requirement(at position, in include, text string) e
 	if err := addHashOptions(at, &r, options); err != nil {
 		return err
 	}
-	r.File, r.Line, r.Text = at.file, at.line, text
+	r.File = at.file
+	r.Line = at.line
+	r.Text = text
 	if in.constraint {
 		p.out.Constraints = append(p.out.Constraints, r)
 	} else {
@@ -337,14 +341,17 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 		return addHash(r, hash), nil
 	}
 
-	ref, marker := word, trimBlank(text[len(word):])
+	ref := word
+	marker := trimBlank(text[len(word):])
 	if schemePattern.MatchString(ref) {
 		// In a URL a ';' belongs to it unless blank space follows.
 		if trimmed, ok := strings.CutSuffix(ref, ";"); ok && marker != "" {
-			ref, marker = trimmed, ";"+marker
+			ref = trimmed
+			marker = ";" + marker
 		}
 	} else if before, after, ok := strings.Cut(ref, ";"); ok {
-		ref, marker = before, ";"+after+" "+marker
+		ref = before
+		marker = ";" + after + " " + marker
 	}
 	var r Requirement
 	if m := extrasPattern.FindStringSubmatch(ref); m != nil {
@@ -361,7 +368,8 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 	if in.constraint {
 		return r, at.fault(fmt.Sprintf("write %s @ in front of it", wheel.Distribution()), "constraint %q: constraints are named", text)
 	}
-	r.Name, r.URL = wheel.Distribution(), ref
+	r.Name = wheel.Distribution()
+	r.URL = ref
 	if marker != "" {
 		if marker[0] != ';' {
 			return r, at.fault("", "requirement %q: unexpected %q; a marker begins with ' ;'", text, marker)
@@ -494,7 +502,8 @@ func addHashOptions(at position, r *Requirement, options string) error {
 			if len(words) == 0 {
 				return at.fault("", "--hash: value missing")
 			}
-			value, words = words[0], words[1:]
+			value = words[0]
+			words = words[1:]
 		}
 		hash, err := parseHash(value)
 		if err != nil {
@@ -526,7 +535,8 @@ func splitWords(s string) ([]string, error) {
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == '"' || c == '\''):
-			quote, inWord = c, true
+			quote = c
+			inWord = true
 		case quote == 0 && (c == ' ' || c == '\t'):
 			if inWord {
 				words = append(words, word.String())

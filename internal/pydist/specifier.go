@@ -127,7 +127,8 @@ func (c clause) contains(v Version) bool {
 	if c.op == "===" {
 		return asciiLower(v.text) == asciiLower(c.text)
 	}
-	p, want := v.parsed(), c.version.parsed()
+	p := v.parsed()
+	want := c.version.parsed()
 	switch c.op {
 	case "==":
 		return c.equal(p, want)

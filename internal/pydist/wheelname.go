@@ -43,7 +43,8 @@ func ParseWheelName(s string) (WheelName, error) {
 		if !buildPattern.MatchString(parts[2]) {
 			return WheelName{}, fmt.Errorf("wheel name %q: build number %q does not begin with a digit", s, parts[2])
 		}
-		w.build, tags = asciiLower(parts[2]), parts[3:]
+		w.build = asciiLower(parts[2])
+		tags = parts[3:]
 	}
 	for i, field := range []*string{&w.python, &w.abi, &w.platform} {
 		if !tagSetPattern.MatchString(tags[i]) {

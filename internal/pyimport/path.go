@@ -103,7 +103,8 @@ func (s *scanner) notePath(b []byte) {
 	if len(b) < minPathBytes || len(b) > maxPathBytes {
 		return
 	}
-	hint, anyLetter := false, false
+	hint := false
+	anyLetter := false
 	for _, c := range b {
 		if !inPath[c] {
 			return

@@ -146,7 +146,8 @@ func ModuleName(file string) (module string, isPackage, ok bool) {
 	}
 	parts := strings.Split(stem, "/")
 	if parts[len(parts)-1] == "__init__" {
-		parts, isPackage = parts[:len(parts)-1], true
+		parts = parts[:len(parts)-1]
+		isPackage = true
 	}
 	for _, part := range parts {
 		if !identifier(part) {

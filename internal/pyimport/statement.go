@@ -92,7 +92,8 @@ func (s *scanner) expression(t token) {
 			s.condition = -1
 		}
 	}
-	s.prev2, s.prev = s.prev, t
+	s.prev2 = s.prev
+	s.prev = t
 }
 
 func (s *scanner) enterBlock(scope bool) {

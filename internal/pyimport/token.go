@@ -99,7 +99,8 @@ func newScanner(src []byte) *scanner {
 
 // next returns the next token. Line ends count only outside brackets, and only after some other token.
 func (s *scanner) next() token {
-	src, i := s.src, s.pos
+	src := s.src
+	i := s.pos
 	if s.fresh {
 		i = s.indent(i)
 	}
@@ -129,7 +130,8 @@ func (s *scanner) next() token {
 				i = s.indent(i)
 				continue
 			}
-			s.pos, s.fresh = i, true
+			s.pos = i
+			s.fresh = true
 			return token{kind: newline, from: from, to: i}
 		case letter:
 			i++
@@ -147,7 +149,8 @@ func (s *scanner) next() token {
 			for i < len(src) && (inName(src[i]) || src[i] == '.') {
 				i++
 			}
-			s.pos, s.fresh = i, false
+			s.pos = i
+			s.fresh = false
 			return token{kind: number, from: from, to: i}
 		case quote:
 			s.fresh = false
@@ -159,7 +162,8 @@ func (s *scanner) next() token {
 				s.brackets = s.brackets[:n-1]
 			}
 		}
-		s.pos, s.fresh = i+1, false
+		s.pos = i + 1
+		s.fresh = false
 		return token{kind: op, op: c, from: from, to: i + 1}
 	}
 	s.pos = len(src)
@@ -237,7 +241,8 @@ func (s *scanner) closeQuotes(q byte, width int) {
 
 // closes reports whether a literal ends here: at its quotes or, in source that is not Python, at the end of the line.
 func (s *scanner) closes(q byte, width int) bool {
-	c, rest := s.src[s.pos], s.src[s.pos:]
+	c := s.src[s.pos]
+	rest := s.src[s.pos:]
 	if width == 1 {
 		return c == q || classes[c] == eol
 	}

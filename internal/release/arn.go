@@ -30,7 +30,8 @@ func NameOf(arn string) string {
 
 // SameLayer says whether two ARNs are versions of one layer: of one account and region too, since others' layers may have the same name.
 func SameLayer(a, b string) bool {
-	i, j := strings.LastIndexByte(a, ':'), strings.LastIndexByte(b, ':')
+	i := strings.LastIndexByte(a, ':')
+	j := strings.LastIndexByte(b, ':')
 	return NameOf(a) != "" && NameOf(b) != "" && a[:i] == b[:j]
 }
 

@@ -49,6 +49,7 @@ func (l ReleasedLayer) With(v ReleasedVersion) ReleasedLayer {
 			earlier = append(earlier, e)
 		}
 	}
-	l.Current, l.Earlier = v, earlier
+	l.Current = v
+	l.Earlier = earlier
 	return l
 }

@@ -57,7 +57,8 @@ func (c Change) Standing(now State) Standing {
 		}
 		return Foreign
 	}
-	before, after := 0, 0
+	before := 0
+	after := 0
 	count := func(isBefore, isAfter bool) bool {
 		switch {
 		case isBefore && isAfter:

@@ -62,7 +62,8 @@ func fill(t testing.TB, v reflect.Value, n *int) {
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		for range 2 {
-			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			key := reflect.New(v.Type().Key()).Elem()
+			value := reflect.New(v.Type().Elem()).Elem()
 			fill(t, key, n)
 			fill(t, value, n)
 			v.SetMapIndex(key, value)
@@ -288,7 +289,8 @@ func TestLayersOfOtherTargetsAreCalledByThem(t *testing.T) {
 		}
 		return v
 	}
-	first, second := target("python3.13-x86_64"), target("python3.12-arm64")
+	first := target("python3.13-x86_64")
+	second := target("python3.12-arm64")
 	for want, got := range map[string]string{
 		"layersmith-base":                  LayerName("layersmith-", "base", first, first),
 		"layersmith-base-python3_12-arm64": LayerName("layersmith-", "base", second, first),

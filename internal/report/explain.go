@@ -92,7 +92,8 @@ func Explain(w io.Writer, l Layer, all bool) {
 		if n := len(files); n > 0 {
 			more := ""
 			if n > explainedFiles && !all {
-				files, more = files[:explainedFiles], ", ..."
+				files = files[:explainedFiles]
+				more = ", ..."
 			}
 			fmt.Fprintf(w, "  %s, %s: %s%s\n", said, Count(n, "file"), strings.Join(files, ", "), more)
 		}

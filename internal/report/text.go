@@ -47,7 +47,8 @@ func Text(w io.Writer, r Report, o TextOptions) {
 	if o.PlanOnly {
 		return
 	}
-	removed, code := measure.Sizes{}, measure.Size{}
+	removed := measure.Sizes{}
+	code := measure.Size{}
 	for _, l := range r.Layers {
 		for rule, s := range l.Removed {
 			removed.Count(rule, s)
@@ -90,7 +91,8 @@ func Text(w io.Writer, r Report, o TextOptions) {
 			fmt.Fprintf(w, "allowed %s: %s: %s\n", l.Name, f.Finding, f.Reason)
 		}
 		for _, f := range l.Probe.Failures {
-			whose, lines := "", 3
+			whose := ""
+			lines := 3
 			if o.Verbose {
 				lines = 50
 			}

@@ -54,7 +54,8 @@ func (im image) build() []byte {
 	le := binary.LittleEndian
 	var shoff, shnum uint64
 	if im.sections {
-		shoff, shnum = uint64(len(b)), 2
+		shoff = uint64(len(b))
+		shnum = 2
 		b = append(b, make([]byte, 64)...)
 		b = append(b, make([]byte, 64)...)
 		le.PutUint32(b[shoff+64+4:], 1) // SHT_PROGBITS

@@ -18,7 +18,8 @@ func loadPages(f file, page uint64) (process, bool) {
 		if s.Type != SegmentLoad {
 			continue
 		}
-		start, fileEnd := s.Vaddr/page*page, s.Vaddr+s.FileSize
+		start := s.Vaddr / page * page
+		fileEnd := s.Vaddr + s.FileSize
 		for at := start; at < (fileEnd+page-1)/page*page; at += page {
 			from := s.Offset/page*page + at - start
 			if from >= uint64(len(f.bytes)) {
@@ -61,7 +62,8 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 	for range 3000 {
 		align := []uint64{0x1000, 0x1000, 0x4000, 0x10000}[r.IntN(4)]
 		im := image{sections: r.IntN(2) == 0}
-		offset, vaddr := uint64(0), align*r.Uint64N(3)
+		offset := uint64(0)
+		vaddr := align * r.Uint64N(3)
 		for range 1 + r.IntN(5) {
 			s := load(offset, vaddr, 0x400+r.Uint64N(0x3000), align)
 			if r.IntN(3) == 0 {

@@ -50,7 +50,8 @@ func TestEveryFieldMayLie(t *testing.T) {
 	im := library(dynamic(), verneed())
 	whole := im.build()
 	fields := fieldsOf(im)
-	refused, read := 0, 0
+	refused := 0
+	read := 0
 	for _, f := range fields {
 		for _, v := range wrong {
 			b := bytes.Clone(whole)

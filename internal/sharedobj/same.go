@@ -40,7 +40,8 @@ func SameLoaded(before, after []byte) error {
 		if !slices.Equal(editable, b.editable(t)) {
 			return fmt.Errorf("compare elf: segment %d: header tables are at other addresses", i)
 		}
-		x, y := a.content(s), b.content(t)
+		x := a.content(s)
+		y := b.content(t)
 		var at uint64
 		for _, e := range append(editable, span{s.FileSize, s.FileSize}) {
 			if e.from > at && !bytes.Equal(x[at:e.from], y[at:e.from]) {

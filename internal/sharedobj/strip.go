@@ -160,7 +160,8 @@ func (f file) hasPayload() bool {
 		end = max(end, shoff+n*sectionBytes)
 		for i := range n {
 			h := f.bytes[shoff+i*sectionBytes:]
-			offset, size := u64(h, 24), u64(h, 32)
+			offset := u64(h, 24)
+			size := u64(h, 32)
 			if u32(h, 4) == nobits || size == 0 {
 				continue
 			}

@@ -110,8 +110,10 @@ func checkStripped(t *testing.T, in, out []byte) {
 	if len(after.Misalignments()) > len(before.Misalignments()) {
 		t.Errorf("misaligned: %v", after.Misalignments())
 	}
-	before.Segments, after.Segments = nil, nil // SameLoaded has compared them
-	before.StrippedOfSections, after.StrippedOfSections = true, true
+	before.Segments = nil
+	after.Segments = nil // SameLoaded has compared them
+	before.StrippedOfSections = true
+	after.StrippedOfSections = true
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("facts after  %+v\nfacts before %+v", after, before)
 	}

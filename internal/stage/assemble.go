@@ -72,7 +72,7 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 	for _, d := range dists {
 		b, err := s.Wheels.Open(ctx, d.File.SHA256)
 		if errors.Is(err, fs.ErrNotExist) {
-			return Artifact{}, &fault.Error{Code: fault.BadInput, Op: "assemble", Subject: d.File.Name, Err: errors.New("not in the wheel store"), Hint: "run: layersmith build"}
+			return Artifact{}, fault.New(fault.BadInput, "assemble", d.File.Name, errors.New("not in the wheel store")).WithHint("run: layersmith build")
 		}
 		if err != nil {
 			return Artifact{}, err
@@ -97,8 +97,7 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 				if other.CRC32 == e.CRC32 && other.Size == e.Size {
 					continue // the same file in both: namespace packages of old do that
 				}
-				return Artifact{}, &fault.Error{Code: fault.BadInput, Op: "assemble", Subject: e.Name,
-					Err: fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin), Hint: "they cannot be installed together; put one of them into another layer that no function uses with this one"}
+				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name, fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).WithHint("they cannot be installed together; put one of them into another layer that no function uses with this one")
 			}
 			from[e.Name] = e
 			entries = append(entries, e)
@@ -115,10 +114,10 @@ func unreadable(b Blob, d lock.Distribution, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
 	}
-	f := &fault.Error{Code: fault.CorruptArchive, Op: "assemble", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version), Err: err,
-		Hint: "the file is what its index serves; choose another version, or tell its maintainers"}
+	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).WithHint("the file is what its index serves; choose another version, or tell its maintainers")
 	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
-		f.Code, f.Hint = fault.HashMismatch, "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
+		f.Code = fault.HashMismatch
+		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
 	}
 	return f
 }
@@ -295,7 +294,7 @@ func Installed(t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error
 	a := Artifact{Target: t, Place: place, Tree: tree}
 	var err error
 	if a.Distributions, err = wheel.Installed(tree, place.Prefix); err != nil {
-		return Artifact{}, &fault.Error{Code: fault.CorruptArchive, Op: "open", Err: err}
+		return Artifact{}, fault.New(fault.CorruptArchive, "open", "", err)
 	}
 	return a, nil
 }
@@ -314,7 +313,7 @@ func Foreign(ctx context.Context, t pydist.Target, place Place, tree ziptree.Tre
 	}
 	x, err := prune.NewIndex(ctx, site)
 	if err != nil {
-		return Artifact{}, &fault.Error{Code: fault.CorruptArchive, Op: "open", Err: err}
+		return Artifact{}, fault.New(fault.CorruptArchive, "open", "", err)
 	}
 	a.Indexes = []prune.Index{x}
 	return a, nil

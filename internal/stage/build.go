@@ -208,7 +208,7 @@ func (s Build) selection(in BuildInput) (map[string]bool, error) {
 	selected := map[string]bool{}
 	for _, name := range in.Layers {
 		if _, ok := in.Workspace.Layer(name); !ok {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "build", Subject: name, Err: errors.New("no such layer"), Hint: "layers here: " + strings.Join(in.Workspace.Names(), ", ")}
+			return nil, fault.New(fault.BadInput, "build", name, errors.New("no such layer")).WithHint("layers here: " + strings.Join(in.Workspace.Names(), ", "))
 		}
 		selected[name] = true
 	}
@@ -236,7 +236,7 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 	for _, l := range in.Workspace.Layers {
 		w := &work{spec: l, carries: in.Lock.Carries(l.Name, in.Workspace.Below(l.Name))}
 		if w.policy, err = policy.New(book, l.Policy); err != nil {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: l.Name, Err: err}
+			return nil, fault.New(fault.BadInput, "read", l.Name, err)
 		}
 		weights[l.Name] = []any{wheels(w.carries), w.policy.Digest(), l.Bytecode, l.Budget, l.Extends}
 		all = append(all, w)
@@ -290,7 +290,7 @@ func verifyAll(ctx context.Context, t ziptree.Tree) error {
 			r.Close()
 		}
 		if err != nil {
-			return &fault.Error{Code: fault.CorruptArchive, Op: "verify", Subject: e.Origin, Err: err, Hint: "run: layersmith clean --cache"}
+			return fault.New(fault.CorruptArchive, "verify", e.Origin, err).WithHint("run: layersmith clean --cache")
 		}
 	}
 	return nil
@@ -313,10 +313,11 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 		}
 		if s.Python == nil && w.mode != workspace.NoBytecode {
 			if w.spec.Bytecode != workspace.Auto {
-				return &fault.Error{Code: fault.ToolMissing, Op: "compile", Subject: w.spec.Name, Err: fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython),
-					Hint: "install it, name it with --python, or set bytecode: auto"}
+				return fault.New(fault.ToolMissing, "compile", w.spec.Name, fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).WithHint("install it, name it with --python, or set bytecode: auto")
 			}
-			w.mode, w.reason, w.partial = workspace.NoBytecode, s.NoPython, true
+			w.mode = workspace.NoBytecode
+			w.reason = s.NoPython
+			w.partial = true
 			continue
 		}
 		var notes []string

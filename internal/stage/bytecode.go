@@ -27,7 +27,8 @@ type bytecodeOf struct {
 func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units []bytecodeOf) map[bytecodeOf]bool {
 	order := append([]bytecodeOf(nil), units...)
 	sort.Slice(order, func(i, j int) bool {
-		a, b := order[i], order[j]
+		a := order[i]
+		b := order[j]
 		if a.size.Unzipped != b.size.Unzipped {
 			return a.size.Unzipped > b.size.Unzipped
 		}
@@ -124,7 +125,8 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		case len(kept) == 0:
 			w.mode = workspace.NoBytecode
 		}
-		w.bytecode, w.partial = kept, true
+		w.bytecode = kept
+		w.partial = true
 		w.reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a cold start that imports all of it",
 			all-lost, all, ws.Total, strings.Join(without, ", "), float64(lost)/1e6*secondsPerMB)
 	}
@@ -136,10 +138,13 @@ func (w *work) cost(bytecode []ziptree.Entry) measure.Size {
 	s := sizeOf(bytecode)
 	for _, e := range bytecode {
 		line := measure.Bytes(len(strings.TrimPrefix(e.Name, w.artifact.Place.Prefix)) + len(",,\n"))
-		s.Unzipped, s.Zipped = s.Unzipped+line, s.Zipped+line
+		s.Unzipped = s.Unzipped + line
+		s.Zipped = s.Zipped + line
 		if source, ok := w.pruned.Tree.Lookup(w.artifact.Place.Prefix + w.sourceOf(e)); ok && w.mode == workspace.Sourceless {
 			was := measure.Of(source.Name, source.Size, source.ZippedBytes)
-			s.Files, s.Unzipped, s.Zipped = s.Files-was.Files, s.Unzipped-was.Unzipped, s.Zipped-was.Zipped
+			s.Files = s.Files - was.Files
+			s.Unzipped = s.Unzipped - was.Unzipped
+			s.Zipped = s.Zipped - was.Zipped
 		}
 	}
 	return s

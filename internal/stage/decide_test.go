@@ -89,7 +89,8 @@ func TestChooseBytecode(t *testing.T) {
 func TestChooseBytecodeRespectsZippedBudgets(t *testing.T) {
 	ws := layers(1000, "a")
 	ws.Layers[0].Budget.Zipped = 120
-	x, y := bytecodeOf{"a", "x", measure.Size{Unzipped: 90, Zipped: 100}}, bytecodeOf{"a", "y", measure.Size{Unzipped: 50, Zipped: 30}}
+	x := bytecodeOf{"a", "x", measure.Size{Unzipped: 90, Zipped: 100}}
+	y := bytecodeOf{"a", "y", measure.Size{Unzipped: 50, Zipped: 30}}
 	with := chooseBytecode(ws, map[string]measure.Size{}, []bytecodeOf{x, y})
 	if !with[x] || with[y] {
 		t.Errorf("got %v", with)

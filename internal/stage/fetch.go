@@ -75,8 +75,7 @@ func (s Fetch) Run(ctx context.Context, l lock.Lock, w workspace.Workspace, laye
 
 func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, missing []lock.Distribution, total int64, offline bool) error {
 	if offline {
-		return &fault.Error{Code: fault.Unreachable, Op: "fetch", Subject: fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version),
-			Err: fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1), Hint: "run once without --offline"}
+		return fault.New(fault.Unreachable, "fetch", fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version), fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).WithHint("run once without --offline")
 	}
 	where, err := s.Resolver.Locate(ctx, LocateRequest{Lock: l, Workspace: w, Wanted: missing})
 	if err != nil {
@@ -84,8 +83,7 @@ func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, mi
 	}
 	for _, d := range missing {
 		if _, ok := where[d.File.SHA256]; !ok {
-			return &fault.Error{Code: fault.HashMismatch, Op: "fetch", Subject: fmt.Sprintf("%s==%s", d.Name, d.Version),
-				Err: fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256), Hint: "the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String()}
+			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version), fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256)).WithHint("the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String())
 		}
 	}
 	task := s.Progress.Start("fetch", total, "bytes")
@@ -135,7 +133,7 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 			}
 		}
 		if err := s.Builds(l.Target); err != nil {
-			return lock.Lock{}, 0, &fault.Error{Code: fault.WheelMissing, Op: "build", Subject: subject, Err: err, Hint: "build it on a machine of that platform, or choose a version that has a wheel"}
+			return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", subject, err).WithHint("build it on a machine of that platform, or choose a version that has a wheel")
 		}
 		f, err := s.buildOne(ctx, l.Target, d)
 		if err != nil {
@@ -162,7 +160,7 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 	}
 	with, err := lock.New(l.Target, l.Inputs, replaced, l.Closures)
 	if err != nil {
-		return lock.Lock{}, 0, &fault.Error{Code: fault.WheelMissing, Op: "build", Err: err, Hint: "the wheel that was built does not fit the target"}
+		return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", "", err).WithHint("the wheel that was built does not fit the target")
 	}
 	return with, made, nil
 }

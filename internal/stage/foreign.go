@@ -92,10 +92,15 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	if err := b.check(ctx, ws, works, under); err != nil {
 		return report.Layer{}, err
 	}
-	w.report.Name, w.report.Target, w.report.SchemaVersion = in.Name, in.Target.String(), report.SchemaVersion
+	w.report.Name = in.Name
+	w.report.Target = in.Target.String()
+	w.report.SchemaVersion = report.SchemaVersion
 	Summarize(&w.report, w.pruned, in.Tree)
-	w.report.Bytecode.Mode, w.report.Bytecode.Reason, w.report.Bytecode.Partial = string(w.mode), w.reason, w.partial
-	w.report.Choices, w.report.Notes = Choices(in.Spec.Policy), append(append([]string(nil), a.Notes...), w.pruned.Notes...)
+	w.report.Bytecode.Mode = string(w.mode)
+	w.report.Bytecode.Reason = w.reason
+	w.report.Bytecode.Partial = w.partial
+	w.report.Choices = Choices(in.Spec.Policy)
+	w.report.Notes = append(append([]string(nil), a.Notes...), w.pruned.Notes...)
 	accept(&w.report, in.Spec.Allow)
 	var written ziptree.Written
 	if err := in.Write(func(out io.Writer) (err error) {
@@ -175,7 +180,8 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 	r.Gate = gate.Check(gated)
 	accept(&r, in.Spec.Allow)
 	Summarize(&r, asIs, in.Tree)
-	r.Bytecode.Mode, r.Notes = "as it is", top.Notes
+	r.Bytecode.Mode = "as it is"
+	r.Notes = top.Notes
 	r.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(in.ZipBytes)}
 	r.Verdict = measure.Judge(r.After.Unzipped, r.Zip.Bytes, in.Spec.Budget)
 	jobs := probe.Jobs(in.Tree, place.Prefix, top.Distributions, in.OwnProbe)

@@ -162,7 +162,8 @@ type healer struct {
 // layer heals one layer, for which the interpreter was run already as often as runs says: what to restore, each with its reason, or why that does not help. Nothing is
 // restored for the layer when one of its jobs cannot be healed.
 func (h *healer) layer(ctx context.Context, w *work, failed []probe.Result, runs int) ([]needed, report.Healing, error) {
-	h.runs, h.tried = runs, ""
+	h.runs = runs
+	h.tried = ""
 	h.task = h.Progress.Start("heal "+w.spec.Name, int64(h.limit()), "runs")
 	defer h.task.Done()
 	var found []needed

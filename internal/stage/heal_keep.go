@@ -111,12 +111,12 @@ func (h *healer) write(l *workspace.Layer, entries []report.Healed) ([]report.He
 	}
 	text, err := read(file)
 	if err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: file, Err: err}
+		return nil, fault.New(fault.BadInput, "read", file, err)
 	}
 	var script []byte
 	if l.Probe != "" {
 		if script, err = read(l.Probe); err != nil {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: l.Probe, Err: err}
+			return nil, fault.New(fault.BadInput, "read", l.Probe, err)
 		}
 	}
 	var add []policy.Choice
@@ -125,13 +125,13 @@ func (h *healer) write(l *workspace.Layer, entries []report.Healed) ([]report.He
 	}
 	healed, text, err := l.WithKeep(text, script, add)
 	if errors.Is(err, workspace.ErrChanged) {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "heal", Subject: file, Err: err, Hint: "build again; nothing was written"}
+		return nil, fault.New(fault.BadInput, "heal", file, err).WithHint("build again; nothing was written")
 	}
 	if err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "heal", Subject: file, Err: err, Hint: "add the entries by hand, or build with --no-heal"}
+		return nil, fault.New(fault.BadInput, "heal", file, err).WithHint("add the entries by hand, or build with --no-heal")
 	}
 	if err := h.Heal.Write(file, text); err != nil {
-		return nil, &fault.Error{Code: fault.BadInput, Op: "write", Subject: file, Err: err, Hint: "make it writable, or build with --no-heal"}
+		return nil, fault.New(fault.BadInput, "write", file, err).WithHint("make it writable, or build with --no-heal")
 	}
 	*l = healed
 	for _, e := range entries {

@@ -145,7 +145,8 @@ func smallest(passes func([]removal) (bool, error), fixed []removal, units [][]r
 	if len(units) == 1 {
 		return units[0], nil
 	}
-	left, right := units[:len(units)/2], units[len(units)/2:]
+	left := units[:len(units)/2]
+	right := units[len(units)/2:]
 	for _, half := range [][][]removal{left, right} {
 		ok, err := passes(slices.Concat(fixed, slices.Concat(half...)))
 		if err != nil {
@@ -171,7 +172,8 @@ func units(rs []removal, by func(removal) string) [][]removal {
 		k := r.layer + "\x00" + by(r)
 		i, ok := at[k]
 		if !ok {
-			i, at[k] = len(out), len(out)
+			i = len(out)
+			at[k] = len(out)
 			out = append(out, nil)
 		}
 		out[i] = append(out[i], r)

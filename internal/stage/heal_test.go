@@ -235,7 +235,8 @@ func TestHealUndoesATransform(t *testing.T) {
 		return ""
 	}
 	b := f.build()
-	b.Python, b.Heal = eyes, &stage.Heal{Now: time.Now, Write: func(name string, text []byte) error { f.written[name] = string(text); return nil }}
+	b.Python = eyes
+	b.Heal = &stage.Heal{Now: time.Now, Write: func(name string, text []byte) error { f.written[name] = string(text); return nil }}
 	rep, _, err := f.healWith(b, f.input())
 	if err != nil || !strings.Contains(f.written["botocore/layer.yaml"], `- { match: "`+model+`", reason: "script probe.py fails without it; healed `) || fmt.Sprint(rep.Layers[0].Healed[0].Rules) != "[botocore-docs]" {
 		t.Errorf("%q, %v", f.written, err)
@@ -310,7 +311,8 @@ func TestHealGivesUp(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			f := newClinic(t, map[string][]string{"alpha": many(30)}, append(c.files, "alpha/probe.py=import alpha\n")...)
-			f.python.fails, f.limit = c.fails, c.limit
+			f.python.fails = c.fails
+			f.limit = c.limit
 			rep, changed, err := f.heal()
 			wantFault(t, err, fault.ProbeFailed, "probe alpha: script probe.py: ")
 			if !changed || f.writes != 0 || len(rep.Layers) != 1 {
@@ -389,7 +391,8 @@ func TestHealWritesNothingWhen(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			f := newClinic(t, map[string][]string{"alpha": many(3)}, "alpha/probe.py=import alpha\n")
 			f.python.fails = needs(byPath, "alpha/sub/tests/data.txt")
-			b, in := f.build(), f.input()
+			b := f.build()
+			in := f.input()
 			b.Heal = &stage.Heal{Now: time.Now, Write: func(string, []byte) error { f.writes++; return nil }}
 			c.change(f, &b, &in)
 			_, _, err := f.healWith(b, in)

@@ -30,7 +30,8 @@ func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []remov
 		if err != nil {
 			return probe.Result{}, err
 		}
-		trees, said = append(trees, t), append(said, contentOf(t))
+		trees = append(trees, t)
+		said = append(said, contentOf(t))
 	}
 	key, err := digest.Canonical("layersmith/heal/v1", said)
 	if err != nil {

@@ -47,19 +47,21 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 		return nil
 	}
 	bad := func(hint, format string, args ...any) error {
-		return &fault.Error{Code: fault.BadInput, Op: "open", Subject: t.Entries()[0].Origin, Err: fmt.Errorf(format, args...), Hint: hint}
+		return fault.New(fault.BadInput, "open", t.Entries()[0].Origin, fmt.Errorf(format, args...)).WithHint(hint)
 	}
 	if _, ok := t.Lookup("PEX-INFO"); ok {
 		return bad("install the same requirements with pip install --target, or write them into a requirements.txt and run: layersmith build",
 			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path")
 	}
-	found := false           // there is something that Python would find
-	elsewhere := ""          // the first folder that holds distributions, or a layer, where Python does not look
-	other, runtime := "", "" // the site folder of another Python
+	found := false  // there is something that Python would find
+	elsewhere := "" // the first folder that holds distributions, or a layer, where Python does not look
+	other := ""
+	runtime := "" // the site folder of another Python
 	for _, e := range t.Entries() {
 		if dir, ok := strings.CutPrefix(e.Name, "python/lib/"); ok && other == "" {
 			if version, rest, _ := strings.Cut(dir, "/"); version != target.Runtime() && strings.HasPrefix(rest, "site-packages/") {
-				other, runtime = deepFolder(version), version
+				other = deepFolder(version)
+				runtime = version
 			}
 		}
 		site, inside := strings.CutPrefix(e.Name, place.Prefix)
@@ -121,7 +123,8 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 				_, err = io.Copy(h, r)
 				r.Close()
 			}
-			sums[i], faults[i] = base64.RawURLEncoding.EncodeToString(h.Sum(nil)), err
+			sums[i] = base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+			faults[i] = err
 			return nil
 		})
 	}
@@ -131,7 +134,7 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 	byName := make(map[string]string, t.Len())
 	for i, e := range t.Entries() {
 		if faults[i] != nil { // the first by name, whichever was read first
-			return nil, &fault.Error{Code: fault.CorruptArchive, Op: "open", Subject: e.Origin, Err: faults[i], Hint: "the file is damaged: make it again, or fetch it again"}
+			return nil, fault.New(fault.CorruptArchive, "open", e.Origin, faults[i]).WithHint("the file is damaged: make it again, or fetch it again")
 		}
 		byName[e.Name] = sums[i]
 	}
@@ -141,7 +144,8 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 // correct makes RECORDs say the hashes that files have, and notes where they said others: something has changed those files after they were installed.
 func (a *Artifact) correct(sums map[string]string) {
 	for _, d := range a.Distributions {
-		n, first := 0, ""
+		n := 0
+		first := ""
 		for _, f := range d.Files {
 			if was := d.Record[f]; was != "" && was != sums[a.Place.Prefix+f] {
 				if d.Record[f] = sums[a.Place.Prefix+f]; n == 0 {

@@ -57,7 +57,8 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 				t.Errorf("site folder %q, want %q", place.Prefix, tt.prefix)
 			}
 			err := misplaced(tree, target, place)
-			got, want := "", ""
+			got := ""
+			want := ""
 			if err != nil {
 				got = err.Error()
 			}

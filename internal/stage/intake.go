@@ -93,7 +93,7 @@ type upload struct {
 func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	out := IntakeOutput{Run: in.Run, Layers: []Item{}}
 	if err := release.CheckRun(in.Run); err != nil {
-		return out, &fault.Error{Code: fault.BadInput, Op: "start", Subject: "execution", Err: err, Hint: "give the execution another name"}
+		return out, fault.New(fault.BadInput, "start", "execution", err).WithHint("give the execution another name")
 	}
 	request, event, err := readInput(in.Input)
 	if err != nil {
@@ -129,7 +129,8 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 		if err != nil {
 			return out, err
 		}
-		out.Next, out.Summary = NextRestore, target
+		out.Next = NextRestore
+		out.Summary = target
 	}
 	if run.Workspace, err = s.snapshot(ctx, files); err != nil {
 		return out, err
@@ -141,14 +142,15 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	closeIt()
 	for _, l := range request.Layers {
 		if _, ok := w.Layer(l); !ok {
-			return out, &fault.Error{Code: fault.BadInput, Op: "start", Subject: "layers: " + l, Err: errors.New("no such layer"), Hint: "layers here: " + strings.Join(w.Names(), ", ")}
+			return out, fault.New(fault.BadInput, "start", "layers: "+l, errors.New("no such layer")).WithHint("layers here: " + strings.Join(w.Names(), ", "))
 		}
 	}
 	if out.Next == "" {
 		if released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool && !request.Force && !request.Refresh {
 			return end(out, "nothing changed since %s; %d layers are as released by %s", released.At.UTC().Format("2006-01-02 15:04 UTC"), len(released.Layers), released.Run), nil
 		}
-		out.Next, out.Summary = NextBuild, trigger
+		out.Next = NextBuild
+		out.Summary = trigger
 	}
 	return out, s.remember(ctx, run)
 }
@@ -160,7 +162,7 @@ func (s Intake) remember(ctx context.Context, run release.Run) error {
 		return err
 	}
 	if found && old.Ending != nil {
-		return &fault.Error{Code: fault.BadInput, Op: "start", Subject: run.Run, Err: errors.New("a run of that name is over"), Hint: "give the execution a name that was not used before"}
+		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of that name is over")).WithHint("give the execution a name that was not used before")
 	}
 	_, err = store(ctx, s.Registers, release.RunName(run.Run), run, tag)
 	return err
@@ -171,20 +173,20 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 	var event upload
 	if json.Unmarshal(raw, &event) == nil && event.Source == "aws.s3" {
 		if event.Detail.Object.Key == "" {
-			return release.Request{}, nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "event", Err: errors.New("detail.object.key is missing"), Hint: "start an execution with {} instead"}
+			return release.Request{}, nil, fault.New(fault.BadInput, "read", "event", errors.New("detail.object.key is missing")).WithHint("start an execution with {} instead")
 		}
 		return release.Request{}, &event, nil
 	}
 	var r release.Request
 	hint := `give {} for all that is stale, or any of "layers": ["NAME"], "force": true, "refresh": true, "dryRun": true, "rollback": {"layer": "NAME", "to": 41}`
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		return r, nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "input", Err: errors.New("is not a JSON object"), Hint: hint}
+		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("is not a JSON object")).WithHint(hint)
 	}
 	if err := release.Decode(raw, &r); err != nil {
-		return r, nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "input", Err: err, Hint: hint}
+		return r, nil, fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
 	}
 	if r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun) {
-		return r, nil, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "input", Err: errors.New("rollback goes with nothing else"), Hint: hint}
+		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("rollback goes with nothing else")).WithHint(hint)
 	}
 	return r, nil, nil
 }
@@ -218,7 +220,8 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 	if err != nil {
 		return out, false, err
 	}
-	now, runs := s.Now(), false
+	now := s.Now()
+	runs := false
 	if lease.Run != "" && lease.Run != in.Run {
 		if runs, err = s.Runs(ctx, lease.Execution); err != nil {
 			return out, false, err
@@ -245,14 +248,18 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 		return wait(out, raceWaitSeconds, "another execution was first"), false, nil
 	}
 	if err == nil && unfinished != "" {
-		out.Next, out.Previous, out.Summary = NextRecover, unfinished, "execution "+unfinished+" died in the middle"
+		out.Next = NextRecover
+		out.Previous = unfinished
+		out.Summary = "execution " + unfinished + " died in the middle"
 		return out, false, nil
 	}
 	return out, err == nil, err
 }
 
 func wait(out IntakeOutput, seconds int, why string) IntakeOutput {
-	out.Next, out.WaitSeconds, out.Summary = NextWait, seconds, why
+	out.Next = NextWait
+	out.WaitSeconds = seconds
+	out.Summary = why
 	return out
 }
 
@@ -266,16 +273,16 @@ func end(out IntakeOutput, format string, args ...any) IntakeOutput {
 // snapshot packs the workspace as it is now into one zip, which everything in the run reads: uploads during the run belong to the next.
 func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) {
 	if len(files) == 0 {
-		return blob.Ref{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: workspaceRoot + "/", Err: errors.New("the bucket holds no workspace"), Hint: "run: layersmith push"}
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", errors.New("the bucket holds no workspace")).WithHint("run: layersmith push")
 	}
 	if len(files) > MaxWorkspaceFiles {
-		return blob.Ref{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: workspaceRoot + "/", Err: fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles), Hint: "keep only the workspace below " + workspaceRoot + "/"}
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).WithHint("keep only the workspace below " + workspaceRoot + "/")
 	}
 	var total int64
 	entries := make([]ziptree.Entry, 0, len(files))
 	for _, f := range files {
 		if total += f.Size; total > MaxWorkspaceBytes {
-			return blob.Ref{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: workspaceRoot + "/", Err: fmt.Errorf("more than %d bytes", MaxWorkspaceBytes), Hint: "keep only the workspace below " + workspaceRoot + "/"}
+			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).WithHint("keep only the workspace below " + workspaceRoot + "/")
 		}
 		if strings.HasSuffix(f.Name, "/") {
 			continue // the console makes such objects for folders
@@ -288,7 +295,7 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 	}
 	t, err := ziptree.New(entries)
 	if err != nil {
-		return blob.Ref{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: workspaceRoot + "/", Err: err, Hint: "rename the object"}
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", err).WithHint("rename the object")
 	}
 	return s.Blobs.Put(ctx, "workspaces/", ".zip", func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err })
 }
@@ -297,14 +304,15 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 func pushedFault(err error) error {
 	var findings workspace.Findings
 	if errors.As(err, &findings) && len(findings) > 0 {
-		f, more := findings[0], ""
+		f := findings[0]
+		more := ""
 		if n := len(findings) - 1; n > 0 {
 			more = fmt.Sprintf(" (and %d more)", n)
 		}
-		return &fault.Error{Code: fault.BadInput, Op: "read", Subject: f.Where, Err: errors.New(f.Message + more), Hint: f.Hint}
+		return fault.New(fault.BadInput, "read", f.Where, errors.New(f.Message+more)).WithHint(f.Hint)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &fault.Error{Code: fault.BadInput, Op: "read", Subject: workspaceRoot, Err: err, Hint: "run: layersmith push"}
+		return fault.New(fault.BadInput, "read", workspaceRoot, err).WithHint("run: layersmith push")
 	}
 	return err
 }
@@ -318,7 +326,7 @@ func restoreOf(r release.Released, want release.Restore) (string, error) {
 		}
 		v, err := l.Back(want.To)
 		if err != nil {
-			return "", &fault.Error{Code: fault.BadInput, Op: "roll back", Subject: want.Layer, Err: err, Hint: "choose one of: " + l.Versions()}
+			return "", fault.New(fault.BadInput, "roll back", want.Layer, err).WithHint("choose one of: " + l.Versions())
 		}
 		said = append(said, fmt.Sprintf("%s %d -> %d", l.LayerName, l.Current.Version, v.Version))
 	}
@@ -327,7 +335,7 @@ func restoreOf(r release.Released, want release.Restore) (string, error) {
 		for _, l := range r.Layers {
 			names = append(names, l.Layer)
 		}
-		return "", &fault.Error{Code: fault.BadInput, Op: "roll back", Subject: want.Layer, Err: errors.New("nothing of that name is released"), Hint: "released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet")}
+		return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("nothing of that name is released")).WithHint("released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet"))
 	}
 	return strings.Join(said, ", "), nil
 }

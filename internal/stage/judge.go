@@ -67,7 +67,7 @@ func judge(rep report.Report, in BuildInput) error {
 			if f.Subject == l.Name {
 				what = ""
 			}
-			return &fault.Error{Code: fault.GateFailed, Op: "check", Subject: l.Name, Err: fmt.Errorf("%s%s%s", what, f.Message, more), Hint: f.Hint}
+			return fault.New(fault.GateFailed, "check", l.Name, fmt.Errorf("%s%s%s", what, f.Message, more)).WithHint(f.Hint)
 		}
 	}
 	for _, l := range rep.Layers {
@@ -77,20 +77,18 @@ func judge(rep report.Report, in BuildInput) error {
 	}
 	for _, l := range rep.Layers {
 		if l.Verdict != measure.Within && l.Verdict != "" {
-			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: l.Name, Err: fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped)),
-				Hint: "run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml"}
+			return fault.New(fault.OverLimit, "measure", l.Name, fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml")
 		}
 	}
 	for _, st := range rep.Stacks {
 		if st.Verdict != measure.Within {
-			return &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: "the stack " + strings.Join(st.Layers, " + "), Err: fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget),
-				Hint: "let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml"}
+			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget)).WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml")
 		}
 	}
 	if in.Strict {
 		for _, l := range rep.Layers {
 			if l.Probe.Status == report.NotProbed {
-				return &fault.Error{Code: fault.NotProbed, Op: "probe", Subject: l.Name, Err: errors.New(l.Probe.Reason), Hint: "name the target's interpreter with --python, or build without --strict"}
+				return fault.New(fault.NotProbed, "probe", l.Name, errors.New(l.Probe.Reason)).WithHint("name the target's interpreter with --python, or build without --strict")
 			}
 		}
 	}
@@ -112,7 +110,7 @@ func probeFault(l report.Layer) error {
 			break
 		}
 	}
-	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: l.Name, Err: fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail)), Hint: probeHint(l, f)}
+	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).WithHint(probeHint(l, f))
 }
 
 func lastLine(s string) string {

@@ -60,7 +60,7 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	defer closeIt()
 	spec, ok := w.Layer(built.Layer)
 	if !ok {
-		return Item{}, &fault.Error{Code: fault.ProvenanceMismatch, Op: "prune", Subject: built.Layer, Err: fmt.Errorf("the workspace of run %s has no such layer", run.Run)}
+		return Item{}, fault.New(fault.ProvenanceMismatch, "prune", built.Layer, fmt.Errorf("the workspace of run %s has no such layer", run.Run))
 	}
 	tree, f, err := openZip(ctx, s.Blobs, built.Artifact)
 	if err != nil {
@@ -123,7 +123,8 @@ func (s PruneArtifact) prune(ctx context.Context, built release.BuiltLayer, spec
 		}
 	}
 	w.summarize(Build{}, BuildInput{Lock: lock.Lock{Target: built.Target}})
-	w.report.Inputs.Wheels, w.report.Before = built.Wheels, built.Before
+	w.report.Inputs.Wheels = built.Wheels
+	w.report.Before = built.Before
 	return w, nil
 }
 
@@ -190,7 +191,9 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 		return Item{}, err
 	}
 	doc := release.Measured{SchemaVersion: release.SchemaVersion, Pruned: in.Layer.Doc, Built: pruned.Built, Zip: pruned.Zip, Report: pruned.Report}
-	doc.Report.Gate, doc.Report.Allowed, doc.Report.Verdict = found.Gate, found.Allowed, found.Verdict
+	doc.Report.Gate = found.Gate
+	doc.Report.Allowed = found.Allowed
+	doc.Report.Verdict = found.Verdict
 	doc.Report.Probe = report.Probe{Status: report.NotProbed, Reason: "verified after publishing"}
 	if err := Judge(doc.Report, false); err != nil {
 		return Item{}, err
@@ -214,19 +217,20 @@ func (s MeasureLayer) zipBelow(ctx context.Context, released release.Released, n
 }
 
 func notReleased(layer, below string) error {
-	return &fault.Error{Code: fault.ProvenanceMismatch, Op: "measure", Subject: layer, Err: fmt.Errorf("it lies on %s, which is neither in this run nor released", below), Hint: `start again with {"force": true}`}
+	return fault.New(fault.ProvenanceMismatch, "measure", layer, fmt.Errorf("it lies on %s, which is neither in this run nor released", below)).WithHint(`start again with {"force": true}`)
 }
 
 // next is the item with the document of the next stage.
 func (i Item) next(doc blob.Ref, summary string) Item {
-	i.Doc, i.Summary = doc, summary
+	i.Doc = doc
+	i.Summary = summary
 	return i
 }
 
 // names checks that a document is that of the item's layer.
 func (i Item) names(layer string, t pydist.Target) error {
 	if i.Layer != layer || i.Target != t {
-		return &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: strings.TrimSpace(i.Layer + " " + i.Target.String()), Err: fmt.Errorf("its document is that of %s on %s", layer, t), Hint: "start a new execution"}
+		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()), fmt.Errorf("its document is that of %s on %s", layer, t)).WithHint("start a new execution")
 	}
 	return nil
 }

@@ -32,8 +32,7 @@ func load[T any](ctx context.Context, r Registers, name string) (doc T, tag stri
 		return doc, "", false, err
 	}
 	if err := release.Decode(b, &doc); err != nil {
-		return doc, "", false, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: name, Err: err,
-			Hint: "it was written by another version of Layersmith, or by hand; restore an earlier version of the object"}
+		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the object")
 	}
 	return doc, tag, true, nil
 }
@@ -63,14 +62,14 @@ func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err err
 		return doc, err
 	}
 	if err := release.Decode(b, &doc); err != nil {
-		return doc, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: ref.Key, Err: err, Hint: "start a new execution; this one belongs to another version of Layersmith"}
+		return doc, fault.New(fault.ProvenanceMismatch, "read", ref.Key, err).WithHint("start a new execution; this one belongs to another version of Layersmith")
 	}
 	return doc, nil
 }
 
 func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 	if ref.Size > release.MaxDocumentBytes {
-		return nil, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: ref.Key, Err: fmt.Errorf("%d bytes are no document", ref.Size)}
+		return nil, fault.New(fault.ProvenanceMismatch, "read", ref.Key, fmt.Errorf("%d bytes are no document", ref.Size))
 	}
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {
@@ -87,7 +86,7 @@ func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 		return release.Run{}, err
 	}
 	if r.Ending != nil {
-		return release.Run{}, &fault.Error{Code: fault.LeaseLost, Op: "continue", Subject: name, Err: fmt.Errorf("the run is over: %s", r.Ending.Outcome), Hint: "start a new execution"}
+		return release.Run{}, fault.New(fault.LeaseLost, "continue", name, fmt.Errorf("the run is over: %s", r.Ending.Outcome)).WithHint("start a new execution")
 	}
 	return r, l.renew(ctx, r)
 }
@@ -95,14 +94,14 @@ func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 // known reads what a run was asked for.
 func (l Ledger) known(ctx context.Context, name string) (release.Run, error) {
 	if err := release.CheckRun(name); err != nil {
-		return release.Run{}, &fault.Error{Code: fault.BadInput, Op: "read", Subject: "run", Err: err, Hint: "start an execution whose name has only letters, digits, . - and _"}
+		return release.Run{}, fault.New(fault.BadInput, "read", "run", err).WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
 	r, _, found, err := load[release.Run](ctx, l.Registers, release.RunName(name))
 	if err != nil {
 		return release.Run{}, err
 	}
 	if !found {
-		return release.Run{}, &fault.Error{Code: fault.NotFound, Op: "read", Subject: release.RunName(name), Err: errors.New("no such run"), Hint: "start a new execution"}
+		return release.Run{}, fault.New(fault.NotFound, "read", release.RunName(name), errors.New("no such run")).WithHint("start a new execution")
 	}
 	return r, nil
 }
@@ -113,7 +112,7 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 		return err
 	}
 	lost := func(to string) error {
-		return &fault.Error{Code: fault.LeaseLost, Op: "continue", Subject: r.Run, Err: fmt.Errorf("execution %q has taken over", to), Hint: "wait for that execution, then start a new one if anything is left to do"}
+		return fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", to)).WithHint("wait for that execution, then start a new one if anything is left to do")
 	}
 	if lease.Run != r.Run {
 		return lost(lease.Run)
@@ -184,7 +183,7 @@ func openZip(ctx context.Context, blobs Blobs, ref blob.Ref) (ziptree.Tree, Blob
 	t, err := ziptree.Read(f, f.Size(), ref.Key)
 	if err != nil {
 		f.Close()
-		return ziptree.Tree{}, nil, &fault.Error{Code: fault.CorruptArchive, Op: "open", Subject: ref.Key, Err: err}
+		return ziptree.Tree{}, nil, fault.New(fault.CorruptArchive, "open", ref.Key, err)
 	}
 	return t, f, nil
 }

@@ -82,14 +82,14 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	case fault.CodeOf(err) != fault.Internal:
 		return Locked{}, err
 	case err != nil:
-		return Locked{}, &fault.Error{Code: fault.BadInput, Op: "read lock", Subject: name, Err: err, Hint: lockHint}
+		return Locked{}, fault.New(fault.BadInput, "read lock", name, err).WithHint(lockHint)
 	default:
 		old, err := lock.Open(b)
 		if err == nil && old.Target != in.Target {
 			err = fmt.Errorf("it is the lock of %s", old.Target)
 		}
 		if err != nil {
-			return Locked{}, &fault.Error{Code: fault.BadInput, Op: "read lock", Subject: name, Err: err, Hint: lockHint}
+			return Locked{}, fault.New(fault.BadInput, "read lock", name, err).WithHint(lockHint)
 		}
 		before = &old
 	}
@@ -115,7 +115,7 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	}
 	after, err := lock.New(in.Target, inputs, r.Distributions, r.Closures)
 	if err != nil {
-		return Locked{}, &fault.Error{Code: fault.Internal, Op: "lock", Subject: in.Target.String(), Err: err}
+		return Locked{}, fault.New(fault.Internal, "lock", in.Target.String(), err)
 	}
 	if err := s.Write(name, after.Marshal()); err != nil {
 		return Locked{}, err
@@ -150,7 +150,7 @@ func known(in LockInput, before *lock.Lock) error {
 			}
 		}
 		if err != nil || !found {
-			return &fault.Error{Code: fault.BadInput, Op: "upgrade", Subject: text, Err: errors.New("nothing requires it"), Hint: "name one of: " + strings.Join(names, ", ")}
+			return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).WithHint("name one of: " + strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -173,9 +173,7 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
 			}
 			if !found {
-				return &fault.Error{Code: fault.HashMismatch, Op: "lock", Subject: fmt.Sprintf("%s:%d", r.File, r.Line),
-					Err:  fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes", d.Name, d.Version, d.File.Name, d.File.SHA256),
-					Hint: "add the hash if you trust the file, or correct the requirement"}
+				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line), fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes", d.Name, d.Version, d.File.Name, d.File.SHA256)).WithHint("add the hash if you trust the file, or correct the requirement")
 			}
 		}
 	}

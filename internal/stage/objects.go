@@ -26,7 +26,8 @@ type objectFacts struct {
 
 // Run returns facts by name in the zip, and the files that call themselves ELF but cannot be read.
 func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts map[string]sharedobj.Facts, broken map[string]string, err error) {
-	facts, broken = map[string]sharedobj.Facts{}, map[string]string{}
+	facts = map[string]sharedobj.Facts{}
+	broken = map[string]string{}
 	byWheel := map[string][]prune.Outcome{}
 	for _, o := range p.Decisions {
 		if o.Fate != prune.Dropped && mayBeObject(o.Site) {
@@ -60,7 +61,8 @@ func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts 
 				if f, err = readObject(o.Result); err != nil {
 					return nil, nil, err
 				}
-				known[id], added = f, true
+				known[id] = f
+				added = true
 			}
 			switch {
 			case f.Broken != "":

@@ -221,7 +221,9 @@ var frame = regexp.MustCompile(`File "/opt/([^"\n]+)", line (\d+)`)
 func raisedIn(detail, prefix string) (site, line string, ok bool) {
 	for _, m := range frame.FindAllStringSubmatch(detail, -1) {
 		if file, inside := strings.CutPrefix(m[1], prefix); inside {
-			site, line, ok = file, m[2], true
+			site = file
+			line = m[2]
+			ok = true
 		}
 	}
 	return site, line, ok
@@ -273,7 +275,8 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			}
 			stack = append(stack, contentOf(b.pruned.Tree))
 		}
-		p.Distributions, p.Chosen = w.artifact.Distributions, w.chosen
+		p.Distributions = w.artifact.Distributions
+		p.Chosen = w.chosen
 		if len(p.Imports) == 0 {
 			p.Imports = EntryModules(w.spec.Requirements.Direct, p.Distributions)
 		}

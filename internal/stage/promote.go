@@ -40,7 +40,9 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 	var said []string
 	if released.Run != run.Run { // else it was stored, and the answer was lost
 		now := released
-		now.SchemaVersion, now.Run, now.At = release.SchemaVersion, run.Run, s.Now().UTC()
+		now.SchemaVersion = release.SchemaVersion
+		now.Run = run.Run
+		now.At = s.Now().UTC()
 		now.Layers = slices.Clone(released.Layers)
 		if run.Request.Rollback != nil {
 			err = s.back(run, &now)
@@ -102,7 +104,7 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		}
 		c := v.Candidate
 		if c.Run != run.Run || c.ARN == "" {
-			return &fault.Error{Code: fault.ProvenanceMismatch, Op: "promote", Subject: i.Layer, Err: fmt.Errorf("its candidate is of run %s", c.Run), Hint: "start a new execution"}
+			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer, fmt.Errorf("its candidate is of run %s", c.Run)).WithHint("start a new execution")
 		}
 		m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
 		if err != nil {
@@ -115,7 +117,8 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		}
 		put(now, release.ReleasedLayer{Layer: c.Layer, Target: c.Target, LayerName: c.LayerName}, version)
 	}
-	now.Tool, now.Locks = built.Tool, locks(now.Locks, built.Locks, *now)
+	now.Tool = built.Tool
+	now.Locks = locks(now.Locks, built.Locks, *now)
 	if now.Consumers, err = consumersDigest(files); err != nil {
 		return err
 	}
@@ -137,7 +140,7 @@ func (s Promote) back(run release.Run, now *release.Released) error {
 		}
 		v, err := l.Back(run.Request.Rollback.To)
 		if err != nil {
-			return &fault.Error{Code: fault.BadInput, Op: "roll back", Subject: l.Layer, Err: err, Hint: "choose one of: " + l.Versions()}
+			return fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
 		}
 		now.Layers[i] = l.With(v)
 	}

@@ -56,7 +56,9 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 		if err != nil {
 			return Item{}, err
 		}
-		c.ARN, c.Version, c.Reused = v.ARN, v.Version, reused
+		c.ARN = v.ARN
+		c.Version = v.Version
+		c.Reused = reused
 		if _, err := store(ctx, s.Registers, name, c, tag); err != nil {
 			return Item{}, err
 		}
@@ -94,7 +96,7 @@ func (s Publish) publish(ctx context.Context, run release.Run, m release.Measure
 	v, err = s.Versions.Publish(ctx, NewLayerVersion{LayerName: m.Built.LayerName, Description: Description(m.Built.Key, run.Run), Target: m.Built.Target, Zip: m.Zip})
 	if err == nil && v.CodeSHA256 != "" && v.CodeSHA256 != sum {
 		// Written down by the description, so the rollback finds it.
-		err = &fault.Error{Code: fault.HashMismatch, Op: "publish", Subject: v.ARN, Err: fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum), Hint: "start again; if it happens twice, somebody writes to the store bucket"}
+		err = fault.New(fault.HashMismatch, "publish", v.ARN, fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).WithHint("start again; if it happens twice, somebody writes to the store bucket")
 	}
 	return v, false, err
 }

@@ -82,8 +82,7 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 		out.Consumers = append(out.Consumers, Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
 	}
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
-		return out, &fault.Error{Code: fault.OverLimit, Op: "record", Subject: "the run", Err: fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems),
-			Hint: "release some layers at a time, or split the workspace over two stacks"}
+		return out, fault.New(fault.OverLimit, "record", "the run", fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems)).WithHint("release some layers at a time, or split the workspace over two stacks")
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"
 	return out, nil
@@ -120,8 +119,7 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 		for _, arn := range arns {
 			if i, ok := seen[arn]; ok {
 				if o := all[i].consumer; o.Function == "" && (o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
-					return nil, &fault.Error{Code: fault.BadInput, Op: "record", Subject: arn, Err: fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line),
-						Hint: "give it an entry of its own: function: " + nameOfFunction(arn)}
+					return nil, fault.New(fault.BadInput, "record", arn, fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line)).WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
 				}
 				continue
 			}
@@ -142,7 +140,7 @@ func (s Record) write(ctx context.Context, name string, c release.Change) error 
 		return err
 	}
 	if found && old.After != nil {
-		return &fault.Error{Code: fault.LeaseLost, Op: "record", Subject: c.Function, Err: errors.New("the run has touched it already"), Hint: "start a new execution"}
+		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has touched it already")).WithHint("start a new execution")
 	}
 	_, err = store(ctx, s.Registers, name, c, tag)
 	return err
@@ -160,7 +158,7 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 		back := run.Request.Rollback != nil && run.Request.Rollback.Layer == l.Layer
 		if back {
 			if v, err = l.Back(run.Request.Rollback.To); err != nil {
-				return nil, &fault.Error{Code: fault.BadInput, Op: "roll back", Subject: l.Layer, Err: err, Hint: "choose one of: " + l.Versions()}
+				return nil, fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
 			}
 		}
 		all[l.Layer+" "+l.Target.String()] = coming{layerName: l.LayerName, arn: v.ARN, unzipped: v.UnzippedBytes, isNew: back}
@@ -183,8 +181,7 @@ func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspa
 		for _, t := range w.Targets {
 			have = append(have, t.String())
 		}
-		return nil, &fault.Error{Code: fault.BadInput, Op: "record", Subject: f.ARN, Err: fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch, strings.Join(have, ", ")),
-			Hint: "add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"}
+		return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch, strings.Join(have, ", "))).WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
 	}
 	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
 		Alarm: c.Health.AlarmOf(f.ARN), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
@@ -193,7 +190,7 @@ func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspa
 	for _, layer := range c.Layers {
 		v, ok := versions[layer+" "+t.String()]
 		if !ok {
-			return nil, &fault.Error{Code: fault.BadInput, Op: "record", Subject: f.ARN, Err: fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t), Hint: `start again with {"force": true}`}
+			return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).WithHint(`start again with {"force": true}`)
 		}
 		if run.Request.Rollback != nil && !v.isNew {
 			continue // going back with one layer leaves the others alone
@@ -220,7 +217,8 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 	if err != nil {
 		return err
 	}
-	total, n := own, len(have)
+	total := own
+	n := len(have)
 	for _, v := range have {
 		total += v.unzipped
 	}
@@ -237,11 +235,10 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 		n++
 	}
 	if n > workspace.MaxLayers {
-		return &fault.Error{Code: fault.OverLimit, Op: "record", Subject: f.ARN, Err: fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers), Hint: "take a layer off the function, or merge two in the workspace"}
+		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).WithHint("take a layer off the function, or merge two in the workspace")
 	}
 	if total > measure.MaxUnzippedBytes {
-		return &fault.Error{Code: fault.OverLimit, Op: "record", Subject: f.ARN, Err: fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total, measure.MaxUnzippedBytes),
-			Hint: "make its code or a layer smaller: layersmith report shows what weighs most"}
+		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total, measure.MaxUnzippedBytes)).WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
 	}
 	return nil
 }
@@ -256,7 +253,7 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 		return err
 	}
 	refuse := func(code fault.Code, why, hint string) error {
-		return &fault.Error{Code: code, Op: "record", Subject: f.ARN + ":" + c.Alias, Err: errors.New(why), Hint: hint}
+		return fault.New(code, "record", f.ARN+":"+c.Alias, errors.New(why)).WithHint(hint)
 	}
 	if a.Version == latest {
 		return refuse(fault.BadInput, "the alias points to $LATEST, which cannot be gone back to", "publish a version and point the alias to it, or leave out alias in layers/consumers.yaml")
@@ -285,7 +282,7 @@ func (s Record) quiet(ctx context.Context, c release.Change) error {
 		return err
 	}
 	if a.State == AlarmRaised {
-		return &fault.Error{Code: fault.Unhealthy, Op: "record", Subject: c.Function, Err: fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason), Hint: "mend the function first, then start again"}
+		return fault.New(fault.Unhealthy, "record", c.Function, fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).WithHint("mend the function first, then start again")
 	}
 	return nil
 }

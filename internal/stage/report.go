@@ -40,7 +40,7 @@ type Caught struct {
 // Run reports. The ending that it returns has the reason in its message.
 func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error) {
 	if err := release.CheckRun(in.Run); err != nil {
-		return in.Ending, &fault.Error{Code: fault.BadInput, Op: "report", Subject: "run", Err: err, Hint: "start an execution whose name has only letters, digits, . - and _"}
+		return in.Ending, fault.New(fault.BadInput, "report", "run", err).WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
 	rep, tag, err := s.gather(ctx, in)
 	if err != nil {
@@ -152,10 +152,12 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 	case json.Unmarshal([]byte(c.Cause), &lambda) == nil && lambda.Message != "":
 		f.Message = lambda.Message
 		if sentence, hint, ok := strings.Cut(lambda.Message, fault.HintMark); ok {
-			f.Message, f.Hint = sentence, hint
+			f.Message = sentence
+			f.Hint = hint
 		}
 	case json.Unmarshal([]byte(c.Cause), &build) == nil && build.Build.ID != "":
-		f.Message, f.Hint = fmt.Sprintf("build %s: %s", build.Build.ID, strings.ToLower(build.Build.Status)), strings.TrimSpace("look at its log "+build.Build.Logs.DeepLink)
+		f.Message = fmt.Sprintf("build %s: %s", build.Build.ID, strings.ToLower(build.Build.Status))
+		f.Hint = strings.TrimSpace("look at its log " + build.Build.Logs.DeepLink)
 		left, _, found, err := load[release.Failure](ctx, s.Registers, release.FailureName(run))
 		if err != nil {
 			return nil, err

@@ -194,7 +194,7 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
-	return "", &fault.Error{Code: fault.Unreachable, Op: "undo", Subject: c.Function, Err: err, Hint: "it is tried again"} // still ours: an update was going on
+	return "", fault.New(fault.Unreachable, "undo", c.Function, err).WithHint("it is tried again") // still ours: an update was going on
 }
 
 func (s Rollback) foreign(c release.Change, now release.State) string {

@@ -86,7 +86,8 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	out.Summary = strings.Join(said, "; ")
 	if !out.Changed && !left && tag != "" {
 		// The build found that other inputs give the same layers. Written down, the next look need not build.
-		released.Workspace, released.Tool = run.Workspace.SHA256, built.Tool
+		released.Workspace = run.Workspace.SHA256
+		released.Tool = built.Tool
 		if _, err := store(ctx, s.Registers, release.ReleasedName, released, tag); err != nil {
 			return out, err
 		}
@@ -101,9 +102,9 @@ func (l Ledger) built(ctx context.Context, run release.Run) (release.Built, erro
 	case err != nil:
 		return b, err
 	case !found:
-		return b, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: release.BuiltName(run.Run), Err: errors.New("the build left nothing"), Hint: "look at the build's log in CodeBuild"}
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("the build left nothing")).WithHint("look at the build's log in CodeBuild")
 	case b.Run != run.Run || b.Workspace != run.Workspace.SHA256:
-		return b, &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: release.BuiltName(run.Run), Err: errors.New("it was built from another workspace"), Hint: "start a new execution"}
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("it was built from another workspace")).WithHint("start a new execution")
 	}
 	return b, nil
 }
@@ -119,7 +120,8 @@ func reach(w workspace.Workspace, layers []string, stale map[string]bool) map[st
 		grown = false
 		add := func(name string) {
 			if stale[name] && !all[name] {
-				all[name], grown = true, true
+				all[name] = true
+				grown = true
 			}
 		}
 		for _, l := range w.Layers {

@@ -23,8 +23,12 @@ func sizeOf(entries []ziptree.Entry) (s measure.Size) {
 // summarize fills in the layer's report, but for what is known later: zip, probe.
 func (w *work) summarize(s Build, in BuildInput) {
 	r := &w.report
-	r.SchemaVersion, r.Name, r.Target = report.SchemaVersion, w.spec.Name, in.Lock.Target.String()
-	r.Description, r.Extends, r.Key = w.spec.Description, w.spec.Extends, w.key
+	r.SchemaVersion = report.SchemaVersion
+	r.Name = w.spec.Name
+	r.Target = in.Lock.Target.String()
+	r.Description = w.spec.Description
+	r.Extends = w.spec.Extends
+	r.Key = w.key
 	r.Inputs = report.Inputs{Wheels: wheels(w.carries), LayerSpec: w.spec.Digest, Policy: w.policy.Digest(), Rules: map[string]int{},
 		Transforms: prune.Versions(), Compression: w.compression(), BytecodeMode: string(w.mode)}
 	for _, rule := range w.policy.Rules() {
@@ -34,7 +38,9 @@ func (w *work) summarize(s Build, in BuildInput) {
 		r.Inputs.Interpreter = s.Python.Identity()
 	}
 	Summarize(r, w.pruned, w.artifact.Tree)
-	r.Bytecode.Mode, r.Bytecode.Reason, r.Bytecode.Partial = string(w.mode), w.reason, w.partial
+	r.Bytecode.Mode = string(w.mode)
+	r.Bytecode.Reason = w.reason
+	r.Bytecode.Partial = w.partial
 	r.Budget = w.spec.Budget
 	r.Notes = append(append([]string(nil), w.artifact.Notes...), w.pruned.Notes...)
 	r.Choices = Choices(w.spec.Policy)
@@ -94,8 +100,11 @@ const largestFiles = 20
 
 // Summarize measures what was pruned: by rule, package and kind.
 func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
-	r.Before, r.After = sizeOf(before.Entries()), sizeOf(p.Tree.Entries())
-	r.Removed, r.Packages, r.Kinds = measure.Sizes{}, measure.Sizes{}, measure.Sizes{}
+	r.Before = sizeOf(before.Entries())
+	r.After = sizeOf(p.Tree.Entries())
+	r.Removed = measure.Sizes{}
+	r.Packages = measure.Sizes{}
+	r.Kinds = measure.Sizes{}
 	r.Bytecode.Size = measure.Size{}
 	var files []report.Sized
 	for _, o := range p.Decisions {

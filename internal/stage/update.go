@@ -111,7 +111,7 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 func (s Update) going(ctx context.Context, run, name string) error {
 	c, _, err := s.change(ctx, run, name)
 	if err == nil && c.Undoing {
-		err = &fault.Error{Code: fault.LeaseLost, Op: "update", Subject: c.Function, Err: errors.New("the run is being rolled back"), Hint: "look at the run's first error"}
+		err = fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).WithHint("look at the run's first error")
 	}
 	return err
 }
@@ -127,7 +127,7 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 			return "", err
 		}
 		if !found || candidate.ARN == "" {
-			return "", &fault.Error{Code: fault.ProvenanceMismatch, Op: "update", Subject: c.Function, Err: fmt.Errorf("layer %s of this run is not published", r.Layer), Hint: "start a new execution"}
+			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function, fmt.Errorf("layer %s of this run is not published", r.Layer)).WithHint("start a new execution")
 		}
 		c.Replaces[i].ARN = candidate.ARN
 	}
@@ -150,7 +150,7 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 func (l Ledger) change(ctx context.Context, run, name string) (release.Change, string, error) {
 	c, tag, found, err := load[release.Change](ctx, l.Registers, name)
 	if err == nil && (!found || c.Run != run) {
-		err = &fault.Error{Code: fault.ProvenanceMismatch, Op: "read", Subject: name, Err: errors.New("it is no change of run " + run), Hint: "start a new execution"}
+		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is no change of run "+run)).WithHint("start a new execution")
 	}
 	return c, tag, err
 }
@@ -173,7 +173,7 @@ func stateNow(ctx context.Context, functions Functions, c release.Change) (relea
 }
 
 func changed(c release.Change, why string) error {
-	return &fault.Error{Code: fault.Changed, Op: "update", Subject: c.Function, Err: errors.New(why), Hint: "agree with whoever deploys it, then start again"}
+	return fault.New(fault.Changed, "update", c.Function, errors.New(why)).WithHint("agree with whoever deploys it, then start again")
 }
 
 // Health looks at a consumer's alarm until its window has passed.
@@ -216,8 +216,7 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	window := time.Duration(c.WindowSeconds) * time.Second
 	passed := s.Now().Sub(in.Since)
 	if a.State == AlarmRaised {
-		return HealthOutput{}, &fault.Error{Code: fault.Unhealthy, Op: "watch", Subject: c.Function, Err: fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason),
-			Hint: fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function), in.Since.UTC().Format("15:04 UTC"))}
+		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function, fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function), in.Since.UTC().Format("15:04 UTC")))
 	}
 	if passed >= window {
 		return HealthOutput{Quiet: true, Summary: fmt.Sprintf("%s, %s quiet for %s", in.Consumer.Summary, c.Alarm, window)}, nil

@@ -53,7 +53,8 @@ func TestLock(t *testing.T) {
 	run := func(t *testing.T, b *bench, requirements string, in stage.LockInput) (stage.Locked, error) {
 		t.Helper()
 		w, read := load(t, "one/requirements.txt="+requirements)
-		in.Workspace, in.Target = w, target
+		in.Workspace = w
+		in.Target = target
 		return stage.Lock{Progress: silent{},
 			Resolver: resolver{resolve: func(r stage.ResolveRequest) (stage.Resolution, error) {
 				b.asked = append(b.asked, r)
@@ -75,7 +76,8 @@ func TestLock(t *testing.T) {
 		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[+ alpha 1.0]" || got.FileName != "pylock.python3_13-x86_64.toml" || b.asked[0].Locked != nil {
 			t.Fatalf("first lock: %+v, %v", got, err)
 		}
-		b.asked, b.next = nil, "2.0"
+		b.asked = nil
+		b.next = "2.0"
 		return b
 	}
 
@@ -130,13 +132,14 @@ func TestLock(t *testing.T) {
 	t.Run("a failing resolution leaves the lock", func(t *testing.T) {
 		b := first(t)
 		before := string(b.files["pylock.python3_13-x86_64.toml"])
-		b.fail = &fault.Error{Code: fault.LockConflict}
+		b.fail = fault.New(fault.LockConflict, "", "", nil)
 		if _, err := run(t, b, "alpha>=3\n", stage.LockInput{}); fault.CodeOf(err) != fault.LockConflict || string(b.files["pylock.python3_13-x86_64.toml"]) != before {
 			t.Errorf("%v", err)
 		}
 	})
 	t.Run("promised hashes", func(t *testing.T) {
-		right, wrong := "sha256:"+digest.Of(content["1.0"]).String(), "sha256:"+digest.Of([]byte("x")).String()
+		right := "sha256:" + digest.Of(content["1.0"]).String()
+		wrong := "sha256:" + digest.Of([]byte("x")).String()
 		for name, c := range map[string]struct{ requirements, where string }{
 			"the file's":                        {"alpha==1.0 --hash=" + right + "\n", ""},
 			"one of several":                    {"alpha==1.0 --hash=" + wrong + " --hash=" + right + "\n", ""},
@@ -381,7 +384,8 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 		"the budget":       {func(t *testing.T, f *factory) { f.ws.Total-- }, true},
 		"a wheel": {func(t *testing.T, f *factory) {
 			other := newFactory(t, map[string][]string{"alpha": {"alpha/__init__.py=y = 2\n"}})
-			f.lock, f.wheels = other.lock, other.wheels
+			f.lock = other.lock
+			f.wheels = other.wheels
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -446,7 +450,8 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 	}
 	files = append(files, "alpha/__init__.py=")
 	full, _ := newFactory(t, map[string][]string{"alpha": files}).run(t)
-	after, code := full.Layers[0].After.Unzipped, full.Layers[0].Bytecode.Size.Unzipped
+	after := full.Layers[0].After.Unzipped
+	code := full.Layers[0].Bytecode.Size.Unzipped
 	if code == 0 {
 		t.Fatal("no bytecode at all")
 	}
@@ -501,7 +506,8 @@ func TestWithoutInterpreter(t *testing.T) {
 	for mode, want := range map[string]fault.Code{"auto": "", "none": "", "unchecked-hash": fault.ToolMissing, "lean": fault.ToolMissing, "sourceless": fault.ToolMissing} {
 		f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}}, "alpha/layer.yaml=bytecode: "+mode+"\n")
 		b := f.build()
-		b.Python, b.NoPython = nil, "there is none"
+		b.Python = nil
+		b.NoPython = "there is none"
 		rep, _, err := b.Run(context.Background(), f.input())
 		if want != "" {
 			wantFault(t, err, want, "there is none")

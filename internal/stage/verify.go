@@ -193,11 +193,13 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 		}
 		got, err := probe.OpenResponse(answer.Payload, part)
 		if err != nil {
-			return out, &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: err}
+			return out, fault.New(fault.ProbeFailed, "probe", box.Name, err)
 		}
-		out.interpreter, out.imports = got.Interpreter, got.Import
+		out.interpreter = got.Interpreter
+		out.imports = got.Import
 		out.results = append(out.results, got.Results...)
-		out.init, out.memory = max(out.init, answer.InitSeconds), max(out.memory, answer.MaxMemoryMiB)
+		out.init = max(out.init, answer.InitSeconds)
+		out.memory = max(out.memory, answer.MaxMemoryMiB)
 		q, more = q.After(got)
 	}
 	return out, nil
@@ -218,7 +220,7 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
 		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
 	}
-	return &fault.Error{Code: fault.ProbeFailed, Op: "probe", Subject: box.Name, Err: fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": ")), Hint: hint}
+	return fault.New(fault.ProbeFailed, "probe", box.Name, fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).WithHint(hint)
 }
 
 // lastWords is the last line of a log that Lambda did not write itself.

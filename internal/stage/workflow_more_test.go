@@ -47,7 +47,8 @@ func (f *flow) makes(layers ...made) {
 		}
 	}
 	f.replaceBuilt(func(b *release.Built) {
-		b.Layers, b.Locks = nil, nil
+		b.Layers = nil
+		b.Locks = nil
 		keys := map[string]digest.SHA256{}
 		for _, l := range layers {
 			if l.target == (pydist.Target{}) {
@@ -498,7 +499,8 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			if function.Target == (pydist.Target{}) {
 				function = porttest.NewFunction{Target: target, Zip: code}
 			}
-			function.Name, function.Tags = "orders", map[string]string{"team": "shop", "stage": "live"}
+			function.Name = "orders"
+			function.Tags = map[string]string{"team": "shop", "stage": "live"}
 			for i, name := range function.Layers {
 				function.Layers[i] = f.vendor(name, 1000)
 			}
@@ -545,7 +547,8 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, message := []string{vendor, arnOf(1)}, "Released: 1 function moved to the released layers."
+			want := []string{vendor, arnOf(1)}
+			message := "Released: 1 function moved to the released layers."
 			if tt.over > 0 {
 				want = want[:1]
 				message = "FailedClean: record arn:aws:lambda:us-east-1:123456789012:function:large: " +
@@ -676,7 +679,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	f.must("second", `{"refresh": true}`, release.Promoted)
 	f.account.Fail = func(method, _ string) error {
 		if method == "Functions.LayersInUse" {
-			return &fault.Error{Code: fault.Throttled, Op: "list", Subject: "functions", Err: errors.New("slow down")}
+			return fault.New(fault.Throttled, "list", "functions", errors.New("slow down"))
 		}
 		return nil
 	}
@@ -689,7 +692,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	}
 	f.account.Fail = func(method, subject string) error {
 		if method == "LayerVersions.Delete" && strings.HasPrefix(subject, layerARN) {
-			return &fault.Error{Code: fault.NotAllowed, Op: "delete", Subject: subject, Err: errors.New("no")}
+			return fault.New(fault.NotAllowed, "delete", subject, errors.New("no"))
 		}
 		return nil
 	}
@@ -712,7 +715,7 @@ func (l lost) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.Layer
 	if _, err := l.LayerVersions.Publish(ctx, v); err != nil {
 		return stage.LayerVersion{}, err
 	}
-	return stage.LayerVersion{}, &fault.Error{Code: fault.Unreachable, Op: "publish", Subject: v.LayerName, Err: io.ErrUnexpectedEOF}
+	return stage.LayerVersion{}, fault.New(fault.Unreachable, "publish", v.LayerName, io.ErrUnexpectedEOF)
 }
 
 func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
@@ -817,7 +820,7 @@ func TestVersionsAreSharedWithEverybodyWhoMayUseThem(t *testing.T) {
 	layer := f.measured("first", `{}`)[0]
 	f.account.Fail = func(method, subject string) error {
 		if method == "LayerVersions.Share" && strings.HasSuffix(subject, " 210987654321") {
-			return &fault.Error{Code: fault.Throttled, Op: "share", Subject: subject, Err: errors.New("slow down")}
+			return fault.New(fault.Throttled, "share", subject, errors.New("slow down"))
 		}
 		return nil
 	}
@@ -888,7 +891,8 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 		a.Remaining = len(q.Jobs) - len(part.Jobs)
 		out.Payload, err = json.Marshal(a)
 		asked = append(asked, strings.Join(append(said, part.Imports...), " + "))
-		out.InitSeconds, out.MaxMemoryMiB = 0, int64(50+len(asked)) // only the first has a cold start
+		out.InitSeconds = 0
+		out.MaxMemoryMiB = int64(50 + len(asked)) // only the first has a cold start
 		if len(asked) == 1 {
 			out.InitSeconds = 0.4
 		}
@@ -1006,7 +1010,9 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			if tt.left != nil {
 				f.write(release.FailureName("first"), *tt.left)
 			}
-			tt.in.Run, tt.in.Execution, tt.in.StartedAt = "first", "arn:first", f.now.Add(-time.Minute)
+			tt.in.Run = "first"
+			tt.in.Execution = "arn:first"
+			tt.in.StartedAt = f.now.Add(-time.Minute)
 			end, err := f.reported(tt.in)
 			if err != nil || end.Message != tt.want || end.Outcome != tt.in.Ending.Outcome {
 				t.Errorf("%s %v\n%q, want\n%q", end.Outcome, err, end.Message, tt.want)
@@ -1051,7 +1057,7 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 		Ending: release.Ending{Outcome: release.FailedClean, Message: nothingTouched}, Error: &stage.Caught{Error: "States.Timeout"}}
 	down := stage.Report{Ledger: f.ledger(), Metrics: f.metrics.Put, Account: stage.Account{Stack: "Layersmith"},
 		Notify: func(context.Context, string, string) error {
-			return &fault.Error{Code: fault.Throttled, Op: "notify", Err: errors.New("slow down")}
+			return fault.New(fault.Throttled, "notify", "", errors.New("slow down"))
 		}}
 	end, err := down.Run(t.Context(), in)
 	if fault.CodeOf(err) != fault.Throttled || end.Message != "FailedClean: States.Timeout; Nothing was published and no function was touched." {
@@ -1476,7 +1482,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			}
 			f.account.Fail = func(method, subject string) error {
 				if method == tt.refuse && strings.HasPrefix(subject, "probe-") {
-					return &fault.Error{Code: fault.BadInput, Op: "publish", Subject: subject, Err: errors.New("too large")}
+					return fault.New(fault.BadInput, "publish", subject, errors.New("too large"))
 				}
 				return nil
 			}

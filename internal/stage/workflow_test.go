@@ -673,7 +673,8 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 	for n := range whole.registers.calls {
 		f := newFlow(t)
 		before := f.state()
-		f.registers.left, f.registers.once = n, true
+		f.registers.left = n
+		f.registers.once = true
 		end, err := f.run("fails", `{}`)
 		f.registers.left = -1
 		seen[end.Outcome]++
@@ -686,7 +687,8 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 			}
 		case end.Outcome == release.RolledBack, end.Outcome == release.FailedClean:
 			if len(got.Versions) == 2 && got.Versions[1] == "2 "+arnOf(1) { // published, and the answer was lost
-				got.Versions, got.Layer = got.Versions[:1], nil
+				got.Versions = got.Versions[:1]
+				got.Layer = nil
 			}
 			if d := cmp.Diff(before, got); d != "" {
 				t.Errorf("call %d in %v: %s, but not as before (-before +after):\n%s", n, f.names, end.Outcome, d)
@@ -769,7 +771,8 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 		f.version = "2.0"
 		f.must("second", `{"refresh": true}`, release.Promoted)
 		before := f.state()
-		calls, done := 0, false
+		calls := 0
+		done := false
 		// Back to a version that is there, which nothing deletes. The update begins, and in the middle of it the rollback runs from start to end.
 		f.registers.before = func() {
 			if !f.updating || done {

@@ -243,7 +243,8 @@ func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 		if d.Metadata, err = pydist.ParseMetadata(bytes.NewReader(b)); err != nil {
 			return nil, fmt.Errorf("read %s: %w", e.Name, err)
 		}
-		d.Name, d.Version = d.Metadata.Name, d.Metadata.Version
+		d.Name = d.Metadata.Name
+		d.Version = d.Metadata.Version
 		if r, ok := t.Lookup(prefix + dir + "/RECORD"); ok {
 			if b, err = r.Bytes(maxMetaBytes); err != nil {
 				return nil, err

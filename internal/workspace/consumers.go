@@ -129,11 +129,20 @@ func (v value) consumer(w Workspace) (Consumer, bool) {
 	c := Consumer{Line: v.line}
 	var function, tag, layers bool
 	if !v.object(keys{
-		"function": func(v value) { c.Function, function = v.function(), true },
-		"tag":      func(v value) { c.Tag, tag = v.tags(), true },
-		"layers":   func(v value) { c.Layers, layers = v.stack(w), true },
-		"alias":    func(v value) { c.Alias = v.alias() },
-		"health":   func(v value) { c.Health = v.health() },
+		"function": func(v value) {
+			c.Function = v.function()
+			function = true
+		},
+		"tag": func(v value) {
+			c.Tag = v.tags()
+			tag = true
+		},
+		"layers": func(v value) {
+			c.Layers = v.stack(w)
+			layers = true
+		},
+		"alias":  func(v value) { c.Alias = v.alias() },
+		"health": func(v value) { c.Health = v.health() },
 	}) {
 		return Consumer{}, false
 	}
@@ -239,7 +248,10 @@ func (v value) health() Health {
 	h := Health{WindowSeconds: defaultWindowSeconds}
 	alarm := false
 	if !v.object(keys{
-		"alarm":  func(v value) { h.Alarm, alarm = v.alarm(), true },
+		"alarm": func(v value) {
+			h.Alarm = v.alarm()
+			alarm = true
+		},
 		"window": func(v value) { h.WindowSeconds = v.window() },
 	}) {
 		return Health{}

@@ -161,7 +161,8 @@ func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	var members []*ast.MappingValueNode
 	switch n := root.(type) {
 	case *ast.MappingNode:
-		members, flow = n.Values, n.IsFlowStyle
+		members = n.Values
+		flow = n.IsFlowStyle
 	case *ast.MappingValueNode:
 		members = []*ast.MappingValueNode{n}
 	}

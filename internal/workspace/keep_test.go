@@ -81,7 +81,8 @@ func TestAddKeepChangesNothingElse(t *testing.T) {
 			}
 			// What the program reads is the proof; cmp above is about looks.
 			is := loadLayer(t, got, nil)
-			was.Policy.Keep, was.Digest = append(was.Policy.Keep, healed...), is.Digest
+			was.Policy.Keep = append(was.Policy.Keep, healed...)
+			was.Digest = is.Digest
 			if d := cmp.Diff(was.Policy, is.Policy); d != "" || was.Description != is.Description || was.Bytecode != is.Bytecode {
 				t.Errorf("it is read as something else: %s", d)
 			}
@@ -152,7 +153,8 @@ func FuzzAddKeep(f *testing.F) {
 		if err != nil {
 			return
 		}
-		n, m := 0, 0
+		n := 0
+		m := 0
 		for n < len(in) && got[n] == in[n] {
 			n++
 		}

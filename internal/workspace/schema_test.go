@@ -220,7 +220,8 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 					}
 				}
 				if choices := s.choices(); len(choices) > 0 {
-					none, all := s.complete(t), s.complete(t)
+					none := s.complete(t)
+					all := s.complete(t)
 					for _, name := range choices {
 						delete(none, name)
 						all[name] = s.Properties[name].samples(t)[0]
@@ -240,7 +241,8 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 }
 
 func TestSchemasListWhatTheCodeKnows(t *testing.T) {
-	layer, space := readSchema(t, "layer"), readSchema(t, "workspace")
+	layer := readSchema(t, "layer")
+	space := readSchema(t, "workspace")
 	consumer := readSchema(t, "consumers").Properties["consumers"].Items
 	health := consumer.Properties["health"]
 	defaultWindow, ok := windowSeconds(health.Properties["window"].Default.(string))

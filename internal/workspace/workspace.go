@@ -41,7 +41,8 @@ const (
 
 // nesting is how deep brackets go; one in a text counts too, which does no harm at this limit.
 func nesting(b []byte) int {
-	depth, deepest := 0, 0
+	depth := 0
+	deepest := 0
 	for _, c := range b {
 		switch c {
 		case '[', '{':
@@ -349,8 +350,11 @@ func (l *loader) layer(name string) Layer {
 				var s policy.Switch
 				enabled := false
 				if !v.object(keys{
-					"enabled": func(v value) { s.Enabled, enabled = v.boolean(), true },
-					"reason":  func(v value) { s.Reason = v.text() },
+					"enabled": func(v value) {
+						s.Enabled = v.boolean()
+						enabled = true
+					},
+					"reason": func(v value) { s.Reason = v.text() },
 				}) {
 					return
 				}

@@ -230,7 +230,9 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 	if !ok || l.Digest.IsZero() || l.Requirements.Direct[0].File != "ml/requirements.txt" {
 		t.Errorf("got %v", l)
 	}
-	l.Digest, l.Requirements.Direct, l.Requirements.Files = w.Layers[0].Digest, nil, nil
+	l.Digest = w.Layers[0].Digest
+	l.Requirements.Direct = nil
+	l.Requirements.Files = nil
 	want := Layer{Name: "ml", Description: "scikit-learn and joblib", Extends: []string{"base"}, Budget: measure.Budget{Unzipped: 140_000_000, Zipped: 50_000_000},
 		Bytecode: Sourceless, Imports: []string{"sklearn.ensemble"}, Probe: "ml/probe.py", Digest: w.Layers[0].Digest,
 		Allow: []policy.Choice{{Match: "a.so", Reason: "the function brings libGL"}},

@@ -37,9 +37,11 @@ var yamlPosition = regexp.MustCompile(`(?s)^\[(\d+):\d+\] (.*?)(\n.*)?$`)
 func (d *document) walk(b []byte, k keys) {
 	f, err := parser.ParseBytes(bytes.TrimPrefix(b, []byte("\ufeff")), 0)
 	if err != nil {
-		where, message := d.file, err.Error()
+		where := d.file
+		message := err.Error()
 		if m := yamlPosition.FindStringSubmatch(message); m != nil {
-			where, message = d.file+":"+m[1], m[2]
+			where = d.file + ":" + m[1]
+			message = m[2]
 		}
 		d.find(where, "not YAML: "+message, "")
 		return
@@ -261,10 +263,12 @@ func (v value) choices() []policy.Choice {
 
 // suggest is a hint with the known word that is nearest to s, or with all of them.
 func suggest(s string, known []string) string {
-	best, distance := "", len(s)/2+1
+	best := ""
+	distance := len(s)/2 + 1
 	for _, k := range known {
 		if d := levenshtein(s, k); d < distance {
-			best, distance = k, d
+			best = k
+			distance = d
 		}
 	}
 	if best != "" {

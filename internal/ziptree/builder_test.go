@@ -34,7 +34,8 @@ func number[T any](n T) *T { return &n }
 
 // archive lays members out in the order given, after prefix.
 func archive(prefix string, members ...member) []byte {
-	out, dir := []byte(prefix), []byte(nil)
+	out := []byte(prefix)
+	dir := []byte(nil)
 	le := binary.LittleEndian
 	for _, m := range members {
 		raw := m.raw
@@ -44,7 +45,9 @@ func archive(prefix string, members ...member) []byte {
 				raw = Deflate(raw)
 			}
 		}
-		size, zipped, crc := uint64(len(m.content)), uint64(len(raw)), crc32.ChecksumIEEE([]byte(m.content))
+		size := uint64(len(m.content))
+		zipped := uint64(len(raw))
+		crc := crc32.ChecksumIEEE([]byte(m.content))
 		if m.size != nil {
 			size = *m.size
 		}
@@ -54,7 +57,8 @@ func archive(prefix string, members ...member) []byte {
 		if m.crc != nil {
 			crc = *m.crc
 		}
-		flags, at := m.flags, len(out)
+		flags := m.flags
+		at := len(out)
 		if m.descriptor {
 			flags |= 8
 		}
@@ -87,7 +91,8 @@ func archive(prefix string, members ...member) []byte {
 		if m.zip64 {
 			extra = le.AppendUint16(le.AppendUint16(bytes.Clone(extra), 1), 16)
 			extra = le.AppendUint64(le.AppendUint64(extra, size), zipped)
-			size, zipped = 1<<32-1, 1<<32-1
+			size = 1<<32 - 1
+			zipped = 1<<32 - 1
 		}
 		attrs := m.mode<<16 | m.attrs
 		dir = le.AppendUint16(append(dir, "PK\x01\x02"...), uint16(m.creator)<<8|20)

@@ -30,7 +30,9 @@ func (e Entry) Recompressed() (Entry, error) {
 	if int64(len(packed)) >= e.ZippedBytes {
 		return e, nil
 	}
-	e.Method, e.ZippedBytes, e.Loose = zip.Deflate, int64(len(packed)), false
+	e.Method = zip.Deflate
+	e.ZippedBytes = int64(len(packed))
+	e.Loose = false
 	e.raw = func() (io.Reader, error) { return bytes.NewReader(packed), nil }
 	return e, nil
 }

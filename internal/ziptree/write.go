@@ -35,7 +35,8 @@ type Writer struct {
 func NewWriter(w io.Writer) *Writer { return newWriter(w, true) }
 
 func newWriter(w io.Writer, notes bool) *Writer {
-	h, count := digest.NewHasher(), new(counter)
+	h := digest.NewHasher()
+	count := new(counter)
 	out := bufio.NewWriterSize(io.MultiWriter(w, h, count), 1<<20)
 	return &Writer{z: zip.NewWriter(out), out: out, hash: h, count: count, notes: notes}
 }

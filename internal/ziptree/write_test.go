@@ -84,8 +84,11 @@ func TestCopiesOfForeignZipsAreEqual(t *testing.T) {
 	reversed := slices.Clone(files)
 	slices.Reverse(reversed)
 	for sentence, in := range map[string][]byte{
-		"data descriptors":  archive("", with(func(m *member) { m.descriptor = true })...),
-		"timestamps":        archive("", with(func(m *member) { m.time, m.date = 0x6789, 0x5abc })...),
+		"data descriptors": archive("", with(func(m *member) { m.descriptor = true })...),
+		"timestamps": archive("", with(func(m *member) {
+			m.time = 0x6789
+			m.date = 0x5abc
+		})...),
 		"extra fields":      archive("", with(func(m *member) { m.extra = []byte("UT\x05\x00\x03abcd") })...),
 		"zip64 fields":      archive("", with(func(m *member) { m.zip64 = true })...),
 		"comments":          archive("", with(func(m *member) { m.comment = "said so" })...),
@@ -117,7 +120,9 @@ func fromGo(t *testing.T, files []member) []byte {
 			raw = Deflate(raw)
 		}
 		e := File(m.name, []byte(m.content), false, "")
-		h.CRC32, h.CompressedSize64, h.UncompressedSize64 = e.CRC32, uint64(len(raw)), uint64(e.Size)
+		h.CRC32 = e.CRC32
+		h.CompressedSize64 = uint64(len(raw))
+		h.UncompressedSize64 = uint64(e.Size)
 		w, err := z.CreateRaw(h)
 		if err == nil {
 			_, err = w.Write(raw)
@@ -275,7 +280,8 @@ func FuzzRead(f *testing.F) {
 	a := member{name: "a.py", content: "import os\nimport os\nimport os\n", method: zip.Deflate, creator: 3, mode: 0o100755}
 	b := member{name: "b/c.txt", content: "text"}
 	both := func(change func(*member)) []byte {
-		x, y := a, b
+		x := a
+		y := b
 		change(&x)
 		change(&y)
 		return archive("", x, y)
@@ -286,7 +292,10 @@ func FuzzRead(f *testing.F) {
 	f.Add(both(func(m *member) { m.extra = []byte("UT\x05\x00\x03abcd") }))
 	f.Add(both(func(m *member) { m.crc = number[uint32](1) }))
 	f.Add(both(func(m *member) { m.size = number[uint64](5) }))
-	f.Add(both(func(m *member) { m.size, m.zip64 = number[uint64](1<<63), true }))
+	f.Add(both(func(m *member) {
+		m.size = number[uint64](1 << 63)
+		m.zip64 = true
+	}))
 	f.Add(both(func(m *member) { m.zipped = number[uint64](1000) }))
 	f.Add(both(func(m *member) { m.mode = 0o120777 }))
 	f.Add(archive("", member{name: "bomb", content: strings.Repeat("\x00", 1<<20), method: zip.Deflate}))

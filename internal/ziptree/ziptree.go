@@ -273,7 +273,8 @@ func File(name string, content []byte, exec bool, origin string) Entry {
 	// What is gzipped does not get smaller, and trying takes longer than anything else in a rewritten botocore.
 	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
 		if packed := Deflate(content); len(packed) < len(content) {
-			e.Method, content = zip.Deflate, packed
+			e.Method = zip.Deflate
+			content = packed
 		}
 	}
 	e.ZippedBytes = int64(len(content))

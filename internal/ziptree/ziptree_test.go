@@ -126,7 +126,8 @@ func TestReadRefusesOverlappingEntries(t *testing.T) {
 	members := []member{{name: "0", content: kernel, method: zip.Deflate, raw: Deflate([]byte(kernel))}}
 	for i := 1; i < 100; i++ {
 		m := members[0]
-		m.name, m.at = fmt.Sprint(i), len("prefix")
+		m.name = fmt.Sprint(i)
+		m.at = len("prefix")
 		members = append(members, m)
 	}
 	_, err := read(archive("prefix", members...))
@@ -182,7 +183,8 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			m := tt.in
-			m.name, m.content = "a", content
+			m.name = "a"
+			m.content = content
 			e, ok := mustRead(t, archive(strings.Repeat("-", 100), m)).Lookup("a")
 			if !ok {
 				t.Fatal("no entry a")
@@ -264,7 +266,8 @@ func TestLookupFindsExactNamesOnly(t *testing.T) {
 
 func TestFileIsDeflatedOnlyWhenThatIsSmaller(t *testing.T) {
 	t.Parallel()
-	small, large := File("a", []byte("ab"), true, "o"), File("b", []byte(strings.Repeat("ab", 100)), false, "o")
+	small := File("a", []byte("ab"), true, "o")
+	large := File("b", []byte(strings.Repeat("ab", 100)), false, "o")
 	if small.Method != zip.Store || small.Size != 2 || small.ZippedBytes != 2 || !small.Exec {
 		t.Errorf("small: %+v", small)
 	}

@@ -181,7 +181,8 @@ func (b *bench) invoked(ctx context.Context, s functions.Stack, function string,
 		}
 		out = item
 		walls = append(walls, r.Duration)
-		m.peak, m.scratch = max(m.peak, r.MaxRSSBytes), max(m.scratch, largest)
+		m.peak = max(m.peak, r.MaxRSSBytes)
+		m.scratch = max(m.scratch, largest)
 	}
 	m.wall = median(walls)
 	return m, out, nil

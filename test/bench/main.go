@@ -121,7 +121,8 @@ func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map
 		fmt.Fprintf(w, "| %s %s | %.2f / %.1f |", short[l.Name], l.Name, float64(l.Before.Zipped)/1e6, float64(l.Before.Unzipped)/1e6)
 		for _, mode := range []string{"none", "unchecked-hash", "lean", "sourceless"} {
 			s := sizes[mode][l.Name]
-			zip, unzipped := float64(s.Zip.Bytes)/1e6, float64(s.After.Unzipped)/1e6
+			zip := float64(s.Zip.Bytes) / 1e6
+			unzipped := float64(s.After.Unzipped) / 1e6
 			mark := ""
 			if t, ok := targets[mode][short[l.Name]]; ok {
 				mark = fmt.Sprintf(" (target %.1f / %.1f)", t[0], t[1])
@@ -210,7 +211,11 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		if least := map[string]float64{"a": 20, "b": 20, "c": 10}[short[l.Name]]; ratio(measured[0].cpu, measured[2].cpu) < least {
 			missed = append(missed, fmt.Sprintf("%s warm takes %.0fx less CPU than uv, wanted %.0fx", short[l.Name], ratio(measured[0].cpu, measured[2].cpu), least))
 		}
-		uv, pip, warm, coldPlain, cold := measured[0], measured[1], measured[2], measured[3], measured[4]
+		uv := measured[0]
+		pip := measured[1]
+		warm := measured[2]
+		coldPlain := measured[3]
+		cold := measured[4]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0fx, %.0fx | %.0fx | %s | %.1fx, %.1fx | %s | %.0f, %.0f |\n", short[l.Name], times(uv), times(pip), times(warm),
 			ratio(uv.cpu, warm.cpu), ratio(uv.wall, warm.wall), ratio(pip.cpu, warm.cpu), times(coldPlain), ratio(uv.cpu, coldPlain.cpu), ratio(uv.wall, coldPlain.wall), times(cold), float64(warm.peak)/1e6, float64(max(cold.peak, coldPlain.peak))/1e6)
 	}
@@ -254,10 +259,12 @@ func (b *bench) sideBySide(commands ...func() (cost, error)) ([]cost, error) {
 	for i, runs := range all {
 		var cpu, wall []time.Duration
 		for _, r := range runs {
-			cpu, wall = append(cpu, r.cpu), append(wall, r.wall)
+			cpu = append(cpu, r.cpu)
+			wall = append(wall, r.wall)
 			out[i].peak = max(out[i].peak, r.peak)
 		}
-		out[i].cpu, out[i].wall = median(cpu), median(wall)
+		out[i].cpu = median(cpu)
+		out[i].wall = median(wall)
 	}
 	return out, nil
 }

@@ -186,7 +186,8 @@ func (d *document) bill(u Usage, billed bool) {
 
 // most names the lines that make up the most of a bill.
 func (d *document) most(u Usage, of func(Line) float64) string {
-	bill, total := d.Prices.Bill(u), 0.0
+	bill := d.Prices.Bill(u)
+	total := 0.0
 	for _, l := range bill {
 		total += of(l)
 	}
@@ -221,7 +222,8 @@ func (d *document) functions(r Run, s Settings) {
 		}
 	}
 	d.table([]string{"function", "MiB", "calls", "s each", "GB-s", "$", "seconds are"}, rows)
-	x86, arm := d.Prices.Of("lambda.x86"), d.Prices.Of("lambda.arm")
+	x86 := d.Prices.Of("lambda.x86")
+	arm := d.Prices.Of("lambda.arm")
 	d.fill("All of it on arm64 (setting `architecture`): $%s instead of $%s.", usd(r.Use[x86.ID]*arm.One()), usd(r.Use[x86.ID]*x86.One()))
 }
 
@@ -283,8 +285,10 @@ func (d *document) builders(month Month) {
 		wall += l.BuildWal
 		cpu += l.BuildCPU
 	}
-	minute, second := d.Prices.Of("codebuild.small"), d.Prices.Of("codebuild.lambda1")
-	demand, lambda := d.OnDemandMinutes()*minute.One(), d.LambdaSeconds()*second.One()
+	minute := d.Prices.Of("codebuild.small")
+	second := d.Prices.Of("codebuild.lambda1")
+	demand := d.OnDemandMinutes() * minute.One()
+	lambda := d.LambdaSeconds() * second.One()
 	d.fill("A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one (`docs/benchmarks.md`); %d times that is assumed here, "+
 		"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. On demand every begun minute is billed, on Lambda "+
 		"compute every second.", wall, cpu, buildFactor, onDemandSeconds, lambdaSeconds)
@@ -295,9 +299,13 @@ func (d *document) builders(month Month) {
 		row(minute, d.OnDemandSeconds(), d.OnDemandMinutes(), demand, "none that matter here; wheels that must be compiled"),
 		row(second, d.LambdaSeconds(), d.LambdaSeconds(), lambda, "15 minutes, wheels only, no cache (`codeBuildLambda`)"),
 	})
-	cheaper, dearer, name := lambda, demand, "Lambda compute"
+	cheaper := lambda
+	dearer := demand
+	name := "Lambda compute"
 	if demand < lambda {
-		cheaper, dearer, name = demand, lambda, "on demand"
+		cheaper = demand
+		dearer = lambda
+		name = "on demand"
 	}
 	d.fill("%s costs %.0f %% of what the other does. %s %s a month are free on demand, which is %s of these builds.", capital(name), 100*cheaper/dearer,
 		grouped(minute.Free), minute.Unit, grouped(math.Floor(minute.Free/d.OnDemandMinutes())))
@@ -326,7 +334,8 @@ func (d *document) saving(months []Month) {
 	}
 	d.table(header, rows)
 	d.fill("Cold starts a month at which that pays for a month, over all functions together, at %s MiB, x86:", grouped(comparedMiB))
-	header, rows = []string{"month", "$"}, nil
+	header = []string{"month", "$"}
+	rows = nil
 	for _, l := range d.Layers {
 		header = append(header, l.Name)
 	}

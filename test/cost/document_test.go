@@ -47,7 +47,8 @@ func TestDocumentIsWhatTheModelGives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	have, should := strings.Split(string(got), "\n"), strings.Split(want, "\n")
+	have := strings.Split(string(got), "\n")
+	should := strings.Split(want, "\n")
 	for i := range max(len(have), len(should)) {
 		if i >= len(have) || i >= len(should) || have[i] != should[i] {
 			t.Fatalf("docs/cost.md differs from line %d on; run: go run ./test/cost", i+1)

@@ -73,7 +73,7 @@ type shelf map[string][]byte
 func (s shelf) Load(_ context.Context, name string) ([]byte, string, error) {
 	b, ok := s[name]
 	if !ok {
-		return nil, "", &fault.Error{Code: fault.NotFound, Op: "load", Subject: name}
+		return nil, "", fault.New(fault.NotFound, "load", name, nil)
 	}
 	return b, digest.Of(b).String(), nil
 }

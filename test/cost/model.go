@@ -32,7 +32,8 @@ func Example() Settings {
 
 // ForFunctions is the same month with more functions.
 func (s Settings) ForFunctions(n int) Settings {
-	s.Consumers, s.Name = n, fmt.Sprint(n, " functions")
+	s.Consumers = n
+	s.Name = fmt.Sprint(n, " functions")
 	return s
 }
 
@@ -215,7 +216,9 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 		if !known {
 			return Run{}, fmt.Errorf("count requests: nothing is known of %s", f)
 		}
-		layers, consumers, files := float64(c.Layers), float64(c.Consumers), float64(m.WorkspaceFiles)
+		layers := float64(c.Layers)
+		consumers := float64(c.Consumers)
+		files := float64(m.WorkspaceFiles)
 		use["s3.put"] += float64(n) * (q.puts + q.putsPerLayer*layers + q.putsPerConsumer*consumers)
 		use["s3.get"] += float64(n) * (q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files)
 	}

@@ -28,7 +28,13 @@ func small(t *testing.T) Model {
 		m.Functions = append(m.Functions, Function{Name: lower(f), MemoryMiB: 1024, GigaBytes: 1})
 	}
 	m.Layers = []Layer{{Name: "a", ArtifactBytes: 3 * gibi, PrunedBytes: gibi, ImportBefore: 1.5, ImportAfter: 0.5, PruneCPU: 10, BuildCPU: 32, BuildWal: 16}}
-	m.ArtifactDays, m.NoncurrentDays, m.LogRetentionDays, m.LookSeconds, m.ProbeMiB, m.Alarms, m.WorkspaceFiles = 30, 15, 60, 30, 2048, 5, 4
+	m.ArtifactDays = 30
+	m.NoncurrentDays = 15
+	m.LogRetentionDays = 60
+	m.LookSeconds = 30
+	m.ProbeMiB = 2048
+	m.Alarms = 5
+	m.WorkspaceFiles = 4
 	m.Processors = 2
 	m.Prices = prices(t)
 	return m
@@ -54,7 +60,8 @@ func TestBillTakesPricesAndAllowances(t *testing.T) {
 
 func TestARunThatEndsAtIntakeUsesTwoFunctions(t *testing.T) {
 	t.Parallel()
-	m, s := small(t), Example()
+	m := small(t)
+	s := Example()
 	c := m.Of(s, 0)
 	r, err := m.Run(s, c, UnchangedAtIntake(c))
 	if err != nil {
@@ -75,7 +82,8 @@ func TestARunThatEndsAtIntakeUsesTwoFunctions(t *testing.T) {
 
 func TestARunThatReleasesUsesAllButRollback(t *testing.T) {
 	t.Parallel()
-	m, s := small(t), Example()
+	m := small(t)
+	s := Example()
 	c := m.Of(s, 0)
 	if c.Looks != 10 {
 		t.Fatalf("%d looks at an alarm in %d s, want 10", c.Looks, s.WindowSeconds)
@@ -133,8 +141,11 @@ func TestMetricsAreCountedAsTheReportStoresThem(t *testing.T) {
 
 func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	t.Parallel()
-	m, s := small(t), Example()
-	s.Uploads, s.UnchangedAtIntake, s.UnchangedAfterSelect = 0, 0, 0
+	m := small(t)
+	s := Example()
+	s.Uploads = 0
+	s.UnchangedAtIntake = 0
+	s.UnchangedAfterSelect = 0
 	month, err := m.Month(s)
 	if err != nil {
 		t.Fatal(err)

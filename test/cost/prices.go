@@ -106,7 +106,8 @@ func (p Prices) Bill(u Usage) []Line {
 // Total adds a bill up.
 func Total(bill []Line) (list, billed float64) {
 	for _, l := range bill {
-		list, billed = list+l.List, billed+l.Billed
+		list = list + l.List
+		billed = billed + l.Billed
 	}
 	return list, billed
 }

@@ -105,7 +105,9 @@ func (r *Repository) settings(file string) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	s := cdk.Context.Layersmith
-	r.KeepVersions, r.NoncurrentDays, r.LogRetentionDays = s.KeepVersions, s.NoncurrentDays, s.LogRetentionDays
+	r.KeepVersions = s.KeepVersions
+	r.NoncurrentDays = s.NoncurrentDays
+	r.LogRetentionDays = s.LogRetentionDays
 	if s.KeepVersions <= 0 || s.NoncurrentDays <= 0 || s.LogRetentionDays <= 0 {
 		return fmt.Errorf("read %s: keepVersions, noncurrentDays or logRetentionDays is missing", file)
 	}
@@ -285,10 +287,14 @@ func layersOf(doc string) ([]Layer, error) {
 		return c
 	}
 	const mega = 1e6 // the page's MB
-	installed, bare, full := read("Sizes", "wheels as installed", 0), read("Sizes", "no bytecode", 0), read("Sizes", "unchecked-hash", 0)
-	before, after := read("Import time", "without bytecode", 0), read("Import time", "with", 0)
+	installed := read("Sizes", "wheels as installed", 0)
+	bare := read("Sizes", "no bytecode", 0)
+	full := read("Sizes", "unchecked-hash", 0)
+	before := read("Import time", "without bytecode", 0)
+	after := read("Import time", "with", 0)
 	pruneCPU := read("CPU, wall and memory", "cold, no bytecode CPU / wall s", 0)
-	buildCPU, buildWall := read("CPU, wall and memory", "cold with bytecode CPU / wall s", 0), read("CPU, wall and memory", "cold with bytecode CPU / wall s", 1)
+	buildCPU := read("CPU, wall and memory", "cold with bytecode CPU / wall s", 0)
+	buildWall := read("CPU, wall and memory", "cold with bytecode CPU / wall s", 1)
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}

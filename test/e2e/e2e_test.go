@@ -103,7 +103,10 @@ func deploy(t *testing.T) *world {
 	}
 	w.outputs = outputs[stackName]
 	cfg := w.emulator.AWSConfig()
-	w.lambda, w.states, w.alarms, w.queue = lambda.NewFromConfig(cfg), sfn.NewFromConfig(cfg), cloudwatch.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
+	w.lambda = lambda.NewFromConfig(cfg)
+	w.states = sfn.NewFromConfig(cfg)
+	w.alarms = cloudwatch.NewFromConfig(cfg)
+	w.queue = sqs.NewFromConfig(cfg)
 	w.s3 = s3.NewFromConfig(cfg)
 	w.listen(cfg)
 	w.newConsumer()
@@ -131,7 +134,9 @@ func (w *world) synth(out string) {
 		w.t.Fatal(err)
 	}
 	settings := file.Context["layersmith"].(map[string]any)
-	settings["consumers"], settings["retain"], settings["stackName"] = []string{"e2e-*"}, false, stackName
+	settings["consumers"] = []string{"e2e-*"}
+	settings["retain"] = false
+	settings["stackName"] = stackName
 	contextJSON, err := json.Marshal(file.Context)
 	if err != nil {
 		w.t.Fatal(err)
@@ -155,7 +160,8 @@ func (w *world) try(dir string, env []string, program string, args ...string) (s
 	if !filepath.IsAbs(program) && strings.Contains(program, "/") {
 		c.Path = filepath.Join(dir, program)
 	}
-	c.Dir, c.Env = dir, append(os.Environ(), env...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), env...)
 	out, err := c.CombinedOutput()
 	return string(out), err
 }
@@ -295,7 +301,8 @@ func (w *world) function() (f function) {
 			layers = append(layers, *l.Arn)
 		}
 		if *v.Version == "$LATEST" {
-			f.Layers, f.Code = layers, *v.CodeSha256
+			f.Layers = layers
+			f.Code = *v.CodeSha256
 			continue
 		}
 		f.Versions = append(f.Versions, *v.Version+" "+strings.Join(layers, ","))
@@ -430,7 +437,8 @@ var update = flag.Bool("update", false, "write what was measured to docs/benchma
 
 // seconds are the seconds that were spent in each state, and how many states were entered.
 func (w *world) seconds(arn string) (took map[string]float64, entered int) {
-	took, since := map[string]float64{}, map[string]time.Time{}
+	took = map[string]float64{}
+	since := map[string]time.Time{}
 	pages := sfn.NewGetExecutionHistoryPaginator(w.states, &sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(w.t.Context())
@@ -525,7 +533,8 @@ func (w *world) told1(t *testing.T) {
 }
 
 func (w *world) again(t *testing.T) {
-	versions, before := len(w.published()), w.function()
+	versions := len(w.published())
+	before := w.function()
 	out := w.layersmith("start", "--watch", "--interval", "300ms")
 	if !strings.Contains(out, "Unchanged: nothing changed since") {
 		t.Errorf("start --watch says\n%s", out)
@@ -539,7 +548,9 @@ func (w *world) again(t *testing.T) {
 }
 
 func (w *world) badRequirement(t *testing.T) {
-	before, versions, since := w.function(), len(w.published()), len(w.executions())
+	before := w.function()
+	versions := len(w.published())
+	since := len(w.executions())
 	w.write("aws-utilities/requirements.txt", "boto3\nthere-is-no-such-distribution-3141\n")
 	w.layersmith("push")
 	end := w.only(w.settled(since), release.FailedClean)
@@ -563,7 +574,9 @@ func (w *world) badRequirement(t *testing.T) {
 }
 
 func (w *world) ill(t *testing.T) {
-	before, versions, since := w.function(), len(w.published()), len(w.executions())
+	before := w.function()
+	versions := len(w.published())
+	since := len(w.executions())
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 5m }\n")
 	w.write("aws-utilities/layer.yaml", "budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them }\n")
 	w.layersmith("push")

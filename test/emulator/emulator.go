@@ -102,7 +102,8 @@ func (s *Stack) start(python string) error {
 	// -I: the script's own folder and the user's packages stay out of Python's path.
 	cmd := exec.Command(python, "-I", filepath.Join(s.root, "test", "emulator", "ministack.py"))
 	cmd.Dir = s.dir
-	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.Stdout = s.log
+	cmd.Stderr = s.log
 	cmd.Env = append(os.Environ(),
 		"GATEWAY_PORT="+strconv.Itoa(port), "BIND_HOST=127.0.0.1", "MINISTACK_HOST=127.0.0.1", "AWS_ENDPOINT_URL="+s.endpoint,
 		"MINISTACK_ACCOUNT_ID="+Account, "MINISTACK_REGION="+Region, "AWS_ACCESS_KEY_ID="+Account, "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=",
@@ -240,7 +241,8 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, append([]string{"--no-notices", "--ci"}, args...)...)
 	cmd.Dir = empty
 	cmd.Env = append(s.Env(), "HOME="+empty, "CDK_DISABLE_CLI_TELEMETRY=1", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20", "NO_COLOR=1")
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout = &output
+	cmd.Stderr = &output
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()
 	fmt.Fprintf(s.log, "cdk %s\n", strings.Join(args, " "))

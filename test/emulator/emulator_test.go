@@ -196,8 +196,10 @@ func TestDeployedApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bucket, machine := outputs["app"]["Workspace"], outputs["app"]["Machine"]
-	store, flow := s3.NewFromConfig(stack.AWSConfig()), sfn.NewFromConfig(stack.AWSConfig())
+	bucket := outputs["app"]["Workspace"]
+	machine := outputs["app"]["Machine"]
+	store := s3.NewFromConfig(stack.AWSConfig())
+	flow := sfn.NewFromConfig(stack.AWSConfig())
 
 	versions := map[string]string{}
 	for _, key := range []string{"other/ignored.txt", "layers/good.txt", "layers/bad.txt"} {
@@ -336,7 +338,8 @@ func TestDeployedApp(t *testing.T) {
 func TestS3RefusesStaleWrites(t *testing.T) {
 	t.Parallel()
 	client := s3.NewFromConfig(emulator.Start(t).AWSConfig())
-	bucket, key := aws.String("store"), aws.String("state/lease.json")
+	bucket := aws.String("store")
+	key := aws.String("state/lease.json")
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket}); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +383,8 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	t.Parallel()
 	stack := emulator.Start(t)
-	ctx, client := t.Context(), lambda.NewFromConfig(stack.AWSConfig())
+	ctx := t.Context()
+	client := lambda.NewFromConfig(stack.AWSConfig())
 	name := aws.String("consumer")
 	var layers []string
 	for _, content := range []string{"one", "two"} {
@@ -530,7 +534,8 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 	t.Parallel()
 	stack := emulator.Start(t)
 	queue, arn := newQueue(t, stack)
-	topics, metrics := sns.NewFromConfig(stack.AWSConfig()), cloudwatch.NewFromConfig(stack.AWSConfig())
+	topics := sns.NewFromConfig(stack.AWSConfig())
+	metrics := cloudwatch.NewFromConfig(stack.AWSConfig())
 	topic, err := topics.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("alarms")})
 	if err != nil {
 		t.Fatal(err)

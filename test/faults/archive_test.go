@@ -34,7 +34,9 @@ func stored(name, content string) entry {
 func declared(name, content string, change func(*zip.FileHeader)) entry {
 	raw := ziptree.Deflate([]byte(content))
 	return entry{name: name, raw: raw, header: func(h *zip.FileHeader) {
-		h.CRC32, h.CompressedSize64, h.UncompressedSize64 = crc32.ChecksumIEEE([]byte(content)), uint64(len(raw)), uint64(len(content))
+		h.CRC32 = crc32.ChecksumIEEE([]byte(content))
+		h.CompressedSize64 = uint64(len(raw))
+		h.UncompressedSize64 = uint64(len(content))
 		change(h)
 	}}
 }

@@ -130,7 +130,8 @@ var inWorkspace = []section{
 		{title: "a lock with a distribution twice", want: "error: read lock $LOCK: alpha is locked twice\n" +
 			"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(w *world) {
 			text := w.read(w.lockName())
-			from, to := strings.Index(text, "[[packages]]"), strings.Index(text, "[tool.layersmith]")
+			from := strings.Index(text, "[[packages]]")
+			to := strings.Index(text, "[tool.layersmith]")
 			w.write(w.lockName(), text[:to]+text[from:to]+text[to:])
 		}},
 		{title: "a lock whose layer needs what is not locked", want: "error: read lock $LOCK: layer main needs beta, which is not locked\n" +
@@ -326,7 +327,8 @@ func (f fault) check(w *world) {
 	if f.prepare != nil {
 		f.prepare(w)
 	}
-	args, code := f.args, f.code
+	args := f.args
+	code := f.code
 	if args == nil {
 		args = []string{"build"}
 	}

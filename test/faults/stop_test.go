@@ -300,7 +300,8 @@ func TestBuildsAtOnce(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		all, said = append(all, c), append(said, problems)
+		all = append(all, c)
+		said = append(said, problems)
 	}
 	for i, c := range all {
 		if err := c.Wait(); err != nil {

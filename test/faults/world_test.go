@@ -300,7 +300,8 @@ func (w *world) archive(name string, entries ...entry) {
 		create := z.CreateHeader
 		content := []byte(e.content)
 		if e.raw != nil {
-			create, content = z.CreateRaw, e.raw
+			create = z.CreateRaw
+			content = e.raw
 		}
 		out, err := create(h)
 		if err == nil {
@@ -333,8 +334,10 @@ func (w *world) command(args ...string) (c *exec.Cmd, out, problems *bytes.Buffe
 	for _, k := range slices.Sorted(maps.Keys(w.env)) {
 		c.Env = append(c.Env, k+"="+w.env[k])
 	}
-	out, problems = &bytes.Buffer{}, &bytes.Buffer{}
-	c.Stdout, c.Stderr = out, problems
+	out = &bytes.Buffer{}
+	problems = &bytes.Buffer{}
+	c.Stdout = out
+	c.Stderr = problems
 	c.WaitDelay = 20 * time.Second // for what was killed and left something running that holds its output
 	return c, out, problems
 }
@@ -455,13 +458,15 @@ func (w *world) isCache(name, what string, allowed []string) bool {
 
 // matches compares a text with a pattern in which … stands for anything within a line.
 func matches(pattern, text string) bool {
-	want, got := strings.Split(strings.TrimSuffix(pattern, "\n"), "\n"), strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	want := strings.Split(strings.TrimSuffix(pattern, "\n"), "\n")
+	got := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	return slices.EqualFunc(want, got, func(want, got string) bool {
 		parts := strings.Split(want, "…")
 		if len(parts) == 1 {
 			return want == got
 		}
-		first, last := parts[0], parts[len(parts)-1]
+		first := parts[0]
+		last := parts[len(parts)-1]
 		if !strings.HasPrefix(got, first) || !strings.HasSuffix(got[len(first):], last) {
 			return false
 		}

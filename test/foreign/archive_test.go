@@ -48,7 +48,8 @@ func (a archive) bytes(t *testing.T) []byte {
 	}
 	out.WriteString(a.head)
 	for _, f := range a.files {
-		packed, method := f.content, uint16(0)
+		packed := f.content
+		method := uint16(0)
 		if !a.stored && len(f.content) > 0 {
 			var b bytes.Buffer
 			w, err := flate.NewWriter(&b, flate.BestSpeed)
@@ -57,28 +58,41 @@ func (a archive) bytes(t *testing.T) []byte {
 			}
 			w.Write(f.content)
 			w.Close()
-			packed, method = b.Bytes(), 8
+			packed = b.Bytes()
+			method = 8
 		}
 		if f.method != 0 {
 			method = f.method
 		}
-		flags, version, crc := f.flags, uint16(20), crc32.ChecksumIEEE(f.content)+f.crc
-		size, zipped := uint32(len(f.content)), uint32(len(packed))
+		flags := f.flags
+		version := uint16(20)
+		crc := crc32.ChecksumIEEE(f.content) + f.crc
+		size := uint32(len(f.content))
+		zipped := uint32(len(packed))
 		var local, central []byte
 		if a.extra {
 			stamp := []byte("UT\x05\x00\x03\x80\x43\x6d\x38")
-			local, central = append(slices.Clone(stamp), "ux\x0b\x00\x01\x04\xe8\x03\x00\x00\x04\xe8\x03\x00\x00"...), stamp
+			local = append(slices.Clone(stamp), "ux\x0b\x00\x01\x04\xe8\x03\x00\x00\x04\xe8\x03\x00\x00"...)
+			central = stamp
 		}
-		localSize, localZipped, localCRC := size, zipped, crc
+		localSize := size
+		localZipped := zipped
+		localCRC := crc
 		if a.streamed {
 			flags |= 1 << 3
-			localSize, localZipped, localCRC = 0, 0, 0
+			localSize = 0
+			localZipped = 0
+			localCRC = 0
 		}
 		if a.zip64 {
 			version = 45
 			wide := le.AppendUint64(le.AppendUint64([]byte{1, 0, 16, 0}, uint64(size)), uint64(zipped))
-			local, central = append(local, wide...), append(central, wide...)
-			size, zipped, localSize, localZipped = 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1
+			local = append(local, wide...)
+			central = append(central, wide...)
+			size = 1<<32 - 1
+			zipped = 1<<32 - 1
+			localSize = 1<<32 - 1
+			localZipped = 1<<32 - 1
 		}
 		offset := uint32(out.Len())
 		const date, clock = 44<<9 | 11<<5 | 23, 19<<11 | 30<<5 // 2024-11-23 19:30
@@ -102,15 +116,20 @@ func (a archive) bytes(t *testing.T) []byte {
 		directory.WriteString(f.name)
 		directory.Write(central)
 	}
-	start, n := uint64(out.Len()), uint64(len(a.files))
+	start := uint64(out.Len())
+	n := uint64(len(a.files))
 	length := uint64(directory.Len())
 	out.Write(directory.Bytes())
-	count, size, offset := uint16(n), uint32(length), uint32(start)
+	count := uint16(n)
+	size := uint32(length)
+	offset := uint32(start)
 	if a.zip64 {
 		end := uint64(out.Len())
 		put(&out, uint32(0x06064b50), uint64(44), uint16(45), uint16(45), uint32(0), uint32(0), n, n, length, start)
 		put(&out, uint32(0x07064b50), uint32(0), end, uint32(1))
-		count, size, offset = 1<<16-1, 1<<32-1, 1<<32-1
+		count = 1<<16 - 1
+		size = 1<<32 - 1
+		offset = 1<<32 - 1
 	}
 	put(&out, uint32(0x06054b50), uint16(0), uint16(0), count, count, size, offset, uint16(len(a.comment)))
 	out.WriteString(a.comment)

@@ -184,7 +184,8 @@ var toolsMake = map[string]input{
 		return zipped(t, archive{files: with(filesOf(t, w.pip, deep), other)})
 	}},
 	"a pex": {prune: refused("app.pex: it is a pex (it has PEX-INFO)"), make: func(t *testing.T, w world) string {
-		tool, app := filepath.Join(t.TempDir(), "pex"), filepath.Join(t.TempDir(), "app.pex")
+		tool := filepath.Join(t.TempDir(), "pex")
+		app := filepath.Join(t.TempDir(), "app.pex")
 		w.install(t, tool, "pex==2.105.2")
 		w.run(t, w.python, "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); from pex.bin.pex import main; main()", tool, "--disable-cache", packages[0], "-o", app)
 		return app

@@ -149,7 +149,8 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	if !selected.Changed {
 		t.Fatalf("select says that nothing changed: %s", selected.Summary)
 	}
-	prune, measure := start(t, s, "prune", 5*time.Minute, nil), start(t, s, "measure", 5*time.Minute, nil)
+	prune := start(t, s, "prune", 5*time.Minute, nil)
+	measure := start(t, s, "measure", 5*time.Minute, nil)
 	for _, item := range selected.Layers {
 		pruned = append(pruned, call[stage.Item](t, prune, stage.LayerInput{Run: run, Layer: item}))
 	}
@@ -201,7 +202,8 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		}
 	}
 	t.Run("a stage that is tried again gives the same item", func(t *testing.T) {
-		again, measure := start(t, s, "prune", 5*time.Minute, nil), start(t, s, "measure", 5*time.Minute, nil)
+		again := start(t, s, "prune", 5*time.Minute, nil)
+		measure := start(t, s, "measure", 5*time.Minute, nil)
 		selected, err := s.Select(t.Context(), "real")
 		if err != nil {
 			t.Fatal(err)

@@ -111,8 +111,10 @@ func sameSegments(before, after []byte) error {
 		return fmt.Errorf("%d program headers, were %d", len(b.Progs), len(a.Progs))
 	}
 	for i := range a.Progs {
-		x, y := a.Progs[i].ProgHeader, b.Progs[i].ProgHeader
-		x.Off, y.Off = 0, 0
+		x := a.Progs[i].ProgHeader
+		y := b.Progs[i].ProgHeader
+		x.Off = 0
+		y.Off = 0
 		if x != y {
 			return fmt.Errorf("program header %d differs: %+v, was %+v", i, y, x)
 		}
@@ -226,7 +228,8 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 	}
 	cmd := exec.CommandContext(ctx, python, "-I", "-S", "-c", codeScript)
 	var out, diagnostics bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.Stdout = &out
+	cmd.Stderr = &diagnostics
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -85,7 +85,9 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
-	ws, plan, out := filepath.Join(t.TempDir(), "layers"), t.TempDir(), t.TempDir()
+	ws := filepath.Join(t.TempDir(), "layers")
+	plan := t.TempDir()
+	out := t.TempDir()
 	if err := os.CopyFS(ws, os.DirFS(filepath.Join(repository, "layers"))); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,8 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 	interpreter := python(t)
 	// At least so many files of each kind were changed or made: a comparison of nothing finds nothing.
 	for layer, least := range map[string][3]int{"core-data-science": {60, 0, 450}, "ml-libraries": {150, 0, 1000}, "aws-utilities": {0, 1500, 150}} {
-		before, after := open(t, filepath.Join(plan, layer+"-python3.13-x86_64.artifact.zip")), open(t, filepath.Join(out, layer+"-python3.13-x86_64.zip"))
+		before := open(t, filepath.Join(plan, layer+"-python3.13-x86_64.artifact.zip"))
+		after := open(t, filepath.Join(out, layer+"-python3.13-x86_64.zip"))
 		found, err := loaded.Check(t.Context(), before, after, interpreter)
 		if err != nil {
 			t.Fatal(err)

@@ -72,7 +72,8 @@ type Built struct {
 
 // Build builds the layer below dir. A verdict against the layer (exit code 3) is a result as any other; the error of a build that somebody ended is context.Canceled.
 func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string) (Built, error) {
-	layers, dist := filepath.Join(dir, "layers"), filepath.Join(dir, "dist")
+	layers := filepath.Join(dir, "layers")
+	dist := filepath.Join(dir, "dist")
 	if err := os.MkdirAll(filepath.Join(layers, l.Name), 0o755); err != nil {
 		return Built{}, err
 	}

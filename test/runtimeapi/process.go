@@ -83,7 +83,8 @@ func (f *Function) launch() (*process, error) {
 	p.cmd = exec.CommandContext(f.ctx, f.bootstrap, f.options.Args...)
 	p.cmd.Dir = filepath.Dir(f.bootstrap)
 	p.cmd.Env = f.env(listener.Addr().String())
-	p.cmd.Stdout, p.cmd.Stderr = f.stdout, f.stderr
+	p.cmd.Stdout = f.stdout
+	p.cmd.Stderr = f.stderr
 	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		listener.Close()
@@ -186,7 +187,8 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 	}
 	a := answer{at: time.Now(), body: body, isError: isError, header: r.Header.Get(header), tooLarge: len(body) > MaxResponseBytes, peak: p.peak()}
 	if kind := r.Trailer.Get(header); kind != "" { // an answer that broke off while it was sent
-		a.isError, a.header = true, kind
+		a.isError = true
+		a.header = kind
 	}
 	p.mu.Lock()
 	due := p.current != "" && p.current == r.PathValue("id")

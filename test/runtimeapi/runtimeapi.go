@@ -213,17 +213,22 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 	timer := time.NewTimer(f.options.Timeout)
 	defer timer.Stop()
 	p.work <- work{id: id, payload: payload, deadline: begin.Add(f.options.Timeout)}
-	answered, timedOut := false, false
+	answered := false
+	timedOut := false
 	for ended := false; !ended; {
 		select {
 		case a := <-p.answers:
-			r, answered = a.fill(r, id, begin), true
+			r = a.fill(r, id, begin)
+			answered = true
 		case <-p.next:
 			ended = true // it is refused before there is an answer
 		case <-p.exited:
-			r.Exited, ended = true, true
+			r.Exited = true
+			ended = true
 		case <-timer.C:
-			r.Exited, ended, timedOut = true, true, true
+			r.Exited = true
+			ended = true
+			timedOut = true
 			if !answered {
 				r.MaxRSSBytes = p.peak()
 			}
@@ -249,7 +254,8 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 
 // fill completes a response by what the runtime sent.
 func (a answer) fill(r Response, id string, begin time.Time) Response {
-	r.Duration, r.MaxRSSBytes = a.at.Sub(begin), a.peak
+	r.Duration = a.at.Sub(begin)
+	r.MaxRSSBytes = a.peak
 	switch {
 	case a.tooLarge:
 		return lambdaError(r, ErrorResponseTooLarge, id, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes))
@@ -261,7 +267,10 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 	if err := json.Unmarshal(a.body, &document); err != nil {
 		document.ErrorMessage = fmt.Sprintf("the error document is no JSON: %v", err)
 	}
-	r.Payload, r.ErrorType, r.ErrorMessage, r.ErrorTypeHeader = a.body, document.ErrorType, document.ErrorMessage, a.header
+	r.Payload = a.body
+	r.ErrorType = document.ErrorType
+	r.ErrorMessage = document.ErrorMessage
+	r.ErrorTypeHeader = a.header
 	if r.ErrorType == "" {
 		r.ErrorType = "Lambda.Unknown" // as Step Functions calls it
 	}
@@ -270,7 +279,8 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 
 // lambdaError completes a response by an error of Lambda's own, in its words.
 func lambdaError(r Response, kind, id, reason string) Response {
-	r.ErrorType, r.ErrorMessage = kind, "RequestId: "+id+" Error: "+reason
+	r.ErrorType = kind
+	r.ErrorMessage = "RequestId: " + id + " Error: " + reason
 	r.Payload, _ = json.Marshal(map[string]string{"errorType": r.ErrorType, "errorMessage": r.ErrorMessage}) // strings always marshal
 	return r
 }

@@ -135,7 +135,8 @@ func invoke(t *testing.T, f *Function, payload string) Response {
 func TestAProcessServesManyInvocations(t *testing.T) {
 	t.Parallel()
 	f := start(t, Options{Timeout: time.Minute})
-	one, pid := invoke(t, f, `echo "one"`), f.PID()
+	one := invoke(t, f, `echo "one"`)
+	pid := f.PID()
 	two := invoke(t, f, `echo "two"`)
 	if string(one.Payload) != `"one"` || string(two.Payload) != `"two"` || one.ErrorType+two.ErrorType != "" || one.Exited || two.Exited {
 		t.Errorf("answers %+v and %+v", one, two)
@@ -276,7 +277,8 @@ func TestMemoryIsTheProcessesOwn(t *testing.T) {
 	t.Parallel()
 	ours := bytes.Repeat([]byte{1}, 150<<20) // rusage of a child would count these
 	f := start(t, Options{Timeout: time.Minute})
-	idle, hog := invoke(t, f, "echo 1"), invoke(t, f, "hog")
+	idle := invoke(t, f, "echo 1")
+	hog := invoke(t, f, "hog")
 	if idle.MaxRSSBytes < 1<<20 || idle.MaxRSSBytes > 60<<20 {
 		t.Errorf("idle: %d bytes", idle.MaxRSSBytes)
 	}

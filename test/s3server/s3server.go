@@ -103,7 +103,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 		if promised := r.Header.Get("x-amz-checksum-sha256"); promised != "" {
-			sum, etag := sha256.Sum256(body), md5.Sum(body) //nolint:gosec // see above
+			sum := sha256.Sum256(body)
+			etag := md5.Sum(body) //nolint:gosec // see above
 			if promised != base64.StdEncoding.EncodeToString(sum[:]) {
 				Refuse(w, http.StatusBadRequest, "BadDigest", "The SHA256 you specified did not match the calculated checksum.")
 				return

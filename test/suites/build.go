@@ -46,7 +46,8 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 		if _, kept := pruned.Lookup(e.Name); kept || strings.HasSuffix(e.Name, ".pyc") {
 			continue
 		}
-		file, owner := strings.TrimPrefix(e.Name, prefix), owners[e.Name]
+		file := strings.TrimPrefix(e.Name, prefix)
+		owner := owners[e.Name]
 		for i := range book {
 			r := &book[i]
 			if _, on := l.Inputs.Rules[r.ID]; !on || r.Transform != "" || !r.Matches(file, owner) {

@@ -121,7 +121,8 @@ func reasons(shipped, pruned side) []reason {
 			found[key] = r
 		}
 		if id < r.Like {
-			r.Why, r.Like = why, id
+			r.Why = why
+			r.Like = id
 		}
 		r.Tests++
 	}

@@ -23,7 +23,11 @@ func document(results []result, short bool, command string, when time.Time) stri
 	var interpreter string
 	var seconds float64
 	for _, r := range results {
-		n.Collected, n.Passed, n.Failed, n.Lost, n.Flaky = n.Collected+r.Counts.Collected, n.Passed+r.Counts.Passed, n.Failed+r.Counts.Failed, n.Lost+r.Counts.Lost, n.Flaky+r.Counts.Flaky
+		n.Collected = n.Collected + r.Counts.Collected
+		n.Passed = n.Passed + r.Counts.Passed
+		n.Failed = n.Failed + r.Counts.Failed
+		n.Lost = n.Lost + r.Counts.Lost
+		n.Flaky = n.Flaky + r.Counts.Flaky
 		seconds += r.Seconds[0] + r.Seconds[1]
 		interpreter = r.Interpreter
 	}
@@ -99,7 +103,8 @@ func (r result) ran(short bool) []string {
 func (r result) bare() measure.Size {
 	out := r.Layer.Before
 	for _, s := range r.Layer.Removed {
-		out.Unzipped, out.Zipped = out.Unzipped-s.Unzipped, out.Zipped-s.Zipped
+		out.Unzipped = out.Unzipped - s.Unzipped
+		out.Zipped = out.Zipped - s.Zipped
 	}
 	return out
 }

@@ -85,7 +85,10 @@ func (e entry) selected(short bool) []string {
 func (e entry) sameRun(other entry, short bool) bool {
 	same := slices.Equal(e.selected(short), other.selected(short))
 	for _, x := range []*entry{&e, &other} {
-		x.Run, x.Short, x.Note, x.Spread = nil, nil, "", false
+		x.Run = nil
+		x.Short = nil
+		x.Note = ""
+		x.Spread = false
 	}
 	return same && reflect.DeepEqual(e, other)
 }

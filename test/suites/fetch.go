@@ -29,7 +29,8 @@ func (s suites) uv(ctx context.Context, in string, args ...string) ([]byte, erro
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdin = strings.NewReader(in)
 	var out, diagnostics bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &diagnostics
+	cmd.Stdout = &out
+	cmd.Stderr = &diagnostics
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -46,7 +47,8 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	pins, args := "", []string{"pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--python", s.Python.Path, "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34", "--constraints", filepath.Join(dir, "pins.txt")}
+	pins := ""
+	args := []string{"pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--python", s.Python.Path, "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34", "--constraints", filepath.Join(dir, "pins.txt")}
 	for _, d := range layer.Distributions {
 		pins += fmt.Sprintf("%s==%s\n", d.Name, d.Version)
 		args = append(args, "--no-emit-package", d.Name.String())

@@ -78,12 +78,15 @@ func (b bench) inWheel() bool { return b.entry.Tests == "wheel" }
 
 // run runs tests on a form of the layer: shipped or pruned. An error is of this machine, or an interrupt.
 func (b bench) run(ctx context.Context, form string, tests []string, workers int, limit time.Duration) (out side, err error) {
-	from, opt := filepath.Join(b.dir, form), filepath.Join(b.dir, "opt")
+	from := filepath.Join(b.dir, form)
+	opt := filepath.Join(b.dir, "opt")
 	if err := os.Rename(from, opt); err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, os.Rename(opt, from)) }()
-	record, home, temp := filepath.Join(b.dir, "record"), filepath.Join(b.dir, "home"), filepath.Join(b.dir, "tmp")
+	record := filepath.Join(b.dir, "record")
+	home := filepath.Join(b.dir, "home")
+	temp := filepath.Join(b.dir, "tmp")
 	for _, dir := range []string{record, home, temp} {
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 			return out, err
@@ -134,7 +137,8 @@ func (b bench) run(ctx context.Context, form string, tests []string, workers int
 		return out, err
 	}
 	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout = log
+	cmd.Stderr = log
 	// Tests start processes of their own; all of them are one group, and end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -154,7 +158,9 @@ func (b bench) run(ctx context.Context, form string, tests []string, workers int
 	if out, err = readRecords(record); err != nil {
 		return out, err
 	}
-	out.Seconds, out.Ended, out.Exit = time.Since(start).Seconds(), limited.Err() == nil, cmd.ProcessState.ExitCode()
+	out.Seconds = time.Since(start).Seconds()
+	out.Ended = limited.Err() == nil
+	out.Exit = cmd.ProcessState.ExitCode()
 	out.Output, err = tail(log.Name(), 4000)
 	return out, err
 }
@@ -171,7 +177,9 @@ func readRecords(dir string) (side, error) {
 	if err != nil {
 		return out, err
 	}
-	started, own, foreign := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	started := map[string]bool{}
+	own := map[string]bool{}
+	foreign := map[string]bool{}
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -223,7 +231,8 @@ func readRecords(dir string) (side, error) {
 			out.Tests[id] = outcome{Result: crashed, Why: "the process ended"}
 		}
 	}
-	out.Own, out.Foreign = keys(own), keys(foreign)
+	out.Own = keys(own)
+	out.Foreign = keys(foreign)
 	return out, nil
 }
 

@@ -226,7 +226,8 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	}); err != nil {
 		return r, err
 	}
-	r.Counts, r.Reasons = count(sides[0], sides[1], r.Lost, r.Flaky, r.About), reasons(sides[0], sides[1])
+	r.Counts = count(sides[0], sides[1], r.Lost, r.Flaky, r.About)
+	r.Reasons = reasons(sides[0], sides[1])
 	if r.Counts.Passed == 0 {
 		r.Faults = append(r.Faults, "no test passed on both sides: "+sides[0].said())
 	}

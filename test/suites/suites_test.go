@@ -136,8 +136,11 @@ func TestAKeptResultIsOfTheSameTests(t *testing.T) {
 		change      func(*entry)
 		full, short bool
 	}{
-		"nothing changed":    {func(*entry) {}, true, true},
-		"other words":        {func(e *entry) { e.Note, e.Spread = "of it", true }, true, true},
+		"nothing changed": {func(*entry) {}, true, true},
+		"other words": {func(e *entry) {
+			e.Note = "of it"
+			e.Spread = true
+		}, true, true},
 		"another short part": {func(e *entry) { e.Short = []string{"c"} }, true, false},
 		"other tests":        {func(e *entry) { e.Run = []string{"c"} }, false, true},
 		"another need":       {func(e *entry) { e.Needs = []string{"pytest", "six"} }, false, false},
@@ -283,12 +286,18 @@ func TestARunIsWorthLess(t *testing.T) {
 		change func(*side)
 		want   []string
 	}{
-		"not at all":     {func(*side) {}, nil},
-		"tests failed":   {func(s *side) { s.Exit = 1 }, nil},
-		"it was stopped": {func(s *side) { s.Ended, s.Exit = false, -1 }, []string{"pruned: it did not end within 1m0s"}},
-		"pytest failed":  {func(s *side) { s.Exit, s.Output = 4, "a\nb\nc\nERROR: no file\n" }, []string{"pruned: pytest ended with exit code 4: b; c; ERROR: no file"}},
-		"nothing of it":  {func(s *side) { s.Own = []string{"n"} }, []string{"pruned: m was not imported from the layer"}},
-		"another copy":   {func(s *side) { s.Foreign = []string{"m.x from /y/m/x.py"} }, []string{"pruned: the layer has it, but it was loaded from elsewhere: m.x from /y/m/x.py"}},
+		"not at all":   {func(*side) {}, nil},
+		"tests failed": {func(s *side) { s.Exit = 1 }, nil},
+		"it was stopped": {func(s *side) {
+			s.Ended = false
+			s.Exit = -1
+		}, []string{"pruned: it did not end within 1m0s"}},
+		"pytest failed": {func(s *side) {
+			s.Exit = 4
+			s.Output = "a\nb\nc\nERROR: no file\n"
+		}, []string{"pruned: pytest ended with exit code 4: b; c; ERROR: no file"}},
+		"nothing of it": {func(s *side) { s.Own = []string{"n"} }, []string{"pruned: m was not imported from the layer"}},
+		"another copy":  {func(s *side) { s.Foreign = []string{"m.x from /y/m/x.py"} }, []string{"pruned: the layer has it, but it was loaded from elsewhere: m.x from /y/m/x.py"}},
 	} {
 		s := sound
 		c.change(&s)

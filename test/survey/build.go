@@ -89,10 +89,13 @@ func (s survey) try(ctx context.Context, e entry) (r result, err error) {
 		}
 		fmt.Fprintf(os.Stderr, "survey: %s is new; commit it\n", lock)
 	}
-	r.Tool, r.Pruned = pruned.Tool, pruned.Layer
-	spec, flags := onelayer.NoRules(r.Pruned), []string(nil)
+	r.Tool = pruned.Tool
+	r.Pruned = pruned.Layer
+	spec := onelayer.NoRules(r.Pruned)
+	flags := []string(nil)
 	if s.quick {
-		spec, flags = spec+"bytecode: none\n", []string{"--no-probe"}
+		spec = spec + "bytecode: none\n"
+		flags = []string{"--no-probe"}
 	}
 	shipped, err := s.Build(ctx, filepath.Join(dir, "shipped"), e.layer(spec, pruned.Lock), flags...)
 	if err != nil {

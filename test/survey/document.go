@@ -46,7 +46,8 @@ func row(w *bytes.Buffer, r result) {
 		fmt.Fprintf(w, "| %s | | | | | | | | %d |\n", r.Entry.Name, len(r.broken()))
 		return
 	}
-	after, mark := sizes(r.Pruned.After), ""
+	after := sizes(r.Pruned.After)
+	mark := ""
 	if r.Pruned.Bytecode.Partial {
 		mark = " (part)"
 	}
@@ -128,19 +129,26 @@ func (t *totals) add(r result) {
 		t.removed = measure.Sizes{}
 	}
 	t.count++
-	t.tool, t.interpreter, t.rules = r.Tool, r.Pruned.Probe.Interpreter, r.Pruned.Inputs.Rules
-	t.before, t.bare, t.after = t.before.Add(r.Pruned.Before), t.bare.Add(r.bare()), t.after.Add(r.Pruned.After)
+	t.tool = r.Tool
+	t.interpreter = r.Pruned.Probe.Interpreter
+	t.rules = r.Pruned.Inputs.Rules
+	t.before = t.before.Add(r.Pruned.Before)
+	t.bare = t.bare.Add(r.bare())
+	t.after = t.after.Add(r.Pruned.After)
 	for id, s := range r.Pruned.Removed {
 		t.removed.Count(id, s)
 	}
 	p := r.Pruned.Probe
-	t.modules, t.metadata, t.scripts = t.modules+p.Modules, t.metadata+p.Metadata, t.scripts+p.Scripts
+	t.modules = t.modules + p.Modules
+	t.metadata = t.metadata + p.Metadata
+	t.scripts = t.scripts + p.Scripts
 	t.inherited += len(r.inherited())
 	t.compared.Objects += r.Compared.Objects
 	t.compared.Models += r.Compared.Models
 	t.compared.Bytecode += r.Compared.Bytecode
 	if without, with, ok := r.imports(); ok {
-		t.shipped, t.pruned = t.shipped+without, t.pruned+with
+		t.shipped = t.shipped + without
+		t.pruned = t.pruned + with
 	}
 	if r.both() {
 		t.both++

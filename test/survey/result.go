@@ -53,7 +53,8 @@ func (r result) broken() []string {
 func (r result) bare() measure.Size {
 	out := r.Pruned.Before
 	for _, s := range r.Pruned.Removed {
-		out.Unzipped, out.Zipped = out.Unzipped-s.Unzipped, out.Zipped-s.Zipped
+		out.Unzipped = out.Unzipped - s.Unzipped
+		out.Zipped = out.Zipped - s.Zipped
 	}
 	out.Files = r.Pruned.After.Files - r.Pruned.Bytecode.Size.Files // rules that transform remove no file
 	return out

@@ -40,7 +40,8 @@ func builder(t *testing.T) onelayer.Builder {
 
 func TestTheListIsWideAndLocked(t *testing.T) {
 	entries := list(t)
-	spread, twice := 0, 0
+	spread := 0
+	twice := 0
 	for _, e := range entries {
 		if e.Spread {
 			spread++
@@ -143,13 +144,16 @@ func TestWhatIsBroken(t *testing.T) {
 		broken    []string
 		inherited []string
 	}{
-		"nothing":                          {change: func(*result) {}},
-		"a build that failed":              {change: func(r *result) { r.Failed = "exit code 2: no wheel" }, broken: []string{"not built: exit code 2: no wheel"}},
-		"a module that pruning broke":      {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, false) }, broken: []string{"module x: KeyError: 'k'"}},
-		"a module that never worked":       {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, true) }, inherited: []string{"module x: KeyError: 'k'"}},
-		"a script that never worked":       {change: func(r *result) { r.Pruned.Probe = failure(probe.Script, true) }, broken: []string{"script x: KeyError: 'k' (as shipped too: the script or the package is wrong)"}},
-		"a finding of the gate":            {change: func(r *result) { r.Pruned.Gate = finding("elf-align") }, broken: []string{"gate: x.so: no [elf-align]"}, inherited: nil},
-		"a finding that was there before":  {change: func(r *result) { r.Pruned.Gate, r.Shipped.Gate = finding("elf-needed"), finding("elf-needed") }, inherited: []string{"gate: x.so: no [elf-needed]"}},
+		"nothing":                     {change: func(*result) {}},
+		"a build that failed":         {change: func(r *result) { r.Failed = "exit code 2: no wheel" }, broken: []string{"not built: exit code 2: no wheel"}},
+		"a module that pruning broke": {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, false) }, broken: []string{"module x: KeyError: 'k'"}},
+		"a module that never worked":  {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, true) }, inherited: []string{"module x: KeyError: 'k'"}},
+		"a script that never worked":  {change: func(r *result) { r.Pruned.Probe = failure(probe.Script, true) }, broken: []string{"script x: KeyError: 'k' (as shipped too: the script or the package is wrong)"}},
+		"a finding of the gate":       {change: func(r *result) { r.Pruned.Gate = finding("elf-align") }, broken: []string{"gate: x.so: no [elf-align]"}, inherited: nil},
+		"a finding that was there before": {change: func(r *result) {
+			r.Pruned.Gate = finding("elf-needed")
+			r.Shipped.Gate = finding("elf-needed")
+		}, inherited: []string{"gate: x.so: no [elf-needed]"}},
 		"a layer that Lambda would refuse": {change: func(r *result) { r.Pruned.Gate = finding("limits") }},
 		"what the build healed": {change: func(r *result) {
 			r.Pruned.Healed = []report.Healed{{Match: "x/tests/a.py", Rules: []string{"tests"}, Why: "module x fails without it"}}

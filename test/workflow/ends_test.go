@@ -88,7 +88,8 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 		return e.largest
 	}
 	const many = 60
-	one, sixty := largest(1), largest(many)
+	one := largest(1)
+	sixty := largest(many)
 	if sixty >= statemachine.MaxStateBytes {
 		t.Errorf("%d layers and consumers make a state of %d bytes, the limit is %d", many, sixty, statemachine.MaxStateBytes)
 	}
@@ -110,7 +111,8 @@ func TestFunctionsAreAsked(t *testing.T) {
 	if diff := cmp.Diff(append(names("Intake, What next?, Recover, Recovered?"), released...), e.path); diff != "" {
 		t.Fatalf("path (- want, + got):\n%s", diff)
 	}
-	run, told := "", e.report(t)
+	run := ""
+	told := e.report(t)
 	if run = told.Run; !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
 		t.Errorf("report is told %+v", told)
 	}

@@ -468,7 +468,8 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 			}
 			e.path = append(e.path, aws.ToString(entered.Name))
 			if n := len(aws.ToString(entered.Input)); n > e.largest {
-				e.largest, e.largestBefore = n, aws.ToString(entered.Name)
+				e.largest = n
+				e.largestBefore = aws.ToString(entered.Name)
 			}
 		}
 	}

@@ -216,9 +216,11 @@ func (k task) expects(code string) scenario {
 	case k.state == "Report":
 		sc.told = ""
 	case k.state == "Recover":
-		sc.told, sc.dirt = "", code
+		sc.told = ""
+		sc.dirt = code
 	case k.dirt:
-		sc.told, sc.dirt = string(fault.Internal), code
+		sc.told = string(fault.Internal)
+		sc.dirt = code
 	}
 	return sc
 }

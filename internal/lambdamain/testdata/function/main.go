@@ -26,8 +26,8 @@ func main() {
 	calls := 0 // of this process
 	lambdamain.Start(func(ctx context.Context, in input) (output, error) {
 		calls++
-		missing := &fault.Error{Code: fault.OverLimit, Op: "measure", Subject: "layer ml", Err: errors.New("271,004,112 bytes unzipped, limit 262,144,000"),
-			Hint: "let ml extend science"}
+		missing := fault.New(fault.OverLimit, "measure", "layer ml", errors.New("271,004,112 bytes unzipped, limit 262,144,000")).
+			WithHint("let ml extend science")
 		out := output{Run: in.Run, Calls: calls}
 		switch in.Do {
 		case "fault":
