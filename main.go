@@ -1,4 +1,5 @@
-// Layersmith makes Lambda layers for Python smaller and faster to start, and proves that they still work.
+// Layersmith makes Lambda layers for Python smaller and faster to start, and proves that they still
+// work.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Package events holds what starts an execution: inputs to paste into the console, and samples of what AWS sends.
+// Package events holds what starts an execution: inputs to paste into the console, and samples of
+// what AWS sends.
 package events
 
 import (
@@ -43,7 +44,8 @@ func TestRequestsDecodeStrictly(t *testing.T) {
 	}
 }
 
-// objectCreated is the event that EventBridge makes of an upload (S3 user guide, "EventBridge event message structure").
+// objectCreated is the event that EventBridge makes of an upload (S3 user guide, "EventBridge event
+// message structure").
 type objectCreated struct {
 	Version    string    `json:"version"`
 	ID         string    `json:"id"`

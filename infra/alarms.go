@@ -14,8 +14,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// namespace of the metrics that the report function writes. An alarm does not add dimensions up, so each value is written once for each set of dimensions that
-// somebody looks at: LayerName and Target, LayerName alone, Stack alone.
+// namespace of the metrics that the report function writes. An alarm does not add dimensions up, so
+// each value is written once for each set of dimensions that somebody looks at: LayerName and
+// Target, LayerName alone, Stack alone.
 const namespace = "Lambda/Optimization"
 
 type topicProps struct {
@@ -25,9 +26,10 @@ type topicProps struct {
 
 type topic struct{ Topic awssns.Topic }
 
-// newTopic makes the topic of reports and alarms. A policy takes the place of the default one, so it names who may publish besides our own role.
-// The key that SNS has for every account does not let CloudWatch publish, and alarms would be lost without a word: messages are encrypted by the key of the
-// setting kms, or as SNS encrypts its disks.
+// newTopic makes the topic of reports and alarms. A policy takes the place of the default one, so
+// it names who may publish besides our own role. The key that SNS has for every account does not
+// let CloudWatch publish, and alarms would be lost without a word: messages are encrypted by the
+// key of the setting kms, or as SNS encrypts its disks.
 func newTopic(scope constructs.Construct, p topicProps) topic {
 	props := &awssns.TopicProps{DisplayName: jsii.String("Layersmith"), EnforceSSL: jsii.Bool(true)}
 	if p.Key.Key != nil {
@@ -81,29 +83,62 @@ func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
 	const silence, keep = awscloudwatch.TreatMissingData_NOT_BREACHING, awscloudwatch.TreatMissingData_IGNORE
 
 	// Sizes come with a run, once in a while: without new ones the alarm stays as it is.
-	alarm("PackageSize", fmt.Sprintf("A layer weighs more than %v MiB unzipped; a function and all its layers may weigh 250. The dashboard %s says which.",
-		p.Config.PackageSizeAlarmMegabytes, p.Config.StackName), ofStack(p.Config, "PackageSize", "Maximum"), p.Config.PackageSizeAlarmMegabytes, above, keep)
-	alarm("FailedDirty", "A run could not undo all it did: read its report, then put right by hand the functions that it names.",
-		ofStack(p.Config, "FailedDirty", "Sum"), 1, atLeast, silence)
+	alarm(
+		"PackageSize",
+		fmt.Sprintf(
+			"A layer weighs more than %v MiB unzipped; a function and all its layers may weigh 250. The dashboard %s says which.",
+			p.Config.PackageSizeAlarmMegabytes,
+			p.Config.StackName,
+		),
+		ofStack(p.Config, "PackageSize", "Maximum"),
+		p.Config.PackageSizeAlarmMegabytes,
+		above,
+		keep,
+	)
+	alarm(
+		"FailedDirty",
+		"A run could not undo all it did: read its report, then put right by hand the functions that it names.",
+		ofStack(p.Config, "FailedDirty", "Sum"),
+		1,
+		atLeast,
+		silence,
+	)
 	for _, m := range []struct{ metric, why string }{
 		{"ExecutionsFailed", "An execution failed: its page in Step Functions says in the last state why, and what is left."},
 		{"ExecutionsTimedOut", "An execution took too long and was stopped without its own report: the next one cleans up after it; start one."},
 	} {
 		alarm(m.metric, m.why, awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String("AWS/States"), MetricName: jsii.String(m.metric), Statistic: jsii.String("Sum"), Period: period(),
+			Namespace: jsii.String(
+				"AWS/States",
+			),
+			MetricName:    jsii.String(m.metric),
+			Statistic:     jsii.String("Sum"),
+			Period:        period(),
 			DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(p.Machine.ARN)},
 		}), 1, atLeast, silence)
 	}
-	alarm("DeadLetters", "An upload or the schedule did not start an execution: start one by hand, then purge the queue.",
-		p.Triggers.DeadLetters.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: period()}),
-		1, atLeast, silence)
+	alarm(
+		"DeadLetters",
+		"An upload or the schedule did not start an execution: start one by hand, then purge the queue.",
+		p.Triggers.DeadLetters.MetricApproximateNumberOfMessagesVisible(
+			&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: period()},
+		),
+		1,
+		atLeast,
+		silence,
+	)
 	return made
 }
 
 // ofStack is a metric of ours over all layers of the stack.
 func ofStack(cfg Config, name, statistic string) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Period: period(),
+		Namespace: jsii.String(
+			namespace,
+		),
+		MetricName:    jsii.String(name),
+		Statistic:     jsii.String(statistic),
+		Period:        period(),
 		DimensionsMap: &map[string]*string{"Stack": jsii.String(cfg.StackName)},
 	})
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// artifactDays is how long an unpruned artifact stays. It is read within the run that built it; a later run builds it anew. Pruned zips stay: the one that is
-// released is read again when only layers above it are built.
+// artifactDays is how long an unpruned artifact stays. It is read within the run that built it; a
+// later run builds it anew. Pruned zips stay: the one that is released is read again when only
+// layers above it are built.
 const artifactDays = 30
 
 type keyProps struct {
@@ -22,8 +23,8 @@ type keyProps struct {
 // key encrypts what the stack stores; Key is nil when the services' own keys do.
 type key struct{ Key awskms.IKey }
 
-// newKey makes a key or finds it. The services that write without a role of ours are named in the policy of a key that we make; docs/iam.md says
-// what a key that is given must allow.
+// newKey makes a key or finds it. The services that write without a role of ours are named in the
+// policy of a key that we make; docs/iam.md says what a key that is given must allow.
 func newKey(scope constructs.Construct, p keyProps) key {
 	switch p.Setting {
 	case "":
@@ -33,7 +34,9 @@ func newKey(scope constructs.Construct, p keyProps) key {
 		return key{awskms.Key_FromKeyArn(scope, jsii.String("Key"), jsii.String(p.Setting))}
 	}
 	made := awskms.NewKey(scope, jsii.String("Key"), &awskms.KeyProps{
-		Description:       jsii.String("Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME()),
+		Description: jsii.String(
+			"Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME(),
+		),
 		EnableKeyRotation: jsii.Bool(true),
 		RemovalPolicy:     removal(p.Retain),
 	})
@@ -50,7 +53,13 @@ func newKey(scope constructs.Construct, p keyProps) key {
 		made.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Sid:        jsii.String(s.sid),
 			Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String(s.service), nil)},
-			Actions:    jsii.Strings("kms:Decrypt", "kms:Encrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"),
+			Actions: jsii.Strings(
+				"kms:Decrypt",
+				"kms:Encrypt",
+				"kms:ReEncrypt*",
+				"kms:GenerateDataKey*",
+				"kms:DescribeKey",
+			),
 			Resources:  jsii.Strings("*"), // in a key's policy, the key itself
 			Conditions: &s.when,
 		}), nil)
@@ -71,8 +80,9 @@ type buckets struct {
 	Store awss3.Bucket
 }
 
-// newBuckets makes both buckets. Fixed on purpose: versions, no public access, TLS, the owner owns all objects. Events leave through the L1 property:
-// the L2 one would add a custom resource with a function and rights of its own.
+// newBuckets makes both buckets. Fixed on purpose: versions, no public access, TLS, the owner owns
+// all objects. Events leave through the L1 property: the L2 one would add a custom resource with a
+// function and rights of its own.
 func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 	always := &awss3.LifecycleRule{
 		Id:                                  jsii.String("leftovers"),
@@ -101,13 +111,21 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 			props.BucketKeyEnabled = jsii.Bool(true)
 		}
 		b := awss3.NewBucket(scope, jsii.String(id), props)
-		explain(b, "AwsSolutions-S1", "Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data events for the account.")
+		explain(
+			b,
+			"AwsSolutions-S1",
+			"Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data events for the account.",
+		)
 		return b
 	}
 	b := buckets{Workspace: bucket("Workspace", always), Store: bucket("Store", always, artifacts)}
-	b.Workspace.Node().DefaultChild().(awss3.CfnBucket).SetNotificationConfiguration(&awss3.CfnBucket_NotificationConfigurationProperty{
-		EventBridgeConfiguration: &awss3.CfnBucket_EventBridgeConfigurationProperty{EventBridgeEnabled: jsii.Bool(true)},
-	})
+	b.Workspace.Node().DefaultChild().(awss3.CfnBucket).SetNotificationConfiguration(
+		&awss3.CfnBucket_NotificationConfigurationProperty{
+			EventBridgeConfiguration: &awss3.CfnBucket_EventBridgeConfigurationProperty{
+				EventBridgeEnabled: jsii.Bool(true),
+			},
+		},
+	)
 	return b
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// buildMinutes is less than the task's timeout in the state machine, so that CodeBuild says first what took too long. On Lambda compute the limit is 15
-// minutes and cannot be set.
+// buildMinutes is less than the task's timeout in the state machine, so that CodeBuild says first
+// what took too long. On Lambda compute the limit is 15 minutes and cannot be set.
 const buildMinutes = 55
 
 // The buildspec has no logic: our own command line does the work, the same that people run at home.
@@ -47,12 +47,27 @@ type machineKind struct{ kind, image, compute, spec string }
 
 // The AL2023 images that CodeBuild curates; the CDK has no constants for them.
 func (c Config) builder() machineKind {
-	m := machineKind{"LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:6.0", "BUILD_GENERAL1_SMALL", buildspec}
+	m := machineKind{
+		"LINUX_CONTAINER",
+		"aws/codebuild/amazonlinux-x86_64-standard:6.0",
+		"BUILD_GENERAL1_SMALL",
+		buildspec,
+	}
 	switch {
 	case c.CodeBuildLambda && c.Architecture == "arm64":
-		m = machineKind{"ARM_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13", "BUILD_LAMBDA_1GB", buildspecLambda}
+		m = machineKind{
+			"ARM_LAMBDA_CONTAINER",
+			"aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13",
+			"BUILD_LAMBDA_1GB",
+			buildspecLambda,
+		}
 	case c.CodeBuildLambda:
-		m = machineKind{"LINUX_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-x86_64-lambda-standard:python3.13", "BUILD_LAMBDA_1GB", buildspecLambda}
+		m = machineKind{
+			"LINUX_LAMBDA_CONTAINER",
+			"aws/codebuild/amazonlinux-x86_64-lambda-standard:python3.13",
+			"BUILD_LAMBDA_1GB",
+			buildspecLambda,
+		}
 	case c.Architecture == "arm64":
 		m.kind = "ARM_CONTAINER"
 		m.image = "aws/codebuild/amazonlinux-aarch64-standard:4.0"
@@ -75,12 +90,17 @@ type build struct {
 	Project, ARN string
 }
 
-// newBuild makes the project. Its source is our own command line and nothing else: a workspace is data that the plan names, so no text of it reaches a
-// shell. The cache stays on the build host: it helps the next builds of the hour, costs nothing, and needs no rights. Wheels are checked by hash, so a
-// cache that somebody spoilt is refused.
+// newBuild makes the project. Its source is our own command line and nothing else: a workspace is
+// data that the plan names, so no text of it reaches a shell. The cache stays on the build host: it
+// helps the next builds of the hour, costs nothing, and needs no rights. Wheels are checked by
+// hash, so a cache that somebody spoilt is refused.
 func newBuild(scope constructs.Construct, p buildProps) build {
 	name := p.Config.StackName + "-build"
-	source := awss3assets.NewAsset(scope, jsii.String("CommandLine"), &awss3assets.AssetProps{Path: jsii.String(p.Config.cli())})
+	source := awss3assets.NewAsset(
+		scope,
+		jsii.String("CommandLine"),
+		&awss3assets.AssetProps{Path: jsii.String(p.Config.cli())},
+	)
 	group := newLogGroup(scope, "BuildLog", logGroupProps{Config: p.Config, Key: p.Key, Name: "/aws/codebuild/" + name})
 	role := newRole(scope, "BuildRole", roleProps{
 		Service:     "codebuild.amazonaws.com",
@@ -95,7 +115,11 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 	}
 	if p.Config.IndexSecret != "" {
 		env = append(env, &awscodebuild.CfnProject_EnvironmentVariableProperty{
-			Name: jsii.String("UV_INDEX_URL"), Type: jsii.String("SECRETS_MANAGER"), Value: jsii.String(p.Config.IndexSecret),
+			Name: jsii.String(
+				"UV_INDEX_URL",
+			),
+			Type:  jsii.String("SECRETS_MANAGER"),
+			Value: jsii.String(p.Config.IndexSecret),
 		})
 	}
 	props := &awscodebuild.CfnProjectProps{
@@ -115,31 +139,47 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 			EnvironmentVariables: &env,
 		},
 		LogsConfig: &awscodebuild.CfnProject_LogsConfigProperty{
-			CloudWatchLogs: &awscodebuild.CfnProject_CloudWatchLogsConfigProperty{Status: jsii.String("ENABLED"), GroupName: group.LogGroupName()},
+			CloudWatchLogs: &awscodebuild.CfnProject_CloudWatchLogsConfigProperty{
+				Status:    jsii.String("ENABLED"),
+				GroupName: group.LogGroupName(),
+			},
 		},
 		Visibility: jsii.String("PRIVATE"),
 	}
 	if !p.Config.CodeBuildLambda {
 		props.TimeoutInMinutes = jsii.Number(buildMinutes)
 		props.QueuedTimeoutInMinutes = jsii.Number(60)
-		props.Cache = &awscodebuild.CfnProject_ProjectCacheProperty{Type: jsii.String("LOCAL"), Modes: jsii.Strings("LOCAL_CUSTOM_CACHE")}
+		props.Cache = &awscodebuild.CfnProject_ProjectCacheProperty{
+			Type:  jsii.String("LOCAL"),
+			Modes: jsii.Strings("LOCAL_CUSTOM_CACHE"),
+		}
 	}
 	if p.Key.Key != nil {
 		props.EncryptionKey = p.Key.Key.KeyArn()
 	}
 	project := awscodebuild.NewCfnProject(scope, jsii.String("Build"), props)
 	if p.Key.Key == nil {
-		explain(project, "AwsSolutions-CB4",
-			"The project writes no artifacts of CodeBuild's; what builds put into the store is encrypted there. The setting kms gives a key.")
+		explain(
+			project,
+			"AwsSolutions-CB4",
+			"The project writes no artifacts of CodeBuild's; what builds put into the store is encrypted there. The setting kms gives a key.",
+		)
 	}
 	return build{Project: *project.Ref(), ARN: *project.AttrArn()}
 }
 
 func plain(name, value string) *awscodebuild.CfnProject_EnvironmentVariableProperty {
-	return &awscodebuild.CfnProject_EnvironmentVariableProperty{Name: jsii.String(name), Type: jsii.String("PLAINTEXT"), Value: jsii.String(value)}
+	return &awscodebuild.CfnProject_EnvironmentVariableProperty{
+		Name:  jsii.String(name),
+		Type:  jsii.String("PLAINTEXT"),
+		Value: jsii.String(value),
+	}
 }
 
 // arn is of something in this account and region.
 func arn(service string, rest ...string) string {
-	return "arn:" + *awscdk.Aws_PARTITION() + ":" + service + ":" + *awscdk.Aws_REGION() + ":" + *awscdk.Aws_ACCOUNT_ID() + ":" + strings.Join(rest, ":")
+	return "arn:" + *awscdk.Aws_PARTITION() + ":" + service + ":" + *awscdk.Aws_REGION() + ":" + *awscdk.Aws_ACCOUNT_ID() + ":" + strings.Join(
+		rest,
+		":",
+	)
 }

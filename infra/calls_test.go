@@ -21,8 +21,9 @@ const (
 	sdk    = "github.com/aws/aws-sdk-go-v2/service/"
 )
 
-// Every function is granted the actions that its program can call, and no others. What it can call is read off the program: from main through calls, closures and
-// interfaces (by the types that the same program puts into them) to the methods of the SDK's clients.
+// Every function is granted the actions that its program can call, and no others. What it can call
+// is read off the program: from main through calls, closures and interfaces (by the types that the
+// same program puts into them) to the methods of the SDK's clients.
 func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 	program := compiled(t)
 	roles := plainStack(t).byType("AWS::IAM::Role")
@@ -38,8 +39,13 @@ func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 				granted[action] = true
 			}
 		}
-		wantEqual(t, "actions of "+f.name+": called (-) and granted (+)", slices.Sorted(maps.Keys(granted)), slices.Sorted(maps.Keys(actions(reach(program,
-			pkg.Func("main"))))))
+		wantEqual(
+			t,
+			"actions of "+f.name+": called (-) and granted (+)",
+			slices.Sorted(maps.Keys(granted)),
+			slices.Sorted(maps.Keys(actions(reach(program,
+				pkg.Func("main"))))),
+		)
 	}
 }
 
@@ -60,9 +66,11 @@ func compiled(t *testing.T) *ssa.Program {
 }
 
 var sources = sync.OnceValues(func() ([]*packages.Package, error) {
-	return packages.Load(&packages.Config{Dir: "..",
+	return packages.Load(&packages.Config{
+		Dir: "..",
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedDeps |
-			packages.NeedExportFile | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes}, "./functions/...",
+			packages.NeedExportFile | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes,
+	}, "./functions/...",
 		"./internal/...")
 })
 
@@ -73,12 +81,17 @@ var ssaOf = sync.OnceValue(func() *ssa.Program {
 	return program
 })
 
-// The build's role can do what "layersmith build --plan" does, and each command of docs/iam.md needs the actions that stand there.
+// The build's role can do what "layersmith build --plan" does, and each command of docs/iam.md
+// needs the actions that stand there.
 func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 	program := compiled(t)
 	app := program.ImportedPackage(module + "internal/cli").Type("app").Type()
 	needs := func(constructor string) map[string]bool {
-		f := program.LookupMethod(types.NewPointer(app), program.ImportedPackage(module+"internal/cli").Pkg, constructor)
+		f := program.LookupMethod(
+			types.NewPointer(app),
+			program.ImportedPackage(module+"internal/cli").Pkg,
+			constructor,
+		)
 		if f == nil {
 			t.Fatalf("internal/cli has no %s", constructor)
 		}
@@ -99,16 +112,26 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 			granted[action] = true
 		}
 	}
-	wantEqual(t, "actions of the build: called (-) and granted (+)", slices.Sorted(maps.Keys(granted)), slices.Sorted(maps.Keys(built)))
+	wantEqual(
+		t,
+		"actions of the build: called (-) and granted (+)",
+		slices.Sorted(maps.Keys(granted)),
+		slices.Sorted(maps.Keys(built)),
+	)
 	documented := commandTable(t)
 	for command, constructor := range map[string]string{"push": "pushCommand", "start": "startCommand", "rollback": "rollbackCommand",
 		"watch": "watchCommand", "executions": "executionsCommand", "versions": "versionsCommand"} {
-		wantEqual(t, "actions of "+command+": called (-) and documented (+)", slices.Sorted(maps.Keys(documented[command])),
-			slices.Sorted(maps.Keys(needs(constructor))))
+		wantEqual(
+			t,
+			"actions of "+command+": called (-) and documented (+)",
+			slices.Sorted(maps.Keys(documented[command])),
+			slices.Sorted(maps.Keys(needs(constructor))),
+		)
 	}
 }
 
-// commandTable reads which actions docs/iam.md gives to a command: rows of "| commands | actions | resources |", where an empty first cell repeats the one above.
+// commandTable reads which actions docs/iam.md gives to a command: rows of "| commands | actions |
+// resources |", where an empty first cell repeats the one above.
 func commandTable(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	doc, err := os.ReadFile("../docs/iam.md")
@@ -150,8 +173,11 @@ var services = map[string]string{"sfn": "states", "resourcegroupstaggingapi": "t
 
 // operations are those whose action is not called like them.
 var operations = map[string]string{
-	"lambda:Invoke": "lambda:InvokeFunction", "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
-	"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket", "s3:ListObjectVersions": "s3:ListBucketVersions",
+	"lambda:Invoke":               "lambda:InvokeFunction",
+	"lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
+	"s3:HeadObject":               "s3:GetObject",
+	"s3:ListObjectsV2":            "s3:ListBucket",
+	"s3:ListObjectVersions":       "s3:ListBucketVersions",
 }
 
 // besides are actions that AWS asks of who calls an operation.
@@ -243,7 +269,8 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 	return called
 }
 
-// operation is what a function of the SDK does, "" for all others: a client's method, or what makes a paginator or a waiter.
+// operation is what a function of the SDK does, "" for all others: a client's method, or what makes
+// a paginator or a waiter.
 func operation(f *ssa.Function) string {
 	object, _ := f.Object().(*types.Func)
 	if object == nil || object.Pkg() == nil {

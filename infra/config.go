@@ -13,16 +13,20 @@ import (
 	"strings"
 )
 
-// Config is every setting of the stack. Its keys are those of "layersmith" in the context of cdk.json; a single one is
-// given for one synthesis with -c layersmith.<key>=<value>, lists with commas.
+// Config is every setting of the stack. Its keys are those of "layersmith" in the context of
+// cdk.json; a single one is given for one synthesis with -c layersmith.<key>=<value>, lists with
+// commas.
 type Config struct {
-	// StackName names the stack and is the beginning of every fixed name: functions, state machine, dashboard, alarms.
+	// StackName names the stack and is the beginning of every fixed name: functions, state machine,
+	// dashboard, alarms.
 	StackName string `json:"stackName"`
 	// Runtime of our own functions: provided.al2 or provided.al2023.
 	Runtime string `json:"runtime"`
-	// Architecture of our own functions and of the builds: x86_64 or arm64. The binaries must be built for it.
+	// Architecture of our own functions and of the builds: x86_64 or arm64. The binaries must be
+	// built for it.
 	Architecture string `json:"architecture"`
-	// Prefix of layers' names in Lambda. The workflow may publish and delete layers below it and no others.
+	// Prefix of layers' names in Lambda. The workflow may publish and delete layers below it and no
+	// others.
 	Prefix string `json:"prefix"`
 	// Schedule of the refresh, as EventBridge Scheduler writes it, in UTC; "" for none.
 	Schedule string `json:"schedule"`
@@ -30,27 +34,33 @@ type Config struct {
 	Notify string `json:"notify"`
 	// Share lists the organizations (o-...) and accounts (12 digits) that may use the layers.
 	Share []string `json:"share"`
-	// Consumers lists names of functions that the workflow may update; * and ? stand for any characters and one character.
+	// Consumers lists names of functions that the workflow may update; * and ? stand for any
+	// characters and one character.
 	Consumers []string `json:"consumers"`
 	// KeepVersions is how many versions of a layer stay when a newer one is promoted.
 	KeepVersions int `json:"keepVersions"`
-	// PackageSizeAlarmMegabytes is the size of a layer, unzipped, above which the alarm rises. Megabytes are MiB here, as in Lambda's limits.
+	// PackageSizeAlarmMegabytes is the size of a layer, unzipped, above which the alarm rises.
+	// Megabytes are MiB here, as in Lambda's limits.
 	PackageSizeAlarmMegabytes float64 `json:"packageSizeAlarmMegabytes"`
-	// Retain keeps buckets and key when the stack is deleted. Without it, a bucket must be emptied before that.
+	// Retain keeps buckets and key when the stack is deleted. Without it, a bucket must be emptied
+	// before that.
 	Retain bool `json:"retain"`
 	// NoncurrentDays is how long overwritten and deleted objects stay.
 	NoncurrentDays int `json:"noncurrentDays"`
 	// KMS is "" for keys of the services, "create" for a key of the stack, or a key's ARN.
 	KMS string `json:"kms"`
-	// Boundary is the permissions boundary of all roles: a policy's name in this account, or its ARN; "" for none.
+	// Boundary is the permissions boundary of all roles: a policy's name in this account, or its
+	// ARN; "" for none.
 	Boundary string `json:"boundary"`
 	// LogRetentionDays is one of the numbers that CloudWatch Logs knows.
 	LogRetentionDays int `json:"logRetentionDays"`
-	// CodeBuildLambda builds on Lambda compute: it starts in seconds, has 15 minutes, no cache and no root, so it serves workspaces of wheels.
+	// CodeBuildLambda builds on Lambda compute: it starts in seconds, has 15 minutes, no cache and
+	// no root, so it serves workspaces of wheels.
 	CodeBuildLambda bool `json:"codeBuildLambda"`
 	// ComputeType of the builds, as CodeBuild writes it; "" for the smallest.
 	ComputeType string `json:"computeType"`
-	// IndexSecret is the ARN of a secret whose value is the address of a package index with credentials; "" for none.
+	// IndexSecret is the ARN of a secret whose value is the address of a package index with
+	// credentials; "" for none.
 	IndexSecret string `json:"indexSecret"`
 	// Assets is the folder with functions/<name>/bootstrap and cli/layersmith.
 	Assets string `json:"assets"`
@@ -61,9 +71,18 @@ type Config struct {
 // defaults are the settings that cdk.json need not name.
 func defaults() Config {
 	return Config{
-		StackName: "layersmith", Runtime: "provided.al2", Architecture: "x86_64", Prefix: "layersmith-", Schedule: "cron(0 3 1 * ? *)",
-		KeepVersions: 3, PackageSizeAlarmMegabytes: 200, Retain: true, NoncurrentDays: 30, LogRetentionDays: 30,
-		Assets: "build", Definition: "statemachine/pipeline.asl.json",
+		StackName:                 "layersmith",
+		Runtime:                   "provided.al2",
+		Architecture:              "x86_64",
+		Prefix:                    "layersmith-",
+		Schedule:                  "cron(0 3 1 * ? *)",
+		KeepVersions:              3,
+		PackageSizeAlarmMegabytes: 200,
+		Retain:                    true,
+		NoncurrentDays:            30,
+		LogRetentionDays:          30,
+		Assets:                    "build",
+		Definition:                "statemachine/pipeline.asl.json",
 	}
 }
 
@@ -72,11 +91,41 @@ var (
 	runtimes      = []string{"provided.al2", "provided.al2023"}
 	architectures = []string{"x86_64", "arm64"}
 	computeTypes  = []string{"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE"}
-	lambdaTypes   = []string{"BUILD_LAMBDA_1GB", "BUILD_LAMBDA_2GB", "BUILD_LAMBDA_4GB", "BUILD_LAMBDA_8GB", "BUILD_LAMBDA_10GB"}
-	logDays       = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+	lambdaTypes   = []string{
+		"BUILD_LAMBDA_1GB",
+		"BUILD_LAMBDA_2GB",
+		"BUILD_LAMBDA_4GB",
+		"BUILD_LAMBDA_8GB",
+		"BUILD_LAMBDA_10GB",
+	}
+	logDays = []int{
+		1,
+		3,
+		5,
+		7,
+		14,
+		30,
+		60,
+		90,
+		120,
+		150,
+		180,
+		365,
+		400,
+		545,
+		731,
+		1096,
+		1827,
+		2192,
+		2557,
+		2922,
+		3288,
+		3653,
+	}
 )
 
-// The form of settings that are text. Wildcards are legal in Consumers only: every other name goes into an ARN as it is.
+// The form of settings that are text. Wildcards are legal in Consumers only: every other name goes
+// into an ARN as it is.
 var (
 	stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,31}$`)
 	prefixes   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -86,7 +135,9 @@ var (
 	patterns   = regexp.MustCompile(`^[A-Za-z0-9_*?-]{1,64}$`)
 	keys       = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	boundaries = regexp.MustCompile(`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/\S+|[A-Za-z0-9+=,.@_-]{1,128})$`)
-	secrets    = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$`)
+	secrets    = regexp.MustCompile(
+		`^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$`,
+	)
 )
 
 // mistakes collects what is wrong, so that a person corrects cdk.json once.
@@ -152,11 +203,26 @@ func configFrom(context map[string]any) (Config, error) {
 // fields are where the settings go, by key.
 func (c *Config) fields() map[string]any {
 	return map[string]any{
-		"stackName": &c.StackName, "runtime": &c.Runtime, "architecture": &c.Architecture, "prefix": &c.Prefix, "schedule": &c.Schedule,
-		"notify": &c.Notify, "share": &c.Share, "consumers": &c.Consumers, "keepVersions": &c.KeepVersions,
-		"packageSizeAlarmMegabytes": &c.PackageSizeAlarmMegabytes, "retain": &c.Retain, "noncurrentDays": &c.NoncurrentDays, "kms": &c.KMS,
-		"boundary": &c.Boundary, "logRetentionDays": &c.LogRetentionDays, "codeBuildLambda": &c.CodeBuildLambda, "computeType": &c.ComputeType,
-		"indexSecret": &c.IndexSecret, "assets": &c.Assets, "definition": &c.Definition,
+		"stackName":                 &c.StackName,
+		"runtime":                   &c.Runtime,
+		"architecture":              &c.Architecture,
+		"prefix":                    &c.Prefix,
+		"schedule":                  &c.Schedule,
+		"notify":                    &c.Notify,
+		"share":                     &c.Share,
+		"consumers":                 &c.Consumers,
+		"keepVersions":              &c.KeepVersions,
+		"packageSizeAlarmMegabytes": &c.PackageSizeAlarmMegabytes,
+		"retain":                    &c.Retain,
+		"noncurrentDays":            &c.NoncurrentDays,
+		"kms":                       &c.KMS,
+		"boundary":                  &c.Boundary,
+		"logRetentionDays":          &c.LogRetentionDays,
+		"codeBuildLambda":           &c.CodeBuildLambda,
+		"computeType":               &c.ComputeType,
+		"indexSecret":               &c.IndexSecret,
+		"assets":                    &c.Assets,
+		"definition":                &c.Definition,
 	}
 }
 
@@ -240,7 +306,12 @@ func (c Config) check(wrong *mistakes) {
 	}
 	optional("boundary", c.Boundary, boundaries, "a policy's name or ARN")
 	if !slices.Contains(logDays, c.LogRetentionDays) {
-		wrong.add("logRetentionDays", "%d; legal: %s", c.LogRetentionDays, strings.Trim(strings.ReplaceAll(fmt.Sprint(logDays), " ", ", "), "[]"))
+		wrong.add(
+			"logRetentionDays",
+			"%d; legal: %s",
+			c.LogRetentionDays,
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(logDays), " ", ", "), "[]"),
+		)
 	}
 	if c.ComputeType != "" {
 		legal := computeTypes

@@ -32,14 +32,24 @@ func TestConfigTakesOneSettingFromTheCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "settings", fmt.Sprintln(cfg.Architecture, cfg.Consumers, cfg.KeepVersions, cfg.Retain, cfg.PackageSizeAlarmMegabytes),
-		"arm64 [a b-*] 7 false 120.5\n")
+	wantEqual(
+		t,
+		"settings",
+		fmt.Sprintln(cfg.Architecture, cfg.Consumers, cfg.KeepVersions, cfg.Retain, cfg.PackageSizeAlarmMegabytes),
+		"arm64 [a b-*] 7 false 120.5\n",
+	)
 }
 
 func TestConfigMistakesAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	context := settings(t, map[string]any{
-		"stackName": "1st", "runtime": "go1.x", "prefix": "*", "keepVersions": "three", "share": []any{"me"}, "consumers": []any{"orders:1"}, "colour": "blue",
+		"stackName":    "1st",
+		"runtime":      "go1.x",
+		"prefix":       "*",
+		"keepVersions": "three",
+		"share":        []any{"me"},
+		"consumers":    []any{"orders:1"},
+		"colour":       "blue",
 	})
 	context["layersmith.retain"] = "perhaps"
 	_, err := configFrom(context)
@@ -89,7 +99,11 @@ func TestConfigRefuses(t *testing.T) {
 			t.Parallel()
 			context := settings(t, test.changed)
 			if test.changed == nil {
-				context = map[string]any{"layersmith": "yes", "layersmith.assets": assets, "layersmith.definition": "../statemachine/pipeline.asl.json"}
+				context = map[string]any{
+					"layersmith":            "yes",
+					"layersmith.assets":     assets,
+					"layersmith.definition": "../statemachine/pipeline.asl.json",
+				}
 			}
 			_, err := configFrom(context)
 			wantEqual(t, "error", fmt.Sprint(err), "read cdk.json: 1 wrong under \"context\":\n  "+test.wrong)
@@ -101,7 +115,10 @@ func TestConfigNamesEveryProgramThatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := configFrom(settings(t, map[string]any{"assets": "nowhere"}))
 	for _, f := range functionTable {
-		if want := "layersmith.assets: nowhere/functions/" + f.name + "/bootstrap is no program"; !strings.Contains(fmt.Sprint(err), want) {
+		if want := "layersmith.assets: nowhere/functions/" + f.name + "/bootstrap is no program"; !strings.Contains(
+			fmt.Sprint(err),
+			want,
+		) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// limitMegabytes is what a function and all its layers may weigh unzipped, in MiB (Lambda quotas: 262,144,000 bytes).
+// limitMegabytes is what a function and all its layers may weigh unzipped, in MiB (Lambda quotas:
+// 262,144,000 bytes).
 const limitMegabytes = 250
 
 // outcomes are the ends of a run, each a counter.
@@ -24,14 +25,23 @@ type dashboardProps struct {
 
 type dashboard struct{ Name string }
 
-// newDashboard shows what the workflow measures. Layers are found by search: the stack does not know them, and a new one shows by itself.
+// newDashboard shows what the workflow measures. Layers are found by search: the stack does not
+// know them, and a new one shows by itself.
 func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	board := awscloudwatch.NewDashboard(scope, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName: jsii.String(p.Config.StackName), DefaultInterval: awscdk.Duration_Days(jsii.Number(90)),
 	})
 	limits := []*awscloudwatch.HorizontalAnnotation{
-		{Label: jsii.String("Lambda's limit for a function and its layers"), Value: jsii.Number(limitMegabytes), Color: jsii.String("#d13212")},
-		{Label: jsii.String("alarm"), Value: jsii.Number(p.Config.PackageSizeAlarmMegabytes), Color: jsii.String("#ff9900")},
+		{
+			Label: jsii.String("Lambda's limit for a function and its layers"),
+			Value: jsii.Number(limitMegabytes),
+			Color: jsii.String("#d13212"),
+		},
+		{
+			Label: jsii.String("alarm"),
+			Value: jsii.Number(p.Config.PackageSizeAlarmMegabytes),
+			Color: jsii.String("#ff9900"),
+		},
 	}
 	var counters []awscloudwatch.IMetric
 	for _, name := range outcomes {
@@ -50,20 +60,39 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	)
 	board.AddWidgets(
 		graph("Import time by layer and target, seconds", 12, nil, search("LayerName,Target", "ImportTime", "Maximum")),
-		graph("Run and its build, seconds", 6, nil, ofStack(p.Config, "RunDuration", "Maximum"), ofStack(p.Config, "BuildDuration", "Maximum")),
+		graph(
+			"Run and its build, seconds",
+			6,
+			nil,
+			ofStack(p.Config, "RunDuration", "Maximum"),
+			ofStack(p.Config, "BuildDuration", "Maximum"),
+		),
 		graph("Age of the lock, days", 6, nil, awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 			Expression: jsii.String("seconds / 86400"), Label: jsii.String("LockAge"), Period: period(),
 			UsingMetrics: &map[string]awscloudwatch.IMetric{"seconds": ofStack(p.Config, "LockAge", "Maximum")},
 		})),
 	)
-	board.AddWidgets(graph("Storage, bytes", 24, nil, stored("workspace", p.Buckets.Workspace), stored("store", p.Buckets.Store)))
+	board.AddWidgets(
+		graph("Storage, bytes", 24, nil, stored("workspace", p.Buckets.Workspace), stored("store", p.Buckets.Store)),
+	)
 	return dashboard{Name: *board.DashboardName()}
 }
 
-func graph(title string, width int, limits *[]*awscloudwatch.HorizontalAnnotation, lines ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
+func graph(
+	title string,
+	width int,
+	limits *[]*awscloudwatch.HorizontalAnnotation,
+	lines ...awscloudwatch.IMetric,
+) awscloudwatch.GraphWidget {
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-		Title: jsii.String(title), Left: &lines, LeftAnnotations: limits, Width: jsii.Number(width), Height: jsii.Number(6),
-		LeftYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0), ShowUnits: jsii.Bool(false)},
+		Title: jsii.String(
+			title,
+		),
+		Left:            &lines,
+		LeftAnnotations: limits,
+		Width:           jsii.Number(width),
+		Height:          jsii.Number(6),
+		LeftYAxis:       &awscloudwatch.YAxisProps{Min: jsii.Number(0), ShowUnits: jsii.Bool(false)},
 	})
 }
 
@@ -74,16 +103,25 @@ func byLayer(metric, statistic string) awscloudwatch.IMetric {
 // search is every metric of a name with exactly these dimensions.
 func search(dimensions, metric, statistic string) awscloudwatch.IMetric {
 	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression: jsii.String(fmt.Sprintf(`SEARCH('{%s,%s} MetricName="%s"', '%s', 300)`, namespace, dimensions, metric, statistic)),
-		Label:      jsii.String(""), UsingMetrics: &map[string]awscloudwatch.IMetric{}, Period: period(),
+		Expression: jsii.String(
+			fmt.Sprintf(`SEARCH('{%s,%s} MetricName="%s"', '%s', 300)`, namespace, dimensions, metric, statistic),
+		),
+		Label:        jsii.String(""),
+		UsingMetrics: &map[string]awscloudwatch.IMetric{},
+		Period:       period(),
 	})
 }
 
 // stored is what a bucket holds with all versions; S3 counts once a day.
 func stored(label string, b awss3.Bucket) awscloudwatch.IMetric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String("AWS/S3"), MetricName: jsii.String("BucketSizeBytes"), Statistic: jsii.String("Maximum"),
-		Period: awscdk.Duration_Days(jsii.Number(1)),
-		Label:  jsii.String(label), DimensionsMap: &map[string]*string{"BucketName": b.BucketName(), "StorageType": jsii.String("StandardStorage")},
+		Namespace:  jsii.String("AWS/S3"),
+		MetricName: jsii.String("BucketSizeBytes"),
+		Statistic:  jsii.String("Maximum"),
+		Period:     awscdk.Duration_Days(jsii.Number(1)),
+		Label: jsii.String(
+			label,
+		),
+		DimensionsMap: &map[string]*string{"BucketName": b.BucketName(), "StorageType": jsii.String("StandardStorage")},
 	})
 }

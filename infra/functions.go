@@ -20,7 +20,8 @@ type functionRow struct {
 	does    string
 }
 
-// functionTable is every function, in the order of the workflow. A function is here because a state of the same name needs it.
+// functionTable is every function, in the order of the workflow. A function is here because a state
+// of the same name needs it.
 var functionTable = []functionRow{
 	{"intake", 256, 60, 512, "reads what was asked and pushed, takes the lease, decides what to build"},
 	{"select", 256, 60, 512, "picks the layers that changed"},
@@ -47,8 +48,10 @@ type functionsProps struct {
 // functions holds the ARNs by name.
 type functions struct{ ARN map[string]string }
 
-// newFunctions makes all of them and the role that throw-away functions run with. Fixed on purpose: no reserved concurrency (the workflow limits itself),
-// no tracing (the execution's history is the trace), no retry of asynchronous calls (there are none), logs as JSON lines that the program writes itself.
+// newFunctions makes all of them and the role that throw-away functions run with. Fixed on purpose:
+// no reserved concurrency (the workflow limits itself), no tracing (the execution's history is the
+// trace), no retry of asynchronous calls (there are none), logs as JSON lines that the program
+// writes itself.
 func newFunctions(scope constructs.Construct, p functionsProps) functions {
 	probe := newRole(scope, "ProbeRole", roleProps{
 		Service: "lambda.amazonaws.com", AnyAccount: true,
@@ -76,14 +79,21 @@ func newFunctions(scope constructs.Construct, p functionsProps) functions {
 			Description: "Layersmith: " + f.does,
 			Grants:      append(grants[f.name], p.Access.logs(group)),
 		})
-		code := awss3assets.NewAsset(scope, jsii.String(id+"Code"), &awss3assets.AssetProps{Path: jsii.String(p.Config.code(f.name))})
+		code := awss3assets.NewAsset(
+			scope,
+			jsii.String(id+"Code"),
+			&awss3assets.AssetProps{Path: jsii.String(p.Config.code(f.name))},
+		)
 		function := awslambda.NewCfnFunction(scope, jsii.String(id), &awslambda.CfnFunctionProps{
-			FunctionName:     jsii.String(name),
-			Description:      jsii.String("Layersmith: " + f.does),
-			Runtime:          jsii.String(p.Config.Runtime),
-			Architectures:    jsii.Strings(p.Config.Architecture),
-			Handler:          jsii.String("bootstrap"),
-			Code:             &awslambda.CfnFunction_CodeProperty{S3Bucket: code.S3BucketName(), S3Key: code.S3ObjectKey()},
+			FunctionName:  jsii.String(name),
+			Description:   jsii.String("Layersmith: " + f.does),
+			Runtime:       jsii.String(p.Config.Runtime),
+			Architectures: jsii.Strings(p.Config.Architecture),
+			Handler:       jsii.String("bootstrap"),
+			Code: &awslambda.CfnFunction_CodeProperty{
+				S3Bucket: code.S3BucketName(),
+				S3Key:    code.S3ObjectKey(),
+			},
 			MemorySize:       jsii.Number(f.memory),
 			Timeout:          jsii.Number(f.seconds),
 			EphemeralStorage: &awslambda.CfnFunction_EphemeralStorageProperty{Size: jsii.Number(f.storage)},
@@ -112,10 +122,15 @@ type logGroupProps struct {
 	Name   string
 }
 
-// newLogGroup makes a group that goes with the stack. It has a name, so that what writes into it needs no right to make one.
+// newLogGroup makes a group that goes with the stack. It has a name, so that what writes into it
+// needs no right to make one.
 func newLogGroup(scope constructs.Construct, id string, p logGroupProps) awslogs.LogGroup {
 	props := &awslogs.LogGroupProps{
-		LogGroupName: jsii.String(p.Name), Retention: retentions[p.Config.LogRetentionDays], RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+		LogGroupName: jsii.String(
+			p.Name,
+		),
+		Retention:     retentions[p.Config.LogRetentionDays],
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	}
 	if p.Key.Key != nil {
 		props.EncryptionKey = p.Key.Key
@@ -125,12 +140,26 @@ func newLogGroup(scope constructs.Construct, id string, p logGroupProps) awslogs
 
 // retentions are the CDK's words for numbers of days; the keys are logDays.
 var retentions = map[int]awslogs.RetentionDays{
-	1: awslogs.RetentionDays_ONE_DAY, 3: awslogs.RetentionDays_THREE_DAYS, 5: awslogs.RetentionDays_FIVE_DAYS, 7: awslogs.RetentionDays_ONE_WEEK,
-	14: awslogs.RetentionDays_TWO_WEEKS, 30: awslogs.RetentionDays_ONE_MONTH, 60: awslogs.RetentionDays_TWO_MONTHS, 90: awslogs.RetentionDays_THREE_MONTHS,
-	120: awslogs.RetentionDays_FOUR_MONTHS, 150: awslogs.RetentionDays_FIVE_MONTHS, 180: awslogs.RetentionDays_SIX_MONTHS, 365: awslogs.RetentionDays_ONE_YEAR,
-	400: awslogs.RetentionDays_THIRTEEN_MONTHS, 545: awslogs.RetentionDays_EIGHTEEN_MONTHS, 731: awslogs.RetentionDays_TWO_YEARS,
+	1:    awslogs.RetentionDays_ONE_DAY,
+	3:    awslogs.RetentionDays_THREE_DAYS,
+	5:    awslogs.RetentionDays_FIVE_DAYS,
+	7:    awslogs.RetentionDays_ONE_WEEK,
+	14:   awslogs.RetentionDays_TWO_WEEKS,
+	30:   awslogs.RetentionDays_ONE_MONTH,
+	60:   awslogs.RetentionDays_TWO_MONTHS,
+	90:   awslogs.RetentionDays_THREE_MONTHS,
+	120:  awslogs.RetentionDays_FOUR_MONTHS,
+	150:  awslogs.RetentionDays_FIVE_MONTHS,
+	180:  awslogs.RetentionDays_SIX_MONTHS,
+	365:  awslogs.RetentionDays_ONE_YEAR,
+	400:  awslogs.RetentionDays_THIRTEEN_MONTHS,
+	545:  awslogs.RetentionDays_EIGHTEEN_MONTHS,
+	731:  awslogs.RetentionDays_TWO_YEARS,
 	1096: awslogs.RetentionDays_THREE_YEARS,
-	1827: awslogs.RetentionDays_FIVE_YEARS, 2192: awslogs.RetentionDays_SIX_YEARS, 2557: awslogs.RetentionDays_SEVEN_YEARS,
+	1827: awslogs.RetentionDays_FIVE_YEARS,
+	2192: awslogs.RetentionDays_SIX_YEARS,
+	2557: awslogs.RetentionDays_SEVEN_YEARS,
 	2922: awslogs.RetentionDays_EIGHT_YEARS,
-	3288: awslogs.RetentionDays_NINE_YEARS, 3653: awslogs.RetentionDays_TEN_YEARS,
+	3288: awslogs.RetentionDays_NINE_YEARS,
+	3653: awslogs.RetentionDays_TEN_YEARS,
 }

@@ -21,7 +21,8 @@ func roleNames() []string {
 	return append(names, "probe", "build", "pipeline", "upload", "schedule")
 }
 
-// Each role has exactly the grants in testdata/iam/<role>.json, for a stack whose consumers are orders-*. Rewrite them with -update and read the diff.
+// Each role has exactly the grants in testdata/iam/<role>.json, for a stack whose consumers are
+// orders-*. Rewrite them with -update and read the diff.
 func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 	a := plainStack(t)
 	roles := a.byType("AWS::IAM::Role")
@@ -41,7 +42,10 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 		}
 		golden := filepath.Join("testdata", "iam", name+".json")
 		if *update {
-			if err := errorsOf(os.MkdirAll(filepath.Dir(golden), 0o755), os.WriteFile(golden, doc.Bytes(), 0o644)); err != nil {
+			if err := errorsOf(
+				os.MkdirAll(filepath.Dir(golden), 0o755),
+				os.WriteFile(golden, doc.Bytes(), 0o644),
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -61,12 +65,22 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 	}
 }
 
-// Actions without a resource type in the Service Authorization Reference, or, for DescribeAlarms, that answer less when they are given one.
+// Actions without a resource type in the Service Authorization Reference, or, for DescribeAlarms,
+// that answer less when they are given one.
 var anywhere = []string{
-	"cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData", "lambda:ListFunctions", "lambda:ListLayerVersions",
-	"logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies", "logs:GetLogDelivery",
+	"cloudwatch:DescribeAlarms",
+	"cloudwatch:PutMetricData",
+	"lambda:ListFunctions",
+	"lambda:ListLayerVersions",
+	"logs:CreateLogDelivery",
+	"logs:DeleteLogDelivery",
+	"logs:DescribeLogGroups",
+	"logs:DescribeResourcePolicies",
+	"logs:GetLogDelivery",
 	"logs:ListLogDeliveries",
-	"logs:PutResourcePolicy", "logs:UpdateLogDelivery", "tag:GetResources",
+	"logs:PutResourcePolicy",
+	"logs:UpdateLogDelivery",
+	"tag:GetResources",
 }
 
 func TestNothingIsGrantedWithAStarButWhatMustBe(t *testing.T) {
@@ -86,7 +100,8 @@ func TestNothingIsGrantedWithAStarButWhatMustBe(t *testing.T) {
 					fmt.Sprint(s.Condition) != "map[StringEquals:map[cloudwatch:namespace:Lambda/Optimization]]" {
 					t.Errorf("%s %s: condition %v", name, s.Sid, s.Condition)
 				}
-				if slices.Contains(s.Actions, "iam:PassRole") && fmt.Sprint(s.Condition) != "map[StringEquals:map[iam:PassedToService:lambda.amazonaws.com]]" {
+				if slices.Contains(s.Actions, "iam:PassRole") &&
+					fmt.Sprint(s.Condition) != "map[StringEquals:map[iam:PassedToService:lambda.amazonaws.com]]" {
 					t.Errorf("%s %s: condition %v", name, s.Sid, s.Condition)
 				}
 			}
@@ -99,8 +114,14 @@ func TestNothingIsGrantedWithAStarButWhatMustBe(t *testing.T) {
 // Without consumers in cdk.json the workflow can change no function but its own throw-away ones.
 func TestNoConsumerCanBeTouchedByDefault(t *testing.T) {
 	a := synthesized(t, "default", nil)
-	changes := []string{"lambda:UpdateFunctionConfiguration", "lambda:PublishVersion", "lambda:UpdateAlias", "lambda:CreateFunction",
-		"lambda:DeleteFunction", "lambda:InvokeFunction"}
+	changes := []string{
+		"lambda:UpdateFunctionConfiguration",
+		"lambda:PublishVersion",
+		"lambda:UpdateAlias",
+		"lambda:CreateFunction",
+		"lambda:DeleteFunction",
+		"lambda:InvokeFunction",
+	}
 	for name, role := range a.byType("AWS::IAM::Role") {
 		for _, s := range statements(t, name, role) {
 			for _, action := range s.Actions {
@@ -121,7 +142,9 @@ func TestNoFunctionOfOthersCanBeDeleted(t *testing.T) {
 	for name, role := range allStack(t).byType("AWS::IAM::Role") {
 		for _, s := range statements(t, name, role) {
 			for _, r := range s.Resources {
-				if slices.Contains(s.Actions, "lambda:DeleteFunction") && !strings.Contains(r, ":function:tools-probe-") && !strings.HasSuffix(r, ":*") {
+				if slices.Contains(s.Actions, "lambda:DeleteFunction") &&
+					!strings.Contains(r, ":function:tools-probe-") &&
+					!strings.HasSuffix(r, ":*") {
 					t.Errorf("%s %s: lambda:DeleteFunction on %s", name, s.Sid, r)
 				}
 			}
@@ -145,10 +168,16 @@ func TestTheBuildCannotBeChangedByWhoStartsIt(t *testing.T) {
 }
 
 func TestThrowAwayFunctionsMayDoNothing(t *testing.T) {
-	wantEqual(t, "grants", statements(t, "ProbeRole", plainStack(t).byType("AWS::IAM::Role")["ProbeRole"]), []statement{})
+	wantEqual(
+		t,
+		"grants",
+		statements(t, "ProbeRole", plainStack(t).byType("AWS::IAM::Role")["ProbeRole"]),
+		[]statement{},
+	)
 }
 
-// docs/iam.md repeats the golden files as tables, with the reasons that stand in the template. Rewrite it with -update.
+// docs/iam.md repeats the golden files as tables, with the reasons that stand in the template.
+// Rewrite it with -update.
 func TestDocumentationHasTheGrants(t *testing.T) {
 	const file, begin, end = "../docs/iam.md", "<!-- grants -->\n", "<!-- /grants -->"
 	doc, err := os.ReadFile(file)
@@ -180,8 +209,13 @@ func tables(t *testing.T) string {
 	row := func(name string, s statement) string {
 		var resources []string
 		for _, r := range s.Resources {
-			resources = append(resources, "`"+strings.NewReplacer("arn:<AWS::Partition>:", "", "<AWS::Region>:<AWS::AccountId>:", "", "<AWS::Region>:", "",
-				"<", "", ">", "", ".Arn", "").Replace(r)+"`")
+			resources = append(
+				resources,
+				"`"+strings.NewReplacer("arn:<AWS::Partition>:", "", "<AWS::Region>:<AWS::AccountId>:", "", "<AWS::Region>:", "",
+					"<", "", ">", "", ".Arn", "").
+					Replace(r)+
+					"`",
+			)
 		}
 		var condition string
 		if s.Condition != nil {
@@ -198,8 +232,14 @@ func tables(t *testing.T) string {
 		if s.Sid == "Functions" {
 			resources = []string{"the twelve functions"}
 		}
-		return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", effect, strings.Join(s.Actions, ", "), strings.Join(resources, ", "), condition,
-			reason(roles[title(name)+"Role"], s))
+		return fmt.Sprintf(
+			"| %s | %s | %s | %s | %s |\n",
+			effect,
+			strings.Join(s.Actions, ", "),
+			strings.Join(resources, ", "),
+			condition,
+			reason(roles[title(name)+"Role"], s),
+		)
 	}
 	for _, name := range roleNames() {
 		all[name] = statements(t, name, roles[title(name)+"Role"])
@@ -247,7 +287,8 @@ func reason(role resource, s statement) string {
 		for _, id := range applies {
 			if r, _ := strings.CutPrefix(readable(fmt.Sprint(id)), "Resource::"); slices.Contains(s.Resources, r) {
 				text := fmt.Sprint(at(rule, "reason"))
-				if r != "*" || strings.Contains(text, strings.SplitN(s.Actions[0], ":", 2)[1]) || s.Sid == "LogDelivery" {
+				if r != "*" || strings.Contains(text, strings.SplitN(s.Actions[0], ":", 2)[1]) ||
+					s.Sid == "LogDelivery" {
 					return text
 				}
 			}

@@ -39,7 +39,10 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		assets = filepath.Join(dir, "build")
 		for _, file := range (Config{Assets: assets}).binaries() {
-			if err := errorsOf(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(file[len(dir):]), 0o755)); err != nil {
+			if err := errorsOf(
+				os.MkdirAll(filepath.Dir(file), 0o755),
+				os.WriteFile(file, []byte(file[len(dir):]), 0o755),
+			); err != nil {
 				panic(err)
 			}
 		}
@@ -81,10 +84,26 @@ func settings(t *testing.T, changed map[string]any) map[string]any {
 var (
 	plainSettings = map[string]any{"consumers": []any{"orders-*"}}
 	allSettings   = map[string]any{
-		"stackName": "tools", "runtime": "provided.al2023", "architecture": "arm64", "prefix": "shared-", "schedule": "", "notify": "platform@example.com",
-		"share": []any{"o-abcdefghij", "111122223333"}, "consumers": []any{"orders-*", "billing"}, "keepVersions": 5.0, "packageSizeAlarmMegabytes": 150.0,
-		"retain": false, "noncurrentDays": 7.0, "kms": "create", "boundary": "developers", "logRetentionDays": 7.0, "codeBuildLambda": true,
-		"indexSecret": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf",
+		"stackName":    "tools",
+		"runtime":      "provided.al2023",
+		"architecture": "arm64",
+		"prefix":       "shared-",
+		"schedule":     "",
+		"notify":       "platform@example.com",
+		"share": []any{
+			"o-abcdefghij",
+			"111122223333",
+		},
+		"consumers":                 []any{"orders-*", "billing"},
+		"keepVersions":              5.0,
+		"packageSizeAlarmMegabytes": 150.0,
+		"retain":                    false,
+		"noncurrentDays":            7.0,
+		"kms":                       "create",
+		"boundary":                  "developers",
+		"logRetentionDays":          7.0,
+		"codeBuildLambda":           true,
+		"indexSecret":               "arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf",
 	}
 )
 
@@ -262,7 +281,16 @@ func statements(t *testing.T, name string, role resource) []statement {
 			if s["NotAction"] != nil || s["NotResource"] != nil {
 				t.Errorf("%s grants by exclusion: %v", name, s)
 			}
-			all = append(all, statement{fmt.Sprint(s["Sid"]), fmt.Sprint(s["Effect"]), list(s["Action"]), list(s["Resource"]), s["Condition"]})
+			all = append(
+				all,
+				statement{
+					fmt.Sprint(s["Sid"]),
+					fmt.Sprint(s["Effect"]),
+					list(s["Action"]),
+					list(s["Resource"]),
+					s["Condition"],
+				},
+			)
 		}
 	}
 	return all
@@ -277,22 +305,57 @@ func TestFunctionsAreWhatTheTableSays(t *testing.T) {
 	}
 	for _, f := range functionTable {
 		p := functions[title(f.name)].Properties
-		wantEqual(t, f.name, []any{p["FunctionName"], p["Runtime"], p["Handler"], p["Architectures"], p["MemorySize"], p["Timeout"], at(p,
-			"EphemeralStorage", "Size"), p["ReservedConcurrentExecutions"], p["TracingConfig"]},
-			[]any{"layersmith-" + f.name, "provided.al2", "bootstrap", []any{"x86_64"}, float64(f.memory), float64(f.seconds), float64(f.storage), nil, nil})
+		wantEqual(
+			t,
+			f.name,
+			[]any{
+				p["FunctionName"],
+				p["Runtime"],
+				p["Handler"],
+				p["Architectures"],
+				p["MemorySize"],
+				p["Timeout"],
+				at(p,
+					"EphemeralStorage", "Size"),
+				p["ReservedConcurrentExecutions"],
+				p["TracingConfig"],
+			},
+			[]any{
+				"layersmith-" + f.name,
+				"provided.al2",
+				"bootstrap",
+				[]any{"x86_64"},
+				float64(f.memory),
+				float64(f.seconds),
+				float64(f.storage),
+				nil,
+				nil,
+			},
+		)
 		wantEqual(t, f.name+"'s role", flatReadable(p["Role"]), "<"+title(f.name)+"Role.Arn>")
 		wantEqual(t, f.name+"'s log", flatReadable(at(p, "LoggingConfig", "LogGroup")), "<"+title(f.name)+"Log>")
 		group := groups[title(f.name)+"Log"].Properties
-		wantEqual(t, f.name+"'s log group", []any{group["LogGroupName"], group["RetentionInDays"]}, []any{"/aws/lambda/layersmith-" + f.name, 30.0})
+		wantEqual(
+			t,
+			f.name+"'s log group",
+			[]any{group["LogGroupName"], group["RetentionInDays"]},
+			[]any{"/aws/lambda/layersmith-" + f.name, 30.0},
+		)
 		env := map[string]string{}
 		for k, v := range at(p, "Environment", "Variables").(map[string]any) {
 			env[k] = flatReadable(v)
 		}
 		wantEqual(t, f.name+"'s environment", env, map[string]string{
-			"LAYERSMITH_STACK": "layersmith", "LAYERSMITH_STORE": "<Store>", "LAYERSMITH_WORKSPACE": "<Workspace>", "LAYERSMITH_PREFIX": "layersmith-",
-			"LAYERSMITH_SHARE": "",
-			"LAYERSMITH_KEEP":  "3", "LAYERSMITH_TOPIC": "<Topic>", "LAYERSMITH_PROBE_ROLE": "<ProbeRole.Arn>", "LAYERSMITH_PROBE_PREFIX": "layersmith-probe-",
-			"LAYERSMITH_CONSOLE": "https://<AWS::Region>.console.aws.amazon.com/states/home?region=<AWS::Region>#/v2/executions/details/",
+			"LAYERSMITH_STACK":        "layersmith",
+			"LAYERSMITH_STORE":        "<Store>",
+			"LAYERSMITH_WORKSPACE":    "<Workspace>",
+			"LAYERSMITH_PREFIX":       "layersmith-",
+			"LAYERSMITH_SHARE":        "",
+			"LAYERSMITH_KEEP":         "3",
+			"LAYERSMITH_TOPIC":        "<Topic>",
+			"LAYERSMITH_PROBE_ROLE":   "<ProbeRole.Arn>",
+			"LAYERSMITH_PROBE_PREFIX": "layersmith-probe-",
+			"LAYERSMITH_CONSOLE":      "https://<AWS::Region>.console.aws.amazon.com/states/home?region=<AWS::Region>#/v2/executions/details/",
 		})
 	}
 }
@@ -313,7 +376,8 @@ func TestEveryLogGroupHasRetention(t *testing.T) {
 	}
 }
 
-// The states that call functions, the functions of the stack, the placeholders and the grants are the same set.
+// The states that call functions, the functions of the stack, the placeholders and the grants are
+// the same set.
 func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 	a := plainStack(t)
 	machine := a.byType("AWS::StepFunctions::StateMachine")["Pipeline"].Properties
@@ -336,13 +400,22 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 	for _, f := range functionTable {
 		table = append(table, title(f.name))
 		if longest[title(f.name)] <= f.seconds {
-			t.Errorf("%s: the state gives up after %d s, the function after %d s; the function must be first, so that it says why", f.name,
-				longest[title(f.name)], f.seconds)
+			t.Errorf(
+				"%s: the state gives up after %d s, the function after %d s; the function must be first, so that it says why",
+				f.name,
+				longest[title(f.name)],
+				f.seconds,
+			)
 		}
 	}
 	slices.Sort(table)
 	wantEqual(t, "states", slices.Sorted(maps.Keys(called)), table)
-	wantEqual(t, "placeholders", statemachine.Placeholders(), slices.Sorted(slices.Values(append(slices.Clone(table), statemachine.BuildProject))))
+	wantEqual(
+		t,
+		"placeholders",
+		statemachine.Placeholders(),
+		slices.Sorted(slices.Values(append(slices.Clone(table), statemachine.BuildProject))),
+	)
 	values := map[string]string{}
 	for name, v := range machine["DefinitionSubstitutions"].(map[string]any) {
 		values[name] = flatReadable(v)
@@ -366,9 +439,13 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 
 func TestStateMachineLogsErrorsWithoutData(t *testing.T) {
 	p := plainStack(t).byType("AWS::StepFunctions::StateMachine")["Pipeline"].Properties
-	wantEqual(t, "type, name, tracing, log", []any{p["StateMachineType"], p["StateMachineName"], at(p, "TracingConfiguration", "Enabled"), at(p,
-		"LoggingConfiguration", "Level"), at(p, "LoggingConfiguration", "IncludeExecutionData")},
-		[]any{"STANDARD", "layersmith", false, "ERROR", false})
+	wantEqual(
+		t,
+		"type, name, tracing, log",
+		[]any{p["StateMachineType"], p["StateMachineName"], at(p, "TracingConfiguration", "Enabled"), at(p,
+			"LoggingConfiguration", "Level"), at(p, "LoggingConfiguration", "IncludeExecutionData")},
+		[]any{"STANDARD", "layersmith", false, "ERROR", false},
+	)
 }
 
 func TestBucketsAreClosedVersionedAndTidy(t *testing.T) {
@@ -378,14 +455,29 @@ func TestBucketsAreClosedVersionedAndTidy(t *testing.T) {
 	for _, name := range []string{"Workspace", "Store"} {
 		b := buckets[name]
 		p := b.Properties
-		wantEqual(t, name, []any{at(p, "VersioningConfiguration", "Status"), p["PublicAccessBlockConfiguration"], b.DeletionPolicy},
-			[]any{"Enabled", map[string]any{"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
-				"Retain"})
+		wantEqual(
+			t,
+			name,
+			[]any{at(p, "VersioningConfiguration", "Status"), p["PublicAccessBlockConfiguration"], b.DeletionPolicy},
+			[]any{
+				"Enabled",
+				map[string]any{
+					"BlockPublicAcls":       true,
+					"BlockPublicPolicy":     true,
+					"IgnorePublicAcls":      true,
+					"RestrictPublicBuckets": true,
+				},
+				"Retain",
+			},
+		)
 		if algorithm := fmt.Sprint(at(p, "BucketEncryption")); !strings.Contains(algorithm, "AES256") {
 			t.Errorf("%s is encrypted by %s", name, algorithm)
 		}
-		if deny := fmt.Sprint(policies[name+"Policy"].Properties); !strings.Contains(deny, "aws:SecureTransport:false") || !strings.Contains(deny,
-			"Effect:Deny") {
+		if deny := fmt.Sprint(
+			policies[name+"Policy"].Properties,
+		); !strings.Contains(deny, "aws:SecureTransport:false") ||
+			!strings.Contains(deny,
+				"Effect:Deny") {
 			t.Errorf("%s allows requests without TLS: %s", name, deny)
 		}
 		rules, _ := json.Marshal(at(p, "LifecycleConfiguration", "Rules"))
@@ -413,15 +505,45 @@ func TestBuildRunsOurCommandLineAndNothingElse(t *testing.T) {
 			commands = append(commands, command)
 		}
 	}
-	wantEqual(t, "commands", commands, []string{"python3 -m pip install uv==0.13.9", `LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"`})
+	wantEqual(
+		t,
+		"commands",
+		commands,
+		[]string{
+			"python3 -m pip install uv==0.13.9",
+			`LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"`,
+		},
+	)
 	var complaint bytes.Buffer
 	streams := cli.Streams{Out: io.Discard, Err: &complaint}
-	if code := cli.Main([]string{"artifacts", "s3://store/runs/"}, streams); code != 2 || !strings.Contains(complaint.String(), "is not the address of a run") {
+	if code := cli.Main(
+		[]string{"artifacts", "s3://store/runs/"},
+		streams,
+	); code != 2 ||
+		!strings.Contains(complaint.String(), "is not the address of a run") {
 		t.Errorf("the command line does not know the command: exit %d, %s", code, complaint.String())
 	}
-	wantEqual(t, "environment", []any{at(p, "Environment", "Type"), at(p, "Environment", "Image"), at(p, "Environment", "ComputeType"), at(p, "Environment",
-		"PrivilegedMode"), p["TimeoutInMinutes"], at(p, "Cache", "Type")},
-		[]any{"LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:6.0", "BUILD_GENERAL1_SMALL", nil, 55.0, "LOCAL"})
+	wantEqual(
+		t,
+		"environment",
+		[]any{
+			at(p, "Environment", "Type"),
+			at(p, "Environment", "Image"),
+			at(p, "Environment", "ComputeType"),
+			at(p, "Environment",
+				"PrivilegedMode"),
+			p["TimeoutInMinutes"],
+			at(p, "Cache", "Type"),
+		},
+		[]any{
+			"LINUX_CONTAINER",
+			"aws/codebuild/amazonlinux-x86_64-standard:6.0",
+			"BUILD_GENERAL1_SMALL",
+			nil,
+			55.0,
+			"LOCAL",
+		},
+	)
 	wantEqual(t, "log", flatReadable(at(p, "LogsConfig", "CloudWatchLogs", "GroupName")), "<BuildLog>")
 }
 
@@ -429,17 +551,34 @@ func TestUploadsAndTheScheduleStartExecutions(t *testing.T) {
 	a := plainStack(t)
 	rule := a.byType("AWS::Events::Rule")["Upload"].Properties
 	pattern, _ := json.Marshal(rule["EventPattern"])
-	wantEqual(t, "pattern", readable(string(pattern)),
-		`{"detail":{"bucket":{"name":[{"Ref":"Workspace"}]},"object":{"key":[{"prefix":"layers/"}]}},"detail-type":["Object Created"],"source":["aws.s3"]}`)
+	wantEqual(
+		t,
+		"pattern",
+		readable(string(pattern)),
+		`{"detail":{"bucket":{"name":[{"Ref":"Workspace"}]},"object":{"key":[{"prefix":"layers/"}]}},"detail-type":["Object Created"],"source":["aws.s3"]}`,
+	)
 	target := rule["Targets"].([]any)[0].(map[string]any)
-	wantEqual(t, "target",
-		[]any{flatReadable(target["Arn"]), target["Input"], target["InputPath"], target["InputTransformer"], flatReadable(at(target, "DeadLetterConfig",
-			"Arn"))},
-		[]any{"<Pipeline.Arn>", nil, nil, nil, "<DeadLetters.Arn>"})
+	wantEqual(
+		t,
+		"target",
+		[]any{
+			flatReadable(target["Arn"]),
+			target["Input"],
+			target["InputPath"],
+			target["InputTransformer"],
+			flatReadable(at(target, "DeadLetterConfig",
+				"Arn")),
+		},
+		[]any{"<Pipeline.Arn>", nil, nil, nil, "<DeadLetters.Arn>"},
+	)
 	s := a.byType("AWS::Scheduler::Schedule")["Refresh"].Properties
-	wantEqual(t, "schedule", []any{s["ScheduleExpression"], at(s, "Target", "Input"), at(s, "Target", "RetryPolicy", "MaximumRetryAttempts"),
-		flatReadable(at(s, "Target", "DeadLetterConfig", "Arn")), flatReadable(at(s, "Target", "Arn"))},
-		[]any{"cron(0 3 1 * ? *)", `{"refresh":true,"trigger":"schedule"}`, 3.0, "<DeadLetters.Arn>", "<Pipeline.Arn>"})
+	wantEqual(
+		t,
+		"schedule",
+		[]any{s["ScheduleExpression"], at(s, "Target", "Input"), at(s, "Target", "RetryPolicy", "MaximumRetryAttempts"),
+			flatReadable(at(s, "Target", "DeadLetterConfig", "Arn")), flatReadable(at(s, "Target", "Arn"))},
+		[]any{"cron(0 3 1 * ? *)", `{"refresh":true,"trigger":"schedule"}`, 3.0, "<DeadLetters.Arn>", "<Pipeline.Arn>"},
+	)
 	wantEqual(t, "queue", at(a.byType("AWS::SQS::Queue")["DeadLetters"].Properties, "SqsManagedSseEnabled"), any(true))
 	if n := len(allStack(t).byType("AWS::Scheduler::Schedule")); n != 0 {
 		t.Errorf("%d schedules with schedule \"\"", n)
@@ -452,14 +591,23 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 	for _, r := range a.byType("AWS::CloudWatch::Alarm") {
 		p := r.Properties
 		dimensions, _ := json.Marshal(p["Dimensions"])
-		got[fmt.Sprint(p["AlarmName"])] = strings.Join(strings.Fields(fmt.Sprint(p["Namespace"], " ", p["MetricName"], " ", readable(string(dimensions)),
-			" ", p["Statistic"], " ", p["ComparisonOperator"], " ", p["Threshold"], " ", p["Period"], " ",
-			p["EvaluationPeriods"], " ", p["TreatMissingData"], " ", list(p["AlarmActions"]))), " ")
+		got[fmt.Sprint(p["AlarmName"])] = strings.Join(
+			strings.Fields(fmt.Sprint(p["Namespace"], " ", p["MetricName"], " ", readable(string(dimensions)),
+				" ", p["Statistic"], " ", p["ComparisonOperator"], " ", p["Threshold"], " ", p["Period"], " ",
+				p["EvaluationPeriods"], " ", p["TreatMissingData"], " ", list(p["AlarmActions"]))),
+			" ",
+		)
 	}
 	const ours = `Lambda/Optimization %s [{"Name":"Stack","Value":"layersmith"}] `
 	wantEqual(t, "alarms", got, map[string]string{
-		"layersmith-PackageSize":        fmt.Sprintf(ours, "PackageSize") + "Maximum GreaterThanThreshold 200 300 1 ignore [<Topic>]",
-		"layersmith-FailedDirty":        fmt.Sprintf(ours, "FailedDirty") + "Sum GreaterThanOrEqualToThreshold 1 300 1 notBreaching [<Topic>]",
+		"layersmith-PackageSize": fmt.Sprintf(
+			ours,
+			"PackageSize",
+		) + "Maximum GreaterThanThreshold 200 300 1 ignore [<Topic>]",
+		"layersmith-FailedDirty": fmt.Sprintf(
+			ours,
+			"FailedDirty",
+		) + "Sum GreaterThanOrEqualToThreshold 1 300 1 notBreaching [<Topic>]",
 		"layersmith-ExecutionsFailed":   `AWS/States ExecutionsFailed [{"Name":"StateMachineArn","Value":{"Fn::GetAtt":["Pipeline","Arn"]}}] Sum GreaterThanOrEqualToThreshold 1 300 1 notBreaching [<Topic>]`,
 		"layersmith-ExecutionsTimedOut": `AWS/States ExecutionsTimedOut [{"Name":"StateMachineArn","Value":{"Fn::GetAtt":["Pipeline","Arn"]}}] Sum GreaterThanOrEqualToThreshold 1 300 1 notBreaching [<Topic>]`,
 		"layersmith-DeadLetters":        `AWS/SQS ApproximateNumberOfMessagesVisible [{"Name":"QueueName","Value":{"Fn::GetAtt":["DeadLetters","QueueName"]}}] Maximum GreaterThanOrEqualToThreshold 1 300 1 notBreaching [<Topic>]`,
@@ -474,7 +622,9 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 }
 
 func TestDashboardShowsEveryMetric(t *testing.T) {
-	body := flatReadable(at(plainStack(t).byType("AWS::CloudWatch::Dashboard")["Dashboard"].Properties, "DashboardBody"))
+	body := flatReadable(
+		at(plainStack(t).byType("AWS::CloudWatch::Dashboard")["Dashboard"].Properties, "DashboardBody"),
+	)
 	var parsed struct{ Widgets []json.RawMessage }
 	if err := json.Unmarshal([]byte(body), &parsed); err != nil {
 		t.Fatal(err)
@@ -496,9 +646,20 @@ func TestOutputsAreWhatTheCommandLineReads(t *testing.T) {
 	for name, o := range plainStack(t).template["Outputs"].(map[string]any) {
 		got[name] = flatReadable(at(o, "Value"))
 	}
-	wantEqual(t, "outputs", got, map[string]string{"WorkspaceBucket": "<Workspace>", "StoreBucket": "<Store>", "StateMachineArn": "<Pipeline.Arn>",
-		"TopicArn":      "<Topic>",
-		"DashboardName": "<Dashboard>", "BuildProject": "<Build>", "Prefix": "layersmith-"})
+	wantEqual(
+		t,
+		"outputs",
+		got,
+		map[string]string{
+			"WorkspaceBucket": "<Workspace>",
+			"StoreBucket":     "<Store>",
+			"StateMachineArn": "<Pipeline.Arn>",
+			"TopicArn":        "<Topic>",
+			"DashboardName":   "<Dashboard>",
+			"BuildProject":    "<Build>",
+			"Prefix":          "layersmith-",
+		},
+	)
 }
 
 func TestSynthesisIsTheSameTwice(t *testing.T) {
@@ -518,9 +679,15 @@ func TestOneLineChangesTheRuntime(t *testing.T) {
 	if strings.ReplaceAll(a.text, `"provided.al2"`, `"provided.al2023"`) != b.text {
 		t.Error(cmp.Diff(a.text, b.text))
 	}
-	wantEqual(t, "warnings with provided.al2", a.warnings,
-		[]string{"/layersmith: AWS stops creating functions on provided.al2 on 2027-02-01 and updating them on 2027-03-03; " +
-			"set layersmith.runtime to provided.al2023 in cdk.json [ack: layersmith:runtime]"})
+	wantEqual(
+		t,
+		"warnings with provided.al2",
+		a.warnings,
+		[]string{
+			"/layersmith: AWS stops creating functions on provided.al2 on 2027-02-01 and updating them on 2027-03-03; " +
+				"set layersmith.runtime to provided.al2023 in cdk.json [ack: layersmith:runtime]",
+		},
+	)
 	wantEqual(t, "warnings with provided.al2023", b.warnings, []string(nil))
 }
 
@@ -528,20 +695,51 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 	a := allStack(t)
 	for name, f := range a.byType("AWS::Lambda::Function") {
 		p := f.Properties
-		wantEqual(t, name, []any{p["Runtime"], p["Architectures"], at(p, "Environment", "Variables", "LAYERSMITH_SHARE"), at(p, "Environment", "Variables",
-			"LAYERSMITH_KEEP"), at(p, "Environment", "Variables", "LAYERSMITH_PREFIX")},
-			[]any{"provided.al2023", []any{"arm64"}, "o-abcdefghij,111122223333", "5", "shared-"})
+		wantEqual(
+			t,
+			name,
+			[]any{
+				p["Runtime"],
+				p["Architectures"],
+				at(p, "Environment", "Variables", "LAYERSMITH_SHARE"),
+				at(p, "Environment", "Variables",
+					"LAYERSMITH_KEEP"),
+				at(p, "Environment", "Variables", "LAYERSMITH_PREFIX"),
+			},
+			[]any{"provided.al2023", []any{"arm64"}, "o-abcdefghij,111122223333", "5", "shared-"},
+		)
 	}
 	build := a.byType("AWS::CodeBuild::Project")["Build"].Properties
-	wantEqual(t, "build", []any{at(build, "Environment", "Type"), at(build, "Environment", "Image"), at(build, "Environment", "ComputeType"),
-		build["TimeoutInMinutes"], build["Cache"], flatReadable(build["EncryptionKey"])},
-		[]any{"ARM_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13", "BUILD_LAMBDA_1GB", nil, nil, "<Key.Arn>"})
-	if env, _ := json.Marshal(at(build, "Environment", "EnvironmentVariables")); !strings.Contains(string(env),
-		`{"Name":"UV_INDEX_URL","Type":"SECRETS_MANAGER","Value":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf"}`) {
+	wantEqual(
+		t,
+		"build",
+		[]any{
+			at(build, "Environment", "Type"),
+			at(build, "Environment", "Image"),
+			at(build, "Environment", "ComputeType"),
+			build["TimeoutInMinutes"],
+			build["Cache"],
+			flatReadable(build["EncryptionKey"]),
+		},
+		[]any{
+			"ARM_LAMBDA_CONTAINER",
+			"aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13",
+			"BUILD_LAMBDA_1GB",
+			nil,
+			nil,
+			"<Key.Arn>",
+		},
+	)
+	if env, _ := json.Marshal(at(build, "Environment", "EnvironmentVariables")); !strings.Contains(
+		string(env),
+		`{"Name":"UV_INDEX_URL","Type":"SECRETS_MANAGER","Value":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf"}`,
+	) {
 		t.Errorf("the index's secret is not in %s", env)
 	}
 	for name, r := range a.byType("AWS::IAM::Role") {
-		if got := flatReadable(r.Properties["PermissionsBoundary"]); got != "arn:<AWS::Partition>:iam::<AWS::AccountId>:policy/developers" {
+		if got := flatReadable(
+			r.Properties["PermissionsBoundary"],
+		); got != "arn:<AWS::Partition>:iam::<AWS::AccountId>:policy/developers" {
 			t.Errorf("%s has boundary %s", name, got)
 		}
 	}
@@ -552,10 +750,20 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 		}
 	}
 	for name, g := range a.byType("AWS::Logs::LogGroup") {
-		wantEqual(t, name, []any{flatReadable(g.Properties["KmsKeyId"]), g.Properties["RetentionInDays"]}, []any{"<Key.Arn>", 7.0})
+		wantEqual(
+			t,
+			name,
+			[]any{flatReadable(g.Properties["KmsKeyId"]), g.Properties["RetentionInDays"]},
+			[]any{"<Key.Arn>", 7.0},
+		)
 	}
 	wantEqual(t, "topic", flatReadable(a.byType("AWS::SNS::Topic")["Topic"].Properties["KmsMasterKeyId"]), "<Key.Arn>")
-	wantEqual(t, "queue", flatReadable(a.byType("AWS::SQS::Queue")["DeadLetters"].Properties["KmsMasterKeyId"]), "<Key.Arn>")
+	wantEqual(
+		t,
+		"queue",
+		flatReadable(a.byType("AWS::SQS::Queue")["DeadLetters"].Properties["KmsMasterKeyId"]),
+		"<Key.Arn>",
+	)
 	policy := fmt.Sprint(a.byType("AWS::KMS::Key")["Key"].Properties["KeyPolicy"])
 	for _, service := range []string{"cloudwatch.amazonaws.com", "events.amazonaws.com", "logs."} {
 		if !strings.Contains(policy, service) {
@@ -567,15 +775,32 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 		holders = append(holders, f.name)
 	}
 	for _, name := range holders {
-		wantGrant(t, a, title(name)+"Role", statement{Sid: "Key", Effect: "Allow", Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
-			Resources: []string{"<Key.Arn>"}})
+		wantGrant(
+			t,
+			a,
+			title(name)+"Role",
+			statement{Sid: "Key", Effect: "Allow", Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
+				Resources: []string{"<Key.Arn>"}},
+		)
 	}
-	wantGrant(t, a, "BuildRole", statement{Sid: "Index", Effect: "Allow", Actions: []string{"secretsmanager:GetSecretValue"},
-		Resources: []string{"arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf"}})
-	if subscription := fmt.Sprint(a.byType("AWS::SNS::Subscription")); !strings.Contains(subscription, "platform@example.com") {
+	wantGrant(
+		t,
+		a,
+		"BuildRole",
+		statement{Sid: "Index", Effect: "Allow", Actions: []string{"secretsmanager:GetSecretValue"},
+			Resources: []string{"arn:aws:secretsmanager:eu-west-1:111122223333:secret:index-AbCdEf"}},
+	)
+	if subscription := fmt.Sprint(
+		a.byType("AWS::SNS::Subscription"),
+	); !strings.Contains(
+		subscription,
+		"platform@example.com",
+	) {
 		t.Error("nobody is notified")
 	}
-	if metric := fmt.Sprint(a.byType("AWS::CloudWatch::Alarm")["PackageSizeAlarm"].Properties["Threshold"]); metric != "150" {
+	if metric := fmt.Sprint(
+		a.byType("AWS::CloudWatch::Alarm")["PackageSizeAlarm"].Properties["Threshold"],
+	); metric != "150" {
 		t.Errorf("alarm at %s", metric)
 	}
 }
@@ -599,7 +824,8 @@ func TestChecksHaveNoFindings(t *testing.T) {
 	}
 }
 
-// What is explained is a finding that somebody looked at: never a whole rule on a role, always with a reason.
+// What is explained is a finding that somebody looked at: never a whole rule on a role, always with
+// a reason.
 func TestSuppressionsAreNarrowAndExplained(t *testing.T) {
 	for id, r := range plainStack(t).resources {
 		rules, _ := at(r.Metadata, "cdk_nag", "rules_to_suppress").([]any)
@@ -625,8 +851,12 @@ func TestChecksSeeAnOpenBucket(t *testing.T) {
 	awss3.NewBucket(stack, jsii.String("Bucket"), nil)
 	newChecks(stack, Config{Runtime: "provided.al2023"})
 	app.Synth(nil)
-	if findings := strings.Join(read(t, dir, "open").findings, "\n"); !strings.Contains(findings, "AwsSolutions-S1") || !strings.Contains(findings,
-		"AwsSolutions-S10") {
+	if findings := strings.Join(
+		read(t, dir, "open").findings,
+		"\n",
+	); !strings.Contains(findings, "AwsSolutions-S1") ||
+		!strings.Contains(findings,
+			"AwsSolutions-S10") {
 		t.Errorf("found only: %s", findings)
 	}
 }

@@ -1,5 +1,5 @@
-// Command infra is the app that the CDK synthesizes: the context of cdk.json becomes a Config, the Config becomes one stack.
-// Folders that cdk.json names are relative to the folder that holds it.
+// Command infra is the app that the CDK synthesizes: the context of cdk.json becomes a Config, the
+// Config becomes one stack. Folders that cdk.json names are relative to the folder that holds it.
 package main
 
 import (
@@ -16,7 +16,8 @@ func main() {
 	os.Exit(code)
 }
 
-// synth writes the cloud assembly to where the CDK's command line wants it, and returns the exit code.
+// synth writes the cloud assembly to where the CDK's command line wants it, and returns the exit
+// code.
 func synth() int {
 	app := awscdk.NewApp(nil)
 	cfg, err := configFrom(contextOf(app))

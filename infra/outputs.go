@@ -15,7 +15,8 @@ type outputsProps struct {
 	Dashboard dashboard
 }
 
-// newOutputs names what an operator needs. The command line reads them: the names are part of its contract.
+// newOutputs names what an operator needs. The command line reads them: the names are part of its
+// contract.
 func newOutputs(scope constructs.Construct, p outputsProps) {
 	for _, o := range []struct{ name, value, description string }{
 		{"WorkspaceBucket", *p.Buckets.Workspace.BucketName(), "push layers/ to it"},
@@ -26,6 +27,10 @@ func newOutputs(scope constructs.Construct, p outputsProps) {
 		{"BuildProject", p.Build.Project, "logs of the builds"},
 		{"Prefix", p.Config.Prefix, "of the layers' names in Lambda"},
 	} {
-		awscdk.NewCfnOutput(scope, jsii.String(o.name), &awscdk.CfnOutputProps{Value: jsii.String(o.value), Description: jsii.String(o.description)})
+		awscdk.NewCfnOutput(
+			scope,
+			jsii.String(o.name),
+			&awscdk.CfnOutputProps{Value: jsii.String(o.value), Description: jsii.String(o.description)},
+		)
 	}
 }

@@ -14,13 +14,15 @@ import (
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// grant is one statement of a role. Which resource an action takes, if any, is the Service Authorization Reference's word.
+// grant is one statement of a role. Which resource an action takes, if any, is the Service
+// Authorization Reference's word.
 type grant struct {
 	sid       string
 	actions   []string
 	resources []string
 	when      map[string]any // operator, key, value
-	// why is required where a resource holds a wildcard: it is the reason in the suppression of cdk-nag, and in docs/iam.md.
+	// why is required where a resource holds a wildcard: it is the reason in the suppression of
+	// cdk-nag, and in docs/iam.md.
 	why  string
 	deny bool
 }
@@ -74,7 +76,8 @@ func newAccess(p accessProps) access {
 	return a
 }
 
-// functions are the grants by function, besides its log. Every function holds the lease, reads and writes the run's documents.
+// functions are the grants by function, besides its log. Every function holds the lease, reads and
+// writes the run's documents.
 func (a access) functions(probe awsiam.Role) map[string][]grant {
 	all := a.all(
 		a.edits("Lease", "state/lease.json"),
@@ -84,12 +87,15 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 		a.encrypts(),
 	)
 	return map[string][]grant{
-		"intake": a.all(all,
+		"intake": a.all(
+			all,
 			a.lists(),
 			a.pushed(),
 			a.keeps("Workspaces", "workspaces/*"),
 			a.reads("Release", "state/released.json"),
-			a.may("Executions", "states:DescribeExecution").on(a.executions).because("The run that holds the lease is any execution of this state machine."),
+			a.may("Executions", "states:DescribeExecution").
+				on(a.executions).
+				because("The run that holds the lease is any execution of this state machine."),
 		),
 		"select": a.all(all,
 			a.opens("Workspaces", "workspaces/*"),
@@ -105,21 +111,27 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 			a.reads("Release", "state/released.json"),
 			a.opens("Pruned", "pruned/*"),
 		),
-		"record": a.all(all,
+		"record": a.all(
+			all,
 			a.reads("Release", "state/released.json"),
 			a.opens("Workspaces", "workspaces/*"),
 			a.consumer("Consumers", "lambda:GetFunction", "lambda:GetAlias"),
 			a.attaches(),
 			a.alarms(),
-			a.may("Tags", "tag:GetResources").anywhere("GetResources takes no resource: it finds the functions that layers/consumers.yaml names by tag."),
+			a.may("Tags", "tag:GetResources").
+				anywhere("GetResources takes no resource: it finds the functions that layers/consumers.yaml names by tag."),
 		),
-		"publish": a.all(all,
+		"publish": a.all(
+			all,
 			a.opens("Pruned", "pruned/*"),
 			a.listsVersions(),
 			a.may("Layers", "lambda:PublishLayerVersion").on(a.layers).because(ours),
-			a.may("Versions", "lambda:GetLayerVersion", "lambda:AddLayerVersionPermission").on(a.versions).because(ours),
+			a.may("Versions", "lambda:GetLayerVersion", "lambda:AddLayerVersionPermission").
+				on(a.versions).
+				because(ours),
 		),
-		"verify": a.all(all,
+		"verify": a.all(
+			all,
 			a.opens("Workspaces", "workspaces/*"),
 			a.opens("Artifacts", "artifacts/*"),
 			a.opens("Pruned", "pruned/*"),
@@ -127,13 +139,27 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 			a.listsVersions(),
 			a.may("Versions", "lambda:GetLayerVersion").on(a.versions).because(ours),
 			a.may("Unpruned", "lambda:PublishLayerVersion").on(a.probeLayers).because(throwaway),
-			a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").on(a.probeVersions).because(throwaway),
-			a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").on(a.probes).because(throwaway),
-			a.may("ProbeRole", "iam:PassRole").on(*probe.RoleArn()).onlyIf("StringEquals", "iam:PassedToService", "lambda.amazonaws.com"),
+			a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").
+				on(a.probeVersions).
+				because(throwaway),
+			a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").
+				on(a.probes).
+				because(throwaway),
+			a.may("ProbeRole", "iam:PassRole").
+				on(*probe.RoleArn()).
+				onlyIf("StringEquals", "iam:PassedToService", "lambda.amazonaws.com"),
 		),
-		"update": a.all(all,
-			a.consumer("Consumers", "lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion",
-				"lambda:GetAlias", "lambda:UpdateAlias"),
+		"update": a.all(
+			all,
+			a.consumer(
+				"Consumers",
+				"lambda:GetFunction",
+				"lambda:GetFunctionConfiguration",
+				"lambda:UpdateFunctionConfiguration",
+				"lambda:PublishVersion",
+				"lambda:GetAlias",
+				"lambda:UpdateAlias",
+			),
 			a.attaches(),
 		),
 		"health": a.all(all,
@@ -146,9 +172,16 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 			a.inUse(),
 			a.may("Versions", "lambda:DeleteLayerVersion").on(a.versions).because(ours),
 		),
-		"rollback": a.all(all,
+		"rollback": a.all(
+			all,
 			a.reads("Release", "state/released.json"),
-			a.consumer("Consumers", "lambda:GetFunction", "lambda:UpdateFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateAlias"),
+			a.consumer(
+				"Consumers",
+				"lambda:GetFunction",
+				"lambda:UpdateFunctionConfiguration",
+				"lambda:GetAlias",
+				"lambda:UpdateAlias",
+			),
 			a.attaches(),
 			a.listsVersions(),
 			a.inUse(),
@@ -191,7 +224,8 @@ func (a access) build(source awss3assets.Asset, group awslogs.LogGroup) []grant 
 	)
 }
 
-// machineRole is what the state machine may do: call the functions, and build as the project says and in no other way.
+// machineRole is what the state machine may do: call the functions, and build as the project says
+// and in no other way.
 func (a access) machineRole(b build, f functions) []grant {
 	var arns []string
 	for _, name := range functionTable {
@@ -203,7 +237,9 @@ func (a access) machineRole(b build, f functions) []grant {
 		a.may("Build", "codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds").on(b.ARN),
 		a.never("Buildspec", "codebuild:StartBuild").on(b.ARN).onlyIf("Null", "codebuild:source.buildspec", "false"),
 		a.never("Image", "codebuild:StartBuild").on(b.ARN).onlyIf("Null", "codebuild:environment.image", "false"),
-		a.never("Privileged", "codebuild:StartBuild").on(b.ARN).onlyIf("Null", "codebuild:environment.privilegedMode", "false"),
+		a.never("Privileged", "codebuild:StartBuild").
+			on(b.ARN).
+			onlyIf("Null", "codebuild:environment.privilegedMode", "false"),
 		a.may("BuildEvents", "events:PutTargets", "events:PutRule", "events:DescribeRule").on(rule),
 		a.may("LogDelivery", "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 			"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups").
@@ -255,8 +291,9 @@ func (g grant) onlyIf(operator, key, value string) grant {
 	return g
 }
 
-// reads, edits, opens and keeps are about keys of the store: one document or many, documents that change or content that does not. To keep content is to
-// look first whether it is there, so it includes to open it.
+// reads, edits, opens and keeps are about keys of the store: one document or many, documents that
+// change or content that does not. To keep content is to look first whether it is there, so it
+// includes to open it.
 func (a access) reads(what, key string) grant {
 	return a.may("Read"+what, "s3:GetObject").on(a.store + "/" + key)
 }
@@ -270,33 +307,40 @@ func (a access) opens(what, keys string) grant {
 }
 
 func (a access) keeps(what, keys string) grant {
-	return a.may("Keep"+what, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject").on(a.store + "/" + keys).because(content)
+	return a.may("Keep"+what, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject").
+		on(a.store + "/" + keys).
+		because(content)
 }
 
-// tells lets S3 answer that a document is not there: to who may not list a bucket it says that access is denied. No condition on the prefix, because the
-// request for a document has none.
+// tells lets S3 answer that a document is not there: to who may not list a bucket it says that
+// access is denied. No condition on the prefix, because the request for a document has none.
 func (a access) tells() grant { return a.may("ListStore", "s3:ListBucket").on(a.store) }
 
-// lists is the same for the workspace; versions are listed, because what is built is the version that was seen.
+// lists is the same for the workspace; versions are listed, because what is built is the version
+// that was seen.
 func (a access) lists() grant {
 	return a.may("ListWorkspace", "s3:ListBucket", "s3:ListBucketVersions").on(a.workspace)
 }
 
 func (a access) pushed() grant {
-	return a.may("ReadWorkspace", "s3:GetObject", "s3:GetObjectVersion").on(a.workspace + "/layers/*").because("Layers have the names that people give them.")
+	return a.may("ReadWorkspace", "s3:GetObject", "s3:GetObjectVersion").
+		on(a.workspace + "/layers/*").
+		because("Layers have the names that people give them.")
 }
 
 func (a access) consumer(sid string, actions ...string) grant {
 	return a.may(sid, actions...).on(append(slices.Clone(a.consumers), a.consumed...)...).because(matched)
 }
 
-// attaches is what Lambda asks of who changes the layers of a function: to see each of them, also those of others that it has already.
+// attaches is what Lambda asks of who changes the layers of a function: to see each of them, also
+// those of others that it has already.
 func (a access) attaches() grant {
 	return a.may("AttachLayers", "lambda:GetLayerVersion").on(a.foreign).
 		because("A consumer keeps the layers that are not ours, of any account that shares them, and Lambda wants to see all of the list.")
 }
 
-// withdraws is to delete the version of a consumer that the run published. The resource is a version's: a whole function cannot be deleted with it.
+// withdraws is to delete the version of a consumer that the run published. The resource is a
+// version's: a whole function cannot be deleted with it.
 func (a access) withdraws() grant {
 	return a.may("WithdrawVersion", "lambda:DeleteFunction").on(a.consumed...).because(matched)
 }
@@ -343,7 +387,8 @@ type roleProps struct {
 	AnyAccount bool
 }
 
-// newRole makes a role whose policy is exactly the grants. The policy is part of the role, so that there is no moment when one is there without the other.
+// newRole makes a role whose policy is exactly the grants. The policy is part of the role, so that
+// there is no moment when one is there without the other.
 func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 	var narrowed *awsiam.ServicePrincipalOpts
 	if !p.AnyAccount {
@@ -356,7 +401,11 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 	}
 	statements := []awsiam.PolicyStatement{}
 	for _, g := range p.Grants {
-		s := &awsiam.PolicyStatementProps{Sid: jsii.String(g.sid), Actions: jsii.Strings(g.actions...), Resources: jsii.Strings(g.resources...)}
+		s := &awsiam.PolicyStatementProps{
+			Sid:       jsii.String(g.sid),
+			Actions:   jsii.Strings(g.actions...),
+			Resources: jsii.Strings(g.resources...),
+		}
 		if g.deny {
 			s.Effect = awsiam.Effect_DENY
 		}
@@ -366,7 +415,9 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 		statements = append(statements, awsiam.NewPolicyStatement(s))
 	}
 	if len(statements) > 0 {
-		props.InlinePolicies = &map[string]awsiam.PolicyDocument{"grants": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements})}
+		props.InlinePolicies = &map[string]awsiam.PolicyDocument{
+			"grants": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
+		}
 	}
 	role := awsiam.NewRole(scope, jsii.String(id), props)
 	for _, g := range p.Grants {
@@ -386,7 +437,8 @@ func boundary(setting string) awscdk.PermissionsBoundary {
 	return awscdk.PermissionsBoundary_FromName(jsii.String(setting))
 }
 
-// explainWildcards gives the reason of a grant to cdk-nag, for each of its resources that holds a wildcard, and for no other.
+// explainWildcards gives the reason of a grant to cdk-nag, for each of its resources that holds a
+// wildcard, and for no other.
 func explainWildcards(scope constructs.Construct, role awsiam.Role, g grant) {
 	var wide []any
 	for _, resource := range g.resources {
@@ -407,7 +459,11 @@ func explainWildcards(scope constructs.Construct, role awsiam.Role, g grant) {
 
 // explain says why a finding of cdk-nag stays.
 func explain(construct constructs.IConstruct, rule, why string) {
-	cdknag.NagSuppressions_AddResourceSuppressions(construct, &[]*cdknag.NagPackSuppression{{Id: jsii.String(rule), Reason: jsii.String(why)}}, nil)
+	cdknag.NagSuppressions_AddResourceSuppressions(
+		construct,
+		&[]*cdknag.NagPackSuppression{{Id: jsii.String(rule), Reason: jsii.String(why)}},
+		nil,
+	)
 }
 
 // newChecks lets cdk-nag look at the stack, and says what a person should know of the settings.
@@ -415,7 +471,10 @@ func newChecks(stack awscdk.Stack, cfg Config) {
 	awscdk.Aspects_Of(stack).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
 	if cfg.Runtime == "provided.al2" {
 		awscdk.Validations_Of(stack).Acknowledge(&awscdk.Acknowledgment{
-			Id: jsii.String("CloudFormation-Validate::W2531"), Reason: jsii.String("The stack says it once, for all functions."),
+			Id: jsii.String(
+				"CloudFormation-Validate::W2531",
+			),
+			Reason: jsii.String("The stack says it once, for all functions."),
 		})
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String("layersmith:runtime"),
 			jsii.String("AWS stops creating functions on provided.al2 on 2027-02-01 and updating them on 2027-03-03; "+

@@ -10,7 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// refresh is the schedule's input to an execution: newer versions within the requirements, for all layers.
+// refresh is the schedule's input to an execution: newer versions within the requirements, for all
+// layers.
 const refresh = `{"refresh":true,"trigger":"schedule"}`
 
 type triggersProps struct {
@@ -26,8 +27,9 @@ type triggers struct {
 	DeadLetters awssqs.Queue
 }
 
-// newTriggers starts executions: for what is uploaded below layers/, and on the schedule. The event goes in as it is; intake reads it. A rule tries for a
-// day (its default), because an upload must not be lost; the schedule gives up after three tries, because the next month comes.
+// newTriggers starts executions: for what is uploaded below layers/, and on the schedule. The event
+// goes in as it is; intake reads it. A rule tries for a day (its default), because an upload must
+// not be lost; the schedule gives up after three tries, because the next month comes.
 func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 	queue := &awssqs.QueueProps{
 		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
@@ -87,10 +89,13 @@ func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 		ScheduleExpressionTimezone: jsii.String("UTC"),
 		FlexibleTimeWindow:         &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
-			Arn:              jsii.String(p.Machine.ARN),
-			RoleArn:          monthly.RoleArn(),
-			Input:            jsii.String(refresh),
-			RetryPolicy:      &awsscheduler.CfnSchedule_RetryPolicyProperty{MaximumRetryAttempts: jsii.Number(3), MaximumEventAgeInSeconds: jsii.Number(3600)},
+			Arn:     jsii.String(p.Machine.ARN),
+			RoleArn: monthly.RoleArn(),
+			Input:   jsii.String(refresh),
+			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
+				MaximumRetryAttempts:     jsii.Number(3),
+				MaximumEventAgeInSeconds: jsii.Number(3600),
+			},
 			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: t.DeadLetters.QueueArn()},
 		},
 	})

@@ -13,17 +13,40 @@ import (
 
 const module = "github.com/layersmith/layersmith"
 
-// A room is what one package may touch. Everything that is not allowed is forbidden, so that a new import is a decision that is made here.
+// A room is what one package may touch. Everything that is not allowed is forbidden, so that a new
+// import is a decision that is made here.
 type room struct {
 	why     string   // what the package is, in one line: the reason for its walls
 	own     []string // packages of this module, without the path to internal/
 	allowed []string // of what is watched (see watched), what it may import
 }
 
-// pure packages are functions over values, io/fs and io.ReaderAt: nothing of the machine, no clock. What they may use of the standard library is not listed, but
-// these are what they may not.
-var watched = []string{"os", "os/exec", "os/signal", "os/user", "path/filepath", "net", "net/http", "net/url", "time", "syscall", "math/rand", "math/rand/v2", "runtime/debug", "plugin", "unsafe",
-	"golang.org/x/sys/unix", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"}
+// pure packages are functions over values, io/fs and io.ReaderAt: nothing of the machine, no clock.
+// What they may use of the standard library is not listed, but these are what they may not.
+var watched = []string{
+	"os",
+	"os/exec",
+	"os/signal",
+	"os/user",
+	"path/filepath",
+	"net",
+	"net/http",
+	"net/url",
+	"time",
+	"syscall",
+	"math/rand",
+	"math/rand/v2",
+	"runtime/debug",
+	"plugin",
+	"unsafe",
+	"golang.org/x/sys/unix",
+	"github.com/spf13/cobra",
+	"github.com/vbauerster/mpb/v8",
+	"github.com/aws/aws-sdk-go-v2",
+	"github.com/aws/aws-lambda-go",
+	"github.com/aws/aws-cdk-go",
+	"github.com/aws/jsii-runtime-go",
+}
 
 var rooms = map[string]room{
 	// ground
@@ -39,31 +62,159 @@ var rooms = map[string]room{
 	"ziptree":   {why: "trees of entries in zips, written with their digest", own: []string{"digest", "deflate"}},
 	"wheel":     {why: "what an installer makes of a zip tree", own: []string{"pydist", "ziptree"}},
 	"policy":    {why: "the rules as data, with a digest", own: []string{"digest", "pydist"}},
-	"prune":     {why: "a plan from policy and wheels, and its application by transforms", own: []string{"digest", "policy", "pyc", "pydist", "pyimport", "sharedobj", "wheel", "ziptree"}},
-	"measure":   {why: "sizes and verdicts: arithmetic"},
-	"gate":      {why: "static checks of what was made", own: []string{"measure", "pydist", "sharedobj", "wheel", "ziptree"}},
+	"prune": {
+		why: "a plan from policy and wheels, and its application by transforms",
+		own: []string{"digest", "policy", "pyc", "pydist", "pyimport", "sharedobj", "wheel", "ziptree"},
+	},
+	"measure": {why: "sizes and verdicts: arithmetic"},
+	"gate": {
+		why: "static checks of what was made",
+		own: []string{"measure", "pydist", "sharedobj", "wheel", "ziptree"},
+	},
 	"lock":      {why: "a document of distributions with digests", own: []string{"digest", "pydist"}},
 	"workspace": {why: "the specs, over io/fs", own: []string{"digest", "measure", "policy", "pydist"}},
-	"probe":     {why: "which questions to ask of a layer", own: []string{"digest", "pyc", "pydist", "pyimport", "wheel", "ziptree"}},
-	"report":    {why: "the document of all of it", own: []string{"digest", "gate", "measure", "probe"}, allowed: []string{"time"}},
-	"release":   {why: "documents and decisions between an artifact and the functions that use it", own: []string{"blob", "digest", "measure", "pydist", "report"}, allowed: []string{"time"}},
+	"probe": {
+		why: "which questions to ask of a layer",
+		own: []string{"digest", "pyc", "pydist", "pyimport", "wheel", "ziptree"},
+	},
+	"report": {
+		why:     "the document of all of it",
+		own:     []string{"digest", "gate", "measure", "probe"},
+		allowed: []string{"time"},
+	},
+	"release": {
+		why:     "documents and decisions between an artifact and the functions that use it",
+		own:     []string{"blob", "digest", "measure", "pydist", "report"},
+		allowed: []string{"time"},
+	},
 	// use cases
-	"stage": {why: "use cases over ports; no adapter, no machine", allowed: []string{"time"},
-		own: []string{"blob", "digest", "fault", "gate", "lock", "measure", "policy", "probe", "prune", "pyc", "pydist", "pyimport", "release", "report", "sharedobj", "wheel", "workspace", "ziptree"}},
+	"stage": {
+		why:     "use cases over ports; no adapter, no machine",
+		allowed: []string{"time"},
+		own: []string{
+			"blob",
+			"digest",
+			"fault",
+			"gate",
+			"lock",
+			"measure",
+			"policy",
+			"probe",
+			"prune",
+			"pyc",
+			"pydist",
+			"pyimport",
+			"release",
+			"report",
+			"sharedobj",
+			"wheel",
+			"workspace",
+			"ziptree",
+		},
+	},
 	// edges
-	"localport": {why: "the ports on a laptop: files, programs, HTTP", own: []string{"digest", "fault", "lock", "probe", "pydist", "stage", "workspace", "ziptree"},
-		allowed: []string{"os", "os/exec", "path/filepath", "net/http", "net/url", "time", "syscall", "golang.org/x/sys/unix"}},
-	"awsport": {why: "the ports in an account: one file a service, errors told apart in one place", own: []string{"blob", "digest", "fault", "measure", "pydist", "release", "stage", "ziptree"},
-		allowed: []string{"os", "net", "net/http", "net/url", "time", "syscall", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
-	"porttest": {why: "suites of the ports and the fakes that pass them; needs no adapter", own: []string{"blob", "digest", "fault", "lock", "measure", "probe", "pyc", "pydist", "release", "stage", "ziptree"},
-		allowed: []string{"os", "path/filepath", "syscall", "time"}},
+	"localport": {
+		why: "the ports on a laptop: files, programs, HTTP",
+		own: []string{"digest", "fault", "lock", "probe", "pydist", "stage", "workspace", "ziptree"},
+		allowed: []string{
+			"os",
+			"os/exec",
+			"path/filepath",
+			"net/http",
+			"net/url",
+			"time",
+			"syscall",
+			"golang.org/x/sys/unix",
+		},
+	},
+	"awsport": {
+		why: "the ports in an account: one file a service, errors told apart in one place",
+		own: []string{"blob", "digest", "fault", "measure", "pydist", "release", "stage", "ziptree"},
+		allowed: []string{
+			"os",
+			"net",
+			"net/http",
+			"net/url",
+			"time",
+			"syscall",
+			"github.com/aws/aws-sdk-go-v2",
+			"github.com/aws/smithy-go",
+		},
+	},
+	"porttest": {
+		why: "suites of the ports and the fakes that pass them; needs no adapter",
+		own: []string{
+			"blob",
+			"digest",
+			"fault",
+			"lock",
+			"measure",
+			"probe",
+			"pyc",
+			"pydist",
+			"release",
+			"stage",
+			"ziptree",
+		},
+		allowed: []string{"os", "path/filepath", "syscall", "time"},
+	},
 	// doors
-	"cli": {why: "flags, composition, printing: the only one that knows stages and adapters", own: []string{"awsport", "blob", "digest", "fault", "gate", "localport", "lock", "measure", "policy", "probe", "prune", "pydist", "release", "report", "stage", "workspace", "ziptree"},
-		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall", "runtime/debug", "github.com/spf13/cobra", "github.com/vbauerster/mpb/v8", "github.com/aws/aws-sdk-go-v2/service/s3"}},
-	"lambdamain": {why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of them compose", own: []string{"awsport", "fault", "localport", "stage"},
-		allowed: []string{"os", "net/url", "time", "runtime/debug", "github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-lambda-go"}},
-	"functions":    {why: "mains that compose one stage each", own: []string{"awsport", "lambdamain", "release", "stage"}, allowed: []string{"time", "github.com/aws/aws-sdk-go-v2"}},
-	"infra":        {why: "the app that the CDK synthesizes", own: []string{"statemachine"}, allowed: []string{"os", "path/filepath", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"}},
+	"cli": {
+		why: "flags, composition, printing: the only one that knows stages and adapters",
+		own: []string{
+			"awsport",
+			"blob",
+			"digest",
+			"fault",
+			"gate",
+			"localport",
+			"lock",
+			"measure",
+			"policy",
+			"probe",
+			"prune",
+			"pydist",
+			"release",
+			"report",
+			"stage",
+			"workspace",
+			"ziptree",
+		},
+		allowed: []string{
+			"os",
+			"os/exec",
+			"os/signal",
+			"path/filepath",
+			"time",
+			"syscall",
+			"runtime/debug",
+			"github.com/spf13/cobra",
+			"github.com/vbauerster/mpb/v8",
+			"github.com/aws/aws-sdk-go-v2/service/s3",
+		},
+	},
+	"lambdamain": {
+		why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of them compose",
+		own: []string{"awsport", "fault", "localport", "stage"},
+		allowed: []string{
+			"os",
+			"net/url",
+			"time",
+			"runtime/debug",
+			"github.com/aws/aws-sdk-go-v2",
+			"github.com/aws/aws-lambda-go",
+		},
+	},
+	"functions": {
+		why:     "mains that compose one stage each",
+		own:     []string{"awsport", "lambdamain", "release", "stage"},
+		allowed: []string{"time", "github.com/aws/aws-sdk-go-v2"},
+	},
+	"infra": {
+		why:     "the app that the CDK synthesizes",
+		own:     []string{"statemachine"},
+		allowed: []string{"os", "path/filepath", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"},
+	},
 	"statemachine": {why: "the state machine as data", own: []string{}},
 	".":            {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
 	"events":       {why: "inputs to paste and samples, with tests only"},
@@ -71,23 +222,66 @@ var rooms = map[string]room{
 	"test":          {why: "tests of the finished layers"},
 	"test/e2e":      {why: "the deployed product, with tests only"},
 	"test/workflow": {why: "every path through the state machine, with tests only"},
-	"test/functions": {why: "the real bootstraps on a bucket, for tests and for measuring them", own: []string{"release", "stage", "test/runtimeapi", "test/s3server"},
-		allowed: []string{"os", "os/exec", "net/http", "path/filepath", "time"}},
-	"test/runtimeapi": {why: "Lambda's Runtime API for tests", allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"}},
-	"test/emulator":   {why: "an account for tests", allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "github.com/aws/aws-sdk-go-v2"}},
-	"test/s3server":   {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
-	"test/foreign":    {why: "what other tools build, with tests only"},
-	"test/faults":     {why: "the command line on bad input and on a failing machine, with tests only"},
-	"test/suites":     {why: "runs packages' own tests on pruned layers and writes docs/suites.md", own: []string{"digest", "localport", "lock", "measure", "policy", "report", "wheel", "ziptree", "test/onelayer"}, allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"}},
-	"test/onelayer":   {why: "builds one layer by the command line, for survey and suites", own: []string{"cli", "localport", "pydist", "report", "ziptree"}, allowed: []string{"os", "path/filepath"}},
-	"test/survey":     {why: "builds a hundred distributions and writes docs/survey.md", own: []string{"measure", "probe", "pydist", "report", "test/loaded", "test/onelayer"}, allowed: []string{"os", "os/signal", "path/filepath", "time", "syscall"}},
-	"test/loaded":     {why: "compares what a process loads before and after; believes nothing of the engine", own: []string{"pyc", "ziptree"}, allowed: []string{"os/exec"}},
-	"test/cost": {why: "what a run costs: writes docs/cost.md; counts what the state machine and the report really do", own: []string{"blob", "digest", "fault", "pydist", "release", "stage", "statemachine"},
-		allowed: []string{"os", "path/filepath", "time"}},
-	"test/bench": {why: "measures the product and its peers from outside; reads reports", own: []string{"report", "stage", "test/functions"}, allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"}},
+	"test/functions": {
+		why:     "the real bootstraps on a bucket, for tests and for measuring them",
+		own:     []string{"release", "stage", "test/runtimeapi", "test/s3server"},
+		allowed: []string{"os", "os/exec", "net/http", "path/filepath", "time"},
+	},
+	"test/runtimeapi": {
+		why:     "Lambda's Runtime API for tests",
+		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"},
+	},
+	"test/emulator": {
+		why:     "an account for tests",
+		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "github.com/aws/aws-sdk-go-v2"},
+	},
+	"test/s3server": {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
+	"test/foreign":  {why: "what other tools build, with tests only"},
+	"test/faults":   {why: "the command line on bad input and on a failing machine, with tests only"},
+	"test/suites": {
+		why: "runs packages' own tests on pruned layers and writes docs/suites.md",
+		own: []string{
+			"digest",
+			"localport",
+			"lock",
+			"measure",
+			"policy",
+			"report",
+			"wheel",
+			"ziptree",
+			"test/onelayer",
+		},
+		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"},
+	},
+	"test/onelayer": {
+		why:     "builds one layer by the command line, for survey and suites",
+		own:     []string{"cli", "localport", "pydist", "report", "ziptree"},
+		allowed: []string{"os", "path/filepath"},
+	},
+	"test/survey": {
+		why:     "builds a hundred distributions and writes docs/survey.md",
+		own:     []string{"measure", "probe", "pydist", "report", "test/loaded", "test/onelayer"},
+		allowed: []string{"os", "os/signal", "path/filepath", "time", "syscall"},
+	},
+	"test/loaded": {
+		why:     "compares what a process loads before and after; believes nothing of the engine",
+		own:     []string{"pyc", "ziptree"},
+		allowed: []string{"os/exec"},
+	},
+	"test/cost": {
+		why:     "what a run costs: writes docs/cost.md; counts what the state machine and the report really do",
+		own:     []string{"blob", "digest", "fault", "pydist", "release", "stage", "statemachine"},
+		allowed: []string{"os", "path/filepath", "time"},
+	},
+	"test/bench": {
+		why:     "measures the product and its peers from outside; reads reports",
+		own:     []string{"report", "stage", "test/functions"},
+		allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"},
+	},
 }
 
-// nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main, "test/bench" for <module>/test/bench.
+// nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main,
+// "test/bench" for <module>/test/bench.
 func nameOf(path string) (string, bool) {
 	if path == module {
 		return ".", true
@@ -99,7 +293,8 @@ func nameOf(path string) (string, bool) {
 	return strings.TrimPrefix(name, "internal/"), ours
 }
 
-// breaches says which imports the rooms do not allow, each with the shortest chain of imports from a door to it.
+// breaches says which imports the rooms do not allow, each with the shortest chain of imports from
+// a door to it.
 func breaches(imports map[string][]string, rooms map[string]room) []string {
 	var found []string
 	for _, path := range sorted(imports) {
@@ -115,7 +310,16 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 			case ours && slices.Contains(r.own, other):
 			case !ours && !isWatched(imported, r.allowed):
 			default:
-				found = append(found, fmt.Sprintf("%s may not import %s (%s): %s", name, imported, r.why, strings.Join(chain(imports, path, imported), " -> ")))
+				found = append(
+					found,
+					fmt.Sprintf(
+						"%s may not import %s (%s): %s",
+						name,
+						imported,
+						r.why,
+						strings.Join(chain(imports, path, imported), " -> "),
+					),
+				)
 			}
 		}
 	}
@@ -199,11 +403,21 @@ func TestPackagesKeepToTheirRooms(t *testing.T) {
 func TestBreachesAreFound(t *testing.T) {
 	in := module + "/internal/"
 	rooms := map[string]room{
-		".": {why: "main", own: []string{"door"}}, "door": {why: "a door", own: []string{"plan"}, allowed: []string{"os", "github.com/spf13/cobra"}},
-		"plan": {why: "pure", own: []string{"base"}}, "base": {why: "ground"},
+		".": {
+			why: "main",
+			own: []string{"door"},
+		},
+		"door": {why: "a door", own: []string{"plan"}, allowed: []string{"os", "github.com/spf13/cobra"}},
+		"plan": {why: "pure", own: []string{"base"}},
+		"base": {why: "ground"},
 	}
 	sound := func() map[string][]string {
-		return map[string][]string{module: {in + "door"}, in + "door": {in + "plan", "os", "github.com/spf13/cobra", "fmt"}, in + "plan": {in + "base", "strings"}, in + "base": {"io/fs"}}
+		return map[string][]string{
+			module:      {in + "door"},
+			in + "door": {in + "plan", "os", "github.com/spf13/cobra", "fmt"},
+			in + "plan": {in + "base", "strings"},
+			in + "base": {"io/fs"},
+		}
 	}
 	for name, c := range map[string]struct {
 		from, to string

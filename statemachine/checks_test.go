@@ -21,22 +21,44 @@ const (
 	firstMutation = "Publish each" // from here on an error must be taken back
 	takesBack     = "Rollback"
 	buildTask     = "arn:aws:states:::codebuild:startBuild.sync" // the one integration beside Lambda functions
-	// Lambda's longest run is 900 seconds (docs: "Lambda quotas"). A Task that outlasts it never leaves a function at work behind its back, while Rollback begins.
+	// Lambda's longest run is 900 seconds (docs: "Lambda quotas"). A Task that outlasts it never
+	// leaves a function at work behind its back, while Rollback begins.
 	longestFunction = 900
 )
 
 // retried must be tried again wherever a Lambda function is called.
-var retried = []string{"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.TooManyRequestsException",
-	"Unreachable", "Throttled"}
+var retried = []string{
+	"Lambda.ServiceException",
+	"Lambda.AWSLambdaException",
+	"Lambda.SdkClientException",
+	"Lambda.TooManyRequestsException",
+	"Unreachable",
+	"Throttled",
+}
 
 // A check finds what is wrong with a definition. Each finding begins with the state.
 type check func(definition string, m statemachine.Machine) []string
 
 // checks have a name each, and the table of TestBrokenDefinitionsAreFound breaks every one.
 var checks = map[string]check{
-	"keys": duplicateKeys, "names": uniqueNames, "next": nextExists, "reach": allReachable, "default": choicesHaveDefault, "timeout": tasksHaveTimeout,
-	"catch": tasksAreCaught, "all": allIsLastAndAlone, "interval": retriesAreBounded, "integration": knownIntegrations, "case": codebuildIsPascalCase, "errors": knownErrors,
-	"retry": retryableIsRetried, "comment": commentsDiffer, "rollback": mutationsAreTakenBack, "end": endsAreOutcomes, "ending": endingsHaveMessages, "placeholder": placeholdersAreInStrings,
+	"keys":        duplicateKeys,
+	"names":       uniqueNames,
+	"next":        nextExists,
+	"reach":       allReachable,
+	"default":     choicesHaveDefault,
+	"timeout":     tasksHaveTimeout,
+	"catch":       tasksAreCaught,
+	"all":         allIsLastAndAlone,
+	"interval":    retriesAreBounded,
+	"integration": knownIntegrations,
+	"case":        codebuildIsPascalCase,
+	"errors":      knownErrors,
+	"retry":       retryableIsRetried,
+	"comment":     commentsDiffer,
+	"rollback":    mutationsAreTakenBack,
+	"end":         endsAreOutcomes,
+	"ending":      endingsHaveMessages,
+	"placeholder": placeholdersAreInStrings,
 }
 
 // problems runs all checks.
@@ -193,19 +215,29 @@ func tasksHaveTimeout(_ string, m statemachine.Machine) (found []string) {
 	}
 	for _, s := range m.All() {
 		if s.Type == "Task" && s.TimeoutSeconds <= longestFunction {
-			found = append(found, fmt.Sprintf("%s: TimeoutSeconds %d, must be more than %d", s.Name, s.TimeoutSeconds, longestFunction))
+			found = append(
+				found,
+				fmt.Sprintf("%s: TimeoutSeconds %d, must be more than %d", s.Name, s.TimeoutSeconds, longestFunction),
+			)
 		}
 		if s.TimeoutSeconds >= m.TimeoutSeconds {
-			found = append(found, fmt.Sprintf("%s: TimeoutSeconds %d, the machine has %d", s.Name, s.TimeoutSeconds, m.TimeoutSeconds))
+			found = append(
+				found,
+				fmt.Sprintf("%s: TimeoutSeconds %d, the machine has %d", s.Name, s.TimeoutSeconds, m.TimeoutSeconds),
+			)
 		}
 	}
 	return found
 }
 
-// catchesAll wants both: States.ALL does not match States.DataLimitExceeded (docs: "Handling errors in Step Functions workflows").
+// catchesAll wants both: States.ALL does not match States.DataLimitExceeded (docs: "Handling errors
+// in Step Functions workflows").
 func catchesAll(s statemachine.State) bool {
 	has := func(name string) bool {
-		return slices.ContainsFunc(s.Catch, func(c statemachine.Catcher) bool { return slices.Contains(c.ErrorEquals, name) })
+		return slices.ContainsFunc(
+			s.Catch,
+			func(c statemachine.Catcher) bool { return slices.Contains(c.ErrorEquals, name) },
+		)
 	}
 	return has("States.ALL") && has("States.DataLimitExceeded")
 }
@@ -216,7 +248,10 @@ func tasksAreCaught(_ string, m statemachine.Machine) (found []string) {
 			continue
 		}
 		if s.Within == "" && !catchesAll(s.State) || s.Within != "" && len(s.Catch) > 0 {
-			found = append(found, s.Name+": must catch States.DataLimitExceeded and States.ALL; inside of a Map, the Map does")
+			found = append(
+				found,
+				s.Name+": must catch States.DataLimitExceeded and States.ALL; inside of a Map, the Map does",
+			)
 		}
 	}
 	return found
@@ -300,7 +335,8 @@ func codebuildIsPascalCase(_ string, m statemachine.Machine) (found []string) {
 	return found
 }
 
-// faultCodes are the constants of type Code in internal/fault. They are read from its source: Go keeps no list of constants.
+// faultCodes are the constants of type Code in internal/fault. They are read from its source: Go
+// keeps no list of constants.
 func faultCodes() ([]string, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../internal/fault/fault.go", nil, 0)
 	if err != nil {
@@ -336,7 +372,9 @@ func knownErrors(_ string, m statemachine.Machine) (found []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	foreign := regexp.MustCompile(`^((Lambda|CodeBuild)\.[A-Z][A-Za-z]+Exception|States\.(ALL|DataLimitExceeded|Timeout|TaskFailed))$`)
+	foreign := regexp.MustCompile(
+		`^((Lambda|CodeBuild)\.[A-Z][A-Za-z]+Exception|States\.(ALL|DataLimitExceeded|Timeout|TaskFailed))$`,
+	)
 	for _, s := range m.All() {
 		var names []string
 		for _, r := range s.Retry {
@@ -347,9 +385,17 @@ func knownErrors(_ string, m statemachine.Machine) (found []string) {
 		}
 		for _, name := range names {
 			if !slices.Contains(codes, name) && !foreign.MatchString(name) {
-				found = append(found, fmt.Sprintf("%s: %q is no code of internal/fault, and no error of an engine or service", s.Name, name))
+				found = append(
+					found,
+					fmt.Sprintf(
+						"%s: %q is no code of internal/fault, and no error of an engine or service",
+						s.Name,
+						name,
+					),
+				)
 			}
-			if strings.HasPrefix(name, "CodeBuild.") && s.Resource != buildTask || strings.HasPrefix(name, "Lambda.") && s.Function() == "" {
+			if strings.HasPrefix(name, "CodeBuild.") && s.Resource != buildTask ||
+				strings.HasPrefix(name, "Lambda.") && s.Function() == "" {
 				found = append(found, fmt.Sprintf("%s: cannot have %s", s.Name, name))
 			}
 		}
@@ -390,8 +436,8 @@ func commentsDiffer(_ string, m statemachine.Machine) (found []string) {
 	return found
 }
 
-// mutationsAreTakenBack follows the good path from the first mutation to the report, which is its end: what goes wrong on it must come to Rollback
-// before it ends.
+// mutationsAreTakenBack follows the good path from the first mutation to the report, which is its
+// end: what goes wrong on it must come to Rollback before it ends.
 func mutationsAreTakenBack(_ string, m statemachine.Machine) (found []string) {
 	seen := map[string]bool{}
 	queue := []string{firstMutation}
@@ -409,7 +455,16 @@ func mutationsAreTakenBack(_ string, m statemachine.Machine) (found []string) {
 				to = m.States[to].Next
 			}
 			if to != takesBack {
-				found = append(found, fmt.Sprintf("%s: %s leads to %s, not to %s", name, strings.Join(c.ErrorEquals, ", "), to, takesBack))
+				found = append(
+					found,
+					fmt.Sprintf(
+						"%s: %s leads to %s, not to %s",
+						name,
+						strings.Join(c.ErrorEquals, ", "),
+						to,
+						takesBack,
+					),
+				)
 			}
 		}
 		s.Catch = nil
@@ -421,7 +476,8 @@ func mutationsAreTakenBack(_ string, m statemachine.Machine) (found []string) {
 	return found
 }
 
-// endsAreOutcomes: the last states have the names of the outcomes, good ones succeed, bad ones fail and say why, and nothing else ends an execution.
+// endsAreOutcomes: the last states have the names of the outcomes, good ones succeed, bad ones fail
+// and say why, and nothing else ends an execution.
 func endsAreOutcomes(_ string, m statemachine.Machine) (found []string) {
 	good := []string{"Released", "Unchanged"}
 	for _, name := range slices.Sorted(maps.Keys(m.States)) {
@@ -458,7 +514,8 @@ func endsAreOutcomes(_ string, m statemachine.Machine) (found []string) {
 	return found
 }
 
-// withoutReport are the states to which an error can lead before anything is reported: the report only repeats the outcome.
+// withoutReport are the states to which an error can lead before anything is reported: the report
+// only repeats the outcome.
 func withoutReport(m statemachine.Machine, from string) map[string]bool {
 	cut := statemachine.Machine{States: maps.Clone(m.States)}
 	delete(cut.States, "Report")
@@ -489,13 +546,21 @@ func endingsHaveMessages(_ string, m statemachine.Machine) (found []string) {
 			p.MessagePath = p.Ending.MessagePath
 		}
 		if !slices.Contains(statemachine.Outcomes(), p.Outcome) || p.Message+p.MessagePath == "" {
-			found = append(found, fmt.Sprintf("%s: the ending has the outcome %q and no message, or an outcome that is none", s.Name, p.Outcome))
+			found = append(
+				found,
+				fmt.Sprintf(
+					"%s: the ending has the outcome %q and no message, or an outcome that is none",
+					s.Name,
+					p.Outcome,
+				),
+			)
 		}
 	}
 	return found
 }
 
-// placeholdersAreInStrings: what is put in for them cannot break the JSON, and each is the whole of its string.
+// placeholdersAreInStrings: what is put in for them cannot break the JSON, and each is the whole of
+// its string.
 func placeholdersAreInStrings(definition string, _ statemachine.Machine) (found []string) {
 	for _, p := range regexp.MustCompile(`.?\$\{[^}]*\}.?`).FindAllString(definition, -1) {
 		if !strings.HasPrefix(p, `"`) || !strings.HasSuffix(p, `"`) {
@@ -519,8 +584,12 @@ func TestDefinitionIsSound(t *testing.T) {
 func TestBrokenDefinitionsAreFound(t *testing.T) {
 	t.Parallel()
 	broken := map[string]struct{ old, new, check, finding string }{
-		"a field that only some engines know": {`"MaxConcurrency": 5,`, `"MaxConcurrency": 5, "ToleratedFailurePercentage": 10,`,
-			"parse", `unknown field "ToleratedFailurePercentage"`},
+		"a field that only some engines know": {
+			`"MaxConcurrency": 5,`,
+			`"MaxConcurrency": 5, "ToleratedFailurePercentage": 10,`,
+			"parse",
+			`unknown field "ToleratedFailurePercentage"`,
+		},
 		"JSONata": {`"StartAt": "Intake",`, `"StartAt": "Intake", "QueryLanguage": "JSONata",`,
 			"parse", `unknown field "QueryLanguage"`},
 		"something after the end": {`"CausePath": "$.message" } } } `, `"CausePath": "$.message" } } } {}`,
@@ -529,66 +598,165 @@ func TestBrokenDefinitionsAreFound(t *testing.T) {
 			"keys", "/StartAt: the key is there twice"},
 		"a state's key twice": {`"ResultPath": null,`, `"ResultPath": null, "ResultPath": "$.built",`,
 			"keys", "/ResultPath: the key is there twice"},
-		"two states with one name":  {`"Moved": {`, `"Report": {`, "names", "Report: two states have the name"},
-		"a Next that is not there":  {`"Next": "Select"`, `"Next": "Selekt"`, "next", `Build: leads to "Selekt", which is not there`},
-		"a start that is not there": {`"StartAt": "Update"`, `"StartAt": "Before"`, "next", `StartAt: no state "Before"`},
-		"a Next out of a Map": {`"InputPath": "$.updated.consumer",`, `"InputPath": "$.updated.consumer", "Next": "Promote",`,
-			"next", `Moved: leads to "Promote", which is not there`},
-		"a state that nothing leads to": {`"Default": "Nothing new"`, `"Default": "Report"`, "reach", "Nothing new: cannot be reached"},
-		"a Choice without Default":      {`"Default": "Nothing new"`, `"Comment": "none"`, "default", "Changed?: no Default"},
-		"a machine without a timeout":   {`"TimeoutSeconds": 21600,`, ``, "timeout", "the machine: no TimeoutSeconds"},
-		"a Task without a timeout":      {`"TimeoutSeconds": 7200,`, ``, "timeout", "Build: TimeoutSeconds 0"},
+		"two states with one name": {`"Moved": {`, `"Report": {`, "names", "Report: two states have the name"},
+		"a Next that is not there": {
+			`"Next": "Select"`,
+			`"Next": "Selekt"`,
+			"next",
+			`Build: leads to "Selekt", which is not there`,
+		},
+		"a start that is not there": {
+			`"StartAt": "Update"`,
+			`"StartAt": "Before"`,
+			"next",
+			`StartAt: no state "Before"`,
+		},
+		"a Next out of a Map": {
+			`"InputPath": "$.updated.consumer",`,
+			`"InputPath": "$.updated.consumer", "Next": "Promote",`,
+			"next",
+			`Moved: leads to "Promote", which is not there`,
+		},
+		"a state that nothing leads to": {
+			`"Default": "Nothing new"`,
+			`"Default": "Report"`,
+			"reach",
+			"Nothing new: cannot be reached",
+		},
+		"a Choice without Default": {
+			`"Default": "Nothing new"`,
+			`"Comment": "none"`,
+			"default",
+			"Changed?: no Default",
+		},
+		"a machine without a timeout": {`"TimeoutSeconds": 21600,`, ``, "timeout", "the machine: no TimeoutSeconds"},
+		"a Task without a timeout":    {`"TimeoutSeconds": 7200,`, ``, "timeout", "Build: TimeoutSeconds 0"},
 		"a Task that gives up before its function": {`"TimeoutSeconds": 7200,`, `"TimeoutSeconds": 900,`,
 			"timeout", "Build: TimeoutSeconds 900, must be more than 900"},
 		"a Task that outlasts the machine": {`"TimeoutSeconds": 7200,`, `"TimeoutSeconds": 21600,`,
 			"timeout", "Build: TimeoutSeconds 21600, the machine has 21600"},
-		"a Task that catches less than all": {`{ "ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "Nothing touched" }`,
-			`{ "ErrorEquals": ["States.Timeout"], "ResultPath": "$", "Next": "Nothing touched" }`, "catch", "Intake: must catch"},
-		"a Task that misses what States.ALL misses": {`{ "ErrorEquals": ["States.DataLimitExceeded"], "ResultPath": "$", "Next": "Nothing touched" },`, ``,
-			"catch", "Intake: must catch"},
+		"a Task that catches less than all": {
+			`{ "ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "Nothing touched" }`,
+			`{ "ErrorEquals": ["States.Timeout"], "ResultPath": "$", "Next": "Nothing touched" }`,
+			"catch",
+			"Intake: must catch",
+		},
+		"a Task that misses what States.ALL misses": {
+			`{ "ErrorEquals": ["States.DataLimitExceeded"], "ResultPath": "$", "Next": "Nothing touched" },`,
+			``,
+			"catch",
+			"Intake: must catch",
+		},
 		"States.ALL in company": {`"ErrorEquals": ["States.ALL"]`, `"ErrorEquals": ["States.Timeout", "States.ALL"]`,
 			"all", "Intake: States.ALL is not alone"},
 		"States.ALL not last": {`"ErrorEquals": ["States.DataLimitExceeded"]`, `"ErrorEquals": ["States.ALL"]`,
 			"all", "Intake: States.ALL is not alone, or not last"},
-		"States.ALL not last in Retry": {`{ "ErrorEquals": ["Unreachable", "Throttled"],`,
+		"States.ALL not last in Retry": {
+			`{ "ErrorEquals": ["Unreachable", "Throttled"],`,
 			`{ "ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 2 }, { "ErrorEquals": ["Unreachable", "Throttled"],`,
-			"all", "Intake: States.ALL is not alone, or not last"},
-		"a retry at once": {`"IntervalSeconds": 30,`, `"IntervalSeconds": 0,`, "interval", "Build: IntervalSeconds must be at least 1"},
+			"all",
+			"Intake: States.ALL is not alone, or not last",
+		},
+		"a retry at once": {
+			`"IntervalSeconds": 30,`,
+			`"IntervalSeconds": 0,`,
+			"interval",
+			"Build: IntervalSeconds must be at least 1",
+		},
 		"a retry without end": {`"IntervalSeconds": 30, "MaxAttempts": 5,`, `"IntervalSeconds": 30, "MaxAttempts": 99,`,
 			"interval", "Build: MaxAttempts must be 1 to 10"},
-		"a retry that does not back off": {`"IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2`,
-			`"IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 1`, "interval", "Build: BackoffRate must be more than 1"},
+		"a retry that does not back off": {
+			`"IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 2`,
+			`"IntervalSeconds": 30, "MaxAttempts": 5, "BackoffRate": 1`,
+			"interval",
+			"Build: BackoffRate must be more than 1",
+		},
 		"an unknown integration": {`codebuild:startBuild.sync`, `codebuild:startTheBuild.sync`,
 			"integration", `Build: unknown integration "arn:aws:states:::codebuild:startTheBuild.sync"`},
-		"a function that is none":        {`"${Select}"`, `"${Selekt}"`, "integration", `Select: unknown integration "${Selekt}"`},
-		"a Map of child executions":      {`"INLINE"`, `"DISTRIBUTED"`, "integration", "Prune each: the Map is not INLINE"},
-		"camelCase for CodeBuild":        {`"ProjectName"`, `"projectName"`, "case", "Build: parameter projectName must be PascalCase"},
-		"camelCase deeper for CodeBuild": {`"Value.$": "$.run"`, `"value.$": "$.run"`, "case", "Build: parameter value.$ must be PascalCase"},
+		"a function that is none": {
+			`"${Select}"`,
+			`"${Selekt}"`,
+			"integration",
+			`Select: unknown integration "${Selekt}"`,
+		},
+		"a Map of child executions": {
+			`"INLINE"`,
+			`"DISTRIBUTED"`,
+			"integration",
+			"Prune each: the Map is not INLINE",
+		},
+		"camelCase for CodeBuild": {
+			`"ProjectName"`,
+			`"projectName"`,
+			"case",
+			"Build: parameter projectName must be PascalCase",
+		},
+		"camelCase deeper for CodeBuild": {
+			`"Value.$": "$.run"`,
+			`"value.$": "$.run"`,
+			"case",
+			"Build: parameter value.$ must be PascalCase",
+		},
 		"an error that nobody has": {`"Unreachable", "Throttled"`, `"Unreachable", "Throttled", "Unreached"`,
 			"errors", `Intake: "Unreached" is no code of internal/fault`},
 		"an error of another service": {`"CodeBuild.ThrottlingException"`, `"Lambda.TooManyRequestsException"`,
 			"errors", "Build: cannot have Lambda.TooManyRequestsException"},
-		"a retryable fault that is not retried": {`["Unreachable", "Throttled"]`, `["Unreachable"]`, "retry", "Intake: Throttled is not retried"},
-		"a Lambda error that is not retried":    {`"Lambda.SdkClientException", `, ``, "retry", "Intake: Lambda.SdkClientException is not retried"},
-		"a comment twice": {`"Comment": "Nothing to do, or a dry run."`, `"Comment": "Somebody must look; an alarm says so too."`,
-			"comment", "Unchanged: has the Comment of FailedDirty"},
+		"a retryable fault that is not retried": {
+			`["Unreachable", "Throttled"]`,
+			`["Unreachable"]`,
+			"retry",
+			"Intake: Throttled is not retried",
+		},
+		"a Lambda error that is not retried": {
+			`"Lambda.SdkClientException", `,
+			``,
+			"retry",
+			"Intake: Lambda.SdkClientException is not retried",
+		},
+		"a comment twice": {
+			`"Comment": "Nothing to do, or a dry run."`,
+			`"Comment": "Somebody must look; an alarm says so too."`,
+			"comment",
+			"Unchanged: has the Comment of FailedDirty",
+		},
 		"an ending without a message": {`"outcome": "FailedDirty", "message.$"`, `"outcome": "FailedDirty", "text.$"`,
 			"ending", `Left dirty: the ending has the outcome "FailedDirty" and no message`},
-		"an ending that is none": {`"outcome": "Unchanged", "message.$": "$.selected.summary"`,
-			`"outcome": "Same", "message.$": "$.selected.summary"`, "ending", `Nothing new: the ending has the outcome "Same"`},
-		"a mutation that is not taken back": {`{ "ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "Note what failed" }`,
+		"an ending that is none": {
+			`"outcome": "Unchanged", "message.$": "$.selected.summary"`,
+			`"outcome": "Same", "message.$": "$.selected.summary"`,
+			"ending",
+			`Nothing new: the ending has the outcome "Same"`,
+		},
+		"a mutation that is not taken back": {
+			`{ "ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "Note what failed" }`,
 			`{ "ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "Nothing touched" }`,
-			"rollback", "Publish each: States.ALL leads to Report, not to Rollback"},
+			"rollback",
+			"Publish each: States.ALL leads to Report, not to Rollback",
+		},
 		"a failure that is green": {`"Type": "Fail",`, `"Type": "Succeed",`, "end", "RolledBack: must not be Succeed"},
 		"a failure that does not say why": {`"CausePath": "$.message"`, `"CausePath": "$.outcome"`,
 			"end", "RolledBack: must fail with its name as the error"},
-		"a state that leads nowhere": {`"SecondsPath": "$.waitSeconds", "Next": "Intake"`, `"SecondsPath": "$.waitSeconds"`,
-			"next", "Wait for the other run: has neither Next nor an end"},
-		"an end that is no outcome":  {`"Unchanged": {`, `"Same": {`, "end", "Same: ends the execution, and is no outcome"},
+		"a state that leads nowhere": {
+			`"SecondsPath": "$.waitSeconds", "Next": "Intake"`,
+			`"SecondsPath": "$.waitSeconds"`,
+			"next",
+			"Wait for the other run: has neither Next nor an end",
+		},
+		"an end that is no outcome": {
+			`"Unchanged": {`,
+			`"Same": {`,
+			"end",
+			"Same: ends the execution, and is no outcome",
+		},
 		"an outcome that is missing": {`"Unchanged": {`, `"Same": {`, "end", "Unchanged: is not there"},
 		"an error that ends well": {`"ResultPath": "$.rollbackError", "Next": "Left dirty"`,
 			`"ResultPath": "$.rollbackError", "Next": "Released"`, "end", "Recover: an error leads to Released"},
-		"a placeholder within a string": {`"${BuildProject}"`, `"project-${BuildProject}"`, "placeholder", "must be a string by itself"},
+		"a placeholder within a string": {
+			`"${BuildProject}"`,
+			`"project-${BuildProject}"`,
+			"placeholder",
+			"must be a string by itself",
+		},
 	}
 	sound := regexp.MustCompile(`\s+`).ReplaceAllString(statemachine.Definition(), " ")
 	proved := map[string]bool{}

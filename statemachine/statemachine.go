@@ -1,8 +1,10 @@
-// Package statemachine is the workflow: its definition in the Amazon States Language, and that definition as values, for whoever deploys, draws or checks it.
+// Package statemachine is the workflow: its definition in the Amazon States Language, and that
+// definition as values, for whoever deploys, draws or checks it.
 //
-// The definition is JSONPath, which every engine executes alike, and valid JSON: placeholders such as ${Prune} stand inside strings only. A placeholder is the
-// name of a function in functions/ with a capital, and stands for its ARN; ${BuildProject} is the one other. A state is an act or a question; a Comment says what
-// the name cannot.
+// The definition is JSONPath, which every engine executes alike, and valid JSON: placeholders such
+// as ${Prune} stand inside strings only. A placeholder is the name of a function in functions/ with
+// a capital, and stands for its ARN; ${BuildProject} is the one other. A state is an act or a
+// question; a Comment says what the name cannot.
 package statemachine
 
 import (
@@ -20,7 +22,8 @@ import (
 //go:embed pipeline.asl.json
 var definition string
 
-// BuildProject is the placeholder of the CodeBuild project's name. All other placeholders are functions.
+// BuildProject is the placeholder of the CodeBuild project's name. All other placeholders are
+// functions.
 const BuildProject = "BuildProject"
 
 // MaxStateBytes is what may travel between two states (docs: "Step Functions service quotas").
@@ -46,13 +49,14 @@ func Placeholders() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Functions returns the placeholders that stand for the ARNs of Lambda functions, sorted: "Health", "Intake", ... The function's folder is the name in
-// lower case.
+// Functions returns the placeholders that stand for the ARNs of Lambda functions, sorted: "Health",
+// "Intake", ... The function's folder is the name in lower case.
 func Functions() []string {
 	return slices.DeleteFunc(Placeholders(), func(name string) bool { return name == BuildProject })
 }
 
-// Resolve returns the definition with every placeholder replaced. A placeholder without a value is an error, and so is a value without a placeholder.
+// Resolve returns the definition with every placeholder replaced. A placeholder without a value is
+// an error, and so is a value without a placeholder.
 func Resolve(values map[string]string) (string, error) {
 	var problems []error
 	known := Placeholders()
@@ -87,7 +91,8 @@ type Machine struct {
 // ProcessorConfig says how a Map runs: INLINE, within the execution.
 type ProcessorConfig struct{ Mode string }
 
-// State is any state. The fields are all that the definition may use: what only some engines know is not among them.
+// State is any state. The fields are all that the definition may use: what only some engines know
+// is not among them.
 type State struct {
 	Type    string
 	Comment string

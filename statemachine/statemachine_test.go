@@ -13,7 +13,20 @@ import (
 
 func TestPlaceholdersAreTheFunctions(t *testing.T) {
 	t.Parallel()
-	want := []string{"Health", "Intake", "Measure", "Promote", "Prune", "Publish", "Record", "Report", "Rollback", "Select", "Update", "Verify"}
+	want := []string{
+		"Health",
+		"Intake",
+		"Measure",
+		"Promote",
+		"Prune",
+		"Publish",
+		"Record",
+		"Report",
+		"Rollback",
+		"Select",
+		"Update",
+		"Verify",
+	}
 	if diff := cmp.Diff(want, statemachine.Functions()); diff != "" {
 		t.Errorf("functions (- want, + got):\n%s", diff)
 	}
@@ -79,8 +92,17 @@ func TestAllFindsStatesInsideOfMaps(t *testing.T) {
 			got[s.Name] = s.Within
 		}
 	}
-	want := map[string]string{"Prune": "Prune each", "Measure": "Measure each", "Publish": "Publish each", "Verify": "Verify each",
-		"Update": "Update each", "Settle": "Update each", "Health": "Update each", "Quiet?": "Update each", "Moved": "Update each"}
+	want := map[string]string{
+		"Prune":   "Prune each",
+		"Measure": "Measure each",
+		"Publish": "Publish each",
+		"Verify":  "Verify each",
+		"Update":  "Update each",
+		"Settle":  "Update each",
+		"Health":  "Update each",
+		"Quiet?":  "Update each",
+		"Moved":   "Update each",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("states inside of Maps (- want, + got):\n%s", diff)
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// What is built for the processor that this machine does not have is probed all the same where its interpreter can be emulated: C, Fortran and Rust, stripped.
+// What is built for the processor that this machine does not have is probed all the same where its
+// interpreter can be emulated: C, Fortran and Rust, stripped.
 func TestArm64IsProbedUnderEmulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -28,7 +29,21 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out := layersmith(t, "build", "--workspace", filepath.Join(dir, "layers"), "--output", filepath.Join(dir, "dist"), "--cache", cache(t), "--python", python, "--no-heal", "--strict", "--json")
+	out := layersmith(
+		t,
+		"build",
+		"--workspace",
+		filepath.Join(dir, "layers"),
+		"--output",
+		filepath.Join(dir, "dist"),
+		"--cache",
+		cache(t),
+		"--python",
+		python,
+		"--no-heal",
+		"--strict",
+		"--json",
+	)
 	var r report.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,9 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 )
 
-// TestHealOfNumpy breaks a layer of real wheels the way that Layersmith cannot foresee: a file of a tests folder whose name is put together when the program runs, and another one whose
-// absence is reported without a name.
+// TestHealOfNumpy breaks a layer of real wheels the way that Layersmith cannot foresee: a file of a
+// tests folder whose name is put together when the program runs, and another one whose absence is
+// reported without a name.
 func TestHealOfNumpy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real wheels")
@@ -42,7 +43,16 @@ except OSError:
 			t.Fatal(err)
 		}
 	}
-	args := []string{"build", "--workspace", layers, "--output", filepath.Join(dir, "dist"), "--cache", cache(t), "--quiet"}
+	args := []string{
+		"build",
+		"--workspace",
+		layers,
+		"--output",
+		filepath.Join(dir, "dist"),
+		"--cache",
+		cache(t),
+		"--quiet",
+	}
 	var out, diagnostics bytes.Buffer
 	if code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics}); code != 0 {
 		t.Fatalf("exit %d\n%s", code, diagnostics.String())
@@ -52,7 +62,11 @@ except OSError:
 		t.Fatal(err)
 	}
 	added, ok := strings.CutPrefix(string(b), was+"keep:\n")
-	if lines := strings.Split(strings.TrimSpace(added), "\n"); !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) || !strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
+	if lines := strings.Split(
+		strings.TrimSpace(added),
+		"\n",
+	); !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) ||
+		!strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
 		t.Errorf("layer.yaml is\n%s", b)
 	}
 	for _, want := range []string{"healed: core kept numpy/_core/tests/_natype.py (", "healed: core kept numpy/_core/tests/data/astype_copy.pkl ("} {

@@ -1,4 +1,5 @@
-// Package test proves the main job on real wheels: the three layers of this repository, built from the index that uv is configured for.
+// Package test proves the main job on real wheels: the three layers of this repository, built from
+// the index that uv is configured for.
 package test
 
 import (
@@ -48,7 +49,8 @@ func workspaceCopy(t *testing.T) string {
 	return dir
 }
 
-// cache is one for all tests of a run, so that wheels come once; the user's own when there is one already.
+// cache is one for all tests of a run, so that wheels come once; the user's own when there is one
+// already.
 func cache(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
@@ -61,7 +63,8 @@ func cache(t *testing.T) string {
 	return filepath.Join(dir, "layersmith")
 }
 
-// Sizes at most, in bytes: zipped and unzipped, with bytecode. The lock is committed, so only a change of ours, or another patch release of the interpreter, changes them.
+// Sizes at most, in bytes: zipped and unzipped, with bytecode. The lock is committed, so only a
+// change of ours, or another patch release of the interpreter, changes them.
 var most = map[string][2]int64{
 	"core-data-science": {26_800_000, 84_500_000},
 	"ml-libraries":      {45_200_000, 135_800_000},
@@ -74,7 +77,19 @@ func TestTheThreeLayers(t *testing.T) {
 	}
 	ws := workspaceCopy(t)
 	out := t.TempDir()
-	text := layersmith(t, "build", "--workspace", ws, "--output", out, "--cache", cache(t), "--strict", "--clean", "--json")
+	text := layersmith(
+		t,
+		"build",
+		"--workspace",
+		ws,
+		"--output",
+		out,
+		"--cache",
+		cache(t),
+		"--strict",
+		"--clean",
+		"--json",
+	)
 	var r report.Report
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
@@ -84,12 +99,20 @@ func TestTheThreeLayers(t *testing.T) {
 	}
 	for _, l := range r.Layers {
 		if limit := most[l.Name]; int64(l.Zip.Bytes) > limit[0] || int64(l.After.Unzipped) > limit[1] {
-			t.Errorf("%s: %d zipped, %d unzipped; want at most %d, %d", l.Name, l.Zip.Bytes, l.After.Unzipped, limit[0], limit[1])
+			t.Errorf(
+				"%s: %d zipped, %d unzipped; want at most %d, %d",
+				l.Name,
+				l.Zip.Bytes,
+				l.After.Unzipped,
+				limit[0],
+				limit[1],
+			)
 		}
 		if l.Verdict != "within" || len(l.Gate) > 0 {
 			t.Errorf("%s: verdict %s, gate %v", l.Name, l.Verdict, l.Gate)
 		}
-		if l.Probe.Status != report.ProbePassed || l.Probe.Scripts < 5 || l.Probe.Modules < 5 || len(l.Probe.Skipped) > 0 {
+		if l.Probe.Status != report.ProbePassed || l.Probe.Scripts < 5 || l.Probe.Modules < 5 ||
+			len(l.Probe.Skipped) > 0 {
 			t.Errorf("%s: probe %+v", l.Name, l.Probe)
 		}
 		for _, f := range l.Probe.Failures {
@@ -100,7 +123,19 @@ func TestTheThreeLayers(t *testing.T) {
 		}
 		checkZip(t, filepath.Join(out, l.Zip.Name), l)
 	}
-	if again := layersmith(t, "build", "--workspace", ws, "--output", out, "--cache", cache(t)); !strings.Contains(again, "nothing changed") {
+	if again := layersmith(
+		t,
+		"build",
+		"--workspace",
+		ws,
+		"--output",
+		out,
+		"--cache",
+		cache(t),
+	); !strings.Contains(
+		again,
+		"nothing changed",
+	) {
 		t.Errorf("the second build says\n%s", again)
 	}
 	if strings.Contains(text, "://") {
@@ -124,24 +159,56 @@ func checkZip(t *testing.T, file string, l report.Layer) {
 		}
 	}
 	if unzipped != int64(l.After.Unzipped) || len(z.File) != l.After.Files {
-		t.Errorf("%s: the zip has %d files, %d bytes; the report says %d, %d", l.Name, len(z.File), unzipped, l.After.Files, l.After.Unzipped)
+		t.Errorf(
+			"%s: the zip has %d files, %d bytes; the report says %d, %d",
+			l.Name,
+			len(z.File),
+			unzipped,
+			l.After.Files,
+			l.After.Unzipped,
+		)
 	}
 }
 
-// Two builds in different folders, one with an empty cache, on one processor and on all of them, give the same bytes.
+// Two builds in different folders, one with an empty cache, on one processor and on all of them,
+// give the same bytes.
 func TestSameBytesEverywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
 	one := t.TempDir()
 	two := t.TempDir()
-	layersmith(t, "build", "--workspace", workspaceCopy(t), "--output", one, "--cache", cache(t), "--no-probe", "--quiet")
+	layersmith(
+		t,
+		"build",
+		"--workspace",
+		workspaceCopy(t),
+		"--output",
+		one,
+		"--cache",
+		cache(t),
+		"--no-probe",
+		"--quiet",
+	)
 	fresh := t.TempDir()
 	if err := os.Symlink(filepath.Join(cache(t), "wheels"), filepath.Join(fresh, "wheels")); err != nil {
 		t.Fatal(err)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	layersmith(t, "build", "--workspace", workspaceCopy(t), "--output", two, "--cache", fresh, "--no-probe", "--quiet", "--offline", "--paranoid")
+	layersmith(
+		t,
+		"build",
+		"--workspace",
+		workspaceCopy(t),
+		"--output",
+		two,
+		"--cache",
+		fresh,
+		"--no-probe",
+		"--quiet",
+		"--offline",
+		"--paranoid",
+	)
 	names, err := filepath.Glob(filepath.Join(one, "*.zip"))
 	if err != nil || len(names) != len(most) {
 		t.Fatalf("%v, %v", names, err)
@@ -154,7 +221,8 @@ func TestSameBytesEverywhere(t *testing.T) {
 	}
 }
 
-// What a remote builder and a pruning function do one after the other gives the bytes of a local build.
+// What a remote builder and a pruning function do one after the other gives the bytes of a local
+// build.
 func TestPlanThenPruneIsBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -165,7 +233,20 @@ func TestPlanThenPruneIsBuild(t *testing.T) {
 	layersmith(t, append([]string{"build", "aws-utilities", "--no-probe", "--quiet"}, common...)...)
 	layersmith(t, append([]string{"build", "aws-utilities", "--plan", "--quiet"}, common...)...)
 	pruned := filepath.Join(t.TempDir(), "pruned.zip")
-	layersmith(t, append([]string{"prune", filepath.Join(out, "aws-utilities-python3.13-x86_64.artifact.zip"), "--layer", "aws-utilities", "--out", pruned, "--no-probe", "--quiet"}, common...)...)
+	layersmith(
+		t,
+		append(
+			[]string{
+				"prune",
+				filepath.Join(out, "aws-utilities-python3.13-x86_64.artifact.zip"),
+				"--layer",
+				"aws-utilities",
+				"--out",
+				pruned,
+				"--no-probe",
+				"--quiet",
+			},
+			common...)...)
 	if a, b := sum(t, filepath.Join(out, "aws-utilities-python3.13-x86_64.zip")), sum(t, pruned); a != b {
 		t.Errorf("build gives %s, plan and prune %s", a, b)
 	}
@@ -185,7 +266,8 @@ func sum(t *testing.T, file string) digest.SHA256 {
 	return d
 }
 
-// Nothing that is committed may say where this machine gets its packages from, or where on the machine anything is.
+// Nothing that is committed may say where this machine gets its packages from, or where on the
+// machine anything is.
 func TestNothingNamesARegistryOrAMachine(t *testing.T) {
 	files, err := exec.Command("git", "-C", root(t), "ls-files", "-z").Output()
 	if err != nil {

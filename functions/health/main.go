@@ -17,6 +17,12 @@ func main() {
 		if err != nil {
 			return stage.HealthOutput{}, err
 		}
-		return stage.Health{Ledger: env.Ledger(), Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get}.Run(ctx, in)
+		return stage.Health{
+			Ledger: env.Ledger(),
+			Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,
+		}.Run(
+			ctx,
+			in,
+		)
 	})
 }

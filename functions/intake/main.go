@@ -13,7 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// settle is how long nothing must have been uploaded: a push of a whole workspace takes some seconds.
+// settle is how long nothing must have been uploaded: a push of a whole workspace takes some
+// seconds.
 const settle = 10 * time.Second
 
 func main() {
@@ -24,11 +25,15 @@ func main() {
 		}
 		aws := lambdamain.AWS()
 		return stage.Intake{
-			Ledger:  env.Ledger(),
-			Sources: awsport.Sources{Client: s3.NewFromConfig(aws), Bucket: env.Workspace, Prefix: awsport.WorkspacePrefix},
-			Runs:    awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
-			Tool:    stage.Tool,
-			Settle:  settle,
+			Ledger: env.Ledger(),
+			Sources: awsport.Sources{
+				Client: s3.NewFromConfig(aws),
+				Bucket: env.Workspace,
+				Prefix: awsport.WorkspacePrefix,
+			},
+			Runs:   awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
+			Tool:   stage.Tool,
+			Settle: settle,
 		}.Run(ctx, in)
 	})
 }

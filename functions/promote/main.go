@@ -18,6 +18,14 @@ func main() {
 		if err != nil {
 			return release.Ending{}, err
 		}
-		return stage.Promote{Ledger: env.Ledger(), Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())}, Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
+		return stage.Promote{
+			Ledger:    env.Ledger(),
+			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+			Versions:  env.LayerVersions(),
+			Account:   env.Account,
+		}.Run(
+			ctx,
+			in,
+		)
 	})
 }

@@ -21,10 +21,13 @@ func main() {
 		}
 		aws := lambdamain.AWS()
 		return stage.Record{
-			Ledger:    env.Ledger(),
-			Functions: awsport.Functions{Client: lambda.NewFromConfig(aws), Tags: resourcegroupstaggingapi.NewFromConfig(aws)},
-			Versions:  env.LayerVersions(),
-			Alarms:    awsport.Alarms{Client: cloudwatch.NewFromConfig(aws)}.Get,
+			Ledger: env.Ledger(),
+			Functions: awsport.Functions{
+				Client: lambda.NewFromConfig(aws),
+				Tags:   resourcegroupstaggingapi.NewFromConfig(aws),
+			},
+			Versions: env.LayerVersions(),
+			Alarms:   awsport.Alarms{Client: cloudwatch.NewFromConfig(aws)}.Get,
 		}.Run(ctx, in)
 	})
 }

@@ -17,6 +17,12 @@ func main() {
 		if err != nil {
 			return stage.UpdateOutput{}, err
 		}
-		return stage.Update{Ledger: env.Ledger(), Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())}}.Run(ctx, in)
+		return stage.Update{
+			Ledger:    env.Ledger(),
+			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+		}.Run(
+			ctx,
+			in,
+		)
 	})
 }

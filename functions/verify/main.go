@@ -8,7 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// memory of the throw-away function, MiB: with it a function has one whole virtual CPU (docs: "Configure Lambda function memory").
+// memory of the throw-away function, MiB: with it a function has one whole virtual CPU (docs:
+// "Configure Lambda function memory").
 const memory = 1769
 
 func main() {
@@ -17,6 +18,15 @@ func main() {
 		if err != nil {
 			return stage.Item{}, err
 		}
-		return stage.Verify{Ledger: env.Ledger(), Sandboxes: env.Sandboxes(), Versions: env.LayerVersions(), Probes: env.ProbePrefix, Memory: memory}.Run(ctx, in)
+		return stage.Verify{
+			Ledger:    env.Ledger(),
+			Sandboxes: env.Sandboxes(),
+			Versions:  env.LayerVersions(),
+			Probes:    env.ProbePrefix,
+			Memory:    memory,
+		}.Run(
+			ctx,
+			in,
+		)
 	})
 }

@@ -16,7 +16,11 @@ import (
 )
 
 type alarmsAPI interface {
-	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	DescribeAlarms(
+		context.Context,
+		*cloudwatch.DescribeAlarmsInput,
+		...func(*cloudwatch.Options),
+	) (*cloudwatch.DescribeAlarmsOutput, error)
 }
 
 // Alarms reads alarms of CloudWatch.
@@ -27,21 +31,36 @@ var _ stage.Alarms = Alarms{}.Get
 // Get returns an alarm. Without the types named CloudWatch gives metric alarms only.
 func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 	const op = "read alarm"
-	out, err := a.Client.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{name}, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm}})
+	out, err := a.Client.DescribeAlarms(
+		ctx,
+		&cloudwatch.DescribeAlarmsInput{
+			AlarmNames: []string{name},
+			AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+		},
+	)
 	if err != nil {
 		return stage.Alarm{}, classify(op, name, err)
 	}
 	for _, m := range out.MetricAlarms {
 		if aws.ToString(m.AlarmName) == name {
-			return stage.Alarm{State: stage.AlarmState(m.StateValue), Reason: aws.ToString(m.StateReason), Since: since(m.StateTransitionedTimestamp, m.StateUpdatedTimestamp)}, nil
+			return stage.Alarm{
+				State:  stage.AlarmState(m.StateValue),
+				Reason: aws.ToString(m.StateReason),
+				Since:  since(m.StateTransitionedTimestamp, m.StateUpdatedTimestamp),
+			}, nil
 		}
 	}
 	for _, c := range out.CompositeAlarms {
 		if aws.ToString(c.AlarmName) == name {
-			return stage.Alarm{State: stage.AlarmState(c.StateValue), Reason: aws.ToString(c.StateReason), Since: since(c.StateTransitionedTimestamp, c.StateUpdatedTimestamp)}, nil
+			return stage.Alarm{
+				State:  stage.AlarmState(c.StateValue),
+				Reason: aws.ToString(c.StateReason),
+				Since:  since(c.StateTransitionedTimestamp, c.StateUpdatedTimestamp),
+			}, nil
 		}
 	}
-	return stage.Alarm{}, fault.New(fault.NotFound, op, name, errors.New("there is no such alarm in this account and region")).WithHint("correct the alarm's name in consumers.yaml")
+	return stage.Alarm{}, fault.New(fault.NotFound, op, name, errors.New("there is no such alarm in this account and region")).
+		WithHint("correct the alarm's name in consumers.yaml")
 }
 
 // since is when the state began. The time of the last update moves on when only the reason changes.
@@ -60,7 +79,11 @@ const (
 )
 
 type metricsAPI interface {
-	PutMetricData(context.Context, *cloudwatch.PutMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error)
+	PutMetricData(
+		context.Context,
+		*cloudwatch.PutMetricDataInput,
+		...func(*cloudwatch.Options),
+	) (*cloudwatch.PutMetricDataOutput, error)
 }
 
 // Metrics stores values in CloudWatch.
@@ -68,8 +91,9 @@ type Metrics struct{ Client metricsAPI }
 
 var _ stage.Metrics = Metrics{}.Put
 
-// Put stores the values, a thousand at a time. All requests are tried although one fails, so that as little as possible is missing; the first fault is returned, and trying
-// again stores values twice, which changes their count but no maximum, minimum or average.
+// Put stores the values, a thousand at a time. All requests are tried although one fails, so that
+// as little as possible is missing; the first fault is returned, and trying again stores values
+// twice, which changes their count but no maximum, minimum or average.
 func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) error {
 	var (
 		first  error
@@ -78,9 +102,17 @@ func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) e
 	for batch := range slices.Chunk(values, maxValues) {
 		in := &cloudwatch.PutMetricDataInput{Namespace: aws.String(MetricsNamespace)}
 		for _, v := range batch {
-			datum := types.MetricDatum{MetricName: aws.String(v.Name), Unit: types.StandardUnit(v.Unit), Value: aws.Float64(v.Value), Timestamp: aws.Time(at)}
+			datum := types.MetricDatum{
+				MetricName: aws.String(v.Name),
+				Unit:       types.StandardUnit(v.Unit),
+				Value:      aws.Float64(v.Value),
+				Timestamp:  aws.Time(at),
+			}
 			for _, d := range v.Dimensions {
-				datum.Dimensions = append(datum.Dimensions, types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)})
+				datum.Dimensions = append(
+					datum.Dimensions,
+					types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)},
+				)
 			}
 			in.MetricData = append(in.MetricData, datum)
 		}

@@ -105,7 +105,8 @@ func TestConfigSendsNothingBeforeItIsUsed(t *testing.T) {
 	if n := requests.Load(); n != 3 {
 		t.Errorf("%d attempts, want 3", n)
 	}
-	if a, _ := agent.Load().(string); !strings.Contains(a, " layersmith/1.2.3") || !strings.Contains(a, "aws-sdk-go-v2") {
+	if a, _ := agent.Load().(string); !strings.Contains(a, " layersmith/1.2.3") ||
+		!strings.Contains(a, "aws-sdk-go-v2") {
 		t.Errorf("user agent %q", a)
 	}
 }

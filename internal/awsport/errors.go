@@ -18,42 +18,96 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// codes says what the error codes of AWS mean here. What is not listed is judged by the kind of error and its HTTP status. The throttling codes are the SDK's own
-// list (retry.DefaultThrottleErrorCodes), so that what it retried and what we call throttled are the same.
+// codes says what the error codes of AWS mean here. What is not listed is judged by the kind of
+// error and its HTTP status. The throttling codes are the SDK's own list
+// (retry.DefaultThrottleErrorCodes), so that what it retried and what we call throttled are the
+// same.
 var codes = map[string]fault.Code{
 	// a grant, a key or a setting lacks
-	"AccessDenied": fault.NotAllowed, "AccessDeniedException": fault.NotAllowed, "AccessDeniedFault": fault.NotAllowed, "AllAccessDisabled": fault.NotAllowed,
-	"AuthorizationError": fault.NotAllowed, "AuthorizationErrorException": fault.NotAllowed, "Forbidden": fault.NotAllowed, "NotAuthorized": fault.NotAllowed,
-	"OptInRequired": fault.NotAllowed, "UnauthorizedOperation": fault.NotAllowed, "KMSAccessDenied": fault.NotAllowed, "KMSAccessDeniedException": fault.NotAllowed,
-	"KMS.AccessDeniedException": fault.NotAllowed, "KMSDisabledException": fault.NotAllowed, "KMS.DisabledException": fault.NotAllowed,
+	"AccessDenied":                fault.NotAllowed,
+	"AccessDeniedException":       fault.NotAllowed,
+	"AccessDeniedFault":           fault.NotAllowed,
+	"AllAccessDisabled":           fault.NotAllowed,
+	"AuthorizationError":          fault.NotAllowed,
+	"AuthorizationErrorException": fault.NotAllowed,
+	"Forbidden":                   fault.NotAllowed,
+	"NotAuthorized":               fault.NotAllowed,
+	"OptInRequired":               fault.NotAllowed,
+	"UnauthorizedOperation":       fault.NotAllowed,
+	"KMSAccessDenied":             fault.NotAllowed,
+	"KMSAccessDeniedException":    fault.NotAllowed,
+	"KMS.AccessDeniedException":   fault.NotAllowed,
+	"KMSDisabledException":        fault.NotAllowed,
+	"KMS.DisabledException":       fault.NotAllowed,
 	// it is not there
-	"NotFound": fault.NotFound, "NotFoundException": fault.NotFound, "NoSuchKey": fault.NotFound, "NoSuchVersion": fault.NotFound, "NoSuchEntity": fault.NotFound,
-	"ResourceNotFound": fault.NotFound, "ResourceNotFoundException": fault.NotFound, "ExecutionDoesNotExist": fault.NotFound,
-	"StateMachineDoesNotExist": fault.NotFound, "StackNotFoundException": fault.NotFound,
-	// A bucket that is not there is a wrong setting. As NotFound it would read as "no such document", and a run would begin with an empty history.
+	"NotFound":                  fault.NotFound,
+	"NotFoundException":         fault.NotFound,
+	"NoSuchKey":                 fault.NotFound,
+	"NoSuchVersion":             fault.NotFound,
+	"NoSuchEntity":              fault.NotFound,
+	"ResourceNotFound":          fault.NotFound,
+	"ResourceNotFoundException": fault.NotFound,
+	"ExecutionDoesNotExist":     fault.NotFound,
+	"StateMachineDoesNotExist":  fault.NotFound,
+	"StackNotFoundException":    fault.NotFound,
+	// A bucket that is not there is a wrong setting. As NotFound it would read as "no such
+	// document", and a run would begin with an empty history.
 	"NoSuchBucket": fault.BadInput,
 	// somebody else was first
-	"PreconditionFailed": fault.Changed, "PreconditionFailedException": fault.Changed, "ConditionalRequestConflict": fault.Changed, "OperationAborted": fault.Changed,
-	"ResourceConflictException": fault.Changed, "ConflictException": fault.Changed, "ConcurrentModificationException": fault.Changed, "ExecutionAlreadyExists": fault.Changed,
+	"PreconditionFailed":              fault.Changed,
+	"PreconditionFailedException":     fault.Changed,
+	"ConditionalRequestConflict":      fault.Changed,
+	"OperationAborted":                fault.Changed,
+	"ResourceConflictException":       fault.Changed,
+	"ConflictException":               fault.Changed,
+	"ConcurrentModificationException": fault.Changed,
+	"ExecutionAlreadyExists":          fault.Changed,
 	// it does not fit
-	"CodeStorageExceededException": fault.OverLimit, "RequestTooLargeException": fault.OverLimit, "RequestEntityTooLargeException": fault.OverLimit,
-	"EntityTooLarge": fault.OverLimit, "KeyTooLongError": fault.OverLimit, "ServiceQuotaExceededException": fault.OverLimit,
+	"CodeStorageExceededException":   fault.OverLimit,
+	"RequestTooLargeException":       fault.OverLimit,
+	"RequestEntityTooLargeException": fault.OverLimit,
+	"EntityTooLarge":                 fault.OverLimit,
+	"KeyTooLongError":                fault.OverLimit,
+	"ServiceQuotaExceededException":  fault.OverLimit,
 	// the bytes were damaged on their way: S3 stores nothing, and sending them again may help
-	"BadDigest": fault.Unreachable, "XAmzContentChecksumMismatch": fault.Unreachable, "XAmzContentSHA256Mismatch": fault.Unreachable,
+	"BadDigest":                   fault.Unreachable,
+	"XAmzContentChecksumMismatch": fault.Unreachable,
+	"XAmzContentSHA256Mismatch":   fault.Unreachable,
 	// S3 waited for bytes that did not come: a matter of the network, though it answers 400
-	"RequestTimeout": fault.Unreachable, "RequestTimeoutException": fault.Unreachable, "InternalError": fault.Unreachable, "InternalFailure": fault.Unreachable,
-	"InternalServerError": fault.Unreachable, "ServiceException": fault.Unreachable, "ServiceUnavailable": fault.Unreachable, "ServiceUnavailableException": fault.Unreachable,
+	"RequestTimeout":              fault.Unreachable,
+	"RequestTimeoutException":     fault.Unreachable,
+	"InternalError":               fault.Unreachable,
+	"InternalFailure":             fault.Unreachable,
+	"InternalServerError":         fault.Unreachable,
+	"ServiceException":            fault.Unreachable,
+	"ServiceUnavailable":          fault.Unreachable,
+	"ServiceUnavailableException": fault.Unreachable,
 }
 
-// credentialCodes are the refusals that no grant cures: the credentials themselves are wrong or old.
+// credentialCodes are the refusals that no grant cures: the credentials themselves are wrong or
+// old.
 var credentialCodes = map[string]bool{
-	"ExpiredToken": true, "ExpiredTokenException": true, "InvalidAccessKeyId": true, "InvalidClientTokenId": true, "InvalidSignatureException": true, "InvalidToken": true,
-	"MissingAuthenticationToken": true, "MissingAuthenticationTokenException": true, "RequestExpired": true, "RequestTimeTooSkewed": true, "SignatureDoesNotMatch": true,
-	"UnrecognizedClientException": true, "TokenRefreshRequired": true,
+	"ExpiredToken":                        true,
+	"ExpiredTokenException":               true,
+	"InvalidAccessKeyId":                  true,
+	"InvalidClientTokenId":                true,
+	"InvalidSignatureException":           true,
+	"InvalidToken":                        true,
+	"MissingAuthenticationToken":          true,
+	"MissingAuthenticationTokenException": true,
+	"RequestExpired":                      true,
+	"RequestTimeTooSkewed":                true,
+	"SignatureDoesNotMatch":               true,
+	"UnrecognizedClientException":         true,
+	"TokenRefreshRequired":                true,
 }
 
 // regionCodes are S3's ways to say that the bucket is in another region.
-var regionCodes = map[string]bool{"PermanentRedirect": true, "AuthorizationHeaderMalformed": true, "IllegalLocationConstraintException": true}
+var regionCodes = map[string]bool{
+	"PermanentRedirect":                  true,
+	"AuthorizationHeaderMalformed":       true,
+	"IllegalLocationConstraintException": true,
+}
 
 const (
 	credentialHint = "sign in to AWS (`aws sso login`, `aws configure`), name a profile, and check this machine's clock"
@@ -63,22 +117,41 @@ const (
 )
 
 // iamServices maps the SDK's service IDs to the prefixes of IAM actions.
-var iamServices = map[string]string{"S3": "s3", "Lambda": "lambda", "SFN": "states", "CloudWatch": "cloudwatch", "CloudWatch Logs": "logs", "SNS": "sns", "SQS": "sqs", "STS": "sts",
-	"CloudFormation": "cloudformation", "CodeBuild": "codebuild", "Scheduler": "scheduler", "Resource Groups Tagging API": "tag"}
+var iamServices = map[string]string{
+	"S3":                          "s3",
+	"Lambda":                      "lambda",
+	"SFN":                         "states",
+	"CloudWatch":                  "cloudwatch",
+	"CloudWatch Logs":             "logs",
+	"SNS":                         "sns",
+	"SQS":                         "sqs",
+	"STS":                         "sts",
+	"CloudFormation":              "cloudformation",
+	"CodeBuild":                   "codebuild",
+	"Scheduler":                   "scheduler",
+	"Resource Groups Tagging API": "tag",
+}
 
-// iamActions holds the operations whose IAM action has another name (Service Authorization Reference, S3 and Lambda).
+// iamActions holds the operations whose IAM action has another name (Service Authorization
+// Reference, S3 and Lambda).
 var iamActions = map[string]string{
-	"s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket", "s3:ListObjectVersions": "s3:ListBucketVersions",
-	"lambda:Invoke": "lambda:InvokeFunction", "lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
+	"s3:HeadObject":               "s3:GetObject",
+	"s3:HeadBucket":               "s3:ListBucket",
+	"s3:ListObjectsV2":            "s3:ListBucket",
+	"s3:ListObjectVersions":       "s3:ListBucketVersions",
+	"lambda:Invoke":               "lambda:InvokeFunction",
+	"lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
 }
 
 // loginServices are those that the SDK itself asks for credentials.
 var loginServices = map[string]bool{"ec2imds": true, "STS": true, "SSO": true, "SSO OIDC": true, "Signin": true}
 
-// classify makes a fault of an error of the SDK, or of a body that it handed out: the code by type, error code and status, never by the text; op and subject
-// as in fault.Error. A fault in the chain stays what it is; nil stays nil.
+// classify makes a fault of an error of the SDK, or of a body that it handed out: the code by type,
+// error code and status, never by the text; op and subject as in fault.Error. A fault in the chain
+// stays what it is; nil stays nil.
 //
-// Everything that comes from AWS goes through here once, so that the same refusal has the same code whichever function meets it.
+// Everything that comes from AWS goes through here once, so that the same refusal has the same code
+// whichever function meets it.
 func classify(op, subject string, err error) error {
 	if err == nil {
 		return nil
@@ -91,7 +164,8 @@ func classify(op, subject string, err error) error {
 	return fault.New(code, op, subject, &answer{text: text(err), err: err}).WithHint(hint)
 }
 
-// hinted puts a hint that knows more in the place of the classifier's, when err is a fault of that code.
+// hinted puts a hint that knows more in the place of the classifier's, when err is a fault of that
+// code.
 func hinted(err error, code fault.Code, hint string) error {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code != code {
@@ -123,7 +197,9 @@ func judge(err error) (code fault.Code, hint string) {
 		return judgeAPI(err, api)
 	case errors.As(err, &broken):
 		return fault.Unreachable, networkHint
-	case errors.As(err, &send): // before the deadlines: a dial that timed out is one for errors.Is, too, but nobody's context ended
+	// before the deadlines: a dial that timed out is one for errors.Is, too, but nobody's context
+	// ended
+	case errors.As(err, &send):
 		return fault.Unreachable, networkHint
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return ended(err), ""
@@ -136,7 +212,10 @@ func judge(err error) (code fault.Code, hint string) {
 		return judgeStatus(s), ""
 	}
 	switch {
-	case errors.As(err, &netErr), errors.As(err, &deserial), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case errors.As(err, &netErr),
+		errors.As(err, &deserial),
+		errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, net.ErrClosed):
 		return fault.Unreachable, networkHint
 	}
 	return fault.Internal, ""
@@ -223,7 +302,8 @@ func action(err error) string {
 	return a
 }
 
-// login reports whether the request was never made because there were no credentials for it: the SDK asked another service for them in vain.
+// login reports whether the request was never made because there were no credentials for it: the
+// SDK asked another service for them in vain.
 func login(err error) bool {
 	var outer, inner *smithy.OperationError
 	if !errors.As(err, &outer) {
@@ -250,7 +330,8 @@ func status(err error) int {
 	return 0
 }
 
-// interrupted is an answer whose body could not be read to its end, which the SDK leaves to whoever reads it.
+// interrupted is an answer whose body could not be read to its end, which the SDK leaves to whoever
+// reads it.
 type interrupted struct{ err error }
 
 func (i *interrupted) Error() string { return "the answer broke off: " + i.err.Error() }
@@ -265,7 +346,8 @@ type answer struct {
 func (a *answer) Error() string { return a.text }
 func (a *answer) Unwrap() error { return a.err }
 
-// text says code, message, operation, status and request ID (which AWS support asks for) in one line, or what the cause says where no answer came.
+// text says code, message, operation, status and request ID (which AWS support asks for) in one
+// line, or what the cause says where no answer came.
 func text(err error) string {
 	var (
 		op       *smithy.OperationError

@@ -29,9 +29,21 @@ type functionsAPI interface {
 	lambda.GetFunctionConfigurationAPIClient
 	lambda.ListFunctionsAPIClient
 	GetAlias(context.Context, *lambda.GetAliasInput, ...func(*lambda.Options)) (*lambda.GetAliasOutput, error)
-	UpdateFunctionConfiguration(context.Context, *lambda.UpdateFunctionConfigurationInput, ...func(*lambda.Options)) (*lambda.UpdateFunctionConfigurationOutput, error)
-	PublishVersion(context.Context, *lambda.PublishVersionInput, ...func(*lambda.Options)) (*lambda.PublishVersionOutput, error)
-	DeleteFunction(context.Context, *lambda.DeleteFunctionInput, ...func(*lambda.Options)) (*lambda.DeleteFunctionOutput, error)
+	UpdateFunctionConfiguration(
+		context.Context,
+		*lambda.UpdateFunctionConfigurationInput,
+		...func(*lambda.Options),
+	) (*lambda.UpdateFunctionConfigurationOutput, error)
+	PublishVersion(
+		context.Context,
+		*lambda.PublishVersionInput,
+		...func(*lambda.Options),
+	) (*lambda.PublishVersionOutput, error)
+	DeleteFunction(
+		context.Context,
+		*lambda.DeleteFunctionInput,
+		...func(*lambda.Options),
+	) (*lambda.DeleteFunctionOutput, error)
 	UpdateAlias(context.Context, *lambda.UpdateAliasInput, ...func(*lambda.Options)) (*lambda.UpdateAliasOutput, error)
 }
 
@@ -50,7 +62,8 @@ type Functions struct {
 
 var _ stage.Functions = Functions{}
 
-// consumersHint is for what a role may not do with a consumer: the stack grants each consumer by name.
+// consumersHint is for what a role may not do with a consumer: the stack grants each consumer by
+// name.
 const consumersHint = "add the function's name to `consumers` in cdk.json and deploy again"
 
 // missingHint is for a consumer that is not there.
@@ -80,7 +93,12 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 		return nil, told(op, qualified(function, qualifier), err)
 	}
 	if out.Configuration == nil {
-		return nil, fault.New(fault.Internal, op, qualified(function, qualifier), errors.New("an answer without a configuration"))
+		return nil, fault.New(
+			fault.Internal,
+			op,
+			qualified(function, qualifier),
+			errors.New("an answer without a configuration"),
+		)
 	}
 	return out, nil
 }
@@ -98,8 +116,19 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 		return stage.Function{}, err
 	}
 	f := stage.Function{
-		ARN: unqualified(aws.ToString(c.FunctionArn)), Name: aws.ToString(c.FunctionName), Version: aws.ToString(c.Version), Runtime: string(c.Runtime),
-		Arch: string(types.ArchitectureX8664), CodeBytes: measure.Bytes(c.CodeSize), CodeSHA256: aws.ToString(c.CodeSha256), ConfigHash: hash, RevisionID: aws.ToString(c.RevisionId),
+		ARN: unqualified(
+			aws.ToString(c.FunctionArn),
+		),
+		Name:    aws.ToString(c.FunctionName),
+		Version: aws.ToString(c.Version),
+		Runtime: string(c.Runtime),
+		Arch: string(
+			types.ArchitectureX8664,
+		),
+		CodeBytes:  measure.Bytes(c.CodeSize),
+		CodeSHA256: aws.ToString(c.CodeSha256),
+		ConfigHash: hash,
+		RevisionID: aws.ToString(c.RevisionId),
 	}
 	f.Description = aws.ToString(c.Description)
 	if len(c.Architectures) > 0 {
@@ -111,7 +140,8 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 	return f, nil
 }
 
-// unqualified cuts a version or alias off a function's ARN, arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>].
+// unqualified cuts a version or alias off a function's ARN,
+// arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>].
 func unqualified(arn string) string {
 	if parts := strings.SplitN(arn, ":", 8); len(parts) == 8 {
 		return strings.Join(parts[:7], ":")
@@ -119,8 +149,9 @@ func unqualified(arn string) string {
 	return arn
 }
 
-// configHash is the digest of what a version freezes besides code and layers. Left out is what differs between $LATEST and a version of it although nobody changed
-// anything: the description, which publishing sets, SnapStart's status, and the patch of the runtime.
+// configHash is the digest of what a version freezes besides code and layers. Left out is what
+// differs between $LATEST and a version of it although nobody changed anything: the description,
+// which publishing sets, SnapStart's status, and the patch of the runtime.
 func configHash(c *types.FunctionConfiguration) (string, error) {
 	type vpc struct {
 		Subnets, Groups []string
@@ -173,8 +204,13 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 	if c.ImageConfigResponse != nil {
 		frozen.Image = c.ImageConfigResponse.ImageConfig
 	}
-	if v := c.VpcConfig; v != nil && len(v.SubnetIds)+len(v.SecurityGroupIds) > 0 { // leaving a network leaves an empty one behind
-		frozen.VPC = &vpc{Subnets: slices.Sorted(slices.Values(v.SubnetIds)), Groups: slices.Sorted(slices.Values(v.SecurityGroupIds)), IPv6: aws.ToBool(v.Ipv6AllowedForDualStack)}
+	if v := c.VpcConfig; v != nil &&
+		len(v.SubnetIds)+len(v.SecurityGroupIds) > 0 { // leaving a network leaves an empty one behind
+		frozen.VPC = &vpc{
+			Subnets: slices.Sorted(slices.Values(v.SubnetIds)),
+			Groups:  slices.Sorted(slices.Values(v.SecurityGroupIds)),
+			IPv6:    aws.ToBool(v.Ipv6AllowedForDualStack),
+		}
 	}
 	sum, err := digest.Canonical("lambda function configuration v1", frozen)
 	return sum.String(), err
@@ -197,13 +233,18 @@ func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfigu
 	return a
 }
 
-// Tagged returns the functions that have all the tags. No tags would be all functions of the account, which nobody means.
+// Tagged returns the functions that have all the tags. No tags would be all functions of the
+// account, which nobody means.
 func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string, error) {
 	const op = "find functions by tag"
 	if len(tags) == 0 {
-		return nil, fault.New(fault.BadInput, op, "", errors.New("no tag is given")).WithHint("give at least one tag in consumers.yaml")
+		return nil, fault.New(fault.BadInput, op, "", errors.New("no tag is given")).
+			WithHint("give at least one tag in consumers.yaml")
 	}
-	in := &resourcegroupstaggingapi.GetResourcesInput{ResourceTypeFilters: []string{"lambda:function"}, ResourcesPerPage: aws.Int32(100)} // the API's most
+	in := &resourcegroupstaggingapi.GetResourcesInput{
+		ResourceTypeFilters: []string{"lambda:function"},
+		ResourcesPerPage:    aws.Int32(100),
+	} // the API's most
 	var words []string
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		in.TagFilters = append(in.TagFilters, tagtypes.TagFilter{Key: aws.String(key), Values: []string{tags[key]}})
@@ -233,21 +274,32 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	subject := qualified(function, qualifier)
 	switch {
 	case out.Configuration.PackageType == types.PackageTypeImage:
-		return 0, fault.New(fault.BadInput, op, subject, errors.New("it is a container image, which has no layers")).WithHint("take the function out of consumers.yaml")
+		return 0, fault.New(fault.BadInput, op, subject, errors.New("it is a container image, which has no layers")).
+			WithHint("take the function out of consumers.yaml")
 	case out.Code == nil || aws.ToString(out.Code.Location) == "":
 		return 0, fault.New(fault.Internal, op, subject, errors.New("the answer does not say where it is"))
 	}
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }
 
-// SetLayers replaces the layers of $LATEST. What is returned is read after the update, and is Changed when it has other layers: somebody came in between.
-func (f Functions) SetLayers(ctx context.Context, function string, layers []string, revision string) (stage.Function, error) {
+// SetLayers replaces the layers of $LATEST. What is returned is read after the update, and is
+// Changed when it has other layers: somebody came in between.
+func (f Functions) SetLayers(
+	ctx context.Context,
+	function string,
+	layers []string,
+	revision string,
+) (stage.Function, error) {
 	const op = "set layers of"
 	if layers == nil {
 		layers = []string{} // nil would leave them as they are
 	}
 	err := f.whenIdle(ctx, op, function, func() error {
-		_, err := f.Client.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: &function, Layers: layers, RevisionId: &revision}, once)
+		_, err := f.Client.UpdateFunctionConfiguration(
+			ctx,
+			&lambda.UpdateFunctionConfigurationInput{FunctionName: &function, Layers: layers, RevisionId: &revision},
+			once,
+		)
 		return err
 	})
 	if err != nil {
@@ -262,7 +314,12 @@ func (f Functions) SetLayers(ctx context.Context, function string, layers []stri
 		return stage.Function{}, err
 	}
 	if !slices.EqualFunc(now.Layers, layers, func(l stage.Layered, arn string) bool { return l.ARN == arn }) {
-		return stage.Function{}, fault.New(fault.Changed, op, function, errors.New("it has other layers right after the update"))
+		return stage.Function{}, fault.New(
+			fault.Changed,
+			op,
+			function,
+			errors.New("it has other layers right after the update"),
+		)
 	}
 	return now, nil
 }
@@ -272,7 +329,11 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 	const op = "publish version of"
 	var version string
 	err := f.whenIdle(ctx, op, function, func() error {
-		out, err := f.Client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: &function, Description: &description, RevisionId: &revision}, once)
+		out, err := f.Client.PublishVersion(
+			ctx,
+			&lambda.PublishVersionInput{FunctionName: &function, Description: &description, RevisionId: &revision},
+			once,
+		)
 		if err == nil {
 			version = aws.ToString(out.Version)
 		}
@@ -281,14 +342,21 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 	if err != nil {
 		return "", err
 	}
-	err = published(ctx, f.Client, &watch{op: op, subject: qualified(function, version), poll: f.Poll}, function, version)
+	err = published(
+		ctx,
+		f.Client,
+		&watch{op: op, subject: qualified(function, version), poll: f.Poll},
+		function,
+		version,
+	)
 	return version, hinted(err, fault.NotAllowed, consumersHint)
 }
 
 // busyTries is how often a change is tried on a function that Lambda says is busy with another one.
 const busyTries = 3
 
-// whenIdle does a change. A function that is busy with an update is waited for: the revision then tells whether that update was somebody else's.
+// whenIdle does a change. A function that is busy with an update is waited for: the revision then
+// tells whether that update was somebody else's.
 func (f Functions) whenIdle(ctx context.Context, op, function string, change func() error) error {
 	for try := 1; ; try++ {
 		err := change()
@@ -296,10 +364,21 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 			return told(op, function, err)
 		}
 		if try == busyTries {
-			return fault.New(fault.Throttled, op, function, fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)))
+			return fault.New(
+				fault.Throttled,
+				op,
+				function,
+				fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)),
+			)
 		}
 		w := &watch{op: op, subject: function, poll: f.Poll}
-		if _, err := updated(ctx, f.Client, w, function); err != nil && !w.failed { // that the other update failed does not concern us
+		if _, err := updated(
+			ctx,
+			f.Client,
+			w,
+			function,
+		); err != nil &&
+			!w.failed { // that the other update failed does not concern us
 			return hinted(err, fault.NotAllowed, consumersHint)
 		}
 	}
@@ -307,8 +386,17 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 
 // MoveAlias points an alias to one version. The weights are sent, empty: left out they would stay.
 func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revision string) (stage.Alias, error) {
-	out, err := f.Client.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: &function, Name: &alias, FunctionVersion: &version, RevisionId: &revision,
-		RoutingConfig: &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}}}, once)
+	out, err := f.Client.UpdateAlias(
+		ctx,
+		&lambda.UpdateAliasInput{
+			FunctionName:    &function,
+			Name:            &alias,
+			FunctionVersion: &version,
+			RevisionId:      &revision,
+			RoutingConfig:   &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}},
+		},
+		once,
+	)
 	if err != nil {
 		return stage.Alias{}, told("move alias", qualified(function, alias), err)
 	}
@@ -318,23 +406,37 @@ func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revi
 // versionNumber is a published version, as opposed to $LATEST and aliases.
 var versionNumber = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// DeleteVersion removes a published version. The call is the one that deletes functions: without a number it would take all of it, so nothing else is sent.
+// DeleteVersion removes a published version. The call is the one that deletes functions: without a
+// number it would take all of it, so nothing else is sent.
 func (f Functions) DeleteVersion(ctx context.Context, function, version string) error {
 	const op = "delete version"
 	if !versionNumber.MatchString(version) {
-		return fault.New(fault.BadInput, op, qualified(function, version), fmt.Errorf("%q is not the number of a version", version))
+		return fault.New(
+			fault.BadInput,
+			op,
+			qualified(function, version),
+			fmt.Errorf("%q is not the number of a version", version),
+		)
 	}
-	if _, err := f.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version}); err != nil && !absent(err) {
+	if _, err := f.Client.DeleteFunction(
+		ctx,
+		&lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version},
+	); err != nil &&
+		!absent(err) {
 		return told(op, qualified(function, version), err)
 	}
 	return nil
 }
 
-// LayersInUse asks for all versions of all functions, 50 to a request, with a pause between two so that the rest of the account can work.
+// LayersInUse asks for all versions of all functions, 50 to a request, with a pause between two so
+// that the rest of the account can work.
 func (f Functions) LayersInUse(ctx context.Context) (map[string]bool, error) {
 	const op = "list functions"
 	used := map[string]bool{}
-	pages := lambda.NewListFunctionsPaginator(f.Client, &lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(50)}) // the API's most
+	pages := lambda.NewListFunctionsPaginator(
+		f.Client,
+		&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(50)},
+	) // the API's most
 	for first := true; pages.HasMorePages(); first = false {
 		if !first {
 			if err := pause(ctx, cmp.Or(f.Pace, defaultPace)); err != nil {

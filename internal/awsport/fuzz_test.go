@@ -44,7 +44,8 @@ func (b ranges) RoundTrip(r *http.Request) (*http.Response, error) {
 	return out.Result(), nil
 }
 
-// A directory that is read by ranges says what it says when the whole zip is at hand, and what is wrong with it is said without the address.
+// A directory that is read by ranges says what it says when the whole zip is at hand, and what is
+// wrong with it is said without the address.
 func FuzzRemoteZip(f *testing.F) {
 	var whole bytes.Buffer
 	z := zip.NewWriter(&whole)
@@ -64,10 +65,20 @@ func FuzzRemoteZip(f *testing.F) {
 	f.Add(whole.Bytes()[:whole.Len()-1])
 	f.Add(append([]byte("prefix"), whole.Bytes()...))
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
-	f.Add([]byte("PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"))
+	f.Add(
+		[]byte(
+			"PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00",
+		),
+	)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := unzippedAt(context.Background(), &http.Client{Transport: ranges(b)}, "http://host/secret", "weigh", "f")
+		got, err := unzippedAt(
+			context.Background(),
+			&http.Client{Transport: ranges(b)},
+			"http://host/secret",
+			"weigh",
+			"f",
+		)
 		if err != nil {
 			if strings.Contains(err.Error(), "secret") || fault.CodeOf(err) == fault.Internal {
 				t.Errorf("%v (%v)", err, fault.CodeOf(err))

@@ -15,16 +15,19 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// Lambda's control plane takes 15 requests a second for the whole account, GetFunction excepted, which takes 100 of its own (docs: "Lambda quotas"). So functions are read
-// with GetFunction, waiters begin slowly, and lists are paced.
+// Lambda's control plane takes 15 requests a second for the whole account, GetFunction excepted,
+// which takes 100 of its own (docs: "Lambda quotas"). So functions are read with GetFunction,
+// waiters begin slowly, and lists are paced.
 const (
 	defaultPoll = 250 * time.Millisecond // between the first two looks of a waiter; it grows to eight times that
 	defaultPace = 100 * time.Millisecond // between two pages of a list of the whole account
 	defaultWait = 5 * time.Minute        // of a waiter whose context has no deadline
 )
 
-// once makes the SDK send a request again only when it was throttled, which says that nothing was done. After a lost answer nobody knows: a layer version would be
-// published twice, and a revision would be stale because of our own change. Such an error ends as Unreachable, and whoever tries again looks first.
+// once makes the SDK send a request again only when it was throttled, which says that nothing was
+// done. After a lost answer nobody knows: a layer version would be published twice, and a revision
+// would be stale because of our own change. Such an error ends as Unreachable, and whoever tries
+// again looks first.
 func once(o *lambda.Options) {
 	switch r := o.Retryer.(type) {
 	case aws.RetryerV2:
@@ -40,7 +43,8 @@ func (throttledOnly) IsErrorRetryable(err error) bool {
 	return retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}.IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// conflicts reports whether Lambda refused because a resource is busy or already there: an update in progress, a function or a statement of that name.
+// conflicts reports whether Lambda refused because a resource is busy or already there: an update
+// in progress, a function or a statement of that name.
 func conflicts(err error) bool {
 	var c *types.ResourceConflictException
 	return errors.As(err, &c)
@@ -51,7 +55,8 @@ func absent(err error) bool {
 	return errors.As(err, &n)
 }
 
-// A watch is what a waiter last saw. The SDK's waiters say in plain text how they ended; this says it in types.
+// A watch is what a waiter last saw. The SDK's waiters say in plain text how they ended; this says
+// it in types.
 type watch struct {
 	op, subject string
 	poll        time.Duration
@@ -91,68 +96,95 @@ func (w *watch) fault(ctx context.Context, err error) error {
 	case w.failed && w.code == "InternalError":
 		return fault.New(fault.Unreachable, w.op, w.subject, fmt.Errorf("%s: %s", w.code, w.cause))
 	case w.failed:
-		return fault.New(fault.BadInput, w.op, w.subject, fmt.Errorf("%s: %s", w.code, w.cause)).WithHint("correct the function's configuration in the Lambda console; it shows the same reason")
+		return fault.New(fault.BadInput, w.op, w.subject, fmt.Errorf("%s: %s", w.code, w.cause)).
+			WithHint("correct the function's configuration in the Lambda console; it shows the same reason")
 	case errors.Is(ctx.Err(), context.Canceled):
 		return classify(w.op, w.subject, ctx.Err())
 	}
-	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it was not done in time")).WithHint("look at the function's state in the Lambda console")
+	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it was not done in time")).
+		WithHint("look at the function's state in the Lambda console")
 }
 
-// updated waits until the last update of $LATEST is done, and returns the function as it is then: its revision changes once more when an update ends.
-func updated(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, function string) (*lambda.GetFunctionOutput, error) {
-	out, err := lambda.NewFunctionUpdatedV2Waiter(client).WaitForOutput(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
-		func(o *lambda.FunctionUpdatedV2WaiterOptions) {
-			o.MinDelay, o.MaxDelay = w.delays()
-			judge := o.Retryable
-			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
-				if c := configurationOf(out); c != nil {
-					w.saw(c.LastUpdateStatus == types.LastUpdateStatusFailed, string(c.LastUpdateStatusReasonCode), aws.ToString(c.LastUpdateStatusReason), err)
-				} else {
-					w.saw(false, "", "", err)
+// updated waits until the last update of $LATEST is done, and returns the function as it is then:
+// its revision changes once more when an update ends.
+func updated(
+	ctx context.Context,
+	client lambda.GetFunctionAPIClient,
+	w *watch,
+	function string,
+) (*lambda.GetFunctionOutput, error) {
+	out, err := lambda.NewFunctionUpdatedV2Waiter(client).
+		WaitForOutput(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
+			func(o *lambda.FunctionUpdatedV2WaiterOptions) {
+				o.MinDelay, o.MaxDelay = w.delays()
+				judge := o.Retryable
+				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+					if c := configurationOf(out); c != nil {
+						w.saw(
+							c.LastUpdateStatus == types.LastUpdateStatusFailed,
+							string(c.LastUpdateStatusReasonCode),
+							aws.ToString(c.LastUpdateStatusReason),
+							err,
+						)
+					} else {
+						w.saw(false, "", "", err)
+					}
+					return judge(ctx, in, out, err)
 				}
-				return judge(ctx, in, out, err)
-			}
-		})
+			})
 	return out, w.fault(ctx, err)
 }
 
 // active waits until a function that was just made can be invoked.
 func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, function string) error {
-	err := lambda.NewFunctionActiveV2Waiter(client).Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
-		func(o *lambda.FunctionActiveV2WaiterOptions) {
-			o.MinDelay, o.MaxDelay = w.delays()
-			judge := o.Retryable
-			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
-				if c := configurationOf(out); c != nil {
-					w.saw(c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason), err)
-				} else {
-					w.saw(false, "", "", err)
+	err := lambda.NewFunctionActiveV2Waiter(client).
+		Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
+			func(o *lambda.FunctionActiveV2WaiterOptions) {
+				o.MinDelay, o.MaxDelay = w.delays()
+				judge := o.Retryable
+				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+					if c := configurationOf(out); c != nil {
+						w.saw(c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason), err)
+					} else {
+						w.saw(false, "", "", err)
+					}
+					return judge(ctx, in, out, err)
 				}
-				return judge(ctx, in, out, err)
-			}
-		})
+			})
 	return w.fault(ctx, err)
 }
 
-// published waits until a version can be invoked. An older version that publishing found again may be Inactive, which Lambda ends by itself at the next invocation: the SDK's waiter
-// would wait for that for ever.
-func published(ctx context.Context, client lambda.GetFunctionConfigurationAPIClient, w *watch, function, version string) error {
-	err := lambda.NewPublishedVersionActiveWaiter(client).Wait(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function, Qualifier: &version}, longest(ctx),
-		func(o *lambda.PublishedVersionActiveWaiterOptions) {
-			o.MinDelay, o.MaxDelay = w.delays()
-			judge := o.Retryable
-			o.Retryable = func(ctx context.Context, in *lambda.GetFunctionConfigurationInput, out *lambda.GetFunctionConfigurationOutput, err error) (bool, error) {
-				if err != nil {
-					w.saw(false, "", "", err)
+// published waits until a version can be invoked. An older version that publishing found again may
+// be Inactive, which Lambda ends by itself at the next invocation: the SDK's waiter would wait for
+// that for ever.
+func published(
+	ctx context.Context,
+	client lambda.GetFunctionConfigurationAPIClient,
+	w *watch,
+	function, version string,
+) error {
+	err := lambda.NewPublishedVersionActiveWaiter(client).
+		Wait(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function, Qualifier: &version}, longest(ctx),
+			func(o *lambda.PublishedVersionActiveWaiterOptions) {
+				o.MinDelay, o.MaxDelay = w.delays()
+				judge := o.Retryable
+				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionConfigurationInput, out *lambda.GetFunctionConfigurationOutput, err error) (bool, error) {
+					if err != nil {
+						w.saw(false, "", "", err)
+						return judge(ctx, in, out, err)
+					}
+					w.saw(
+						out.State == types.StateFailed,
+						string(out.StateReasonCode),
+						aws.ToString(out.StateReason),
+						nil,
+					)
+					if out.State == types.StateInactive {
+						return false, nil
+					}
 					return judge(ctx, in, out, err)
 				}
-				w.saw(out.State == types.StateFailed, string(out.StateReasonCode), aws.ToString(out.StateReason), nil)
-				if out.State == types.StateInactive {
-					return false, nil
-				}
-				return judge(ctx, in, out, err)
-			}
-		})
+			})
 	return w.fault(ctx, err)
 }
 

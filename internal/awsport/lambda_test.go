@@ -36,7 +36,8 @@ type reply struct {
 	header map[string]string
 }
 
-// script is a server that gives its replies in order, the last one for ever, and keeps what it was asked.
+// script is a server that gives its replies in order, the last one for ever, and keeps what it was
+// asked.
 type script struct {
 	url string
 
@@ -89,14 +90,39 @@ func (s *script) functions() awsport.Functions {
 }
 
 var (
-	throttled  = reply{status: 429, code: "TooManyRequestsException", body: "Rate exceeded"}
-	broken     = reply{status: 500, code: "ServiceException", body: "An error occurred and the request cannot be processed."}
-	updating   = reply{status: 409, code: "ResourceConflictException", body: "The operation cannot be performed at this time. An update is in progress for resource: f"}
-	denied     = reply{status: 403, code: "AccessDeniedException", body: "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: lambda:GetFunction"}
-	stale      = reply{status: 412, code: "PreconditionFailedException", body: "The RevisionId provided does not match the latest RevisionId."}
-	ok         = reply{status: 200, body: `{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","RevisionId":"r2"}`}
-	inProgress = reply{status: 200, body: `{"Configuration":{"FunctionName":"f","LastUpdateStatus":"InProgress","RevisionId":"r2"}}`}
-	done       = reply{status: 200, body: `{"Configuration":{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","State":"Active","LastUpdateStatus":"Successful","RevisionId":"r3"}}`}
+	throttled = reply{status: 429, code: "TooManyRequestsException", body: "Rate exceeded"}
+	broken    = reply{
+		status: 500,
+		code:   "ServiceException",
+		body:   "An error occurred and the request cannot be processed.",
+	}
+	updating = reply{
+		status: 409,
+		code:   "ResourceConflictException",
+		body:   "The operation cannot be performed at this time. An update is in progress for resource: f",
+	}
+	denied = reply{
+		status: 403,
+		code:   "AccessDeniedException",
+		body:   "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: lambda:GetFunction",
+	}
+	stale = reply{
+		status: 412,
+		code:   "PreconditionFailedException",
+		body:   "The RevisionId provided does not match the latest RevisionId.",
+	}
+	ok = reply{
+		status: 200,
+		body:   `{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","RevisionId":"r2"}`,
+	}
+	inProgress = reply{
+		status: 200,
+		body:   `{"Configuration":{"FunctionName":"f","LastUpdateStatus":"InProgress","RevisionId":"r2"}}`,
+	}
+	done = reply{
+		status: 200,
+		body:   `{"Configuration":{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","State":"Active","LastUpdateStatus":"Successful","RevisionId":"r3"}}`,
+	}
 )
 
 const (
@@ -107,8 +133,17 @@ const (
 // wantRefusal checks code, text and hint of an error; "" for any text or hint.
 func wantRefusal(t *testing.T, err error, code fault.Code, text, hint string) {
 	t.Helper()
-	if err == nil || fault.CodeOf(err) != code || !strings.Contains(err.Error(), text) || !strings.Contains(fault.HintOf(err), hint) {
-		t.Fatalf("%v (%s, hint %q), want %s with %q, hint %q", err, fault.CodeOf(err), fault.HintOf(err), code, text, hint)
+	if err == nil || fault.CodeOf(err) != code || !strings.Contains(err.Error(), text) ||
+		!strings.Contains(fault.HintOf(err), hint) {
+		t.Fatalf(
+			"%v (%s, hint %q), want %s with %q, hint %q",
+			err,
+			fault.CodeOf(err),
+			fault.HintOf(err),
+			code,
+			text,
+			hint,
+		)
 	}
 }
 
@@ -169,7 +204,11 @@ func TestSetLayersWaitsUntilTheUpdateIsDone(t *testing.T) {
 		Layers     *[]string
 		RevisionID string `json:"RevisionId"`
 	}
-	if err := json.Unmarshal([]byte(s.bodies[0]), &body); err != nil || body.RevisionID != "r1" || body.Layers == nil || len(*body.Layers) != 0 {
+	if err := json.Unmarshal(
+		[]byte(s.bodies[0]),
+		&body,
+	); err != nil || body.RevisionID != "r1" || body.Layers == nil ||
+		len(*body.Layers) != 0 {
 		t.Fatalf("sent %s", s.bodies[0])
 	}
 }
@@ -185,7 +224,16 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 	})
 	t.Run("also when the other update failed", func(t *testing.T) {
 		t.Parallel()
-		s := play(t, updating, reply{status: 200, body: `{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"}}`}, ok, done)
+		s := play(
+			t,
+			updating,
+			reply{
+				status: 200,
+				body:   `{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"}}`,
+			},
+			ok,
+			done,
+		)
 		if _, err := s.functions().SetLayers(t.Context(), "f", nil, "r1"); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +247,13 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 	})
 	t.Run("and so do versions", func(t *testing.T) {
 		t.Parallel()
-		s := play(t, updating, done, reply{status: 201, body: `{"Version":"7"}`}, reply{status: 200, body: `{"State":"Active"}`})
+		s := play(
+			t,
+			updating,
+			done,
+			reply{status: 201, body: `{"Version":"7"}`},
+			reply{status: 200, body: `{"State":"Active"}`},
+		)
 		if v, err := s.functions().PublishVersion(t.Context(), "f", "", "r1"); v != "7" || err != nil {
 			t.Fatal(v, err)
 		}
@@ -209,7 +263,14 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 func TestAnUpdateThatDoesNotEndWell(t *testing.T) {
 	t.Parallel()
 	failed := func(code, reason string) reply {
-		return reply{status: 200, body: fmt.Sprintf(`{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q}}`, code, reason)}
+		return reply{
+			status: 200,
+			body: fmt.Sprintf(
+				`{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q}}`,
+				code,
+				reason,
+			),
+		}
 	}
 	for name, c := range map[string]struct {
 		last reply
@@ -300,7 +361,8 @@ func TestPublishVersionWaitsForTheVersion(t *testing.T) {
 	}
 }
 
-// A lost answer must not be asked for again where the question changes something: a second version would be published, or our own change taken for somebody else's.
+// A lost answer must not be asked for again where the question changes something: a second version
+// would be published, or our own change taken for somebody else's.
 func TestChangesAreSentOnceUnlessThrottled(t *testing.T) {
 	t.Parallel()
 	changes := map[string]func(context.Context, *lambda.Client) error{
@@ -329,7 +391,13 @@ func TestChangesAreSentOnceUnlessThrottled(t *testing.T) {
 				s := play(t, broken)
 				cfg := awsConfig(s.url)
 				cfg.Retryer = retryer
-				wantRefusal(t, change(t.Context(), lambda.NewFromConfig(cfg)), fault.Unreachable, "ServiceException", "")
+				wantRefusal(
+					t,
+					change(t.Context(), lambda.NewFromConfig(cfg)),
+					fault.Unreachable,
+					"ServiceException",
+					"",
+				)
 				if got := s.requests(); len(got) != 1 {
 					t.Fatalf("requests %v, want one", got)
 				}
@@ -353,15 +421,30 @@ func newLayerVersion(t *testing.T) stage.NewLayerVersion {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stage.NewLayerVersion{LayerName: "layersmith-data", Description: "d", License: "MIT", Target: target, Zip: ref}
+	return stage.NewLayerVersion{
+		LayerName:   "layersmith-data",
+		Description: "d",
+		License:     "MIT",
+		Target:      target,
+		Zip:         ref,
+	}
 }
 
 func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 	t.Parallel()
-	answer := reply{status: 201, body: `{"LayerVersionArn":"arn:aws:lambda:us-east-1:1:layer:layersmith-data:3","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000","Content":{"CodeSha256":"sum"}}`}
+	answer := reply{
+		status: 201,
+		body:   `{"LayerVersionArn":"arn:aws:lambda:us-east-1:1:layer:layersmith-data:3","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000","Content":{"CodeSha256":"sum"}}`,
+	}
 	s := play(t, answer)
 	v, err := awsport.LayerVersions{Client: s.client(), Bucket: bucket}.Publish(t.Context(), newLayerVersion(t))
-	want := stage.LayerVersion{ARN: "arn:aws:lambda:us-east-1:1:layer:layersmith-data:3", LayerName: "layersmith-data", Version: 3, CodeSHA256: "sum", Created: time.Date(2026, 11, 2, 3, 4, 5, 678e6, time.UTC)}
+	want := stage.LayerVersion{
+		ARN:        "arn:aws:lambda:us-east-1:1:layer:layersmith-data:3",
+		LayerName:  "layersmith-data",
+		Version:    3,
+		CodeSHA256: "sum",
+		Created:    time.Date(2026, 11, 2, 3, 4, 5, 678e6, time.UTC),
+	}
 	if err != nil || v != want {
 		t.Fatalf("%+v, %v; want %+v", v, err, want)
 	}
@@ -384,8 +467,16 @@ func TestRefusalsOfLayers(t *testing.T) {
 	}
 	t.Run("a full account is OverLimit", func(t *testing.T) {
 		t.Parallel()
-		_, err := at(play(t, reply{status: 400, code: "CodeStorageExceededException", body: "Code storage limit exceeded."})).Publish(t.Context(), newLayerVersion(t))
-		wantRefusal(t, err, fault.OverLimit, "publish layer version of layersmith-data: CodeStorageExceededException", "")
+		_, err := at(
+			play(t, reply{status: 400, code: "CodeStorageExceededException", body: "Code storage limit exceeded."}),
+		).Publish(t.Context(), newLayerVersion(t))
+		wantRefusal(
+			t,
+			err,
+			fault.OverLimit,
+			"publish layer version of layersmith-data: CodeStorageExceededException",
+			"",
+		)
 	})
 	t.Run("a missing grant names the action", func(t *testing.T) {
 		t.Parallel()
@@ -394,7 +485,9 @@ func TestRefusalsOfLayers(t *testing.T) {
 	})
 	t.Run("a layer that Lambda does not know has no versions", func(t *testing.T) {
 		t.Parallel()
-		all, err := at(play(t, reply{status: 404, code: "ResourceNotFoundException", body: "no"})).List(t.Context(), "layersmith-data")
+		all, err := at(
+			play(t, reply{status: 404, code: "ResourceNotFoundException", body: "no"}),
+		).List(t.Context(), "layersmith-data")
 		if all != nil || err != nil {
 			t.Fatal(all, err)
 		}
@@ -404,14 +497,25 @@ func TestRefusalsOfLayers(t *testing.T) {
 		version := func(n int) string {
 			return fmt.Sprintf(`{"Version":%d,"CreatedDate":"2026-11-02T03:04:05.678+0000"}`, n)
 		}
-		all, err := at(play(t, reply{status: 200, body: `{"LayerVersions":[` + version(9) + `,` + version(11) + `,` + version(10) + `]}`})).List(t.Context(), "layersmith-data")
+		all, err := at(
+			play(
+				t,
+				reply{
+					status: 200,
+					body:   `{"LayerVersions":[` + version(9) + `,` + version(11) + `,` + version(10) + `]}`,
+				},
+			),
+		).List(t.Context(), "layersmith-data")
 		if err != nil || len(all) != 3 || all[0].Version != 11 || all[1].Version != 10 || all[2].Version != 9 {
 			t.Fatal(all, err)
 		}
 	})
 	t.Run("a page that fails fails the list", func(t *testing.T) {
 		t.Parallel()
-		first := reply{status: 200, body: `{"NextMarker":"n","LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`}
+		first := reply{
+			status: 200,
+			body:   `{"NextMarker":"n","LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
+		}
 		all, err := at(play(t, first, broken)).List(t.Context(), "layersmith-data")
 		wantRefusal(t, err, fault.Unreachable, "list versions of layer layersmith-data", "")
 		if all != nil {
@@ -420,9 +524,22 @@ func TestRefusalsOfLayers(t *testing.T) {
 	})
 	t.Run("a version of another account is not taken for one's own of that number", func(t *testing.T) {
 		t.Parallel()
-		s := play(t, reply{status: 200, body: `{"LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`}, reply{status: 204})
+		s := play(
+			t,
+			reply{
+				status: 200,
+				body:   `{"LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
+			},
+			reply{status: 204},
+		)
 		const list = "GET /2018-10-31/layers/layersmith-data/versions?MaxItems=50"
-		wantRefusal(t, at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)), fault.BadInput, "it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
+		wantRefusal(
+			t,
+			at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)),
+			fault.BadInput,
+			"it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data",
+			"",
+		)
 		wantRequests(t, s, list)
 	})
 	t.Run("a version that is not in the list is gone", func(t *testing.T) {
@@ -443,23 +560,47 @@ func TestRefusalsOfLayers(t *testing.T) {
 
 func TestLayersInUseAsksForAllVersions(t *testing.T) {
 	t.Parallel()
-	s := play(t, reply{status: 200, body: `{"NextMarker":"n","Functions":[{"Layers":[{"Arn":"a:1"}]}]}`}, throttled, reply{status: 200, body: `{"Functions":[{"Layers":[{"Arn":"a:1"},{"Arn":"b:2"}]},{}]}`})
+	s := play(
+		t,
+		reply{status: 200, body: `{"NextMarker":"n","Functions":[{"Layers":[{"Arn":"a:1"}]}]}`},
+		throttled,
+		reply{status: 200, body: `{"Functions":[{"Layers":[{"Arn":"a:1"},{"Arn":"b:2"}]},{}]}`},
+	)
 	used, err := s.functions().LayersInUse(t.Context())
 	if err != nil || len(used) != 2 || !used["a:1"] || !used["b:2"] {
 		t.Fatal(used, err)
 	}
-	wantRequests(t, s, "GET /2015-03-31/functions?FunctionVersion=ALL&MaxItems=50", "GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50", "GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50")
+	wantRequests(
+		t,
+		s,
+		"GET /2015-03-31/functions?FunctionVersion=ALL&MaxItems=50",
+		"GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50",
+		"GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50",
+	)
 
 	_, err = play(t, reply{status: 200, body: `{"NextMarker":"n"}`}, denied).functions().LayersInUse(t.Context())
-	wantRefusal(t, err, fault.NotAllowed, "list functions: AccessDeniedException", "lambda:ListFunctions") // half a list would delete layers that are used
+	wantRefusal(
+		t,
+		err,
+		fault.NotAllowed,
+		"list functions: AccessDeniedException",
+		"lambda:ListFunctions",
+	) // half a list would delete layers that are used
 }
 
-// What Lambda reports differently for $LATEST and its version is not a difference; what the two can really differ in is.
+// What Lambda reports differently for $LATEST and its version is not a difference; what the two can
+// really differ in is.
 func TestConfigHashComparesVersions(t *testing.T) {
 	t.Parallel()
 	hash := func(t *testing.T, more string) string {
 		t.Helper()
-		s := play(t, reply{status: 200, body: `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`})
+		s := play(
+			t,
+			reply{
+				status: 200,
+				body:   `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`,
+			},
+		)
 		f, err := s.functions().Get(t.Context(), "f", "")
 		if err != nil {
 			t.Fatal(err)
@@ -489,17 +630,30 @@ func TestConfigHashComparesVersions(t *testing.T) {
 		}
 		seen[h] = other
 	}
-	if hash(t, `"VpcConfig":{"SubnetIds":["a","b"],"SecurityGroupIds":["g"]}`) != hash(t, `"VpcConfig":{"SubnetIds":["b","a"],"SecurityGroupIds":["g"]}`) {
+	if hash(
+		t,
+		`"VpcConfig":{"SubnetIds":["a","b"],"SecurityGroupIds":["g"]}`,
+	) != hash(
+		t,
+		`"VpcConfig":{"SubnetIds":["b","a"],"SecurityGroupIds":["g"]}`,
+	) {
 		t.Error("the order of subnets makes a difference")
 	}
 }
 
-// located answers GetFunction with a location below an HTTP server that the test writes. stop waits until that server has nothing more to do.
+// located answers GetFunction with a location below an HTTP server that the test writes. stop waits
+// until that server has nothing more to do.
 func located(t *testing.T, serve http.HandlerFunc) (f awsport.Functions, stop func()) {
 	t.Helper()
 	files := httptest.NewServer(serve)
 	t.Cleanup(files.Close)
-	s := play(t, reply{status: 200, body: `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL + `/f.zip?X-Amz-Signature=secret"}}`})
+	s := play(
+		t,
+		reply{
+			status: 200,
+			body:   `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL + `/f.zip?X-Amz-Signature=secret"}}`,
+		},
+	)
 	return s.functions(), files.Close
 }
 
@@ -509,7 +663,9 @@ func zipOf(t *testing.T, n, size int) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for i := range n {
-		f, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("python/package/module%05d.py", i), Method: zip.Store})
+		f, err := w.CreateHeader(
+			&zip.FileHeader{Name: fmt.Sprintf("python/package/module%05d.py", i), Method: zip.Store},
+		)
 		if err == nil {
 			_, err = f.Write(make([]byte, size))
 		}
@@ -634,7 +790,13 @@ func TestDeleteVersionNeverSendsAFunctionAlone(t *testing.T) {
 	t.Parallel()
 	s := play(t, reply{status: 204})
 	for _, version := range []string{"", "$LATEST", "live", "01"} {
-		wantRefusal(t, s.functions().DeleteVersion(t.Context(), "f", version), fault.BadInput, "is not the number of a version", "")
+		wantRefusal(
+			t,
+			s.functions().DeleteVersion(t.Context(), "f", version),
+			fault.BadInput,
+			"is not the number of a version",
+			"",
+		)
 	}
 	if err := s.functions().DeleteVersion(t.Context(), "f", "7"); err != nil {
 		t.Fatal(err)
@@ -660,9 +822,18 @@ func TestInvokeReadsTheReport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := play(t, reply{status: 200, body: `{"a":1}`, header: map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString([]byte(c.tail))}})
+			s := play(
+				t,
+				reply{
+					status: 200,
+					body:   `{"a":1}`,
+					header: map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString([]byte(c.tail))},
+				},
+			)
 			i, err := awsport.Sandboxes{Client: s.client()}.Invoke(t.Context(), "f", []byte("{}"))
-			if err != nil || i.InitSeconds != c.init || i.MaxMemoryMiB != c.memory || i.LogTail != c.tail || string(i.Payload) != `{"a":1}` || i.Error != "" {
+			if err != nil || i.InitSeconds != c.init || i.MaxMemoryMiB != c.memory || i.LogTail != c.tail ||
+				string(i.Payload) != `{"a":1}` ||
+				i.Error != "" {
 				t.Fatalf("%+v, %v", i, err)
 			}
 		})
@@ -691,7 +862,10 @@ func TestInvokeNamesTheErrorOfAFunction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := play(t, reply{status: 200, body: c.payload, header: map[string]string{"X-Amz-Function-Error": "Unhandled"}})
+			s := play(
+				t,
+				reply{status: 200, body: c.payload, header: map[string]string{"X-Amz-Function-Error": "Unhandled"}},
+			)
 			i, err := awsport.Sandboxes{Client: s.client()}.Invoke(t.Context(), "f", nil)
 			if err != nil || i.Error != c.want {
 				t.Fatalf("%q, %v; want %q", i.Error, err, c.want)
@@ -720,7 +894,14 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := play(t, c.replies...)
-			err := awsport.Sandboxes{Client: s.client(), Role: probeRole, Poll: time.Millisecond}.Create(t.Context(), stage.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512})
+			err := awsport.Sandboxes{
+				Client: s.client(),
+				Role:   probeRole,
+				Poll:   time.Millisecond,
+			}.Create(
+				t.Context(),
+				stage.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512},
+			)
 			if c.code != "" {
 				wantRefusal(t, err, c.code, c.text, "")
 			} else if err != nil {

@@ -31,7 +31,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// The suites of Lambda's ports, twice: porttest runs them on the account in memory; here they go through the adapters, the real SDK and HTTP to the same account.
+// The suites of Lambda's ports, twice: porttest runs them on the account in memory; here they go
+// through the adapters, the real SDK and HTTP to the same account.
 
 func TestLayerVersionsOverTheWire(t *testing.T) { porttest.LayerVersions(t, openWire) }
 func TestFunctionsOverTheWire(t *testing.T)     { porttest.Functions(t, openWire) }
@@ -53,9 +54,14 @@ func adapters(cfg aws.Config, others porttest.Others) porttest.Account {
 	client := lambda.NewFromConfig(cfg)
 	return porttest.Account{
 		LayerVersions: awsport.LayerVersions{Client: client, Bucket: bucket},
-		Functions:     awsport.Functions{Client: client, Tags: resourcegroupstaggingapi.NewFromConfig(cfg), Poll: time.Millisecond, Pace: time.Microsecond},
-		Sandboxes:     awsport.Sandboxes{Client: client, Role: probeRole, Poll: time.Millisecond},
-		Others:        others,
+		Functions: awsport.Functions{
+			Client: client,
+			Tags:   resourcegroupstaggingapi.NewFromConfig(cfg),
+			Poll:   time.Millisecond,
+			Pace:   time.Microsecond,
+		},
+		Sandboxes: awsport.Sandboxes{Client: client, Role: probeRole, Poll: time.Millisecond},
+		Others:    others,
 	}
 }
 
@@ -64,7 +70,9 @@ const probeRole = "arn:aws:iam::123456789012:role/layersmith-probe"
 // awsConfig is for an endpoint of a test: three attempts, and no waiting between them.
 func awsConfig(endpoint string) aws.Config {
 	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		Region:       "us-east-1",
+		BaseEndpoint: &endpoint,
+		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = 3
@@ -75,8 +83,10 @@ func awsConfig(endpoint string) aws.Config {
 	}
 }
 
-// wire speaks Lambda's REST API and the tagging API over an account in memory. Like Lambda it is not done at once: an update, a new function and a new version are pending for two
-// looks, a change meanwhile is a conflict, and the revision is another one when an update is done. Lists come two to a page.
+// wire speaks Lambda's REST API and the tagging API over an account in memory. Like Lambda it is
+// not done at once: an update, a new function and a new version are pending for two looks, a change
+// meanwhile is a conflict, and the revision is another one when an update is done. Lists come two
+// to a page.
 type wire struct {
 	account *porttest.MemoryAccount
 	url     string
@@ -111,7 +121,11 @@ func refused(err error) refusal {
 	case fault.NotFound:
 		return refusal{404, "ResourceNotFoundException", err.Error()}
 	case fault.Changed:
-		return refusal{412, "PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
+		return refusal{
+			412,
+			"PreconditionFailedException",
+			"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+		}
 	case fault.BadInput:
 		return refusal{400, "InvalidParameterValueException", err.Error()}
 	}
@@ -223,7 +237,15 @@ func (s *wire) listLayerVersions(r *http.Request, _ object) (int, any, error) {
 	all, err := s.account.LayerVersions().List(r.Context(), r.PathValue("layer"))
 	var out []object
 	for _, v := range all {
-		out = append(out, object{"LayerVersionArn": v.ARN, "Version": v.Version, "Description": v.Description, "CreatedDate": lambdaTime(v.Created)})
+		out = append(
+			out,
+			object{
+				"LayerVersionArn": v.ARN,
+				"Version":         v.Version,
+				"Description":     v.Description,
+				"CreatedDate":     lambdaTime(v.Created),
+			},
+		)
 	}
 	page, next := paged(out, r.URL.Query().Get("Marker"))
 	return 200, object{"LayerVersions": page, "NextMarker": next}, err
@@ -248,8 +270,19 @@ func (s *wire) getLayerVersion(r *http.Request, _ object) (int, any, error) {
 }
 
 func (s *wire) layerVersion(v stage.LayerVersion) object {
-	return object{"LayerVersionArn": v.ARN, "LayerArn": strings.TrimSuffix(v.ARN, ":"+strconv.FormatInt(v.Version, 10)), "Version": v.Version, "Description": v.Description,
-		"CreatedDate": lambdaTime(v.Created), "Content": object{"CodeSha256": v.CodeSHA256, "Location": s.url + "/code?X-Amz-Signature=secret&layer=" + url.QueryEscape(v.ARN)}}
+	return object{
+		"LayerVersionArn": v.ARN,
+		"LayerArn":        strings.TrimSuffix(v.ARN, ":"+strconv.FormatInt(v.Version, 10)),
+		"Version":         v.Version,
+		"Description":     v.Description,
+		"CreatedDate": lambdaTime(
+			v.Created,
+		),
+		"Content": object{
+			"CodeSha256": v.CodeSHA256,
+			"Location":   s.url + "/code?X-Amz-Signature=secret&layer=" + url.QueryEscape(v.ARN),
+		},
+	}
 }
 
 func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, error) {
@@ -263,8 +296,9 @@ func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, erro
 	if err != nil {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", err.Error()}
 	}
-	v, err := s.account.LayerVersions().Publish(r.Context(), stage.NewLayerVersion{LayerName: r.PathValue("layer"), Description: str(body, "Description"), License: str(body, "LicenseInfo"),
-		Target: target, Zip: blob.Ref{Key: str(content, "S3Key"), VersionID: str(content, "S3ObjectVersion")}})
+	v, err := s.account.LayerVersions().
+		Publish(r.Context(), stage.NewLayerVersion{LayerName: r.PathValue("layer"), Description: str(body, "Description"), License: str(body, "LicenseInfo"),
+			Target: target, Zip: blob.Ref{Key: str(content, "S3Key"), VersionID: str(content, "S3ObjectVersion")}})
 	return 201, s.layerVersion(v), err
 }
 
@@ -281,9 +315,16 @@ func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
 	if slices.Contains(s.account.Grants(arn), grantee) {
-		return 0, nil, conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", str(body, "StatementId"))
+		return 0, nil, conflict(
+			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.",
+			str(body, "StatementId"),
+		)
 	}
-	return 201, object{"Statement": "{}", "RevisionId": "r"}, s.account.LayerVersions().Share(r.Context(), stage.LayerVersion{ARN: arn}, grantee)
+	return 201, object{
+			"Statement":  "{}",
+			"RevisionId": "r",
+		}, s.account.LayerVersions().
+			Share(r.Context(), stage.LayerVersion{ARN: arn}, grantee)
 }
 
 // layerARN takes a layer's name or ARN, as the API does.
@@ -338,9 +379,24 @@ func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, e
 }
 
 func configurationOf(v porttest.FunctionVersion) configuration {
-	c := configuration{FunctionName: v.Name, FunctionArn: v.ARN, Version: v.Version, RevisionId: v.RevisionID, CodeSha256: v.CodeSHA256, PackageType: "Zip", Runtime: v.Runtime, Handler: v.Handler,
-		Role: probeRole, State: "Active", LastUpdateStatus: "Successful", Description: v.Description, CodeSize: int64(v.CodeBytes), MemorySize: v.MemoryMiB, Timeout: v.TimeoutSeconds,
-		Architectures: []string{v.Arch}}
+	c := configuration{
+		FunctionName:     v.Name,
+		FunctionArn:      v.ARN,
+		Version:          v.Version,
+		RevisionId:       v.RevisionID,
+		CodeSha256:       v.CodeSHA256,
+		PackageType:      "Zip",
+		Runtime:          v.Runtime,
+		Handler:          v.Handler,
+		Role:             probeRole,
+		State:            "Active",
+		LastUpdateStatus: "Successful",
+		Description:      v.Description,
+		CodeSize:         int64(v.CodeBytes),
+		MemorySize:       v.MemoryMiB,
+		Timeout:          v.TimeoutSeconds,
+		Architectures:    []string{v.Arch},
+	}
 	if v.Zip == nil {
 		c.PackageType = "Image"
 	}
@@ -356,7 +412,10 @@ func configurationOf(v porttest.FunctionVersion) configuration {
 
 func (s *wire) getFunction(r *http.Request, _ object) (int, any, error) {
 	c, v, err := s.look(r)
-	code := object{"RepositoryType": "S3", "Location": s.url + "/code?X-Amz-Signature=secret&function=" + url.QueryEscape(v.ARN+":"+v.Version)}
+	code := object{
+		"RepositoryType": "S3",
+		"Location":       s.url + "/code?X-Amz-Signature=secret&function=" + url.QueryEscape(v.ARN+":"+v.Version),
+	}
 	if v.Zip == nil {
 		code = object{"RepositoryType": "ECR", "ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"}
 	}
@@ -372,7 +431,10 @@ func (s *wire) busy(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.update[name] > 0 {
-		return conflict("The operation cannot be performed at this time. An update is in progress for resource: %s", name)
+		return conflict(
+			"The operation cannot be performed at this time. An update is in progress for resource: %s",
+			name,
+		)
 	}
 	return nil
 }
@@ -421,7 +483,8 @@ func (s *wire) publishVersion(r *http.Request, body object) (int, any, error) {
 		return 0, nil, err
 	}
 	before := len(s.account.Versions())
-	number, err := s.account.Functions().PublishVersion(r.Context(), v.Name, str(body, "Description"), revisionOf(body, v.RevisionID))
+	number, err := s.account.Functions().
+		PublishVersion(r.Context(), v.Name, str(body, "Description"), revisionOf(body, v.RevisionID))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -437,7 +500,13 @@ func (s *wire) publishVersion(r *http.Request, body object) (int, any, error) {
 }
 
 func aliasJSON(arn string, a stage.Alias) object {
-	out := object{"AliasArn": arn + ":" + a.Name, "Name": a.Name, "FunctionVersion": a.Version, "Description": "", "RevisionId": a.RevisionID}
+	out := object{
+		"AliasArn":        arn + ":" + a.Name,
+		"Name":            a.Name,
+		"FunctionVersion": a.Version,
+		"Description":     "",
+		"RevisionId":      a.RevisionID,
+	}
 	if a.Weights != nil {
 		out["RoutingConfig"] = object{"AdditionalVersionWeights": a.Weights}
 	}
@@ -457,10 +526,12 @@ func (s *wire) updateAlias(r *http.Request, body object) (int, any, error) {
 		return 0, nil, err
 	}
 	routing, _ := body["RoutingConfig"].(object)
-	if weights, given := routing["AdditionalVersionWeights"].(object); before.Weights != nil && (!given || len(weights) > 0) {
+	if weights, given := routing["AdditionalVersionWeights"].(object); before.Weights != nil &&
+		(!given || len(weights) > 0) {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", "the weights would stay"}
 	}
-	a, err := s.account.Functions().MoveAlias(r.Context(), name, alias, str(body, "FunctionVersion"), revisionOf(body, before.RevisionID))
+	a, err := s.account.Functions().
+		MoveAlias(r.Context(), name, alias, str(body, "FunctionVersion"), revisionOf(body, before.RevisionID))
 	return 200, aliasJSON("arn", a), err
 }
 
@@ -493,8 +564,9 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	}
 	memory, _ := body["MemorySize"].(float64)
 	timeout, _ := body["Timeout"].(float64)
-	err = s.account.Sandboxes().Create(r.Context(), stage.Sandbox{Name: name, Target: target, Zip: zip, Handler: str(body, "Handler"), Layers: list(body, "Layers"), Memory: int(memory),
-		Timeout: time.Duration(timeout) * time.Second})
+	err = s.account.Sandboxes().
+		Create(r.Context(), stage.Sandbox{Name: name, Target: target, Zip: zip, Handler: str(body, "Handler"), Layers: list(body, "Layers"), Memory: int(memory),
+			Timeout: time.Duration(timeout) * time.Second})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -529,11 +601,14 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 	pending := s.state[name] > 0
 	s.mu.Unlock()
 	if pending {
-		conflict("The operation cannot be performed at this time. The function is currently in the following state: Pending").(*refusal).write(w)
+		conflict("The operation cannot be performed at this time. The function is currently in the following state: Pending").(*refusal).write(
+			w,
+		)
 		return
 	}
 	payload, err := io.ReadAll(r.Body)
-	if err != nil || r.Header.Get("X-Amz-Invocation-Type") != "RequestResponse" || r.Header.Get("X-Amz-Log-Type") != "Tail" {
+	if err != nil || r.Header.Get("X-Amz-Invocation-Type") != "RequestResponse" ||
+		r.Header.Get("X-Amz-Log-Type") != "Tail" {
 		refusal{400, "InvalidRequestContentException", fmt.Sprint(r.Header)}.write(w)
 		return
 	}
@@ -550,7 +625,10 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *wire) getResources(r *http.Request, body object) (int, any, error) {
-	if target := r.Header.Get("X-Amz-Target"); target != "ResourceGroupsTaggingAPI_20170126.GetResources" || !slices.Equal(list(body, "ResourceTypeFilters"), []string{"lambda:function"}) {
+	if target := r.Header.Get(
+		"X-Amz-Target",
+	); target != "ResourceGroupsTaggingAPI_20170126.GetResources" ||
+		!slices.Equal(list(body, "ResourceTypeFilters"), []string{"lambda:function"}) {
 		return 0, nil, &refusal{400, "InvalidParameterException", target}
 	}
 	tags := map[string]string{}
@@ -569,5 +647,8 @@ func (s *wire) getResources(r *http.Request, body object) (int, any, error) {
 	if from+1 < len(all) {
 		next = strconv.Itoa(from + 1)
 	}
-	return 200, object{"ResourceTagMappingList": all[min(from, len(all)):min(from+1, len(all))], "PaginationToken": next}, err
+	return 200, object{
+		"ResourceTagMappingList": all[min(from, len(all)):min(from+1, len(all))],
+		"PaginationToken":        next,
+	}, err
 }

@@ -22,10 +22,26 @@ import (
 
 type layersAPI interface {
 	lambda.ListLayerVersionsAPIClient
-	GetLayerVersionByArn(context.Context, *lambda.GetLayerVersionByArnInput, ...func(*lambda.Options)) (*lambda.GetLayerVersionByArnOutput, error)
-	PublishLayerVersion(context.Context, *lambda.PublishLayerVersionInput, ...func(*lambda.Options)) (*lambda.PublishLayerVersionOutput, error)
-	AddLayerVersionPermission(context.Context, *lambda.AddLayerVersionPermissionInput, ...func(*lambda.Options)) (*lambda.AddLayerVersionPermissionOutput, error)
-	DeleteLayerVersion(context.Context, *lambda.DeleteLayerVersionInput, ...func(*lambda.Options)) (*lambda.DeleteLayerVersionOutput, error)
+	GetLayerVersionByArn(
+		context.Context,
+		*lambda.GetLayerVersionByArnInput,
+		...func(*lambda.Options),
+	) (*lambda.GetLayerVersionByArnOutput, error)
+	PublishLayerVersion(
+		context.Context,
+		*lambda.PublishLayerVersionInput,
+		...func(*lambda.Options),
+	) (*lambda.PublishLayerVersionOutput, error)
+	AddLayerVersionPermission(
+		context.Context,
+		*lambda.AddLayerVersionPermissionInput,
+		...func(*lambda.Options),
+	) (*lambda.AddLayerVersionPermissionOutput, error)
+	DeleteLayerVersion(
+		context.Context,
+		*lambda.DeleteLayerVersionInput,
+		...func(*lambda.Options),
+	) (*lambda.DeleteLayerVersionOutput, error)
 }
 
 // LayerVersions publishes layers to Lambda.
@@ -41,7 +57,10 @@ var _ stage.LayerVersions = LayerVersions{}
 func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.LayerVersion, error) {
 	const op = "list versions of layer"
 	var all []stage.LayerVersion
-	pages := lambda.NewListLayerVersionsPaginator(l.Client, &lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)}) // the API's most
+	pages := lambda.NewListLayerVersionsPaginator(
+		l.Client,
+		&lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)},
+	) // the API's most
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		switch {
@@ -55,7 +74,16 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 			if err != nil {
 				return nil, fault.New(fault.Internal, op, layerName, err)
 			}
-			all = append(all, stage.LayerVersion{ARN: aws.ToString(v.LayerVersionArn), LayerName: layerName, Version: v.Version, Description: aws.ToString(v.Description), Created: at})
+			all = append(
+				all,
+				stage.LayerVersion{
+					ARN:         aws.ToString(v.LayerVersionArn),
+					LayerName:   layerName,
+					Version:     v.Version,
+					Description: aws.ToString(v.Description),
+					Created:     at,
+				},
+			)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b stage.LayerVersion) int { return cmp.Compare(b.Version, a.Version) })
@@ -69,7 +97,15 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion,
 	if err != nil {
 		return stage.LayerVersion{}, err
 	}
-	return versionOf(op, release.NameOf(arn), out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
+	return versionOf(
+		op,
+		release.NameOf(arn),
+		out.LayerVersionArn,
+		out.Version,
+		out.Description,
+		out.CreatedDate,
+		out.Content,
+	)
 }
 
 func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
@@ -93,7 +129,8 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }
 
-// Publish publishes the object that the reference names, in the version that it names. It is sent once: Lambda has no token that would tell a repetition from a new version.
+// Publish publishes the object that the reference names, in the version that it names. It is sent
+// once: Lambda has no token that would tell a repetition from a new version.
 func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.LayerVersion, error) {
 	const op = "publish layer version of"
 	in := &lambda.PublishLayerVersionInput{
@@ -116,8 +153,19 @@ func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (st
 	return versionOf(op, v.LayerName, out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
 }
 
-func versionOf(op, name string, arn *string, version int64, description, date *string, content *types.LayerVersionContentOutput) (stage.LayerVersion, error) {
-	v := stage.LayerVersion{ARN: aws.ToString(arn), LayerName: name, Version: version, Description: aws.ToString(description)}
+func versionOf(
+	op, name string,
+	arn *string,
+	version int64,
+	description, date *string,
+	content *types.LayerVersionContentOutput,
+) (stage.LayerVersion, error) {
+	v := stage.LayerVersion{
+		ARN:         aws.ToString(arn),
+		LayerName:   name,
+		Version:     version,
+		Description: aws.ToString(description),
+	}
 	if content != nil {
 		v.CodeSHA256 = aws.ToString(content.CodeSha256)
 	}
@@ -133,10 +181,16 @@ var (
 	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
-// Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one is refused as a conflict, which is what we want to know.
+// Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one
+// is refused as a conflict, which is what we want to know.
 func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with string) error {
 	const op = "share layer version"
-	in := &lambda.AddLayerVersionPermissionInput{LayerName: &v.LayerName, VersionNumber: &v.Version, Action: aws.String("lambda:GetLayerVersion"), StatementId: aws.String("layersmith-" + with)}
+	in := &lambda.AddLayerVersionPermissionInput{
+		LayerName:     &v.LayerName,
+		VersionNumber: &v.Version,
+		Action:        aws.String("lambda:GetLayerVersion"),
+		StatementId:   aws.String("layersmith-" + with),
+	}
 	switch {
 	case organizationID.MatchString(with):
 		in.Principal = aws.String("*")
@@ -144,7 +198,8 @@ func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with str
 	case accountID.MatchString(with):
 		in.Principal = &with
 	default:
-		return fault.New(fault.BadInput, op, v.ARN, fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).WithHint("correct `share` in cdk.json and deploy again")
+		return fault.New(fault.BadInput, op, v.ARN, fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
+			WithHint("correct `share` in cdk.json and deploy again")
 	}
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {
 		return classify(op, v.ARN, err)
@@ -152,7 +207,8 @@ func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with str
 	return nil
 }
 
-// Delete removes a version. The API takes a layer's name, which every account may have, so the account's own list decides whether the ARN means one of its versions.
+// Delete removes a version. The API takes a layer's name, which every account may have, so the
+// account's own list decides whether the ARN means one of its versions.
 func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	const op = "delete layer version"
 	name, version, err := release.ParseLayerVersionARN(arn)
@@ -169,7 +225,11 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 		}
 		return nil
 	}
-	if _, err := l.Client.DeleteLayerVersion(ctx, &lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version}); err != nil && !absent(err) {
+	if _, err := l.Client.DeleteLayerVersion(
+		ctx,
+		&lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version},
+	); err != nil &&
+		!absent(err) {
 		return classify(op, arn, err)
 	}
 	return nil

@@ -26,8 +26,12 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// serveCloudWatch speaks the protocol that the SDK chose for CloudWatch: CBOR, one path for each operation, large requests compressed.
-func serveCloudWatch(t *testing.T, answer func(operation string, in cbor.Map) (status int, out cbor.Map)) *cloudwatch.Client {
+// serveCloudWatch speaks the protocol that the SDK chose for CloudWatch: CBOR, one path for each
+// operation, large requests compressed.
+func serveCloudWatch(
+	t *testing.T,
+	answer func(operation string, in cbor.Map) (status int, out cbor.Map),
+) *cloudwatch.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -70,18 +74,34 @@ func TestAlarmsOfBothKindsAreRead(t *testing.T) {
 	alarms := awsport.Alarms{Client: serveCloudWatch(t, func(operation string, in cbor.Map) (int, cbor.Map) {
 		types, _ := in["AlarmTypes"].(cbor.List)
 		names, _ := in["AlarmNames"].(cbor.List)
-		if operation != "DescribeAlarms" || len(names) != 1 || !slices.Equal(types, cbor.List{cbor.String("MetricAlarm"), cbor.String("CompositeAlarm")}) {
+		if operation != "DescribeAlarms" || len(names) != 1 ||
+			!slices.Equal(types, cbor.List{cbor.String("MetricAlarm"), cbor.String("CompositeAlarm")}) {
 			return 400, cborError("InvalidParameterValue", fmt.Sprint(in))
 		}
 		out := cbor.Map{"MetricAlarms": cbor.List{}, "CompositeAlarms": cbor.List{}}
 		switch names[0] {
 		case cbor.String("orders-errors"):
-			out["MetricAlarms"] = cbor.List{cbor.Map{"AlarmName": names[0], "StateValue": cbor.String("ALARM"), "StateReason": cbor.String("5 errors"),
-				"StateUpdatedTimestamp": cborTime(60), "StateTransitionedTimestamp": cborTime(0)}}
+			out["MetricAlarms"] = cbor.List{
+				cbor.Map{
+					"AlarmName":                  names[0],
+					"StateValue":                 cbor.String("ALARM"),
+					"StateReason":                cbor.String("5 errors"),
+					"StateUpdatedTimestamp":      cborTime(60),
+					"StateTransitionedTimestamp": cborTime(0),
+				},
+			}
 		case cbor.String("orders"):
-			out["CompositeAlarms"] = cbor.List{cbor.Map{"AlarmName": names[0], "StateValue": cbor.String("INSUFFICIENT_DATA"), "StateUpdatedTimestamp": cborTime(0)}}
+			out["CompositeAlarms"] = cbor.List{
+				cbor.Map{
+					"AlarmName":             names[0],
+					"StateValue":            cbor.String("INSUFFICIENT_DATA"),
+					"StateUpdatedTimestamp": cborTime(0),
+				},
+			}
 		case cbor.String("other"):
-			out["MetricAlarms"] = cbor.List{cbor.Map{"AlarmName": cbor.String("Other"), "StateValue": cbor.String("OK")}}
+			out["MetricAlarms"] = cbor.List{
+				cbor.Map{"AlarmName": cbor.String("Other"), "StateValue": cbor.String("OK")},
+			}
 		}
 		return 200, out
 	})}
@@ -116,7 +136,10 @@ func TestErrorsOfCloudWatchBecomeFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var n int
-			client := serveCloudWatch(t, func(string, cbor.Map) (int, cbor.Map) { n++; return c.status, cborError(c.answer, "no") })
+			client := serveCloudWatch(
+				t,
+				func(string, cbor.Map) (int, cbor.Map) { n++; return c.status, cborError(c.answer, "no") },
+			)
 			_, err := awsport.Alarms{Client: client}.Get(t.Context(), "a")
 			wantRefusal(t, err, c.code, "read alarm a: "+c.answer, "")
 			if n != c.requests {
@@ -130,7 +153,15 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 	t.Parallel()
 	values := make([]stage.Metric, 2300)
 	for i := range values {
-		values[i] = stage.Metric{Name: "PackageSize", Unit: "Megabytes", Value: float64(i), Dimensions: []stage.Dimension{{Name: "LayerName", Value: "data"}, {Name: "Target", Value: "python3.13-x86_64"}}}
+		values[i] = stage.Metric{
+			Name:  "PackageSize",
+			Unit:  "Megabytes",
+			Value: float64(i),
+			Dimensions: []stage.Dimension{
+				{Name: "LayerName", Value: "data"},
+				{Name: "Target", Value: "python3.13-x86_64"},
+			},
+		}
 	}
 	at := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
 	// store returns the values that came, by batch; the batches that are named fail.
@@ -149,7 +180,8 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 				value, err := cbor.AsFloat64(datum["Value"])
 				when, errTime := cbor.AsTime(datum["Timestamp"])
 				text := fmt.Sprint(datum["MetricName"], datum["Unit"], datum["Dimensions"])
-				if err != nil || errTime != nil || !when.Equal(at) || text != "PackageSizeMegabytes[map[Name:LayerName Value:data] map[Name:Target Value:python3.13-x86_64]]" {
+				if err != nil || errTime != nil || !when.Equal(at) ||
+					text != "PackageSizeMegabytes[map[Name:LayerName Value:data] map[Name:Target Value:python3.13-x86_64]]" {
 					t.Errorf("datum %v", datum)
 				}
 				batch = append(batch, value)
@@ -184,7 +216,13 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 	t.Run("one batch that fails does not keep the others back, and is told", func(t *testing.T) {
 		t.Parallel()
 		batches, err := store(t, values, 2)
-		wantRefusal(t, err, fault.NotAllowed, "store 1000 of 2300 metric values in Lambda/Optimization: AccessDenied: no", "cloudwatch:PutMetricData")
+		wantRefusal(
+			t,
+			err,
+			fault.NotAllowed,
+			"store 1000 of 2300 metric values in Lambda/Optimization: AccessDenied: no",
+			"cloudwatch:PutMetricData",
+		)
 		if !slices.Equal(sizes(batches), []int{1000, 1000, 300}) {
 			t.Fatal(sizes(batches))
 		}
@@ -215,7 +253,10 @@ func serveSNS(t *testing.T, status int, answer string) (awsport.Notify, func() [
 		_, _ = io.WriteString(w, answer)
 	}))
 	t.Cleanup(server.Close)
-	return awsport.Notify{Client: sns.NewFromConfig(awsConfig(server.URL)), Topic: topic}, func() []url.Values { mu.Lock(); defer mu.Unlock(); return sent }
+	return awsport.Notify{
+		Client: sns.NewFromConfig(awsConfig(server.URL)),
+		Topic:  topic,
+	}, func() []url.Values { mu.Lock(); defer mu.Unlock(); return sent }
 }
 
 func TestNotifySendsWhatSNSTakes(t *testing.T) {
@@ -242,7 +283,9 @@ func TestNotifySendsWhatSNSTakes(t *testing.T) {
 				got := form.Get("Message")
 				t.Fatalf("%d bytes, want %d, ending in %q", len(got), len(c.wantText), got[len(got)-50:])
 			}
-			if form.Get("Subject") != c.wantSubject || form.Has("Subject") != (c.wantSubject != "") || form.Get("Message") != c.wantText || form.Get("TopicArn") != topic {
+			if form.Get("Subject") != c.wantSubject || form.Has("Subject") != (c.wantSubject != "") ||
+				form.Get("Message") != c.wantText ||
+				form.Get("TopicArn") != topic {
 				t.Fatalf("sent %q", form)
 			}
 			if len(form.Get("Message")) > 256<<10 {
@@ -258,7 +301,11 @@ func TestErrorsOfSNSBecomeFaults(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			status := map[fault.Code]int{fault.NotAllowed: 403, fault.NotFound: 404, fault.Throttled: 429, fault.BadInput: 400}[want]
-			notify, _ := serveSNS(t, status, `<ErrorResponse><Error><Type>Sender</Type><Code>`+code+`</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>`)
+			notify, _ := serveSNS(
+				t,
+				status,
+				`<ErrorResponse><Error><Type>Sender</Type><Code>`+code+`</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
+			)
 			wantRefusal(t, notify.Send(t.Context(), "s", "t"), want, "notify "+topic, "")
 		})
 	}
@@ -271,7 +318,9 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 		t.Helper()
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var in map[string]any
-			if err := json.NewDecoder(r.Body).Decode(&in); err != nil || !maps.Equal(in, map[string]any{"executionArn": arn}) || r.Header.Get("X-Amz-Target") != "AWSStepFunctions.DescribeExecution" {
+			if err := json.NewDecoder(r.Body).
+				Decode(&in); err != nil || !maps.Equal(in, map[string]any{"executionArn": arn}) ||
+				r.Header.Get("X-Amz-Target") != "AWSStepFunctions.DescribeExecution" {
 				t.Errorf("asked %s %v, %v", r.Header.Get("X-Amz-Target"), in, err)
 			}
 			w.WriteHeader(status)
@@ -291,7 +340,14 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 	}
 	t.Run("one that nobody knows does not run", func(t *testing.T) {
 		t.Parallel()
-		got, err := ask(t, 400, map[string]any{"__type": "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist", "message": "Execution Does Not Exist"})
+		got, err := ask(
+			t,
+			400,
+			map[string]any{
+				"__type":  "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist",
+				"message": "Execution Does Not Exist",
+			},
+		)
 		if got || err != nil {
 			t.Fatal(got, err)
 		}

@@ -20,7 +20,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// What only the command line needs: the outputs of a deployed stack, and its executions as people look at them.
+// What only the command line needs: the outputs of a deployed stack, and its executions as people
+// look at them.
 
 // Stack is what a deployed stack says of itself: its outputs.
 type Stack struct {
@@ -35,7 +36,11 @@ type Stack struct {
 }
 
 type stacksAPI interface {
-	DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
+	DescribeStacks(
+		context.Context,
+		*cloudformation.DescribeStacksInput,
+		...func(*cloudformation.Options),
+	) (*cloudformation.DescribeStacksOutput, error)
 }
 
 // Operator is a deployed stack as a person meets it at the command line.
@@ -46,21 +51,27 @@ type Operator struct {
 	Workspace  Workspace // what was pushed
 }
 
-// OpenOperator finds a deployed stack by its outputs. Faults: BadInput for a profile or region that is not there, NotAllowed without credentials, NotFound when there is no
-// such stack, BadInput when it is another kind of stack or is not finished.
+// OpenOperator finds a deployed stack by its outputs. Faults: BadInput for a profile or region that
+// is not there, NotAllowed without credentials, NotFound when there is no such stack, BadInput when
+// it is another kind of stack or is not finished.
 func OpenOperator(ctx context.Context, o Options, stack string) (Operator, error) {
 	cfg, err := Config(ctx, o)
 	if err != nil {
 		return Operator{}, err
 	}
-	cfg.Logger = logging.Nop{} // what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
+	// what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
+	cfg.Logger = logging.Nop{}
 	found, err := findStack(ctx, cloudformation.NewFromConfig(cfg), stack)
 	if err != nil {
 		return Operator{}, err
 	}
 	objects := s3.NewFromConfig(cfg)
-	return Operator{Stack: found, Executions: Executions{Client: sfn.NewFromConfig(cfg), Machine: found.StateMachineARN}, Registers: Registers{Client: objects, Bucket: found.StoreBucket},
-		Workspace: Workspace{Sources{Client: objects, Bucket: found.WorkspaceBucket, Prefix: WorkspacePrefix}}}, nil
+	return Operator{
+		Stack:      found,
+		Executions: Executions{Client: sfn.NewFromConfig(cfg), Machine: found.StateMachineARN},
+		Registers:  Registers{Client: objects, Bucket: found.StoreBucket},
+		Workspace:  Workspace{Sources{Client: objects, Bucket: found.WorkspaceBucket, Prefix: WorkspacePrefix}},
+	}, nil
 }
 
 // WorkspacePrefix is where the pushed workspace lies in its bucket.
@@ -70,8 +81,11 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 	const deploy = "deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another account with --profile, another region with --region"
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
 	var answer smithy.APIError
-	if errors.As(err, &answer) && answer.ErrorCode() == "ValidationError" { // CloudFormation's way to say that there is none (API: DescribeStacks)
-		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New(answer.ErrorMessage())).WithHint(deploy)
+	if errors.As(err, &answer) &&
+		// CloudFormation's way to say that there is none (API: DescribeStacks)
+		answer.ErrorCode() == "ValidationError" {
+		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New(answer.ErrorMessage())).
+			WithHint(deploy)
 	}
 	if err != nil {
 		return Stack{}, classify("find", "stack "+name, err)
@@ -80,8 +94,15 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New("no such stack")).WithHint(deploy)
 	}
 	s := Stack{Name: name}
-	fields := map[string]*string{"WorkspaceBucket": &s.WorkspaceBucket, "StoreBucket": &s.StoreBucket, "StateMachineArn": &s.StateMachineARN, "TopicArn": &s.TopicARN,
-		"DashboardName": &s.DashboardName, "BuildProject": &s.BuildProject, "Prefix": &s.Prefix}
+	fields := map[string]*string{
+		"WorkspaceBucket": &s.WorkspaceBucket,
+		"StoreBucket":     &s.StoreBucket,
+		"StateMachineArn": &s.StateMachineARN,
+		"TopicArn":        &s.TopicARN,
+		"DashboardName":   &s.DashboardName,
+		"BuildProject":    &s.BuildProject,
+		"Prefix":          &s.Prefix,
+	}
 	for _, o := range out.Stacks[0].Outputs {
 		if field := fields[aws.ToString(o.OutputKey)]; field != nil {
 			*field = aws.ToString(o.OutputValue)
@@ -94,7 +115,8 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name, fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
+		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name, fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).
+			WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
 	}
 	return s, nil
 }
@@ -127,9 +149,17 @@ type Event struct {
 
 type executionsAPI interface {
 	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
-	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	DescribeExecution(
+		context.Context,
+		*sfn.DescribeExecutionInput,
+		...func(*sfn.Options),
+	) (*sfn.DescribeExecutionOutput, error)
 	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
-	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput, ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
+	GetExecutionHistory(
+		context.Context,
+		*sfn.GetExecutionHistoryInput,
+		...func(*sfn.Options),
+	) (*sfn.GetExecutionHistoryOutput, error)
 }
 
 // Executions starts executions of one state machine and looks at them.
@@ -146,13 +176,27 @@ func (e Executions) ARN(name string) string {
 	return strings.Replace(e.Machine, ":stateMachine:", ":execution:", 1) + ":" + name
 }
 
-// Start begins an execution. The same name and input again are the same execution; the same name with another input is a fault Changed.
+// Start begins an execution. The same name and input again are the same execution; the same name
+// with another input is a fault Changed.
 func (e Executions) Start(ctx context.Context, name string, input []byte) (Execution, error) {
-	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: aws.String(e.Machine), Name: aws.String(name), Input: aws.String(string(input))})
+	out, err := e.Client.StartExecution(
+		ctx,
+		&sfn.StartExecutionInput{
+			StateMachineArn: aws.String(e.Machine),
+			Name:            aws.String(name),
+			Input:           aws.String(string(input)),
+		},
+	)
 	if err != nil {
 		return Execution{}, classify("start", "execution "+name, err)
 	}
-	return Execution{ARN: aws.ToString(out.ExecutionArn), Name: name, Status: string(sfntypes.ExecutionStatusRunning), Started: aws.ToTime(out.StartDate), Input: string(input)}, nil
+	return Execution{
+		ARN:     aws.ToString(out.ExecutionArn),
+		Name:    name,
+		Status:  string(sfntypes.ExecutionStatusRunning),
+		Started: aws.ToTime(out.StartDate),
+		Input:   string(input),
+	}, nil
 }
 
 // Describe returns an execution with its input and how it ended. Fault NotFound.
@@ -161,8 +205,19 @@ func (e Executions) Describe(ctx context.Context, arn string) (Execution, error)
 	if err != nil {
 		return Execution{}, classify("read", "execution "+arn, err)
 	}
-	return Execution{ARN: aws.ToString(out.ExecutionArn), Name: aws.ToString(out.Name), Status: string(out.Status), Started: aws.ToTime(out.StartDate), Stopped: aws.ToTime(out.StopDate),
-		Input: aws.ToString(out.Input), Output: aws.ToString(out.Output), Error: aws.ToString(out.Error), Cause: aws.ToString(out.Cause)}, nil
+	return Execution{
+		ARN:     aws.ToString(out.ExecutionArn),
+		Name:    aws.ToString(out.Name),
+		Status:  string(out.Status),
+		Started: aws.ToTime(out.StartDate),
+		Stopped: aws.ToTime(out.StopDate),
+		Input: aws.ToString(
+			out.Input,
+		),
+		Output: aws.ToString(out.Output),
+		Error:  aws.ToString(out.Error),
+		Cause:  aws.ToString(out.Cause),
+	}, nil
 }
 
 // maxPage is how many items the API gives at once, at most.
@@ -171,7 +226,10 @@ const maxPage = 1000
 // List returns the newest executions, newest first, at most limit. status "" is all.
 func (e Executions) List(ctx context.Context, status string, limit int) ([]Execution, error) {
 	var found []Execution
-	in := &sfn.ListExecutionsInput{StateMachineArn: aws.String(e.Machine), StatusFilter: sfntypes.ExecutionStatus(status)}
+	in := &sfn.ListExecutionsInput{
+		StateMachineArn: aws.String(e.Machine),
+		StatusFilter:    sfntypes.ExecutionStatus(status),
+	}
 	for len(found) < limit {
 		in.MaxResults = int32(min(limit-len(found), maxPage))
 		out, err := e.Client.ListExecutions(ctx, in)
@@ -179,7 +237,16 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 			return nil, classify("list", "executions of "+e.Machine, err)
 		}
 		for _, x := range out.Executions {
-			found = append(found, Execution{ARN: aws.ToString(x.ExecutionArn), Name: aws.ToString(x.Name), Status: string(x.Status), Started: aws.ToTime(x.StartDate), Stopped: aws.ToTime(x.StopDate)})
+			found = append(
+				found,
+				Execution{
+					ARN:     aws.ToString(x.ExecutionArn),
+					Name:    aws.ToString(x.Name),
+					Status:  string(x.Status),
+					Started: aws.ToTime(x.StartDate),
+					Stopped: aws.ToTime(x.StopDate),
+				},
+			)
 		}
 		if in.NextToken = out.NextToken; in.NextToken == nil {
 			break
@@ -190,8 +257,9 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 	return found, nil
 }
 
-// History returns the events after the one with that number, in order. It reads from the newest backwards and stops at what is known, so that following an execution
-// does not cost more the longer it goes on.
+// History returns the events after the one with that number, in order. It reads from the newest
+// backwards and stops at what is known, so that following an execution does not cost more the
+// longer it goes on.
 func (e Executions) History(ctx context.Context, arn string, after int64) ([]Event, error) {
 	var events []Event
 	in := &sfn.GetExecutionHistoryInput{ExecutionArn: aws.String(arn), MaxResults: maxPage, ReverseOrder: true}

@@ -29,8 +29,12 @@ func answering(t *testing.T, answer http.HandlerFunc) aws.Config {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
-	return aws.Config{Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("AKID", "SECRET", ""),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
+	return aws.Config{
+		Region:       "eu-central-1",
+		BaseEndpoint: aws.String(server.URL),
+		Credentials:  credentials.NewStaticCredentialsProvider("AKID", "SECRET", ""),
+		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
+	}
 }
 
 func executionsOf(t *testing.T, answers func(operation string, in map[string]any) (status int, out any)) Executions {
@@ -92,7 +96,10 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			t.Parallel()
 			cfg := answering(t, func(w http.ResponseWriter, r *http.Request) {
 				b, _ := io.ReadAll(r.Body)
-				if form, err := url.ParseQuery(string(b)); err != nil || form.Get("Action") != "DescribeStacks" || form.Get("StackName") != "Layersmith" {
+				if form, err := url.ParseQuery(
+					string(b),
+				); err != nil || form.Get("Action") != "DescribeStacks" ||
+					form.Get("StackName") != "Layersmith" {
 					t.Errorf("asked %q", b)
 				}
 				w.Header().Set("Content-Type", "text/xml")
@@ -108,7 +115,8 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 	}
 }
 
-// checkFault compares code and text, and looks for the part of the hint that matters; "" is no error.
+// checkFault compares code and text, and looks for the part of the hint that matters; "" is no
+// error.
 func checkFault(t *testing.T, err error, code fault.Code, text, hint string) {
 	t.Helper()
 	if text == "" {
@@ -118,7 +126,15 @@ func checkFault(t *testing.T, err error, code fault.Code, text, hint string) {
 		return
 	}
 	if err == nil || err.Error() != text || fault.CodeOf(err) != code || !strings.Contains(fault.HintOf(err), hint) {
-		t.Errorf("%v (%s, hint %q), want %s (%s, hint with %q)", err, fault.CodeOf(err), fault.HintOf(err), text, code, hint)
+		t.Errorf(
+			"%v (%s, hint %q), want %s (%s, hint with %q)",
+			err,
+			fault.CodeOf(err),
+			fault.HintOf(err),
+			text,
+			code,
+			hint,
+		)
 	}
 }
 
@@ -132,7 +148,8 @@ func TestStartSendsNameAndInput(t *testing.T) {
 		return 200, map[string]any{"executionArn": testMachine + ":x", "startDate": 1.7e9}
 	})
 	x, err := e.Start(t.Context(), "run-1", []byte(`{"force":true}`))
-	if want := (Execution{ARN: testMachine + ":x", Name: "run-1", Status: "RUNNING", Started: time.Unix(1.7e9, 0).UTC(), Input: `{"force":true}`}); err != nil || x != want {
+	if want := (Execution{ARN: testMachine + ":x", Name: "run-1", Status: "RUNNING", Started: time.Unix(1.7e9, 0).UTC(), Input: `{"force":true}`}); err != nil ||
+		x != want {
 		t.Errorf("%+v, %v", x, err)
 	}
 }
@@ -154,7 +171,10 @@ func TestRefusalsOfStepFunctionsAreFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := executionsOf(t, func(string, map[string]any) (int, any) {
-				return c.status, map[string]any{"__type": "com.amazonaws.swf.service.v2.model#" + c.answer, "message": "no"}
+				return c.status, map[string]any{
+					"__type":  "com.amazonaws.swf.service.v2.model#" + c.answer,
+					"message": "no",
+				}
 			})
 			_, start := e.Start(t.Context(), "run-1", []byte("{}"))
 			_, describe := e.Describe(t.Context(), "arn")
@@ -172,11 +192,29 @@ func TestRefusalsOfStepFunctionsAreFaults(t *testing.T) {
 func TestDescribeTellsHowAnExecutionEnded(t *testing.T) {
 	t.Parallel()
 	e := executionsOf(t, func(string, map[string]any) (int, any) {
-		return 200, map[string]any{"executionArn": "arn:x", "name": "x", "stateMachineArn": testMachine, "status": "FAILED", "startDate": 1.7e9, "stopDate": 1.7e9 + 60, "input": "{}",
-			"error": "RolledBack", "cause": "RolledBack: the alarm rose."}
+		return 200, map[string]any{
+			"executionArn":    "arn:x",
+			"name":            "x",
+			"stateMachineArn": testMachine,
+			"status":          "FAILED",
+			"startDate":       1.7e9,
+			"stopDate":        1.7e9 + 60,
+			"input":           "{}",
+			"error":           "RolledBack",
+			"cause":           "RolledBack: the alarm rose.",
+		}
 	})
 	x, err := e.Describe(t.Context(), "arn:x")
-	want := Execution{ARN: "arn:x", Name: "x", Status: "FAILED", Started: time.Unix(1.7e9, 0).UTC(), Stopped: time.Unix(1.7e9+60, 0).UTC(), Input: "{}", Error: "RolledBack", Cause: "RolledBack: the alarm rose."}
+	want := Execution{
+		ARN:     "arn:x",
+		Name:    "x",
+		Status:  "FAILED",
+		Started: time.Unix(1.7e9, 0).UTC(),
+		Stopped: time.Unix(1.7e9+60, 0).UTC(),
+		Input:   "{}",
+		Error:   "RolledBack",
+		Cause:   "RolledBack: the alarm rose.",
+	}
 	if err != nil || x != want {
 		t.Errorf("%+v, %v", x, err)
 	}
@@ -190,7 +228,16 @@ func TestListTakesPagesUntilThereAreEnough(t *testing.T) {
 		page := []map[string]any{}
 		for i := range 2 {
 			n := 2*len(asked) - 1 + i
-			page = append(page, map[string]any{"executionArn": fmt.Sprint("arn:", n), "name": fmt.Sprint(n), "status": "RUNNING", "startDate": 1.7e9 - float64(n), "stateMachineArn": testMachine})
+			page = append(
+				page,
+				map[string]any{
+					"executionArn":    fmt.Sprint("arn:", n),
+					"name":            fmt.Sprint(n),
+					"status":          "RUNNING",
+					"startDate":       1.7e9 - float64(n),
+					"stateMachineArn": testMachine,
+				},
+			)
 		}
 		return 200, map[string]any{"executions": page, "nextToken": fmt.Sprint("t", len(asked))}
 	})
@@ -231,7 +278,15 @@ func TestHistoryReadsBackwardsToWhatIsKnown(t *testing.T) {
 				out := map[string]any{}
 				events := []map[string]any{}
 				for id := first; id > max(first-2, 0); id-- {
-					events = append(events, map[string]any{"id": id, "previousEventId": id - 1, "timestamp": 1.7e9, "type": "PassStateEntered"})
+					events = append(
+						events,
+						map[string]any{
+							"id":              id,
+							"previousEventId": id - 1,
+							"timestamp":       1.7e9,
+							"type":            "PassStateEntered",
+						},
+					)
 				}
 				if first > 2 {
 					out["nextToken"] = "more"
@@ -322,7 +377,14 @@ func TestOperatorSaysWhatTheConfigurationLacks(t *testing.T) {
 			defer cancel()
 			_, err := OpenOperator(ctx, c.options, "Layersmith")
 			if fault.CodeOf(err) != c.code || !strings.Contains(fault.HintOf(err), c.hint) {
-				t.Errorf("%v (%s, hint %q), want %s, hint with %q", err, fault.CodeOf(err), fault.HintOf(err), c.code, c.hint)
+				t.Errorf(
+					"%v (%s, hint %q), want %s, hint with %q",
+					err,
+					fault.CodeOf(err),
+					fault.HintOf(err),
+					c.code,
+					c.hint,
+				)
 			}
 		})
 	}

@@ -14,13 +14,16 @@ import (
 )
 
 const (
-	// maxPackageBytes is the largest zip that is taken whole, where a server does not give ranges. Lambda takes none above 262,144,000 bytes unzipped.
+	// maxPackageBytes is the largest zip that is taken whole, where a server does not give ranges.
+	// Lambda takes none above 262,144,000 bytes unzipped.
 	maxPackageBytes = 300_000_000
-	// blockBytes is how much is asked for at a time. The end of a zip of some 10,000 files, which is all that matters, fits into one.
+	// blockBytes is how much is asked for at a time. The end of a zip of some 10,000 files, which
+	// is all that matters, fits into one.
 	blockBytes = 1 << 20
 )
 
-// remoteZip reads a zip's directory, which stands at its end, over HTTP by ranges. The address is presigned: it is a secret, and appears in no error.
+// remoteZip reads a zip's directory, which stands at its end, over HTTP by ranges. The address is
+// presigned: it is a secret, and appears in no error.
 type remoteZip struct {
 	client      *http.Client
 	url         string
@@ -56,7 +59,10 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	var total measure.Bytes
 	for _, f := range r.File {
 		if f.UncompressedSize64 > 1<<40 {
-			return 0, z.fault(fault.BadInput, fmt.Errorf("its zip: entry %q claims %d bytes", f.Name, f.UncompressedSize64))
+			return 0, z.fault(
+				fault.BadInput,
+				fmt.Errorf("its zip: entry %q claims %d bytes", f.Name, f.UncompressedSize64),
+			)
 		}
 		total += measure.Bytes(f.UncompressedSize64)
 	}
@@ -78,7 +84,10 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 				return n, err
 			}
 			if here < z.start || here >= z.start+int64(len(z.block)) {
-				return n, z.fault(fault.Unreachable, errors.New("the server gave another part of the zip than it was asked for"))
+				return n, z.fault(
+					fault.Unreachable,
+					errors.New("the server gave another part of the zip than it was asked for"),
+				)
 			}
 		}
 		n += copy(p[n:], z.block[here-z.start:])
@@ -102,8 +111,18 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	var start, end, size int64
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &start, &end, &size); err != nil || start < 0 || end < start || end-start >= blockBytes || size <= end {
-			return z.fault(fault.Unreachable, fmt.Errorf("a part of the zip with Content-Range %q", resp.Header.Get("Content-Range")))
+		if _, err := fmt.Sscanf(
+			resp.Header.Get("Content-Range"),
+			"bytes %d-%d/%d",
+			&start,
+			&end,
+			&size,
+		); err != nil || start < 0 || end < start || end-start >= blockBytes ||
+			size <= end {
+			return z.fault(
+				fault.Unreachable,
+				fmt.Errorf("a part of the zip with Content-Range %q", resp.Header.Get("Content-Range")),
+			)
 		}
 	case http.StatusOK:
 		end = maxPackageBytes // and one byte, to see that there is more
@@ -123,7 +142,10 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	case int64(len(block)) != end-start+1:
 		return z.fault(fault.Unreachable, io.ErrUnexpectedEOF)
 	case z.size != 0 && z.size != size:
-		return z.fault(fault.Unreachable, fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size))
+		return z.fault(
+			fault.Unreachable,
+			fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size),
+		)
 	}
 	z.start = start
 	z.size = size

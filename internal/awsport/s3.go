@@ -4,7 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // what S3 calls an ETag; nothing is trusted for it but "same size, same ETag: not pushed again"
+	//nolint:gosec // what S3 calls an ETag; nothing is trusted for it but "same size, same ETag: not pushed again"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -30,28 +31,35 @@ import (
 )
 
 const (
-	// maxMemoryBytes is the largest blob that Open holds in memory: documents are below it, archives above.
+	// maxMemoryBytes is the largest blob that Open holds in memory: documents are below it,
+	// archives above.
 	maxMemoryBytes = 1 << 20
-	// downloads is how often a body is asked for. The SDK retries until the answer begins; a body that breaks off is ours.
+	// downloads is how often a body is asked for. The SDK retries until the answer begins; a body
+	// that breaks off is ours.
 	downloads = 3
 	// uploads is how often Put looks and sends while others write and delete the same key.
 	uploads = 3
-	// digestKey is the metadata that carries the SHA-256 beside S3's own checksum, for stores that have none.
+	// digestKey is the metadata that carries the SHA-256 beside S3's own checksum, for stores that
+	// have none.
 	digestKey = "sha256"
 )
 
-// Blobs keeps immutable objects in a bucket, at prefix + SHA-256 + suffix. Its needs: s3:GetObject, s3:GetObjectVersion, s3:PutObject; one request for what is
-// there already, two for what is new. It holds at most 1 MiB of an object in memory; the rest goes through files in Temp that have no name, so that nothing is left of
-// them whatever happens to the process.
+// Blobs keeps immutable objects in a bucket, at prefix + SHA-256 + suffix. Its needs: s3:GetObject,
+// s3:GetObjectVersion, s3:PutObject; one request for what is there already, two for what is new. It
+// holds at most 1 MiB of an object in memory; the rest goes through files in Temp that have no
+// name, so that nothing is left of them whatever happens to the process.
 type Blobs struct {
 	Client *s3.Client
 	Bucket string
-	Temp   string // folder for temporary files; "" for the system's. A function has 512 MB in /tmp unless it is given more.
+	// folder for temporary files; "" for the system's. A function has 512 MB in /tmp unless it is
+	// given more.
+	Temp string
 }
 
 var _ stage.Blobs = Blobs{}
 
-// Put spools what write gives to a file, and sends it unless the object is there. S3 compares the SHA-256 before it stores anything.
+// Put spools what write gives to a file, and sends it unless the object is there. S3 compares the
+// SHA-256 before it stores anything.
 func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Writer) error) (blob.Ref, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Ref{}, classify("store", address(b.Bucket, prefix), err)
@@ -82,20 +90,29 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 	return b.send(ctx, prefix+h.Sum().String()+suffix, h.Sum(), f, size)
 }
 
-// send uploads the file to key unless it is there. The condition on the upload makes of several that send it at once one that stores it.
+// send uploads the file to key unless it is there. The condition on the upload makes of several
+// that send it at once one that stores it.
 func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.File, size int64) (blob.Ref, error) {
 	where := address(b.Bucket, key)
 	var last error
 	for range uploads {
-		in := &s3.PutObjectInput{Bucket: &b.Bucket, Key: &key, Body: io.NewSectionReader(f, 0, size), ContentType: contentType(key),
-			ChecksumSHA256: aws.String(checksum(sum)), Metadata: map[string]string{digestKey: sum.String()}}
+		in := &s3.PutObjectInput{
+			Bucket:         &b.Bucket,
+			Key:            &key,
+			Body:           io.NewSectionReader(f, 0, size),
+			ContentType:    contentType(key),
+			ChecksumSHA256: aws.String(checksum(sum)),
+			Metadata:       map[string]string{digestKey: sum.String()},
+		}
 		head, err := head(ctx, b.Client, b.Bucket, key)
 		switch code := fault.CodeOf(err); {
 		case err == nil && holds(head, sum, size):
 			return blob.New(key, version(head.VersionId), sum, size)
 		case err == nil:
 			in.IfMatch = head.ETag // something else has this name: replace it, and only it
-		case code == fault.NotFound, code == fault.NotAllowed && last == nil: // without s3:ListBucket what is absent is denied, too: the condition finds out
+		case code == fault.NotFound,
+			// without s3:ListBucket what is absent is denied, too: the condition finds out
+			code == fault.NotAllowed && last == nil:
 			in.IfNoneMatch = aws.String("*")
 		default:
 			return blob.Ref{}, err
@@ -105,7 +122,8 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 			return blob.New(key, version(out.VersionId), sum, size)
 		}
 		last = classify("store", where, err)
-		// Changed: another one stored it between the question and the upload, or our own first attempt did and its answer got lost. NotFound: it was deleted.
+		// Changed: another one stored it between the question and the upload, or our own first
+		// attempt did and its answer got lost. NotFound: it was deleted.
 		if c := fault.CodeOf(last); c != fault.Changed && !(c == fault.NotFound && in.IfMatch != nil) {
 			return blob.Ref{}, last
 		}
@@ -113,7 +131,8 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 	return blob.Ref{}, last
 }
 
-// Open fetches the version that the reference means, and gives it out when size and digest are right; never more than one byte beyond the size is read.
+// Open fetches the version that the reference means, and gives it out when size and digest are
+// right; never more than one byte beyond the size is read.
 func (b Blobs) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
 	where := address(b.Bucket, ref.Key)
 	in := &s3.GetObjectInput{Bucket: &b.Bucket, Key: &ref.Key, VersionId: versionParam(ref.VersionID)}
@@ -134,7 +153,8 @@ func (b Blobs) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
 	return nil, last
 }
 
-// withoutChecksum leaves out the SDK's own check of what comes back: the caller makes a stronger one.
+// withoutChecksum leaves out the SDK's own check of what comes back: the caller makes a stronger
+// one.
 func withoutChecksum(o *s3.Options) {
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 }
@@ -143,7 +163,8 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	where := address(b.Bucket, ref.Key)
 	defer out.Body.Close()
 	mismatch := func(format string, args ...any) error {
-		return fault.New(fault.HashMismatch, "open", where, fmt.Errorf(format, args...)).WithHint("start a new run; keep others from writing to the bucket")
+		return fault.New(fault.HashMismatch, "open", where, fmt.Errorf(format, args...)).
+			WithHint("start a new run; keep others from writing to the bucket")
 	}
 	if n := out.ContentLength; n != nil && *n >= 0 && *n != ref.Size {
 		return nil, mismatch("%d bytes, the reference says %d", *n, ref.Size)
@@ -184,7 +205,8 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	return opened, nil
 }
 
-// temporary opens a file that loses its name at once: it is gone when it is closed, or when the process ends.
+// temporary opens a file that loses its name at once: it is gone when it is closed, or when the
+// process ends.
 func (b Blobs) temporary() (*os.File, error) {
 	f, err := os.CreateTemp(b.Temp, "layersmith-")
 	if err != nil {
@@ -202,11 +224,13 @@ func spaceHint(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	return fault.New(fault.Internal, "use", "temporary files", err).WithHint("give the function more ephemeral storage, or the machine more room in its temporary folder")
+	return fault.New(fault.Internal, "use", "temporary files", err).
+		WithHint("give the function more ephemeral storage, or the machine more room in its temporary folder")
 }
 
-// Registers keeps small documents that change, a register's name being its key. A tag is an ETag: of the content with S3's own encryption, so that a document that was
-// changed there and back has its first tag again. Its needs: s3:GetObject, s3:PutObject, s3:ListBucket.
+// Registers keeps small documents that change, a register's name being its key. A tag is an ETag:
+// of the content with S3's own encryption, so that a document that was changed there and back has
+// its first tag again. Its needs: s3:GetObject, s3:PutObject, s3:ListBucket.
 type Registers struct {
 	Client *s3.Client
 	Bucket string
@@ -221,7 +245,15 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 		return nil, "", fault.New(fault.Internal, "load", where, err)
 	}
 	var tag string
-	b, err := get(ctx, r.Client, "load", where, &s3.GetObjectInput{Bucket: &r.Bucket, Key: &name}, release.MaxDocumentBytes, &tag)
+	b, err := get(
+		ctx,
+		r.Client,
+		"load",
+		where,
+		&s3.GetObjectInput{Bucket: &r.Bucket, Key: &name},
+		release.MaxDocumentBytes,
+		&tag,
+	)
 	if err == nil && tag == "" {
 		err = fault.New(fault.Internal, "load", where, errors.New("it came without an ETag"))
 	}
@@ -231,14 +263,20 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 	return b, tag, nil
 }
 
-// Store writes under a condition. When the answer to a first attempt gets lost, the second one meets our own document: that is no change of somebody else.
+// Store writes under a condition. When the answer to a first attempt gets lost, the second one
+// meets our own document: that is no change of somebody else.
 func (r Registers) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
 	where := address(r.Bucket, name)
 	if err := checkKey(name); err != nil {
 		return "", fault.New(fault.Internal, "store", where, err)
 	}
 	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(fault.OverLimit, "store", where, fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
+		return "", fault.New(
+			fault.OverLimit,
+			"store",
+			where,
+			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
+		)
 	}
 	in := &s3.PutObjectInput{Bucket: &r.Bucket, Key: &name, Body: bytes.NewReader(doc), ContentType: contentType(name),
 		ChecksumSHA256: aws.String(checksum(digest.Of(doc)))}
@@ -282,7 +320,8 @@ func (r Registers) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
-// Sources is the pushed workspace below a prefix of a bucket. Its needs: s3:ListBucketVersions, s3:ListBucket, s3:GetObject, s3:GetObjectVersion.
+// Sources is the pushed workspace below a prefix of a bucket. Its needs: s3:ListBucketVersions,
+// s3:ListBucket, s3:GetObject, s3:GetObjectVersion.
 type Sources struct {
 	Client *s3.Client
 	Bucket string
@@ -291,8 +330,8 @@ type Sources struct {
 
 var _ stage.Sources = Sources{}
 
-// List returns the newest versions, 1000 old or new ones a request; only this listing tells their IDs. Folders that the console
-// makes (keys that end in a slash) are no files.
+// List returns the newest versions, 1000 old or new ones a request; only this listing tells their
+// IDs. Folders that the console makes (keys that end in a slash) are no files.
 func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 	var all []stage.Source
 	for pages := s3.NewListObjectVersionsPaginator(s.Client, &s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}); pages.HasMorePages(); {
@@ -300,28 +339,44 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 		if err != nil {
 			return nil, classify("list", address(s.Bucket, s.Prefix), err)
 		}
-		if aws.ToBool(page.IsTruncated) && aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
-			return nil, fault.New(fault.Unreachable, "list", address(s.Bucket, s.Prefix), errors.New("the listing breaks off without saying where it goes on"))
+		if aws.ToBool(page.IsTruncated) &&
+			aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
+			return nil, fault.New(
+				fault.Unreachable,
+				"list",
+				address(s.Bucket, s.Prefix),
+				errors.New("the listing breaks off without saying where it goes on"),
+			)
 		}
 		for _, v := range page.Versions {
 			name, below := strings.CutPrefix(aws.ToString(v.Key), s.Prefix)
 			if !aws.ToBool(v.IsLatest) || !below || name == "" || strings.HasSuffix(name, "/") {
 				continue
 			}
-			all = append(all, stage.Source{Name: name, VersionID: version(v.VersionId), ETag: strings.Trim(aws.ToString(v.ETag), `"`), Size: aws.ToInt64(v.Size),
-				Modified: aws.ToTime(v.LastModified)})
+			all = append(
+				all,
+				stage.Source{
+					Name:      name,
+					VersionID: version(v.VersionId),
+					ETag:      strings.Trim(aws.ToString(v.ETag), `"`),
+					Size:      aws.ToInt64(v.Size),
+					Modified:  aws.ToTime(v.LastModified),
+				},
+			)
 		}
 	}
 	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
-// Read returns the version that was listed. Where the bucket keeps none, what has the listed ETag by now.
+// Read returns the version that was listed. Where the bucket keeps none, what has the listed ETag
+// by now.
 func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]byte, error) {
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
 	if from.Size > limit {
-		return nil, fault.New(fault.BadInput, "read", where, fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).WithHint("push a smaller file, or none")
+		return nil, fault.New(fault.BadInput, "read", where, fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).
+			WithHint("push a smaller file, or none")
 	}
 	in := &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: versionParam(from.VersionID)}
 	if in.VersionId == nil && from.ETag != "" {
@@ -344,9 +399,12 @@ type Workspace struct{ Sources }
 
 // Same reports whether a listed file has this content, so that only what changed is pushed.
 //
-// Size and ETag decide most of it without a request: an ETag is the MD5 of the content where S3 encrypts with its own key, and cannot equal it by accident where KMS or a
-// multipart upload makes another one. Only for a file of the same size and another ETag S3 is asked for the SHA-256 that Put sent: with KMS that is one HeadObject for each
-// file that did not change, else one for each edit that kept the length. A file that somebody uploaded by other means has no SHA-256, and is pushed once more.
+// Size and ETag decide most of it without a request: an ETag is the MD5 of the content where S3
+// encrypts with its own key, and cannot equal it by accident where KMS or a multipart upload makes
+// another one. Only for a file of the same size and another ETag S3 is asked for the SHA-256 that
+// Put sent: with KMS that is one HeadObject for each file that did not change, else one for each
+// edit that kept the length. A file that somebody uploaded by other means has no SHA-256, and is
+// pushed once more.
 func (w Workspace) Same(ctx context.Context, listed stage.Source, content []byte) (bool, error) {
 	if listed.Size != int64(len(content)) {
 		return false, nil
@@ -370,12 +428,21 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 		return fault.New(fault.BadInput, "push", where, err).WithHint("rename the file")
 	}
 	sum := digest.Of(content)
-	_, err := w.Client.PutObject(ctx, &s3.PutObjectInput{Bucket: &w.Bucket, Key: &key, Body: bytes.NewReader(content), ChecksumSHA256: aws.String(checksum(sum)),
-		Metadata: map[string]string{digestKey: sum.String()}})
+	_, err := w.Client.PutObject(
+		ctx,
+		&s3.PutObjectInput{
+			Bucket:         &w.Bucket,
+			Key:            &key,
+			Body:           bytes.NewReader(content),
+			ChecksumSHA256: aws.String(checksum(sum)),
+			Metadata:       map[string]string{digestKey: sum.String()},
+		},
+	)
 	return classify("push", where, err)
 }
 
-// Delete removes a file from the workspace; the bucket keeps its versions. One that is gone is no error.
+// Delete removes a file from the workspace; the bucket keeps its versions. One that is gone is no
+// error.
 func (w Workspace) Delete(ctx context.Context, name string) error {
 	key := w.Prefix + name
 	where := address(w.Bucket, key)
@@ -389,8 +456,16 @@ func (w Workspace) Delete(ctx context.Context, name string) error {
 	return err
 }
 
-// get reads a small object whole, at most limit bytes of it: fault BadInput for a larger one. tag receives its ETag.
-func get(ctx context.Context, c *s3.Client, op, where string, in *s3.GetObjectInput, limit int64, tag *string) ([]byte, error) {
+// get reads a small object whole, at most limit bytes of it: fault BadInput for a larger one. tag
+// receives its ETag.
+func get(
+	ctx context.Context,
+	c *s3.Client,
+	op, where string,
+	in *s3.GetObjectInput,
+	limit int64,
+	tag *string,
+) ([]byte, error) {
 	in.ChecksumMode = types.ChecksumModeEnabled // the SDK compares what comes with what was stored
 	var last error
 	for range downloads {
@@ -407,7 +482,8 @@ func get(ctx context.Context, c *s3.Client, op, where string, in *s3.GetObjectIn
 		out.Body.Close()
 		switch {
 		case tooLarge:
-			return nil, fault.New(fault.BadInput, op, where, fmt.Errorf("it is larger than %d bytes", limit)).WithHint("put a smaller one in its place")
+			return nil, fault.New(fault.BadInput, op, where, fmt.Errorf("it is larger than %d bytes", limit)).
+				WithHint("put a smaller one in its place")
 		case err == nil:
 			if tag != nil {
 				*tag = aws.ToString(out.ETag)
@@ -421,7 +497,8 @@ func get(ctx context.Context, c *s3.Client, op, where string, in *s3.GetObjectIn
 	return nil, last
 }
 
-// broken is the fault of a body that ended early: the context's when that ended, else the network's.
+// broken is the fault of a body that ended early: the context's when that ended, else the
+// network's.
 func broken(ctx context.Context, op, where string, err error) error {
 	if ctx.Err() != nil {
 		return classify(op, where, ctx.Err())
@@ -438,11 +515,15 @@ func changed(op, where string, err error) error {
 }
 
 func head(ctx context.Context, c *s3.Client, bucket, key string) (*s3.HeadObjectOutput, error) {
-	out, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+	out, err := c.HeadObject(
+		ctx,
+		&s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled},
+	)
 	return out, classify("find", address(bucket, key), err)
 }
 
-// holds reports whether an object is these bytes, by the checksum that S3 verified when it took them, or, where a store has none, by what the writer noted.
+// holds reports whether an object is these bytes, by the checksum that S3 verified when it took
+// them, or, where a store has none, by what the writer noted.
 func holds(head *s3.HeadObjectOutput, sum digest.SHA256, size int64) bool {
 	if aws.ToInt64(head.ContentLength) != size {
 		return false
@@ -462,7 +543,8 @@ func checksum(sum digest.SHA256) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// version is a version ID as references carry it: "" where the bucket keeps no versions, which S3 calls "null" when it once did.
+// version is a version ID as references carry it: "" where the bucket keeps no versions, which S3
+// calls "null" when it once did.
 func version(id *string) string {
 	if v := aws.ToString(id); v != "null" {
 		return v
@@ -486,10 +568,12 @@ func checkKey(name string) error {
 	return nil
 }
 
-// checkSource refuses what would not come back under its name: a listing is XML, which has no control characters, and a path is made of it later.
+// checkSource refuses what would not come back under its name: a listing is XML, which has no
+// control characters, and a path is made of it later.
 func checkSource(prefix, name string) error {
 	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }
-	if checkKey(prefix+name) != nil || name == "" || path.Clean("/"+name) != "/"+name || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
+	if checkKey(prefix+name) != nil || name == "" || path.Clean("/"+name) != "/"+name || strings.Contains(name, `\`) ||
+		strings.ContainsFunc(name, control) {
 		return fmt.Errorf("%q is not a name for a file of the workspace", name)
 	}
 	return nil
@@ -512,12 +596,17 @@ func contentType(key string) *string {
 
 // counting counts the attempts of a request, which the SDK tells only of those that succeed.
 func counting(n *atomic.Int32) func(*s3.Options) {
-	attempt := middleware.FinalizeMiddlewareFunc("CountAttempts", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
-	) (middleware.FinalizeOutput, middleware.Metadata, error) {
-		n.Add(1)
-		return next.HandleFinalize(ctx, in)
-	})
-	return s3.WithAPIOptions(func(s *middleware.Stack) error { return s.Finalize.Insert(attempt, "Retry", middleware.After) })
+	attempt := middleware.FinalizeMiddlewareFunc(
+		"CountAttempts",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+		) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			n.Add(1)
+			return next.HandleFinalize(ctx, in)
+		},
+	)
+	return s3.WithAPIOptions(
+		func(s *middleware.Stack) error { return s.Finalize.Insert(attempt, "Retry", middleware.After) },
+	)
 }
 
 // checked stops a writer whose context ended.
@@ -533,7 +622,8 @@ func (c *checked) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-// reading remembers that reading failed, so that it is not taken for the failure of what was written to.
+// reading remembers that reading failed, so that it is not taken for the failure of what was
+// written to.
 type reading struct {
 	r   io.Reader
 	err error

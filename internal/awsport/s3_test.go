@@ -40,10 +40,17 @@ const testBucket = "store"
 
 // s3Client is the real client, against a server here, which tries three times without waiting.
 func s3Client(url string) *s3.Client {
-	return s3.New(s3.Options{Region: "eu-central-1", BaseEndpoint: &url, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-		})})
+	return s3.New(
+		s3.Options{
+			Region:       "eu-central-1",
+			BaseEndpoint: &url,
+			UsePathStyle: true,
+			Credentials:  credentials.NewStaticCredentialsProvider("id", "secret", ""),
+			Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+			}),
+		},
+	)
 }
 
 func serveS3(t *testing.T, h http.Handler) *s3.Client {
@@ -166,7 +173,14 @@ func workspace(c *s3.Client) awsport.Workspace {
 
 func putDirectly(t *testing.T, mem *s3mem.Backend, key, content string) {
 	t.Helper()
-	if _, err := mem.PutObject(testBucket, key, map[string]string{}, strings.NewReader(content), int64(len(content)), nil); err != nil {
+	if _, err := mem.PutObject(
+		testBucket,
+		key,
+		map[string]string{},
+		strings.NewReader(content),
+		int64(len(content)),
+		nil,
+	); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -211,17 +225,28 @@ func TestBlobsReplaceOnlyWhatTheySaw(t *testing.T) {
 	h, mem := fakeS3(t, true)
 	good := []byte("{}")
 	var once sync.Once
-	b := awsport.Blobs{Bucket: testBucket, Temp: t.TempDir(), Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut { // another one was faster to replace it
-			once.Do(func() {
-				meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(good).String()}
-				if _, err := mem.PutObject(testBucket, refOf(good).Key, meta, bytes.NewReader(good), int64(len(good)), nil); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		h.ServeHTTP(w, r)
-	}))}
+	b := awsport.Blobs{
+		Bucket: testBucket,
+		Temp:   t.TempDir(),
+		Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut { // another one was faster to replace it
+				once.Do(func() {
+					meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(good).String()}
+					if _, err := mem.PutObject(
+						testBucket,
+						refOf(good).Key,
+						meta,
+						bytes.NewReader(good),
+						int64(len(good)),
+						nil,
+					); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			h.ServeHTTP(w, r)
+		})),
+	}
 	putDirectly(t, mem, refOf(good).Key, "foreign")
 	if _, err := b.Put(t.Context(), "documents/", ".json", writing(string(good))); err != nil {
 		t.Fatal(err)
@@ -250,7 +275,8 @@ func TestBlobsOpenTheVersionThatWasPut(t *testing.T) {
 	wantFault(t, err, fault.HashMismatch)
 }
 
-// What S3 says of an object may be old by the time of the upload: then the condition on the upload decides.
+// What S3 says of an object may be old by the time of the upload: then the condition on the upload
+// decides.
 func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 	t.Parallel()
 	type server struct {
@@ -263,13 +289,16 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 		serve func(s *server, w http.ResponseWriter, r *http.Request)
 		code  fault.Code // "" for success
 	}{
-		"another one stored it after we looked": {there: true, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead && s.heads.Add(1) == 1 {
-				w.WriteHeader(404)
-				return
-			}
-			s.Handler.ServeHTTP(w, r)
-		}},
+		"another one stored it after we looked": {
+			there: true,
+			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead && s.heads.Add(1) == 1 {
+					w.WriteHeader(404)
+					return
+				}
+				s.Handler.ServeHTTP(w, r)
+			},
+		},
 		"S3 reports a conflict of two writers": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && s.puts.Add(1) == 1 {
 				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
@@ -292,26 +321,35 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 			}
 			s.Handler.ServeHTTP(w, r)
 		}},
-		"without s3:ListBucket what is absent is denied": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead {
-				w.WriteHeader(403)
-				return
-			}
-			s.Handler.ServeHTTP(w, r)
-		}},
-		"without s3:GetObject what is there is denied": {there: true, code: fault.NotAllowed, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodHead {
-				w.WriteHeader(403)
-				return
-			}
-			s.Handler.ServeHTTP(w, r)
-		}},
-		"bytes that were damaged on their way are sent to a store that refuses them": {code: fault.Unreachable, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut {
-				r.Body = io.NopCloser(strings.NewReader("[]"))
-			}
-			s.Handler.ServeHTTP(w, r)
-		}},
+		"without s3:ListBucket what is absent is denied": {
+			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead {
+					w.WriteHeader(403)
+					return
+				}
+				s.Handler.ServeHTTP(w, r)
+			},
+		},
+		"without s3:GetObject what is there is denied": {
+			there: true,
+			code:  fault.NotAllowed,
+			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead {
+					w.WriteHeader(403)
+					return
+				}
+				s.Handler.ServeHTTP(w, r)
+			},
+		},
+		"bytes that were damaged on their way are sent to a store that refuses them": {
+			code: fault.Unreachable,
+			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPut {
+					r.Body = io.NopCloser(strings.NewReader("[]"))
+				}
+				s.Handler.ServeHTTP(w, r)
+			},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -320,11 +358,22 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 			s := &server{Handler: h}
 			if c.there {
 				meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(content).String()}
-				if _, err := mem.PutObject(testBucket, refOf(content).Key, meta, bytes.NewReader(content), int64(len(content)), nil); err != nil {
+				if _, err := mem.PutObject(
+					testBucket,
+					refOf(content).Key,
+					meta,
+					bytes.NewReader(content),
+					int64(len(content)),
+					nil,
+				); err != nil {
 					t.Fatal(err)
 				}
 			}
-			b := awsport.Blobs{Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) })), Bucket: testBucket, Temp: t.TempDir()}
+			b := awsport.Blobs{
+				Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) })),
+				Bucket: testBucket,
+				Temp:   t.TempDir(),
+			}
 			ref, err := b.Put(t.Context(), "documents/", ".json", writing(string(content)))
 			if c.code != "" {
 				wantFault(t, err, c.code)
@@ -354,7 +403,11 @@ func TestBlobsNeedLittleMemory(t *testing.T) {
 		case http.MethodHead:
 			w.WriteHeader(404)
 		case http.MethodPut:
-			if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil || r.Header.Get("x-amz-checksum-sha256") != base64.StdEncoding.EncodeToString(sum[:]) {
+			if n, err := io.Copy(
+				io.Discard,
+				r.Body,
+			); n != size || err != nil ||
+				r.Header.Get("x-amz-checksum-sha256") != base64.StdEncoding.EncodeToString(sum[:]) {
 				w.WriteHeader(400)
 			}
 		case http.MethodGet:
@@ -413,21 +466,63 @@ func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 		text  string
 		gets  int
 	}{
-		"other bytes":                       {ref: refOf(small), serve: full(flip(small)), code: fault.HashMismatch, text: "the reference says " + refOf(small).SHA256.String(), gets: 1},
-		"other bytes of a large object":     {ref: refOf(large), serve: full(flip(large)), code: fault.HashMismatch, text: "the reference says " + refOf(large).SHA256.String(), gets: 1},
-		"a shorter object":                  {ref: refOf(small), serve: full(small[:9]), code: fault.HashMismatch, text: "9 bytes, the reference says 10", gets: 1},
-		"a longer object":                   {ref: refOf(small), serve: full(large), code: fault.HashMismatch, text: "3000000 bytes, the reference says 10", gets: 1},
-		"a body that always breaks off":     {ref: refOf(small), serve: truncated(small), code: fault.Unreachable, text: "the answer broke off: unexpected EOF", gets: 3},
-		"a large body that breaks off":      {ref: refOf(large), serve: truncated(large), code: fault.Unreachable, text: "the answer broke off: unexpected EOF", gets: 3},
+		"other bytes": {
+			ref:   refOf(small),
+			serve: full(flip(small)),
+			code:  fault.HashMismatch,
+			text:  "the reference says " + refOf(small).SHA256.String(),
+			gets:  1,
+		},
+		"other bytes of a large object": {
+			ref:   refOf(large),
+			serve: full(flip(large)),
+			code:  fault.HashMismatch,
+			text:  "the reference says " + refOf(large).SHA256.String(),
+			gets:  1,
+		},
+		"a shorter object": {
+			ref:   refOf(small),
+			serve: full(small[:9]),
+			code:  fault.HashMismatch,
+			text:  "9 bytes, the reference says 10",
+			gets:  1,
+		},
+		"a longer object": {
+			ref:   refOf(small),
+			serve: full(large),
+			code:  fault.HashMismatch,
+			text:  "3000000 bytes, the reference says 10",
+			gets:  1,
+		},
+		"a body that always breaks off": {
+			ref:   refOf(small),
+			serve: truncated(small),
+			code:  fault.Unreachable,
+			text:  "the answer broke off: unexpected EOF",
+			gets:  3,
+		},
+		"a large body that breaks off": {
+			ref:   refOf(large),
+			serve: truncated(large),
+			code:  fault.Unreachable,
+			text:  "the answer broke off: unexpected EOF",
+			gets:  3,
+		},
 		"a body that breaks off once":       {ref: refOf(small), first: truncated(small), serve: full(small), gets: 2},
 		"a large body that breaks off once": {ref: refOf(large), first: truncated(large), serve: full(large), gets: 2},
-		"bytes without end": {ref: refOf(small), code: fault.HashMismatch, text: "more than the 10 bytes that the reference says", gets: 1, serve: func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := w.Write(large); err != nil {
-					return
+		"bytes without end": {
+			ref:  refOf(small),
+			code: fault.HashMismatch,
+			text: "more than the 10 bytes that the reference says",
+			gets: 1,
+			serve: func(w http.ResponseWriter, r *http.Request) {
+				for r.Context().Err() == nil {
+					if _, err := w.Write(large); err != nil {
+						return
+					}
 				}
-			}
-		}},
+			},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -493,7 +588,16 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 			w.WriteHeader(404)
 		}))
 		dir := t.TempDir()
-		_, err := awsport.Blobs{Client: client, Bucket: testBucket, Temp: dir}.Put(ctx, "documents/", ".json", writing(string(large)))
+		_, err := awsport.Blobs{
+			Client: client,
+			Bucket: testBucket,
+			Temp:   dir,
+		}.Put(
+			ctx,
+			"documents/",
+			".json",
+			writing(string(large)),
+		)
 		wantFault(t, err, fault.Canceled)
 		wantEmpty(t, dir)
 	})
@@ -510,14 +614,23 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 func TestBlobsSayWhichFolderIsMissing(t *testing.T) {
 	t.Parallel()
 	h, _ := fakeS3(t, true)
-	_, err := awsport.Blobs{Client: serveS3(t, h), Bucket: testBucket, Temp: "/nonexistent"}.Put(t.Context(), "documents/", ".json", writing("{}"))
+	_, err := awsport.Blobs{
+		Client: serveS3(t, h),
+		Bucket: testBucket,
+		Temp:   "/nonexistent",
+	}.Put(
+		t.Context(),
+		"documents/",
+		".json",
+		writing("{}"),
+	)
 	if err == nil || !strings.Contains(err.Error(), "/nonexistent") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// The SDK sends a request again when no answer came; S3 then refuses what the first attempt wrote. Taking that for somebody else's change would end a run that has just got
-// its lease.
+// The SDK sends a request again when no answer came; S3 then refuses what the first attempt wrote.
+// Taking that for somebody else's change would end a run that has just got its lease.
 func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -532,16 +645,19 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 				t.Parallel()
 				h, mem := fakeS3(t, true)
 				var lose atomic.Bool
-				r := awsport.Registers{Bucket: testBucket, Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if r.Method == http.MethodPut && lose.CompareAndSwap(true, false) {
-						h.ServeHTTP(httptest.NewRecorder(), r)
-						if c.foreign != "" {
-							putDirectly(t, mem, "state/lease.json", c.foreign)
+				r := awsport.Registers{
+					Bucket: testBucket,
+					Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.Method == http.MethodPut && lose.CompareAndSwap(true, false) {
+							h.ServeHTTP(httptest.NewRecorder(), r)
+							if c.foreign != "" {
+								putDirectly(t, mem, "state/lease.json", c.foreign)
+							}
+							panic(http.ErrAbortHandler)
 						}
-						panic(http.ErrAbortHandler)
-					}
-					h.ServeHTTP(w, r)
-				}))}
+						h.ServeHTTP(w, r)
+					})),
+				}
 				tag := ""
 				if exists {
 					var err error
@@ -569,8 +685,20 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 func TestRegistersNeverTakeAWriteForUnsureThatS3Refused(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[int]string{412: "PreconditionFailed", 409: "ConditionalRequestConflict", 404: "NoSuchKey"} {
-		requests := &counted{next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s3server.Refuse(w, status, code, "no") })}
-		_, err := awsport.Registers{Client: serveS3(t, requests), Bucket: testBucket}.Store(t.Context(), "state/lease.json", []byte("x"), `"tag"`)
+		requests := &counted{
+			next: http.HandlerFunc(
+				func(w http.ResponseWriter, _ *http.Request) { s3server.Refuse(w, status, code, "no") },
+			),
+		}
+		_, err := awsport.Registers{
+			Client: serveS3(t, requests),
+			Bucket: testBucket,
+		}.Store(
+			t.Context(),
+			"state/lease.json",
+			[]byte("x"),
+			`"tag"`,
+		)
 		wantFault(t, err, fault.Changed)
 		if requests.String() != "[PUT:1]" {
 			t.Errorf("%s: requests %s, want one PUT", code, requests)
@@ -601,18 +729,21 @@ func TestDamagedRegistersAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	h, _ := fakeS3(t, true)
 	var damage atomic.Bool
-	r := awsport.Registers{Bucket: testBucket, Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if damage.Load() && r.Method == http.MethodGet {
-			answer := httptest.NewRecorder()
-			h.ServeHTTP(answer, r)
-			for k, v := range answer.Header() {
-				w.Header()[k] = v
+	r := awsport.Registers{
+		Bucket: testBucket,
+		Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if damage.Load() && r.Method == http.MethodGet {
+				answer := httptest.NewRecorder()
+				h.ServeHTTP(answer, r)
+				for k, v := range answer.Header() {
+					w.Header()[k] = v
+				}
+				w.Write(bytes.ToUpper(answer.Body.Bytes())) //nolint:errcheck // the client sees it
+				return
 			}
-			w.Write(bytes.ToUpper(answer.Body.Bytes())) //nolint:errcheck // the client sees it
-			return
-		}
-		h.ServeHTTP(w, r)
-	}))}
+			h.ServeHTTP(w, r)
+		})),
+	}
 	if _, err := r.Store(t.Context(), "state/lease.json", []byte(`{"run":"1"}`), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -647,8 +778,15 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 		var want []stage.Source
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		version := func(kind, key, id string, latest bool) string {
-			return fmt.Sprintf("<%s><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><LastModified>2026-03-01T12:00:00.000Z</LastModified><ETag>&quot;e%s&quot;</ETag><Size>7</Size></%s>",
-				kind, key, id, latest, id, kind)
+			return fmt.Sprintf(
+				"<%s><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><LastModified>2026-03-01T12:00:00.000Z</LastModified><ETag>&quot;e%s&quot;</ETag><Size>7</Size></%s>",
+				kind,
+				key,
+				id,
+				latest,
+				id,
+				kind,
+			)
 		}
 		for i := range n {
 			name := fmt.Sprintf("%04d.txt", i)
@@ -656,7 +794,10 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 				entries = append(entries, version("DeleteMarker", "layers/"+name, "d"+name, true))
 			} else {
 				entries = append(entries, version("Version", "layers/"+name, "n"+name, true))
-				want = append(want, stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at})
+				want = append(
+					want,
+					stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at},
+				)
 			}
 			entries = append(entries, version("Version", "layers/"+name, "o"+name, false))
 		}
@@ -665,7 +806,8 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			from := 0
 			if m := q.Get("version-id-marker"); m != "" {
 				from = 1 + slices.IndexFunc(entries, func(e string) bool {
-					return strings.Contains(e, "<VersionId>"+m+"</VersionId>") && strings.Contains(e, "<Key>"+q.Get("key-marker")+"</Key>")
+					return strings.Contains(e, "<VersionId>"+m+"</VersionId>") &&
+						strings.Contains(e, "<Key>"+q.Get("key-marker")+"</Key>")
 				})
 			}
 			to := min(from+1000, len(entries))
@@ -673,9 +815,18 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			if to < len(entries) {
 				i := (to - 1) / 2
 				id := map[bool]string{true: "o", false: "n"}[to%2 == 0]
-				fmt.Fprintf(w, "<NextKeyMarker>layers/%04d.txt</NextKeyMarker><NextVersionIdMarker>%s%04d.txt</NextVersionIdMarker>", i, id, i)
+				fmt.Fprintf(
+					w,
+					"<NextKeyMarker>layers/%04d.txt</NextKeyMarker><NextVersionIdMarker>%s%04d.txt</NextVersionIdMarker>",
+					i,
+					id,
+					i,
+				)
 			}
-			io.WriteString(w, strings.Join(entries[from:to], "")+"</ListVersionsResult>") //nolint:errcheck // the client sees it
+			io.WriteString(
+				w,
+				strings.Join(entries[from:to], "")+"</ListVersionsResult>",
+			) //nolint:errcheck // the client sees it
 		}))
 		got, err := workspace(c).List(t.Context())
 		if err != nil {
@@ -688,7 +839,10 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 	t.Run("a page that names no next one is no end", func(t *testing.T) {
 		t.Parallel()
 		c := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, "<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>") //nolint:errcheck // the client sees it
+			io.WriteString(
+				w,
+				"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
+			) //nolint:errcheck // the client sees it
 		}))
 		_, err := workspace(c).List(t.Context())
 		wantFault(t, err, fault.Unreachable)
@@ -727,15 +881,35 @@ func TestWorkspaceKnowsWhatIsTheSame(t *testing.T) {
 		same      bool
 		requested string
 	}{
-		"the same bytes, by their MD5":                         {content: "one", same: true, requested: "[]"},
-		"another length":                                       {content: "four", requested: "[]"},
-		"other bytes of the same length":                       {content: "two", requested: "[HEAD:1]"},
-		"the same bytes below a KMS key":                       {content: "one", etag: kms, same: true, requested: "[HEAD:1]"},
-		"the same bytes in several parts":                      {content: "one", etag: kms + "-2", same: true, requested: "[HEAD:1]"},
-		"other bytes of the same length below a KMS key":       {content: "two", etag: kms, requested: "[HEAD:1]"},
-		"the same bytes below a KMS key, but not sent by push": {content: "one", etag: kms, direct: true, requested: "[HEAD:1]"},
-		"the same bytes that push did not send":                {content: "one", direct: true, same: true, requested: "[]"},
-		"deleted since":                                        {content: "two", deleted: true, requested: "[HEAD:1]"},
+		"the same bytes, by their MD5":   {content: "one", same: true, requested: "[]"},
+		"another length":                 {content: "four", requested: "[]"},
+		"other bytes of the same length": {content: "two", requested: "[HEAD:1]"},
+		"the same bytes below a KMS key": {
+			content:   "one",
+			etag:      kms,
+			same:      true,
+			requested: "[HEAD:1]",
+		},
+		"the same bytes in several parts": {
+			content:   "one",
+			etag:      kms + "-2",
+			same:      true,
+			requested: "[HEAD:1]",
+		},
+		"other bytes of the same length below a KMS key": {content: "two", etag: kms, requested: "[HEAD:1]"},
+		"the same bytes below a KMS key, but not sent by push": {
+			content:   "one",
+			etag:      kms,
+			direct:    true,
+			requested: "[HEAD:1]",
+		},
+		"the same bytes that push did not send": {
+			content:   "one",
+			direct:    true,
+			same:      true,
+			requested: "[]",
+		},
+		"deleted since": {content: "two", deleted: true, requested: "[HEAD:1]"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -782,16 +956,86 @@ func TestS3ErrorsAreFaults(t *testing.T) {
 		attempts int
 		text     string // the whole of it
 	}{
-		"asked to slow down, longer than we wait": {503, "SlowDown", fault.Throttled, "", 3, "load s3://store/state/lease.json: SlowDown: no (S3 GetObject, status 503, request REQ1, 3 attempts)"},
-		"out of order":                          {500, "InternalError", fault.Unreachable, "", 3, "load s3://store/state/lease.json: InternalError: no (S3 GetObject, status 500, request REQ1, 3 attempts)"},
-		"a gateway's error":                     {502, "Whatever", fault.Unreachable, "", 3, "load s3://store/state/lease.json: Whatever: no (S3 GetObject, status 502, request REQ1, 3 attempts)"},
-		"a grant lacks":                         {403, "AccessDenied", fault.NotAllowed, "allow the role s3:GetObject", 1, "load s3://store/state/lease.json: AccessDenied: no (S3 GetObject, status 403, request REQ1)"},
-		"old credentials":                       {400, "ExpiredToken", fault.NotAllowed, "sign in to AWS", 1, "load s3://store/state/lease.json: ExpiredToken: no (S3 GetObject, status 400, request REQ1)"},
-		"wrong credentials":                     {403, "InvalidAccessKeyId", fault.NotAllowed, "sign in to AWS", 1, "load s3://store/state/lease.json: InvalidAccessKeyId: no (S3 GetObject, status 403, request REQ1)"},
-		"no such document":                      {404, "NoSuchKey", fault.NotFound, "", 1, "load s3://store/state/lease.json: NoSuchKey: no (S3 GetObject, status 404, request REQ1)"},
-		"no such bucket is no missing document": {404, "NoSuchBucket", fault.BadInput, "outputs of the stack", 1, "load s3://store/state/lease.json: NoSuchBucket: no (S3 GetObject, status 404, request REQ1)"},
-		"another region":                        {301, "PermanentRedirect", fault.BadInput, "--region", 1, "load s3://store/state/lease.json: PermanentRedirect: no (S3 GetObject, status 301, request REQ1)"},
-		"a refusal that nobody foresaw":         {400, "InvalidArgument", fault.BadInput, "", 1, "load s3://store/state/lease.json: InvalidArgument: no (S3 GetObject, status 400, request REQ1)"},
+		"asked to slow down, longer than we wait": {
+			503,
+			"SlowDown",
+			fault.Throttled,
+			"",
+			3,
+			"load s3://store/state/lease.json: SlowDown: no (S3 GetObject, status 503, request REQ1, 3 attempts)",
+		},
+		"out of order": {
+			500,
+			"InternalError",
+			fault.Unreachable,
+			"",
+			3,
+			"load s3://store/state/lease.json: InternalError: no (S3 GetObject, status 500, request REQ1, 3 attempts)",
+		},
+		"a gateway's error": {
+			502,
+			"Whatever",
+			fault.Unreachable,
+			"",
+			3,
+			"load s3://store/state/lease.json: Whatever: no (S3 GetObject, status 502, request REQ1, 3 attempts)",
+		},
+		"a grant lacks": {
+			403,
+			"AccessDenied",
+			fault.NotAllowed,
+			"allow the role s3:GetObject",
+			1,
+			"load s3://store/state/lease.json: AccessDenied: no (S3 GetObject, status 403, request REQ1)",
+		},
+		"old credentials": {
+			400,
+			"ExpiredToken",
+			fault.NotAllowed,
+			"sign in to AWS",
+			1,
+			"load s3://store/state/lease.json: ExpiredToken: no (S3 GetObject, status 400, request REQ1)",
+		},
+		"wrong credentials": {
+			403,
+			"InvalidAccessKeyId",
+			fault.NotAllowed,
+			"sign in to AWS",
+			1,
+			"load s3://store/state/lease.json: InvalidAccessKeyId: no (S3 GetObject, status 403, request REQ1)",
+		},
+		"no such document": {
+			404,
+			"NoSuchKey",
+			fault.NotFound,
+			"",
+			1,
+			"load s3://store/state/lease.json: NoSuchKey: no (S3 GetObject, status 404, request REQ1)",
+		},
+		"no such bucket is no missing document": {
+			404,
+			"NoSuchBucket",
+			fault.BadInput,
+			"outputs of the stack",
+			1,
+			"load s3://store/state/lease.json: NoSuchBucket: no (S3 GetObject, status 404, request REQ1)",
+		},
+		"another region": {
+			301,
+			"PermanentRedirect",
+			fault.BadInput,
+			"--region",
+			1,
+			"load s3://store/state/lease.json: PermanentRedirect: no (S3 GetObject, status 301, request REQ1)",
+		},
+		"a refusal that nobody foresaw": {
+			400,
+			"InvalidArgument",
+			fault.BadInput,
+			"",
+			1,
+			"load s3://store/state/lease.json: InvalidArgument: no (S3 GetObject, status 400, request REQ1)",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -846,7 +1090,8 @@ func TestNobodyAtTheAddressIsUnreachable(t *testing.T) {
 	gone.Close()
 	_, _, err := awsport.Registers{Client: s3Client(gone.URL), Bucket: testBucket}.Load(t.Context(), "state/lease.json")
 	wantFault(t, err, fault.Unreachable)
-	if !strings.HasPrefix(err.Error(), "load s3://store/state/lease.json: Get ") || !strings.HasSuffix(err.Error(), "connection refused (S3 GetObject, 3 attempts)") {
+	if !strings.HasPrefix(err.Error(), "load s3://store/state/lease.json: Get ") ||
+		!strings.HasSuffix(err.Error(), "connection refused (S3 GetObject, 3 attempts)") {
 		t.Errorf("error %q", err)
 	}
 	page := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

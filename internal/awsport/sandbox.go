@@ -24,8 +24,16 @@ const MaxPayloadBytes = 6 << 20
 
 type sandboxesAPI interface {
 	lambda.GetFunctionAPIClient
-	CreateFunction(context.Context, *lambda.CreateFunctionInput, ...func(*lambda.Options)) (*lambda.CreateFunctionOutput, error)
-	DeleteFunction(context.Context, *lambda.DeleteFunctionInput, ...func(*lambda.Options)) (*lambda.DeleteFunctionOutput, error)
+	CreateFunction(
+		context.Context,
+		*lambda.CreateFunctionInput,
+		...func(*lambda.Options),
+	) (*lambda.CreateFunctionOutput, error)
+	DeleteFunction(
+		context.Context,
+		*lambda.DeleteFunctionInput,
+		...func(*lambda.Options),
+	) (*lambda.DeleteFunctionOutput, error)
 	Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
 }
 
@@ -38,17 +46,26 @@ type Sandboxes struct {
 
 var _ stage.Sandboxes = Sandboxes{}
 
-// createTries is how often a function of the same name is deleted and made again. One is left over after a crash, or is our own when an answer was lost.
+// createTries is how often a function of the same name is deleted and made again. One is left over
+// after a crash, or is our own when an answer was lost.
 const createTries = 3
 
 // Create makes the function anew: one of that name is deleted first.
 func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 	const op = "create function"
 	in := &lambda.CreateFunctionInput{
-		FunctionName: &b.Name, Role: &s.Role, Handler: &b.Handler, Layers: b.Layers, Code: &types.FunctionCode{ZipFile: b.Zip},
-		Description: aws.String("Layersmith tries a layer version; it is deleted after that."),
-		Runtime:     types.Runtime(b.Target.Runtime()), Architectures: []types.Architecture{types.Architecture(b.Target.Arch())},
-		MemorySize: aws.Int32(int32(b.Memory)), Timeout: aws.Int32(int32(math.Ceil(b.Timeout.Seconds()))),
+		FunctionName: &b.Name,
+		Role:         &s.Role,
+		Handler:      &b.Handler,
+		Layers:       b.Layers,
+		Code:         &types.FunctionCode{ZipFile: b.Zip},
+		Description:  aws.String("Layersmith tries a layer version; it is deleted after that."),
+		Runtime: types.Runtime(
+			b.Target.Runtime(),
+		),
+		Architectures: []types.Architecture{types.Architecture(b.Target.Arch())},
+		MemorySize:    aws.Int32(int32(b.Memory)),
+		Timeout:       aws.Int32(int32(math.Ceil(b.Timeout.Seconds()))),
 	}
 	for try := 1; ; try++ {
 		if err := s.Delete(ctx, b.Name); err != nil {
@@ -62,7 +79,12 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 			return classify(op, b.Name, err)
 		}
 		if try == createTries {
-			return fault.New(fault.Throttled, op, b.Name, fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)))
+			return fault.New(
+				fault.Throttled,
+				op,
+				b.Name,
+				fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)),
+			)
 		}
 	}
 	return active(ctx, s.Client, &watch{op: op, subject: b.Name, poll: s.Poll}, b.Name)
@@ -72,9 +94,22 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (stage.Invocation, error) {
 	const op = "invoke function"
 	if len(payload) > MaxPayloadBytes {
-		return stage.Invocation{}, fault.New(fault.BadInput, op, name, fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes))
+		return stage.Invocation{}, fault.New(
+			fault.BadInput,
+			op,
+			name,
+			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes),
+		)
 	}
-	out, err := s.Client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, InvocationType: types.InvocationTypeRequestResponse, LogType: types.LogTypeTail, Payload: payload})
+	out, err := s.Client.Invoke(
+		ctx,
+		&lambda.InvokeInput{
+			FunctionName:   &name,
+			InvocationType: types.InvocationTypeRequestResponse,
+			LogType:        types.LogTypeTail,
+			Payload:        payload,
+		},
+	)
 	if err != nil {
 		return stage.Invocation{}, classify(op, name, err)
 	}
@@ -98,7 +133,11 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 
 // Delete removes it.
 func (s Sandboxes) Delete(ctx context.Context, name string) error {
-	if _, err := s.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil && !absent(err) {
+	if _, err := s.Client.DeleteFunction(
+		ctx,
+		&lambda.DeleteFunctionInput{FunctionName: &name},
+	); err != nil &&
+		!absent(err) {
 		return classify("delete function", name, err)
 	}
 	return nil
@@ -109,7 +148,8 @@ var (
 	maxMemory    = regexp.MustCompile(`\bMax Memory Used: ([0-9]+) MB`)
 )
 
-// parseReport reads the last line that Lambda itself writes about an invocation, in either of its log formats:
+// parseReport reads the last line that Lambda itself writes about an invocation, in either of its
+// log formats:
 //
 //	REPORT RequestId: 8f5..	Duration: 1.51 ms	Billed Duration: 2 ms	Memory Size: 128 MB	Max Memory Used: 34 MB	Init Duration: 125.02 ms
 //	{"time":"..","type":"platform.report","record":{"metrics":{"maxMemoryUsedMB":34,"initDurationMs":125.02,..},..}}

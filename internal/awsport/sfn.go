@@ -11,7 +11,11 @@ import (
 )
 
 type executionRunsAPI interface {
-	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	DescribeExecution(
+		context.Context,
+		*sfn.DescribeExecutionInput,
+		...func(*sfn.Options),
+	) (*sfn.DescribeExecutionOutput, error)
 }
 
 // ExecutionRuns asks Step Functions for executions.
@@ -19,7 +23,8 @@ type ExecutionRuns struct{ Client executionRunsAPI }
 
 var _ stage.ExecutionRuns = ExecutionRuns{}.Runs
 
-// Runs reports whether an execution is still going on. One that waits for a redrive is not: nobody knows whether it will be.
+// Runs reports whether an execution is still going on. One that waits for a redrive is not: nobody
+// knows whether it will be.
 func (e ExecutionRuns) Runs(ctx context.Context, arn string) (bool, error) {
 	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	var unknown *types.ExecutionDoesNotExist

@@ -29,7 +29,8 @@ type Notify struct {
 
 var _ stage.Notify = Notify{}.Send
 
-// Send publishes the message. What SNS would refuse is cut and cleaned rather than refused: half a message about a failure is better than none.
+// Send publishes the message. What SNS would refuse is cut and cleaned rather than refused: half a
+// message about a failure is better than none.
 func (n Notify) Send(ctx context.Context, subject, text string) error {
 	in := &sns.PublishInput{TopicArn: &n.Topic, Message: aws.String(cut(text))}
 	if s := asciiSubject(subject); s != "" {
@@ -41,7 +42,8 @@ func (n Notify) Send(ctx context.Context, subject, text string) error {
 	return nil
 }
 
-// asciiSubject is one line of printable ASCII that begins with something visible, at most 100 characters.
+// asciiSubject is one line of printable ASCII that begins with something visible, at most 100
+// characters.
 func asciiSubject(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

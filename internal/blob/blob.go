@@ -1,7 +1,9 @@
-// Package blob names immutable objects: bytes in a store, with the digest that whoever reads them checks them against.
+// Package blob names immutable objects: bytes in a store, with the digest that whoever reads them
+// checks them against.
 //
-// References are what travels between the states of the workflow, since Step Functions carries at most 256 KiB between two states; what they refer
-// to lies in S3 below keys that contain the digest. A version is part of a reference so that a key that was overwritten is noticed.
+// References are what travels between the states of the workflow, since Step Functions carries at
+// most 256 KiB between two states; what they refer to lies in S3 below keys that contain the
+// digest. A version is part of a reference so that a key that was overwritten is noticed.
 package blob
 
 import (

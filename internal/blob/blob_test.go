@@ -94,7 +94,8 @@ func TestAReferenceIsOneShortLine(t *testing.T) {
 		t.Errorf("%s, want %s", ref, want)
 	}
 	b, err := json.Marshal(ref)
-	if want := `{"key":"pruned/` + sum.String() + `.zip","sha256":"` + sum.String() + `","size":7}`; err != nil || string(b) != want {
+	if want := `{"key":"pruned/` + sum.String() + `.zip","sha256":"` + sum.String() + `","size":7}`; err != nil ||
+		string(b) != want {
 		t.Errorf("%s %v, want %s", b, err, want)
 	}
 	if ref.IsZero() || !(Ref{}).IsZero() {

@@ -22,7 +22,12 @@ type where struct{ profile, region, stack string }
 
 func (w *where) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&w.profile, "profile", "", "profile of your AWS configuration (default: $AWS_PROFILE, or what the environment gives)")
+	f.StringVar(
+		&w.profile,
+		"profile",
+		"",
+		"profile of your AWS configuration (default: $AWS_PROFILE, or what the environment gives)",
+	)
 	f.StringVar(&w.region, "region", "", "region of the stack (default: $AWS_REGION, or the profile's)")
 	f.StringVar(&w.stack, "stack", "", "name of the stack (default: $LAYERSMITH_STACK, or "+defaultStack+")")
 }
@@ -36,7 +41,11 @@ const attempts = 4
 // connect finds the stack.
 func (w where) connect(ctx context.Context) (*account, error) {
 	stack := cmp.Or(w.stack, os.Getenv("LAYERSMITH_STACK"), defaultStack)
-	o, err := awsport.OpenOperator(ctx, awsport.Options{Profile: w.profile, Region: w.region, Version: stage.Version, Attempts: attempts}, stack)
+	o, err := awsport.OpenOperator(
+		ctx,
+		awsport.Options{Profile: w.profile, Region: w.region, Version: stage.Version, Attempts: attempts},
+		stack,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -53,19 +62,24 @@ func (c *account) released(ctx context.Context) (r release.Released, found bool,
 		return r, false, err
 	}
 	if err := release.Decode(b, &r); err != nil {
-		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName, err).WithHint("it was written by another version of Layersmith: use the one that is deployed")
+		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName, err).
+			WithHint("it was written by another version of Layersmith: use the one that is deployed")
 	}
 	return r, true, nil
 }
 
 // releasedLayer is a layer as it is released, once for each target.
-func (c *account) releasedLayer(ctx context.Context, op, layer string) (release.Released, []release.ReleasedLayer, error) {
+func (c *account) releasedLayer(
+	ctx context.Context,
+	op, layer string,
+) (release.Released, []release.ReleasedLayer, error) {
 	r, found, err := c.released(ctx)
 	if err != nil {
 		return r, nil, err
 	}
 	if !found || len(r.Layers) == 0 {
-		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("nothing is released yet")).WithHint("run: layersmith push, then layersmith watch")
+		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("nothing is released yet")).
+			WithHint("run: layersmith push, then layersmith watch")
 	}
 	var these []release.ReleasedLayer
 	hint := "released are:"
@@ -80,7 +94,8 @@ func (c *account) releasedLayer(ctx context.Context, op, layer string) (release.
 		}
 	}
 	if len(these) == 0 {
-		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("no layer of that name is released")).WithHint(hint)
+		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("no layer of that name is released")).
+			WithHint(hint)
 	}
 	return r, these, nil
 }

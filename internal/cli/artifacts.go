@@ -26,7 +26,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// artifactsCommand is what CodeBuild runs. It does not read stack outputs: the run's address is all that it needs.
+// artifactsCommand is what CodeBuild runs. It does not read stack outputs: the run's address is all
+// that it needs.
 func (a *app) artifactsCommand() *cobra.Command {
 	var prefix string
 	c := &cobra.Command{
@@ -55,7 +56,12 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 			if err := os.MkdirAll(temp, 0o755); err != nil {
 				return err
 			}
-			r := remote{app: a, prefix: prefix, registers: awsport.Registers{Client: client, Bucket: bucket}, blobs: awsport.Blobs{Client: client, Bucket: bucket, Temp: temp}}
+			r := remote{
+				app:       a,
+				prefix:    prefix,
+				registers: awsport.Registers{Client: client, Bucket: bucket},
+				blobs:     awsport.Blobs{Client: client, Bucket: bucket, Temp: temp},
+			}
 			err = r.build(ctx, name, temp)
 			if err != nil && ctx.Err() == nil {
 				err = errors.Join(err, r.leave(ctx, name, err))
@@ -63,7 +69,8 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"), "of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
+	c.Flags().
+		StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"), "of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
 	return c
 }
 
@@ -71,7 +78,8 @@ func runAddress(address string) (bucket, run string, err error) {
 	rest, ok := strings.CutPrefix(address, "s3://")
 	bucket, run, _ = strings.Cut(rest, "/runs/")
 	if !ok || bucket == "" || release.CheckRun(run) != nil {
-		return "", "", fault.New(fault.BadInput, "read", address, errors.New("is not the address of a run")).WithHint("write s3://STORE/runs/RUN")
+		return "", "", fault.New(fault.BadInput, "read", address, errors.New("is not the address of a run")).
+			WithHint("write s3://STORE/runs/RUN")
 	}
 	return bucket, run, nil
 }
@@ -109,7 +117,14 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 	if err != nil {
 		return err
 	}
-	built := release.Built{SchemaVersion: release.SchemaVersion, Run: name, Tool: stage.Tool, Workspace: run.Workspace.SHA256, Locks: []release.Lock{}, Layers: []release.BuiltLayer{}}
+	built := release.Built{
+		SchemaVersion: release.SchemaVersion,
+		Run:           name,
+		Tool:          stage.Tool,
+		Workspace:     run.Workspace.SHA256,
+		Locks:         []release.Lock{},
+		Layers:        []release.BuiltLayer{},
+	}
 	for _, t := range w.Targets {
 		pushed, err := r.chooseLock(ctx, released, t)
 		if err != nil {
@@ -125,7 +140,12 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 			return err
 		}
 		b := l.Marshal()
-		ref, err := r.blobs.Put(ctx, "locks/", ".toml", func(out io.Writer) error { _, err := out.Write(b); return err })
+		ref, err := r.blobs.Put(
+			ctx,
+			"locks/",
+			".toml",
+			func(out io.Writer) error { _, err := out.Write(b); return err },
+		)
 		if err != nil {
 			return err
 		}
@@ -137,8 +157,20 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 				return err
 			}
 			r.say("stored  %s, %s MB", layer.Name, layer.Zip.Bytes.MB())
-			built.Layers = append(built.Layers, release.BuiltLayer{Layer: layer.Name, Target: t, LayerName: release.LayerName(r.prefix, layer.Name, t, w.Targets[0]), Key: layer.Key, Below: below,
-				Artifact: artifact, Before: layer.Before, Wheels: layer.Inputs.Wheels, Bytecode: layer.Bytecode})
+			built.Layers = append(
+				built.Layers,
+				release.BuiltLayer{
+					Layer:     layer.Name,
+					Target:    t,
+					LayerName: release.LayerName(r.prefix, layer.Name, t, w.Targets[0]),
+					Key:       layer.Key,
+					Below:     below,
+					Artifact:  artifact,
+					Before:    layer.Before,
+					Wheels:    layer.Inputs.Wheels,
+					Bytecode:  layer.Bytecode,
+				},
+			)
 		}
 	}
 	built.Seconds = time.Since(start).Seconds()
@@ -151,13 +183,19 @@ func (r remote) one(ctx context.Context, m *machine, in stage.LockInput) (report
 	if err != nil {
 		return report.Report{}, lock.Lock{}, err
 	}
-	rep, _, err := r.buildStage(m).Run(ctx, stage.BuildInput{Workspace: in.Workspace, Lock: l, ReadProbe: r.app.read, PlanOnly: true})
+	rep, _, err := r.buildStage(m).
+		Run(ctx, stage.BuildInput{Workspace: in.Workspace, Lock: l, ReadProbe: r.app.read, PlanOnly: true})
 	return rep, l, err
 }
 
-// chooseLock puts the lock of the last release into the workspace, unless another one was pushed since: a monthly refresh must not be undone by the next upload, which still has the
-// lock from before it. It returns the digest of the pushed lock.
-func (r remote) chooseLock(ctx context.Context, released release.Released, t pydist.Target) (pushed digest.SHA256, err error) {
+// chooseLock puts the lock of the last release into the workspace, unless another one was pushed
+// since: a monthly refresh must not be undone by the next upload, which still has the lock from
+// before it. It returns the digest of the pushed lock.
+func (r remote) chooseLock(
+	ctx context.Context,
+	released release.Released,
+	t pydist.Target,
+) (pushed digest.SHA256, err error) {
 	name := lock.FileName(t)
 	b, err := r.app.read(name)
 	switch {
@@ -223,7 +261,8 @@ func (r remote) read(ctx context.Context, name string, into any) (tag string, er
 		return "", err
 	}
 	if err := release.Decode(b, into); err != nil {
-		return "", fault.New(fault.ProvenanceMismatch, "read", name, err).WithHint("deploy the same version of Layersmith everywhere: make deploy")
+		return "", fault.New(fault.ProvenanceMismatch, "read", name, err).
+			WithHint("deploy the same version of Layersmith everywhere: make deploy")
 	}
 	return tag, nil
 }
@@ -244,5 +283,9 @@ func (r remote) store(ctx context.Context, name string, doc any) error {
 
 // leave stores why there is no build, for the report of the run.
 func (r remote) leave(ctx context.Context, name string, err error) error {
-	return r.store(ctx, release.FailureName(name), release.Failure{Code: string(fault.CodeOf(err)), Message: err.Error(), Hint: fault.HintOf(err)})
+	return r.store(
+		ctx,
+		release.FailureName(name),
+		release.Failure{Code: string(fault.CodeOf(err)), Message: err.Error(), Hint: fault.HintOf(err)},
+	)
 }

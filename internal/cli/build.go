@@ -42,7 +42,8 @@ func (a *app) buildCommand() *cobra.Command {
 			}
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
-					return fault.New(fault.BadInput, "build", n, errors.New("no such layer")).WithHint(suggestLayer(w.Names()))
+					return fault.New(fault.BadInput, "build", n, errors.New("no such layer")).
+						WithHint(suggestLayer(w.Names()))
 				}
 			}
 			m, err := a.machine(ctx, t)
@@ -54,7 +55,11 @@ func (a *app) buildCommand() *cobra.Command {
 			in.Layers = layers
 			in.ReadProbe = a.read
 			in.Rebuild = in.Rebuild || clean
-			if in.Lock, err = a.lockAndFetch(ctx, m, stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
+			if in.Lock, err = a.lockAndFetch(
+				ctx,
+				m,
+				stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline},
+			); err != nil {
 				return err
 			}
 			if m.foreign {
@@ -82,9 +87,18 @@ func (a *app) buildCommand() *cobra.Command {
 					if in.PlanOnly {
 						what = report.Count(len(names), "artifact")
 					}
-					a.say("wrote   %s/ (%s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), what, seconds(time.Since(start)))
+					a.say(
+						"wrote   %s/ (%s) in %s",
+						filepath.ToSlash(filepath.Clean(a.outputDir)),
+						what,
+						seconds(time.Since(start)),
+					)
 				} else {
-					a.say("nothing changed: %s/ is up to date, checked in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
+					a.say(
+						"nothing changed: %s/ is up to date, checked in %s",
+						filepath.ToSlash(filepath.Clean(a.outputDir)),
+						seconds(time.Since(start)),
+					)
 				}
 			}
 			return err
@@ -93,7 +107,12 @@ func (a *app) buildCommand() *cobra.Command {
 	f := c.Flags()
 	f.BoolVar(&in.NoProbe, "no-probe", false, "do not run the interpreter on the result")
 	f.BoolVar(&noHeal, "no-heal", false, "do not restore what a failing probe needs, nor write that into layer.yaml")
-	f.BoolVar(&in.Strict, "strict", false, "not probed is an error, and nothing is healed: a build that changes its own input is no proof")
+	f.BoolVar(
+		&in.Strict,
+		"strict",
+		false,
+		"not probed is an error, and nothing is healed: a build that changes its own input is no proof",
+	)
 	f.BoolVar(&in.PlanOnly, "plan", false, "stop at the unpruned artifacts (what a remote builder runs)")
 	f.BoolVar(&in.Paranoid, "paranoid", false, "inflate every file that is copied and check its CRC")
 	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
@@ -101,12 +120,15 @@ func (a *app) buildCommand() *cobra.Command {
 	return c
 }
 
-// heal lets a build write into the workspace what it restored. told prints that: on stderr, also with --quiet and --json, since files that are under version control were
-// changed.
+// heal lets a build write into the workspace what it restored. told prints that: on stderr, also
+// with --quiet and --json, since files that are under version control were changed.
 func (a *app) heal() (h *stage.Heal, told func()) {
 	var lines []string
 	h = &stage.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
-		lines = append(lines, report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))))
+		lines = append(
+			lines,
+			report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))),
+		)
 	}}
 	return h, func() {
 		for _, l := range lines {
@@ -115,7 +137,8 @@ func (a *app) heal() (h *stage.Heal, told func()) {
 	}
 }
 
-// replace writes a file of the workspace that people edit: where a link leads to, and with the mode that it has.
+// replace writes a file of the workspace that people edit: where a link leads to, and with the mode
+// that it has.
 func (a *app) replace(name string, b []byte) error {
 	file := filepath.Join(a.workspaceDir, filepath.FromSlash(name))
 	if real, err := filepath.EvalSymlinks(file); err == nil {
@@ -129,23 +152,47 @@ func (a *app) replace(name string, b []byte) error {
 	return unwrapPath(err)
 }
 
-// lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels in the store.
+// lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels
+// in the store.
 func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) (lock.Lock, error) {
 	locked, err := a.lockStage(m).Run(ctx, in)
 	if err != nil {
 		return lock.Lock{}, err
 	}
 	a.sayLock(locked)
-	http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith/" + stage.Version, Getenv: os.Getenv, Root: a.workspaceDir}
-	fetch := stage.Fetch{Wheels: m.wheels, Cache: m.packs, Resolver: m.resolver(a), Download: http.Download, Progress: m.progress, Builds: m.builds, Unpack: m.unpack}
+	http := localport.HTTP{
+		Client: localport.NewClient(),
+		Agent:  "layersmith/" + stage.Version,
+		Getenv: os.Getenv,
+		Root:   a.workspaceDir,
+	}
+	fetch := stage.Fetch{
+		Wheels:   m.wheels,
+		Cache:    m.packs,
+		Resolver: m.resolver(a),
+		Download: http.Download,
+		Progress: m.progress,
+		Builds:   m.builds,
+		Unpack:   m.unpack,
+	}
 	fetched, err := fetch.Run(ctx, locked.Lock, in.Workspace, in.Workspace.Names(), in.Offline)
 	if err != nil {
 		return lock.Lock{}, err
 	}
 	if fetched.Downloaded == 0 {
-		a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB())
+		a.say(
+			"fetch   %s, %s MB, all in the store",
+			report.Count(fetched.Wheels, "wheel"),
+			measure.Bytes(fetched.Bytes).MB(),
+		)
 	} else {
-		a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+		a.say(
+			"fetch   %s, %s MB; %d downloaded, %s MB",
+			report.Count(fetched.Wheels, "wheel"),
+			measure.Bytes(fetched.Bytes).MB(),
+			fetched.Downloaded,
+			measure.Bytes(fetched.Came).MB(),
+		)
 	}
 	if fetched.Built > 0 {
 		a.say("        %d built from source", fetched.Built)

@@ -48,10 +48,22 @@ func (a *app) checkCommand() *cobra.Command {
 				return err
 			}
 			defer discard()
-			s := stage.Check{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
+			s := stage.Check{
+				Cache:    packs,
+				Python:   m.python,
+				NoPython: m.noPython,
+				Mounts:   m.mounts,
+				Progress: m.progress,
+			}
 			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: stage.Tool, Target: t.String()}
 			for _, arg := range args {
-				in := stage.CheckInput{Name: arg, Target: t, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Explain: explain}
+				in := stage.CheckInput{
+					Name:    arg,
+					Target:  t,
+					NoProbe: noProbe || m.foreign,
+					Reason:  m.foreignReason(noProbe, t),
+					Explain: explain,
+				}
 				file := arg
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
 					in.Spec = spec
@@ -69,10 +81,12 @@ func (a *app) checkCommand() *cobra.Command {
 				tree, closeTree, err := openTree(file)
 				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
 					if _, isLayer := ws.Layer(arg); isLayer {
-						return fault.New(fault.BadInput, "check", arg, errors.New("is not built")).WithHint("run: layersmith build")
+						return fault.New(fault.BadInput, "check", arg, errors.New("is not built")).
+							WithHint("run: layersmith build")
 					}
 					if !strings.ContainsAny(arg, "./") {
-						return fault.New(fault.BadInput, "check", arg, errors.New("no such layer, and no such file")).WithHint(suggestLayer(ws.Names()))
+						return fault.New(fault.BadInput, "check", arg, errors.New("no such layer, and no such file")).
+							WithHint(suggestLayer(ws.Names()))
 					}
 				}
 				if err != nil {
@@ -108,7 +122,8 @@ func (a *app) checkCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter")
-	c.Flags().BoolVar(&explain, "explain", false, "say for each check and each kind of job what it looked at, what passed, and what it cannot see")
+	c.Flags().
+		BoolVar(&explain, "explain", false, "say for each check and each kind of job what it looked at, what passed, and what it cannot see")
 	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
 	return c
 }

@@ -36,7 +36,8 @@ func (a *app) cleanCommand() *cobra.Command {
 			var remove []string
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
-					return fault.New(fault.BadInput, "clean", n, errors.New("no such layer")).WithHint(suggestLayer(w.Names()))
+					return fault.New(fault.BadInput, "clean", n, errors.New("no such layer")).
+						WithHint(suggestLayer(w.Names()))
 				}
 				for _, t := range pydist.Targets() {
 					for _, f := range []string{stage.ZipName(n, t), stage.ManifestName(n, t), stage.ArtifactName(n, t)} {
@@ -52,7 +53,12 @@ func (a *app) cleanCommand() *cobra.Command {
 				return err
 			}
 			if cache {
-				remove = append(remove, filepath.Join(dir, "packs"), filepath.Join(dir, "temp"), filepath.Join(dir, "interpreters.json"))
+				remove = append(
+					remove,
+					filepath.Join(dir, "packs"),
+					filepath.Join(dir, "temp"),
+					filepath.Join(dir, "interpreters.json"),
+				)
 			}
 			if wheels {
 				remove = append(remove, filepath.Join(dir, "wheels"))
@@ -71,7 +77,9 @@ func (a *app) cleanCommand() *cobra.Command {
 				bytes = bytes + b
 			}
 			if a.json {
-				return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes})
+				return a.printJSON(
+					map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes},
+				)
 			}
 			a.say("removed %d files, %s", files, measure.Bytes(bytes))
 			return nil

@@ -1,8 +1,10 @@
-// Package cli is the command line: flags, composition of the stages with the adapters of this machine, printing and exit codes.
+// Package cli is the command line: flags, composition of the stages with the adapters of this
+// machine, printing and exit codes.
 //
-// Rules of its output: data goes to stdout, progress and errors to stderr. An error is one line "error: ..." and, where there is something to
-// do, one line "hint: ...". With --json stdout is one JSON document and nothing else. With --quiet nothing is printed when all is well. Colour
-// is used on terminals only, and never with NO_COLOR.
+// Rules of its output: data goes to stdout, progress and errors to stderr. An error is one line
+// "error: ..." and, where there is something to do, one line "hint: ...". With --json stdout is one
+// JSON document and nothing else. With --quiet nothing is printed when all is well. Colour is used
+// on terminals only, and never with NO_COLOR.
 package cli
 
 import (
@@ -36,7 +38,8 @@ const (
 	exitCanceled = 130 // as shells report an interrupt
 )
 
-// heapLimit keeps the collector from trading memory for time beyond what the engine promises (128 MB at its peak).
+// heapLimit keeps the collector from trading memory for time beyond what the engine promises (128
+// MB at its peak).
 const heapLimit = 96 << 20
 
 // Main runs one command and returns its exit code.
@@ -91,17 +94,44 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
 	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
 	f.StringVar(&a.target, "target", "", "runtime and architecture, python3.13-arm64 (default: the workspace's first)")
-	f.StringVar(&a.python, "python", "", "the target's interpreter, a path or a command (default: found on PATH, in pyenv's and uv's folders)")
+	f.StringVar(
+		&a.python,
+		"python",
+		"",
+		"the target's interpreter, a path or a command (default: found on PATH, in pyenv's and uv's folders)",
+	)
 	f.BoolVar(&a.offline, "offline", false, "use what is in the wheel store, do not ask the index")
 	f.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
 	f.BoolVar(&a.quiet, "quiet", false, "print nothing when all is well")
 	f.BoolVar(&a.verbose, "verbose", false, "print more")
-	f.StringVar(&a.cacheDir, "cache", "", "folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)")
+	f.StringVar(
+		&a.cacheDir,
+		"cache",
+		"",
+		"folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)",
+	)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})
-	root.AddCommand(a.initCommand(), a.lockCommand(), a.buildCommand(), a.pruneCommand(), a.checkCommand(), a.reportCommand(), a.explainCommand(), a.rulesCommand(), a.statusCommand(), a.cleanCommand(),
-		a.pushCommand(), a.startCommand(), a.watchCommand(), a.executionsCommand(), a.versionsCommand(), a.rollbackCommand(), a.artifactsCommand())
+	root.AddCommand(
+		a.initCommand(),
+		a.lockCommand(),
+		a.buildCommand(),
+		a.pruneCommand(),
+		a.checkCommand(),
+		a.reportCommand(),
+		a.explainCommand(),
+		a.rulesCommand(),
+		a.statusCommand(),
+		a.cleanCommand(),
+		a.pushCommand(),
+		a.startCommand(),
+		a.watchCommand(),
+		a.executionsCommand(),
+		a.versionsCommand(),
+		a.rollbackCommand(),
+		a.artifactsCommand(),
+	)
 	return root
 }
 
@@ -133,7 +163,8 @@ func (a *app) exit(ctx context.Context, err error) int {
 	}
 	text := err.Error()
 	code := fault.CodeOf(err)
-	if strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "accepts ") || strings.HasPrefix(text, "requires ") { // cobra's own
+	if strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "accepts ") ||
+		strings.HasPrefix(text, "requires ") { // cobra's own
 		code = fault.BadInput
 	}
 	a.complain(text, fault.HintOf(err))

@@ -51,7 +51,8 @@ func (a *app) cacheFolder() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fault.New(fault.BadInput, "find", "the cache folder", err).WithHint("name one with --cache or LAYERSMITH_CACHE")
+		return "", fault.New(fault.BadInput, "find", "the cache folder", err).
+			WithHint("name one with --cache or LAYERSMITH_CACHE")
 	}
 	return filepath.Join(dir, "layersmith"), nil
 }
@@ -74,14 +75,19 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	}
 	temp := filepath.Join(cache, "temp")
 	if err := os.MkdirAll(temp, 0o755); err != nil {
-		return nil, fault.New(fault.BadInput, "make", "the cache folder", err).WithHint("name another with --cache or LAYERSMITH_CACHE")
+		return nil, fault.New(fault.BadInput, "make", "the cache folder", err).
+			WithHint("name another with --cache or LAYERSMITH_CACHE")
 	}
 	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > staleTemp }
 	for _, dir := range []string{temp, a.outputDir} {
 		localport.Sweep(dir, old) // a killed run's leavings; not worth failing for
 	}
-	m := &machine{wheels: localport.Wheels{Dir: filepath.Join(cache, "wheels")}, packs: &localport.Packs{Dir: filepath.Join(cache, "packs")},
-		mounts: localport.Mounts{Dir: temp}, outputs: localport.Outputs{Dir: a.outputDir}}
+	m := &machine{
+		wheels:  localport.Wheels{Dir: filepath.Join(cache, "wheels")},
+		packs:   &localport.Packs{Dir: filepath.Join(cache, "packs")},
+		mounts:  localport.Mounts{Dir: temp},
+		outputs: localport.Outputs{Dir: a.outputDir},
+	}
 	python, err := localport.FindPython(ctx, t, a.python, cache, filepath.Join(a.toolsFolder(), "python"))
 	var none *localport.NoPython
 	switch {
@@ -121,7 +127,8 @@ func (m *machine) resolver(a *app) localport.UV {
 	return u
 }
 
-// start opens the workspace and this machine's adapters for it: how most commands begin. The caller closes the machine.
+// start opens the workspace and this machine's adapters for it: how most commands begin. The caller
+// closes the machine.
 func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *machine, error) {
 	w, t, err := a.open()
 	if err != nil {
@@ -135,7 +142,8 @@ func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *m
 func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	root := filepath.Clean(a.workspaceDir)
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return workspace.Workspace{}, pydist.Target{}, fault.New(fault.BadInput, "open workspace", root, errors.New("no such folder")).WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas")
+		return workspace.Workspace{}, pydist.Target{}, fault.New(fault.BadInput, "open workspace", root, errors.New("no such folder")).
+			WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas")
 	}
 	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
 	if err != nil {
@@ -161,7 +169,10 @@ func (a *app) read(name string) ([]byte, error) {
 }
 
 func (a *app) write(name string, b []byte) error {
-	return localport.WriteFile(filepath.Join(a.workspaceDir, name), func(w io.Writer) error { _, err := w.Write(b); return err })
+	return localport.WriteFile(
+		filepath.Join(a.workspaceDir, name),
+		func(w io.Writer) error { _, err := w.Write(b); return err },
+	)
 }
 
 func (a *app) lockStage(m *machine) stage.Lock {
@@ -169,7 +180,16 @@ func (a *app) lockStage(m *machine) stage.Lock {
 }
 
 func (a *app) buildStage(m *machine) stage.Build {
-	return stage.Build{Tool: stage.Tool, Wheels: m.wheels, Cache: m.packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Outputs: m.outputs, Progress: m.progress}
+	return stage.Build{
+		Tool:     stage.Tool,
+		Wheels:   m.wheels,
+		Cache:    m.packs,
+		Python:   m.python,
+		NoPython: m.noPython,
+		Mounts:   m.mounts,
+		Outputs:  m.outputs,
+		Progress: m.progress,
+	}
 }
 
 // builds says why this machine cannot build wheels for the target.

@@ -18,7 +18,8 @@ import (
 // timeFormat is how times are printed: UTC, as in AWS's logs.
 const timeFormat = "2006-01-02 15:04 UTC"
 
-// describes is how many executions are asked about at the same time. DescribeExecution has a bucket of 300 requests, refilled by 15 a second in the smaller regions.
+// describes is how many executions are asked about at the same time. DescribeExecution has a bucket
+// of 300 requests, refilled by 15 a second in the smaller regions.
 const describes = 4
 
 // maxExecutions bounds --limit: each costs a request.
@@ -68,7 +69,16 @@ func (a *app) executionsCommand() *cobra.Command {
 			}
 			table := [][]string{{"execution", "started", "took", "outcome", "trigger"}}
 			for _, r := range rows {
-				table = append(table, []string{r.Execution, r.StartedAt.Format(timeFormat), span(time.Duration(r.Seconds * float64(time.Second))), r.Outcome, r.Trigger})
+				table = append(
+					table,
+					[]string{
+						r.Execution,
+						r.StartedAt.Format(timeFormat),
+						span(time.Duration(r.Seconds * float64(time.Second))),
+						r.Outcome,
+						r.Trigger,
+					},
+				)
 			}
 			if !a.quiet {
 				report.Table(a.Out, table, map[int]bool{2: true})
@@ -98,8 +108,15 @@ func rowOf(x awsport.Execution, now time.Time) executionRow {
 	if until.IsZero() {
 		until = now
 	}
-	return executionRow{Execution: x.Name, ARN: x.ARN, StartedAt: x.Started.UTC(), Seconds: until.Sub(x.Started).Round(time.Millisecond).Seconds(),
-		Outcome: string(e.Outcome), Message: e.Message, Trigger: triggerOf(x.Input)}
+	return executionRow{
+		Execution: x.Name,
+		ARN:       x.ARN,
+		StartedAt: x.Started.UTC(),
+		Seconds:   until.Sub(x.Started).Round(time.Millisecond).Seconds(),
+		Outcome:   string(e.Outcome),
+		Message:   e.Message,
+		Trigger:   triggerOf(x.Input),
+	}
 }
 
 // triggerOf says who asked for an execution, from its input: an upload's event, or a request.

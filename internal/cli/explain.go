@@ -40,7 +40,8 @@ func (a *app) explainCommand() *cobra.Command {
 			defer m.close()
 			b, err := a.read(lock.FileName(t))
 			if err != nil {
-				return fault.New(fault.BadInput, "read", filepath.Join(a.workspaceDir, lock.FileName(t)), unwrapPath(err)).WithHint("run: layersmith build")
+				return fault.New(fault.BadInput, "read", filepath.Join(a.workspaceDir, lock.FileName(t)), unwrapPath(err)).
+					WithHint("run: layersmith build")
 			}
 			l, err := lock.Open(b)
 			if err != nil {
@@ -63,7 +64,8 @@ func (a *app) explainCommand() *cobra.Command {
 				}
 			}
 			if !found {
-				return fault.New(fault.BadInput, "explain", what, errors.New("no layer has it")).WithHint("give a path below python/, or the name of a distribution: " + names(l))
+				return fault.New(fault.BadInput, "explain", what, errors.New("no layer has it")).
+					WithHint("give a path below python/, or the name of a distribution: " + names(l))
 			}
 			if a.json {
 				return a.printJSON(all)
@@ -86,7 +88,8 @@ func names(l lock.Lock) string {
 	return strings.Join(s, ", ")
 }
 
-// explanation is what became of a file, a folder or a distribution in one layer: a row for each fate and rule.
+// explanation is what became of a file, a folder or a distribution in one layer: a row for each
+// fate and rule.
 type explanation struct {
 	Layer      string   `json:"layer"`
 	What       string   `json:"what"`
@@ -163,7 +166,8 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 	return []explanation{e}
 }
 
-// scriptsPassed is how many functional scripts passed on the layer in the last build; 0 when it was not probed, or did not pass.
+// scriptsPassed is how many functional scripts passed on the layer in the last build; 0 when it was
+// not probed, or did not pass.
 func (a *app) scriptsPassed(layer string, t pydist.Target) int {
 	r, err := a.lastReport()
 	if err != nil || r.Target != t.String() {
@@ -216,11 +220,19 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 						proof = "nothing that is kept refers to it"
 					}
 					if scripts > 0 {
-						proof += fmt.Sprintf("; in the last build %s passed without it", report.Count(scripts, "functional script"))
+						proof += fmt.Sprintf(
+							"; in the last build %s passed without it",
+							report.Count(scripts, "functional script"),
+						)
 					}
 					fmt.Fprintf(w, "    proof  %s\n", proof)
 				}
-				fmt.Fprintf(w, "    undo   keep: [{ match: %q, reason: ... }] in %s\n", undo(e.What, f), filepath.ToSlash(filepath.Join(workspaceDir, e.Layer, "layer.yaml")))
+				fmt.Fprintf(
+					w,
+					"    undo   keep: [{ match: %q, reason: ... }] in %s\n",
+					undo(e.What, f),
+					filepath.ToSlash(filepath.Join(workspaceDir, e.Layer, "layer.yaml")),
+				)
 			}
 		}
 		if f.Why != "" {

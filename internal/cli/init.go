@@ -28,7 +28,10 @@ func (a *app) initCommand() *cobra.Command {
 				return fault.New(fault.BadInput, "init", "", err).WithHint("name it with --layer")
 			}
 			text := strings.Join(reqs, "\n") + "\n"
-			if _, err := pydist.ParseRequirements("requirements.txt", func(string) ([]byte, error) { return []byte(text), nil }); err != nil {
+			if _, err := pydist.ParseRequirements(
+				"requirements.txt",
+				func(string) ([]byte, error) { return []byte(text), nil },
+			); err != nil {
 				return fault.New(fault.BadInput, "init", "", err).WithHint(fault.HintOf(err))
 			}
 			if a.target == "" {
@@ -39,7 +42,8 @@ func (a *app) initCommand() *cobra.Command {
 				return fault.New(fault.BadInput, "init", "", err)
 			}
 			if entries, err := os.ReadDir(a.workspaceDir); err == nil && len(entries) > 0 {
-				return fault.New(fault.BadInput, "init", a.workspaceDir, errors.New("the folder is there and not empty")).WithHint("name another with --workspace")
+				return fault.New(fault.BadInput, "init", a.workspaceDir, errors.New("the folder is there and not empty")).
+					WithHint("name another with --workspace")
 			}
 			layer := filepath.Join(a.workspaceDir, name)
 			if err := os.MkdirAll(layer, 0o755); err != nil {
@@ -50,7 +54,10 @@ func (a *app) initCommand() *cobra.Command {
 				filepath.Join(layer, "requirements.txt"):        text,
 				filepath.Join(layer, "layer.yaml"):              layerTemplate,
 			} {
-				if err := localport.WriteFile(file, func(w io.Writer) error { _, err := io.WriteString(w, content); return err }); err != nil {
+				if err := localport.WriteFile(
+					file,
+					func(w io.Writer) error { _, err := io.WriteString(w, content); return err },
+				); err != nil {
 					return fault.New(fault.BadInput, "init", file, unwrapPath(err))
 				}
 			}

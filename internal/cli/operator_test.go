@@ -24,7 +24,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestOperator runs the commands that talk to a deployed stack, with the real SDK, against an account that a script describes:
+// TestOperator runs the commands that talk to a deployed stack, with the real SDK, against an
+// account that a script describes:
 //
 //	account/stack.json        outputs of the stack Layersmith; without it there is no stack
 //	account/store/            objects of the bucket "store"
@@ -54,14 +55,21 @@ func TestOperator(t *testing.T) {
 const machineARN = "arn:aws:states:eu-central-1:123456789012:stateMachine:Layersmith"
 
 func setUpAccount(e *testscript.Env) error {
-	a := &fakeAccount{dir: filepath.Join(e.WorkDir, "account"), log: filepath.Join(e.WorkDir, "account.log"), polled: filepath.Join(e.WorkDir, "polled")}
+	a := &fakeAccount{
+		dir:    filepath.Join(e.WorkDir, "account"),
+		log:    filepath.Join(e.WorkDir, "account.log"),
+		polled: filepath.Join(e.WorkDir, "polled"),
+	}
 	if err := a.open(); err != nil {
 		return err
 	}
 	server := httptest.NewServer(a)
 	e.Defer(server.Close)
 	e.Values["state"] = &state{}
-	own, _, _ := strings.Cut(e.Getenv("PATH"), string(os.PathListSeparator)) // where testscript put layersmith: nothing else is needed
+	own, _, _ := strings.Cut(
+		e.Getenv("PATH"),
+		string(os.PathListSeparator),
+	) // where testscript put layersmith: nothing else is needed
 	e.Setenv("PATH", own)
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("AWS_ENDPOINT_URL", server.URL)
@@ -103,7 +111,10 @@ func (a *fakeAccount) open() error {
 		if err := mem.CreateBucket(bucket); err != nil {
 			return err
 		}
-		if err := mem.SetVersioningConfiguration(bucket, gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
+		if err := mem.SetVersioningConfiguration(
+			bucket,
+			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled},
+		); err != nil {
 			return err
 		}
 		root := os.DirFS(filepath.Join(a.dir, folder))
@@ -174,7 +185,11 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 	file, err := os.ReadFile(filepath.Join(a.dir, "stack.json"))
 	if form.Get("Action") != "DescribeStacks" || err != nil || name != "layersmith" {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`, name)
+		fmt.Fprintf(
+			w,
+			`<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`,
+			name,
+		)
 		return
 	}
 	var outputs map[string]string
@@ -187,8 +202,13 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 		xml.EscapeText(&members, []byte(value))
 		members.WriteString("</OutputValue></member>")
 	}
-	fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>%s</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
-		`<CreationTime>2026-11-01T00:00:00Z</CreationTime><Outputs>%s</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, name, members.String())
+	fmt.Fprintf(
+		w,
+		`<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>%s</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
+			`<CreationTime>2026-11-01T00:00:00Z</CreationTime><Outputs>%s</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`,
+		name,
+		members.String(),
+	)
 }
 
 func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation string) {
@@ -212,7 +232,13 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 	known := func(x *fakeExecution) bool { return x.arn() == in.ExecutionArn }
 	at := slices.IndexFunc(a.executions, known)
 	if in.ExecutionArn != "" && at < 0 {
-		answer(400, map[string]any{"__type": "ExecutionDoesNotExist", "message": "Execution Does Not Exist: '" + in.ExecutionArn + "'"})
+		answer(
+			400,
+			map[string]any{
+				"__type":  "ExecutionDoesNotExist",
+				"message": "Execution Does Not Exist: '" + in.ExecutionArn + "'",
+			},
+		)
 		return
 	}
 	switch operation {
@@ -230,7 +256,14 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 		answer(200, map[string]any{"executionArn": x.arn(), "startDate": epoch(x.Started)})
 	case "DescribeExecution":
 		x := a.executions[at]
-		out := map[string]any{"executionArn": x.arn(), "name": x.Name, "stateMachineArn": machineARN, "status": x.status(), "startDate": epoch(x.Started), "input": string(x.Input)}
+		out := map[string]any{
+			"executionArn":    x.arn(),
+			"name":            x.Name,
+			"stateMachineArn": machineARN,
+			"status":          x.status(),
+			"startDate":       epoch(x.Started),
+			"input":           string(x.Input),
+		}
 		if x.status() != "RUNNING" {
 			out["stopDate"] = epoch(x.Started.Add(time.Duration(x.Seconds * float64(time.Second))))
 			if x.Output != nil {
@@ -248,7 +281,16 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 			if in.StatusFilter != "" && in.StatusFilter != x.status() || len(list) == in.MaxResults {
 				continue
 			}
-			list = append(list, map[string]any{"executionArn": x.arn(), "name": x.Name, "stateMachineArn": machineARN, "status": x.status(), "startDate": epoch(x.Started)})
+			list = append(
+				list,
+				map[string]any{
+					"executionArn":    x.arn(),
+					"name":            x.Name,
+					"stateMachineArn": machineARN,
+					"status":          x.status(),
+					"startDate":       epoch(x.Started),
+				},
+			)
 		}
 		answer(200, map[string]any{"executions": list})
 	case "GetExecutionHistory":
@@ -282,7 +324,8 @@ func (x *fakeExecution) status() string {
 	return x.Status
 }
 
-// read makes events of a history. One that does not end with the end of the execution goes on forever.
+// read makes events of a history. One that does not end with the end of the execution goes on
+// forever.
 func (x *fakeExecution) read(file string) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -307,7 +350,12 @@ func (x *fakeExecution) read(file string) error {
 		}
 		id = id + 1
 		kind = f[2]
-		e := map[string]any{"id": id, "previousEventId": previous, "timestamp": epoch(x.Started.Add(time.Duration(seconds) * time.Second)), "type": kind}
+		e := map[string]any{
+			"id":              id,
+			"previousEventId": previous,
+			"timestamp":       epoch(x.Started.Add(time.Duration(seconds) * time.Second)),
+			"type":            kind,
+		}
 		details := strings.ToLower(kind[:1]) + kind[1:] + "EventDetails"
 		switch {
 		case strings.HasSuffix(kind, "StateEntered"):

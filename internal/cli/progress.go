@@ -13,8 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// progress is bars on a terminal and, elsewhere, one line for each task that took longer than patience (any, with --verbose); nothing with --quiet or --json.
-// Tasks that have nothing to do are not shown.
+// progress is bars on a terminal and, elsewhere, one line for each task that took longer than
+// patience (any, with --verbose); nothing with --quiet or --json. Tasks that have nothing to do are
+// not shown.
 type progress struct {
 	bars     *mpb.Progress
 	plain    io.Writer
@@ -56,7 +57,12 @@ func (p *progress) Start(name string, total int64, unit string) stage.Task {
 	if unit == "bytes" {
 		counter = decor.CountersKiloByte("% .1f / % .1f")
 	}
-	bar := p.bars.AddBar(total, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter))
+	bar := p.bars.AddBar(
+		total,
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(counter),
+	)
 	return barTask{bar}
 }
 

@@ -32,14 +32,16 @@ func (a *app) pruneCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if out == "" {
-				return fault.New(fault.BadInput, "prune", args[0], errors.New("where to?")).WithHint("name the result: -o OUT.zip")
+				return fault.New(fault.BadInput, "prune", args[0], errors.New("where to?")).
+					WithHint("name the result: -o OUT.zip")
 			}
 			same, err := sameFile(args[0], out)
 			if err != nil {
 				return err
 			}
 			if same {
-				return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).WithHint("write the result to another file")
+				return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).
+					WithHint("write the result to another file")
 			}
 			spec, t, ws, err := a.specFor(layer)
 			if err != nil {
@@ -65,7 +67,8 @@ func (a *app) pruneCommand() *cobra.Command {
 				if inner := zipIn(tree); inner != "" {
 					hint = "it holds another archive, " + inner + ": unpack it, and give that one"
 				}
-				return fault.New(fault.BadInput, "prune", args[0], errors.New("there is no Python in it")).WithHint(hint)
+				return fault.New(fault.BadInput, "prune", args[0], errors.New("there is no Python in it")).
+					WithHint(hint)
 			}
 			below, closeBelow, err := a.openBelow(ws, layer, t)
 			if err != nil {
@@ -76,14 +79,34 @@ func (a *app) pruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s := stage.Prune{Tool: stage.Tool, Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
-			r, err := s.Run(ctx, stage.PruneInput{Name: filepath.Base(out), Target: t, Tree: tree, Spec: spec, Below: below, OwnProbe: own, NoProbe: noProbe || m.foreign, Reason: m.foreignReason(noProbe, t), Total: ws.Total,
-				Write: func(write func(io.Writer) error) error {
-					if err := localport.WriteFile(out, write); err != nil {
-						return fault.New(fault.BadInput, "write", out, unwrapPath(err))
-					}
-					return nil
-				}})
+			s := stage.Prune{
+				Tool:     stage.Tool,
+				Cache:    packs,
+				Python:   m.python,
+				NoPython: m.noPython,
+				Mounts:   m.mounts,
+				Progress: m.progress,
+			}
+			r, err := s.Run(
+				ctx,
+				stage.PruneInput{
+					Name:     filepath.Base(out),
+					Target:   t,
+					Tree:     tree,
+					Spec:     spec,
+					Below:    below,
+					OwnProbe: own,
+					NoProbe:  noProbe || m.foreign,
+					Reason:   m.foreignReason(noProbe, t),
+					Total:    ws.Total,
+					Write: func(write func(io.Writer) error) error {
+						if err := localport.WriteFile(out, write); err != nil {
+							return fault.New(fault.BadInput, "write", out, unwrapPath(err))
+						}
+						return nil
+					},
+				},
+			)
 			if err != nil {
 				return err
 			}
@@ -98,8 +121,13 @@ func (a *app) pruneCommand() *cobra.Command {
 	return c
 }
 
-// openBelow opens the zips of the layers that a layer lies on, lowest first; they must have been built.
-func (a *app) openBelow(ws workspace.Workspace, layer string, t pydist.Target) (trees []ziptree.Tree, closeAll func(), err error) {
+// openBelow opens the zips of the layers that a layer lies on, lowest first; they must have been
+// built.
+func (a *app) openBelow(
+	ws workspace.Workspace,
+	layer string,
+	t pydist.Target,
+) (trees []ziptree.Tree, closeAll func(), err error) {
 	var closers []func()
 	closeAll = func() {
 		for _, c := range closers {
@@ -111,7 +139,8 @@ func (a *app) openBelow(ws workspace.Workspace, layer string, t pydist.Target) (
 		if err != nil {
 			closeAll()
 			if errors.Is(err, fs.ErrNotExist) {
-				err = fault.New(fault.BadInput, "open", name, errors.New("is not built")).WithHint("run: layersmith build " + name)
+				err = fault.New(fault.BadInput, "open", name, errors.New("is not built")).
+					WithHint("run: layersmith build " + name)
 			}
 			return nil, nil, err
 		}
@@ -180,7 +209,8 @@ func (a *app) specFor(layer string) (workspace.Layer, pydist.Target, workspace.W
 	}
 	spec, ok := ws.Layer(layer)
 	if !ok {
-		return workspace.Layer{}, t, ws, fault.New(fault.BadInput, "find", layer, errors.New("no such layer")).WithHint(suggestLayer(ws.Names()))
+		return workspace.Layer{}, t, ws, fault.New(fault.BadInput, "find", layer, errors.New("no such layer")).
+			WithHint(suggestLayer(ws.Names()))
 	}
 	return spec, t, ws, nil
 }
@@ -210,7 +240,8 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	return t, func() { b.Close() }, nil
 }
 
-// unreadable is what to do about a zip or folder that is no tree of regular files; the error names it.
+// unreadable is what to do about a zip or folder that is no tree of regular files; the error names
+// it.
 func unreadable(err error) error {
 	hint := "make the zip again; layersmith reads plain zips of regular files"
 	if strings.Contains(err.Error(), "symbolic link") {

@@ -94,8 +94,9 @@ type pushed struct {
 // compares is how many files are compared at the same time: with a KMS key each takes a request.
 const compares = 8
 
-// compare says what a push has to do. Requirements come last among the uploads: an execution acts on the newest upload and takes the workspace as it is then, so everything
-// that they need must be there before.
+// compare says what a push has to do. Requirements come last among the uploads: an execution acts
+// on the newest upload and takes the workspace as it is then, so everything that they need must be
+// there before.
 func compare(ctx context.Context, remote awsport.Workspace, local map[string][]byte) (pushed, error) {
 	p := pushed{SchemaVersion: 1, Uploaded: []string{}, Deleted: []string{}, OnlyThere: []string{}}
 	listed, err := remote.List(ctx)
@@ -147,8 +148,8 @@ func compare(ctx context.Context, remote awsport.Workspace, local map[string][]b
 	return p, nil
 }
 
-// run deletes first: a deletion starts nothing, and the upload that starts an execution must find the workspace complete. Uploads go one after the other, so that the last
-// one is the newest.
+// run deletes first: a deletion starts nothing, and the upload that starts an execution must find
+// the workspace complete. Uploads go one after the other, so that the last one is the newest.
 func (p *pushed) run(ctx context.Context, remote awsport.Workspace, local map[string][]byte) error {
 	total := len(p.Deleted) + len(p.Uploaded)
 	for i, name := range p.Deleted {
@@ -199,9 +200,22 @@ func (p *pushed) say(a *app) {
 	case len(p.Uploaded)+len(p.Deleted) == 0:
 		a.say("nothing changed: %s has %s", bucket, report.Count(p.Unchanged, "file"))
 	case p.DryRun:
-		a.say("nothing was done: %s would be uploaded to %s, %d deleted, %d are the same", report.Count(len(p.Uploaded), "file"), bucket, len(p.Deleted), p.Unchanged)
+		a.say(
+			"nothing was done: %s would be uploaded to %s, %d deleted, %d are the same",
+			report.Count(len(p.Uploaded), "file"),
+			bucket,
+			len(p.Deleted),
+			p.Unchanged,
+		)
 	default:
-		a.say("pushed  %s (%s) to %s; %d deleted, %d are the same", report.Count(len(p.Uploaded), "file"), p.Bytes, bucket, len(p.Deleted), p.Unchanged)
+		a.say(
+			"pushed  %s (%s) to %s; %d deleted, %d are the same",
+			report.Count(len(p.Uploaded), "file"),
+			p.Bytes,
+			bucket,
+			len(p.Deleted),
+			p.Unchanged,
+		)
 		if len(p.Uploaded) > 0 {
 			a.say("        an execution starts by itself; follow it with: layersmith watch")
 		} else {
@@ -224,7 +238,8 @@ func verb(n int, one, many string) string {
 	return fmt.Sprintf("%d files %s", n, many)
 }
 
-// workspaceFiles reads what belongs to the workspace, by name relative to it. What the account would refuse as too large is refused here.
+// workspaceFiles reads what belongs to the workspace, by name relative to it. What the account
+// would refuse as too large is refused here.
 func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	root := filepath.Clean(a.workspaceDir)
 	fsys := os.DirFS(root)
@@ -260,7 +275,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	names = slices.Compact(names)
 	const smaller = "keep data and wheels outside of the workspace; name a wheel by an https URL"
 	if len(names) > stage.MaxWorkspaceFiles {
-		return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).WithHint(smaller)
+		return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).
+			WithHint(smaller)
 	}
 	files := make(map[string][]byte, len(names))
 	var total int64
@@ -268,7 +284,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 		where := path.Join(filepath.ToSlash(root), name)
 		info, err := fs.Stat(fsys, name)
 		if err == nil && info.Size() > stage.MaxWorkspaceFileBytes {
-			return nil, fault.New(fault.BadInput, "push", where, fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).WithHint(smaller)
+			return nil, fault.New(fault.BadInput, "push", where, fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).
+				WithHint(smaller)
 		}
 		if err == nil {
 			files[name], err = fs.ReadFile(fsys, name)
@@ -277,7 +294,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 			return nil, fault.New(fault.BadInput, "read", where, err)
 		}
 		if total += int64(len(files[name])); total > stage.MaxWorkspaceBytes {
-			return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).WithHint(smaller)
+			return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).
+				WithHint(smaller)
 		}
 	}
 	return files, nil
@@ -295,7 +313,8 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 			file, _, _ := strings.Cut(r.URL, "#") // the hash
 			name := path.Join(l.Name, file)
 			if !fs.ValidPath(name) {
-				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line), fmt.Errorf("%s is outside of the workspace", file)).WithHint("put the wheel below " + root + "/, where the account gets it too")
+				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line), fmt.Errorf("%s is outside of the workspace", file)).
+					WithHint("put the wheel below " + root + "/, where the account gets it too")
 			}
 			names = append(names, name)
 		}

@@ -27,7 +27,8 @@ Without --to it is the version that was current before this one. Nothing is buil
 		RunE: func(cmd *cobra.Command, args []string) error {
 			layer := args[0]
 			if to < 0 || to == 0 && cmd.Flags().Changed("to") {
-				return fault.New(fault.BadInput, "read", "--to", errors.New("versions are numbered from 1")).WithHint("run: layersmith versions " + layer)
+				return fault.New(fault.BadInput, "read", "--to", errors.New("versions are numbered from 1")).
+					WithHint("run: layersmith versions " + layer)
 			}
 			account, err := in.connect(cmd.Context())
 			if err != nil {
@@ -49,9 +50,20 @@ Without --to it is the version that was current before this one. Nothing is buil
 				to = back[0].Version // what was said here is what happens, whatever is released meanwhile
 			}
 			for i, l := range released {
-				a.say("%s %d -> %d (released %s)", l.LayerName, l.Current.Version, back[i].Version, back[i].At.UTC().Format(timeFormat))
+				a.say(
+					"%s %d -> %d (released %s)",
+					l.LayerName,
+					l.Current.Version,
+					back[i].Version,
+					back[i].At.UTC().Format(timeFormat),
+				)
 			}
-			return a.begin(cmd.Context(), account, release.Request{Rollback: &release.Restore{Layer: layer, To: to}}, follow)
+			return a.begin(
+				cmd.Context(),
+				account,
+				release.Request{Rollback: &release.Restore{Layer: layer, To: to}},
+				follow,
+			)
 		},
 	}
 	c.Flags().Int64Var(&to, "to", 0, "number of the version (default: the one before the current)")

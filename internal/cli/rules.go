@@ -40,7 +40,8 @@ func (a *app) rulesCommand() *cobra.Command {
 					}
 				}
 				if len(book) != 1 {
-					return fault.New(fault.BadInput, "find rule", args[0], errors.New("no such rule")).WithHint("known: " + strings.Join(policy.IDs(book), ", "))
+					return fault.New(fault.BadInput, "find rule", args[0], errors.New("no such rule")).
+						WithHint("known: " + strings.Join(policy.IDs(book), ", "))
 				}
 			}
 			if a.json {
@@ -88,5 +89,11 @@ func printRule(w io.Writer, r policy.Rule, saved measure.Size) {
 	for _, e := range r.Except {
 		fmt.Fprintf(w, "  except   %s: %s\n", strings.TrimSpace(e.Distribution+e.Versions+" "+e.Match), e.Why)
 	}
-	fmt.Fprintf(w, "  saved    %s unzipped, %s zipped, %d files in the last build\n", saved.Unzipped, saved.Zipped, saved.Files)
+	fmt.Fprintf(
+		w,
+		"  saved    %s unzipped, %s zipped, %d files in the last build\n",
+		saved.Unzipped,
+		saved.Zipped,
+		saved.Files,
+	)
 }

@@ -101,7 +101,8 @@ func findUV(t *testing.T) string {
 	return ""
 }
 
-// findPython takes python3 where Lambda has that version, else the newest that there is: on PATH, then in pyenv's folder.
+// findPython takes python3 where Lambda has that version, else the newest that there is: on PATH,
+// then in pyenv's folder.
 func findPython(t *testing.T) interpreter {
 	t.Helper()
 	home, _ := os.UserHomeDir()
@@ -110,7 +111,9 @@ func findPython(t *testing.T) interpreter {
 		candidates = append(candidates, fmt.Sprintf("python3.%d", minor))
 	}
 	for minor := 14; minor >= 9; minor-- {
-		found, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", "*", "bin", fmt.Sprintf("python3.%d", minor)))
+		found, _ := filepath.Glob(
+			filepath.Join(home, ".pyenv", "versions", "*", "bin", fmt.Sprintf("python3.%d", minor)),
+		)
 		slices.Sort(found)
 		slices.Reverse(found)
 		candidates = append(candidates, found...)
@@ -118,7 +121,8 @@ func findPython(t *testing.T) interpreter {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	for _, c := range candidates {
 		// sys.executable, since python3 may be a script of pyenv's that needs the user's home.
-		out, err := exec.Command(c, "-c", `import sys; print("python%d.%d" % sys.version_info[:2], sys.implementation.name, sys._base_executable)`).Output()
+		out, err := exec.Command(c, "-c", `import sys; print("python%d.%d" % sys.version_info[:2], sys.implementation.name, sys._base_executable)`).
+			Output()
 		name, rest, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
 		implementation, file, _ := strings.Cut(rest, " ")
 		if err != nil || implementation != "cpython" || file == "" {
@@ -128,7 +132,9 @@ func findPython(t *testing.T) interpreter {
 			return interpreter{file, target}
 		}
 	}
-	t.Fatal("there is no Python of a version that Lambda has, 3.9 to 3.14, on PATH or below pyenv's folder; install one")
+	t.Fatal(
+		"there is no Python of a version that Lambda has, 3.9 to 3.14, on PATH or below pyenv's folder; install one",
+	)
 	return interpreter{}
 }
 
@@ -158,7 +164,10 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 	e.Setenv("PATH", own+string(os.PathListSeparator)+in("bin"))
 	e.Setenv("HOME", in("home"))
 	e.Setenv("TARGET", python.target.String())
-	e.Setenv("FOREIGN", "python"+python.target.PythonVersion()+map[string]string{"x86_64": "-arm64", "arm64": "-x86_64"}[python.target.Arch()])
+	e.Setenv(
+		"FOREIGN",
+		"python"+python.target.PythonVersion()+map[string]string{"x86_64": "-arm64", "arm64": "-x86_64"}[python.target.Arch()],
+	)
 	e.Setenv("CPYTHON", strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
 	e.Setenv("LOCK", "pylock."+strings.ReplaceAll(python.target.String(), ".", "_")+".toml")
 	e.Setenv("PYTHON", in("bin/python"+python.target.PythonVersion()))
@@ -255,8 +264,9 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// wheel [-to FOLDER] [-from FOLDER] [-tag TAG] NAME==VERSION [REQUIREMENT...]: puts a wheel into the index. Its files are those of
-// wheels/NAME, with their own entry_points.txt if there is one; without that folder it has one module that knows its version.
+// wheel [-to FOLDER] [-from FOLDER] [-tag TAG] NAME==VERSION [REQUIREMENT...]: puts a wheel into
+// the index. Its files are those of wheels/NAME, with their own entry_points.txt if there is one;
+// without that folder it has one module that knows its version.
 func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	flags := flag.NewFlagSet("wheel", flag.ContinueOnError)
@@ -285,7 +295,11 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 		delete(files, "entry_points.txt")
 	}
 	files[info+"METADATA"] = metadata(name, version, flags.Args()[1:])
-	files[info+"WHEEL"] = fmt.Appendf(nil, "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: %s\n", *tag)
+	files[info+"WHEEL"] = fmt.Appendf(
+		nil,
+		"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: %s\n",
+		*tag,
+	)
 	var record strings.Builder
 	for _, f := range sortedNames(files) {
 		sum := sha256.Sum256(files[f])
@@ -328,7 +342,9 @@ func writeZip(file string, files map[string][]byte) error {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, n := range sortedNames(files) {
-		w, err := z.CreateHeader(&zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)})
+		w, err := z.CreateHeader(
+			&zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)},
+		)
 		if err != nil {
 			return err
 		}
@@ -357,7 +373,11 @@ func makeSdist(ts *testscript.TestScript, neg bool, args []string) {
 		"setup.py":            []byte("from setuptools import setup\nsetup()\n"),
 		name + "/__init__.py": nil,
 	} {
-		ts.Check(archive.WriteHeader(&tar.Header{Name: path.Join(name+"-"+version, file), Mode: 0o644, Size: int64(len(content))}))
+		ts.Check(
+			archive.WriteHeader(
+				&tar.Header{Name: path.Join(name+"-"+version, file), Mode: 0o644, Size: int64(len(content))},
+			),
+		)
 		_, err := archive.Write(content)
 		ts.Check(err)
 	}
@@ -378,8 +398,10 @@ func makeELF(ts *testscript.TestScript, neg bool, args []string) {
 	const headers = 64 + 56
 	b := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 9)...)
 	for _, v := range []any{
-		uint16(3), machine, uint32(1), uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0), // header
-		uint32(1), uint32(4), uint64(0), uint64(0), uint64(0), uint64(headers), uint64(headers), uint64(0x1000), // one PT_LOAD
+		// header
+		uint16(3), machine, uint32(1), uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
+		// one PT_LOAD
+		uint32(1), uint32(4), uint64(0), uint64(0), uint64(0), uint64(headers), uint64(headers), uint64(0x1000),
 	} {
 		var err error
 		b, err = binary.Append(b, binary.LittleEndian, v)
@@ -442,8 +464,9 @@ func inZip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// jsonget FILE PATH [VALUE]: the file, which may be stdout, is one JSON document, and what is at the path (names and indexes with dots
-// between them; # for the length) is there, and is the value. Negated: it is not there, or is something else.
+// jsonget FILE PATH [VALUE]: the file, which may be stdout, is one JSON document, and what is at
+// the path (names and indexes with dots between them; # for the length) is there, and is the value.
+// Negated: it is not there, or is something else.
 func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 && len(args) != 3 {
 		ts.Fatalf("usage: [!] jsonget file path [value]")

@@ -87,7 +87,8 @@ func (a *app) begin(ctx context.Context, account *account, request release.Reque
 	return nil
 }
 
-// executionName says when, so that names sort by time, and six random digits, so that two people can start one in the same second.
+// executionName says when, so that names sort by time, and six random digits, so that two people
+// can start one in the same second.
 func executionName(now time.Time) (string, error) {
 	var b [3]byte
 	if _, err := rand.Read(b[:]); err != nil {

@@ -45,14 +45,20 @@ func (a *app) statusCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if states, err = a.buildStage(m).States(cmd.Context(), stage.BuildInput{Workspace: w, Lock: l}); err != nil {
+				if states, err = a.buildStage(m).
+					States(cmd.Context(), stage.BuildInput{Workspace: w, Lock: l}); err != nil {
 					return err
 				}
 			}
 			last, _ := a.lastReport()
 			var rows []row
 			for _, l := range w.Layers {
-				r := row{Layer: l.Name, State: cmp.Or(states[l.Name], "stale: "+stale), Budget: l.Budget.Unzipped, Probe: "-"}
+				r := row{
+					Layer:  l.Name,
+					State:  cmp.Or(states[l.Name], "stale: "+stale),
+					Budget: l.Budget.Unzipped,
+					Probe:  "-",
+				}
 				for _, x := range last.Layers {
 					if x.Name == l.Name {
 						r.Unzipped = x.After.Unzipped
@@ -63,7 +69,15 @@ func (a *app) statusCommand() *cobra.Command {
 				rows = append(rows, r)
 			}
 			if a.json {
-				return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "target": t, "lock": cmp.Or(stale, "fresh"), "layers": rows, "stacks": last.Stacks})
+				return a.printJSON(
+					map[string]any{
+						"schemaVersion": report.SchemaVersion,
+						"target":        t,
+						"lock":          cmp.Or(stale, "fresh"),
+						"layers":        rows,
+						"stacks":        last.Stacks,
+					},
+				)
 			}
 			table := [][]string{{"layer", "state", "unzipped MB", "budget MB", "verdict", "probe"}}
 			for _, r := range rows {
@@ -71,7 +85,10 @@ func (a *app) statusCommand() *cobra.Command {
 				if r.Budget > 0 {
 					budget = r.Budget.MB()
 				}
-				table = append(table, []string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe})
+				table = append(
+					table,
+					[]string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe},
+				)
 			}
 			a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
 			if !a.quiet {

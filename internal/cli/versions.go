@@ -57,10 +57,13 @@ the one of --target. Consumers are the functions that the current version's exec
 				rows = append(rows, versionRows(l, consumers)...)
 			}
 			if len(rows) == 0 {
-				return fault.New(fault.NotFound, "list versions of", args[0], fmt.Errorf("nothing is released for %s", only)).WithHint("leave --target out to see all")
+				return fault.New(fault.NotFound, "list versions of", args[0], fmt.Errorf("nothing is released for %s", only)).
+					WithHint("leave --target out to see all")
 			}
 			if a.json {
-				return a.printJSON(map[string]any{"schemaVersion": 1, "stack": account.Name, "layer": args[0], "versions": rows})
+				return a.printJSON(
+					map[string]any{"schemaVersion": 1, "stack": account.Name, "layer": args[0], "versions": rows},
+				)
 			}
 			if !a.quiet {
 				printVersions(a, rows, len(layers) > 1)
@@ -87,12 +90,25 @@ type versionRow struct {
 	Consumers     []string      `json:"consumers,omitempty"` // of the current version, where its execution moved any
 }
 
-// versionRows are in order of their numbers, not of their releases: after a rollback the current one is not the newest.
+// versionRows are in order of their numbers, not of their releases: after a rollback the current
+// one is not the newest.
 func versionRows(l release.ReleasedLayer, consumers []string) []versionRow {
 	var rows []versionRow
 	for _, v := range append([]release.ReleasedVersion{l.Current}, l.Earlier...) {
-		rows = append(rows, versionRow{Target: l.Target, LayerName: l.LayerName, Version: v.Version, ARN: v.ARN, ReleasedAt: v.At.UTC(), Run: v.Run,
-			UnzippedBytes: v.UnzippedBytes, ZippedBytes: v.ZippedBytes, ImportSeconds: v.ImportSeconds})
+		rows = append(
+			rows,
+			versionRow{
+				Target:        l.Target,
+				LayerName:     l.LayerName,
+				Version:       v.Version,
+				ARN:           v.ARN,
+				ReleasedAt:    v.At.UTC(),
+				Run:           v.Run,
+				UnzippedBytes: v.UnzippedBytes,
+				ZippedBytes:   v.ZippedBytes,
+				ImportSeconds: v.ImportSeconds,
+			},
+		)
 	}
 	rows[0].Current = true
 	rows[0].Consumers = consumers
@@ -119,7 +135,15 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 				consumers = strings.Join(r.Consumers, ", ")
 			}
 		}
-		row := []string{version, r.ReleasedAt.Format(timeFormat), r.UnzippedBytes.MB(), r.ZippedBytes.MB(), imports, r.Run, consumers}
+		row := []string{
+			version,
+			r.ReleasedAt.Format(timeFormat),
+			r.UnzippedBytes.MB(),
+			r.ZippedBytes.MB(),
+			imports,
+			r.Run,
+			consumers,
+		}
 		if targets {
 			row = append(row, r.Target.String())
 		}
@@ -128,8 +152,10 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 	report.Table(a.Out, table, map[int]bool{2: true, 3: true, 4: true})
 }
 
-// consumers are the functions that were moved to a version, by its own run or by the one that promoted last, which may have gone back to it. It costs one list and one
-// request for each function; who else uses a layer, Lambda does not tell without asking every function of the account.
+// consumers are the functions that were moved to a version, by its own run or by the one that
+// promoted last, which may have gone back to it. It costs one list and one request for each
+// function; who else uses a layer, Lambda does not tell without asking every function of the
+// account.
 func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last string) ([]string, error) {
 	runs := []string{v.Run}
 	if last != v.Run {
@@ -151,9 +177,11 @@ func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last
 			}
 			var change release.Change
 			if err := release.Decode(b, &change); err != nil {
-				return nil, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+name, err).WithHint("it was written by another version of Layersmith: use the one that is deployed")
+				return nil, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+name, err).
+					WithHint("it was written by another version of Layersmith: use the one that is deployed")
 			}
-			moved := change.After != nil && !change.Undone && slices.ContainsFunc(change.Replaces, func(r release.Replace) bool { return r.ARN == v.ARN })
+			moved := change.After != nil && !change.Undone &&
+				slices.ContainsFunc(change.Replaces, func(r release.Replace) bool { return r.ARN == v.ARN })
 			if who := consumerName(change); moved && !slices.Contains(found, who) {
 				found = append(found, who)
 			}

@@ -27,7 +27,8 @@ When it is followed to its end, the exit code is its outcome:
   1  FailedDirty, or stopped without an outcome: a person is needed
 Ctrl-C stops following; the execution goes on.`
 
-// defaultInterval is between two looks at an execution. GetExecutionHistory has a bucket of 1000 requests, refilled by 20 a second in the larger regions, 5 in the smaller.
+// defaultInterval is between two looks at an execution. GetExecutionHistory has a bucket of 1000
+// requests, refilled by 20 a second in the larger regions, 5 in the smaller.
 const defaultInterval = 2 * time.Second
 
 // follow is how to follow an execution.
@@ -91,7 +92,8 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 				return found[0], nil
 			}
 		}
-		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name, errors.New("there was no execution yet")).WithHint("run: layersmith push, or layersmith start")
+		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name, errors.New("there was no execution yet")).
+			WithHint("run: layersmith push, or layersmith start")
 	}
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))
 	if err == nil || strings.HasPrefix(name, "arn:") || fault.CodeOf(err) != fault.NotFound {
@@ -111,9 +113,11 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 	case 1:
 		return found[0], nil
 	case 0:
-		return awsport.Execution{}, fault.New(fault.NotFound, "watch", name, errors.New("no such execution")).WithHint("run: layersmith executions")
+		return awsport.Execution{}, fault.New(fault.NotFound, "watch", name, errors.New("no such execution")).
+			WithHint("run: layersmith executions")
 	}
-	return awsport.Execution{}, fault.New(fault.BadInput, "watch", name, fmt.Errorf("%d executions end so", len(found))).WithHint("give more of the name: " + found[0].Name + " or " + found[1].Name)
+	return awsport.Execution{}, fault.New(fault.BadInput, "watch", name, fmt.Errorf("%d executions end so", len(found))).
+		WithHint("give more of the name: " + found[0].Name + " or " + found[1].Name)
 }
 
 // watched is the document of a command that followed an execution.
@@ -129,10 +133,12 @@ type watched struct {
 	Acts          []act     `json:"acts"`
 }
 
-// watch follows an execution to its end, prints what it does, and says how it ended: nil when it went well.
+// watch follows an execution to its end, prints what it does, and says how it ended: nil when it
+// went well.
 func (a *app) watch(ctx context.Context, account *account, arn string, interval time.Duration) error {
 	if interval <= 0 {
-		return fault.New(fault.BadInput, "read", "--interval", errors.New("it must be more than nothing")).WithHint("leave it out for 2s")
+		return fault.New(fault.BadInput, "read", "--interval", errors.New("it must be more than nothing")).
+			WithHint("leave it out for 2s")
 	}
 	name := arn[strings.LastIndexByte(arn, ':')+1:]
 	live := newLive(a)
@@ -140,7 +146,9 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 	live.clear()
 	if err != nil {
 		if ctx.Err() != nil {
-			return &interrupted{fmt.Sprintf("execution %s goes on; follow it again with: layersmith watch %s", name, name)}
+			return &interrupted{
+				fmt.Sprintf("execution %s goes on; follow it again with: layersmith watch %s", name, name),
+			}
 		}
 		return err
 	}
@@ -158,8 +166,19 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 		if acts == nil {
 			acts = []act{}
 		}
-		doc := watched{SchemaVersion: 1, Execution: x.Name, ARN: x.ARN, Console: awsport.ConsoleURL(x.ARN), StartedAt: x.Started.UTC(),
-			Seconds: x.Stopped.Sub(x.Started).Round(time.Millisecond).Seconds(), Outcome: string(ending.Outcome), Message: ending.Message, Acts: acts}
+		doc := watched{
+			SchemaVersion: 1,
+			Execution:     x.Name,
+			ARN:           x.ARN,
+			Console:       awsport.ConsoleURL(x.ARN),
+			StartedAt:     x.Started.UTC(),
+			Seconds: x.Stopped.Sub(x.Started).
+				Round(time.Millisecond).
+				Seconds(),
+			Outcome: string(ending.Outcome),
+			Message: ending.Message,
+			Acts:    acts,
+		}
 		if err := a.printJSON(doc); err != nil {
 			return err
 		}
@@ -184,7 +203,8 @@ func sentence(e release.Ending) string {
 	return o + ": " + e.Message
 }
 
-// failedExecution ends a command that followed an execution which did not go through. What happened stands on stdout already.
+// failedExecution ends a command that followed an execution which did not go through. What happened
+// stands on stdout already.
 type failedExecution struct {
 	name    string
 	outcome release.Outcome
@@ -220,10 +240,12 @@ func exitCodeOf(o release.Outcome) int {
 	return exitInternal
 }
 
-// nextUndoes is what is true of an execution that was cut off: the lease is still there, and whoever comes next takes it over.
+// nextUndoes is what is true of an execution that was cut off: the lease is still there, and
+// whoever comes next takes it over.
 const nextUndoes = "the next execution first undoes what it left; start one with: layersmith start"
 
-// endingOf says how an execution ended. One that succeeded carries its ending in its output; one that failed ended in a state whose error is the outcome.
+// endingOf says how an execution ended. One that succeeded carries its ending in its output; one
+// that failed ended in a state whose error is the outcome.
 func endingOf(x awsport.Execution) release.Ending {
 	switch x.Status {
 	case "SUCCEEDED":
@@ -238,16 +260,23 @@ func endingOf(x awsport.Execution) release.Ending {
 				return release.Ending{Outcome: o, Message: x.Cause}
 			}
 		}
-		return release.Ending{Outcome: crashed, Message: strings.TrimSuffix(why(x.Error, x.Cause), ".") + "; " + nextUndoes}
+		return release.Ending{
+			Outcome: crashed,
+			Message: strings.TrimSuffix(why(x.Error, x.Cause), ".") + "; " + nextUndoes,
+		}
 	case "TIMED_OUT":
 		return release.Ending{Outcome: overtime, Message: "it took longer than the state machine allows; " + nextUndoes}
 	case "ABORTED":
-		return release.Ending{Outcome: stopped, Message: cmp.Or(why(x.Error, x.Cause), "somebody stopped it") + "; " + nextUndoes}
+		return release.Ending{
+			Outcome: stopped,
+			Message: cmp.Or(why(x.Error, x.Cause), "somebody stopped it") + "; " + nextUndoes,
+		}
 	}
 	return release.Ending{Outcome: running}
 }
 
-// why is an error of Step Functions in one line. A Lambda function's cause is a JSON document with the message in it; other services' causes are theirs.
+// why is an error of Step Functions in one line. A Lambda function's cause is a JSON document with
+// the message in it; other services' causes are theirs.
 func why(code, cause string) string {
 	var lambda struct {
 		ErrorMessage string `json:"errorMessage"`
@@ -270,7 +299,13 @@ func why(code, cause string) string {
 }
 
 // followHistory reads the history until the execution is over and shows each act when it is done.
-func followHistory(ctx context.Context, executions awsport.Executions, arn string, interval time.Duration, live *live) ([]act, error) {
+func followHistory(
+	ctx context.Context,
+	executions awsport.Executions,
+	arn string,
+	interval time.Duration,
+	live *live,
+) ([]act, error) {
 	var s story
 	var last int64
 	for {
@@ -312,8 +347,9 @@ type act struct {
 	Error     string    `json:"error,omitempty"`
 }
 
-// story makes acts of a history. Events name the event before them, which is how the branches of a Map are told apart; where an engine leaves that out, the last event
-// stands in, which is right wherever one thing happens at a time.
+// story makes acts of a history. Events name the event before them, which is how the branches of a
+// Map are told apart; where an engine leaves that out, the last event stands in, which is right
+// wherever one thing happens at a time.
 type story struct {
 	acts []act
 	over bool
@@ -420,7 +456,10 @@ func (s *story) leave(v *visit, at time.Time) []act {
 		return nil
 	}
 	acts := v.acts()
-	if n := len(s.acts); len(acts) == 1 && n > 0 && s.acts[n-1].State == acts[0].State && s.acts[n-1].Summary == acts[0].Summary && s.acts[n-1].Error == acts[0].Error {
+	if n := len(
+		s.acts,
+	); len(acts) == 1 && n > 0 && s.acts[n-1].State == acts[0].State && s.acts[n-1].Summary == acts[0].Summary &&
+		s.acts[n-1].Error == acts[0].Error {
 		s.acts[n-1].Seconds = at.Sub(s.acts[n-1].StartedAt).Seconds() // the same again, as after a wait for another run
 		return nil
 	}
@@ -431,7 +470,15 @@ func (s *story) leave(v *visit, at time.Time) []act {
 func (v *visit) acts() []act {
 	switch {
 	case v.kind == "Task", v.kind == "Map" && len(v.inner) == 0 && len(v.summary) > 0:
-		return []act{{State: v.state, StartedAt: v.from.UTC(), Seconds: v.to.Sub(v.from).Seconds(), Summary: strings.Join(v.lastSummary(), "; "), Error: v.err}}
+		return []act{
+			{
+				State:     v.state,
+				StartedAt: v.from.UTC(),
+				Seconds:   v.to.Sub(v.from).Seconds(),
+				Summary:   strings.Join(v.lastSummary(), "; "),
+				Error:     v.err,
+			},
+		}
 	case v.kind != "Map":
 		return nil
 	}
@@ -469,12 +516,22 @@ func (v *visit) acts() []act {
 		for _, b := range branches {
 			said = append(said, g.summaries[b])
 		}
-		acts = append(acts, act{State: state, StartedAt: g.from.UTC(), Seconds: g.to.Sub(g.from).Seconds(), Summary: strings.Join(said, "; "), Error: g.err})
+		acts = append(
+			acts,
+			act{
+				State:     state,
+				StartedAt: g.from.UTC(),
+				Seconds:   g.to.Sub(g.from).Seconds(),
+				Summary:   strings.Join(said, "; "),
+				Error:     g.err,
+			},
+		)
 	}
 	return acts
 }
 
-// lastSummary is a Task's last result: earlier ones were tried again. A Map that tells nothing of its branches has one for each.
+// lastSummary is a Task's last result: earlier ones were tried again. A Map that tells nothing of
+// its branches has one for each.
 func (v *visit) lastSummary() []string {
 	if v.kind == "Task" && len(v.summary) > 1 {
 		return v.summary[len(v.summary)-1:]
@@ -498,7 +555,8 @@ func summaryOf(output string) string {
 // going is what the workflow does now, and since when.
 func (s *story) going() (states []string, since time.Time) {
 	for _, v := range s.open {
-		if v.kind == "Map" && len(v.inner) > 0 || v.kind == "Pass" || v.kind == "Choice" || slices.Contains(states, v.state) {
+		if v.kind == "Map" && len(v.inner) > 0 || v.kind == "Pass" || v.kind == "Choice" ||
+			slices.Contains(states, v.state) {
 			continue
 		}
 		states = append(states, v.state)
@@ -509,7 +567,8 @@ func (s *story) going() (states []string, since time.Time) {
 	return states, since
 }
 
-// live shows acts on stderr as they end and, on a terminal, what goes on now in a line that is written over.
+// live shows acts on stderr as they end and, on a terminal, what goes on now in a line that is
+// written over.
 type live struct {
 	w        io.Writer // nil shows nothing
 	terminal bool
@@ -533,7 +592,13 @@ func (l *live) done(x act) {
 	if x.Error != "" {
 		text = strings.TrimPrefix(text+"; failed: "+x.Error, "; ")
 	}
-	fmt.Fprintln(l.w, strings.TrimRight(fmt.Sprintf("  %-10s %10s    %s", x.State, span(time.Duration(x.Seconds*float64(time.Second))), text), " "))
+	fmt.Fprintln(
+		l.w,
+		strings.TrimRight(
+			fmt.Sprintf("  %-10s %10s    %s", x.State, span(time.Duration(x.Seconds*float64(time.Second))), text),
+			" ",
+		),
+	)
 }
 
 func (l *live) going(states []string, since time.Time) {
@@ -552,7 +617,8 @@ func (l *live) clear() {
 	}
 }
 
-// span is a time that somebody waited: whole seconds, and minutes where seconds do not matter any more.
+// span is a time that somebody waited: whole seconds, and minutes where seconds do not matter any
+// more.
 func span(d time.Duration) string {
 	s := int(d.Round(time.Second) / time.Second)
 	switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// history makes events, numbered from 1, of lines "AT PREVIOUS TYPE [STATE|INDEX|OUTPUT|ERROR CAUSE]", AT in seconds.
+// history makes events, numbered from 1, of lines "AT PREVIOUS TYPE [STATE|INDEX|OUTPUT|ERROR
+// CAUSE]", AT in seconds.
 func history(t *testing.T, text string) []awsport.Event {
 	t.Helper()
 	var events []awsport.Event
@@ -333,7 +334,8 @@ func TestExecutionNamesAreRunsAndDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for range 20 {
 		name, err := executionName(now)
-		if err != nil || release.CheckRun(name) != nil || !strings.HasPrefix(name, "2026-11-23T19-30-00-") || len(name) != len("2026-11-23T19-30-00-5d1f2c") {
+		if err != nil || release.CheckRun(name) != nil || !strings.HasPrefix(name, "2026-11-23T19-30-00-") ||
+			len(name) != len("2026-11-23T19-30-00-5d1f2c") {
 			t.Fatalf("%q, %v", name, err)
 		}
 		seen[name] = true

@@ -1,7 +1,8 @@
 package deflate
 
-// cutter finds where a piece falls apart into blocks. It sees the piece as a row of units and tries each pair of borders,
-// so a cut is judged by the whole of what it divides and not by a change nearby.
+// cutter finds where a piece falls apart into blocks. It sees the piece as a row of units and tries
+// each pair of borders, so a cut is judged by the whole of what it divides and not by a change
+// nearby.
 type cutter struct {
 	ends  []int
 	units []histogram
@@ -47,7 +48,8 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 		c.cost = append(c.cost, best)
 		c.start = append(c.start, start)
 	}
-	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends, over units passed already.
+	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends,
+	// over units passed already.
 	out := len(c.ends)
 	for j := len(c.units); j > 0; j = c.start[j] {
 		out--
@@ -72,8 +74,9 @@ func (h *histogram) estimate() uint64 {
 	return lit + dist + (80+litHeader+distHeader)*bitPrice
 }
 
-// entropy returns the size of the counted symbols in prices, and about how many bits a header needs for their lengths:
-// three for a symbol in use and three for each gap between those. Both were fitted to shared objects.
+// entropy returns the size of the counted symbols in prices, and about how many bits a header needs
+// for their lengths: three for a symbol in use and three for each gap between those. Both were
+// fitted to shared objects.
 func entropy(freq []uint32) (size, header uint64) {
 	total := uint32(0)
 	gap := true

@@ -1,5 +1,6 @@
-// Package deflate writes raw DEFLATE streams (RFC 1951). A stream is made once and kept by its content, so the encoder
-// spends time on size; the bytes depend on the input, the level and Version only, never on the machine.
+// Package deflate writes raw DEFLATE streams (RFC 1951). A stream is made once and kept by its
+// content, so the encoder spends time on size; the bytes depend on the input, the level and Version
+// only, never on the machine.
 //
 // The rules of the format, with their numbers:
 //   - A stream is a row of blocks. A block starts with one bit "last" and two bits of kind: 0 stored, 1 fixed codes,
@@ -10,9 +11,10 @@
 //   - Codes are canonical Huffman codes of at most 15 bits. A block of kind 2 states their lengths as runs: 0-15 a length,
 //     16 repeats the last one 3-6 times, 17 and 18 are 3-10 and 11-138 zeros. The code of these 19 symbols has at most 7 bits.
 //
-// How it works: for a piece of input all useful matches are found once; the longest of them give a first parse; the parse is
-// cut where the sum of the estimated block sizes is least; and each block is parsed again as a shortest path, with prices from
-// its own statistics, before it is written. Prices and entropies are integers.
+// How it works: for a piece of input all useful matches are found once; the longest of them give a
+// first parse; the parse is cut where the sum of the estimated block sizes is least; and each block
+// is parsed again as a shortest path, with prices from its own statistics, before it is written.
+// Prices and entropies are integers.
 package deflate
 
 import (
@@ -36,10 +38,12 @@ const (
 	maxStored  = 65535
 	maxPiece   = 4 * maxStored // bytes parsed together; the longest block
 	maxMatches = 6 * maxPiece  // matches kept for a piece; a piece ends early when they are full
-	maxSegment = 4 << 20       // larger inputs are cut into segments that are encoded side by side; matches do not cross them
+	// larger inputs are cut into segments that are encoded side by side; matches do not cross them
+	maxSegment = 4 << 20
 )
 
-// enough ends the passes over a block: the last one made it smaller by less than one part in so many.
+// enough ends the passes over a block: the last one made it smaller by less than one part in so
+// many.
 const enough = 8000
 
 // effort is what a level stands for.
@@ -107,7 +111,8 @@ func encode(dst, src []byte, level Level, last bool) []byte {
 	return dst
 }
 
-// encodeSegments encodes segments of a fixed length on all processors and joins them, so that the bytes do not depend on how many there are.
+// encodeSegments encodes segments of a fixed length on all processors and joins them, so that the
+// bytes do not depend on how many there are.
 func encodeSegments(dst, src []byte, level Level) []byte {
 	parts := make([][]byte, (len(src)+maxSegment-1)/maxSegment)
 	var work sync.WaitGroup
@@ -129,8 +134,8 @@ func encodeSegments(dst, src []byte, level Level) []byte {
 	return dst
 }
 
-// segment writes src piece by piece. The last block of a piece may only end where the piece does, so it is
-// parsed again as the start of the next one.
+// segment writes src piece by piece. The last block of a piece may only end where the piece does,
+// so it is parsed again as the start of the next one.
 func (e *encoder) segment(src []byte, last bool) {
 	e.src = src
 	e.stored = span{}

@@ -32,9 +32,12 @@ func noise(n int, seed uint64) []byte {
 	return b
 }
 
-// mixed returns n bytes that change their kind as they go: text, records with counters, repeats from nearby and noise.
+// mixed returns n bytes that change their kind as they go: text, records with counters, repeats
+// from nearby and noise.
 func mixed(n int) []byte {
-	words := strings.Fields("import return self class def numpy array dtype for in if not None True raise ValueError shape axis")
+	words := strings.Fields(
+		"import return self class def numpy array dtype for in if not None True raise ValueError shape axis",
+	)
 	rnd := noise(n+64, 3)
 	b := make([]byte, 0, n+4096)
 	for i := 0; len(b) < n; i++ {
@@ -56,7 +59,8 @@ func mixed(n int) []byte {
 	return b[:n]
 }
 
-// apart returns a text that occurs twice, the starts dist bytes apart, with nothing to find in between.
+// apart returns a text that occurs twice, the starts dist bytes apart, with nothing to find in
+// between.
 func apart(dist int) []byte {
 	text := []byte("the same forty characters, twice over!!!")
 	b := noise(dist+len(text), 9)
@@ -83,8 +87,10 @@ func cases() map[string][]byte {
 		"noise of many stored blocks":   noise(700_001, 1),
 		"text":                          []byte(strings.Repeat("Sphinx of black quartz, judge my vow. ", 3000)),
 		"kinds that follow one another": mixed(1 << 20),
-		"noise, zeros, noise":           append(append(noise(100_000, 2), make([]byte, 100_000)...), noise(100_000, 4)...),
-		"zeros in small doses":          bytes.Repeat(append(noise(1500, 5), make([]byte, 8)...), 50),
+		"noise, zeros, noise": append(
+			append(noise(100_000, 2), make([]byte, 100_000)...),
+			noise(100_000, 4)...),
+		"zeros in small doses": bytes.Repeat(append(noise(1500, 5), make([]byte, 8)...), 50),
 	}
 	for i := range 256 {
 		m["all bytes once"] = append(m["all bytes once"], byte(i))
@@ -199,7 +205,8 @@ func FuzzEncode(f *testing.F) {
 	f.Add([]byte("ab"), uint16(40000))
 	f.Add(noise(300, 1), uint16(999))
 	f.Fuzz(func(t *testing.T, src []byte, times uint16) {
-		// Repeats reach the borders of blocks and pieces, which inputs of a fuzzer's own size do not.
+		// Repeats reach the borders of blocks and pieces, which inputs of a fuzzer's own size do
+		// not.
 		if n := len(src); n > 0 {
 			src = bytes.Repeat(src, 1+int(times)%(1+600_000/n))
 		}
@@ -229,7 +236,8 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// Segments are encoded side by side, and joined so that neither their number nor that of the processors shows.
+// Segments are encoded side by side, and joined so that neither their number nor that of the
+// processors shows.
 func TestSegmentsJoinToOneStream(t *testing.T) {
 	src := make([]byte, 9<<20+12345) // more than two segments
 	for i := range src {

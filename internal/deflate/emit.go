@@ -35,15 +35,16 @@ func lastBit(last bool) uint32 {
 	return 0
 }
 
-// emit writes the parsed block src[from:to] in its smallest kind; e.code was built for it and codedBits is its size so.
+// emit writes the parsed block src[from:to] in its smallest kind; e.code was built for it and
+// codedBits is its size so.
 func (e *encoder) emit(from, to, codedBits int, last bool) {
 	fixedBits := 3 + itemBits(&e.code.hist, &fixedLit, &fixedDist)
 	bits := min(codedBits, fixedBits)
 	headers := (e.stored.to-e.stored.from+to-from+maxStored-1)/maxStored - (e.stored.to-e.stored.from+maxStored-1)/maxStored
 	storedBits := 8*(to-from) + 40*headers
 	if !last {
-		// A stored block that follows starts anew at a byte. So a coded block has to save that too, and
-		// no mix of kinds makes the stream longer than stored blocks alone.
+		// A stored block that follows starts anew at a byte. So a coded block has to save that too,
+		// and no mix of kinds makes the stream longer than stored blocks alone.
 		storedBits -= 40 + 7
 	}
 	if storedBits <= bits {

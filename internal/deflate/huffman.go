@@ -21,8 +21,9 @@ type histogram struct {
 	dist [maxDistSyms]uint32
 }
 
-// codeLengths sets lens to the lengths of an optimal prefix code of at most limit bits, by package-merge. There are always
-// at least two codewords: decoders differ in what they make of incomplete codes.
+// codeLengths sets lens to the lengths of an optimal prefix code of at most limit bits, by
+// package-merge. There are always at least two codewords: decoders differ in what they make of
+// incomplete codes.
 func codeLengths(lens []uint8, freq []uint32, limit int) {
 	var keys [maxLitSyms]uint32 // count<<9 | symbol; counts stay below 1<<23 because a block is at most maxPiece bytes
 	n := 0
@@ -42,7 +43,8 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 	leaves := keys[:n]
 	slices.Sort(leaves)
 
-	// row[i] tells for each item of level i, lightest first, if it is a leaf or a pair from the level before.
+	// row[i] tells for each item of level i, lightest first, if it is a leaf or a pair from the
+	// level before.
 	var isLeaf [maxCodeBits][2 * maxLitSyms]bool
 	var rows [2][2 * maxLitSyms]uint32
 	prev := rows[0][:0]
@@ -120,7 +122,8 @@ func (c *blockCode) build(h *histogram) int {
 	return c.header() + itemBits(h, &c.lit, &c.dist)
 }
 
-// header chooses the runs for c.lit and c.dist and returns their size in bits, with the three bits that start the block.
+// header chooses the runs for c.lit and c.dist and returns their size in bits, with the three bits
+// that start the block.
 func (c *blockCode) header() int {
 	c.nlit = maxLitSyms
 	c.ndist = maxDistSyms
@@ -136,7 +139,8 @@ func (c *blockCode) header() int {
 	price[17] = 4
 	price[18] = 5
 	size := 0
-	// The runs depend on the prices and the prices on the runs: two rounds come to rest on nearly all headers.
+	// The runs depend on the prices and the prices on the runs: two rounds come to rest on nearly
+	// all headers.
 	for range 3 {
 		c.chooseRuns(all, &price)
 		var freq [numClenSyms]uint32

@@ -14,8 +14,8 @@ const (
 	hash4Bits  = 16
 )
 
-// item is a step of a parse: length in bits 0-8, slot of the distance in bits 9-13, distance from bit 14 on.
-// A literal has length 1 and no distance.
+// item is a step of a parse: length in bits 0-8, slot of the distance in bits 9-13, distance from
+// bit 14 on. A literal has length 1 and no distance.
 type item uint32
 
 const literal item = 1
@@ -28,10 +28,11 @@ func (m item) slot() uint32   { return uint32(m>>9) & 31 }
 func (m item) dist() uint32   { return uint32(m >> 14) }
 func (m item) cut(n int) item { return m&^511 | item(n) }
 
-// finder keeps the last 32 KiB in binary trees, one for each hash of four bytes: a node is a position, its left and right
-// children are older positions whose text sorts before and after it. Walking down from the newest position meets the
-// matches in order of distance, and each step needs to compare only what the bounds so far leave open.
-// Positions are stored plus windowSize, so that a cleared entry is out of reach from anywhere.
+// finder keeps the last 32 KiB in binary trees, one for each hash of four bytes: a node is a
+// position, its left and right children are older positions whose text sorts before and after it.
+// Walking down from the newest position meets the matches in order of distance, and each step needs
+// to compare only what the bounds so far leave open. Positions are stored plus windowSize, so that
+// a cleared entry is out of reach from anywhere.
 type finder struct {
 	src        []byte
 	depth      int
@@ -54,8 +55,8 @@ func (f *finder) reset(src []byte, depth, nice, take int) {
 	clear(f.head4[:])
 }
 
-// fill adds the matches of all positions before to, or of fewer when there is no room left. It returns the first
-// position without matches.
+// fill adds the matches of all positions before to, or of fewer when there is no room left. It
+// returns the first position without matches.
 func (f *finder) fill(p *parser, to int) int {
 	matches := p.matches
 	first := p.first
@@ -75,8 +76,8 @@ func (f *finder) fill(p *parser, to int) int {
 	return f.next
 }
 
-// enter puts pos into its tree and appends the matches found there: each longer than the one before, with the least distance
-// for its length.
+// enter puts pos into its tree and appends the matches found there: each longer than the one
+// before, with the least distance for its length.
 func (f *finder) enter(pos int, found []item) []item {
 	src := f.src
 	limit := min(len(src)-pos, maxMatch)
@@ -136,7 +137,8 @@ func (f *finder) enter(pos int, found []item) []item {
 	return found
 }
 
-// common returns how many bytes of a and b are equal; the first n are known to be. They have the same length.
+// common returns how many bytes of a and b are equal; the first n are known to be. They have the
+// same length.
 func common(a, b []byte, n int) int {
 	for ; n+8 <= len(a) && n+8 <= len(b); n += 8 {
 		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {

@@ -2,8 +2,9 @@ package deflate
 
 import "math/bits"
 
-// Prices are in 1/256 bit, so that an entropy is used as it is and not rounded to a code length: the code that will be made
-// is not known yet, and rounding now would pull the parse to the code of the parse before.
+// Prices are in 1/256 bit, so that an entropy is used as it is and not rounded to a code length:
+// the code that will be made is not known yet, and rounding now would pull the parse to the code of
+// the parse before.
 const bitPrice = 256
 
 // prices says what an item costs, extra bits included.
@@ -34,8 +35,8 @@ func (p *prices) set(h *histogram) {
 	}
 }
 
-// price is the entropy of a symbol seen count times in total, within the lengths a codeword may have. A symbol not seen
-// costs as if seen half a time.
+// price is the entropy of a symbol seen count times in total, within the lengths a codeword may
+// have. A symbol not seen costs as if seen half a time.
 func price(count, total uint32) uint32 {
 	p := log2(max(total, 1)) + bitPrice
 	if count > 0 {
@@ -44,8 +45,8 @@ func price(count, total uint32) uint32 {
 	return min(max(p, bitPrice), 14*bitPrice)
 }
 
-// parser finds the cheapest items for a stretch of src. Matches, steps and costs are kept for one piece of input, which
-// starts at base: first[i-base] is where the matches of position i start.
+// parser finds the cheapest items for a stretch of src. Matches, steps and costs are kept for one
+// piece of input, which starts at base: first[i-base] is where the matches of position i start.
 type parser struct {
 	src     []byte
 	base    int
@@ -77,8 +78,8 @@ func (p *parser) drop(from int) {
 	p.base = from
 }
 
-// guess sets step for src[from:to] without prices: the longest match, unless the next position has a longer one.
-// The parses that follow need only its statistics.
+// guess sets step for src[from:to] without prices: the longest match, unless the next position has
+// a longer one. The parses that follow need only its statistics.
 func (p *parser) guess(from, to int) {
 	to -= p.base
 	for i := from - p.base; i < to; {
@@ -104,8 +105,8 @@ func (p *parser) longest(i int) item {
 	return literal
 }
 
-// parse sets step for src[from:to], walking backward. A match may always be cut shorter, so each length is offered with the
-// nearest distance that reaches it.
+// parse sets step for src[from:to], walking backward. A match may always be cut shorter, so each
+// length is offered with the nearest distance that reaches it.
 func (p *parser) parse(from, to int) {
 	from = from - p.base
 	to = to - p.base
@@ -216,7 +217,8 @@ func distBase(slot uint32) uint32 {
 
 const logTableSize = 1 << 12
 
-// logs holds log2 in prices, by squaring: the integer way to a logarithm, so that all machines agree on the last bit.
+// logs holds log2 in prices, by squaring: the integer way to a logarithm, so that all machines
+// agree on the last bit.
 var logs = func() (t [logTableSize]uint16) {
 	for x := 1; x < logTableSize; x++ {
 		whole := bits.Len(uint(x)) - 1

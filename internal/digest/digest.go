@@ -1,5 +1,6 @@
-// Package digest holds the one hash value that documents, wheels and artifacts are known by: SHA-256, written as 64
-// lower-case hexadecimal digits. A zero SHA256 is "no digest"; it never equals that of any content.
+// Package digest holds the one hash value that documents, wheels and artifacts are known by:
+// SHA-256, written as 64 lower-case hexadecimal digits. A zero SHA256 is "no digest"; it never
+// equals that of any content.
 package digest
 
 import (
@@ -13,7 +14,8 @@ import (
 	"io"
 )
 
-// SHA256 is a comparable digest value. Its only constructors are Of, Reader, Canonical, Hasher.Sum and Parse.
+// SHA256 is a comparable digest value. Its only constructors are Of, Reader, Canonical, Hasher.Sum
+// and Parse.
 type SHA256 struct{ sum [sha256.Size]byte }
 
 // Of returns the digest of b.
@@ -68,15 +70,17 @@ type Hasher struct{ hash.Hash }
 // NewHasher returns an empty Hasher.
 func NewHasher() Hasher { return Hasher{sha256.New()} }
 
-// Sum returns the digest of what was written so far. It shadows hash.Hash.Sum on purpose: nobody wants raw bytes here.
+// Sum returns the digest of what was written so far. It shadows hash.Hash.Sum on purpose: nobody
+// wants raw bytes here.
 func (h Hasher) Sum() SHA256 {
 	var d SHA256
 	h.Hash.Sum(d.sum[:0])
 	return d
 }
 
-// Canonical is the digest of a value's canonical JSON below a domain, so that two kinds of value never collide:
-// JSON with sorted map keys, no HTML escaping and no white space, after the domain and a newline.
+// Canonical is the digest of a value's canonical JSON below a domain, so that two kinds of value
+// never collide: JSON with sorted map keys, no HTML escaping and no white space, after the domain
+// and a newline.
 func Canonical(domain string, v any) (SHA256, error) {
 	var buf bytes.Buffer
 	buf.WriteString(domain)

@@ -1,6 +1,6 @@
-// Package fault is how a stage says that it ended without a result: one error with a code from a closed list, a subject
-// that a person can find (file:line, package==version, ARN) and one imperative sentence that says what to do.
-// Findings, of which there are many, are not faults.
+// Package fault is how a stage says that it ended without a result: one error with a code from a
+// closed list, a subject that a person can find (file:line, package==version, ARN) and one
+// imperative sentence that says what to do. Findings, of which there are many, are not faults.
 package fault
 
 import (
@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Code is what a machine decides by: exit codes on the command line, Catch and Retry in the state machine.
+// Code is what a machine decides by: exit codes on the command line, Catch and Retry in the state
+// machine.
 type Code string
 
 // The closed list of codes. Each says who can do something about it.
@@ -26,18 +27,20 @@ const (
 	ProbeFailed        Code = "ProbeFailed"        // the interpreter says that the layer does not work
 	NotProbed          Code = "NotProbed"          // nobody asked an interpreter, and --strict wants proof
 	OverLimit          Code = "OverLimit"          // larger than Lambda or the budget allows
-	Throttled          Code = "Throttled"          // AWS asks to slow down, longer than the adapter waits; trying again helps
-	NotAllowed         Code = "NotAllowed"         // AWS denies access: a role or a setting lacks it
-	NotFound           Code = "NotFound"           // a function, alias, layer version or alarm that is not there
-	Changed            Code = "Changed"            // somebody else changed what we were about to change
-	LeaseLost          Code = "LeaseLost"          // another execution has taken over
-	Unhealthy          Code = "Unhealthy"          // a consumer's alarm rose after the change
-	TimedOut           Code = "TimedOut"           // a deadline
-	Canceled           Code = "Canceled"           // Ctrl-C
-	Internal           Code = "Internal"           // our mistake
+	// AWS asks to slow down, longer than the adapter waits; trying again helps
+	Throttled  Code = "Throttled"
+	NotAllowed Code = "NotAllowed" // AWS denies access: a role or a setting lacks it
+	NotFound   Code = "NotFound"   // a function, alias, layer version or alarm that is not there
+	Changed    Code = "Changed"    // somebody else changed what we were about to change
+	LeaseLost  Code = "LeaseLost"  // another execution has taken over
+	Unhealthy  Code = "Unhealthy"  // a consumer's alarm rose after the change
+	TimedOut   Code = "TimedOut"   // a deadline
+	Canceled   Code = "Canceled"   // Ctrl-C
+	Internal   Code = "Internal"   // our mistake
 )
 
-// Error is a fault. Op is a verb ("lock", "fetch"), Subject what it was done to, Err the cause, Hint what to do.
+// Error is a fault. Op is a verb ("lock", "fetch"), Subject what it was done to, Err the cause,
+// Hint what to do.
 type Error struct {
 	Code    Code
 	Op      string
@@ -87,7 +90,8 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// HintMark parts the sentence of an error from its hint where both travel as one text, as in Step Functions' Cause.
+// HintMark parts the sentence of an error from its hint where both travel as one text, as in Step
+// Functions' Cause.
 const HintMark = ". Hint: "
 
 // HintOf is the first hint in err's chain, "" when there is none.

@@ -12,8 +12,9 @@ import (
 	"github.com/layersmith/layersmith/internal/sharedobj"
 )
 
-// elfAlign: Linux maps a segment only where its address and its offset agree modulo the alignment. Tools that strip break this in files that
-// patchelf wrote, which is most of scipy (patchelf 510, scipy 17438).
+// elfAlign: Linux maps a segment only where its address and its offset agree modulo the alignment.
+// Tools that strip break this in files that patchelf wrote, which is most of scipy (patchelf 510,
+// scipy 17438).
 func elfAlign(in Input) (found []Finding) {
 	for name, why := range in.Broken {
 		found = append(found, Finding{name, "elf-format", why, "build from the wheel; this file cannot be loaded"})
@@ -35,8 +36,11 @@ func elfMachine(in Input) (found []Finding) {
 	}
 	for _, name := range in.objects() {
 		if got := in.Objects[name].Machine; got != want {
-			found = append(found, Finding{name, "elf-machine", fmt.Sprintf("is for %v, %s needs %v", got, in.Target, want),
-				"build it for " + in.Target.String() + "; it came with " + in.owner(name)})
+			found = append(
+				found,
+				Finding{name, "elf-machine", fmt.Sprintf("is for %v, %s needs %v", got, in.Target, want),
+					"build it for " + in.Target.String() + "; it came with " + in.owner(name)},
+			)
 		}
 	}
 	return found
@@ -53,8 +57,17 @@ func elfGlibc(in Input) (found []Finding) {
 			}
 		}
 		if worst != "" {
-			found = append(found, Finding{name, "elf-glibc", fmt.Sprintf("needs %s, %s has glibc %d.%d", worst, in.Target.Runtime(), major, minor),
-				"choose a version of " + in.owner(name) + " with a wheel for an older manylinux, or a newer runtime"})
+			found = append(
+				found,
+				Finding{
+					name,
+					"elf-glibc",
+					fmt.Sprintf("needs %s, %s has glibc %d.%d", worst, in.Target.Runtime(), major, minor),
+					"choose a version of " + in.owner(
+						name,
+					) + " with a wheel for an older manylinux, or a newer runtime",
+				},
+			)
 		}
 	}
 	return found
@@ -70,7 +83,8 @@ func newerThan(version, other string) bool {
 	return newer(version, a, b)
 }
 
-// glibcVersion reads GLIBC_2.17; GLIBC_2.2.5 counts as 2.2, GLIBC_PRIVATE and other libraries' versions as nothing.
+// glibcVersion reads GLIBC_2.17; GLIBC_2.2.5 counts as 2.2, GLIBC_PRIVATE and other libraries'
+// versions as nothing.
 func glibcVersion(s string) (major, minor int, ok bool) {
 	rest, ok := strings.CutPrefix(s, "GLIBC_")
 	if !ok {
@@ -88,7 +102,8 @@ func glibcVersion(s string) (major, minor int, ok bool) {
 //go:embed base_libraries.txt
 var baseLibraries string
 
-// base are the libraries that a runtime's image has; see the head of base_libraries.txt for where that is from.
+// base are the libraries that a runtime's image has; see the head of base_libraries.txt for where
+// that is from.
 func base(t pydist.Target) map[string]bool {
 	out := map[string]bool{}
 	system := "al2023"
@@ -109,14 +124,16 @@ func base(t pydist.Target) map[string]bool {
 	return out
 }
 
-// loadedLate are libraries that optional parts of a package link to, where the package works without them.
+// loadedLate are libraries that optional parts of a package link to, where the package works
+// without them.
 var loadedLate = map[string]string{
 	"numba/np/ufunc/omppool": "numba falls back to its workqueue threading layer",
 	"numba/np/ufunc/tbbpool": "numba falls back to its workqueue threading layer",
 }
 
-// elfNeeded: every library that a file links to must be in the layer, below it, or in the runtime. Where in the layer does not matter much: RPATH
-// and RUNPATH find it, Lambda's LD_LIBRARY_PATH has /opt/lib, or the package loads it by itself beforehand.
+// elfNeeded: every library that a file links to must be in the layer, below it, or in the runtime.
+// Where in the layer does not matter much: RPATH and RUNPATH find it, Lambda's LD_LIBRARY_PATH has
+// /opt/lib, or the package loads it by itself beforehand.
 func elfNeeded(in Input) (found []Finding) {
 	known := base(in.Target)
 	for _, p := range append([]Part{in.Part}, in.Below...) {
@@ -138,8 +155,20 @@ func elfNeeded(in Input) (found []Finding) {
 			continue
 		}
 		sort.Strings(missing)
-		found = append(found, Finding{name, "elf-needed", fmt.Sprintf("links to %s, which neither the layer nor the runtime has", strings.Join(missing, ", ")),
-			"choose a build of " + in.owner(name) + " without it (opencv-python-headless for opencv-python), put the library below lib/ of the layer, or accept it in layer.yaml: allow: [{ match: \"" + strings.TrimPrefix(name, in.Prefix) + "\", reason: ... }]"})
+		found = append(
+			found,
+			Finding{
+				name,
+				"elf-needed",
+				fmt.Sprintf("links to %s, which neither the layer nor the runtime has", strings.Join(missing, ", ")),
+				"choose a build of " + in.owner(
+					name,
+				) + " without it (opencv-python-headless for opencv-python), put the library below lib/ of the layer, or accept it in layer.yaml: allow: [{ match: \"" + strings.TrimPrefix(
+					name,
+					in.Prefix,
+				) + "\", reason: ... }]",
+			},
+		)
 	}
 	return found
 }

@@ -28,9 +28,22 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 		}
 	}
 	// A layer with something for each of them to find.
-	p := objects(t, map[string]sharedobj.Facts{"a.so": {Machine: 3, Needed: []string{"z.so"}, VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
-		Segments: []sharedobj.Segment{{Type: sharedobj.SegmentLoad, Vaddr: 1, Align: 0x1000}}}})
-	p.Tree = tree(t, map[string]string{"python/a.so": "", "python/A.so": "", "python/boto3/__init__.py": "", "python/b-1.dist-info/RECORD": ""})
+	p := objects(
+		t,
+		map[string]sharedobj.Facts{
+			"a.so": {Machine: 3, Needed: []string{"z.so"}, VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
+				Segments: []sharedobj.Segment{{Type: sharedobj.SegmentLoad, Vaddr: 1, Align: 0x1000}}},
+		},
+	)
+	p.Tree = tree(
+		t,
+		map[string]string{
+			"python/a.so":                 "",
+			"python/A.so":                 "",
+			"python/boto3/__init__.py":    "",
+			"python/b-1.dist-info/RECORD": "",
+		},
+	)
 	p.Broken = map[string]string{"python/b.so": "broken"}
 	for _, f := range Check(input(t, "python3.13-x86_64", p)) {
 		if !seen[f.Check] {
@@ -46,14 +59,29 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 
 func TestExplainCountsWhatWasLookedAt(t *testing.T) {
 	t.Parallel()
-	p := objects(t, map[string]sharedobj.Facts{"a.so": {Needed: []string{"libc.so.6", "libm.so.6"}}, "b.so": {Needed: []string{"libc.so.6"}}})
+	p := objects(
+		t,
+		map[string]sharedobj.Facts{
+			"a.so": {Needed: []string{"libc.so.6", "libm.so.6"}},
+			"b.so": {Needed: []string{"libc.so.6"}},
+		},
+	)
 	p.Distributions = nil
 	p.Tree = tree(t, map[string]string{"python/a.so": "", "python/b.so": "", "python/c-1.dist-info/METADATA": ""})
 	got := map[string]int{}
 	for _, l := range Explain(input(t, "python3.13-x86_64", p, Part{}, Part{})) {
 		got[l.Check] = l.Count
 	}
-	want := map[string]int{"elf-align": 2, "elf-machine": 2, "elf-glibc": 2, "elf-needed": 3, "boto-family": 3, "dist-info": 1, "paths": 3, "limits": 3}
+	want := map[string]int{
+		"elf-align":   2,
+		"elf-machine": 2,
+		"elf-glibc":   2,
+		"elf-needed":  3,
+		"boto-family": 3,
+		"dist-info":   1,
+		"paths":       3,
+		"limits":      3,
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

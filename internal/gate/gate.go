@@ -1,5 +1,6 @@
-// Package gate holds the checks of a pruned layer that need no Python. Each check is in a file of its own; all of them look at the same
-// input and return findings, which are data: many, sorted, each with its check and its subject.
+// Package gate holds the checks of a pruned layer that need no Python. Each check is in a file of
+// its own; all of them look at the same input and return findings, which are data: many, sorted,
+// each with its check and its subject.
 package gate
 
 import (
@@ -41,7 +42,8 @@ type Input struct {
 	Below []Part
 }
 
-// A check is what it does, and what to say of it: people decide by that whether it is enough for them.
+// A check is what it does, and what to say of it: people decide by that whether it is enough for
+// them.
 type check struct {
 	names []string // what its findings are called
 	about string   // what it asks, as a clause
@@ -52,15 +54,64 @@ type check struct {
 }
 
 var checks = []check{
-	{[]string{"elf-align", "elf-format"}, "Linux can map its segments", "shared object", elfFiles, "whether its code is right: that is the probe's", elfAlign},
-	{[]string{"elf-machine"}, "it is for the target's processor", "shared object", elfFiles, "instructions that only newer processors of that kind have", elfMachine},
-	{[]string{"elf-glibc"}, "the runtime's C library is new enough for it", "shared object", elfFiles, "symbol versions of other libraries, as libstdc++", elfGlibc},
+	{
+		[]string{"elf-align", "elf-format"},
+		"Linux can map its segments",
+		"shared object",
+		elfFiles,
+		"whether its code is right: that is the probe's",
+		elfAlign,
+	},
+	{
+		[]string{"elf-machine"},
+		"it is for the target's processor",
+		"shared object",
+		elfFiles,
+		"instructions that only newer processors of that kind have",
+		elfMachine,
+	},
+	{
+		[]string{"elf-glibc"},
+		"the runtime's C library is new enough for it",
+		"shared object",
+		elfFiles,
+		"symbol versions of other libraries, as libstdc++",
+		elfGlibc,
+	},
 	{[]string{"elf-needed"}, "each library that it links to is there", "link", links,
 		"libraries that code opens by name (dlopen); whether a search path leads to what is there", elfNeeded},
-	{[]string{"boto-family"}, "boto3, botocore and s3transfer come together", "layer", layers, "whether their versions fit each other", botoFamily},
-	{[]string{"dist-info"}, "metadata is there, and RECORD lists what is there", "distribution", distInfos, "what is there and in no RECORD; whether requirements are met", distInfo},
-	{[]string{"paths"}, "it can be unpacked anywhere", "name", names, "file systems that change names in other ways than in case", paths},
-	{[]string{"limits"}, "Lambda would take it", "file", names, "the function's own code and other layers that it uses", limits},
+	{
+		[]string{"boto-family"},
+		"boto3, botocore and s3transfer come together",
+		"layer",
+		layers,
+		"whether their versions fit each other",
+		botoFamily,
+	},
+	{
+		[]string{"dist-info"},
+		"metadata is there, and RECORD lists what is there",
+		"distribution",
+		distInfos,
+		"what is there and in no RECORD; whether requirements are met",
+		distInfo,
+	},
+	{
+		[]string{"paths"},
+		"it can be unpacked anywhere",
+		"name",
+		names,
+		"file systems that change names in other ways than in case",
+		paths,
+	},
+	{
+		[]string{"limits"},
+		"Lambda would take it",
+		"file",
+		names,
+		"the function's own code and other layers that it uses",
+		limits,
+	},
 }
 
 func elfFiles(in Input) int  { return len(in.Objects) + len(in.Broken) }
@@ -136,7 +187,14 @@ func (p Part) objects() []string {
 // limits: what Lambda refuses to publish.
 func limits(in Input) []Finding {
 	if n := in.Tree.UnzippedBytes(); n > measure.MaxUnzippedBytes {
-		return []Finding{{in.Name, "limits", fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)), "let it extend a layer that already carries a part of it, or name the submodules that are needed (modules in layer.yaml)"}}
+		return []Finding{
+			{
+				in.Name,
+				"limits",
+				fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)),
+				"let it extend a layer that already carries a part of it, or name the submodules that are needed (modules in layer.yaml)",
+			},
+		}
 	}
 	return nil
 }

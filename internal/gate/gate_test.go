@@ -159,7 +159,10 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			if tt.below != nil {
 				below = []Part{objects(t, tt.below)}
 			}
-			if d := cmp.Diff(append([]string{}, tt.want...), said(Check(input(t, target, objects(t, tt.objects), below...)))); d != "" {
+			if d := cmp.Diff(
+				append([]string{}, tt.want...),
+				said(Check(input(t, target, objects(t, tt.objects), below...))),
+			); d != "" {
 				t.Error(d)
 			}
 		})
@@ -186,8 +189,14 @@ func TestHintsNameWhoShippedTheFile(t *testing.T) {
 func TestFilesThatCannotBeReadAreFindings(t *testing.T) {
 	t.Parallel()
 	p := part(t, "x", "b.so", "a.so")
-	p.Broken = map[string]string{"python/b.so": "read elf: header: cut off at 20 bytes", "python/a.so": "read elf: no ELF magic"}
-	want := []string{"python/a.so: read elf: no ELF magic [elf-format]", "python/b.so: read elf: header: cut off at 20 bytes [elf-format]"}
+	p.Broken = map[string]string{
+		"python/b.so": "read elf: header: cut off at 20 bytes",
+		"python/a.so": "read elf: no ELF magic",
+	}
+	want := []string{
+		"python/a.so: read elf: no ELF magic [elf-format]",
+		"python/b.so: read elf: header: cut off at 20 bytes [elf-format]",
+	}
 	if d := cmp.Diff(want, said(Check(input(t, "python3.13-x86_64", p)))); d != "" {
 		t.Error(d)
 	}
@@ -284,7 +293,12 @@ func TestDistInfoIsCoherent(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			p := Part{Name: "x", Prefix: prefix, Tree: tree(t, tt.files), Distributions: []wheel.Distribution{owned(t, "a", "1")}}
+			p := Part{
+				Name:          "x",
+				Prefix:        prefix,
+				Tree:          tree(t, tt.files),
+				Distributions: []wheel.Distribution{owned(t, "a", "1")},
+			}
 			if d := cmp.Diff(append([]string{}, tt.want...), said(Check(input(t, "python3.13-x86_64", p)))); d != "" {
 				t.Error(d)
 			}
@@ -302,7 +316,8 @@ func TestRecordWithWrongBytesIsAFinding(t *testing.T) {
 	}
 	p := Part{Name: "x", Prefix: prefix, Tree: made, Distributions: []wheel.Distribution{owned(t, "a", "1")}}
 	got := said(Check(input(t, "python3.13-x86_64", p)))
-	if len(got) != 1 || !strings.HasPrefix(got[0], "python/a-1.dist-info/RECORD: read python/a-1.dist-info/RECORD: CRC-32 ") {
+	if len(got) != 1 ||
+		!strings.HasPrefix(got[0], "python/a-1.dist-info/RECORD: read python/a-1.dist-info/RECORD: CRC-32 ") {
 		t.Errorf("%q", got)
 	}
 }
@@ -321,7 +336,10 @@ func TestPathsThatCannotBeUnpackedEverywhere(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			if d := cmp.Diff(append([]string{}, tt.want...), said(Check(input(t, "python3.13-x86_64", part(t, "x", tt.files...))))); d != "" {
+			if d := cmp.Diff(
+				append([]string{}, tt.want...),
+				said(Check(input(t, "python3.13-x86_64", part(t, "x", tt.files...)))),
+			); d != "" {
 				t.Error(d)
 			}
 		})
@@ -332,7 +350,10 @@ func TestPathsThatCannotBeUnpackedEverywhere(t *testing.T) {
 func TestNamesAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	p := Part{Name: "x", Tree: tree(t, map[string]string{"../a": "", "/b": ""})}
-	if d := cmp.Diff([]string{"../a: has a name that leaves the tree or is not clean [paths]", "/b: has an absolute name [paths]"}, said(Check(input(t, "python3.13-x86_64", p)))); d != "" {
+	if d := cmp.Diff(
+		[]string{"../a: has a name that leaves the tree or is not clean [paths]", "/b: has an absolute name [paths]"},
+		said(Check(input(t, "python3.13-x86_64", p))),
+	); d != "" {
 		t.Error(d)
 	}
 }
@@ -382,7 +403,12 @@ func TestFindingsHaveOneOrder(t *testing.T) {
 // The gate looks at what is unpacked, and what is written has the same names.
 func TestACleanLayerHasNoFindings(t *testing.T) {
 	t.Parallel()
-	p := objects(t, map[string]sharedobj.Facts{"scipy/_x.so": {Needed: []string{"libc.so.6"}, VersionNeeds: needs("GLIBC_2.17").VersionNeeds}})
+	p := objects(
+		t,
+		map[string]sharedobj.Facts{
+			"scipy/_x.so": {Needed: []string{"libc.so.6"}, VersionNeeds: needs("GLIBC_2.17").VersionNeeds},
+		},
+	)
 	var b bytes.Buffer
 	if _, err := ziptree.Write(t.Context(), &b, p.Tree); err != nil {
 		t.Fatal(err)

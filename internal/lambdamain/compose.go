@@ -15,7 +15,11 @@ import (
 // Ledger is where the stack's runs are written down.
 func (e Environment) Ledger() stage.Ledger {
 	client := s3.NewFromConfig(AWS())
-	return stage.Ledger{Registers: awsport.Registers{Client: client, Bucket: e.Store}, Blobs: awsport.Blobs{Client: client, Bucket: e.Store, Temp: os.TempDir()}, Now: time.Now}
+	return stage.Ledger{
+		Registers: awsport.Registers{Client: client, Bucket: e.Store},
+		Blobs:     awsport.Blobs{Client: client, Bucket: e.Store, Temp: os.TempDir()},
+		Now:       time.Now,
+	}
 }
 
 // LayerVersions are those of the stack's account and region.
@@ -28,7 +32,8 @@ func (e Environment) Sandboxes() stage.Sandboxes {
 	return awsport.Sandboxes{Client: lambda.NewFromConfig(AWS()), Role: e.ProbeRole}
 }
 
-// Scratch is a cache for one invocation: a function has no wheels, and what it holds cannot be known by them.
+// Scratch is a cache for one invocation: a function has no wheels, and what it holds cannot be
+// known by them.
 func Scratch() (stage.Cache, func(), error) {
 	dir, err := os.MkdirTemp("", "packs-")
 	if err != nil {

@@ -25,7 +25,10 @@ func decode(raw []byte, into any) error {
 	}
 	t := reflect.TypeOf(into).Elem()
 	if len(raw) > MaxBytes {
-		return bad("pass references to documents, not documents", fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes))
+		return bad(
+			"pass references to documents, not documents",
+			fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes),
+		)
 	}
 	var value any
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -61,8 +64,9 @@ func decode(raw []byte, into any) error {
 	return nil
 }
 
-// foreign finds the first field, in the order of names, that the type does not have in this spelling: its path, and the names that are there. The decoder
-// itself knows neither, and takes "RUN" for "run". It does not look into what decodes itself, nor where the type says any.
+// foreign finds the first field, in the order of names, that the type does not have in this
+// spelling: its path, and the names that are there. The decoder itself knows neither, and takes
+// "RUN" for "run". It does not look into what decodes itself, nor where the type says any.
 func foreign(value any, t reflect.Type) (path string, among []string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -116,7 +120,8 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 // decodesItself reports whether a type has a parser of its own.
 func decodesItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
-	return p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	return p.Implements(reflect.TypeFor[json.Unmarshaler]()) ||
+		p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 // fieldsOf returns the fields of a struct by their names in JSON.
@@ -153,7 +158,12 @@ func encode(v any) ([]byte, error) {
 	}
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > MaxBytes {
-		return nil, fault.New(fault.Internal, "write", "output", fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes))
+		return nil, fault.New(
+			fault.Internal,
+			"write",
+			"output",
+			fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes),
+		)
 	}
 	return out, nil
 }

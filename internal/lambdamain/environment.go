@@ -40,7 +40,8 @@ const (
 	DefaultKeep   = 3
 )
 
-// Environment is what the stack tells a function of itself. What is not set is "", but for prefix and keep.
+// Environment is what the stack tells a function of itself. What is not set is "", but for prefix
+// and keep.
 type Environment struct {
 	Store       string // bucket of artifacts, documents and state
 	Workspace   string // bucket that people push layers/ to
@@ -58,8 +59,8 @@ var (
 	consoleOf = []string{"https", "http"} // http: an emulator's
 )
 
-// Env reads the environment: to be called in an invocation, not before. All mistakes are one fault BadInput. LAYERSMITH_STORE must be set, and what the
-// caller names besides: Env(lambdamain.Topic).
+// Env reads the environment: to be called in an invocation, not before. All mistakes are one fault
+// BadInput. LAYERSMITH_STORE must be set, and what the caller names besides: Env(lambdamain.Topic).
 func Env(needs ...string) (Environment, error) { return readEnv(os.Getenv, needs...) }
 
 func readEnv(get func(string) string, needs ...string) (Environment, error) {
@@ -75,7 +76,12 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	}
 	for _, name := range needs {
 		if !slices.Contains(known, name) {
-			return Environment{}, fault.New(fault.Internal, "read", "the environment", fmt.Errorf("no variable is called %s", name))
+			return Environment{}, fault.New(
+				fault.Internal,
+				"read",
+				"the environment",
+				fmt.Errorf("no variable is called %s", name),
+			)
 		}
 	}
 	match := func(name string, legal *regexp.Regexp, said string) string {
@@ -121,17 +127,22 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	e.ProbePrefix = match(ProbePrefix, prefixes, prefix)
 	e.Account.Console = get(Console)
 	e.Account.Stack = match(Stack, stacks, "the name of a stack")
-	if u, err := url.Parse(e.Account.Console); e.Account.Console != "" && (err != nil || !slices.Contains(consoleOf, u.Scheme) || u.Host == "") {
+	if u, err := url.Parse(
+		e.Account.Console,
+	); e.Account.Console != "" &&
+		(err != nil || !slices.Contains(consoleOf, u.Scheme) || u.Host == "") {
 		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
 	}
 	if len(mistakes) > 0 {
-		return Environment{}, fault.New(fault.BadInput, "read", "the environment", errors.New(strings.Join(mistakes, "; "))).WithHint("deploy the stack again, which sets these variables from cdk.json")
+		return Environment{}, fault.New(fault.BadInput, "read", "the environment", errors.New(strings.Join(mistakes, "; "))).
+			WithHint("deploy the stack again, which sets these variables from cdk.json")
 	}
 	return e, nil
 }
 
-// AWS is the configuration of all clients, read when it is first asked for: to be called in an invocation, not before. It panics when there is none, which
-// the door reports as the fault that it is.
+// AWS is the configuration of all clients, read when it is first asked for: to be called in an
+// invocation, not before. It panics when there is none, which the door reports as the fault that it
+// is.
 func AWS() aws.Config {
 	cfg, err := loadAWS()
 	if err != nil {
@@ -140,4 +151,6 @@ func AWS() aws.Config {
 	return cfg
 }
 
-var loadAWS = sync.OnceValues(func() (aws.Config, error) { return awsport.Config(context.Background(), awsport.Options{}) })
+var loadAWS = sync.OnceValues(
+	func() (aws.Config, error) { return awsport.Config(context.Background(), awsport.Options{}) },
+)

@@ -16,17 +16,20 @@ import (
 // Panic is the errorType of a panic, the only one that is no code of package fault.
 const Panic = "Panic"
 
-// maxSentence bounds the sentence of a message, in bytes: a Cause has at most 32,768 characters, and the hint must get into it.
+// maxSentence bounds the sentence of a message, in bytes: a Cause has at most 32,768 characters,
+// and the hint must get into it.
 const maxSentence = 8 << 10
 
-// settle gives a stage's error its code: TimedOut when the time was up, the code of its fault, or Internal. The sentence stays as it is. An adapter's own,
-// shorter deadline is what its fault says, Unreachable for example, as long as the stage had time left.
+// settle gives a stage's error its code: TimedOut when the time was up, the code of its fault, or
+// Internal. The sentence stays as it is. An adapter's own, shorter deadline is what its fault says,
+// Unreachable for example, as long as the stage had time left.
 func settle(ctx context.Context, err error) error {
 	timedOut := errors.Is(err, context.DeadlineExceeded)
 	canceled := errors.Is(err, context.Canceled)
 	code := fault.CodeOf(err)
 	switch ended := ctx.Err(); {
-	case (timedOut || canceled) && errors.Is(ended, context.DeadlineExceeded): // canceled: of several tasks, the one that fails cancels the others
+	// canceled: of several tasks, the one that fails cancels the others
+	case (timedOut || canceled) && errors.Is(ended, context.DeadlineExceeded):
 		code = fault.TimedOut
 	case canceled && ended != nil:
 		code = fault.Canceled
@@ -52,7 +55,8 @@ func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 // unusable is what AWS panics with: an error that is no mistake in the code.
 type unusable struct{ err error }
 
-// recovered is the error for what recover returned; called in the deferred function, where the stack still has the place of the panic.
+// recovered is the error for what recover returned; called in the deferred function, where the
+// stack still has the place of the panic.
 func recovered(v any) error {
 	if u, ok := v.(unusable); ok {
 		return u.err
@@ -71,7 +75,8 @@ func stackOf(err error) string {
 // place is where a person finds more.
 type place struct{ request, logGroup string }
 
-// translate makes of an error what aws-lambda-go passes on as it is: by value, a pointer would be taken for an unknown error.
+// translate makes of an error what aws-lambda-go passes on as it is: by value, a pointer would be
+// taken for an unknown error.
 func translate(err error, at place) messages.InvokeResponse_Error {
 	out := messages.InvokeResponse_Error{Type: string(fault.CodeOf(err))}
 	if out.Type == "" {
@@ -106,7 +111,8 @@ func defaultHint(code string, at place) string {
 	return ""
 }
 
-// shorten cuts the middle out of a text that is longer than n bytes: it begins with what was done and ends with the cause.
+// shorten cuts the middle out of a text that is longer than n bytes: it begins with what was done
+// and ends with the cause.
 func shorten(s string, n int) string {
 	if len(s) <= n {
 		return s

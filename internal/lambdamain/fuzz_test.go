@@ -8,7 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// What is read is written, and read again as the same; what is refused is the caller's to change, with a hint.
+// What is read is written, and read again as the same; what is refused is the caller's to change,
+// with a hint.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"run": "r", "layer": {"layer": "a", "target": "python3.13-x86_64", "doc": {"key": "k", "size": 9007199254740993}}, "layers": [], "any": [1, {"x": null}], "raw": {"a": 1}}`,

@@ -1,26 +1,32 @@
-// Package lambdamain is the door of every Lambda function: a function's main composes a stage and calls Start.
+// Package lambdamain is the door of every Lambda function: a function's main composes a stage and
+// calls Start.
 //
 // # In
 //
-// Input is exactly one JSON value of at most 256 KiB, with the fields that the function's input has, as they are spelled, and no others. What is not is
-// BadInput, and the hint names the fields. Whether a value makes sense is for the stage to say.
+// Input is exactly one JSON value of at most 256 KiB, with the fields that the function's input
+// has, as they are spelled, and no others. What is not is BadInput, and the hint names the fields.
+// Whether a value makes sense is for the stage to say.
 //
 // # Out
 //
-// aws-lambda-go takes the Go type of an error as its errorType: errorString, wrapError, boundsError. The state machine catches by fault codes, so errors
-// are translated here and nowhere else, to messages.InvokeResponse_Error by value, which aws-lambda-go passes on as it is: errorType is a code of package
-// fault, or "Panic" for a panic, after which the process ends. errorMessage, which people read in an execution's Cause, is the error's sentence, then its
-// hint. Output is at most 256 KiB, Step Functions' limit.
+// aws-lambda-go takes the Go type of an error as its errorType: errorString, wrapError,
+// boundsError. The state machine catches by fault codes, so errors are translated here and nowhere
+// else, to messages.InvokeResponse_Error by value, which aws-lambda-go passes on as it is:
+// errorType is a code of package fault, or "Panic" for a panic, after which the process ends.
+// errorMessage, which people read in an execution's Cause, is the error's sentence, then its hint.
+// Output is at most 256 KiB, Step Functions' limit.
 //
 // # Time
 //
-// The stage's context ends a tenth of the time before Lambda would kill the function, 5 s at most and half a second at least, so that the stage can say what it was doing:
-// TimedOut. A stage that does not look at its context is killed (Sandbox.Timedout).
+// The stage's context ends a tenth of the time before Lambda would kill the function, 5 s at most
+// and half a second at least, so that the stage can say what it was doing: TimedOut. A stage that
+// does not look at its context is killed (Sandbox.Timedout).
 //
 // # Log
 //
-// Lines of JSON on stderr: one when an invocation starts, one when it ends. What is returned is not logged: aws-lambda-go writes the error document on a
-// line of its own. So our last line carries the code only, and for a panic the stack, which is not returned.
+// Lines of JSON on stderr: one when an invocation starts, one when it ends. What is returned is not
+// logged: aws-lambda-go writes the error document on a line of its own. So our last line carries
+// the code only, and for a panic the stack, which is not returned.
 package lambdamain
 
 import (
@@ -34,7 +40,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// Start serves invocations by run and does not return. It is called by main and does nothing before the first invocation.
+// Start serves invocations by run and does not return. It is called by main and does nothing before
+// the first invocation.
 func Start[In, Out any](run func(context.Context, In) (Out, error)) {
 	log.SetFlags(0) // aws-lambda-go logs error documents through it: JSON lines as well
 	lambda.Start(door[In, Out]{
@@ -83,7 +90,8 @@ func (d door[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
 	return nil, translated
 }
 
-// handle is an invocation without the process around it: bytes in, bytes or an error out, that is a fault or a panic.
+// handle is an invocation without the process around it: bytes in, bytes or an error out, that is a
+// fault or a panic.
 func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -107,7 +115,8 @@ func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err 
 	return encode(result)
 }
 
-// What the stage does not get of a function's time, so that its error gets out: a part of what remains, within bounds.
+// What the stage does not get of a function's time, so that its error gets out: a part of what
+// remains, within bounds.
 const (
 	marginPart = 10
 	minMargin  = 500 * time.Millisecond

@@ -97,8 +97,16 @@ func TestInput(t *testing.T) {
 			var got nested
 			err := decode([]byte(c.raw), &got)
 			if c.err != "" {
-				if err == nil || err.Error() != "read input: "+c.err || fault.CodeOf(err) != fault.BadInput || fault.HintOf(err) != c.hint {
-					t.Errorf("got %v (%s)\nhint %s\nwant read input: %s\nhint %s", err, fault.CodeOf(err), fault.HintOf(err), c.err, c.hint)
+				if err == nil || err.Error() != "read input: "+c.err || fault.CodeOf(err) != fault.BadInput ||
+					fault.HintOf(err) != c.hint {
+					t.Errorf(
+						"got %v (%s)\nhint %s\nwant read input: %s\nhint %s",
+						err,
+						fault.CodeOf(err),
+						fault.HintOf(err),
+						c.err,
+						c.hint,
+					)
 				}
 				return
 			}
@@ -130,7 +138,11 @@ func TestInputThatIsNoObject(t *testing.T) {
 	if err := decode([]byte(`["a"]`), &list); err != nil || len(list) != 1 {
 		t.Errorf("got %v, %v", list, err)
 	}
-	if err := decode([]byte(`{}`), &list); err == nil || err.Error() != "read input: it is a JSON object, want []string" || fault.HintOf(err) != "pass one JSON value" {
+	if err := decode(
+		[]byte(`{}`),
+		&list,
+	); err == nil || err.Error() != "read input: it is a JSON object, want []string" ||
+		fault.HintOf(err) != "pass one JSON value" {
 		t.Errorf("got %v (%s)", err, fault.HintOf(err))
 	}
 }
@@ -280,7 +292,14 @@ func TestHandle(t *testing.T) {
 			}
 			translated := translate(err, place{})
 			if err.Error() != c.err || translated.Type != c.code || translated.ShouldExit != (c.code == "Panic") {
-				t.Errorf("got %v as %s, exit %v; want %s as %s", err, translated.Type, translated.ShouldExit, c.err, c.code)
+				t.Errorf(
+					"got %v as %s, exit %v; want %s as %s",
+					err,
+					translated.Type,
+					translated.ShouldExit,
+					c.err,
+					c.code,
+				)
 			}
 		})
 	}
@@ -317,8 +336,11 @@ func TestTheStagesContextEndsEarly(t *testing.T) {
 
 func TestInvokeReturnsItsErrorByValue(t *testing.T) {
 	t.Parallel()
-	_, err := quiet(func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }).Invoke(t.Context(), []byte(`{}`))
-	if _, ok := err.(messages.InvokeResponse_Error); !ok { // a pointer, or one that is wrapped, would be another errorType
+	_, err := quiet(
+		func(context.Context, struct{}) (int, error) { return 0, errors.New("no") },
+	).Invoke(t.Context(), []byte(`{}`))
+	// a pointer, or one that is wrapped, would be another errorType
+	if _, ok := err.(messages.InvokeResponse_Error); !ok {
 		t.Errorf("error is a %T", err)
 	}
 }
@@ -373,9 +395,15 @@ func TestLog(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	all := map[string]string{
-		Store: "layersmith-store", Workspace: "layersmith-workspace", Prefix: "team-", Share: "o-abcdefghij, 123456789012", Keep: "7",
-		Topic: "arn:aws:sns:us-east-1:123456789012:topic", ProbeRole: "arn:aws-cn:iam::123456789012:role/path/probe", ProbePrefix: "layersmith-probe-",
-		Console: "https://console.aws.amazon.com/states/home#/v2/executions/details/",
+		Store:       "layersmith-store",
+		Workspace:   "layersmith-workspace",
+		Prefix:      "team-",
+		Share:       "o-abcdefghij, 123456789012",
+		Keep:        "7",
+		Topic:       "arn:aws:sns:us-east-1:123456789012:topic",
+		ProbeRole:   "arn:aws-cn:iam::123456789012:role/path/probe",
+		ProbePrefix: "layersmith-probe-",
+		Console:     "https://console.aws.amazon.com/states/home#/v2/executions/details/",
 	}
 	with := func(name, value string) map[string]string {
 		m := map[string]string{Store: "store"}

@@ -30,10 +30,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the path of testdata/function, as the functions of the product are built, once for all tests.
+// built is the path of testdata/function, as the functions of the product are built, once for all
+// tests.
 var built = sync.OnceValues(func() (string, error) {
 	bootstrap := filepath.Join(folder, "bootstrap")
-	c := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bootstrap, "./testdata/function")
+	c := exec.Command(
+		"go",
+		"build",
+		"-tags",
+		"lambda.norpc",
+		"-trimpath",
+		"-ldflags",
+		"-s -w",
+		"-o",
+		bootstrap,
+		"./testdata/function",
+	)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
@@ -65,7 +77,8 @@ func invoke(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Res
 	return r
 }
 
-// lines decodes a log in which each line is JSON, but for those that the test expects not to be: these it removes.
+// lines decodes a log in which each line is JSON, but for those that the test expects not to be:
+// these it removes.
 func lines(t *testing.T, log string, not ...string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -148,7 +161,11 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if r.ErrorType != c.kind || r.Exited != c.exits {
 				t.Errorf("errorType %q, exited %v; want %q, %v\n%s", r.ErrorType, r.Exited, c.kind, c.exits, r.Log())
 			}
-			if message, open := strings.CutSuffix(c.message, "*"); r.ErrorMessage != message && !(open && strings.HasPrefix(r.ErrorMessage, message)) {
+			if message, open := strings.CutSuffix(
+				c.message,
+				"*",
+			); r.ErrorMessage != message &&
+				!(open && strings.HasPrefix(r.ErrorMessage, message)) {
 				t.Errorf("errorMessage\n%s\nwant\n%s", r.ErrorMessage, c.message)
 			}
 			if c.kind == "" && string(r.Payload) != c.answer {
@@ -171,7 +188,8 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if len(log) == 0 {
 				t.Fatal("nothing is logged")
 			}
-			if start := log[0]; start["msg"] != "start" || start["function"] != "measure" || start["run"] != c.run || start["request"] != request {
+			if start := log[0]; start["msg"] != "start" || start["function"] != "measure" || start["run"] != c.run ||
+				start["request"] != request {
 				t.Errorf("first line %v", start)
 			}
 			if c.kind == runtimeapi.ErrorTimeout {
@@ -189,7 +207,8 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if code == "" {
 				code = "OK"
 			}
-			if end["msg"] != "end" || end["code"] != code || end["run"] != c.run || end["function"] != "measure" || end["request"] != request {
+			if end["msg"] != "end" || end["code"] != code || end["run"] != c.run || end["function"] != "measure" ||
+				end["request"] != request {
 				t.Errorf("second line %v", end)
 			}
 			if ms, ok := end["durationMs"].(float64); !ok || ms < 0 || ms > float64(c.timeout.Milliseconds()) {
@@ -206,7 +225,8 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 				}
 				return
 			}
-			if len(rest) != 1 || rest[0]["errorType"] != r.ErrorType || rest[0]["errorMessage"] != r.ErrorMessage || len(rest[0]) != 2 {
+			if len(rest) != 1 || rest[0]["errorType"] != r.ErrorType || rest[0]["errorMessage"] != r.ErrorMessage ||
+				len(rest[0]) != 2 {
 				t.Errorf("after the end: %v", rest)
 			}
 			if n := strings.Count(r.Stderr, `"errorMessage"`); n != 1 {
@@ -254,7 +274,12 @@ func TestTheStageHasMostOfTheTime(t *testing.T) {
 	t.Parallel()
 	f := function(t, 2*time.Second, nil)
 	if r := invoke(t, f, `{"do":"wait"}`); r.Duration < 1400*time.Millisecond || r.ErrorType != "TimedOut" || r.Exited {
-		t.Errorf("%s after %v, exited %v; want TimedOut half a second before the end", r.ErrorType, r.Duration, r.Exited)
+		t.Errorf(
+			"%s after %v, exited %v; want TimedOut half a second before the end",
+			r.ErrorType,
+			r.Duration,
+			r.Exited,
+		)
 	}
 }
 
@@ -266,7 +291,8 @@ func TestNothingIsLoggedOrReadBeforeTheFirstInvocation(t *testing.T) {
 	// Settings that cannot be read do not matter to an invocation that needs none.
 	f := function(t, time.Minute, map[string]string{"LAYERSMITH_KEEP": "none", "AWS_MAX_ATTEMPTS": "none"})
 	r := invoke(t, f, `{"run":"r"}`)
-	if r.ErrorType != "" || !bytes.HasPrefix([]byte(r.Stderr), []byte(`{"time":`)) || strings.Count(r.Stderr, "\n") != 2 {
+	if r.ErrorType != "" || !bytes.HasPrefix([]byte(r.Stderr), []byte(`{"time":`)) ||
+		strings.Count(r.Stderr, "\n") != 2 {
 		t.Errorf("%s\n%s", r.ErrorMessage, r.Stderr)
 	}
 	t.Logf("init %v, %d bytes of memory", r.Init, r.MaxRSSBytes)

@@ -38,9 +38,15 @@ func TestInterpreterThatDoesNotCompile(t *testing.T) {
 				p.Timeout = 200 * time.Millisecond
 			}
 			source := ziptree.File("a.py", []byte("x = 1\n"), false, "here")
-			job := stage.CompileJob{Sources: []ziptree.Entry{source}, Emit: func(string, []byte) error { return nil }, Failed: func(string, string) {}}
+			job := stage.CompileJob{
+				Sources: []ziptree.Entry{source},
+				Emit:    func(string, []byte) error { return nil },
+				Failed:  func(string, string) {},
+			}
 			err := p.Compile(context.Background(), job)
-			if want := "compile with " + p.Path + ": " + c.want; err == nil || err.Error() != want || fault.CodeOf(err) != fault.ToolMissing || fault.HintOf(err) == "" {
+			if want := "compile with " + p.Path + ": " + c.want; err == nil || err.Error() != want ||
+				fault.CodeOf(err) != fault.ToolMissing ||
+				fault.HintOf(err) == "" {
 				t.Errorf("error %v\n want %s", err, want)
 			}
 		})
@@ -59,7 +65,8 @@ func TestProgramThatDoesNotSayWhoItIs(t *testing.T) {
 			t.Parallel()
 			out, err := ask(context.Background(), script(t, filepath.Join(t.TempDir(), "x"), c.script))
 			if c.err == "anything" {
-				if err == nil || len(out) <= maxAnswerBytes || len(out) > 1<<16 || !strings.HasPrefix(string(out), c.out[:maxAnswerBytes]) {
+				if err == nil || len(out) <= maxAnswerBytes || len(out) > 1<<16 ||
+					!strings.HasPrefix(string(out), c.out[:maxAnswerBytes]) {
 					t.Errorf("%d bytes, %v", len(out), err)
 				}
 				return
@@ -83,7 +90,8 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// What the system says about our own files is the user's to change, and is said without names that nobody knows.
+// What the system says about our own files is the user's to change, and is said without names that
+// nobody knows.
 func TestSystemErrorsAreFaults(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -1,7 +1,9 @@
-// Package localport holds the adapters of a laptop or a CI machine: folders, the programs uv and python, and HTTP.
+// Package localport holds the adapters of a laptop or a CI machine: folders, the programs uv and
+// python, and HTTP.
 //
-// Whatever is stored is written under a temporary name in the same folder, synced and renamed, so that a reader sees the old file or the new one,
-// and two runs at once do not harm each other. Temporary names begin with ".tmp-" and are removed when a run fails or is interrupted.
+// Whatever is stored is written under a temporary name in the same folder, synced and renamed, so
+// that a reader sees the old file or the new one, and two runs at once do not harm each other.
+// Temporary names begin with ".tmp-" and are removed when a run fails or is interrupted.
 package localport
 
 import (
@@ -26,8 +28,9 @@ const (
 	hintCache  = "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"
 )
 
-// ours makes a fault of what the system says about one of our own files: a disk that is full, a folder that is read-only are the user's to change. Errors
-// that are not the system's pass as they are, and so do faults.
+// ours makes a fault of what the system says about one of our own files: a disk that is full, a
+// folder that is read-only are the user's to change. Errors that are not the system's pass as they
+// are, and so do faults.
 func ours(op, subject, hint string, err error) error {
 	var known *fault.Error
 	var file *fs.PathError
@@ -45,7 +48,8 @@ func ours(op, subject, hint string, err error) error {
 	return fault.New(fault.BadInput, op, subject, err).WithHint(hint)
 }
 
-// systemError reads as what the system said, without the name of a temporary file that nobody knows.
+// systemError reads as what the system said, without the name of a temporary file that nobody
+// knows.
 type systemError struct {
 	error
 	said error
@@ -180,8 +184,8 @@ func (o Outputs) Open(_ context.Context, name string) (stage.Blob, error) {
 	return OpenBlob(p)
 }
 
-// Sweep removes temporary files that a killed run left behind in a folder. Those of a run that is still going are younger than any
-// build takes, and stay.
+// Sweep removes temporary files that a killed run left behind in a folder. Those of a run that is
+// still going are younger than any build takes, and stay.
 func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -201,7 +205,8 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	return nil
 }
 
-// Unpacked writes a file of the wheel store into a folder of its own, below its own name: build tools go by names.
+// Unpacked writes a file of the wheel store into a folder of its own, below its own name: build
+// tools go by names.
 func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err error) {
 	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
 	if err != nil {

@@ -20,8 +20,9 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// HTTP downloads files. Proxies and certificates come from the environment as Go reads it (HTTPS_PROXY, SSL_CERT_FILE); credentials for an index
-// from where uv has them: the address itself, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file.
+// HTTP downloads files. Proxies and certificates come from the environment as Go reads it
+// (HTTPS_PROXY, SSL_CERT_FILE); credentials for an index from where uv has them: the address
+// itself, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file.
 type HTTP struct {
 	Client *http.Client
 	Agent  string
@@ -46,7 +47,12 @@ const silence = 60 * time.Second
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
 	if err != nil && strings.Contains(address, "://") {
-		return nil, 0, fault.New(fault.BadInput, "fetch", "", errors.New("an address that is no URL")) // it may hold credentials
+		return nil, 0, fault.New(
+			fault.BadInput,
+			"fetch",
+			"",
+			errors.New("an address that is no URL"),
+		) // it may hold credentials
 	}
 	if err != nil || u.Scheme == "" || u.Scheme == "file" {
 		path := address
@@ -80,7 +86,8 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 	resp, err := h.Client.Do(req)
 	if err != nil {
 		cancel(nil)
-		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, trim(err)).WithHint("check the network and your index configuration")
+		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, trim(err)).
+			WithHint("check the network and your index configuration")
 	}
 	at := int64(0)
 	switch {
@@ -92,7 +99,8 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 			}
 		}
 	case resp.StatusCode == http.StatusOK:
-	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0: // all of it is here, or it became shorter
+	// all of it is here, or it became shorter
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
 		resp.Body.Close()
 		cancel(nil)
 		return h.Download(ctx, address, 0)
@@ -108,7 +116,8 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 }
 
 func (h HTTP) refused(u *url.URL, status int) error {
-	f := fault.New(fault.Unreachable, "fetch", u.Host+u.Path, fmt.Errorf("%d %s", status, http.StatusText(status))).WithHint("try again later")
+	f := fault.New(fault.Unreachable, "fetch", u.Host+u.Path, fmt.Errorf("%d %s", status, http.StatusText(status))).
+		WithHint("try again later")
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		f.Code = fault.BadInput
@@ -135,7 +144,8 @@ func trim(err error) error {
 func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, fault.New(fault.BadInput, "fetch", path, err).WithHint("put the file there, or correct the requirement")
+		return nil, 0, fault.New(fault.BadInput, "fetch", path, err).
+			WithHint("put the file there, or correct the requirement")
 	}
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		f.Close()
@@ -166,7 +176,8 @@ func (w *watched) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// credentials finds a user and password for an address: those of an index at the same scheme, host and port, or of its host in a netrc file.
+// credentials finds a user and password for an address: those of an index at the same scheme, host
+// and port, or of its host in a netrc file.
 func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 	for _, key := range []string{"UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"} {
 		for _, field := range strings.Fields(h.Getenv(key)) {
@@ -203,7 +214,8 @@ func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 
 var netrcComment = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
 
-// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default; lines that begin with # are comments.
+// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default;
+// lines that begin with # are comments.
 func netrc(r io.Reader, host string) (user, password string, ok bool) {
 	b, err := io.ReadAll(r)
 	if err != nil {

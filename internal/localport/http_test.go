@@ -97,8 +97,14 @@ func TestDownloadRefused(t *testing.T) {
 		400: {fault.BadInput, ""}, 429: {fault.Unreachable, "try again"}, 500: {fault.Unreachable, "try again"}, 503: {fault.Unreachable, "try again"},
 	} {
 		address := server(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		_, _, err := download(t, HTTP{}, strings.Replace(address, "://", "://user:s3cret@", 1)+"/a/f.whl?token=s3cret", 0)
-		if fault.CodeOf(err) != want.code || !strings.Contains(fault.HintOf(err), want.hint) || !strings.Contains(err.Error(), strconv.Itoa(status)) {
+		_, _, err := download(
+			t,
+			HTTP{},
+			strings.Replace(address, "://", "://user:s3cret@", 1)+"/a/f.whl?token=s3cret",
+			0,
+		)
+		if fault.CodeOf(err) != want.code || !strings.Contains(fault.HintOf(err), want.hint) ||
+			!strings.Contains(err.Error(), strconv.Itoa(status)) {
 			t.Errorf("%d: %v (%v), hint %q", status, err, fault.CodeOf(err), fault.HintOf(err))
 		}
 		if strings.Contains(fmt.Sprintf("%v %+v", err, err), "s3cret") {
@@ -108,7 +114,10 @@ func TestDownloadRefused(t *testing.T) {
 }
 
 func TestDownloadNeverNamesCredentials(t *testing.T) {
-	loop := server(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?s3cret", http.StatusFound) })
+	loop := server(
+		t,
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?s3cret", http.StatusFound) },
+	)
 	for name, address := range map[string]string{
 		"nobody listens":      "http://user:s3cret@127.0.0.1:1/f",
 		"redirects for ever":  strings.Replace(loop, "://", "://user:s3cret@", 1),
@@ -182,7 +191,11 @@ func authorized(t *testing.T, seen *[]string) http.HandlerFunc {
 
 func TestDownloadCredentials(t *testing.T) {
 	home := t.TempDir()
-	if err := os.WriteFile(filepath.Join(home, ".netrc"), []byte("machine 127.0.0.1 login nina password net\n"), 0o600); err != nil {
+	if err := os.WriteFile(
+		filepath.Join(home, ".netrc"),
+		[]byte("machine 127.0.0.1 login nina password net\n"),
+		0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -247,7 +260,10 @@ func with(base, user string) string { return strings.Replace(base, "://", "://"+
 func TestRedirectsToAnotherHostLoseCredentials(t *testing.T) {
 	var seen []string
 	elsewhere := strings.Replace(server(t, authorized(t, &seen)), "127.0.0.1", "localhost", 1)
-	base := server(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/f", http.StatusFound) })
+	base := server(
+		t,
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/f", http.StatusFound) },
+	)
 	got, _, err := download(t, HTTP{}, with(base, "ada:own")+"/f", 0)
 	if err != nil || got != "ok" || strings.Join(seen, " ") != ":" {
 		t.Errorf("got %q, %v; the other host saw %q", got, err, seen)

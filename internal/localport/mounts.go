@@ -20,7 +20,8 @@ type Mounts struct{ Dir string }
 
 var _ stage.Mounts = Mounts{}
 
-// Mount unpacks layers one over the other, as Lambda does below /opt; without bytecode, .pyc files that have a source are left out.
+// Mount unpacks layers one over the other, as Lambda does below /opt; without bytecode, .pyc files
+// that have a source are left out.
 func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool) (string, func(), error) {
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
 		return "", nil, ours("make", m.Dir, hintCache, err)
@@ -94,5 +95,6 @@ func extract(path string, e ziptree.Entry) error {
 
 // damaged is an entry whose bytes are not what its zip says of them.
 func damaged(op string, e ziptree.Entry, err error) error {
-	return fault.New(fault.CorruptArchive, op, e.Origin, err).WithHint("get that file again; if it is one of the wheel store: layersmith clean --wheels, then build")
+	return fault.New(fault.CorruptArchive, op, e.Origin, err).
+		WithHint("get that file again; if it is one of the wheel store: layersmith clean --wheels, then build")
 }

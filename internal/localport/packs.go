@@ -14,7 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Packs is the cache of what can be made again: <key>.zip below a folder. Open files stay open until Close, since entries are read late.
+// Packs is the cache of what can be made again: <key>.zip below a folder. Open files stay open
+// until Close, since entries are read late.
 type Packs struct {
 	Dir    string
 	mu     sync.Mutex
@@ -23,7 +24,8 @@ type Packs struct {
 
 var _ stage.Cache = (*Packs)(nil)
 
-// Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts as absent.
+// Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts
+// as absent.
 func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
@@ -62,8 +64,13 @@ func (p *Packs) read(f *os.File, key string) (ziptree.Tree, error) {
 	return t, nil
 }
 
-// Store writes a pack and opens what it wrote, which under the same name may be another run's a moment later.
-func (p *Packs) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
+// Store writes a pack and opens what it wrote, which under the same name may be another run's a
+// moment later.
+func (p *Packs) Store(
+	ctx context.Context,
+	key string,
+	write func(add func(ziptree.Entry) error) error,
+) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
 	}

@@ -42,16 +42,20 @@ type Python struct {
 
 var _ stage.Interpreter = Python{}
 
-// identityScript prints what an interpreter is: what bytecode depends on, and what compiled code it can load.
+// identityScript prints what an interpreter is: what bytecode depends on, and what compiled code it
+// can load.
 const identityScript = `import os, sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sys.version.split()[0], "%s-%s" % (os.uname().sysname, os.uname().machine) if hasattr(os, "uname") else sys.platform)`
 
-// Runs says whether it can load what is built for the target. Bytecode does not ask for that: it is the same on all processors.
+// Runs says whether it can load what is built for the target. Bytecode does not ask for that: it is
+// the same on all processors.
 func (p Python) Runs(t pydist.Target) bool {
 	return p.platform == map[string]string{"x86_64": "Linux-x86_64", "arm64": "Linux-aarch64"}[t.Arch()]
 }
 
-// FindPython finds the target's interpreter: the one that is named (a path or a command), else on PATH, then in the folders of pyenv and uv, then
-// in extra folders; the first that runs the target's code, else the first of its version. The error says where it looked; without a named one it is a *NoPython.
+// FindPython finds the target's interpreter: the one that is named (a path or a command), else on
+// PATH, then in the folders of pyenv and uv, then in extra folders; the first that runs the
+// target's code, else the first of its version. The error says where it looked; without a named one
+// it is a *NoPython.
 func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, extra ...string) (Python, error) {
 	if named != "" {
 		path, err := exec.LookPath(named)
@@ -59,14 +63,17 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 			path, err = filepath.Abs(path) // it is run in other folders
 		}
 		if err != nil {
-			return Python{}, fault.New(fault.BadInput, "find", named, err).WithHint("give --python the path of a " + t.Runtime())
+			return Python{}, fault.New(fault.BadInput, "find", named, err).
+				WithHint("give --python the path of a " + t.Runtime())
 		}
 		id, err := identify(ctx, path, cacheDir)
 		if err != nil {
-			return Python{}, fault.New(fault.BadInput, "run", named, err).WithHint("give --python the path of a " + t.Runtime())
+			return Python{}, fault.New(fault.BadInput, "run", named, err).
+				WithHint("give --python the path of a " + t.Runtime())
 		}
 		if !id.is(t) {
-			return Python{}, fault.New(fault.BadInput, "run", named, fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).WithHint("give --python the path of a " + t.Runtime())
+			return Python{}, fault.New(fault.BadInput, "run", named, fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).
+				WithHint("give --python the path of a " + t.Runtime())
 		}
 		return Python{Path: path, identity: id.String(), platform: id.Platform}, nil
 	}
@@ -86,7 +93,8 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 			candidates = append(candidates, found...)
 		}
 	}
-	// Programs before scripts: pyenv's shims are scripts that take long to say that they have no such version.
+	// Programs before scripts: pyenv's shims are scripts that take long to say that they have no
+	// such version.
 	sort.SliceStable(candidates, func(i, j int) bool { return !isScript(candidates[i]) && isScript(candidates[j]) })
 	var second Python // of the version, for another processor
 	for _, path := range candidates {
@@ -145,7 +153,8 @@ func (p pythonID) is(t pydist.Target) bool {
 	return p.Implementation == "cpython" && p.Version == t.PythonVersion()
 }
 
-// identify asks an interpreter what it is, once for each file: starting one takes as long as a whole build with nothing to do.
+// identify asks an interpreter what it is, once for each file: starting one takes as long as a
+// whole build with nothing to do.
 func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -160,7 +169,8 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	if b, err := readLimited(file, 1<<20); err == nil {
 		json.Unmarshal(b, &known) // what cannot be read is asked again
 	}
-	if id, ok := known[path]; ok && id.Platform != "" && id.Modified == info.ModTime().UnixNano() && id.Size == info.Size() {
+	if id, ok := known[path]; ok && id.Platform != "" && id.Modified == info.ModTime().UnixNano() &&
+		id.Size == info.Size() {
 		return id, nil
 	}
 	out, err := ask(ctx, path, "-I", "-S", "-c", identityScript)
@@ -187,7 +197,8 @@ const (
 
 var errNoAnswer = fmt.Errorf("it did not answer within %v", answerTimeout)
 
-// ask runs a program that has to say one line and end, and reads no more of what it says than tells that it is the wrong one.
+// ask runs a program that has to say one line and end, and reads no more of what it says than tells
+// that it is the wrong one.
 func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	limit, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -210,7 +221,8 @@ func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	return out.b, err
 }
 
-// head keeps the first part of what is written to it, and takes no more: whoever goes on writing gets a broken pipe.
+// head keeps the first part of what is written to it, and takes no more: whoever goes on writing
+// gets a broken pipe.
 type head struct{ b []byte }
 
 func (h *head) Write(p []byte) (int, error) {
@@ -234,7 +246,8 @@ func (p Python) Identity() string { return p.identity }
 // maxFrameBytes bounds one answer of the compiler.
 const maxFrameBytes = 256 << 20
 
-// compileSilence is how long the compiler may take for one source; the longest that we know of take seconds.
+// compileSilence is how long the compiler may take for one source; the longest that we know of take
+// seconds.
 const compileSilence = 5 * time.Minute
 
 // Compile runs one process for all sources of the job.
@@ -249,7 +262,10 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	cmd.WaitDelay = 2 * time.Second
 	cmd.SysProcAttr = child(true) // it may be a script that starts the interpreter, and both hold the pipes
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.Env = []string{"PYTHONHASHSEED=0", "LANG=C.UTF-8"} // before 3.11 sets in bytecode are in the order of hashes; -I would ignore the seed
+	cmd.Env = []string{
+		"PYTHONHASHSEED=0",
+		"LANG=C.UTF-8",
+	} // before 3.11 sets in bytecode are in the order of hashes; -I would ignore the seed
 	var stderr limited
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
@@ -330,7 +346,10 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	case waitErr != nil:
 		return p.broken(waitErr, lastLines(stderr.String(), 1))
 	case answers != len(job.Sources):
-		return p.broken(fmt.Errorf("%d answers for %d sources", answers, len(job.Sources)), lastLines(stderr.String(), 1))
+		return p.broken(
+			fmt.Errorf("%d answers for %d sources", answers, len(job.Sources)),
+			lastLines(stderr.String(), 1),
+		)
 	case writeErr != nil:
 		return p.broken(writeErr, lastLines(stderr.String(), 1))
 	}
@@ -433,11 +452,13 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 			return best, err
 		}
 		if !r.OK {
-			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "), errors.New(lastLines(r.Detail, 1))).WithHint("name modules that can be imported together as imports in layer.yaml")
+			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "), errors.New(lastLines(r.Detail, 1))).
+				WithHint("name modules that can be imported together as imports in layer.yaml")
 		}
 		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
 		if err != nil {
-			return best, fault.New(fault.ToolMissing, "time imports with", p.Path, fmt.Errorf("its last line is %.80q", lastLines(out, 1))).WithHint(otherPython)
+			return best, fault.New(fault.ToolMissing, "time imports with", p.Path, fmt.Errorf("its last line is %.80q", lastLines(out, 1))).
+				WithHint(otherPython)
 		}
 		if n == 0 || seconds < best.Seconds {
 			best.Seconds = seconds
@@ -447,16 +468,21 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 	return best, nil
 }
 
-// searchPath is what Lambda puts on sys.path for layers, in its order, and the mount itself for a function's own package.
+// searchPath is what Lambda puts on sys.path for layers, in its order, and the mount itself for a
+// function's own package.
 func (p Python) searchPath(mount string) string {
 	_, full, _ := strings.Cut(p.identity, "-")
 	version := full[:max(0, strings.LastIndexByte(full, '.'))]
 	layer := filepath.Join(mount, "python")
-	return strings.Join([]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount}, string(os.PathListSeparator))
+	return strings.Join(
+		[]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount},
+		string(os.PathListSeparator),
+	)
 }
 
-// run runs the probe's runner against a mounted stack. Python sees the stack and its own library, no other site folder; no variable of the user's reaches it.
-// The process and all that it starts end with it, or after probeTimeout.
+// run runs the probe's runner against a mounted stack. Python sees the stack and its own library,
+// no other site folder; no variable of the user's reaches it. The process and all that it starts
+// end with it, or after probeTimeout.
 func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
 	timeout := cmp.Or(p.Timeout, probeTimeout)
 	limit, cancel := context.WithTimeout(ctx, timeout)
@@ -464,9 +490,16 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	cmd := exec.CommandContext(limit, p.Path, append([]string{"-S", "-B", "-c", probe.Runner()}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = []string{
-		"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONSAFEPATH=1",
-		"PYTHONPATH=" + p.searchPath(mount), "LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
-		"AWS_EC2_METADATA_DISABLED=true", "MPLCONFIGDIR=" + dir,
+		"PATH=/usr/bin:/bin",
+		"HOME=" + dir,
+		"TMPDIR=" + dir,
+		"LANG=C.UTF-8",
+		"PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONSAFEPATH=1",
+		"PYTHONPATH=" + p.searchPath(mount),
+		"LD_LIBRARY_PATH=" + filepath.Join(mount, "lib"),
+		"AWS_EC2_METADATA_DISABLED=true",
+		"MPLCONFIGDIR=" + dir,
 	}
 	cmd.SysProcAttr = child(true)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

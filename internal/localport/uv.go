@@ -26,7 +26,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// UV resolves with uv. Which index, with which credentials and certificates, is uv's own configuration: environment, uv.toml, netrc.
+// UV resolves with uv. Which index, with which credentials and certificates, is uv's own
+// configuration: environment, uv.toml, netrc.
 type UV struct {
 	Path   string // of the program; looked up on PATH when it has no slash
 	Root   string // the workspace's folder
@@ -49,7 +50,8 @@ func (u UV) program(ctx context.Context) (string, error) {
 		where += ", not in " + u.Tools
 	}
 	if err != nil {
-		return "", fault.New(fault.ToolMissing, "find", "uv", errors.New(where)).WithHint("install uv (pip install uv), or run: make layers, which installs a pinned one for this project")
+		return "", fault.New(fault.ToolMissing, "find", "uv", errors.New(where)).
+			WithHint("install uv (pip install uv), or run: make layers, which installs a pinned one for this project")
 	}
 	out, err := ask(ctx, found, "--version")
 	if ctx.Err() != nil {
@@ -66,7 +68,8 @@ func (u UV) program(ctx context.Context) (string, error) {
 	have, err1 := pydist.ParseVersion(string(m[1]))
 	want, err2 := pydist.ParseVersion(MinimumUV)
 	if err1 != nil || err2 != nil || have.Compare(want) < 0 {
-		return "", fault.New(fault.ToolMissing, "run", found, fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).WithHint("upgrade uv (pip install --upgrade uv)")
+		return "", fault.New(fault.ToolMissing, "run", found, fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).
+			WithHint("upgrade uv (pip install --upgrade uv)")
 	}
 	return found, nil
 }
@@ -81,7 +84,13 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	defer cancel()
 	cmd := exec.CommandContext(limit, program, args...)
 	cmd.Dir = u.Root
-	cmd.Env = append(os.Environ(), "UV_PYTHON_DOWNLOADS=never", "NO_COLOR=1", "UV_NO_PROGRESS=1", "UV_CUSTOM_COMPILE_COMMAND=layersmith")
+	cmd.Env = append(
+		os.Environ(),
+		"UV_PYTHON_DOWNLOADS=never",
+		"NO_COLOR=1",
+		"UV_NO_PROGRESS=1",
+		"UV_CUSTOM_COMPILE_COMMAND=layersmith",
+	)
 	cmd.WaitDelay = 2 * time.Second
 	cmd.SysProcAttr = child(false)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -94,7 +103,8 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limit.Err() != nil:
-		return nil, fault.New(fault.Unreachable, "resolve", "", fmt.Errorf("uv did not end within %v", resolveTimeout)).WithHint("check the network and your index configuration")
+		return nil, fault.New(fault.Unreachable, "resolve", "", fmt.Errorf("uv did not end within %v", resolveTimeout)).
+			WithHint("check the network and your index configuration")
 	case err != nil:
 		return nil, &uvError{program: program, text: diagnostics.String(), err: err}
 	}
@@ -116,7 +126,14 @@ type uvError struct {
 func (e *uvError) Error() string { return e.text }
 
 func (u UV) flags(t pydist.Target, allowSource, offline bool) []string {
-	args := []string{"--python-version", t.PythonVersion(), "--python-platform", t.UVPlatform(), "--no-header", "--quiet"}
+	args := []string{
+		"--python-version",
+		t.PythonVersion(),
+		"--python-platform",
+		t.UVPlatform(),
+		"--no-header",
+		"--quiet",
+	}
 	if !allowSource {
 		args = append(args, "--only-binary", ":all:")
 	}
@@ -131,10 +148,16 @@ func (u UV) flags(t pydist.Target, allowSource, offline bool) []string {
 
 // unwritten is what keeps questions to uv from being written down.
 func unwritten(err error) error {
-	return ours("write a temporary file in", os.TempDir(), "make room and permission for it, or name another folder with TMPDIR", err)
+	return ours(
+		"write a temporary file in",
+		os.TempDir(),
+		"make room and permission for it, or name another folder with TMPDIR",
+		err,
+	)
 }
 
-// Resolve asks uv three times: for one resolution of all layers, for each layer's part of it (which gives closures and who requires what), and for the files.
+// Resolve asks uv three times: for one resolution of all layers, for each layer's part of it (which
+// gives closures and who requires what), and for the files.
 func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resolution, error) {
 	program, err := u.program(ctx)
 	if err != nil {
@@ -164,7 +187,12 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 		if err := u.flatten(temp, l); err != nil {
 			return stage.Resolution{}, unwritten(err)
 		}
-		args = append(args, filepath.Join(temp, l.Name+".txt"), "--constraints", filepath.Join(temp, l.Name+"-constraints.txt"))
+		args = append(
+			args,
+			filepath.Join(temp, l.Name+".txt"),
+			"--constraints",
+			filepath.Join(temp, l.Name+"-constraints.txt"),
+		)
 	}
 	if _, err := u.run(ctx, program, args...); err != nil {
 		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
@@ -172,7 +200,17 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	res := stage.Resolution{Closures: map[string][]pydist.Name{}}
 	requires := map[pydist.Name]map[pydist.Name]bool{}
 	for _, l := range r.Workspace.Layers {
-		out, err := u.run(ctx, program, append(append([]string{"pip", "compile"}, flags...), "--constraints", pins, "--annotation-style", "split", filepath.Join(temp, l.Name+".txt"))...)
+		out, err := u.run(
+			ctx,
+			program,
+			append(
+				append([]string{"pip", "compile"}, flags...),
+				"--constraints",
+				pins,
+				"--annotation-style",
+				"split",
+				filepath.Join(temp, l.Name+".txt"),
+			)...)
 		if err != nil {
 			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
@@ -213,8 +251,8 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	return res, nil
 }
 
-// flatten writes what a layer's requirements files say as two files without includes. A relative path of a wheel is relative to the layer's folder;
-// uv would read it from wherever it was started.
+// flatten writes what a layer's requirements files say as two files without includes. A relative
+// path of a wheel is relative to the layer's folder; uv would read it from wherever it was started.
 func (u UV) flatten(temp string, l workspace.Layer) error {
 	write := func(name string, reqs []pydist.Requirement) error {
 		var b bytes.Buffer
@@ -267,7 +305,8 @@ func pinned(dists []lock.Distribution) []byte {
 	return b.Bytes()
 }
 
-// closure reads uv's annotated requirements: a line for each distribution, below it comments that say via what it came.
+// closure reads uv's annotated requirements: a line for each distribution, below it comments that
+// say via what it came.
 func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydist.Name, error) {
 	var names []pydist.Name
 	var current pydist.Name
@@ -303,7 +342,8 @@ func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydis
 	return names, nil
 }
 
-// complete checks that an answer has all that a layer requires: a program that ends well and says nothing would give a layer without anything in it.
+// complete checks that an answer has all that a layer requires: a program that ends well and says
+// nothing would give a layer without anything in it.
 func complete(root string, l workspace.Layer, names []pydist.Name) error {
 	for _, q := range l.Requirements.Direct {
 		if q.Marker == "" && !slices.Contains(names, q.Name) {
@@ -328,7 +368,10 @@ type uvFile struct {
 
 // files asks for the files of pins, without resolving anything.
 func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]located, error) {
-	out, err := u.run(ctx, program, append(append([]string{"pip", "compile"}, flags...), "--no-deps", "--format", "pylock.toml", pins)...)
+	out, err := u.run(
+		ctx,
+		program,
+		append(append([]string{"pip", "compile"}, flags...), "--no-deps", "--format", "pylock.toml", pins)...)
 	if err != nil {
 		return nil, err
 	}
@@ -358,12 +401,14 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 			files = []uvFile{*p.Archive}
 			l.Direct = true
 		case p.VCS != nil || p.Directory != nil:
-			return nil, fault.New(fault.BadInput, "lock", p.Name, errors.New("comes from a repository or a folder, which no hash can name")).WithHint("build a wheel of it and name the wheel")
+			return nil, fault.New(fault.BadInput, "lock", p.Name, errors.New("comes from a repository or a folder, which no hash can name")).
+				WithHint("build a wheel of it and name the wheel")
 		case len(files) == 0 && p.Sdist != nil:
 			files = []uvFile{*p.Sdist}
 		}
 		if len(files) == 0 {
-			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version, errors.New("uv names no file for it")).WithHint("choose another version")
+			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version, errors.New("uv names no file for it")).
+				WithHint("choose another version")
 		}
 		f := best(files)
 		l.address = f.URL
@@ -469,11 +514,23 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 	if python == "" {
 		python = t.PythonVersion()
 	}
-	if _, err := u.run(ctx, program, "build", "--wheel", "--quiet", "--python", python, "--out-dir", dir, sdist); err != nil {
+	if _, err := u.run(
+		ctx,
+		program,
+		"build",
+		"--wheel",
+		"--quiet",
+		"--python",
+		python,
+		"--out-dir",
+		dir,
+		sdist,
+	); err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", fault.New(fault.WheelMissing, "build", filepath.Base(sdist), errors.New(lastLines(err.Error(), 5))).WithHint("install what it needs to compile, or choose a version that has a wheel")
+		return "", fault.New(fault.WheelMissing, "build", filepath.Base(sdist), errors.New(lastLines(err.Error(), 5))).
+			WithHint("install what it needs to compile, or choose a version that has a wheel")
 	}
 	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(wheels) != 1 {
@@ -499,7 +556,8 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	noSolution := strings.Contains(text, "No solution found")
 	text, hints, _ := strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
 	if text == "" {
-		return fault.New(fault.ToolMissing, "run", u.program, fmt.Errorf("it failed without a word: %w", u.err)).WithHint(reinstallUV)
+		return fault.New(fault.ToolMissing, "run", u.program, fmt.Errorf("it failed without a word: %w", u.err)).
+			WithHint(reinstallUV)
 	}
 	// The requirements that the account speaks of, where they stand.
 	var where []string
@@ -513,21 +571,36 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	}
 	sort.Strings(where)
 	where = dedupe(where)
-	f := fault.New(fault.LockConflict, "lock", strings.Join(where, "; "), errors.New(text)).WithHint("change one of these requirements, or move one layer to a workspace of its own")
+	f := fault.New(fault.LockConflict, "lock", strings.Join(where, "; "), errors.New(text)).
+		WithHint("change one of these requirements, or move one layer to a workspace of its own")
 	if f.Subject == "" {
 		f.Subject = t.String()
 	}
 	switch {
-	case strings.Contains(text, "error sending request"), strings.Contains(text, "Failed to fetch"), strings.Contains(text, "dns error"), strings.Contains(text, "Network connectivity is disabled"), strings.Contains(text, "was not found in the cache"):
+	case strings.Contains(text, "error sending request"),
+		strings.Contains(text, "Failed to fetch"),
+		strings.Contains(text, "dns error"),
+		strings.Contains(text, "Network connectivity is disabled"),
+		strings.Contains(text, "was not found in the cache"):
 		f.Code = fault.Unreachable
 		f.Hint = "check the network and your index configuration, then try again"
-	case strings.Contains(text, "no usable wheels"), strings.Contains(text, "no wheels with a matching"), strings.Contains(text, "has no wheels"), strings.Contains(text, "building from source is disabled"):
+	case strings.Contains(text, "no usable wheels"),
+		strings.Contains(text, "no wheels with a matching"),
+		strings.Contains(text, "has no wheels"),
+		strings.Contains(text, "building from source is disabled"):
 		if hints != "" { // which wheels there are
 			f.Err = errors.New(text + " " + strings.ReplaceAll(hints, " hint: ", " "))
 		}
 		f.Code = fault.WheelMissing
-		f.Hint = fmt.Sprintf("choose a version that has a wheel for %s, or add --allow-source on a machine of that platform", t)
-	case strings.Contains(text, "was not found in the package registry"), strings.Contains(text, "was not found in the provided package locations"), strings.Contains(text, "there is no version of"), strings.Contains(text, "there are no versions of"), onlyAvailable.MatchString(text):
+		f.Hint = fmt.Sprintf(
+			"choose a version that has a wheel for %s, or add --allow-source on a machine of that platform",
+			t,
+		)
+	case strings.Contains(text, "was not found in the package registry"),
+		strings.Contains(text, "was not found in the provided package locations"),
+		strings.Contains(text, "there is no version of"),
+		strings.Contains(text, "there are no versions of"),
+		onlyAvailable.MatchString(text):
 		f.Code = fault.BadInput
 		f.Hint = "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
 	case strings.Contains(text, "has an invalid package format"):
@@ -557,7 +630,8 @@ func mentions(text, name string) bool {
 		start := i + k
 		end := i + k + len(name)
 		before := start == 0 || !wordByte(text[start-1])
-		after := end == len(text) || !wordByte(text[end]) || text[end] == '.' && (end+1 == len(text) || !wordByte(text[end+1])) // the end of a sentence
+		after := end == len(text) || !wordByte(text[end]) ||
+			text[end] == '.' && (end+1 == len(text) || !wordByte(text[end+1])) // the end of a sentence
 		if before && after {
 			return true
 		}

@@ -88,21 +88,59 @@ func target313(t *testing.T) pydist.Target {
 
 func TestResolve(t *testing.T) {
 	u, asked := fakeUV(t, pylockOfTwo)
-	w := testWorkspace(t, map[string]string{"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n", "two/requirements.txt": "shared\n"})
+	w := testWorkspace(
+		t,
+		map[string]string{
+			"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
+			"two/requirements.txt": "shared\n",
+		},
+	)
 	version, err := pydist.ParseVersion("0.9")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := u.Resolve(context.Background(), stage.ResolveRequest{Target: target313(t), Workspace: w, Upgrade: []string{"alpha"}, ExcludeNewer: "2026-01-01", Offline: true,
-		Locked: &lock.Lock{Distributions: []lock.Distribution{{Name: names(t, "shared")[0], Version: version}, {Name: names(t, "here")[0], Version: version, Direct: true}}}})
+	got, err := u.Resolve(
+		context.Background(),
+		stage.ResolveRequest{
+			Target:       target313(t),
+			Workspace:    w,
+			Upgrade:      []string{"alpha"},
+			ExcludeNewer: "2026-01-01",
+			Offline:      true,
+			Locked: &lock.Lock{
+				Distributions: []lock.Distribution{
+					{Name: names(t, "shared")[0], Version: version},
+					{Name: names(t, "here")[0], Version: version, Direct: true},
+				},
+			},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var dists []string
 	for _, d := range got.Distributions {
-		dists = append(dists, fmt.Sprint(d.Name, " ", d.Version, " ", d.File.Name, " ", d.File.Size, " ", d.File.SHA256.Short(), " ", d.Requires))
+		dists = append(
+			dists,
+			fmt.Sprint(
+				d.Name,
+				" ",
+				d.Version,
+				" ",
+				d.File.Name,
+				" ",
+				d.File.Size,
+				" ",
+				d.File.SHA256.Short(),
+				" ",
+				d.Requires,
+			),
+		)
 	}
-	if g, want := strings.Join(dists, "; "), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []"; g != want {
+	if g, want := strings.Join(
+		dists,
+		"; ",
+	), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []"; g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
 	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha here shared] two:[shared]]" {
@@ -126,7 +164,12 @@ func TestResolve(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(beside, "preferred")); string(b) != "shared==0.9\n" {
 		t.Errorf("preferred %q", b)
 	}
-	if b, _ := os.ReadFile(filepath.Join(beside, "one")); !strings.Contains(string(b), "here @ file://"+u.Root+"/one/wheels/here-1.0-py3-none-any.whl\n") {
+	if b, _ := os.ReadFile(
+		filepath.Join(beside, "one"),
+	); !strings.Contains(
+		string(b),
+		"here @ file://"+u.Root+"/one/wheels/here-1.0-py3-none-any.whl\n",
+	) {
 		t.Errorf("requirements %q", b)
 	}
 }
@@ -143,7 +186,11 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 		"no TOML":      {"<html>", fault.ToolMissing},
 	} {
 		u, _ := fakeUV(t, c.pylock)
-		if _, err := u.Resolve(context.Background(), stage.ResolveRequest{Target: target313(t), Workspace: w}); err == nil || fault.CodeOf(err) != c.code {
+		if _, err := u.Resolve(
+			context.Background(),
+			stage.ResolveRequest{Target: target313(t), Workspace: w},
+		); err == nil ||
+			fault.CodeOf(err) != c.code {
 			t.Errorf("%s: %v (%v)", name, err, fault.CodeOf(err))
 		}
 	}
@@ -151,7 +198,10 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 
 func TestLocate(t *testing.T) {
 	u, asked := fakeUV(t, pylockOfTwo)
-	w := testWorkspace(t, map[string]string{"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n"})
+	w := testWorkspace(
+		t,
+		map[string]string{"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n"},
+	)
 	version, err := pydist.ParseVersion("1.0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,15 +213,35 @@ func TestLocate(t *testing.T) {
 		}
 		return d
 	}
-	direct := lock.Distribution{Name: names(t, "here")[0], Version: version, Direct: true, File: lock.File{SHA256: digest.Of([]byte("here"))}}
-	request := stage.LocateRequest{Lock: lock.Lock{Target: target313(t)}, Workspace: w, Wanted: []lock.Distribution{direct}}
+	direct := lock.Distribution{
+		Name:    names(t, "here")[0],
+		Version: version,
+		Direct:  true,
+		File:    lock.File{SHA256: digest.Of([]byte("here"))},
+	}
+	request := stage.LocateRequest{
+		Lock:      lock.Lock{Target: target313(t)},
+		Workspace: w,
+		Wanted:    []lock.Distribution{direct},
+	}
 	got, err := u.Locate(context.Background(), request)
-	if err != nil || len(got) != 1 || got[direct.File.SHA256] != "one/wheels/here-1.0-py3-none-any.whl" || len(asked()) != 0 {
+	if err != nil || len(got) != 1 || got[direct.File.SHA256] != "one/wheels/here-1.0-py3-none-any.whl" ||
+		len(asked()) != 0 {
 		t.Fatalf("%v, %v, asked %q", got, err, asked())
 	}
-	request.Wanted = append(request.Wanted, lock.Distribution{Name: names(t, "alpha")[0], Version: version, File: lock.File{Name: "alpha-1.0-py3-none-any.whl", SHA256: sum(sumA)}})
+	request.Wanted = append(
+		request.Wanted,
+		lock.Distribution{
+			Name:    names(t, "alpha")[0],
+			Version: version,
+			File:    lock.File{Name: "alpha-1.0-py3-none-any.whl", SHA256: sum(sumA)},
+		},
+	)
 	got, err = u.Locate(context.Background(), request)
-	if err != nil || got[sum(sumA)] != "https://files.example/a/alpha-1.0-py3-none-any.whl" || got[direct.File.SHA256] == "" || len(asked()) != 1 || !strings.Contains(asked()[0], "--no-deps") {
+	if err != nil || got[sum(sumA)] != "https://files.example/a/alpha-1.0-py3-none-any.whl" ||
+		got[direct.File.SHA256] == "" ||
+		len(asked()) != 1 ||
+		!strings.Contains(asked()[0], "--no-deps") {
 		t.Fatalf("%v, %v, asked %q", got, err, asked())
 	}
 }
@@ -188,12 +258,26 @@ func TestBuildWheel(t *testing.T) {
 		"interrupted": {does: "exec sleep 60"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u := UV{Root: t.TempDir(), Path: script(t, filepath.Join(t.TempDir(), "uv"), "[ $1 = --version ] && { echo uv 0.13.9; exit; }\n"+c.does)}
+			u := UV{
+				Root: t.TempDir(),
+				Path: script(
+					t,
+					filepath.Join(t.TempDir(), "uv"),
+					"[ $1 = --version ] && { echo uv 0.13.9; exit; }\n"+c.does,
+				),
+			}
 			ctx := context.Background()
 			if name == "interrupted" {
 				limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 				defer cancel()
-				if _, err := u.BuildWheel(limited, filepath.Join(t.TempDir(), "demo-1.0.tar.gz"), target313(t)); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := u.BuildWheel(
+					limited,
+					filepath.Join(t.TempDir(), "demo-1.0.tar.gz"),
+					target313(t),
+				); !errors.Is(
+					err,
+					context.DeadlineExceeded,
+				) {
 					t.Errorf("error %v", err)
 				}
 				return

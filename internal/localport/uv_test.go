@@ -52,7 +52,10 @@ func TestUVProgram(t *testing.T) {
 	}
 	t.Run("missing", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
-		if _, err := (UV{Path: "uv"}).program(context.Background()); fault.CodeOf(err) != fault.ToolMissing || fault.HintOf(err) == "" {
+		if _, err := (UV{Path: "uv"}).program(
+			context.Background(),
+		); fault.CodeOf(err) != fault.ToolMissing ||
+			fault.HintOf(err) == "" {
 			t.Errorf("error %v", err)
 		}
 		tools := t.TempDir()
@@ -141,7 +144,9 @@ func TestExplain(t *testing.T) {
 		}
 		return l
 	}
-	w := workspace.Workspace{Layers: []workspace.Layer{layer("one", "alpha", "alpha-extra"), layer("two", "other", "Beta>=1")}}
+	w := workspace.Workspace{
+		Layers: []workspace.Layer{layer("one", "alpha", "alpha-extra"), layer("two", "other", "Beta>=1")},
+	}
 	for name, c := range map[string]struct {
 		text, subject, hint string
 		code                fault.Code
@@ -166,7 +171,12 @@ func TestExplain(t *testing.T) {
 			text: "error: Failed to parse: `uv.toml`\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := explain(fmt.Errorf("run: %w", &uvError{text: c.text, err: errors.New("exit status 1")}), w, target, "layers")
+			got := explain(
+				fmt.Errorf("run: %w", &uvError{text: c.text, err: errors.New("exit status 1")}),
+				w,
+				target,
+				"layers",
+			)
 			var f *fault.Error
 			if !errors.As(got, &f) || f.Code != c.code || f.Subject != c.subject || !strings.Contains(f.Hint, c.hint) {
 				t.Fatalf("got %+v; want %v, %q, hint %q", f, c.code, c.subject, c.hint)
@@ -225,7 +235,8 @@ func TestFindPython(t *testing.T) {
 	find := func(t *testing.T, named string) (Python, error) {
 		return FindPython(context.Background(), target, named, t.TempDir())
 	}
-	// none skips nothing: a machine whose system folders have the target's Python would find that one.
+	// none skips nothing: a machine whose system folders have the target's Python would find that
+	// one.
 	none := func(t *testing.T, err error) {
 		t.Helper()
 		var no *NoPython
@@ -276,7 +287,11 @@ func TestFindPython(t *testing.T) {
 		})
 		t.Run(name+" that is named is a fault", func(t *testing.T) {
 			_, path := setup(t)
-			if _, err := find(t, fakePython(t, filepath.Join(path, "mine"), answer)); fault.CodeOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), "python3.13") || len(err.Error()) > 500 {
+			if _, err := find(
+				t,
+				fakePython(t, filepath.Join(path, "mine"), answer),
+			); fault.CodeOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), "python3.13") ||
+				len(err.Error()) > 500 {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -303,7 +318,13 @@ func TestFindPython(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		if _, err := FindPython(ctx, target, "", t.TempDir()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 8*time.Second {
+		if _, err := FindPython(
+			ctx,
+			target,
+			"",
+			t.TempDir(),
+		); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(start) > 8*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})

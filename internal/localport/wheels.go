@@ -18,7 +18,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// Wheels is the wheel store in a folder: <first two digits>/<sha256>, each verified before it got its name.
+// Wheels is the wheel store in a folder: <first two digits>/<sha256>, each verified before it got
+// its name.
 type Wheels struct {
 	Dir   string
 	Sleep func(context.Context, time.Duration) error // between tries; time.Sleep that ends with ctx when nil
@@ -40,18 +41,25 @@ func (w Wheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, error) {
 	return b, err
 }
 
-// tries is how often a download is begun or resumed before it is given up. Waits double from firstWait.
+// tries is how often a download is begun or resumed before it is given up. Waits double from
+// firstWait.
 const (
 	tries     = 5
 	firstWait = 500 * time.Millisecond
 )
 
-// maxWheelBytes is the largest file that is fetched. The index's largest wheels have 3 GB, Lambda's limit is 250 MiB.
+// maxWheelBytes is the largest file that is fetched. The index's largest wheels have 3 GB, Lambda's
+// limit is 250 MiB.
 const maxWheelBytes = 4 << 30
 
-// Put downloads a file into the store. What arrived of it stays as <sha256>.partial for the next try or the next run; a lock on that file makes
-// two runs wait for each other rather than write both.
-func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error)) error {
+// Put downloads a file into the store. What arrived of it stays as <sha256>.partial for the next
+// try or the next run; a lock on that file makes two runs wait for each other rather than write
+// both.
+func (w Wheels) Put(
+	ctx context.Context,
+	f lock.File,
+	from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error),
+) error {
 	final := w.path(f.SHA256)
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return ours("fetch", f.Name, hintCache, err)
@@ -95,7 +103,8 @@ func (w Wheels) Put(ctx context.Context, f lock.File, from func(ctx context.Cont
 			return last
 		}
 	}
-	return fault.New(fault.Unreachable, "fetch", f.Name, fmt.Errorf("gave up after %d tries: %w", tries, last)).WithHint("try again: what arrived is kept")
+	return fault.New(fault.Unreachable, "fetch", f.Name, fmt.Errorf("gave up after %d tries: %w", tries, last)).
+		WithHint("try again: what arrived is kept")
 }
 
 func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
@@ -112,7 +121,12 @@ func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (w Wheels) try(ctx context.Context, part *os.File, f lock.File, from func(context.Context, int64) (io.ReadCloser, int64, error)) error {
+func (w Wheels) try(
+	ctx context.Context,
+	part *os.File,
+	f lock.File,
+	from func(context.Context, int64) (io.ReadCloser, int64, error),
+) error {
 	info, err := part.Stat()
 	if err != nil {
 		return err
@@ -165,16 +179,18 @@ func (w Wheels) try(ctx context.Context, part *os.File, f lock.File, from func(c
 		if resumed {
 			return errDamaged
 		}
-		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).WithHint("do not trust this index; if the file was replaced on purpose, lock again")
+		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).
+			WithHint("do not trust this index; if the file was replaced on purpose, lock again")
 	}
 	return nil
 }
 
-// errDamaged says that what an earlier try left was no beginning of the file: that is no proof against the index.
+// errDamaged says that what an earlier try left was no beginning of the file: that is no proof
+// against the index.
 var errDamaged = errors.New("what had arrived before was damaged")
 
-// openLocked opens a file and waits until nobody else has it. Whoever had it may have renamed or removed it: then the name is another file's, and
-// that one is opened.
+// openLocked opens a file and waits until nobody else has it. Whoever had it may have renamed or
+// removed it: then the name is another file's, and that one is opened.
 func openLocked(ctx context.Context, path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)

@@ -1,9 +1,11 @@
-// Package lock is the exact set of distributions of a workspace for one target, and which layer carries which.
+// Package lock is the exact set of distributions of a workspace for one target, and which layer
+// carries which.
 //
-// It is stored as a PEP 751 lock file, pylock.<target>.toml with the target's dots written as underscores (the name may have no
-// other dots). Files are named by name, size and SHA-256 and never by address, so that any mirror serves them and no host or
-// credential is ever committed; where they are is asked of uv when they are fetched. What PEP 751 has no key for is in [tool.layersmith]: the target, a
-// digest of what was resolved, and each layer's closure.
+// It is stored as a PEP 751 lock file, pylock.<target>.toml with the target's dots written as
+// underscores (the name may have no other dots). Files are named by name, size and SHA-256 and
+// never by address, so that any mirror serves them and no host or credential is ever committed;
+// where they are is asked of uv when they are fetched. What PEP 751 has no key for is in
+// [tool.layersmith]: the target, a digest of what was resolved, and each layer's closure.
 package lock
 
 import (
@@ -58,9 +60,22 @@ type Lock struct {
 }
 
 // New checks and sorts a lock.
-func New(target pydist.Target, inputs digest.SHA256, dists []Distribution, closures map[string][]pydist.Name) (Lock, error) {
-	l := Lock{Target: target, Inputs: inputs, Distributions: append([]Distribution(nil), dists...), Closures: map[string][]pydist.Name{}}
-	sort.Slice(l.Distributions, func(i, j int) bool { return l.Distributions[i].Name.String() < l.Distributions[j].Name.String() })
+func New(
+	target pydist.Target,
+	inputs digest.SHA256,
+	dists []Distribution,
+	closures map[string][]pydist.Name,
+) (Lock, error) {
+	l := Lock{
+		Target:        target,
+		Inputs:        inputs,
+		Distributions: append([]Distribution(nil), dists...),
+		Closures:      map[string][]pydist.Name{},
+	}
+	sort.Slice(
+		l.Distributions,
+		func(i, j int) bool { return l.Distributions[i].Name.String() < l.Distributions[j].Name.String() },
+	)
 	known := map[pydist.Name]bool{}
 	for _, d := range l.Distributions {
 		if known[d.Name] {
@@ -113,7 +128,8 @@ func New(target pydist.Target, inputs digest.SHA256, dists []Distribution, closu
 
 // isFileName refuses paths and addresses, and whatever TOML and Go would quote differently.
 func isFileName(s string) bool {
-	return s != "" && utf8.ValidString(s) && !strings.ContainsAny(s, "/\\\"") && !strings.ContainsFunc(s, unicode.IsControl)
+	return s != "" && utf8.ValidString(s) && !strings.ContainsAny(s, "/\\\"") &&
+		!strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // sortedNames has each name once.
@@ -144,8 +160,9 @@ func (l Lock) RequiredBy(n pydist.Name) (by []pydist.Name) {
 	return by
 }
 
-// Carries is the assignment: what the layer itself carries, when it lies on the layers below. A distribution goes to the lowest layer whose closure
-// needs it; what a layer below carries is not repeated.
+// Carries is the assignment: what the layer itself carries, when it lies on the layers below. A
+// distribution goes to the lowest layer whose closure needs it; what a layer below carries is not
+// repeated.
 func (l Lock) Carries(layer string, below []string) []Distribution {
 	there := map[pydist.Name]bool{}
 	for _, b := range below {
@@ -166,7 +183,11 @@ func (l Lock) Carries(layer string, below []string) []Distribution {
 func (l Lock) Marshal() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Written by `layersmith lock`; commit it. Files are known by hash; the index is your uv's.\n")
-	fmt.Fprintf(&b, "lock-version = \"1.0\"\ncreated-by = \"layersmith\"\nrequires-python = %q\n", "=="+l.Target.PythonVersion()+".*")
+	fmt.Fprintf(
+		&b,
+		"lock-version = \"1.0\"\ncreated-by = \"layersmith\"\nrequires-python = %q\n",
+		"=="+l.Target.PythonVersion()+".*",
+	)
 	for _, d := range l.Distributions {
 		fmt.Fprintf(&b, "\n[[packages]]\nname = %q\nversion = %q\n", d.Name, d.Version)
 		if len(d.Requires) > 0 {
@@ -243,7 +264,8 @@ type tomlLock struct {
 	} `toml:"tool"`
 }
 
-// Open reads a lock file that Marshal wrote, strictly, makes the checks of New, and that each distribution is some layer's. Errors name the line where TOML knows it.
+// Open reads a lock file that Marshal wrote, strictly, makes the checks of New, and that each
+// distribution is some layer's. Errors name the line where TOML knows it.
 func Open(b []byte) (Lock, error) {
 	if len(b) > MaxBytes {
 		return Lock{}, fmt.Errorf("%d bytes, limit %d", len(b), MaxBytes)

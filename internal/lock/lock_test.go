@@ -50,7 +50,13 @@ func example(t testing.TB) Lock {
 	direct.Direct = true
 	l, err := New(target(t), digest.Of([]byte("requirements")), []Distribution{
 		unsized,
-		dist(t, "pandas", "3.1.1", "pandas-3.1.1-cp313-cp313-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl", "six numpy"),
+		dist(
+			t,
+			"pandas",
+			"3.1.1",
+			"pandas-3.1.1-cp313-cp313-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+			"six numpy",
+		),
 		direct,
 		dist(t, "Legacy.Thing", "2.0", "legacy-thing-2.0.tar.gz", ""),
 		dist(t, "numpy", "2.5.5", "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", ""),
@@ -132,7 +138,17 @@ func TestMarshalDoesNotDependOnTheOrderGiven(t *testing.T) {
 	l := example(t)
 	dists := slices.Clone(l.Distributions)
 	slices.Reverse(dists)
-	again, err := New(l.Target, l.Inputs, dists, map[string][]pydist.Name{"empty": {}, "base": list(t, "numpy"), "legacy": list(t, "legacy-thing"), "science": list(t, "six own pandas numpy")})
+	again, err := New(
+		l.Target,
+		l.Inputs,
+		dists,
+		map[string][]pydist.Name{
+			"empty":   {},
+			"base":    list(t, "numpy"),
+			"legacy":  list(t, "legacy-thing"),
+			"science": list(t, "six own pandas numpy"),
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +172,10 @@ func TestOpenReadsWhatMarshalWrote(t *testing.T) {
 // No host, mirror or credential may ever be committed.
 func TestLockHoldsNoAddress(t *testing.T) {
 	t.Parallel()
-	if b := string(example(t).Marshal()); strings.Contains(b, "://") || strings.Contains(b, "url") || strings.Contains(b, "index =") {
+	if b := string(
+		example(t).Marshal(),
+	); strings.Contains(b, "://") || strings.Contains(b, "url") ||
+		strings.Contains(b, "index =") {
 		t.Error(b)
 	}
 	for _, file := range []string{"https://user:secret@host/six-1-py3-none-any.whl", "file:///home/a/six-1.tar.gz", "../six-1.tar.gz", `c:\six-1.tar.gz`, "git+ssh://git@host/six"} {
@@ -217,7 +236,12 @@ func TestNewRefuses(t *testing.T) {
 func TestNewTakesOtherSpellingsOfAVersion(t *testing.T) {
 	t.Parallel()
 	for version, file := range map[string]string{"1.0": "six-1.0.0-py3-none-any.whl", "1.0.post1": "six-1.0_1-py3-none-any.whl", "1.0rc1": "Six-1.0.RC1-1-py3-none-any.whl"} {
-		if _, err := New(target(t), digest.SHA256{}, []Distribution{dist(t, "six", version, file, "")}, nil); err != nil {
+		if _, err := New(
+			target(t),
+			digest.SHA256{},
+			[]Distribution{dist(t, "six", version, file, "")},
+			nil,
+		); err != nil {
 			t.Error(err)
 		}
 	}
@@ -319,7 +343,14 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 		dists = append(dists, dist(t, n, "1", n+"-1-py3-none-any.whl", ""))
 	}
 	l, err := New(target(t), digest.SHA256{}, dists, map[string][]pydist.Name{
-		"base": list(t, "numpy"), "science": list(t, "numpy scipy"), "ml": list(t, "sklearn scipy numpy"), "frames": list(t, "pandas numpy"), "aws": list(t, "boto"),
+		"base": list(
+			t,
+			"numpy",
+		),
+		"science": list(t, "numpy scipy"),
+		"ml":      list(t, "sklearn scipy numpy"),
+		"frames":  list(t, "pandas numpy"),
+		"aws":     list(t, "boto"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -364,8 +395,18 @@ func TestDifferenceHasALineForEachDistribution(t *testing.T) {
 	}
 	rebuilt := dist(t, "c", "1", "c-1-py3-none-any.whl", "")
 	rebuilt.File.SHA256 = digest.Of([]byte("another"))
-	before := made(dist(t, "same", "1", "same-1-py3-none-any.whl", ""), dist(t, "b", "1", "b-1-py3-none-any.whl", ""), dist(t, "c", "1", "c-1-py3-none-any.whl", ""), dist(t, "z", "1", "z-1-py3-none-any.whl", ""))
-	after := made(dist(t, "same", "1", "same-1-py3-none-any.whl", ""), dist(t, "a", "2", "a-2-py3-none-any.whl", ""), dist(t, "b", "1.5", "b-1.5-py3-none-any.whl", ""), rebuilt)
+	before := made(
+		dist(t, "same", "1", "same-1-py3-none-any.whl", ""),
+		dist(t, "b", "1", "b-1-py3-none-any.whl", ""),
+		dist(t, "c", "1", "c-1-py3-none-any.whl", ""),
+		dist(t, "z", "1", "z-1-py3-none-any.whl", ""),
+	)
+	after := made(
+		dist(t, "same", "1", "same-1-py3-none-any.whl", ""),
+		dist(t, "a", "2", "a-2-py3-none-any.whl", ""),
+		dist(t, "b", "1.5", "b-1.5-py3-none-any.whl", ""),
+		rebuilt,
+	)
 	want := []string{"+ a 2", "~ b 1 -> 1.5", "~ c 1: another file, c-1-py3-none-any.whl", "- z 1"}
 	if d := cmp.Diff(want, Difference(before, after)); d != "" {
 		t.Error(d)
@@ -382,9 +423,27 @@ func FuzzOpen(f *testing.F) {
 	l := example(f)
 	f.Add(l.Marshal())
 	f.Add([]byte(goldenOf(l)))
-	f.Add([]byte("lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n\"\\u0007\" = []\n'b c' = []\n"))
-	f.Add([]byte("lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\nsdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat("aF", 32) + "'}}\n[tool.layersmith]\ntarget='python3.13-x86_64'\n"))
-	f.Add([]byte("lock-version = '1.0'\npackages = [{name='six',version='1',archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat("01", 32) + "'},dependencies=[{name='six'},{name='Six'}]}]\ntool.layersmith = {target='python3.13-x86_64',closures={a=['six','six']}}\n"))
+	f.Add(
+		[]byte(
+			"lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n\"\\u0007\" = []\n'b c' = []\n",
+		),
+	)
+	f.Add(
+		[]byte(
+			"lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\nsdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat(
+				"aF",
+				32,
+			) + "'}}\n[tool.layersmith]\ntarget='python3.13-x86_64'\n",
+		),
+	)
+	f.Add(
+		[]byte(
+			"lock-version = '1.0'\npackages = [{name='six',version='1',archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat(
+				"01",
+				32,
+			) + "'},dependencies=[{name='six'},{name='Six'}]}]\ntool.layersmith = {target='python3.13-x86_64',closures={a=['six','six']}}\n",
+		),
+	)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l, err := Open(in)
 		if err != nil {

@@ -1,7 +1,8 @@
 // Package measure says what a layer weighs, what it may weigh, and whether that is well.
 //
-// Lambda counts bytes unzipped, of a function's package and all its layers together: at most 262,144,000, which is 250 MiB. Sizes in reports are
-// megabytes of 10^6 bytes (MB) or mebibytes of 2^20 (MiB), always with the unit.
+// Lambda counts bytes unzipped, of a function's package and all its layers together: at most
+// 262,144,000, which is 250 MiB. Sizes in reports are megabytes of 10^6 bytes (MB) or mebibytes of
+// 2^20 (MiB), always with the unit.
 package measure
 
 import (
@@ -30,7 +31,8 @@ var units = []struct {
 	size float64
 }{{"MiB", mebi}, {"KiB", kibi}, {"GiB", 1 << 30}, {"MB", mega}, {"kB", kilo}, {"KB", kilo}, {"GB", float64(giga)}, {"B", 1}}
 
-// decimal leaves out what else ParseFloat reads (NaN, 1e9, 0x1p4), and commas that do not part thousands: 1,5 MB is not 15 MB.
+// decimal leaves out what else ParseFloat reads (NaN, 1e9, 0x1p4), and commas that do not part
+// thousands: 1,5 MB is not 15 MB.
 var decimal = regexp.MustCompile(`^([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?$`)
 
 // ParseBytes reads "140 MB", "225MiB", "262144000".

@@ -173,7 +173,9 @@ func TestJudgeStack(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			got := JudgeStack([]string{"a", "b"}, tt.unzipped, tt.budget)
-			if got.Verdict != tt.want || got.Free != tt.free || got.Unzipped != tt.unzipped || got.Budget != tt.budget || fmt.Sprint(got.Layers) != "[a b]" {
+			if got.Verdict != tt.want || got.Free != tt.free || got.Unzipped != tt.unzipped ||
+				got.Budget != tt.budget ||
+				fmt.Sprint(got.Layers) != "[a b]" {
 				t.Errorf("%+v", got)
 			}
 		})

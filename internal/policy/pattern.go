@@ -8,8 +8,9 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// patterns is a set of globs, compiled for many paths: most globs of real rules ask for a folder name, a file name or an
-// ending, which are looked up rather than matched. The others go to doublestar, whose syntax all of them have.
+// patterns is a set of globs, compiled for many paths: most globs of real rules ask for a folder
+// name, a file name or an ending, which are looked up rather than matched. The others go to
+// doublestar, whose syntax all of them have.
 type patterns struct {
 	folders map[string]bool // **/NAME/**
 	names   map[string]bool // **/NAME
@@ -49,8 +50,8 @@ func compile(texts []string) (patterns, error) {
 
 func literal(s string) bool { return s != "" && !strings.ContainsAny(s, `*?[]{}\/`) }
 
-// CheckPattern says what is wrong with a glob: syntax of doublestar ("**" crosses folders), relative to the site folder
-// (python/ in a layer).
+// CheckPattern says what is wrong with a glob: syntax of doublestar ("**" crosses folders),
+// relative to the site folder (python/ in a layer).
 func CheckPattern(t string) error {
 	switch {
 	case t == "":
@@ -90,7 +91,8 @@ func (p patterns) match(file string) bool {
 		return true
 	}
 	for _, g := range p.globs {
-		if g.first != "" && !(strings.HasPrefix(file, g.first) && len(file) > len(g.first) && file[len(g.first)] == '/') {
+		if g.first != "" &&
+			!(strings.HasPrefix(file, g.first) && len(file) > len(g.first) && file[len(g.first)] == '/') {
 			continue
 		}
 		if ok, _ := doublestar.Match(g.text, file); ok { // the pattern was checked

@@ -1,11 +1,14 @@
 // Package policy says what may be removed from a layer or changed in it, as data.
 //
-// A rule is a folder rules/<id>/ with rule.yaml: which files (globs relative to the folder that is on sys.path), why they are not
-// needed, what could go wrong and what to do then. A rule drops files or names the transform that rewrites them. A policy is the rules that
-// are on for one layer, the layer's own keeps and drops, and the parameters that some rules take (services, modules, languages).
+// A rule is a folder rules/<id>/ with rule.yaml: which files (globs relative to the folder that is
+// on sys.path), why they are not needed, what could go wrong and what to do then. A rule drops
+// files or names the transform that rewrites them. A policy is the rules that are on for one layer,
+// the layer's own keeps and drops, and the parameters that some rules take (services, modules,
+// languages).
 //
-// Order of decision, for every file: the layer's keep, the layer's drop, a rule's exception, the rules in order of their
-// names. What kept code imports is kept whatever a rule says, unless the rule says "references: ignore".
+// Order of decision, for every file: the layer's keep, the layer's drop, a rule's exception, the
+// rules in order of their names. What kept code imports is kept whatever a rule says, unless the
+// rule says "references: ignore".
 package policy
 
 import (
@@ -28,25 +31,27 @@ var builtin embed.FS
 
 // Rule is one entry of the rule book.
 type Rule struct {
-	ID         string      `yaml:"-" json:"id"`
-	Version    int         `yaml:"version" json:"version"` // raised when what the rule does changes
-	Title      string      `yaml:"title" json:"title"`     // what it is about, as the report prints it
-	Default    bool        `yaml:"default" json:"default"` // on without being asked
-	Match      []string    `yaml:"match" json:"match"`
-	Transform  string      `yaml:"transform" json:"transform,omitempty"`   // rewrite rather than drop
-	References string      `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
-	Only       []string    `yaml:"only" json:"only,omitempty"`             // the distributions that it is about; any when empty
-	Except     []Exception `yaml:"except" json:"except,omitempty"`
-	Select     *Select     `yaml:"select" json:"select,omitempty"`
-	Why        string      `yaml:"why" json:"why"`
-	Risk       string      `yaml:"risk" json:"risk"`
-	Remedy     string      `yaml:"remedy" json:"remedy"`
+	ID         string   `yaml:"-" json:"id"`
+	Version    int      `yaml:"version" json:"version"` // raised when what the rule does changes
+	Title      string   `yaml:"title" json:"title"`     // what it is about, as the report prints it
+	Default    bool     `yaml:"default" json:"default"` // on without being asked
+	Match      []string `yaml:"match" json:"match"`
+	Transform  string   `yaml:"transform" json:"transform,omitempty"`   // rewrite rather than drop
+	References string   `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
+	// the distributions that it is about; any when empty
+	Only   []string    `yaml:"only" json:"only,omitempty"`
+	Except []Exception `yaml:"except" json:"except,omitempty"`
+	Select *Select     `yaml:"select" json:"select,omitempty"`
+	Why    string      `yaml:"why" json:"why"`
+	Risk   string      `yaml:"risk" json:"risk"`
+	Remedy string      `yaml:"remedy" json:"remedy"`
 
 	match  patterns
 	except []exception
 }
 
-// Exception is what a rule leaves alone, with its reason: files, a whole distribution, or files of some of its versions.
+// Exception is what a rule leaves alone, with its reason: files, a whole distribution, or files of
+// some of its versions.
 type Exception struct {
 	Match        string `yaml:"match" json:"match,omitempty"`
 	Distribution string `yaml:"distribution" json:"distribution,omitempty"`
@@ -62,8 +67,9 @@ type exception struct {
 	why          string
 }
 
-// Select makes a rule take a list from the layer: of the files that match, those stay whose path segment number Segment (from 0, without
-// extensions) is in the list. The rule is on when the list is not empty.
+// Select makes a rule take a list from the layer: of the files that match, those stay whose path
+// segment number Segment (from 0, without extensions) is in the list. The rule is on when the list
+// is not empty.
 type Select struct {
 	From    string   `yaml:"from" json:"from"` // services, modules or languages
 	Segment int      `yaml:"segment" json:"segment"`
@@ -204,7 +210,8 @@ type Settings struct {
 	Languages []string            `json:"languages,omitempty"`
 }
 
-// Policy is the rules that are on for a layer, with the layer's own choices. It is made by New and does not change.
+// Policy is the rules that are on for a layer, with the layer's own choices. It is made by New and
+// does not change.
 type Policy struct {
 	settings   Settings
 	rules      []Rule
@@ -212,7 +219,8 @@ type Policy struct {
 	digest     digest.SHA256
 }
 
-// New joins the rule book and a layer's settings. An unknown rule in the settings is an error that names the known ones.
+// New joins the rule book and a layer's settings. An unknown rule in the settings is an error that
+// names the known ones.
 func New(book []Rule, s Settings) (Policy, error) {
 	p := Policy{settings: s}
 	known := map[string]bool{}
@@ -306,7 +314,8 @@ func (s Settings) list(from string) []string {
 	return nil
 }
 
-// Selected reports whether a rule with a Select leaves the file alone, because the layer asked for what it belongs to.
+// Selected reports whether a rule with a Select leaves the file alone, because the layer asked for
+// what it belongs to.
 func (p Policy) Selected(r *Rule, file string) bool {
 	if r.Select == nil {
 		return false
@@ -314,7 +323,8 @@ func (p Policy) Selected(r *Rule, file string) bool {
 	segments := strings.Split(file, "/")
 	if r.Select.From == "modules" {
 		wanted, ok := p.settings.Modules[segments[0]]
-		// The package's own files and private parts (underscored: shared machinery) stay; so does what is asked for.
+		// The package's own files and private parts (underscored: shared machinery) stay; so does
+		// what is asked for.
 		return !ok || len(segments) < 3 || strings.HasPrefix(segments[1], "_") || slices.Contains(wanted, segments[1])
 	}
 	if r.Select.From == "languages" {

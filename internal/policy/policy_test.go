@@ -66,7 +66,13 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 			t.Errorf("%s was accepted", sentence)
 		}
 	}
-	rules, err := Load(fstest.MapFS{"rules/b/rule.yaml": {Data: []byte(goodRule)}, "rules/a/rule.yaml": {Data: []byte(goodRule)}, "rules/a/case.txtar": {}})
+	rules, err := Load(
+		fstest.MapFS{
+			"rules/b/rule.yaml":  {Data: []byte(goodRule)},
+			"rules/a/rule.yaml":  {Data: []byte(goodRule)},
+			"rules/a/case.txtar": {},
+		},
+	)
 	if err != nil || strings.Join(IDs(rules), " ") != "a b" || rules[0].References != "file" {
 		t.Errorf("got %v, %v", rules, err)
 	}
@@ -156,7 +162,8 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 	if base != of(book(t), Settings{}) {
 		t.Error("two equal policies differ")
 	}
-	if base == of(book(t), Settings{Keep: []Choice{{Match: "a", Reason: "r"}}}) || base == of(book(t), Settings{Rules: map[string]Switch{"tests": {}}}) {
+	if base == of(book(t), Settings{Keep: []Choice{{Match: "a", Reason: "r"}}}) ||
+		base == of(book(t), Settings{Rules: map[string]Switch{"tests": {}}}) {
 		t.Error("settings do not count")
 	}
 	changed := append([]Rule(nil), book(t)...)
@@ -208,7 +215,10 @@ func TestExceptionsNameDistributionsAndVersions(t *testing.T) {
 
 // The layer's first choice that matches gives the reason.
 func TestChoicesGiveTheirReason(t *testing.T) {
-	p, err := New(book(t), Settings{Keep: []Choice{{"a/**", "first"}, {"a/b/**", "second"}}, Drop: []Choice{{"**/*.txt", "third"}}})
+	p, err := New(
+		book(t),
+		Settings{Keep: []Choice{{"a/**", "first"}, {"a/b/**", "second"}}, Drop: []Choice{{"**/*.txt", "third"}}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,16 +248,42 @@ func TestSelectedModules(t *testing.T) {
 	for _, f := range []string{"scipy/linalg/a.py", "scipy/signal/a.py", "scipy/_lib/a.py", "scipy/version.py", "scipy.libs/x/y.so", "numpy/linalg/a.py", "empty/a/b.py"} {
 		got[f] = p.Selected(rule, f)
 	}
-	want := map[string]bool{"scipy/linalg/a.py": true, "scipy/signal/a.py": false, "scipy/_lib/a.py": true, "scipy/version.py": true, "scipy.libs/x/y.so": true, "numpy/linalg/a.py": true, "empty/a/b.py": false}
+	want := map[string]bool{
+		"scipy/linalg/a.py": true,
+		"scipy/signal/a.py": false,
+		"scipy/_lib/a.py":   true,
+		"scipy/version.py":  true,
+		"scipy.libs/x/y.so": true,
+		"numpy/linalg/a.py": true,
+		"empty/a/b.py":      false,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// The shortcuts of patterns find what doublestar finds. The one difference is on purpose: "/**" asks for files below a folder, and
-// doublestar would also match a file that is called as the folder.
+// The shortcuts of patterns find what doublestar finds. The one difference is on purpose: "/**"
+// asks for files below a folder, and doublestar would also match a file that is called as the
+// folder.
 func TestPatternsMatchAsGlobs(t *testing.T) {
-	parts := []string{"a", "b", "tests", "x.c", "y.pyc", ".c", "a.b.c", "tests.py", "*", "**", "*.c", "*.so.*", "a*", "{a,b}", "[ab]", "?"}
+	parts := []string{
+		"a",
+		"b",
+		"tests",
+		"x.c",
+		"y.pyc",
+		".c",
+		"a.b.c",
+		"tests.py",
+		"*",
+		"**",
+		"*.c",
+		"*.so.*",
+		"a*",
+		"{a,b}",
+		"[ab]",
+		"?",
+	}
 	files := []string{"a", "b", "tests", "x.c", "y.pyc", ".c", "a.b.c", "tests.py", "z.so.1", "ab"}
 	r := rand.New(rand.NewSource(1))
 	path := func(words []string) string {
@@ -266,7 +302,11 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := doublestar.MatchUnvalidated(text, file)
-		if folder, ok := strings.CutSuffix(text, "/**"); ok && want && doublestar.MatchUnvalidated(folder, file) && !p.match(file) {
+		if folder, ok := strings.CutSuffix(
+			text,
+			"/**",
+		); ok && want && doublestar.MatchUnvalidated(folder, file) &&
+			!p.match(file) {
 			continue
 		}
 		if got := p.match(file); got != want {

@@ -27,7 +27,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// Account is what the suites of Lambda's ports run on: the ports, and what other people do in the same account.
+// Account is what the suites of Lambda's ports run on: the ports, and what other people do in the
+// same account.
 type Account struct {
 	LayerVersions stage.LayerVersions
 	Functions     stage.Functions
@@ -35,7 +36,8 @@ type Account struct {
 	Others        Others
 }
 
-// Others are the people and programs that an account is shared with. They make what the ports only find: objects, functions, aliases; and they change functions under our feet.
+// Others are the people and programs that an account is shared with. They make what the ports only
+// find: objects, functions, aliases; and they change functions under our feet.
 type Others interface {
 	// Upload stores a zip where LayerVersions finds it.
 	Upload(t testing.TB, zip []byte) blobs.Ref
@@ -75,17 +77,21 @@ const (
 	maxPayloadBytes = 6 << 20
 )
 
-// MemoryAccount is Lambda in memory, as strict as the real one where that matters to a release: every write gives a new RevisionId, and a stale one is refused; a function has at
-// most five layers, all of which exist, and at most 262,144,000 bytes with them; a version is a snapshot; a deleted layer version stays with the functions that have
-// it and can be attached to no other, nor again; version numbers are never used twice. The zero value is an empty account.
+// MemoryAccount is Lambda in memory, as strict as the real one where that matters to a release:
+// every write gives a new RevisionId, and a stale one is refused; a function has at most five
+// layers, all of which exist, and at most 262,144,000 bytes with them; a version is a snapshot; a
+// deleted layer version stays with the functions that have it and can be attached to no other, nor
+// again; version numbers are never used twice. The zero value is an empty account.
 //
-// The three ports have methods of the same name, so each is a view: LayerVersions, Functions, Sandboxes.
+// The three ports have methods of the same name, so each is a view: LayerVersions, Functions,
+// Sandboxes.
 type MemoryAccount struct {
 	// Objects gives the bytes that a reference refers to; nil for what Upload stored.
 	Objects func(ctx context.Context, ref blobs.Ref) ([]byte, error)
 	// Run is the runtime of sandboxes; nil for one that answers every payload with "null".
 	Run func(ctx context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error)
-	// Fail is asked before each call of a port, with the method ("Functions.SetLayers") and its subject; what it returns is what the call returns.
+	// Fail is asked before each call of a port, with the method ("Functions.SetLayers") and its
+	// subject; what it returns is what the call returns.
 	Fail func(method, subject string) error
 	// Now is the time of layer versions; nil for a fixed one.
 	Now func() time.Time
@@ -325,20 +331,39 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 		list = append(list, stage.Layered{ARN: arn, Bytes: v.bytes})
 	}
 	if total > measure.MaxUnzippedBytes {
-		return nil, refuse(fault.BadInput, op, name, "%d bytes unzipped with its layers, limit %d", total, measure.MaxUnzippedBytes)
+		return nil, refuse(
+			fault.BadInput,
+			op,
+			name,
+			"%d bytes unzipped with its layers, limit %d",
+			total,
+			measure.MaxUnzippedBytes,
+		)
 	}
 	return list, nil
 }
 
 // add makes a function, with the account locked.
-func (m *MemoryAccount) add(op string, n NewFunction, handler string, memory int, timeout time.Duration) (*memoryFunction, error) {
+func (m *MemoryAccount) add(
+	op string,
+	n NewFunction,
+	handler string,
+	memory int,
+	timeout time.Duration,
+) (*memoryFunction, error) {
 	if m.functions[n.Name] != nil {
 		return nil, refuse(fault.Changed, op, n.Name, "there is one of that name")
 	}
 	f := &memoryFunction{aliases: map[string]stage.Alias{}, tags: maps.Clone(n.Tags)}
 	f.latest = FunctionVersion{Handler: handler, MemoryMiB: memory, TimeoutSeconds: int(timeout.Seconds()), Zip: n.Zip}
-	f.latest.Function = stage.Function{ARN: functionARN(n.Name), Name: n.Name, Version: "$LATEST", Arch: cmp.Or(n.Target.Arch(), "x86_64"), CodeBytes: measure.Bytes(len(n.Zip)),
-		CodeSHA256: codeSHA256(n.Zip)}
+	f.latest.Function = stage.Function{
+		ARN:        functionARN(n.Name),
+		Name:       n.Name,
+		Version:    "$LATEST",
+		Arch:       cmp.Or(n.Target.Arch(), "x86_64"),
+		CodeBytes:  measure.Bytes(len(n.Zip)),
+		CodeSHA256: codeSHA256(n.Zip),
+	}
 	if n.Zip != nil {
 		f.latest.Runtime = n.Target.Runtime()
 		var err error
@@ -472,9 +497,22 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 	case err != nil:
 		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
 	case weight > measure.MaxUnzippedBytes:
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "%d bytes unzipped, limit %d", weight, measure.MaxUnzippedBytes)
+		return stage.LayerVersion{}, refuse(
+			fault.BadInput,
+			op,
+			v.LayerName,
+			"%d bytes unzipped, limit %d",
+			weight,
+			measure.MaxUnzippedBytes,
+		)
 	case len(v.Description) > 256:
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "a description of %d characters, limit 256", len(v.Description))
+		return stage.LayerVersion{}, refuse(
+			fault.BadInput,
+			op,
+			v.LayerName,
+			"a description of %d characters, limit 256",
+			len(v.Description),
+		)
 	}
 	if m.layers == nil {
 		m.layers = map[string]*memoryLayer{}
@@ -486,8 +524,14 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 	}
 	l.last++
 	made := &memoryLayerVersion{zip: zip, bytes: measure.Bytes(len(zip)), unzipped: weight}
-	made.LayerVersion = stage.LayerVersion{ARN: fmt.Sprintf("%s:%d", layerARN(v.LayerName), l.last), LayerName: v.LayerName, Version: l.last,
-		Description: v.Description, CodeSHA256: codeSHA256(zip), Created: m.now()}
+	made.LayerVersion = stage.LayerVersion{
+		ARN:         fmt.Sprintf("%s:%d", layerARN(v.LayerName), l.last),
+		LayerName:   v.LayerName,
+		Version:     l.last,
+		Description: v.Description,
+		CodeSHA256:  codeSHA256(zip),
+		Created:     m.now(),
+	}
 	l.versions[l.last] = made
 	return made.LayerVersion, nil
 }
@@ -645,7 +689,12 @@ func (m *MemoryAccount) current(op, function, revision string) (*memoryFunction,
 	return f, err
 }
 
-func (m memoryFunctions) SetLayers(ctx context.Context, function string, layers []string, revision string) (stage.Function, error) {
+func (m memoryFunctions) SetLayers(
+	ctx context.Context,
+	function string,
+	layers []string,
+	revision string,
+) (stage.Function, error) {
 	const op = "Functions.SetLayers"
 	leave, err := m.enter(ctx, true, op, function)
 	if err != nil {
@@ -683,7 +732,8 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 	}
 	if n := len(f.versions); n > 0 {
 		last := f.versions[n-1]
-		if last.CodeSHA256 == f.latest.CodeSHA256 && last.ConfigHash == f.latest.ConfigHash && slices.Equal(last.Layers, f.latest.Layers) {
+		if last.CodeSHA256 == f.latest.CodeSHA256 && last.ConfigHash == f.latest.ConfigHash &&
+			slices.Equal(last.Layers, f.latest.Layers) {
 			return last.Version, nil
 		}
 	}
@@ -698,7 +748,10 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 	return v.Version, nil
 }
 
-func (m memoryFunctions) MoveAlias(ctx context.Context, function, alias, version, revision string) (stage.Alias, error) {
+func (m memoryFunctions) MoveAlias(
+	ctx context.Context,
+	function, alias, version, revision string,
+) (stage.Alias, error) {
 	const op = "Functions.MoveAlias"
 	leave, err := m.enter(ctx, true, op, function+":"+alias+" to "+version)
 	if err != nil {
@@ -714,10 +767,23 @@ func (m memoryFunctions) MoveAlias(ctx context.Context, function, alias, version
 		return stage.Alias{}, err
 	}
 	if a.RevisionID != revision {
-		return stage.Alias{}, refuse(fault.Changed, op, function+":"+alias, "its revision is %s, not %q", a.RevisionID, revision)
+		return stage.Alias{}, refuse(
+			fault.Changed,
+			op,
+			function+":"+alias,
+			"its revision is %s, not %q",
+			a.RevisionID,
+			revision,
+		)
 	}
 	if f.aliases[version].Name != "" {
-		return stage.Alias{}, refuse(fault.BadInput, op, function+":"+alias, "an alias cannot point to alias %s", version)
+		return stage.Alias{}, refuse(
+			fault.BadInput,
+			op,
+			function+":"+alias,
+			"an alias cannot point to alias %s",
+			version,
+		)
 	}
 	if _, err := f.at(op, version); err != nil {
 		return stage.Alias{}, err
@@ -777,7 +843,13 @@ func (m memorySandboxes) Create(ctx context.Context, s stage.Sandbox) error {
 	}
 	defer leave()
 	delete(m.functions, s.Name)
-	f, err := m.add(op, NewFunction{Name: s.Name, Target: s.Target, Zip: clone(s.Zip), Layers: s.Layers}, s.Handler, s.Memory, s.Timeout)
+	f, err := m.add(
+		op,
+		NewFunction{Name: s.Name, Target: s.Target, Zip: clone(s.Zip), Layers: s.Layers},
+		s.Handler,
+		s.Memory,
+		s.Timeout,
+	)
 	if err != nil {
 		return err
 	}
@@ -797,7 +869,14 @@ func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte
 	case err != nil:
 		return stage.Invocation{}, err
 	case len(payload) > maxPayloadBytes:
-		return stage.Invocation{}, refuse(fault.BadInput, op, name, "a payload of %d bytes, limit %d", len(payload), maxPayloadBytes)
+		return stage.Invocation{}, refuse(
+			fault.BadInput,
+			op,
+			name,
+			"a payload of %d bytes, limit %d",
+			len(payload),
+			maxPayloadBytes,
+		)
 	case f.sandbox == nil:
 		return stage.Invocation{}, refuse(fault.BadInput, op, name, "not a sandbox: nobody here can run it")
 	case m.Run == nil:

@@ -41,7 +41,8 @@ func heavy(t *testing.T, n int) []byte {
 func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 	var account porttest.MemoryAccount
 	publish := func(name string, n int) (stage.LayerVersion, error) {
-		return account.LayerVersions().Publish(t.Context(), stage.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
+		return account.LayerVersions().
+			Publish(t.Context(), stage.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
 	}
 	if _, err := publish("toolarge", 262_144_001); fault.CodeOf(err) != fault.BadInput {
 		t.Fatalf("a layer of a byte too many: %v", err)
@@ -76,7 +77,10 @@ func TestMemoryAccountFailsWhenTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := account.Functions().SetLayers(t.Context(), "orders", nil, f.RevisionID); fault.CodeOf(err) != fault.Throttled {
+	if _, err := account.Functions().
+		SetLayers(t.Context(), "orders", nil, f.RevisionID); fault.CodeOf(
+		err,
+	) != fault.Throttled {
 		t.Fatal(err)
 	}
 	if _, err := account.Functions().PublishVersion(t.Context(), "orders", "", f.RevisionID); err != nil {
@@ -90,13 +94,18 @@ func TestMemoryAccountFailsWhenTold(t *testing.T) {
 func TestMemoryAccountTakesObjectsFromElsewhere(t *testing.T) {
 	content := heavy(t, 7)
 	var asked blob.Ref
-	account := porttest.MemoryAccount{Objects: func(_ context.Context, ref blob.Ref) ([]byte, error) { asked = ref; return content, nil }}
+	account := porttest.MemoryAccount{
+		Objects: func(_ context.Context, ref blob.Ref) ([]byte, error) { asked = ref; return content, nil },
+	}
 	ref := (&porttest.MemoryAccount{}).Upload(t, content)
-	v, err := account.LayerVersions().Publish(t.Context(), stage.NewLayerVersion{LayerName: "a", Target: target, Zip: ref})
+	v, err := account.LayerVersions().
+		Publish(t.Context(), stage.NewLayerVersion{LayerName: "a", Target: target, Zip: ref})
 	if err != nil || asked != ref || !bytes.Equal(account.LayerZip(v.ARN), content) {
 		t.Fatal(v, err, asked)
 	}
-	if err := account.LayerVersions().Share(t.Context(), v, "210987654321"); err != nil || !slices.Equal(account.Grants(v.ARN), []string{"210987654321"}) {
+	if err := account.LayerVersions().
+		Share(t.Context(), v, "210987654321"); err != nil ||
+		!slices.Equal(account.Grants(v.ARN), []string{"210987654321"}) {
 		t.Fatal(err, account.Grants(v.ARN))
 	}
 }

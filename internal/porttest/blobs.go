@@ -84,12 +84,22 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			middle := int64(len(s) / 2)
 			end := int64(len(s))
 			got := make([]byte, end-middle)
-			if n, err := opened.ReadAt(got, middle); n != len(got) || err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
+			if n, err := opened.ReadAt(
+				got,
+				middle,
+			); n != len(got) ||
+				err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: %d of %d bytes, %v", name, n, len(got), err)
-			} else if string(got) != s[middle:] {
+			} else if string(
+				got,
+			) != s[middle:] {
 				t.Errorf("%s: other bytes", name)
 			}
-			if n, err := opened.ReadAt(make([]byte, 1), end); n != 0 || err != io.EOF { //nolint:errorlint // io.ReaderAt
+			if n, err := opened.ReadAt(
+				make([]byte, 1),
+				end,
+			); n != 0 ||
+				err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: behind its end are %d bytes, %v", name, n, err)
 			}
 			if err := opened.Close(); err != nil {
@@ -114,7 +124,8 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if other.Key == first.Key || !strings.HasPrefix(other.Key, "artifacts/") || !strings.HasSuffix(other.Key, ".zip") {
+		if other.Key == first.Key || !strings.HasPrefix(other.Key, "artifacts/") ||
+			!strings.HasSuffix(other.Key, ".zip") {
 			t.Errorf("keys %s and %s", first.Key, other.Key)
 		}
 		has(t, b, other, "one")
@@ -135,12 +146,19 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 				t.Fatalf("%s: error %v, want %v", name, err, failure)
 			}
 			sum := digest.Of([]byte(half))
-			refuses(t, b, objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: int64(len(half))}, fault.NotFound)
+			refuses(
+				t,
+				b,
+				objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: int64(len(half))},
+				fault.NotFound,
+			)
 		}
 	})
 
 	t.Run("a fault of the writer stays that fault", func(t *testing.T) {
-		_, err := open(t).Put(ctx, prefix, suffix, func(io.Writer) error { return fault.New(fault.CorruptArchive, "prune", "", nil) })
+		_, err := open(
+			t,
+		).Put(ctx, prefix, suffix, func(io.Writer) error { return fault.New(fault.CorruptArchive, "prune", "", nil) })
 		codedAs(t, err, fault.CorruptArchive)
 	})
 
@@ -192,7 +210,13 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 					opened.Close()
 				}
 				if fault.CodeOf(err) != fault.HashMismatch {
-					t.Errorf("%s, of which the reference says %d bytes and %s: %v, want HashMismatch", name, ref.Size, ref.SHA256.Short(), err)
+					t.Errorf(
+						"%s, of which the reference says %d bytes and %s: %v, want HashMismatch",
+						name,
+						ref.Size,
+						ref.SHA256.Short(),
+						err,
+					)
 				}
 			}
 			has(t, b, good, s)
@@ -256,7 +280,11 @@ type MemoryBlobs struct {
 var _ stage.Blobs = (*MemoryBlobs)(nil)
 
 // Put stores an object.
-func (m *MemoryBlobs) Put(ctx context.Context, prefix, suffix string, write func(io.Writer) error) (objects.Ref, error) {
+func (m *MemoryBlobs) Put(
+	ctx context.Context,
+	prefix, suffix string,
+	write func(io.Writer) error,
+) (objects.Ref, error) {
 	if err := endedAs("store", prefix, ctx.Err()); err != nil {
 		return objects.Ref{}, err
 	}
@@ -297,7 +325,12 @@ func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, er
 	case !ok:
 		return nil, fault.New(fault.NotFound, "open", ref.Key, errors.New("there is none"))
 	case int64(len(b)) != ref.Size || digest.Of(b) != ref.SHA256:
-		return nil, fault.New(fault.HashMismatch, "open", ref.Key, fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)))
+		return nil, fault.New(
+			fault.HashMismatch,
+			"open",
+			ref.Key,
+			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)),
+		)
 	}
 	return newBlob(b), nil
 }

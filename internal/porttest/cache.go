@@ -166,12 +166,14 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		}
 		got, _ := tree.Lookup("x")
 		b, err := got.Bytes(1 << 20)
-		if err != nil || !bytes.Equal(b, pattern(50_000)) || got.ZippedBytes != e.ZippedBytes || got.Method != e.Method {
+		if err != nil || !bytes.Equal(b, pattern(50_000)) || got.ZippedBytes != e.ZippedBytes ||
+			got.Method != e.Method {
 			t.Fatalf("got %d bytes, %d zipped, %v", len(b), got.ZippedBytes, err)
 		}
 	})
 
-	// Two builds may store different parts of one pack: each must get its own back, or it would take a file for one that was never made.
+	// Two builds may store different parts of one pack: each must get its own back, or it would
+	// take a file for one that was never made.
 	t.Run("Store returns what it wrote whatever others store", func(t *testing.T) {
 		c := open(t)
 		var wg sync.WaitGroup
@@ -230,7 +232,11 @@ func (m *MemoryCache) Load(_ context.Context, key string) (ziptree.Tree, error) 
 }
 
 // Store writes a pack.
-func (m *MemoryCache) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
+func (m *MemoryCache) Store(
+	ctx context.Context,
+	key string,
+	write func(add func(ziptree.Entry) error) error,
+) (ziptree.Tree, error) {
 	if err := checkKey(key); err != nil {
 		return ziptree.Tree{}, err
 	}

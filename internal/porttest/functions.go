@@ -22,7 +22,16 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		t.Helper()
 		a = open(t)
 		layer = addLayer(t, a, "data", "python/a.py=1")
-		a.Others.AddFunction(t, NewFunction{Name: name, Target: suiteTarget(t), Zip: zipped(t, "app.py=def handler(event, context): return 1\n"), Layers: []string{layer.ARN}, Tags: map[string]string{"team": "blue"}})
+		a.Others.AddFunction(
+			t,
+			NewFunction{
+				Name:   name,
+				Target: suiteTarget(t),
+				Zip:    zipped(t, "app.py=def handler(event, context): return 1\n"),
+				Layers: []string{layer.ARN},
+				Tags:   map[string]string{"team": "blue"},
+			},
+		)
 		return a, layer
 	}
 	get := func(t *testing.T, a Account, qualifier string) stage.Function {
@@ -56,11 +65,16 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		a, layer := account(t)
 		f := get(t, a, "")
 		code := zipped(t, "app.py=def handler(event, context): return 1\n")
-		if f.Name != name || f.Version != "$LATEST" || f.Runtime != "python3.13" || f.Arch != "x86_64" || !strings.HasSuffix(f.ARN, ":function:"+name) ||
-			f.CodeBytes != measure.Bytes(len(code)) || f.CodeSHA256 != codeSHA256(code) || f.ConfigHash == "" || f.RevisionID == "" {
+		if f.Name != name || f.Version != "$LATEST" || f.Runtime != "python3.13" || f.Arch != "x86_64" ||
+			!strings.HasSuffix(f.ARN, ":function:"+name) ||
+			f.CodeBytes != measure.Bytes(len(code)) ||
+			f.CodeSHA256 != codeSHA256(code) ||
+			f.ConfigHash == "" ||
+			f.RevisionID == "" {
 			t.Fatalf("read %+v", f)
 		}
-		if len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN || f.Layers[0].Bytes != measure.Bytes(len(zipped(t, "python/a.py=1"))) {
+		if len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN ||
+			f.Layers[0].Bytes != measure.Bytes(len(zipped(t, "python/a.py=1"))) {
 			t.Fatalf("layers %+v", f.Layers)
 		}
 		again := must(a.Functions.Get(ctx, f.ARN, "$LATEST"))(t)
@@ -99,7 +113,9 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		other := addLayer(t, a, "web", "python/b.py=1")
 		before := get(t, a, "")
 		after := must(a.Functions.SetLayers(ctx, name, []string{other.ARN, layer.ARN}, before.RevisionID))(t)
-		if !slices.Equal(arns(after), []string{other.ARN, layer.ARN}) || after.RevisionID == before.RevisionID || after.ConfigHash != before.ConfigHash || after.CodeSHA256 != before.CodeSHA256 {
+		if !slices.Equal(arns(after), []string{other.ARN, layer.ARN}) || after.RevisionID == before.RevisionID ||
+			after.ConfigHash != before.ConfigHash ||
+			after.CodeSHA256 != before.CodeSHA256 {
 			t.Fatalf("before %+v, after %+v", before, after)
 		}
 		if now := get(t, a, ""); now.RevisionID != after.RevisionID {
@@ -152,7 +168,12 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("a layer version that never was cannot be attached", func(t *testing.T) {
 		a, layer := account(t)
-		_, err := a.Functions.SetLayers(ctx, name, []string{strings.TrimSuffix(layer.ARN, "1") + "7"}, get(t, a, "").RevisionID)
+		_, err := a.Functions.SetLayers(
+			ctx,
+			name,
+			[]string{strings.TrimSuffix(layer.ARN, "1") + "7"},
+			get(t, a, "").RevisionID,
+		)
 		fails(t, "layers", err, fault.BadInput)
 		has(t, a, "", layer.ARN)
 	})
@@ -184,7 +205,8 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			t.Fatalf("version %s, want 1", got)
 		}
 		v := get(t, a, "1")
-		if v.Version != "1" || v.ARN != before.ARN || v.ConfigHash != before.ConfigHash || v.CodeSHA256 != before.CodeSHA256 {
+		if v.Version != "1" || v.ARN != before.ARN || v.ConfigHash != before.ConfigHash ||
+			v.CodeSHA256 != before.CodeSHA256 {
 			t.Fatalf("published %+v of %+v", v, before)
 		}
 		must(a.Functions.SetLayers(ctx, name, nil, get(t, a, "").RevisionID))(t)
@@ -236,14 +258,22 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		publish(t, a)
 		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.25}})
 		before := must(a.Functions.Alias(ctx, name, "live"))(t)
-		if before.Name != "live" || before.Version != "1" || !maps.Equal(before.Weights, map[string]float64{"2": 0.25}) || before.RevisionID == "" {
+		if before.Name != "live" || before.Version != "1" ||
+			!maps.Equal(before.Weights, map[string]float64{"2": 0.25}) ||
+			before.RevisionID == "" {
 			t.Fatalf("alias %+v", before)
 		}
 		after := must(a.Functions.MoveAlias(ctx, name, "live", "2", before.RevisionID))(t)
-		if after.Name != "live" || after.Version != "2" || after.Weights != nil || after.RevisionID == before.RevisionID {
+		if after.Name != "live" || after.Version != "2" || after.Weights != nil ||
+			after.RevisionID == before.RevisionID {
 			t.Fatalf("moved %+v", after)
 		}
-		if now := must(a.Functions.Alias(ctx, name, "live"))(t); now.Version != "2" || now.Weights != nil || now.RevisionID != after.RevisionID {
+		if now := must(
+			a.Functions.Alias(ctx, name, "live"),
+		)(
+			t,
+		); now.Version != "2" || now.Weights != nil ||
+			now.RevisionID != after.RevisionID {
 			t.Fatalf("alias %+v, moved %+v", now, after)
 		}
 		if v := get(t, a, "live"); v.Version != "2" {
@@ -270,7 +300,13 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		a, _ := account(t)
 		publish(t, a)
 		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
-		_, err := a.Functions.MoveAlias(ctx, name, "live", "7", must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID)
+		_, err := a.Functions.MoveAlias(
+			ctx,
+			name,
+			"live",
+			"7",
+			must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID,
+		)
 		fails(t, "move", err, fault.NotFound)
 	})
 
@@ -318,8 +354,24 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("functions are found by all of their tags", func(t *testing.T) {
 		a, _ := account(t)
 		code := zipped(t, "app.py=1")
-		a.Others.AddFunction(t, NewFunction{Name: "bills", Target: suiteTarget(t), Zip: code, Tags: map[string]string{"team": "blue", "tier": "1"}})
-		a.Others.AddFunction(t, NewFunction{Name: "carts", Target: suiteTarget(t), Zip: code, Tags: map[string]string{"team": "red", "tier": "1"}})
+		a.Others.AddFunction(
+			t,
+			NewFunction{
+				Name:   "bills",
+				Target: suiteTarget(t),
+				Zip:    code,
+				Tags:   map[string]string{"team": "blue", "tier": "1"},
+			},
+		)
+		a.Others.AddFunction(
+			t,
+			NewFunction{
+				Name:   "carts",
+				Target: suiteTarget(t),
+				Zip:    code,
+				Tags:   map[string]string{"team": "red", "tier": "1"},
+			},
+		)
 		for want, tags := range map[string]map[string]string{"bills orders": {"team": "blue"}, "bills": {"team": "blue", "tier": "1"}, "": {"team": "green"}} {
 			var names []string
 			for _, arn := range must(a.Functions.Tagged(ctx, tags))(t) {
@@ -364,7 +416,10 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		third := addLayer(t, a, "data", "python/a.py=3")
 		unused := addLayer(t, a, "data", "python/a.py=4")
 		must(a.Functions.SetLayers(ctx, name, []string{second.ARN}, get(t, a, "").RevisionID))(t)
-		a.Others.AddFunction(t, NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}})
+		a.Others.AddFunction(
+			t,
+			NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}},
+		)
 		used := must(a.Functions.LayersInUse(ctx))(t)
 		for arn, want := range map[string]bool{first.ARN: true, second.ARN: true, third.ARN: true, unused.ARN: false} {
 			if used[arn] != want {

@@ -24,7 +24,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Interpreter is the suite of stage.Interpreter. open returns the target's interpreter, whose jobs are ended after at most two seconds.
+// Interpreter is the suite of stage.Interpreter. open returns the target's interpreter, whose jobs
+// are ended after at most two seconds.
 func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) stage.Interpreter) {
 	t.Run("Identity names implementation and version", func(t *testing.T) {
 		if got, want := open(t).Identity(), "cpython-"+target.PythonVersion()+"."; !strings.HasPrefix(got, want) {
@@ -75,14 +76,27 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 	})
 
 	t.Run("what does not compile is reported and left out", func(t *testing.T) {
-		made, failed := compile(t, 0,
-			file("py2.py", "print 'x'\n"), file("nul.py", "a = 1\x00"), file("enc.py", "# coding: no-such\n"), file("utf8.py", "x = '\xff'\n"),
+		made, failed := compile(
+			t,
+			0,
+			file(
+				"py2.py",
+				"print 'x'\n",
+			),
+			file("nul.py", "a = 1\x00"),
+			file("enc.py", "# coding: no-such\n"),
+			file("utf8.py", "x = '\xff'\n"),
 			file("deep.py", strings.Repeat("(", 5000)+strings.Repeat(")", 5000)),
-			file("good.py", "x = 1\n"), file("empty.py", ""), file("wörd.py", "é = 1\n"))
+			file("good.py", "x = 1\n"),
+			file("empty.py", ""),
+			file("wörd.py", "é = 1\n"),
+		)
 		if got, want := fmt.Sprint(slices.Sorted(maps.Keys(made))), "[empty.py good.py wörd.py]"; got != want {
 			t.Errorf("compiled %s, want %s", got, want)
 		}
-		if got, want := fmt.Sprint(slices.Sorted(maps.Keys(failed))), "[deep.py enc.py nul.py py2.py utf8.py]"; got != want {
+		if got, want := fmt.Sprint(
+			slices.Sorted(maps.Keys(failed)),
+		), "[deep.py enc.py nul.py py2.py utf8.py]"; got != want {
 			t.Errorf("failed %s, want %s", got, want)
 		}
 		if !strings.Contains(failed["py2.py"], "SyntaxError") {
@@ -94,14 +108,18 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		src := file("m.py", "def f(x):\n    '''Some documentation.'''\n    assert x, 'some assertion'\n    return 2\n")
 		for optimize, want := range map[int][2]bool{0: {true, true}, 1: {true, false}, 2: {false, false}} {
 			made, _ := compile(t, optimize, src)
-			got := [2]bool{bytes.Contains(made["m.py"], []byte("documentation")), bytes.Contains(made["m.py"], []byte("assertion"))}
+			got := [2]bool{
+				bytes.Contains(made["m.py"], []byte("documentation")),
+				bytes.Contains(made["m.py"], []byte("assertion")),
+			}
 			if got != want {
 				t.Errorf("-O%d keeps docstrings, asserts: %v, want %v", optimize, got, want)
 			}
 		}
 	})
 
-	// Which other sources are compiled in the same process depends on what a cache has: it must not show.
+	// Which other sources are compiled in the same process depends on what a cache has: it must not
+	// show.
 	t.Run("the same source gives the same bytes in any company", func(t *testing.T) {
 		src := file("m.py", "import collections\nCodec = 'latin_1'\nIncrementalEncoder = decoding_table = 3\n"+
 			"def f(x, unusual_name=2.5):\n    unusual_name += 1\n    return x in {'alpha', 'beta', 'gamma', 'delta', 'epsilon', 1, 2.5, None, (1, 'zeta')}\nclass StreamWriter:\n    charmap_encode = f\n")
@@ -120,7 +138,9 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		for i := range 500 {
 			sources = append(sources, file("m"+strconv.Itoa(i)+".py", "x = '"+strings.Repeat("y", 5000)+"'\n"))
 		}
-		err := open(t).Compile(ctx, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { return failure }, Failed: func(string, string) {}})
+		err := open(
+			t,
+		).Compile(ctx, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { return failure }, Failed: func(string, string) {}})
 		if !errors.Is(err, failure) {
 			t.Fatalf("error %v, want %v", err, failure)
 		}
@@ -129,7 +149,9 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 	t.Run("a source that cannot be read ends it", func(t *testing.T) {
 		bad := file("bad.py", "x = 1\n")
 		bad.CRC32 ^= 1
-		err := open(t).Compile(ctx, stage.CompileJob{Sources: []ziptree.Entry{bad}, Root: root, Emit: func(string, []byte) error { return nil }, Failed: func(string, string) {}})
+		err := open(
+			t,
+		).Compile(ctx, stage.CompileJob{Sources: []ziptree.Entry{bad}, Root: root, Emit: func(string, []byte) error { return nil }, Failed: func(string, string) {}})
 		if err == nil || !strings.Contains(err.Error(), "bad.py") {
 			t.Fatalf("error %v, want one that names bad.py", err)
 		}
@@ -141,7 +163,9 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		for i := range 2000 {
 			sources = append(sources, file("m"+strconv.Itoa(i)+".py", "x = 1\n"+strings.Repeat("y = [1, 2]\n", 100)))
 		}
-		err := open(t).Compile(stop, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { cancel(); return nil }, Failed: func(string, string) {}})
+		err := open(
+			t,
+		).Compile(stop, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { cancel(); return nil }, Failed: func(string, string) {}})
 		if err != context.Canceled { //nolint:errorlint // a fault around it would say that something is wrong
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
@@ -204,15 +228,36 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 
 	t.Run("modules, metadata and scripts answer for the mounted stack", func(t *testing.T) {
 		mount := opt(t, map[string]string{
-			"python/good.py": "x = 7\n", "python/bad.py": "import no_such_thing\n", "python/deep/sub/__init__.py": "", "python/deep/__init__.py": "",
-			"python/demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n", "python/demo-1.0.dist-info/RECORD": "good.py,,\ndemo-1.0.dist-info/METADATA,,\n",
+			"python/good.py":                             "x = 7\n",
+			"python/bad.py":                              "import no_such_thing\n",
+			"python/deep/sub/__init__.py":                "",
+			"python/deep/__init__.py":                    "",
+			"python/demo-1.0.dist-info/METADATA":         "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+			"python/demo-1.0.dist-info/RECORD":           "good.py,,\ndemo-1.0.dist-info/METADATA,,\n",
 			"python/demo-1.0.dist-info/entry_points.txt": "[console_scripts]\nrun = good:x\n",
-			"python/torn-1.0.dist-info/METADATA":         "Metadata-Version: 2.1\nName: torn\nVersion: 1.0\n", "python/torn-1.0.dist-info/RECORD": "gone.py,,\n",
-			"python/dead-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: dead\nVersion: 1.0\n", "python/dead-1.0.dist-info/RECORD": "",
+			"python/torn-1.0.dist-info/METADATA":         "Metadata-Version: 2.1\nName: torn\nVersion: 1.0\n",
+			"python/torn-1.0.dist-info/RECORD":           "gone.py,,\n",
+			"python/dead-1.0.dist-info/METADATA":         "Metadata-Version: 2.1\nName: dead\nVersion: 1.0\n",
+			"python/dead-1.0.dist-info/RECORD":           "",
 			"python/dead-1.0.dist-info/entry_points.txt": "[console_scripts]\nrun = good:no_such\n",
 		})
-		r := run(t, mount, module("good"), module("bad"), module("deep.sub"), metadata("demo"), metadata("torn"), metadata("absent"), metadata("dead"),
-			script("import good\nassert good.x == 7\nassert __name__ == '__main__'\n"), script("import good\nassert good.x == 8, 'x is %d' % good.x\n"), script("this is (\n"), script("raise SystemExit(3)\n"))
+		r := run(
+			t,
+			mount,
+			module("good"),
+			module("bad"),
+			module("deep.sub"),
+			metadata("demo"),
+			metadata("torn"),
+			metadata("absent"),
+			metadata("dead"),
+			script(
+				"import good\nassert good.x == 7\nassert __name__ == '__main__'\n",
+			),
+			script("import good\nassert good.x == 8, 'x is %d' % good.x\n"),
+			script("this is (\n"),
+			script("raise SystemExit(3)\n"),
+		)
 		for _, i := range []int{0, 2, 3, 7} {
 			passes(t, r[i])
 		}
@@ -231,8 +276,25 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 
 	t.Run("what Lambda puts on sys.path is there, and nothing else of this machine", func(t *testing.T) {
 		deep := "python/lib/" + target.Runtime() + "/site-packages/"
-		r := run(t, opt(t, map[string]string{"python/a.py": "", deep + "b.py": "", "a.py": "raise ValueError('not this one')\n", "own.py": ""}), module("b"),
-			script("import sys\nbad = [p for p in sys.path if p.endswith('-packages') and '/python/lib/' not in p]\nassert not bad, bad\n"), module("a"), module("own"), module("pip"))
+		r := run(
+			t,
+			opt(
+				t,
+				map[string]string{
+					"python/a.py": "",
+					deep + "b.py": "",
+					"a.py":        "raise ValueError('not this one')\n",
+					"own.py":      "",
+				},
+			),
+			module("b"),
+			script(
+				"import sys\nbad = [p for p in sys.path if p.endswith('-packages') and '/python/lib/' not in p]\nassert not bad, bad\n",
+			),
+			module("a"),
+			module("own"),
+			module("pip"),
+		)
 		for i := range 4 {
 			passes(t, r[i])
 		}
@@ -243,7 +305,10 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		t.Setenv("PORTTEST_SECRET", "x")
 		t.Setenv("PYTHONSTARTUP", "/nowhere")
 		mount := opt(t, map[string]string{"python/a.py": "x = 1\n"})
-		passes(t, run(t, mount, script("import os, tempfile, a\nassert 'PORTTEST_SECRET' not in os.environ\nopen('f', 'w').close()\ntempfile.mkdtemp()\nopen(os.path.expanduser('~/g'), 'w').close()\n"))[0])
+		passes(
+			t,
+			run(t, mount, script("import os, tempfile, a\nassert 'PORTTEST_SECRET' not in os.environ\nopen('f', 'w').close()\ntempfile.mkdtemp()\nopen(os.path.expanduser('~/g'), 'w').close()\n"))[0],
+		)
 		if _, err := os.Stat(filepath.Join(mount, "python", "__pycache__")); err == nil {
 			t.Error("the job wrote bytecode into the mount")
 		}
@@ -261,7 +326,16 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 
 	t.Run("what a job leaves running is ended, and is no failure", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "pid")
-		r := run(t, opt(t, nil), script(fmt.Sprintf("import os, time\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\n    os._exit(0)\nopen(%q, 'w').write(str(pid))\n", file)))
+		r := run(
+			t,
+			opt(t, nil),
+			script(
+				fmt.Sprintf(
+					"import os, time\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\n    os._exit(0)\nopen(%q, 'w').write(str(pid))\n",
+					file,
+				),
+			),
+		)
 		passes(t, r[0])
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -281,7 +355,13 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 	})
 
 	t.Run("huge output ends as its last lines", func(t *testing.T) {
-		r := run(t, opt(t, nil), script("import sys\nfor i in range(200000):\n    sys.stderr.write('y' * 99 + '\\n')\nsys.stdout.write('z' * 20_000_000)\nraise SystemExit('the end')\n"))
+		r := run(
+			t,
+			opt(t, nil),
+			script(
+				"import sys\nfor i in range(200000):\n    sys.stderr.write('y' * 99 + '\\n')\nsys.stdout.write('z' * 20_000_000)\nraise SystemExit('the end')\n",
+			),
+		)
 		fails(t, r[0], "the end")
 		if len(r[0].Detail) > 100_000 {
 			t.Errorf("the detail has %d bytes", len(r[0].Detail))
@@ -295,7 +375,12 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 	t.Run("it can be canceled", func(t *testing.T) {
 		stop, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		defer cancel()
-		if _, err := open(t).Probe(stop, opt(t, nil), []probe.Job{script("import time\ntime.sleep(60)\n")}, func() {}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := open(
+			t,
+		).Probe(stop, opt(t, nil), []probe.Job{script("import time\ntime.sleep(60)\n")}, func() {}); !errors.Is(
+			err,
+			context.DeadlineExceeded,
+		) {
 			t.Fatalf("error %v, want context.DeadlineExceeded", err)
 		}
 	})
@@ -313,7 +398,9 @@ func gone(pid int) bool {
 func imports(t *testing.T, open func(t *testing.T) stage.Interpreter) {
 	ctx := context.Background()
 	mount := opt(t, map[string]string{
-		"python/slow.py": "import time\ntime.sleep(0.05)\n", "python/loud.py": "import atexit\nprint('hello')\natexit.register(print, 'bye')\n", "python/bad.py": "raise ValueError('at import')\n",
+		"python/slow.py": "import time\ntime.sleep(0.05)\n",
+		"python/loud.py": "import atexit\nprint('hello')\natexit.register(print, 'bye')\n",
+		"python/bad.py":  "raise ValueError('at import')\n",
 	})
 
 	t.Run("the fastest round of all modules together", func(t *testing.T) {

@@ -68,7 +68,19 @@ func must[T any](v T, err error) func(t testing.TB) T {
 func addLayer(t testing.TB, a Account, name, file string) stage.LayerVersion {
 	t.Helper()
 	description, _, _ := strings.Cut(file, "=")
-	return must(a.LayerVersions.Publish(context.Background(), stage.NewLayerVersion{LayerName: name, Description: description, Target: suiteTarget(t), Zip: a.Others.Upload(t, zipped(t, file))}))(t)
+	return must(
+		a.LayerVersions.Publish(
+			context.Background(),
+			stage.NewLayerVersion{
+				LayerName:   name,
+				Description: description,
+				Target:      suiteTarget(t),
+				Zip:         a.Others.Upload(t, zipped(t, file)),
+			},
+		),
+	)(
+		t,
+	)
 }
 
 // LayerVersions is the suite of stage.LayerVersions.
@@ -104,8 +116,23 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("what was published is read back, with the digest of its zip", func(t *testing.T) {
 		a := open(t)
 		zip := zipped(t, "python/a.py=1")
-		made := must(a.LayerVersions.Publish(ctx, stage.NewLayerVersion{LayerName: name, Description: "lock 1a2b", Target: suiteTarget(t), License: "MIT", Zip: a.Others.Upload(t, zip)}))(t)
-		if made.Version != 1 || made.LayerName != name || made.Description != "lock 1a2b" || made.CodeSHA256 != codeSHA256(zip) || made.Created.IsZero() ||
+		made := must(
+			a.LayerVersions.Publish(
+				ctx,
+				stage.NewLayerVersion{
+					LayerName:   name,
+					Description: "lock 1a2b",
+					Target:      suiteTarget(t),
+					License:     "MIT",
+					Zip:         a.Others.Upload(t, zip),
+				},
+			),
+		)(
+			t,
+		)
+		if made.Version != 1 || made.LayerName != name || made.Description != "lock 1a2b" ||
+			made.CodeSHA256 != codeSHA256(zip) ||
+			made.Created.IsZero() ||
 			!strings.HasSuffix(made.ARN, ":layer:"+name+":1") {
 			t.Fatalf("published %+v", made)
 		}
@@ -155,14 +182,22 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("bytes that are no zip publish nothing", func(t *testing.T) {
 		a := open(t)
-		_, err := a.LayerVersions.Publish(ctx, stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
+		_, err := a.LayerVersions.Publish(
+			ctx,
+			stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))},
+		)
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})
 
 	t.Run("a description of 256 characters fits, one more does not", func(t *testing.T) {
 		a := open(t)
-		v := stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, zipped(t, "a=1")), Description: string(pattern(256))}
+		v := stage.NewLayerVersion{
+			LayerName:   name,
+			Target:      suiteTarget(t),
+			Zip:         a.Others.Upload(t, zipped(t, "a=1")),
+			Description: string(pattern(256)),
+		}
 		if got := must(a.LayerVersions.Publish(ctx, v))(t); got.Description != v.Description {
 			t.Fatalf("description %q", got.Description)
 		}
@@ -220,22 +255,25 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		fails(t, "share", a.LayerVersions.Share(ctx, v, "210987654321"), fault.NotFound)
 	})
 
-	t.Run("a deleted version is gone, its number is not used again, and deleting it again is no error", func(t *testing.T) {
-		a := open(t)
-		addLayer(t, a, name, "a=1")
-		v := addLayer(t, a, name, "a=2")
-		for range 2 {
-			if err := a.LayerVersions.Delete(ctx, v.ARN); err != nil {
-				t.Fatal(err)
+	t.Run(
+		"a deleted version is gone, its number is not used again, and deleting it again is no error",
+		func(t *testing.T) {
+			a := open(t)
+			addLayer(t, a, name, "a=1")
+			v := addLayer(t, a, name, "a=2")
+			for range 2 {
+				if err := a.LayerVersions.Delete(ctx, v.ARN); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		expect(t, a, 1)
-		_, err := a.LayerVersions.Get(ctx, v.ARN)
-		fails(t, "get", err, fault.NotFound)
-		if again := addLayer(t, a, name, "a=3"); again.Version != 3 {
-			t.Fatalf("version %d, want 3", again.Version)
-		}
-	})
+			expect(t, a, 1)
+			_, err := a.LayerVersions.Get(ctx, v.ARN)
+			fails(t, "get", err, fault.NotFound)
+			if again := addLayer(t, a, name, "a=3"); again.Version != 3 {
+				t.Fatalf("version %d, want 3", again.Version)
+			}
+		},
+	)
 
 	t.Run("a version of another account is never taken for one's own", func(t *testing.T) {
 		a := open(t)

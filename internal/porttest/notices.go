@@ -56,7 +56,8 @@ func (m *MemoryAlarms) Asked() []string {
 	return slices.Clone(m.asked)
 }
 
-// MemoryMetrics keeps what was stored. It refuses what CloudWatch would: a value without a name, a unit that it does not know, more than thirty dimensions.
+// MemoryMetrics keeps what was stored. It refuses what CloudWatch would: a value without a name, a
+// unit that it does not know, more than thirty dimensions.
 type MemoryMetrics struct {
 	mu     sync.Mutex
 	stored []StoredMetric
@@ -70,7 +71,18 @@ type StoredMetric struct {
 
 var _ stage.Metrics = (&MemoryMetrics{}).Put
 
-var metricUnits = []string{"Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Percent", "Count", "None"}
+var metricUnits = []string{
+	"Seconds",
+	"Microseconds",
+	"Milliseconds",
+	"Bytes",
+	"Kilobytes",
+	"Megabytes",
+	"Gigabytes",
+	"Percent",
+	"Count",
+	"None",
+}
 
 // Put is the port.
 func (m *MemoryMetrics) Put(ctx context.Context, at time.Time, values []stage.Metric) error {

@@ -61,7 +61,12 @@ func TestMemoryNoticesRefuseWhatThePortDoesNotPromise(t *testing.T) {
 			t.Errorf("%.20q: %v", bad.Subject, err)
 		}
 	}
-	if err := notices.Send(t.Context(), "s", "t"); err != nil || !slices.Equal(notices.Sent(), []porttest.Notice{{"s", "t"}}) {
+	if err := notices.Send(
+		t.Context(),
+		"s",
+		"t",
+	); err != nil ||
+		!slices.Equal(notices.Sent(), []porttest.Notice{{"s", "t"}}) {
 		t.Fatal(err, notices.Sent())
 	}
 }

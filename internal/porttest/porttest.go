@@ -1,8 +1,10 @@
-// Package porttest holds one conformance suite for each port of internal/stage. Every adapter and every fake passes the suite of its port, so that what
-// stage's tests prove with a fake holds for a folder and for a bucket.
+// Package porttest holds one conformance suite for each port of internal/stage. Every adapter and
+// every fake passes the suite of its port, so that what stage's tests prove with a fake holds for a
+// folder and for a bucket.
 //
-// A suite gets a function that opens a fresh, empty implementation; it knows nothing but the port. Where a port waits before it tries again,
-// the opener hands out one that does not. The fakes that stage's tests need live here too, beside the suite that keeps them honest.
+// A suite gets a function that opens a fresh, empty implementation; it knows nothing but the port.
+// Where a port waits before it tries again, the opener hands out one that does not. The fakes that
+// stage's tests need live here too, beside the suite that keeps them honest.
 package porttest
 
 import (

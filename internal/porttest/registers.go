@@ -258,7 +258,12 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 		return "", err
 	}
 	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(fault.OverLimit, "store", name, fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
+		return "", fault.New(
+			fault.OverLimit,
+			"store",
+			name,
+			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
+		)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -308,7 +313,8 @@ func (m *MemoryRegisters) Set(name string, doc []byte) {
 }
 
 func checkRegister(ctx context.Context, op, name string) error {
-	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.ContainsAny(name, "\x00\n\r") {
+	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") ||
+		strings.ContainsAny(name, "\x00\n\r") {
 		return fault.New(fault.Internal, op, name, fmt.Errorf("%q is not a name", name))
 	}
 	return endedAs(op, name, ctx.Err())

@@ -13,7 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// suiteCode is the program of the suite's sandboxes, for runtimes that have a Python; SuiteRuntime is the same for those that have none.
+// suiteCode is the program of the suite's sandboxes, for runtimes that have a Python; SuiteRuntime
+// is the same for those that have none.
 const suiteCode = `suite.py=
 def echo(event, context):
     return event
@@ -22,10 +23,14 @@ def fail(event, context):
     raise ValueError("no")
 `
 
-// SuiteRuntime runs the program of the suite of Sandboxes: what a MemoryAccount needs as Run to pass it.
+// SuiteRuntime runs the program of the suite of Sandboxes: what a MemoryAccount needs as Run to
+// pass it.
 func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
 	i := stage.Invocation{Payload: payload, InitSeconds: 0.12345, MaxMemoryMiB: 34}
-	i.LogTail = fmt.Sprintf("START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n", s.Memory)
+	i.LogTail = fmt.Sprintf(
+		"START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n",
+		s.Memory,
+	)
 	switch s.Handler {
 	case "suite.echo":
 	case "suite.fail":
@@ -44,7 +49,15 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 	const name = "layersmith-probe-data"
 	sandbox := func(t *testing.T, handler string, layers ...string) stage.Sandbox {
 		t.Helper()
-		return stage.Sandbox{Name: name, Target: suiteTarget(t), Zip: zipped(t, suiteCode), Handler: handler, Layers: layers, Memory: 256, Timeout: 30 * time.Second}
+		return stage.Sandbox{
+			Name:    name,
+			Target:  suiteTarget(t),
+			Zip:     zipped(t, suiteCode),
+			Handler: handler,
+			Layers:  layers,
+			Memory:  256,
+			Timeout: 30 * time.Second,
+		}
 	}
 	create := func(t *testing.T, a Account, s stage.Sandbox) {
 		t.Helper()
@@ -120,7 +133,12 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("layers that do not exist, or too many, make no sandbox", func(t *testing.T) {
 		a := open(t)
 		layer := addLayer(t, a, "l", "python/a.py=1")
-		fails(t, "unknown", a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", strings.TrimSuffix(layer.ARN, "1")+"7")), fault.BadInput)
+		fails(
+			t,
+			"unknown",
+			a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", strings.TrimSuffix(layer.ARN, "1")+"7")),
+			fault.BadInput,
+		)
 		var six []string
 		for i := range 6 {
 			six = append(six, addLayer(t, a, fmt.Sprintf("l%d", i), "python/a.py=1").ARN)

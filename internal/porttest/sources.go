@@ -64,10 +64,16 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 			t.Fatalf("Read = %.40q (%d bytes), %v; want %.40q", b, len(b), err, want)
 		}
 	}
-	// hadOrChanged: a bucket that keeps versions still has what was listed, another one says that it changed; none gives out something else.
+	// hadOrChanged: a bucket that keeps versions still has what was listed, another one says that
+	// it changed; none gives out something else.
 	hadOrChanged := func(t *testing.T, s PushedSources, f stage.Source, want string) {
 		t.Helper()
-		if b, err := s.Read(ctx, f, limit); err == nil && string(b) != want || err != nil && fault.CodeOf(err) != fault.Changed {
+		if b, err := s.Read(
+			ctx,
+			f,
+			limit,
+		); err == nil && string(b) != want ||
+			err != nil && fault.CodeOf(err) != fault.Changed {
 			t.Fatalf("Read = %q, %v; want %q or fault Changed", b, err, want)
 		}
 	}
@@ -84,7 +90,9 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 			put(t, s, n, "content of "+n)
 		}
 		all := list(t, s)
-		if got, want := names(all), "data science/layer.yaml|data-2/a&b=c.txt|data/100%.txt|data/wörd+ä.txt|web/requirements.txt|workspace.yaml"; got != want {
+		if got, want := names(
+			all,
+		), "data science/layer.yaml|data-2/a&b=c.txt|data/100%.txt|data/wörd+ä.txt|web/requirements.txt|workspace.yaml"; got != want {
 			t.Fatalf("listed %s, want %s", got, want)
 		}
 		for _, f := range all {
@@ -231,7 +239,12 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 	case !ok:
 		return nil, fault.New(fault.Changed, "read", s.Name, errors.New("there is no such version"))
 	case int64(len(b)) > limit:
-		return nil, fault.New(fault.BadInput, "read", s.Name, fmt.Errorf("%d bytes, at most %d are read", len(b), limit))
+		return nil, fault.New(
+			fault.BadInput,
+			"read",
+			s.Name,
+			fmt.Errorf("%d bytes, at most %d are read", len(b), limit),
+		)
 	}
 	return clone(b), nil
 }
@@ -257,7 +270,13 @@ func (m *MemorySources) Put(ctx context.Context, name string, content []byte) er
 		at = m.Now()
 	}
 	sum := md5.Sum(content) //nolint:gosec // see above
-	m.current[name] = stage.Source{Name: name, VersionID: id, ETag: hex.EncodeToString(sum[:]), Size: int64(len(content)), Modified: at}
+	m.current[name] = stage.Source{
+		Name:      name,
+		VersionID: id,
+		ETag:      hex.EncodeToString(sum[:]),
+		Size:      int64(len(content)),
+		Modified:  at,
+	}
 	m.versions[id] = clone(content)
 	return nil
 }

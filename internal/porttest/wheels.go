@@ -40,7 +40,8 @@ func fileOf(b []byte) lock.File {
 	return lock.File{Name: "demo-1.0-py3-none-any.whl", Size: int64(len(b)), SHA256: digest.Of(b)}
 }
 
-// Wheels is the suite of stage.WheelStore. open returns an empty store that does not wait between tries.
+// Wheels is the suite of stage.WheelStore. open returns an empty store that does not wait between
+// tries.
 func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 	ctx := context.Background()
 	content := pattern(100_000)
@@ -332,7 +333,11 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		s := open(t)
 		stop, cancel := context.WithCancel(ctx)
 		cancel()
-		err := s.Put(stop, file, func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() })
+		err := s.Put(
+			stop,
+			file,
+			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() },
+		)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
@@ -356,7 +361,11 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		<-began
 		stop, cancel := context.WithCancel(ctx)
 		cancel()
-		err := s.Put(stop, file, func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() })
+		err := s.Put(
+			stop,
+			file,
+			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() },
+		)
 		close(goOn)
 		wg.Wait()
 		if !errors.Is(err, context.Canceled) {
@@ -418,7 +427,11 @@ func (m *MemoryWheels) init() {
 }
 
 // Put stores a file.
-func (m *MemoryWheels) Put(ctx context.Context, f lock.File, from func(context.Context, int64) (io.ReadCloser, int64, error)) error {
+func (m *MemoryWheels) Put(
+	ctx context.Context,
+	f lock.File,
+	from func(context.Context, int64) (io.ReadCloser, int64, error),
+) error {
 	m.mu.Lock()
 	m.init()
 	turn, ok := m.turn[f.SHA256]
@@ -469,7 +482,11 @@ func (m *MemoryWheels) keep(sum digest.SHA256, b []byte) {
 	m.parts[sum] = b
 }
 
-func (m *MemoryWheels) try(ctx context.Context, f lock.File, from func(context.Context, int64) (io.ReadCloser, int64, error)) error {
+func (m *MemoryWheels) try(
+	ctx context.Context,
+	f lock.File,
+	from func(context.Context, int64) (io.ReadCloser, int64, error),
+) error {
 	have := m.part(f.SHA256)
 	body, at, err := from(ctx, int64(len(have)))
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 //go:embed lambda/runner.py
 var runner string
 
-// Runner is the Python program that runs one job in a process of its own, on a laptop and in an account alike. Its first lines say how it is called.
+// Runner is the Python program that runs one job in a process of its own, on a laptop and in an
+// account alike. Its first lines say how it is called.
 func Runner() string { return runner }
 
 //go:embed lambda/handler.py
@@ -25,8 +26,9 @@ var handler string
 // Handler is what Lambda calls in HandlerZip.
 const Handler = "handler.handler"
 
-// HandlerZip is the code of a function that runs probes where the layers will be used. It needs nothing but the runtime, Python 3.9 or later; its layers are what is probed.
-// The same bytes every time.
+// HandlerZip is the code of a function that runs probes where the layers will be used. It needs
+// nothing but the runtime, Python 3.9 or later; its layers are what is probed. The same bytes every
+// time.
 func HandlerZip() ([]byte, error) {
 	tree, err := ziptree.New([]ziptree.Entry{
 		ziptree.File("handler.py", []byte(handler), false, "probe function"),
@@ -42,8 +44,9 @@ func HandlerZip() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Request is what the function is asked in one invocation. It begins jobs while there is time for them, and answers with the rest left to ask again; it wants 5 seconds more
-// than TimeoutSeconds to begin one, so its own timeout should be several times that.
+// Request is what the function is asked in one invocation. It begins jobs while there is time for
+// them, and answers with the rest left to ask again; it wants 5 seconds more than TimeoutSeconds to
+// begin one, so its own timeout should be several times that.
 type Request struct {
 	Jobs           []SentJob `json:"jobs"`
 	Imports        []string  `json:"imports,omitempty"`        // what to time, when all jobs are done
@@ -81,7 +84,8 @@ type TimedImports struct {
 	Detail string `json:"detail,omitempty"` // the last lines of the error; "" when they were imported
 }
 
-// OpenResponse reads what the function answered to a request. It checks that the answer belongs to it and comes further than nothing, so that asking on ends.
+// OpenResponse reads what the function answered to a request. It checks that the answer belongs to
+// it and comes further than nothing, so that asking on ends.
 func OpenResponse(doc []byte, q Request) (Response, error) {
 	var a Response
 	d := json.NewDecoder(bytes.NewReader(doc))

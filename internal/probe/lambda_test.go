@@ -25,8 +25,9 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// runtime is Lambda as far as the function sees it: the function's folder and the layers on sys.path in Lambda's order, an event, and a context whose answers are given, the
-// last one for good.
+// runtime is Lambda as far as the function sees it: the function's folder and the layers on
+// sys.path in Lambda's order, an event, and a context whose answers are given, the last one for
+// good.
 const runtime = `
 import json, os, sys
 task, mount, answer, left = sys.argv[1:]
@@ -52,7 +53,13 @@ var python = sync.OnceValues(func() (found localport.Python, err error) {
 		if parseErr != nil {
 			return found, parseErr
 		}
-		if found, err = localport.FindPython(context.Background(), target, "", filepath.Join(os.TempDir(), "layersmith-test-none"), tools); err == nil {
+		if found, err = localport.FindPython(
+			context.Background(),
+			target,
+			"",
+			filepath.Join(os.TempDir(), "layersmith-test-none"),
+			tools,
+		); err == nil {
 			return found, nil
 		}
 	}
@@ -107,7 +114,13 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	answer := filepath.Join(f.task, "answer.json")
 	cmd := exec.Command(f.python, "-S", "-B", "-c", runtime, f.task, mount, answer, string(left))
 	cmd.Stdin = bytes.NewReader(event)
-	cmd.Env = append(os.Environ(), "TMPDIR="+f.temp, "AWS_SECRET_ACCESS_KEY=secret", "AWS_LAMBDA_FUNCTION_NAME=probe", "LAMBDA_TASK_ROOT="+f.task)
+	cmd.Env = append(
+		os.Environ(),
+		"TMPDIR="+f.temp,
+		"AWS_SECRET_ACCESS_KEY=secret",
+		"AWS_LAMBDA_FUNCTION_NAME=probe",
+		"LAMBDA_TASK_ROOT="+f.task,
+	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
@@ -115,7 +128,11 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 }
 
 // ask invokes the function until nothing is left to ask.
-func (f function) ask(t *testing.T, mount string, q probe.Request) (results []probe.Result, times *probe.TimedImports, invocations int) {
+func (f function) ask(
+	t *testing.T,
+	mount string,
+	q probe.Request,
+) (results []probe.Result, times *probe.TimedImports, invocations int) {
 	t.Helper()
 	for more := true; more; {
 		b, err := f.invoke(mount, q)
@@ -157,7 +174,8 @@ func script(name, source string) probe.Job {
 	return probe.Job{Kind: probe.Script, Name: name, Source: source}
 }
 
-// remote is the local interpreter whose probes go through the function. It cannot be canceled: an invocation ends by itself.
+// remote is the local interpreter whose probes go through the function. It cannot be canceled: an
+// invocation ends by itself.
 type remote struct {
 	localport.Python
 	t *testing.T
@@ -210,18 +228,50 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	mount := layer(t, map[string]string{
-		"good.py": "x = 1\n", "bad.py": "import no_such_thing\n", "loud.py": "import os\nos.write(1, b'{\"ok\": false}\\n\\xff\\x00' * 1000)\nos.write(2, b'warning \\xfe\\n')\n",
-		"demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n", "demo-1.0.dist-info/RECORD": "good.py,,\ngone.py,,\n",
+		"good.py":                     "x = 1\n",
+		"bad.py":                      "import no_such_thing\n",
+		"loud.py":                     "import os\nos.write(1, b'{\"ok\": false}\\n\\xff\\x00' * 1000)\nos.write(2, b'warning \\xfe\\n')\n",
+		"demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+		"demo-1.0.dist-info/RECORD":   "good.py,,\ngone.py,,\n",
 	})
 	jobs := []probe.Job{
-		{Kind: probe.Module, Name: "good"}, {Kind: probe.Module, Name: "bad"}, {Kind: probe.Module, Name: "no.such.module"}, {Kind: probe.Module, Name: "loud"},
-		{Kind: probe.Module, Name: "handler"}, {Kind: probe.Module, Name: "runner"}, // the function's own code is not the layer's
-		{Kind: probe.Metadata, Name: "demo"}, {Kind: probe.Metadata, Name: "absent"},
-		script("says why", "import good\nassert good.x == 2, 'x is %d' % good.x\n"), script("says nothing", "raise SystemExit(3)\n"), script("does not compile", "this is (\n"),
-		script("crashes", "import os\nos.abort()\n"), script("is killed", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"),
-		script("writes garbage and fails", "import os\nfor i in range(30):\n    os.write(2, b'\\xff line %d\\n' % i)\nos.write(1, b'\\x00' * 3000000)\nraise SystemExit('the end')\n"),
-		script("closes its output and goes on", "import os, time\nos.close(1)\nos.close(2)\ntime.sleep(0.3)\nos._exit(4)\n"),
-		script("is in another script", "é = 'ü'\nassert é == 'ü'\nassert __file__.endswith('script.py') and __name__ == '__main__'\n"),
+		{
+			Kind: probe.Module,
+			Name: "good",
+		},
+		{Kind: probe.Module, Name: "bad"},
+		{Kind: probe.Module, Name: "no.such.module"},
+		{Kind: probe.Module, Name: "loud"},
+		{
+			Kind: probe.Module,
+			Name: "handler",
+		},
+		{Kind: probe.Module, Name: "runner"}, // the function's own code is not the layer's
+		{Kind: probe.Metadata, Name: "demo"},
+		{Kind: probe.Metadata, Name: "absent"},
+		script(
+			"says why",
+			"import good\nassert good.x == 2, 'x is %d' % good.x\n",
+		),
+		script("says nothing", "raise SystemExit(3)\n"),
+		script("does not compile", "this is (\n"),
+		script(
+			"crashes",
+			"import os\nos.abort()\n",
+		),
+		script("is killed", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"),
+		script(
+			"writes garbage and fails",
+			"import os\nfor i in range(30):\n    os.write(2, b'\\xff line %d\\n' % i)\nos.write(1, b'\\x00' * 3000000)\nraise SystemExit('the end')\n",
+		),
+		script(
+			"closes its output and goes on",
+			"import os, time\nos.close(1)\nos.close(2)\ntime.sleep(0.3)\nos._exit(4)\n",
+		),
+		script(
+			"is in another script",
+			"é = 'ü'\nassert é == 'ü'\nassert __file__.endswith('script.py') and __name__ == '__main__'\n",
+		),
 		script("hangs", "import time\ntime.sleep(60)\n"),
 	}
 	p.Temp = t.TempDir()
@@ -257,7 +307,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	}
 }
 
-// Whatever a job leaves running is in its process group and ends with it, also when each starts the next.
+// Whatever a job leaves running is in its process group and ends with it, also when each starts the
+// next.
 func TestFunctionEndsWhatAJobLeavesRunning(t *testing.T) {
 	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pids")
@@ -277,7 +328,10 @@ def breed():
 breed()
 time.sleep(0.3)
 `, pids)
-	q := probe.NewRequest([]probe.Job{script("ends", fork), script("hangs", fork+"time.sleep(60)\n"), script("another", "pass")}, nil)
+	q := probe.NewRequest(
+		[]probe.Job{script("ends", fork), script("hangs", fork+"time.sleep(60)\n"), script("another", "pass")},
+		nil,
+	)
 	q.TimeoutSeconds = 2
 	results, _, _ := deploy(t, plenty).ask(t, layer(t, nil), q)
 	if !results[0].OK || results[1].OK || results[1].Detail != "did not end within 2s" || !results[2].OK {
@@ -299,10 +353,19 @@ time.sleep(0.3)
 	}
 }
 
-// A process that has left the group cannot be ended, but it holds nothing up: its pipe is closed after a while.
+// A process that has left the group cannot be ended, but it holds nothing up: its pipe is closed
+// after a while.
 func TestFunctionDoesNotWaitForWhoLeftTheGroup(t *testing.T) {
 	t.Parallel()
-	q := probe.NewRequest([]probe.Job{script("daemon", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(8)\n    os._exit(0)\ntime.sleep(0.2)\n")}, nil)
+	q := probe.NewRequest(
+		[]probe.Job{
+			script(
+				"daemon",
+				"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(8)\n    os._exit(0)\ntime.sleep(0.2)\n",
+			),
+		},
+		nil,
+	)
 	start := time.Now()
 	results, _, _ := deploy(t, plenty).ask(t, layer(t, nil), q)
 	if !results[0].OK || time.Since(start) > 6*time.Second {
@@ -322,8 +385,9 @@ func TestFunctionStopsInTime(t *testing.T) {
 		timeout     int
 		invocations int
 	}{
-		"time for all":                              {[]int{plenty}, 20, 1},
-		"time for three jobs, then hardly any":      {[]int{plenty, plenty, 26_000, 24_000}, 20, 2}, // 20 s for a job and 5 to answer
+		"time for all": {[]int{plenty}, 20, 1},
+		// 20 s for a job and 5 to answer
+		"time for three jobs, then hardly any":      {[]int{plenty, plenty, 26_000, 24_000}, 20, 2},
 		"no time for imports":                       {[]int{plenty, plenty, plenty, plenty, plenty, 24_000}, 20, 2},
 		"no job has its whole time: one by one":     {[]int{24_000}, 60, 6},
 		"nothing but the job that it has to begin":  {[]int{24_000, 0}, 60, 6},
@@ -334,7 +398,13 @@ func TestFunctionStopsInTime(t *testing.T) {
 			q.TimeoutSeconds = tt.timeout
 			results, times, invocations := deploy(t, tt.left...).ask(t, mount, q)
 			if len(results) != len(jobs) || invocations != tt.invocations {
-				t.Fatalf("%d results of %d invocations, want %d of %d", len(results), invocations, len(jobs), tt.invocations)
+				t.Fatalf(
+					"%d results of %d invocations, want %d of %d",
+					len(results),
+					invocations,
+					len(jobs),
+					tt.invocations,
+				)
 			}
 			for i, r := range results {
 				if !r.OK || r.Job != jobs[i] {
@@ -348,7 +418,8 @@ func TestFunctionStopsInTime(t *testing.T) {
 	}
 }
 
-// Lambda takes 6 MB of an answer. Details are bounded, and when there are many the rest is asked for again.
+// Lambda takes 6 MB of an answer. Details are bounded, and when there are many the rest is asked
+// for again.
 func TestFunctionAnswersWithinLimits(t *testing.T) {
 	t.Parallel()
 	// Eleven lines of 4,000 control characters: JSON needs six bytes for each.
@@ -375,23 +446,41 @@ func TestFunctionAnswersWithinLimits(t *testing.T) {
 	if n := len(a.Results[0].Detail); n < 4000 || n > 16_000 {
 		t.Errorf("a detail has %d characters", n)
 	}
-	if rest, more := q.After(a); !more || len(rest.Jobs) != a.Remaining || rest.Jobs[0].Name != strconv.Itoa(len(a.Results)) {
+	if rest, more := q.After(
+		a,
+	); !more || len(rest.Jobs) != a.Remaining ||
+		rest.Jobs[0].Name != strconv.Itoa(len(a.Results)) {
 		t.Errorf("%d jobs are left to ask", len(rest.Jobs))
 	}
 }
 
 func TestFunctionTimesImports(t *testing.T) {
 	t.Parallel()
-	mount := layer(t, map[string]string{"slow.py": "import time\ntime.sleep(0.05)\nprint('1e9')\n", "bad.py": "raise ValueError('at import')\n"})
+	mount := layer(
+		t,
+		map[string]string{
+			"slow.py": "import time\ntime.sleep(0.05)\nprint('1e9')\n",
+			"bad.py":  "raise ValueError('at import')\n",
+		},
+	)
 	f := deploy(t, plenty)
 	q := probe.NewRequest([]probe.Job{{Kind: probe.Module, Name: "slow"}}, []string{"slow", "json"})
 	q.TimeoutSeconds = 20
 	results, times, invocations := f.ask(t, mount, q)
-	if len(results) != 1 || invocations != 1 || times.Seconds < 0.05 || times.Seconds > 5 || times.PeakBytes < 1<<20 || fmt.Sprint(times.Modules) != "[slow json]" {
+	if len(results) != 1 || invocations != 1 || times.Seconds < 0.05 || times.Seconds > 5 || times.PeakBytes < 1<<20 ||
+		fmt.Sprint(times.Modules) != "[slow json]" {
 		t.Errorf("got %+v, %+v", results, times)
 	}
 	rounds := filepath.Join(t.TempDir(), "rounds") // only the second is fast
-	varies := layer(t, map[string]string{"varies.py": fmt.Sprintf("import os, time\nwith open(%q, 'a') as f:\n    f.write('x')\nif os.path.getsize(f.name) != 2:\n    time.sleep(0.5)\n", rounds)})
+	varies := layer(
+		t,
+		map[string]string{
+			"varies.py": fmt.Sprintf(
+				"import os, time\nwith open(%q, 'a') as f:\n    f.write('x')\nif os.path.getsize(f.name) != 2:\n    time.sleep(0.5)\n",
+				rounds,
+			),
+		},
+	)
 	if _, times, _ := f.ask(t, varies, probe.NewRequest(nil, []string{"varies"})); times.Seconds >= 0.5 {
 		t.Errorf("the fastest of three rounds took %v s", times.Seconds)
 	}
@@ -410,7 +499,11 @@ func TestFunctionFailsWhenItCannotRunAJob(t *testing.T) {
 	f := deploy(t, plenty)
 	mount := layer(t, nil)
 	for want, job := range map[string]probe.SentJob{"unknown kind of job: 'import'": {Kind: "import", Name: "os"}, "embedded null byte": {Kind: probe.Module, Name: "a\x00b"}} {
-		if b, err := f.invoke(mount, probe.Request{Jobs: []probe.SentJob{{Kind: probe.Module, Name: "json"}, job}}); err == nil || !strings.Contains(err.Error(), want) {
+		if b, err := f.invoke(
+			mount,
+			probe.Request{Jobs: []probe.SentJob{{Kind: probe.Module, Name: "json"}, job}},
+		); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("answer %s, error %v, want %s", b, err, want)
 		}
 	}
@@ -481,7 +574,10 @@ func TestAnswersAreChecked(t *testing.T) {
 	if _, more := q.After(probe.Response{Results: make([]probe.Result, 2), Import: &probe.TimedImports{}}); more {
 		t.Error("something is left to ask after everything was answered")
 	}
-	if rest, more := q.After(probe.Response{Results: make([]probe.Result, 2)}); !more || len(rest.Jobs) > 0 || len(rest.Imports) != 1 {
+	if rest, more := q.After(
+		probe.Response{Results: make([]probe.Result, 2)},
+	); !more || len(rest.Jobs) > 0 ||
+		len(rest.Imports) != 1 {
 		t.Errorf("left to ask: %+v", rest)
 	}
 }

@@ -1,8 +1,10 @@
 // Package probe says what the real interpreter is asked about a layer, and what it answered.
 //
-// A probe is a list of jobs: import a module, look up a distribution's metadata and load its entry points, or run a functional script. Each runs in a fresh process, on the stack
-// of layers as Lambda mounts it, without any other site folder. Functional scripts are data: scripts/<distribution>/<what>.py, whose
-// docstring says what they prove; a layer may bring its own as probe.py. They exit with 0, or say what is wrong.
+// A probe is a list of jobs: import a module, look up a distribution's metadata and load its entry
+// points, or run a functional script. Each runs in a fresh process, on the stack of layers as
+// Lambda mounts it, without any other site folder. Functional scripts are data:
+// scripts/<distribution>/<what>.py, whose docstring says what they prove; a layer may bring its own
+// as probe.py. They exit with 0, or say what is wrong.
 package probe
 
 import (
@@ -59,10 +61,12 @@ type ImportTime struct {
 	PeakBytes int64    `json:"peakBytes"`
 }
 
-// Jobs lists what to ask about a layer: for each of its distributions the metadata, each top-level module with the public packages directly below it, and
-// the scripts that there are. own is the layer's own probe.py, "" for none. The order is fixed.
+// Jobs lists what to ask about a layer: for each of its distributions the metadata, each top-level
+// module with the public packages directly below it, and the scripts that there are. own is the
+// layer's own probe.py, "" for none. The order is fixed.
 //
-// Modules that belong to no distribution are asked in a layer, which is there to be imported; not in a function's own package, where they are the function.
+// Modules that belong to no distribution are asked in a layer, which is there to be imported; not
+// in a function's own package, where they are the function.
 func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own string) []Job {
 	var jobs []Job
 	owned := map[string]bool{}
@@ -127,7 +131,8 @@ func topName(site string) string {
 	return first
 }
 
-// program reports whether a module that no distribution brought is one to be run, by pip or by pytest.
+// program reports whether a module that no distribution brought is one to be run, by pip or by
+// pytest.
 func program(top string) bool {
 	return top == "setup" || top == "conftest" || strings.HasPrefix(top, "test_")
 }
@@ -150,7 +155,10 @@ func Scripts(n pydist.Name) []Job {
 		if err != nil {
 			continue
 		}
-		jobs = append(jobs, Job{Kind: Script, Name: n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py"), Source: string(b)})
+		jobs = append(
+			jobs,
+			Job{Kind: Script, Name: n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py"), Source: string(b)},
+		)
 	}
 	return jobs
 }
@@ -192,7 +200,8 @@ func (r Result) Missing() string {
 	return m[1]
 }
 
-// EntryPoint reports whether a failure is that of an entry point: many of them need a distribution that is optional.
+// EntryPoint reports whether a failure is that of an entry point: many of them need a distribution
+// that is optional.
 func (r Result) EntryPoint() bool {
 	return r.Kind == Metadata && strings.HasPrefix(r.Detail[strings.LastIndexByte(r.Detail, '\n')+1:], "entry point ")
 }

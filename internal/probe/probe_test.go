@@ -90,7 +90,15 @@ func TestJobsLeaveTheFunctionAlone(t *testing.T) {
 }
 
 func TestJobsAreInAFixedOrder(t *testing.T) {
-	tr := tree(t, "python/c.py", "python/a.py", "python/b.py", "python/six.py", "python/p/__init__.py", "python/p/x/__init__.py")
+	tr := tree(
+		t,
+		"python/c.py",
+		"python/a.py",
+		"python/b.py",
+		"python/six.py",
+		"python/p/__init__.py",
+		"python/p/x/__init__.py",
+	)
 	all := []string{"c.py", "a.py", "b.py", "six.py", "p/__init__.py", "p/x/__init__.py"}
 	d := []wheel.Distribution{dist(t, "six", all...), dist(t, "pandas"), dist(t, "numpy")}
 	want := Digest(Jobs(tr, "python/", d, "x"))
@@ -138,7 +146,19 @@ func TestScriptsHaveADocstring(t *testing.T) {
 }
 
 func TestTopLevel(t *testing.T) {
-	d := dist(t, "demo", "demo/__init__.py", "demo/sub/__init__.py", "single.py", "_private.py", "tests/__init__.py", "ext.cpython-313-x86_64-linux-gnu.so", "data/x.txt", "ns/only/__init__.py", "demo-1.0.dist-info/METADATA")
+	d := dist(
+		t,
+		"demo",
+		"demo/__init__.py",
+		"demo/sub/__init__.py",
+		"single.py",
+		"_private.py",
+		"tests/__init__.py",
+		"ext.cpython-313-x86_64-linux-gnu.so",
+		"data/x.txt",
+		"ns/only/__init__.py",
+		"demo-1.0.dist-info/METADATA",
+	)
 	if got := fmt.Sprint(TopLevel(d)); got != "[demo ext single]" {
 		t.Errorf("got %s", got)
 	}
@@ -155,7 +175,8 @@ func TestResultsSayWhatIsMissing(t *testing.T) {
 			t.Errorf("%q: missing %q, want %q", detail, got, want)
 		}
 	}
-	if !(Result{Job: Job{Kind: Metadata}, Detail: "x\nentry point run: no such"}).EntryPoint() || (Result{Job: Job{Kind: Script}, Detail: "entry point run"}).EntryPoint() {
+	if !(Result{Job: Job{Kind: Metadata}, Detail: "x\nentry point run: no such"}).EntryPoint() ||
+		(Result{Job: Job{Kind: Script}, Detail: "entry point run"}).EntryPoint() {
 		t.Error("an entry point is not told from others")
 	}
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Cache keeps what transforms made, in packs: zips whose entries have the name of their input and a note. A pack is replaced as a whole.
+// Cache keeps what transforms made, in packs: zips whose entries have the name of their input and a
+// note. A pack is replaced as a whole.
 type Cache interface {
 	// Load opens a pack; an absent one is the empty tree.
 	Load(ctx context.Context, key string) (ziptree.Tree, error)
@@ -27,13 +28,16 @@ type Cache interface {
 	Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error)
 }
 
-// MaxInFlightBytes bounds the inflated bytes that are being transformed at one time; one larger file is transformed alone.
+// MaxInFlightBytes bounds the inflated bytes that are being transformed at one time; one larger
+// file is transformed alone.
 const MaxInFlightBytes = 16 << 20
 
-// maxTransformedBytes is the largest file that a transform is tried on. It is as large as Lambda's limit for everything.
+// maxTransformedBytes is the largest file that a transform is tried on. It is as large as Lambda's
+// limit for everything.
 const maxTransformedBytes = 250 << 20
 
-// noteUnchanged marks a file in a pack of which the transform made nothing smaller; noteFailed begins the reason why its result was not used.
+// noteUnchanged marks a file in a pack of which the transform made nothing smaller; noteFailed
+// begins the reason why its result was not used.
 const (
 	noteUnchanged = "unchanged"
 	noteFailed    = "failed: "
@@ -47,7 +51,8 @@ type Pruned struct {
 	Notes     []string // what a transform left alone, and why: sorted
 }
 
-// Outcome is a decision and what it came to. A transform that gained nothing makes its file a kept one.
+// Outcome is a decision and what it came to. A transform that gained nothing makes its file a kept
+// one.
 type Outcome struct {
 	Decision
 	Result ziptree.Entry // zero when dropped
@@ -117,8 +122,9 @@ func (out *Pruned) gather() (err error) {
 	return nil
 }
 
-// Origin is what cached results belong to, for files of one wheel: the wheel's digest. Files that no wheel brought may differ under the same
-// name from one layer to the next, so theirs is a digest of names and stored bytes.
+// Origin is what cached results belong to, for files of one wheel: the wheel's digest. Files that
+// no wheel brought may differ under the same name from one layer to the next, so theirs is a digest
+// of names and stored bytes.
 func Origin(files []Decision) (string, error) {
 	if len(files) > 0 && files[0].Wheel != "" {
 		return files[0].Wheel, nil
@@ -142,8 +148,16 @@ func (t *Transform) pack() string {
 	return fmt.Sprintf("%s-%s-%s", t.ID, t.Version, ziptree.DeflateVersion)
 }
 
-// complete opens a pack and adds what it lacks of the files, made in parallel. A pack is replaced as a whole.
-func complete(ctx context.Context, pool pool, cache Cache, key string, files []Decision, made func(Decision) (ziptree.Entry, error)) (ziptree.Tree, error) {
+// complete opens a pack and adds what it lacks of the files, made in parallel. A pack is replaced
+// as a whole.
+func complete(
+	ctx context.Context,
+	pool pool,
+	cache Cache,
+	key string,
+	files []Decision,
+	made func(Decision) (ziptree.Entry, error),
+) (ziptree.Tree, error) {
 	pack, err := cache.Load(ctx, key)
 	if err != nil {
 		return ziptree.Tree{}, fmt.Errorf("read cache %s: %w", key, err)
@@ -247,7 +261,8 @@ var deflated = Transform{ID: "deflate", Version: "1"}
 // leftAlone stands between a rule and its reason not to rewrite a file.
 const leftAlone = " left it alone: "
 
-// pool bounds what all wheels of a layer transform at one time: a task for each processor, and bytes in memory.
+// pool bounds what all wheels of a layer transform at one time: a task for each processor, and
+// bytes in memory.
 type pool struct{ processors, room *semaphore.Weighted }
 
 func newPool() pool {
@@ -279,7 +294,8 @@ func parallel(ctx context.Context, pool pool, files []Decision, do func(Decision
 	return ctx.Err()
 }
 
-// rewrite makes the pack's entry for one file. Only reading the input can fail: a transform that does leaves the file alone.
+// rewrite makes the pack's entry for one file. Only reading the input can fail: a transform that
+// does leaves the file alone.
 func (d Decision) rewrite(p Plan) (ziptree.Entry, error) {
 	note := func(n string) (ziptree.Entry, error) {
 		e := ziptree.File(d.Site, nil, false, d.transform.ID)
@@ -315,8 +331,9 @@ func clip(s string) string {
 	return s
 }
 
-// records rewrites each distribution's RECORD so that it lists what the layer has: hashes are carried over from the wheel, those of transformed
-// files come from their pack, bytecode is listed without (as installers do). Format: "Recording installed projects", PyPA.
+// records rewrites each distribution's RECORD so that it lists what the layer has: hashes are
+// carried over from the wheel, those of transformed files come from their pack, bytecode is listed
+// without (as installers do). Format: "Recording installed projects", PyPA.
 func (out *Pruned) records(p Plan) error {
 	at := map[string]int{}
 	for i := range out.Decisions {

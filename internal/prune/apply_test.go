@@ -22,7 +22,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// memory is a Cache. Packs are stored as zips with notes, as on disk. The suite of porttest for stage.Cache, once it is there, is to be run on it too.
+// memory is a Cache. Packs are stored as zips with notes, as on disk. The suite of porttest for
+// stage.Cache, once it is there, is to be run on it too.
 type memory struct {
 	mu     sync.Mutex
 	packs  map[string][]byte
@@ -40,7 +41,11 @@ func (m *memory) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	return ziptree.Read(bytes.NewReader(b), int64(len(b)), key)
 }
 
-func (m *memory) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
+func (m *memory) Store(
+	ctx context.Context,
+	key string,
+	write func(add func(ziptree.Entry) error) error,
+) (ziptree.Tree, error) {
 	if m.fail != nil {
 		return ziptree.Tree{}, m.fail
 	}
@@ -78,7 +83,11 @@ const (
 )
 
 func boto(models map[string]string) source {
-	s := source{name: "botocore", version: "1.40.0", files: map[string]string{"botocore/__init__.py": "", "botocore/tests/x.py": "x"}}
+	s := source{
+		name:    "botocore",
+		version: "1.40.0",
+		files:   map[string]string{"botocore/__init__.py": "", "botocore/tests/x.py": "x"},
+	}
 	for name, m := range models {
 		s.files["botocore/data/"+name+"/2020-01-01/service-2.json"] = m
 	}
@@ -143,9 +152,20 @@ func TestApplyMakesWhatThePlanSays(t *testing.T) {
 
 // RECORD lists what the layer has and nothing else, with hashes that are true.
 func TestRecordMatchesTheLayer(t *testing.T) {
-	in := layerOf(t, boto(map[string]string{"a": model, "b": compactModel}),
-		source{name: "demo", version: "1.0", files: map[string]string{"demo/a.py": "a", "demo/tests/b.py": "b", "demo/c, d.txt": "quoted"}})
-	p, err := planOf(t, in, policy.Settings{}).WithBytecode([]ziptree.Entry{ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")}, false)
+	in := layerOf(
+		t,
+		boto(map[string]string{"a": model, "b": compactModel}),
+		source{
+			name:    "demo",
+			version: "1.0",
+			files:   map[string]string{"demo/a.py": "a", "demo/tests/b.py": "b", "demo/c, d.txt": "quoted"},
+		},
+	)
+	p, err := planOf(
+		t,
+		in,
+		policy.Settings{},
+	).WithBytecode([]ziptree.Entry{ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +231,8 @@ func TestPackGrows(t *testing.T) {
 	}
 }
 
-// Layers that something else built have files of equal names and different bytes, and no wheel that tells them apart.
+// Layers that something else built have files of equal names and different bytes, and no wheel that
+// tells them apart.
 func TestForeignLayersDoNotShareResults(t *testing.T) {
 	m := &memory{}
 	for _, name := range []string{"First", "Other"} {
@@ -225,7 +246,15 @@ func TestForeignLayersDoNotShareResults(t *testing.T) {
 				c = m.cold()
 			}
 			out := apply(t, planOf(t, in, policy.Settings{}), c)
-			if got := content(t, out.Tree, prefix+"botocore/data/a/2020-01-01/service-2.json"); got != strings.ReplaceAll(leanModel, "Get", name) {
+			if got := content(
+				t,
+				out.Tree,
+				prefix+"botocore/data/a/2020-01-01/service-2.json",
+			); got != strings.ReplaceAll(
+				leanModel,
+				"Get",
+				name,
+			) {
 				t.Errorf("%s became %s", name, got)
 			}
 		}
@@ -286,7 +315,14 @@ func summary(t testing.TB, p prune.Pruned) string {
 func TestApplyIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 	models := map[string]string{}
 	for i := range 40 {
-		models[fmt.Sprint("s", i)] = strings.Repeat(" ", i*37%11) + strings.ReplaceAll(model, "Get", strings.Repeat("G", i+1))
+		models[fmt.Sprint("s", i)] = strings.Repeat(
+			" ",
+			i*37%11,
+		) + strings.ReplaceAll(
+			model,
+			"Get",
+			strings.Repeat("G", i+1),
+		)
 	}
 	in := layerOf(t, boto(models))
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
@@ -409,7 +445,8 @@ func TestIndexRefusesNumbersOutOfRange(t *testing.T) {
 	}
 }
 
-// What lies in a folder has no compressed form to be carried over: it is deflated, and reads back as it was.
+// What lies in a folder has no compressed form to be carried over: it is deflated, and reads back
+// as it was.
 func TestFoldersAreDeflated(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("value = 1\n", 1000)
@@ -444,7 +481,8 @@ func TestFoldersAreDeflated(t *testing.T) {
 	}
 }
 
-// Recompressing changes no byte of content, makes nothing larger, and takes from its packs what it made before.
+// Recompressing changes no byte of content, makes nothing larger, and takes from its packs what it
+// made before.
 func TestRecompressKeepsContent(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder

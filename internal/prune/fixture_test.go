@@ -15,15 +15,17 @@ import (
 	"github.com/layersmith/layersmith/internal/prune"
 )
 
-// Fixtures stand beside the rules that they are about: internal/policy/rules/<id>/*.txtar. The comment says why the case exists. Sections:
+// Fixtures stand beside the rules that they are about: internal/policy/rules/<id>/*.txtar. The
+// comment says why the case exists. Sections:
 //
 //	-- settings --              policy.Settings in YAML; the defaults when absent
 //	-- wheel NAME VERSION --    the files below it belong to this wheel; its body is its entry_points.txt. Without one: demo 1.0
 //	-- PATH --                  a file. Of a .pyc the body says what it is: unchecked, timestamp or checked, and perhaps a target
 //	-- want --                  the last: one line for each file that is not in dist-info
 //
-// Lines of want: `kept PATH [reason]`, `dropped PATH RULE [reason]`, `transformed PATH RULE`. A reason is compared where the line
-// has one. Files of dist-info need no line and have to be kept, unless a line says otherwise.
+// Lines of want: `kept PATH [reason]`, `dropped PATH RULE [reason]`, `transformed PATH RULE`. A
+// reason is compared where the line has one. Files of dist-info need no line and have to be kept,
+// unless a line says otherwise.
 type fixture struct {
 	settings policy.Settings
 	wheels   []source
@@ -59,16 +61,31 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 			for n, line := range strings.Split(strings.TrimSpace(string(s.Data)), "\n") {
 				words := strings.Fields(line)
 				switch {
-				case len(words) >= 2 && words[0] == "kept", len(words) >= 3 && words[0] == "dropped", len(words) == 3 && words[0] == "transformed":
+				case len(words) >= 2 && words[0] == "kept",
+					len(words) >= 3 && words[0] == "dropped",
+					len(words) == 3 && words[0] == "transformed":
 				default:
-					return f, fmt.Errorf("%s:%d: %q; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE", file, at+1+n, line)
+					return f, fmt.Errorf(
+						"%s:%d: %q; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE",
+						file,
+						at+1+n,
+						line,
+					)
 				}
 				f.want = append(f.want, line)
 			}
 		case words[0] == "wheel" && len(words) == 3:
-			f.wheels = append(f.wheels, source{name: words[1], version: words[2], entryPoints: string(s.Data), files: map[string]string{}})
+			f.wheels = append(
+				f.wheels,
+				source{name: words[1], version: words[2], entryPoints: string(s.Data), files: map[string]string{}},
+			)
 		case len(words) > 1:
-			return f, fmt.Errorf("%s:%d: unknown section %q; known: settings, wheel NAME VERSION, want, and the path of a file", file, at, s.Name)
+			return f, fmt.Errorf(
+				"%s:%d: unknown section %q; known: settings, wheel NAME VERSION, want, and the path of a file",
+				file,
+				at,
+				s.Name,
+			)
 		default:
 			if len(f.wheels) == 0 {
 				f.wheels = append(f.wheels, source{name: "demo", version: "1.0", files: map[string]string{}})
@@ -85,7 +102,12 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 				}
 				flags, ok := map[string]byte{"unchecked": 1, "timestamp": 0, "checked": 3}[kind]
 				if !ok {
-					return f, fmt.Errorf("%s:%d: bytecode that is %q; known: unchecked, timestamp, checked", file, at+1, kind)
+					return f, fmt.Errorf(
+						"%s:%d: bytecode that is %q; known: unchecked, timestamp, checked",
+						file,
+						at+1,
+						kind,
+					)
 				}
 				content = bytecode(t, target, flags)
 			}
@@ -98,7 +120,8 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 	return f, nil
 }
 
-// against returns the lines that the fixture wants and those that the plan has, a reason only where the fixture has one.
+// against returns the lines that the fixture wants and those that the plan has, a reason only where
+// the fixture has one.
 func (f fixture) against(p prune.Plan) (want, got string) {
 	short := map[string]bool{} // wanted lines without reason
 	listed := map[string]bool{}
@@ -160,7 +183,12 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 			})
 		}
 		if removed == 0 || kept == 0 {
-			t.Errorf("rule %s: its fixtures have to show something that it takes and something that stays; %d and %d", r.ID, removed, kept)
+			t.Errorf(
+				"rule %s: its fixtures have to show something that it takes and something that stays; %d and %d",
+				r.ID,
+				removed,
+				kept,
+			)
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 // IndexVersion belongs to the key of cached indexes.
 const IndexVersion = "imports-1"
 
-// Index says what the Python modules of one wheel (or one foreign layer) refer to: modules by import statements, files by
-// string literals. Names are in tables, files refer to them by number: a layer has a hundred thousand references to six thousand names.
+// Index says what the Python modules of one wheel (or one foreign layer) refer to: modules by
+// import statements, files by string literals. Names are in tables, files refer to them by number:
+// a layer has a hundred thousand references to six thousand names.
 type Index struct {
 	Modules []string
 	Strings []string
@@ -119,7 +120,8 @@ func (x Index) file(p string) (FileRefs, bool) {
 	return FileRefs{}, false
 }
 
-// candidates are the files that rules want to drop, found by the names that a reference may have for them.
+// candidates are the files that rules want to drop, found by the names that a reference may have
+// for them.
 type candidates struct {
 	byModule map[string][]int
 	byPath   map[string]int
@@ -150,7 +152,8 @@ func (c candidates) inFolder(dir string) []int {
 	return in
 }
 
-// targets are the candidates that each name of an index's tables stands for; most names stand for none.
+// targets are the candidates that each name of an index's tables stands for; most names stand for
+// none.
 type targets struct {
 	index   Index
 	modules [][]int

@@ -25,11 +25,22 @@ func layerWith(t *testing.T, files map[string]string) prune.Input {
 	return foreign(t, written(t, tree))
 }
 
-// A layer may have lib/ and bin/ beside python/. What lies there has names that python/lib/ and python/bin/ have too, and nobody indexes what it refers to.
+// A layer may have lib/ and bin/ beside python/. What lies there has names that python/lib/ and
+// python/bin/ have too, and nobody indexes what it refers to.
 func TestFilesOutsideOfTheSiteFolder(t *testing.T) {
 	in := layerWith(t, map[string]string{
-		"python/a.py": "", "python/tests/x.py": "", "python/lib/x.so": loadable(rngOf(1)), "python/bin/run.py": "",
-		"lib/x.so": loadable(rngOf(2)), "bin/run.py": "", "lib/tests/data.csv": "1", "lib/x.a": "!<arch>", "lib/mod.py": "import lib.tests", "lib/old.pyc": bytecode(t, "python3.13-x86_64", 1),
+		"python/a.py":       "",
+		"python/tests/x.py": "",
+		"python/lib/x.so":   loadable(rngOf(1)),
+		"python/bin/run.py": "",
+		"lib/x.so": loadable(
+			rngOf(2),
+		),
+		"bin/run.py":         "",
+		"lib/tests/data.csv": "1",
+		"lib/x.a":            "!<arch>",
+		"lib/mod.py":         "import lib.tests",
+		"lib/old.pyc":        bytecode(t, "python3.13-x86_64", 1),
 	})
 	p := planOf(t, in, policy.Settings{Keep: []policy.Choice{{Match: "bin/**", Reason: "ours"}}})
 	const want = `kept (outside)/bin/run.py ours
@@ -61,12 +72,19 @@ dropped tests/x.py tests
 	}
 }
 
-// The index reads sources. Where bytecode took their place, what tests folders hold may be needed by anything.
+// The index reads sources. Where bytecode took their place, what tests folders hold may be needed
+// by anything.
 func TestPackagesWithoutSourcesKeepWhatRulesAboutReferencesWouldDrop(t *testing.T) {
 	code := bytecode(t, "python3.13-x86_64", 1)
 	in := layerWith(t, map[string]string{
-		"python/sealed/__init__.pyc": code, "python/sealed/a.pyc": code, "python/sealed/tests/data.csv": "", "python/sealed/b.py": "", "python/sealed/x.a": "",
-		"python/open/__init__.py": "", "python/open/b.pyc": code, "python/open/tests/data.csv": "",
+		"python/sealed/__init__.pyc":   code,
+		"python/sealed/a.pyc":          code,
+		"python/sealed/tests/data.csv": "",
+		"python/sealed/b.py":           "",
+		"python/sealed/x.a":            "",
+		"python/open/__init__.py":      "",
+		"python/open/b.pyc":            code,
+		"python/open/tests/data.csv":   "",
 	})
 	const want = `kept open/__init__.py
 kept open/b.pyc there is no source that it could be made from

@@ -1,11 +1,13 @@
 // Package prune decides what becomes of every file of a layer and does it.
 //
-// A Plan is a partition: each file is kept, dropped by a rule or transformed by a rule, with the reason. Reports print it,
-// Apply walks it, there is no third path. Planning reads names, the import index and nothing else; applying copies compressed bytes and
-// inflates only what a transform rewrites.
+// A Plan is a partition: each file is kept, dropped by a rule or transformed by a rule, with the
+// reason. Reports print it, Apply walks it, there is no third path. Planning reads names, the
+// import index and nothing else; applying copies compressed bytes and inflates only what a
+// transform rewrites.
 //
-// What kept code refers to is kept (see Index): files that rules want to drop are candidates until no kept file imports them or names them.
-// That is done to a fixed point, since a file that comes back may refer to others.
+// What kept code refers to is kept (see Index): files that rules want to drop are candidates until
+// no kept file imports them or names them. That is done to a fixed point, since a file that comes
+// back may refer to others.
 package prune
 
 import (
@@ -32,8 +34,9 @@ const (
 	distSuffix = ".dist-info"
 )
 
-// Outside begins the Site of a file that does not lie below the site folder, as lib/libx.so beside python/ in a layer that something else built. Without it such a
-// file could not be told from python/lib/libx.so.
+// Outside begins the Site of a file that does not lie below the site folder, as lib/libx.so beside
+// python/ in a layer that something else built. Without it such a file could not be told from
+// python/lib/libx.so.
 const Outside = "(outside)/"
 
 // siteOf names a file of the zip relative to the site folder.
@@ -198,7 +201,8 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	return p, nil
 }
 
-// group is the folder whose files come back together: the selected part of a package, or the folder that made the rule match.
+// group is the folder whose files come back together: the selected part of a package, or the folder
+// that made the rule match.
 func group(r *policy.Rule, site string) string {
 	segments := strings.Split(site, "/")
 	n := len(segments) - 1
@@ -249,7 +253,8 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 		wants[i] = nil
 		queue = append(queue, i)
 	}
-	// withdraw ends one rule's wish, for a file whose neighbour is needed; other rules may want it gone all the same.
+	// withdraw ends one rule's wish, for a file whose neighbour is needed; other rules may want it
+	// gone all the same.
 	withdraw := func(i int, r *policy.Rule, why string) {
 		for k, w := range wants[i] {
 			if w != r {
@@ -280,7 +285,8 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 			}
 		}
 	}
-	// importlib.metadata loads entry points by name: they are references too, also to a package that has no Python of its own.
+	// importlib.metadata loads entry points by name: they are references too, also to a package
+	// that has no Python of its own.
 	for _, d := range p.input.Distributions {
 		for _, e := range d.Entry {
 			who := fmt.Sprintf("entry point %s of %s", e.Name, d.Name)
@@ -320,7 +326,8 @@ func isModule(site string) bool {
 	return ok
 }
 
-// bytecode decides about the .pyc files that are in the tree: they follow their source; what Python would not load goes.
+// bytecode decides about the .pyc files that are in the tree: they follow their source; what Python
+// would not load goes.
 func (p *Plan) bytecode() {
 	fate := map[string]*Decision{}
 	for i := range p.decisions {
@@ -378,7 +385,8 @@ func fresh(e ziptree.Entry, t pydist.Target) bool {
 	return pyc.CheckHeader(head[:], t) == nil
 }
 
-// opaquePackages are those at the top that have bytecode in the place of most sources: nobody can say what they refer to.
+// opaquePackages are those at the top that have bytecode in the place of most sources: nobody can
+// say what they refer to.
 func opaquePackages(in Input) map[string]bool {
 	balance := map[string]int{} // bytecode without a source less sources
 	for _, e := range in.Tree.Entries() {
@@ -428,20 +436,22 @@ func olderAPIs(in Input) map[string]bool {
 	return old
 }
 
-// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies in bin/ is run, not imported, and what lies outside of the site folder has no
-// name as a module.
+// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies
+// in bin/ is run, not imported, and what lies outside of the site folder has no name as a module.
 func (p Plan) KeptSources() []Decision {
 	var out []Decision
 	for _, d := range p.decisions {
-		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") && !strings.HasPrefix(d.Site, Outside) {
+		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") &&
+			!strings.HasPrefix(d.Site, Outside) {
 			out = append(out, d)
 		}
 	}
 	return out
 }
 
-// WithBytecode returns the plan for the tree with these .pyc entries added, each compiled from a source that the plan keeps.
-// Entries of the tree with the same name give way. With sourceless, each takes its source's place.
+// WithBytecode returns the plan for the tree with these .pyc entries added, each compiled from a
+// source that the plan keeps. Entries of the tree with the same name give way. With sourceless,
+// each takes its source's place.
 func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, error) {
 	if len(compiled) == 0 {
 		return p, nil
@@ -480,7 +490,8 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 		for i := range all[:len(all)-len(compiled)] {
 			d := &all[i]
 			source, ok := pyc.Source(d.Site)
-			if k, found := bySite[source]; ok && found && all[k].Rule == BySource && d.Fate != Dropped && d.Rule != ByLayer {
+			if k, found := bySite[source]; ok && found && all[k].Rule == BySource && d.Fate != Dropped &&
+				d.Rule != ByLayer {
 				d.Fate = Dropped
 				d.Rule = BySource
 				d.Why = ""

@@ -26,14 +26,42 @@ import (
 )
 
 var (
-	someFolders = []string{"", "tests/", "docs/", "docs/tests/", "core/", "core/tests/", "core/examples/", "extra/", "extra/test/", "_lib/", "tests/deeper/"}
-	someFiles   = []string{"__init__.py", "a.py", "b.py", "c.py", "conftest.py", "a.pyi", "x.csv", "y.c", "z.so", "a.pyc", "__pycache__/b.cpython-313.pyc", "lib.a"}
+	someFolders = []string{
+		"",
+		"tests/",
+		"docs/",
+		"docs/tests/",
+		"core/",
+		"core/tests/",
+		"core/examples/",
+		"extra/",
+		"extra/test/",
+		"_lib/",
+		"tests/deeper/",
+	}
+	someFiles = []string{
+		"__init__.py",
+		"a.py",
+		"b.py",
+		"c.py",
+		"conftest.py",
+		"a.pyi",
+		"x.csv",
+		"y.c",
+		"z.so",
+		"a.pyc",
+		"__pycache__/b.cpython-313.pyc",
+		"lib.a",
+	}
 )
 
 // someWheels are two small packages with imports at random, most of them of files that exist.
 func someWheels(t testing.TB, r *rand.Rand) []source {
 	var modules, files []string
-	wheels := []source{{name: "alpha", version: "1.0", files: map[string]string{}}, {name: "beta", version: "2.0", files: map[string]string{}}}
+	wheels := []source{
+		{name: "alpha", version: "1.0", files: map[string]string{}},
+		{name: "beta", version: "2.0", files: map[string]string{}},
+	}
 	for _, w := range wheels {
 		for _, dir := range someFolders {
 			for _, f := range someFiles {
@@ -64,11 +92,25 @@ func someWheels(t testing.TB, r *rand.Rand) []source {
 					fmt.Fprintf(&b, "import %s\n", m)
 				case 1:
 					at := strings.LastIndexByte(m, '.')
-					fmt.Fprintf(&b, "def f():\n    from %s import %s\n", m[:max(at, 0)]+m[:len(m)*min(1, max(-at, 0))], "x, "+m[at+1:])
+					fmt.Fprintf(
+						&b,
+						"def f():\n    from %s import %s\n",
+						m[:max(at, 0)]+m[:len(m)*min(1, max(-at, 0))],
+						"x, "+m[at+1:],
+					)
 				case 2:
-					fmt.Fprintf(&b, "from .%s import %s\n", some([]string{"", ".", "tests", ".tests", "docs", "core"}), some([]string{"a", "b", "tests", "x"}))
+					fmt.Fprintf(
+						&b,
+						"from .%s import %s\n",
+						some([]string{"", ".", "tests", ".tests", "docs", "core"}),
+						some([]string{"a", "b", "tests", "x"}),
+					)
 				case 3:
-					fmt.Fprintf(&b, "DATA = %q\n", some([]string{"tests/x.csv", "x.csv", "../x.csv", "core/tests/x.csv", "alpha/docs/x.csv"}))
+					fmt.Fprintf(
+						&b,
+						"DATA = %q\n",
+						some([]string{"tests/x.csv", "x.csv", "../x.csv", "core/tests/x.csv", "alpha/docs/x.csv"}),
+					)
 				case 4:
 					b.WriteString("x = attach_stub(__name__, __file__)\n")
 				}
@@ -154,7 +196,8 @@ func TestPlansOfRandomTrees(t *testing.T) {
 			}
 		}
 
-		// No kept source refers to something that a rule dropped, computed from the sources and not from the index.
+		// No kept source refers to something that a rule dropped, computed from the sources and not
+		// from the index.
 		gone := func(by, site string) {
 			if d, ok := fate[site]; ok && d.Fate == prune.Dropped && references[d.Rule] != "ignore" {
 				t.Errorf("seed %d: %s is kept and refers to %s, dropped by %s", seed, by, site, d.Rule)
@@ -216,7 +259,8 @@ func TestPlansOfRandomTrees(t *testing.T) {
 	}
 }
 
-// randomLayers is how many layers TestPruningRandomLayers prunes. A failure names its seed; that alone makes the layer again.
+// randomLayers is how many layers TestPruningRandomLayers prunes. A failure names its seed; that
+// alone makes the layer again.
 const randomLayers = 300
 
 // rngOf is chance that comes out the same every time.
@@ -249,7 +293,8 @@ func loadable(r *rand.Rand) string {
 	return string(b)
 }
 
-// compiledAtRandom is what an interpreter would have added: none, beside the sources, or in their place.
+// compiledAtRandom is what an interpreter would have added: none, beside the sources, or in their
+// place.
 func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (prune.Plan, string) {
 	mode := []string{"no bytecode", "bytecode", "sourceless"}[r.Intn(3)]
 	if mode == "no bytecode" {
@@ -261,7 +306,10 @@ func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (prune.Plan, str
 		if mode == "sourceless" {
 			name = pyc.Legacy(d.Site)
 		}
-		made = append(made, ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)+d.Site), false, "compiled"))
+		made = append(
+			made,
+			ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)+d.Site), false, "compiled"),
+		)
 	}
 	q, err := p.WithBytecode(made, mode == "sourceless")
 	if err != nil {
@@ -304,14 +352,16 @@ func foreign(t testing.TB, zip []byte) prune.Input {
 	return in
 }
 
-// From random wheels to the finished zip, by a random policy: nothing is lost or made up, what is kept finds what it refers to, RECORDs tell the
-// truth, and neither doing it twice nor doing it to the result changes a byte.
+// From random wheels to the finished zip, by a random policy: nothing is lost or made up, what is
+// kept finds what it refers to, RECORDs tell the truth, and neither doing it twice nor doing it to
+// the result changes a byte.
 func TestPruningRandomLayers(t *testing.T) {
 	book, err := policy.Builtin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a layer itself chose may leave references open: its own drops, and the parts of packages that it names.
+	// What a layer itself chose may leave references open: its own drops, and the parts of packages
+	// that it names.
 	chosen := map[string]bool{prune.ByLayer: true, prune.BySource: true}
 	for _, rule := range book {
 		chosen[rule.ID] = rule.Select != nil || !rule.Default || rule.References == "ignore"
@@ -366,7 +416,8 @@ func TestPruningRandomLayers(t *testing.T) {
 			}
 		}
 
-		// No kept module refers to a dropped one, unless the layer itself chose that. The index is made anew, of what was kept.
+		// No kept module refers to a dropped one, unless the layer itself chose that. The index is
+		// made anew, of what was kept.
 		bySite := map[string]prune.Outcome{}
 		modules := map[string][]string{}
 		var kept []ziptree.Entry
@@ -415,14 +466,19 @@ func TestPruningRandomLayers(t *testing.T) {
 	}
 }
 
-// recordsTellTheTruth: the RECORD of each distribution lists what is there of it, all of it and nothing else, with true hashes.
+// recordsTellTheTruth: the RECORD of each distribution lists what is there of it, all of it and
+// nothing else, with true hashes.
 func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptree.Tree) {
 	t.Helper()
 	for _, w := range wheels {
 		want := map[string]bool{}
 		got := map[string]bool{}
 		for _, e := range tree.Entries() {
-			if site := strings.TrimPrefix(e.Name, prefix); strings.HasPrefix(site, w.name+"/") || strings.HasPrefix(site, w.distInfo()+"/") {
+			if site := strings.TrimPrefix(
+				e.Name,
+				prefix,
+			); strings.HasPrefix(site, w.name+"/") ||
+				strings.HasPrefix(site, w.distInfo()+"/") {
 				want[site] = true
 			}
 		}
@@ -436,7 +492,10 @@ func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptre
 				continue
 			}
 			b := []byte(content(t, tree, prefix+row.Path))
-			if sum := sha256.Sum256(b); row.SHA256 != base64.RawURLEncoding.EncodeToString(sum[:]) || row.Size != int64(len(b)) {
+			if sum := sha256.Sum256(
+				b,
+			); row.SHA256 != base64.RawURLEncoding.EncodeToString(sum[:]) ||
+				row.Size != int64(len(b)) {
 				t.Errorf("%s: RECORD of %s has another hash or size for %s", what, w.name, row.Path)
 			}
 		}

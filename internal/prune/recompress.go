@@ -14,8 +14,9 @@ import (
 // minRecompressed is the smallest member that is worth a second try.
 const minRecompressed = 128
 
-// Recompress deflates every member again with the strongest effort, and keeps the smaller form. Results are in packs, by wheel; a member is known there by
-// its name, size and checksum, since what transforms and compilers made of a wheel changes with them.
+// Recompress deflates every member again with the strongest effort, and keeps the smaller form.
+// Results are in packs, by wheel; a member is known there by its name, size and checksum, since
+// what transforms and compilers made of a wheel changes with them.
 func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 	out := p
 	out.Decisions = append([]Outcome(nil), p.Decisions...)
@@ -51,10 +52,17 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 		files[n].Entry = o.Result
 		files[n].Site = memberName(o)
 	}
-	pack, err := complete(ctx, pool, cache, wheel+"/"+ziptree.BestVersion, files, func(d Decision) (ziptree.Entry, error) {
-		e, err := d.Entry.Recompressed()
-		return e.Named(d.Site), err
-	})
+	pack, err := complete(
+		ctx,
+		pool,
+		cache,
+		wheel+"/"+ziptree.BestVersion,
+		files,
+		func(d Decision) (ziptree.Entry, error) {
+			e, err := d.Entry.Recompressed()
+			return e.Named(d.Site), err
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,9 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// Transform rewrites one file. Rewrite does not write to its argument, and returns it when there is nothing to gain.
-// An error leaves the file as it was shipped, with the reason in the report. Verify compares the result with the original and decides
-// whether it may be used.
+// Transform rewrites one file. Rewrite does not write to its argument, and returns it when there is
+// nothing to gain. An error leaves the file as it was shipped, with the reason in the report.
+// Verify compares the result with the original and decides whether it may be used.
 type Transform struct {
 	ID      string
 	Version string

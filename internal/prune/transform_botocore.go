@@ -15,8 +15,9 @@ import (
 // maxModelBytes bounds one inflated service model; the largest, ec2's, has 3 MB.
 const maxModelBytes = 64 << 20
 
-// botocoreModels removes the documentation of AWS service models and writes them without white space. A model shipped gzipped stays gzipped
-// (without time or name, so that the same model gives the same bytes): boto's loader reads both.
+// botocoreModels removes the documentation of AWS service models and writes them without white
+// space. A model shipped gzipped stays gzipped (without time or name, so that the same model gives
+// the same bytes): boto's loader reads both.
 var botocoreModels = Transform{
 	ID:      "botocore-models",
 	Version: "1",
@@ -43,7 +44,8 @@ var botocoreModels = Transform{
 		}
 		return out, nil
 	},
-	// Verified by a test over every model of a real botocore: decoding both sides would cost more than the rewrite.
+	// Verified by a test over every model of a real botocore: decoding both sides would cost more
+	// than the rewrite.
 	Verify: func(string, []byte, []byte) error { return nil },
 }
 
@@ -72,9 +74,10 @@ func gzipped(b []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// withoutDocumentation copies JSON token by token, without white space and without members whose key is "documentation" and whose
-// value is a string. A structure may well have a member of that name: its value is an object. Numbers and strings are copied
-// as they are written. Below clientContextParams botocore reads documentation, and S3 calls fail without.
+// withoutDocumentation copies JSON token by token, without white space and without members whose
+// key is "documentation" and whose value is a string. A structure may well have a member of that
+// name: its value is an object. Numbers and strings are copied as they are written. Below
+// clientContextParams botocore reads documentation, and S3 calls fail without.
 func withoutDocumentation(model []byte) ([]byte, error) {
 	if !json.Valid(model) {
 		return nil, errors.New("not JSON")

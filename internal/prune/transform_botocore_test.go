@@ -55,17 +55,41 @@ func undocumented(v any) any {
 
 func TestDocumentationGoesAndNothingElse(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
-		"text goes, white space too":                       {`{ "documentation" : "<p>x \" } {</p>", "a": [ 1 , "b" ] }`, `{"a":[1,"b"]}`},
-		"a member called documentation stays":              {`{"members": {"documentation": {"shape": "S"}}}`, `{"members":{"documentation":{"shape":"S"}}}`},
-		"client context parameters keep theirs":            {`{"clientContextParams": {"A": {"documentation": "d", "type": "boolean"}}}`, `{"clientContextParams":{"A":{"documentation":"d","type":"boolean"}}}`},
-		"numbers and escapes are copied as written":        {`{"n": 1e400, "s": "\u00e9", "documentation":""}`, `{"n":1e400,"s":"\u00e9"}`},
-		"first of several, and in lists":                   {`[{"documentation":"x","b":{}},{"documentation":"y"}]`, `[{"b":{}},{}]`},
-		"an escaped quote does not end a text":             {`{"documentation":"a\\\"b\\\\","a":"\"","b":"\\\\"}`, `{"a":"\"","b":"\\\\"}`},
-		"the key is a text elsewhere":                      {`{"required":["documentation"],"a":"documentation"}`, `{"required":["documentation"],"a":"documentation"}`},
-		"twice in one object":                              {`{"documentation":"x","documentation":"y"}`, `{}`},
-		"below client context parameters, at any depth":    {`{"clientContextParams":[{"a":{"documentation":"d"}}],"b":{"documentation":"d"}}`, `{"clientContextParams":[{"a":{"documentation":"d"}}],"b":{}}`},
-		"the last of several":                              {`{"a":1,"documentation":"x"}`, `{"a":1}`},
-		"a text alone":                                     {` "documentation" `, `"documentation"`},
+		"text goes, white space too": {
+			`{ "documentation" : "<p>x \" } {</p>", "a": [ 1 , "b" ] }`,
+			`{"a":[1,"b"]}`,
+		},
+		"a member called documentation stays": {
+			`{"members": {"documentation": {"shape": "S"}}}`,
+			`{"members":{"documentation":{"shape":"S"}}}`,
+		},
+		"client context parameters keep theirs": {
+			`{"clientContextParams": {"A": {"documentation": "d", "type": "boolean"}}}`,
+			`{"clientContextParams":{"A":{"documentation":"d","type":"boolean"}}}`,
+		},
+		"numbers and escapes are copied as written": {
+			`{"n": 1e400, "s": "\u00e9", "documentation":""}`,
+			`{"n":1e400,"s":"\u00e9"}`,
+		},
+		"first of several, and in lists": {
+			`[{"documentation":"x","b":{}},{"documentation":"y"}]`,
+			`[{"b":{}},{}]`,
+		},
+		"an escaped quote does not end a text": {
+			`{"documentation":"a\\\"b\\\\","a":"\"","b":"\\\\"}`,
+			`{"a":"\"","b":"\\\\"}`,
+		},
+		"the key is a text elsewhere": {
+			`{"required":["documentation"],"a":"documentation"}`,
+			`{"required":["documentation"],"a":"documentation"}`,
+		},
+		"twice in one object": {`{"documentation":"x","documentation":"y"}`, `{}`},
+		"below client context parameters, at any depth": {
+			`{"clientContextParams":[{"a":{"documentation":"d"}}],"b":{"documentation":"d"}}`,
+			`{"clientContextParams":[{"a":{"documentation":"d"}}],"b":{}}`,
+		},
+		"the last of several": {`{"a":1,"documentation":"x"}`, `{"a":1}`},
+		"a text alone":        {` "documentation" `, `"documentation"`},
 		"a list called documentation is not documentation": {`{"documentation":["x"]}`, `{"documentation":["x"]}`},
 	}
 	for name, tt := range tests {
@@ -81,7 +105,8 @@ func TestDocumentationGoesAndNothingElse(t *testing.T) {
 	}
 }
 
-// A gzipped model stays gzipped, and the same model gives the same bytes whatever the time and name in the wheel's copy.
+// A gzipped model stays gzipped, and the same model gives the same bytes whatever the time and name
+// in the wheel's copy.
 func TestGzippedModelsAreDeterministic(t *testing.T) {
 	model := []byte(`{ "documentation": "` + strings.Repeat("text ", 200) + `", "a": 1 }`)
 	const name = "botocore/data/s3/2006-03-01/service-2.json.gz"
@@ -149,7 +174,12 @@ func TestModelsThatAreNoneAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", sentence, err, tt.err)
 		}
 	}
-	if out, err := botocoreModels.Rewrite("a.json", []byte(`{"a":1}`), policy.Policy{}); err != nil || string(out) != `{"a":1}` {
+	if out, err := botocoreModels.Rewrite(
+		"a.json",
+		[]byte(`{"a":1}`),
+		policy.Policy{},
+	); err != nil ||
+		string(out) != `{"a":1}` {
 		t.Errorf("nothing to gain: %s, %v", out, err)
 	}
 }

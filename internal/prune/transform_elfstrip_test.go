@@ -9,7 +9,8 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// sharedObject is a small ELF file: one loaded segment at an address, and a section behind it that no loader reads.
+// sharedObject is a small ELF file: one loaded segment at an address, and a section behind it that
+// no loader reads.
 func sharedObject(address uint64) []byte {
 	const loaded, section, align = 0x200, 0x100, 0x1000
 	b := make([]byte, loaded+section+2*64)

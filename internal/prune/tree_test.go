@@ -43,7 +43,10 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 	var entries []ziptree.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		content := []byte(files[name])
-		record = append(record, pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))})
+		record = append(
+			record,
+			pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))},
+		)
 		entries = append(entries, ziptree.File(name, content, strings.HasSuffix(name, ".so"), s.name))
 	}
 	entries = append(entries, ziptree.File(info+"/RECORD", pydist.FormatRecord(record), false, s.name))
@@ -148,7 +151,8 @@ func show(p prune.Plan) string {
 	return b.String()
 }
 
-// line is a decision as fixtures write it: the rule only where it did something, then the reason if there is one.
+// line is a decision as fixtures write it: the rule only where it did something, then the reason if
+// there is one.
 func line(d prune.Decision) string {
 	words := []string{d.Fate.String(), d.Site}
 	if d.Fate != prune.Kept {

@@ -1,8 +1,10 @@
-// Package pyc knows what compiled Python looks like from outside: names below __pycache__ (PEP 3147), and the 16 bytes at the head of a
-// file (PEP 552): magic number, flags, and either the source's time and size or its hash.
+// Package pyc knows what compiled Python looks like from outside: names below __pycache__ (PEP
+// 3147), and the 16 bytes at the head of a file (PEP 552): magic number, flags, and either the
+// source's time and size or its hash.
 //
-// In a layer only one kind is of use: hash-based and unchecked (flags 1). Timestamps do not survive zips with fixed dates, so
-// Python would find such a file stale and, since /opt is read-only, compile the source again on every cold start.
+// In a layer only one kind is of use: hash-based and unchecked (flags 1). Timestamps do not survive
+// zips with fixed dates, so Python would find such a file stale and, since /opt is read-only,
+// compile the source again on every cold start.
 package pyc
 
 import (
@@ -17,7 +19,8 @@ import (
 // HeaderBytes is the length of the head of a .pyc since Python 3.7.
 const HeaderBytes = 16
 
-// magics are the magic numbers of released Pythons (Include/internal/pycore_magic_number.h; before 3.14 in importlib's sources).
+// magics are the magic numbers of released Pythons (Include/internal/pycore_magic_number.h; before
+// 3.14 in importlib's sources).
 var magics = map[string]uint16{"3.9": 3425, "3.10": 3439, "3.11": 3495, "3.12": 3531, "3.13": 3571, "3.14": 3627}
 
 // Magic is the first four bytes of a .pyc for the target.
@@ -26,13 +29,19 @@ func Magic(t pydist.Target) [4]byte {
 	return [4]byte{byte(m), byte(m >> 8), '\r', '\n'}
 }
 
-// CheckHeader says why the target's Python would not load bytecode with this head from a read-only layer; nil when it would.
+// CheckHeader says why the target's Python would not load bytecode with this head from a read-only
+// layer; nil when it would.
 func CheckHeader(head []byte, t pydist.Target) error {
 	if len(head) < HeaderBytes {
 		return fmt.Errorf("bytecode of %d bytes has no header", len(head))
 	}
 	if want := Magic(t); [4]byte(head[:4]) != want {
-		return fmt.Errorf("bytecode has the magic number %d, %s wants %d", binary.LittleEndian.Uint16(head), t.Runtime(), binary.LittleEndian.Uint16(want[:]))
+		return fmt.Errorf(
+			"bytecode has the magic number %d, %s wants %d",
+			binary.LittleEndian.Uint16(head),
+			t.Runtime(),
+			binary.LittleEndian.Uint16(want[:]),
+		)
 	}
 	switch flags := binary.LittleEndian.Uint32(head[4:]); flags {
 	case 1:
@@ -46,7 +55,8 @@ func CheckHeader(head []byte, t pydist.Target) error {
 	}
 }
 
-// Source is the source that a .pyc file belongs to: a/__pycache__/b.cpython-313.pyc and a/b.pyc both belong to a/b.py.
+// Source is the source that a .pyc file belongs to: a/__pycache__/b.cpython-313.pyc and a/b.pyc
+// both belong to a/b.py.
 func Source(file string) (string, bool) {
 	stem, ok := strings.CutSuffix(file, ".pyc")
 	if !ok {
@@ -62,7 +72,8 @@ func Source(file string) (string, bool) {
 	return stem + ".py", true
 }
 
-// Cached is where Python looks for the bytecode of a source: below __pycache__, with the interpreter's tag.
+// Cached is where Python looks for the bytecode of a source: below __pycache__, with the
+// interpreter's tag.
 func Cached(source string, t pydist.Target) string {
 	dir, base := path.Split(source)
 	return dir + "__pycache__/" + strings.TrimSuffix(base, ".py") + "." + t.CacheTag() + ".pyc"

@@ -1,6 +1,7 @@
-// Package pydist reads the small languages of Python packaging: names, versions, requirements, wheel
-// file names, platform tags and the text files of a .dist-info directory. It is pure: functions over
-// strings, bytes, io.Reader and an open function; nothing here touches a disk, a network or a clock.
+// Package pydist reads the small languages of Python packaging: names, versions, requirements,
+// wheel file names, platform tags and the text files of a .dist-info directory. It is pure:
+// functions over strings, bytes, io.Reader and an open function; nothing here touches a disk, a
+// network or a clock.
 //
 // The rules and where they stand:
 //
@@ -21,6 +22,7 @@
 //     URL-safe base64, size.
 //   - EntryPoint: "Entry points specification", read the way importlib.metadata reads it.
 //
-// Leaf values (Name, Version, Specifier, WheelName, Target) are comparable, have one parser, and decode
-// through it. Faults of a file are a *PositionError that knows the line; only the first is reported.
+// Leaf values (Name, Version, Specifier, WheelName, Target) are comparable, have one parser, and
+// decode through it. Faults of a file are a *PositionError that knows the line; only the first is
+// reported.
 package pydist

@@ -15,11 +15,12 @@ type EntryPoint struct {
 	Attr   string // "main" or "Class.method"; "" when the module is meant
 }
 
-// objectPattern is that of importlib.metadata. Extras after the object are read and dropped, as installers do.
+// objectPattern is that of importlib.metadata. Extras after the object are read and dropped, as
+// installers do.
 var objectPattern = regexp.MustCompile(`^([\pL\p{Nd}_.]+)\s*(?::\s*([\pL\p{Nd}_.]+))?\s*(?:\[.*\])?$`)
 
-// ParseEntryPoints reads entry_points.txt in its order. Indentation means nothing and only '#' begins a
-// comment, because that is how importlib.metadata finds them at run time.
+// ParseEntryPoints reads entry_points.txt in its order. Indentation means nothing and only '#'
+// begins a comment, because that is how importlib.metadata finds them at run time.
 func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 	fault := func(line int, msg string) error {
 		return &PositionError{File: "entry_points.txt", Line: line, Msg: msg}

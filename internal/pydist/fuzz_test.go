@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Names, targets, specifiers and single requirements: what is parsed is written as something that is parsed as the same.
+// Names, targets, specifiers and single requirements: what is parsed is written as something that
+// is parsed as the same.
 func FuzzLeaves(f *testing.F) {
 	for _, s := range []string{
 		"alpha", "A_b..c", "-x", "python3.13-x86_64", "python3.9-arm64", "python3.99-arm64", ">=1.0,<2", "==1.*", "~=1.4.2", "!=1.0+local", "===x y", ">=1,,<2",

@@ -10,10 +10,24 @@ const maxMarkerDepth = 32
 
 // markerVariables are PEP 508's and, after "extra", the older spellings that installers still read.
 var markerVariables = []string{
-	"python_version", "python_full_version", "os_name", "sys_platform", "platform_release", "platform_system",
-	"platform_version", "platform_machine", "platform_python_implementation", "implementation_name",
-	"implementation_version", "extra",
-	"os.name", "sys.platform", "platform.version", "platform.machine", "platform.python_implementation", "python_implementation",
+	"python_version",
+	"python_full_version",
+	"os_name",
+	"sys_platform",
+	"platform_release",
+	"platform_system",
+	"platform_version",
+	"platform_machine",
+	"platform_python_implementation",
+	"implementation_name",
+	"implementation_version",
+	"extra",
+	"os.name",
+	"sys.platform",
+	"platform.version",
+	"platform.machine",
+	"platform.python_implementation",
+	"python_implementation",
 }
 
 const newMarkerVariables = 12 // the first ones, which messages recommend
@@ -137,7 +151,8 @@ func (m *markerParser) peek() string {
 	return t
 }
 
-// next takes a quoted text with its quotes, a word, an operator or any one other character; "" at the end.
+// next takes a quoted text with its quotes, a word, an operator or any one other character; "" at
+// the end.
 func (m *markerParser) next() string {
 	s := strings.TrimLeft(m.rest, " \t\r\n")
 	n := 0

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// MaxMetadataBytes bounds the header of METADATA, the part before the first empty line. Descriptions
-// come after it and are never read.
+// MaxMetadataBytes bounds the header of METADATA, the part before the first empty line.
+// Descriptions come after it and are never read.
 const MaxMetadataBytes = 4 << 20
 
-// Metadata is what Layersmith wants of a distribution's METADATA. Values other than name and version are kept
-// as text: what an old project wrote there need not parse for its wheel to be packed.
+// Metadata is what Layersmith wants of a distribution's METADATA. Values other than name and
+// version are kept as text: what an old project wrote there need not parse for its wheel to be
+// packed.
 type Metadata struct {
 	Name           Name
 	Version        Version
@@ -22,8 +23,9 @@ type Metadata struct {
 	License        string // License-Expression, or License where there is none
 }
 
-// ParseMetadata reads up to the first empty line. As Python's email parser does, and with it pip and importlib.metadata,
-// it takes the first line that is neither a field nor a continuation for the end of the header.
+// ParseMetadata reads up to the first empty line. As Python's email parser does, and with it pip
+// and importlib.metadata, it takes the first line that is neither a field nor a continuation for
+// the end of the header.
 func ParseMetadata(r io.Reader) (Metadata, error) {
 	fault := func(line int, msg string) error {
 		return &PositionError{File: "METADATA", Line: line, Msg: msg}
@@ -55,7 +57,10 @@ func ParseMetadata(r io.Reader) (Metadata, error) {
 			if !ok || name == "" || strings.ContainsAny(name, " \t") {
 				break
 			}
-			fields = append(fields, metadataField{name: asciiLower(name), lines: []string{strings.TrimSpace(value)}, line: n})
+			fields = append(
+				fields,
+				metadataField{name: asciiLower(name), lines: []string{strings.TrimSpace(value)}, line: n},
+			)
 		}
 		if err == io.EOF {
 			break
@@ -113,7 +118,8 @@ type metadataField struct {
 	line  int
 }
 
-// value joins the lines. Authors' names in Latin-1 are common in old files; they cost a character, not the wheel.
+// value joins the lines. Authors' names in Latin-1 are common in old files; they cost a character,
+// not the wheel.
 func (f metadataField) value(sep string) string {
 	return strings.ToValidUTF8(strings.TrimSpace(strings.Join(f.lines, sep)), "\ufffd")
 }

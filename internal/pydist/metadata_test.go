@@ -63,7 +63,9 @@ func TestParseMetadataPassesOnReadErrors(t *testing.T) {
 }
 
 func FuzzParseMetadata(f *testing.F) {
-	f.Add("Metadata-Version: 2.1\nName: a\nVersion: 1.0\nLicense: x\n        y\nRequires-Dist: b[c] (>=1) ; extra == 'd'\nProvides-Extra: d\nRequires-Python: >=3\n\nbody")
+	f.Add(
+		"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nLicense: x\n        y\nRequires-Dist: b[c] (>=1) ; extra == 'd'\nProvides-Extra: d\nRequires-Python: >=3\n\nbody",
+	)
 	f.Add("\ufeffNAME:a\r\nVersion:1\n\t\nLicense-Expression: MIT")
 	f.Fuzz(func(t *testing.T, s string) {
 		m, err := ParseMetadata(strings.NewReader(s))

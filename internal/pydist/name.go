@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Name is a project's or an extra's name, normalized: "Ruamel.YAML" and "ruamel-yaml" are one value.
+// Name is a project's or an extra's name, normalized: "Ruamel.YAML" and "ruamel-yaml" are one
+// value.
 type Name struct{ n string }
 
 var (
@@ -20,7 +21,10 @@ func ParseName(s string) (Name, error) {
 		return Name{}, fmt.Errorf("name is empty")
 	}
 	if !namePattern.MatchString(s) {
-		return Name{}, fmt.Errorf("name %q: legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends", s)
+		return Name{}, fmt.Errorf(
+			"name %q: legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+			s,
+		)
 	}
 	return Name{nameSeparators.ReplaceAllString(strings.ToLower(s), "-")}, nil
 }

@@ -2,7 +2,8 @@ package pydist
 
 import "strconv"
 
-// PositionError is a fault at a line of a file. A door prints Error and then, when there is one, Hint.
+// PositionError is a fault at a line of a file. A door prints Error and then, when there is one,
+// Hint.
 type PositionError struct {
 	File string
 	Line int // from 1; 0 when the whole file is meant

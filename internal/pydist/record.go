@@ -21,7 +21,8 @@ type RecordEntry struct {
 	Size   int64  // -1 when absent
 }
 
-// ParseRecord reads RECORD and sorts it by path. Equal rows are one; rows that disagree about a path are refused.
+// ParseRecord reads RECORD and sorts it by path. Equal rows are one; rows that disagree about a
+// path are refused.
 func ParseRecord(b []byte) ([]RecordEntry, error) {
 	r := csv.NewReader(bytes.NewReader(b))
 	r.FieldsPerRecord = -1 // counted below, where the message can say what is legal
@@ -47,7 +48,10 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 		}
 		if first, ok := byPath[e.Path]; ok {
 			if first != e {
-				return nil, recordError(line, "path "+strconv.Quote(e.Path)+" differs from line "+strconv.Itoa(lines[e.Path]))
+				return nil, recordError(
+					line,
+					"path "+strconv.Quote(e.Path)+" differs from line "+strconv.Itoa(lines[e.Path]),
+				)
 			}
 			continue
 		}
@@ -76,17 +80,31 @@ func parseRecordRow(row []string) (RecordEntry, string) {
 	if row[1] != "" {
 		algorithm, value, _ := strings.Cut(row[1], "=")
 		if algorithm != "sha256" {
-			return RecordEntry{}, "hash algorithm " + strconv.Quote(algorithm) + " of " + strconv.Quote(e.Path) + ": unknown; known: sha256"
+			return RecordEntry{}, "hash algorithm " + strconv.Quote(
+				algorithm,
+			) + " of " + strconv.Quote(
+				e.Path,
+			) + ": unknown; known: sha256"
 		}
-		if sum, err := base64.RawURLEncoding.Strict().DecodeString(value); err != nil || len(sum) != 32 || strings.ContainsAny(value, "\r\n") {
-			return RecordEntry{}, "hash " + strconv.Quote(value) + " of " + strconv.Quote(e.Path) + ": not 32 bytes of unpadded URL-safe base64"
+		if sum, err := base64.RawURLEncoding.Strict().
+			DecodeString(value); err != nil || len(sum) != 32 ||
+			strings.ContainsAny(value, "\r\n") {
+			return RecordEntry{}, "hash " + strconv.Quote(
+				value,
+			) + " of " + strconv.Quote(
+				e.Path,
+			) + ": not 32 bytes of unpadded URL-safe base64"
 		}
 		e.SHA256 = value
 	}
 	if row[2] != "" {
 		n, err := strconv.ParseUint(row[2], 10, 63)
 		if err != nil {
-			return RecordEntry{}, "size " + strconv.Quote(row[2]) + " of " + strconv.Quote(e.Path) + ": not a number of bytes"
+			return RecordEntry{}, "size " + strconv.Quote(
+				row[2],
+			) + " of " + strconv.Quote(
+				e.Path,
+			) + ": not a number of bytes"
 		}
 		e.Size = int64(n)
 	}

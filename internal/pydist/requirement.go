@@ -7,21 +7,24 @@ import (
 	"unicode"
 )
 
-// Requirement is one wish for a distribution. File and Line are set where it was read from a requirements file.
+// Requirement is one wish for a distribution. File and Line are set where it was read from a
+// requirements file.
 type Requirement struct {
 	Name      Name
 	Extras    []string // normalized, sorted, each once
 	Specifier Specifier
-	URL       string   // of a wheel: https or a relative path, as written (see ParseRequirements); "" when an index decides
-	Marker    string   // as written; "" for always
-	Hashes    []string // "sha256:<hex>", in the order given
-	File      string
-	Line      int
-	Text      string // as written, without options and comment
+	// of a wheel: https or a relative path, as written (see ParseRequirements); "" when an index
+	// decides
+	URL    string
+	Marker string   // as written; "" for always
+	Hashes []string // "sha256:<hex>", in the order given
+	File   string
+	Line   int
+	Text   string // as written, without options and comment
 }
 
-// ParseRequirement reads one PEP 508 requirement, as in Requires-Dist. It checks grammar only: any URL
-// is taken. ParseRequirements also says which ones can be built again.
+// ParseRequirement reads one PEP 508 requirement, as in Requires-Dist. It checks grammar only: any
+// URL is taken. ParseRequirements also says which ones can be built again.
 func ParseRequirement(s string) (Requirement, error) {
 	text := strings.TrimSpace(s)
 	r, err := parseRequirement(text)

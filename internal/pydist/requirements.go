@@ -25,15 +25,17 @@ type Requirements struct {
 	Files       []string      // every file opened, once, in order; their bytes determine the rest
 }
 
-// ParseRequirements reads the file called name and those it includes with -r and -c, whose paths are relative to
-// the file that names them. A file included twice counts once.
+// ParseRequirements reads the file called name and those it includes with -r and -c, whose paths
+// are relative to the file that names them. A file included twice counts once.
 //
-// Legal are PEP 508 requirements, wheels by path or https URL, --hash, -r and -c. --only-binary and --prefer-binary are
-// read and change nothing: layers are made of wheels only. Everything else is refused with the reason. The
-// format is pip's; where pip and uv read a line differently, the line is refused.
+// Legal are PEP 508 requirements, wheels by path or https URL, --hash, -r and -c. --only-binary and
+// --prefer-binary are read and change nothing: layers are made of wheels only. Everything else is
+// refused with the reason. The format is pip's; where pip and uv read a line differently, the line
+// is refused.
 //
-// A relative path of a wheel stays as written, in included files too: pip and uv resolve it against the working
-// directory. Whoever runs them does so in the directory of the file called name, so that is what it is relative to.
+// A relative path of a wheel stays as written, in included files too: pip and uv resolve it against
+// the working directory. Whoever runs them does so in the directory of the file called name, so
+// that is what it is relative to.
 func ParseRequirements(name string, open func(name string) ([]byte, error)) (Requirements, error) {
 	p := requirementsParser{open: open, done: map[include]bool{}, content: map[string][]byte{}}
 	name = path.Clean(name)
@@ -86,7 +88,11 @@ func (p *requirementsParser) file(in include, chain []string) error {
 	for _, l := range lines {
 		at := position{in.name, l.number}
 		if variablePattern.MatchString(l.text) {
-			return at.fault("write the value itself", "variable %s: the result would depend on the environment", variablePattern.FindString(l.text))
+			return at.fault(
+				"write the value itself",
+				"variable %s: the result would depend on the environment",
+				variablePattern.FindString(l.text),
+			)
 		}
 		if l.text[0] == '-' {
 			err = p.option(at, in, chain, l.text)
@@ -107,8 +113,8 @@ type logicalLine struct {
 	number int    // of its first physical line
 }
 
-// logicalLines joins lines that end in '\', drops comments (a '#' at the start or after blank space) and empty lines.
-// As in pip, a line that is only a comment ends a continuation.
+// logicalLines joins lines that end in '\', drops comments (a '#' at the start or after blank
+// space) and empty lines. As in pip, a line that is only a comment ends a continuation.
 func logicalLines(file string, b []byte) ([]logicalLine, error) {
 	whole := position{file: file}
 	if len(b) > MaxRequirementsBytes {
@@ -143,7 +149,10 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 		onlyComment := comment >= 0 && trimBlank(line[:comment]) == ""
 		if strings.HasSuffix(line, `\`) && !onlyComment {
 			if comment >= 0 {
-				return nil, at.fault("remove the backslash or move the comment to its own line", "backslash after a comment: tools disagree whether the comment goes on")
+				return nil, at.fault(
+					"remove the backslash or move the comment to its own line",
+					"backslash after a comment: tools disagree whether the comment goes on",
+				)
 			}
 			if start == 0 {
 				start = number
@@ -210,15 +219,30 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 		}
 		constraint := name == "-c" || name == "--constraint"
 		if in.constraint && !constraint {
-			return at.fault("use -c, or move the line to a requirements file", "%s: a constraints file adds no requirements", name)
+			return at.fault(
+				"use -c, or move the line to a requirements file",
+				"%s: a constraints file adds no requirements",
+				name,
+			)
 		}
 		return p.include(at, chain, name, value, constraint)
 	case "-e", "--editable":
-		return at.fault(hintEditable, "%s: an editable install points at a folder, which has no hash and cannot be built again", name)
+		return at.fault(
+			hintEditable,
+			"%s: an editable install points at a folder, which has no hash and cannot be built again",
+			name,
+		)
 	case "-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host":
-		return at.fault(hintIndex, "%s: which index to ask belongs to uv's configuration; a committed file must not carry a host", name)
+		return at.fault(
+			hintIndex,
+			"%s: which index to ask belongs to uv's configuration; a committed file must not carry a host",
+			name,
+		)
 	case "--pre":
-		return at.fault("name the pre-release in its specifier, such as example>=2.0rc1", "--pre: allows pre-releases of every package")
+		return at.fault(
+			"name the pre-release in its specifier, such as example>=2.0rc1",
+			"--pre: allows pre-releases of every package",
+		)
 	case "--no-binary":
 		return at.fault("remove the line", "--no-binary: layers are made of wheels only")
 	case "--only-binary":
@@ -227,7 +251,10 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 			rest = rest[1:]
 		}
 		if value == "" || strings.Contains(value, ":none:") || len(rest) > 0 {
-			return at.fault("write --only-binary=:all: or remove the line", "--only-binary: want :all: or package names; layers are made of wheels only")
+			return at.fault(
+				"write --only-binary=:all: or remove the line",
+				"--only-binary: want :all: or package names; layers are made of wheels only",
+			)
 		}
 		return nil
 	case "--prefer-binary":
@@ -238,9 +265,16 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 	case "--require-hashes":
 		return at.fault("remove the line", "--require-hashes: the lock carries a hash of every wheel anyway")
 	case "--hash":
-		return at.fault(`end the line before with a backslash, without a comment between`, "--hash: belongs to a requirement, and none stands on this line")
+		return at.fault(
+			`end the line before with a backslash, without a comment between`,
+			"--hash: belongs to a requirement, and none stands on this line",
+		)
 	}
-	return at.fault("remove it", "option %q: unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash", name)
+	return at.fault(
+		"remove it",
+		"option %q: unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash",
+		name,
+	)
 }
 
 var schemePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
@@ -253,17 +287,34 @@ func (p *requirementsParser) include(at position, chain []string, option, name s
 		return at.fault("copy the file next to this one", "%s: included files are paths, not URLs", option)
 	}
 	if path.IsAbs(name) || name[0] == '~' {
-		return at.fault("write the path relative to this file", "%s %s: the path exists on one machine only", option, name)
+		return at.fault(
+			"write the path relative to this file",
+			"%s %s: the path exists on one machine only",
+			option,
+			name,
+		)
 	}
 	in := include{path.Join(path.Dir(at.file), name), constraint}
 	if slices.Contains(chain, in.name) {
-		return at.fault("remove one of the includes", "%s %s: files include each other: %s", option, name, strings.Join(append(slices.Clip(chain), in.name), " -> "))
+		return at.fault(
+			"remove one of the includes",
+			"%s %s: files include each other: %s",
+			option,
+			name,
+			strings.Join(append(slices.Clip(chain), in.name), " -> "),
+		)
 	}
 	if p.done[in] {
 		return nil
 	}
 	if len(chain) >= MaxRequirementsDepth {
-		return at.fault("include the file from a higher one", "%s %s: files are nested deeper than %d", option, name, MaxRequirementsDepth)
+		return at.fault(
+			"include the file from a higher one",
+			"%s %s: files are nested deeper than %d",
+			option,
+			name,
+			MaxRequirementsDepth,
+		)
 	}
 	if _, ok := p.content[in.name]; !ok {
 		b, err := p.open(in.name)
@@ -326,7 +377,11 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 			return r, at.wrap(err)
 		}
 		if in.constraint && len(r.Extras) > 0 {
-			return r, at.fault("remove the extras here; write them where the package is required", "constraint %q: constraints have no extras", text)
+			return r, at.fault(
+				"remove the extras here; write them where the package is required",
+				"constraint %q: constraints have no extras",
+				text,
+			)
 		}
 		if r.URL == "" {
 			return r, nil
@@ -366,7 +421,11 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 		return r, err
 	}
 	if in.constraint {
-		return r, at.fault(fmt.Sprintf("write %s @ in front of it", wheel.Distribution()), "constraint %q: constraints are named", text)
+		return r, at.fault(
+			fmt.Sprintf("write %s @ in front of it", wheel.Distribution()),
+			"constraint %q: constraints are named",
+			text,
+		)
 	}
 	r.Name = wheel.Distribution()
 	r.URL = ref
@@ -382,8 +441,8 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 	return addHash(r, hash), nil
 }
 
-// wheelURL says whether a URL or path names a wheel that can be had again, and returns the hash in its fragment.
-// Messages do not repeat the URL where it may hold a password.
+// wheelURL says whether a URL or path names a wheel that can be had again, and returns the hash in
+// its fragment. Messages do not repeat the URL where it may hold a password.
 func wheelURL(at position, ref string) (WheelName, string, error) {
 	var none WheelName
 	if vcsPattern.MatchString(ref) {
@@ -396,9 +455,16 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 		case "http:":
 			return none, "", at.fault("use https", "url: http does not protect the wheel on its way")
 		case "file:":
-			return none, "", at.fault("write a relative path such as ./wheels/example-1.0-py3-none-any.whl", "url: file: names a path that exists on one machine only")
+			return none, "", at.fault(
+				"write a relative path such as ./wheels/example-1.0-py3-none-any.whl",
+				"url: file: names a path that exists on one machine only",
+			)
 		default:
-			return none, "", at.fault("use https or a relative path", "url: unknown scheme %q; known: https", strings.TrimSuffix(scheme, ":"))
+			return none, "", at.fault(
+				"use https or a relative path",
+				"url: unknown scheme %q; known: https",
+				strings.TrimSuffix(scheme, ":"),
+			)
 		}
 		rest, ok := strings.CutPrefix(target[len(scheme):], "//")
 		host, file, _ := strings.Cut(rest, "/")
@@ -406,19 +472,30 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 			return none, "", at.fault("", "url: host is missing")
 		}
 		if strings.Contains(host, "@") {
-			return none, "", at.fault("remove the credentials; uv reads them from netrc or its configuration", "url: a committed file must not carry credentials")
+			return none, "", at.fault(
+				"remove the credentials; uv reads them from netrc or its configuration",
+				"url: a committed file must not carry credentials",
+			)
 		}
 		target, _, _ = strings.Cut("/"+file, "?")
 		if target, ok = unescape(target); !ok {
 			return none, "", at.fault("", "url: %%-escapes are malformed")
 		}
 	} else if path.IsAbs(target) || strings.HasPrefix(target, "~") {
-		return none, "", at.fault("write a relative path such as ./wheels/example-1.0-py3-none-any.whl", "path %q: exists on one machine only", target)
+		return none, "", at.fault(
+			"write a relative path such as ./wheels/example-1.0-py3-none-any.whl",
+			"path %q: exists on one machine only",
+			target,
+		)
 	}
 	base := target[strings.LastIndexByte(target, '/')+1:]
 	if !strings.HasSuffix(base, ".whl") {
 		if archivePattern.MatchString(base) {
-			return none, "", at.fault(hintEditable, "source archive %q: building it runs its code, and the result has no hash", base)
+			return none, "", at.fault(
+				hintEditable,
+				"source archive %q: building it runs its code, and the result has no hash",
+				base,
+			)
 		}
 		return none, "", at.fault(hintEditable, "path or url ending in %q: not a wheel", base)
 	}
@@ -431,7 +508,11 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 	}
 	digest, ok := strings.CutPrefix(fragment, "sha256=")
 	if !ok {
-		return none, "", at.fault("write #sha256=<hex> or remove it", "url fragment %q: unknown; known: sha256", fragment)
+		return none, "", at.fault(
+			"write #sha256=<hex> or remove it",
+			"url fragment %q: unknown; known: sha256",
+			fragment,
+		)
 	}
 	hash, err := parseHash("sha256:" + digest)
 	if err != nil {
@@ -494,7 +575,11 @@ func addHashOptions(at position, r *Requirement, options string) error {
 		words = words[1:]
 		if name != "--hash" {
 			if strings.HasPrefix(name, "-") {
-				return at.fault("remove it, or put it on its own line", "option %q: unknown after a requirement; known: --hash", name)
+				return at.fault(
+					"remove it, or put it on its own line",
+					"option %q: unknown after a requirement; known: --hash",
+					name,
+				)
 			}
 			return at.fault("", "unexpected %q after the options of a requirement", name)
 		}
@@ -522,8 +607,8 @@ func cutOption(word string) (name, value string, hasValue bool) {
 	return strings.Cut(word, "=")
 }
 
-// splitWords splits at blank space outside quotes. A backslash is an ordinary character: after joining
-// lines, none has a meaning that pip and uv share.
+// splitWords splits at blank space outside quotes. A backslash is an ordinary character: after
+// joining lines, none has a meaning that pip and uv share.
 func splitWords(s string) ([]string, error) {
 	var words []string
 	var word strings.Builder

@@ -166,7 +166,11 @@ func TestParseRequirementsRefuses(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := ParseRequirements("r.txt", opener(map[string]string{
-				"r.txt": tt.in, "circle.txt": "a\n-c r.txt", "adds.txt": "-r b.txt", "extras.txt": "a[b]<2", "bare.txt": "./x-1-py3-none-any.whl",
+				"r.txt":      tt.in,
+				"circle.txt": "a\n-c r.txt",
+				"adds.txt":   "-r b.txt",
+				"extras.txt": "a[b]<2",
+				"bare.txt":   "./x-1-py3-none-any.whl",
 			}))
 			pe, ok := errors.AsType[*PositionError](err)
 			if !ok || err.Error() != tt.err || pe.Hint != tt.hint {
@@ -231,7 +235,10 @@ func FuzzParseRequirements(f *testing.F) {
 			}
 			return b.String()
 		}
-		again, err := ParseRequirements("r.txt", opener(map[string]string{"r.txt": "-c c.txt\n" + write(got.Direct), "c.txt": write(got.Constraints)}))
+		again, err := ParseRequirements(
+			"r.txt",
+			opener(map[string]string{"r.txt": "-c c.txt\n" + write(got.Direct), "c.txt": write(got.Constraints)}),
+		)
 		if err != nil {
 			t.Fatalf("%q: %v", write(got.Direct), err)
 		}

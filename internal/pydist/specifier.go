@@ -14,8 +14,8 @@ const MaxSpecifierBytes = 4096
 // Specifier is a set of version conditions that must all hold, such as ">=1.2,<3". The zero
 // Specifier has none and contains every version.
 //
-// The conditions are ours; only versions are compared by the library. Its specifiers take "||", "*" and
-// a single "=", pad ==1.0.0.0.* by half, and read ~=2.2rc1 as ==2.2.* where PEP 440 says ==2.*.
+// The conditions are ours; only versions are compared by the library. Its specifiers take "||", "*"
+// and a single "=", pad ==1.0.0.0.* by half, and read ~=2.2rc1 as ==2.2.* where PEP 440 says ==2.*.
 type Specifier struct{ text string }
 
 // Longer operators first: the first one that is a prefix is meant.
@@ -33,7 +33,8 @@ type clause struct {
 	wildcard bool    // == and != with a trailing .*, which version does not carry
 }
 
-// ParseSpecifier accepts the conditions between commas. As in packaging, an empty one is no condition.
+// ParseSpecifier accepts the conditions between commas. As in packaging, an empty one is no
+// condition.
 func ParseSpecifier(s string) (Specifier, error) {
 	s = strings.TrimSpace(s)
 	if len(s) > MaxSpecifierBytes {
@@ -70,7 +71,11 @@ func parseClause(s string) (clause, error) {
 		}
 	}
 	if c.op == "" {
-		return clause{}, fmt.Errorf("specifier %q: unknown operator; known: %s", s, strings.Join(specifierOperators, ", "))
+		return clause{}, fmt.Errorf(
+			"specifier %q: unknown operator; known: %s",
+			s,
+			strings.Join(specifierOperators, ", "),
+		)
 	}
 	c.text = strings.TrimSpace(s[len(c.op):])
 	if c.op == "===" {
@@ -148,7 +153,8 @@ func (c clause) contains(v Version) bool {
 		}
 		return p.Compare(want) < 0
 	case ">":
-		// >1.0 contains neither 1.0+local nor 1.0.post1, although they sort after 1.0; >1.0.post1 contains 1.0.post2.
+		// >1.0 contains neither 1.0+local nor 1.0.post1, although they sort after 1.0; >1.0.post1
+		// contains 1.0.post2.
 		p = public(p)
 		if !want.IsPostRelease() && !strings.Contains(want.String(), ".dev") {
 			family, _, _ := strings.Cut(p.String(), ".post")

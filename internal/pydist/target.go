@@ -9,8 +9,8 @@ import (
 // Target is a Lambda runtime on an architecture, written "python3.13-x86_64".
 type Target struct{ runtime, arch string }
 
-// runtimes lists what Lambda runs, oldest first. The glibc is that of the runtime's operating system:
-// Amazon Linux 2 up to python3.11, Amazon Linux 2023 from python3.12.
+// runtimes lists what Lambda runs, oldest first. The glibc is that of the runtime's operating
+// system: Amazon Linux 2 up to python3.11, Amazon Linux 2023 from python3.12.
 var runtimes = []struct {
 	name       string
 	glibcMinor int // glibc's major is 2
@@ -23,8 +23,9 @@ var runtimes = []struct {
 	{"python3.14", 34},
 }
 
-// architectures maps Lambda's word to the one in platform tags. firstGlibcMinor is the glibc before which the
-// architecture had no manylinux (PEP 599): nothing tags it lower, so a lower tag is a mistake.
+// architectures maps Lambda's word to the one in platform tags. firstGlibcMinor is the glibc before
+// which the architecture had no manylinux (PEP 599): nothing tags it lower, so a lower tag is a
+// mistake.
 var architectures = []struct {
 	name, machine   string
 	firstGlibcMinor int
@@ -157,8 +158,9 @@ func (t Target) Supports(w WheelName) bool {
 	return false
 }
 
-// supportsPython follows packaging.tags: an extension's ABI never goes with the platform "any"; cpXY-none means that
-// interpreter only; py3 and py3Y up to ours promise that source runs on every later version.
+// supportsPython follows packaging.tags: an extension's ABI never goes with the platform "any";
+// cpXY-none means that interpreter only; py3 and py3Y up to ours promise that source runs on every
+// later version.
 func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 	ours, err := strconv.Atoi(strings.TrimPrefix(t.runtime, "python3."))
 	if err != nil {
@@ -200,7 +202,8 @@ func (t Target) supportsPlatform(platform string) bool {
 	return minor >= architectures[i].firstGlibcMinor && minor <= ours
 }
 
-// tagNumber is the number that follows prefix, in its one spelling: installers compare tags as text.
+// tagNumber is the number that follows prefix, in its one spelling: installers compare tags as
+// text.
 func tagNumber(tag, prefix string) (int, bool) {
 	digits, ok := strings.CutPrefix(tag, prefix)
 	if !ok {

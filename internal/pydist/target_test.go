@@ -55,7 +55,16 @@ func TestTargetFacts(t *testing.T) {
 			t.Errorf("%s again: %s, %v", target, again, err)
 		}
 		major, minor := target.Glibc()
-		got := fmt.Sprintf("%s %s %s %d.%d %s %s", target.Runtime(), target.PythonVersion(), target.Arch(), major, minor, target.UVPlatform(), target.CacheTag())
+		got := fmt.Sprintf(
+			"%s %s %s %d.%d %s %s",
+			target.Runtime(),
+			target.PythonVersion(),
+			target.Arch(),
+			major,
+			minor,
+			target.UVPlatform(),
+			target.CacheTag(),
+		)
 		if got != want[target.String()] {
 			t.Errorf("%s: %s\nwant %s", target, got, want[target.String()])
 		}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// WheelName is the file name of a wheel,
-// {distribution}-{version}[-{build}]-{python tag}-{abi tag}-{platform tag}.whl. It keeps the name as given.
+// WheelName is the file name of a wheel, {distribution}-{version}[-{build}]-{python tag}-{abi
+// tag}-{platform tag}.whl. It keeps the name as given.
 type WheelName struct {
 	file                         string
 	dist                         Name
@@ -28,7 +28,11 @@ func ParseWheelName(s string) (WheelName, error) {
 	}
 	parts := strings.Split(stem, "-")
 	if len(parts) != 5 && len(parts) != 6 {
-		return WheelName{}, fmt.Errorf("wheel name %q: has %d parts between dashes; legal are 5, or 6 with a build number", s, len(parts))
+		return WheelName{}, fmt.Errorf(
+			"wheel name %q: has %d parts between dashes; legal are 5, or 6 with a build number",
+			s,
+			len(parts),
+		)
 	}
 	w := WheelName{file: s}
 	var err error
@@ -48,7 +52,11 @@ func ParseWheelName(s string) (WheelName, error) {
 	}
 	for i, field := range []*string{&w.python, &w.abi, &w.platform} {
 		if !tagSetPattern.MatchString(tags[i]) {
-			return WheelName{}, fmt.Errorf("wheel name %q: tag %q: legal are letters, digits and '_', with '.' between tags", s, tags[i])
+			return WheelName{}, fmt.Errorf(
+				"wheel name %q: tag %q: legal are letters, digits and '_', with '.' between tags",
+				s,
+				tags[i],
+			)
 		}
 		*field = asciiLower(tags[i])
 	}

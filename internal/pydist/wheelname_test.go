@@ -72,13 +72,22 @@ func FuzzParseWheelName(f *testing.F) {
 			t.Fatalf("%q again: %v, %v", s, again, err)
 		}
 		// The same wheel, spelled from its parts.
-		parts := []string{strings.ReplaceAll(w.Distribution().String(), "-", "_"), strings.ReplaceAll(w.Version().Normalized(), "-", "_")}
+		parts := []string{
+			strings.ReplaceAll(w.Distribution().String(), "-", "_"),
+			strings.ReplaceAll(w.Version().Normalized(), "-", "_"),
+		}
 		if w.Build() != "" {
 			parts = append(parts, w.Build())
 		}
-		parts = append(parts, strings.Join(w.Pythons(), "."), strings.Join(w.ABIs(), "."), strings.Join(w.Platforms(), "."))
+		parts = append(
+			parts,
+			strings.Join(w.Pythons(), "."),
+			strings.Join(w.ABIs(), "."),
+			strings.Join(w.Platforms(), "."),
+		)
 		built, err := ParseWheelName(strings.Join(parts, "-") + ".whl")
-		if err != nil || built.Distribution() != w.Distribution() || built.Version().Compare(w.Version()) != 0 || built.Build() != w.Build() {
+		if err != nil || built.Distribution() != w.Distribution() || built.Version().Compare(w.Version()) != 0 ||
+			built.Build() != w.Build() {
 			t.Fatalf("%q from its parts: %v, %v", s, built, err)
 		}
 		for _, target := range Targets() {

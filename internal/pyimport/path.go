@@ -2,7 +2,8 @@ package pyimport
 
 import "bytes"
 
-// Lengths of a literal that can name a file. Shorter ones with a dot or a slash are formats and operators.
+// Lengths of a literal that can name a file. Shorter ones with a dot or a slash are formats and
+// operators.
 const (
 	minPathBytes      = 3
 	maxPathBytes      = 200
@@ -24,7 +25,14 @@ func (s *scanner) call(callee token) {
 		role = importCall
 	case "attach_stub":
 		s.out.StubLoader = true
-	case "joinpath", "Path", "PurePath", "PosixPath", "PurePosixPath", "resource_filename", "resource_string", "resource_stream":
+	case "joinpath",
+		"Path",
+		"PurePath",
+		"PosixPath",
+		"PurePosixPath",
+		"resource_filename",
+		"resource_string",
+		"resource_stream":
 		role = pathCall
 	case "join": // of str, mostly
 		switch s.qualifier(callee) {
@@ -40,7 +48,8 @@ func (s *scanner) call(callee token) {
 	s.brackets[len(s.brackets)-1] = role
 }
 
-// qualifier returns b for a.b.name, "" for a bare name, and "." when something other than a name stands before the dot.
+// qualifier returns b for a.b.name, "" for a bare name, and "." when something other than a name
+// stands before the dot.
 func (s *scanner) qualifier(t token) string {
 	to := t.from - 1
 	if to < 0 || s.src[to] != '.' {
@@ -56,7 +65,8 @@ func (s *scanner) qualifier(t token) string {
 	return string(s.src[from:to])
 }
 
-// argument looks at a string literal for its place: in a call that matters, or behind the slash of a path.
+// argument looks at a string literal for its place: in a call that matters, or behind the slash of
+// a path.
 func (s *scanner) argument(t token) {
 	role := byte(0)
 	if n := len(s.brackets); n > 0 {
@@ -71,7 +81,8 @@ func (s *scanner) argument(t token) {
 	}
 }
 
-// importCall notes import_module("x.y"). The next token may still show that the literal is only a piece of the name.
+// importCall notes import_module("x.y"). The next token may still show that the literal is only a
+// piece of the name.
 func (s *scanner) importCall(t token) {
 	module := bytes.TrimLeft(s.text, ".")
 	level := len(s.text) - len(module)
@@ -97,8 +108,8 @@ func dottedIdentifier(b []byte) bool {
 	return !start
 }
 
-// notePath keeps a literal that looks like a file name or a path of several parts. Slashes around it and a leading `./`
-// are cut off, as in d + "/data/x.csv".
+// notePath keeps a literal that looks like a file name or a path of several parts. Slashes around
+// it and a leading `./` are cut off, as in d + "/data/x.csv".
 func (s *scanner) notePath(b []byte) {
 	if len(b) < minPathBytes || len(b) > maxPathBytes {
 		return

@@ -1,8 +1,10 @@
-// Package pyimport reads Python source without Python: which modules a file imports, and which of its string
-// literals name files or folders. It answers one question for the optimizer: what does kept code refer to?
+// Package pyimport reads Python source without Python: which modules a file imports, and which of
+// its string literals name files or folders. It answers one question for the optimizer: what does
+// kept code refer to?
 //
-// The rules follow the Python language reference, sections 2.1 (lines and indentation), 2.3 to 2.5 (names and
-// literals, nested f-strings included) and 7.11 (the import statement), and PEP 328, 498, 562, 701 and 750:
+// The rules follow the Python language reference, sections 2.1 (lines and indentation), 2.3 to 2.5
+// (names and literals, nested f-strings included) and 7.11 (the import statement), and PEP 328,
+// 498, 562, 701 and 750:
 //   - `import` and `from` begin an import only where a statement can begin: at the start of a logical line, after `;`
 //     or after the `:` of a block on one line. Imports nested in functions, classes and branches count.
 //   - A logical line goes on inside brackets and after a backslash. LF, CR LF and a lone CR end a line.
@@ -11,10 +13,11 @@
 //     The other arguments are not read: leading dots start from the package of the importing module.
 //   - A string that begins a statement is documentation and names no file.
 //
-// Not seen, on purpose: computed names, exec and eval, entry points, Python 2's implicit relative imports, names that
-// are equal only after Unicode normalization, and encodings in which a byte below 0x80 can be part of another character
-// (Shift JIS, UTF-16). Source that no Python accepts gives some answer in linear time, without an error: nothing
-// imports such a file. All lists are in source order.
+// Not seen, on purpose: computed names, exec and eval, entry points, Python 2's implicit relative
+// imports, names that are equal only after Unicode normalization, and encodings in which a byte
+// below 0x80 can be part of another character (Shift JIS, UTF-16). Source that no Python accepts
+// gives some answer in linear time, without an error: nothing imports such a file. All lists are in
+// source order.
 package pyimport
 
 import (
@@ -23,7 +26,8 @@ import (
 	"unicode"
 )
 
-// MaxSourceBytes limits one source file. The largest in common wheels are generated tables of a few MB.
+// MaxSourceBytes limits one source file. The largest in common wheels are generated tables of a few
+// MB.
 const MaxSourceBytes = 32 << 20
 
 // Scan is what one source file refers to.
@@ -35,14 +39,15 @@ type Scan struct {
 	StubLoader  bool     // calls attach_stub(, as lazy_loader's users do: the .pyi beside it is read at run time
 }
 
-// Import is one `import a.b` (one per name of the list), one `from a import b, c`, or one dynamic import.
+// Import is one `import a.b` (one per name of the list), one `from a import b, c`, or one dynamic
+// import.
 type Import struct {
 	Level  int      // leading dots, 0 is absolute
 	Module string   // dotted; empty for `from . import x`
 	Names  []string // what a from-import names, `*` included; nil for `import a.b`
 	Line   int      // of the statement's first token, or of the dynamic import's literal; the first line is 1
-	// Guarded imports may be absent: they stand inside the body of a `try`, of `if TYPE_CHECKING` or of
-	// `if __name__ == "__main__"`, at any depth.
+	// Guarded imports may be absent: they stand inside the body of a `try`, of `if TYPE_CHECKING`
+	// or of `if __name__ == "__main__"`, at any depth.
 	Guarded bool
 	Dynamic bool // a call with a literal name, not a statement
 }
@@ -57,9 +62,10 @@ func Source(src []byte) (Scan, error) {
 	return s.out, nil
 }
 
-// Resolve returns the dotted names that the import may load when it stands in module: the module that it names, that
-// module's parents, and for each name of a from-import the submodule that it would be. Of a relative import, packages
-// around the importing module are left out, since they are loaded already, unless one is itself the module named:
+// Resolve returns the dotted names that the import may load when it stands in module: the module
+// that it names, that module's parents, and for each name of a from-import the submodule that it
+// would be. Of a relative import, packages around the importing module are left out, since they are
+// loaded already, unless one is itself the module named:
 //
 //	import a.b         a, a.b
 //	from a.b import c  a, a.b, a.b.c
@@ -128,9 +134,10 @@ func dotted(name string) bool {
 	return name != "" && name[0] != '.' && name[len(name)-1] != '.' && !strings.Contains(name, "..")
 }
 
-// ModuleName returns the name under which Python imports the file at a slash-separated path relative to a folder of
-// sys.path. Besides .py files, extension modules count: .so, .abi3.so and .cpython-<tag>.so. ok is false for other files, and
-// where a part is not an identifier, so that no import statement can name it ("numpy.libs/libgfortran.so").
+// ModuleName returns the name under which Python imports the file at a slash-separated path
+// relative to a folder of sys.path. Besides .py files, extension modules count: .so, .abi3.so and
+// .cpython-<tag>.so. ok is false for other files, and where a part is not an identifier, so that no
+// import statement can name it ("numpy.libs/libgfortran.so").
 func ModuleName(file string) (module string, isPackage, ok bool) {
 	stem, found := strings.CutSuffix(file, ".py")
 	if !found {

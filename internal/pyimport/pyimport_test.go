@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// corpusCase is one case of testdata/*.txt: a sentence, the source, and below `-->` what a scan of it reports.
+// corpusCase is one case of testdata/*.txt: a sentence, the source, and below `-->` what a scan of
+// it reports.
 type corpusCase struct{ sentence, source, want string }
 
 func readCorpus(t testing.TB) []corpusCase {
@@ -37,7 +38,10 @@ func readCorpus(t testing.TB) []corpusCase {
 			if !ok {
 				t.Fatalf("%s: %q: no line -->", file, sentence)
 			}
-			cases = append(cases, corpusCase{sentence, strings.TrimPrefix(source, "\n") + "\n", strings.TrimSpace(want)})
+			cases = append(
+				cases,
+				corpusCase{sentence, strings.TrimPrefix(source, "\n") + "\n", strings.TrimSpace(want)},
+			)
 		}
 	}
 	return cases
@@ -187,7 +191,8 @@ func TestModuleName(t *testing.T) {
 	}
 }
 
-// Inputs on which a scanner that looks back or ahead without bound is quadratic, or runs out of stack.
+// Inputs on which a scanner that looks back or ahead without bound is quadratic, or runs out of
+// stack.
 func TestSourceIsLinear(t *testing.T) {
 	const size = 2 << 20
 	for _, unit := range []string{
@@ -248,10 +253,20 @@ func BenchmarkSource(b *testing.B) {
 	for i := 0; src.Len() < 1<<20; i++ {
 		fmt.Fprintf(&src, "from ..package%d import (name_a, name_b as c)  # why\nimport os.path, sys\n\n\n", i%50)
 		fmt.Fprintf(&src, "def function_%d(self, value: int = %d, *, axis=None):\n", i, i)
-		src.WriteString("    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n    value : int\n        The value; it's copied.\n    \"\"\"\n")
-		src.WriteString("    # A comment of ordinary length, as there is one on many lines.\n    if value is None and axis in (0, 1, -1):\n")
-		src.WriteString("        raise ValueError(f'unexpected value {value!r:>{axis}} for axis {self.names[\"axis\"]}')\n")
-		fmt.Fprintf(&src, "    path = os.path.join(HERE, \"data\", 'file%d.csv')\n    return {'result': [float(x) * 1.5e-3 for x in open(path)]}\n\n\n", i%20)
+		src.WriteString(
+			"    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n    value : int\n        The value; it's copied.\n    \"\"\"\n",
+		)
+		src.WriteString(
+			"    # A comment of ordinary length, as there is one on many lines.\n    if value is None and axis in (0, 1, -1):\n",
+		)
+		src.WriteString(
+			"        raise ValueError(f'unexpected value {value!r:>{axis}} for axis {self.names[\"axis\"]}')\n",
+		)
+		fmt.Fprintf(
+			&src,
+			"    path = os.path.join(HERE, \"data\", 'file%d.csv')\n    return {'result': [float(x) * 1.5e-3 for x in open(path)]}\n\n\n",
+			i%20,
+		)
 	}
 	b.SetBytes(int64(src.Len()))
 	b.ReportAllocs()

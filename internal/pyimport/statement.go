@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// block is a suite that matters for the imports inside it. It ends at a line that is indented no more than its header.
+// block is a suite that matters for the imports inside it. It ends at a line that is indented no
+// more than its header.
 type block struct {
 	column int
 	scope  bool // of a function or class; else its imports are guarded
@@ -55,7 +56,8 @@ func (s *scanner) is(t token, word string) bool {
 	return t.kind == name && string(s.src[t.from:t.to]) == word
 }
 
-// expression looks at a token that is not part of an import statement, in order, those of f-strings included.
+// expression looks at a token that is not part of an import statement, in order, those of f-strings
+// included.
 func (s *scanner) expression(t token) {
 	if s.unsure {
 		s.unsure = false
@@ -116,7 +118,8 @@ func (s *scanner) leaveBlocks(column int) {
 	}
 }
 
-// optional reports whether the condition of an `if` is false when the module is imported in production.
+// optional reports whether the condition of an `if` is false when the module is imported in
+// production.
 func optional(condition []byte) bool {
 	c := bytes.TrimSpace(condition)
 	if prefix, ok := bytes.CutSuffix(c, []byte("TYPE_CHECKING")); ok {
@@ -154,7 +157,8 @@ func (s *scanner) importStatement(keyword token) token {
 	}
 }
 
-// fromStatement reads `from ..a import (b as c, d)` and returns the first token that is not part of it.
+// fromStatement reads `from ..a import (b as c, d)` and returns the first token that is not part of
+// it.
 func (s *scanner) fromStatement(keyword token) token {
 	i := Import{Line: s.lineAt(keyword.from)}
 	s.prev = keyword
@@ -192,7 +196,8 @@ func (s *scanner) fromStatement(keyword token) token {
 	return t
 }
 
-// dottedName reads a name that begins with t, and returns it with the token behind it. It is empty when it is not whole.
+// dottedName reads a name that begins with t, and returns it with the token behind it. It is empty
+// when it is not whole.
 func (s *scanner) dottedName(t token) (string, token) {
 	from := t.from
 	for t.kind == name {

@@ -56,7 +56,8 @@ var classes = func() (t [256]class) {
 
 func inName(c byte) bool { return classes[c] == letter || classes[c] == digit }
 
-// maxFormatDepth is beyond what CPython reads (150 nested f-strings), and keeps hostile input from growing the stack.
+// maxFormatDepth is beyond what CPython reads (150 nested f-strings), and keeps hostile input from
+// growing the stack.
 const maxFormatDepth = 400
 
 // scanner is the state of one pass over one source.
@@ -97,7 +98,8 @@ func newScanner(src []byte) *scanner {
 	return s
 }
 
-// next returns the next token. Line ends count only outside brackets, and only after some other token.
+// next returns the next token. Line ends count only outside brackets, and only after some other
+// token.
 func (s *scanner) next() token {
 	src := s.src
 	i := s.pos
@@ -170,7 +172,8 @@ func (s *scanner) next() token {
 	return token{kind: end, from: len(src), to: len(src)}
 }
 
-// indent measures the blanks at the start of a line: a tab goes to the next multiple of 8, a form feed starts over.
+// indent measures the blanks at the start of a line: a tab goes to the next multiple of 8, a form
+// feed starts over.
 func (s *scanner) indent(i int) int {
 	s.column = 0
 	for ; i < len(s.src); i++ {
@@ -206,7 +209,8 @@ func (s *scanner) lineAt(to int) int {
 	return s.line
 }
 
-// stringPrefix accepts any mix of the prefix letters: no name made of them can stand before a quote. Python 2 has `ur`.
+// stringPrefix accepts any mix of the prefix letters: no name made of them can stand before a
+// quote. Python 2 has `ur`.
 func stringPrefix(p []byte) bool { return len(bytes.Trim(p, "rbuftRBUFT")) == 0 }
 
 // literal reads a string literal whose prefix begins at from and whose quotes begin at i.
@@ -239,7 +243,8 @@ func (s *scanner) closeQuotes(q byte, width int) {
 	}
 }
 
-// closes reports whether a literal ends here: at its quotes or, in source that is not Python, at the end of the line.
+// closes reports whether a literal ends here: at its quotes or, in source that is not Python, at
+// the end of the line.
 func (s *scanner) closes(q byte, width int) bool {
 	c := s.src[s.pos]
 	rest := s.src[s.pos:]
@@ -249,8 +254,9 @@ func (s *scanner) closes(q byte, width int) bool {
 	return c == q && len(rest) > 2 && rest[1] == q && rest[2] == q
 }
 
-// escaped passes what stands behind a backslash, in raw literals too: there a quote does not close either. Braces cannot
-// be escaped in this way, and those of \N{BULLET} do no harm as a replacement field.
+// escaped passes what stands behind a backslash, in raw literals too: there a quote does not close
+// either. Braces cannot be escaped in this way, and those of \N{BULLET} do no harm as a replacement
+// field.
 func (s *scanner) escaped() {
 	if s.pos == len(s.src) || s.src[s.pos] == '{' || s.src[s.pos] == '}' {
 		return
@@ -262,8 +268,8 @@ func (s *scanner) escaped() {
 	s.pos++
 }
 
-// format reads the inside of an f-string up to its closing quotes or, with spec, a format specifier up to its closing
-// brace or, in source that is not Python, to the quotes around it.
+// format reads the inside of an f-string up to its closing quotes or, with spec, a format specifier
+// up to its closing brace or, in source that is not Python, to the quotes around it.
 func (s *scanner) format(q byte, width int, spec bool) {
 	if s.formatDepth++; s.formatDepth > maxFormatDepth {
 		s.pos = len(s.src)
@@ -292,8 +298,8 @@ func (s *scanner) format(q byte, width int, spec bool) {
 	s.formatDepth--
 }
 
-// replacement reads a replacement field from behind its opening brace. Its expression is ordinary tokens, so that it may
-// hold the quotes of the f-string around it (PEP 701).
+// replacement reads a replacement field from behind its opening brace. Its expression is ordinary
+// tokens, so that it may hold the quotes of the f-string around it (PEP 701).
 func (s *scanner) replacement(q byte, width int) {
 	s.brackets = append(s.brackets, 0)
 	depth := len(s.brackets)

@@ -28,14 +28,16 @@ func NameOf(arn string) string {
 	return name
 }
 
-// SameLayer says whether two ARNs are versions of one layer: of one account and region too, since others' layers may have the same name.
+// SameLayer says whether two ARNs are versions of one layer: of one account and region too, since
+// others' layers may have the same name.
 func SameLayer(a, b string) bool {
 	i := strings.LastIndexByte(a, ':')
 	j := strings.LastIndexByte(b, ':')
 	return NameOf(a) != "" && NameOf(b) != "" && a[:i] == b[:j]
 }
 
-// LayerOfFunction is the ARN, without a version, of a layer in the account and region of a function.
+// LayerOfFunction is the ARN, without a version, of a layer in the account and region of a
+// function.
 func LayerOfFunction(function, layer string) string {
 	before, _, _ := strings.Cut(function, ":function:")
 	return before + ":layer:" + layer

@@ -45,7 +45,9 @@ func TestWhatIsNoLayerVersionIsRefused(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			name, version, err := ParseLayerVersionARN(arn)
-			if want := `"` + arn + `" is not the ARN of a layer version`; err == nil || err.Error() != want || name != "" || version != 0 {
+			if want := `"` + arn + `" is not the ARN of a layer version`; err == nil || err.Error() != want ||
+				name != "" ||
+				version != 0 {
 				t.Errorf("%q, %d, %v; want the error %s", name, version, err, want)
 			}
 			if got := NameOf(arn); got != "" {

@@ -34,7 +34,8 @@ func (l ReleasedLayer) Versions() string {
 	return strings.Join(s, ", ")
 }
 
-// With returns the layer with another current version. The one that was current becomes the newest of the earlier ones, unless it is the same.
+// With returns the layer with another current version. The one that was current becomes the newest
+// of the earlier ones, unless it is the same.
 func (l ReleasedLayer) With(v ReleasedVersion) ReleasedLayer {
 	if l.Current.ARN == v.ARN {
 		l.Current = v

@@ -7,7 +7,11 @@ import (
 )
 
 func versionOf(n int64) ReleasedVersion {
-	return ReleasedVersion{ARN: fmt.Sprintf("arn:aws:lambda:us-east-1:123456789012:layer:base:%d", n), Version: n, Run: fmt.Sprintf("run-%d", n)}
+	return ReleasedVersion{
+		ARN:     fmt.Sprintf("arn:aws:lambda:us-east-1:123456789012:layer:base:%d", n),
+		Version: n,
+		Run:     fmt.Sprintf("run-%d", n),
+	}
 }
 
 // layerOf has a current version and those before it, newest first.

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Change is one consumer's before and after: runs/<run>/changes/<n>.json. Before is stored before anything is touched.
+// Change is one consumer's before and after: runs/<run>/changes/<n>.json. Before is stored before
+// anything is touched.
 type Change struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
@@ -16,9 +17,10 @@ type Change struct {
 	WindowSeconds int       `json:"windowSeconds,omitempty"`
 	Replaces      []Replace `json:"replaces"` // which layers get which version
 	Before        State     `json:"before"`
-	After         *State    `json:"after,omitempty"`   // nil until the function is about to be touched
-	Undoing       bool      `json:"undoing,omitempty"` // a rollback has begun: whoever still works on the update must stop
-	Undone        bool      `json:"undone,omitempty"`
+	After         *State    `json:"after,omitempty"` // nil until the function is about to be touched
+	// a rollback has begun: whoever still works on the update must stop
+	Undoing bool `json:"undoing,omitempty"`
+	Undone  bool `json:"undone,omitempty"`
 }
 
 // Replace is one layer of a consumer: all versions of LayerName that it has give way to the run's.
@@ -30,9 +32,10 @@ type Replace struct {
 
 // State is what a change changes of a function, and what tells whether somebody else did.
 type State struct {
-	Layers       []string `json:"layers"`                 // version ARNs of $LATEST, in order
-	CodeSHA256   string   `json:"codeSha256"`             // of $LATEST, base64 as Lambda gives it
-	AliasVersion string   `json:"aliasVersion,omitempty"` // what the alias points to; "" in After until the version is published
+	Layers     []string `json:"layers"`     // version ARNs of $LATEST, in order
+	CodeSHA256 string   `json:"codeSha256"` // of $LATEST, base64 as Lambda gives it
+	// what the alias points to; "" in After until the version is published
+	AliasVersion string `json:"aliasVersion,omitempty"`
 }
 
 // Standing is how a function's state stands to a change.
@@ -46,7 +49,8 @@ const (
 	Foreign  Standing = "foreign" // somebody else changed it: must be left alone
 )
 
-// Standing compares the function as it is now with the change. A part is before, after or foreign; parts of both kinds are "between".
+// Standing compares the function as it is now with the change. A part is before, after or foreign;
+// parts of both kinds are "between".
 func (c Change) Standing(now State) Standing {
 	if now.CodeSHA256 != c.Before.CodeSHA256 {
 		return Foreign
@@ -74,7 +78,11 @@ func (c Change) Standing(now State) Standing {
 	if !count(slices.Equal(now.Layers, c.Before.Layers), slices.Equal(now.Layers, c.After.Layers)) {
 		return Foreign
 	}
-	if c.Alias != "" && !count(now.AliasVersion == c.Before.AliasVersion, c.After.AliasVersion != "" && now.AliasVersion == c.After.AliasVersion) {
+	if c.Alias != "" &&
+		!count(
+			now.AliasVersion == c.Before.AliasVersion,
+			c.After.AliasVersion != "" && now.AliasVersion == c.After.AliasVersion,
+		) {
 		return Foreign
 	}
 	switch {
@@ -86,8 +94,8 @@ func (c Change) Standing(now State) Standing {
 	return Between
 }
 
-// WithLayers is the list of layers after the change: each version of a replaced layer gives way to the new one at its place; a layer that the function did not have yet
-// comes last.
+// WithLayers is the list of layers after the change: each version of a replaced layer gives way to
+// the new one at its place; a layer that the function did not have yet comes last.
 func (c Change) WithLayers() ([]string, error) {
 	out := slices.Clone(c.Before.Layers)
 	for _, r := range c.Replaces {

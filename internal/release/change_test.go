@@ -72,7 +72,11 @@ func TestNewVersionsTakeThePlaceOfOldOnes(t *testing.T) {
 	const others = "arn:aws:lambda:us-east-1:999999999999:layer:layersmith-base:7"
 	const alike = "arn:aws:lambda:us-east-1:123456789012:layer:layersmith-base-arm64:1"
 	base := Replace{Layer: "base", LayerName: "layersmith-base", ARN: layers2}
-	science := Replace{Layer: "science", LayerName: "layersmith-science", ARN: "arn:aws:lambda:us-east-1:123456789012:layer:layersmith-science:5"}
+	science := Replace{
+		Layer:     "science",
+		LayerName: "layersmith-science",
+		ARN:       "arn:aws:lambda:us-east-1:123456789012:layer:layersmith-science:5",
+	}
 	for sentence, tt := range map[string]struct {
 		before   []string
 		replaces []Replace

@@ -9,12 +9,21 @@ import (
 
 // documents are all that Decode is for, by the number that a fuzzer knows them by.
 var documents = []func() any{
-	func() any { return new(Request) }, func() any { return new(Run) }, func() any { return new(Built) }, func() any { return new(Pruned) }, func() any { return new(Measured) },
-	func() any { return new(Candidate) }, func() any { return new(Verified) }, func() any { return new(Released) }, func() any { return new(Report) }, func() any { return new(Change) },
+	func() any { return new(Request) },
+	func() any { return new(Run) },
+	func() any { return new(Built) },
+	func() any { return new(Pruned) },
+	func() any { return new(Measured) },
+	func() any { return new(Candidate) },
+	func() any { return new(Verified) },
+	func() any { return new(Released) },
+	func() any { return new(Report) },
+	func() any { return new(Change) },
 	func() any { return new(Lease) },
 }
 
-// What is decoded is written as a document that is decoded as the same: nothing is lost on the way through a stage.
+// What is decoded is written as a document that is decoded as the same: nothing is lost on the way
+// through a stage.
 func FuzzDecode(f *testing.F) {
 	for kind, empty := range documents {
 		b, err := Encode(empty())

@@ -2,10 +2,12 @@ package release
 
 import "time"
 
-// LeaseFor is how long a lease holds without being renewed. Every stage renews it; the longest time between two is a build, for which the state machine waits two hours.
+// LeaseFor is how long a lease holds without being renewed. Every stage renews it; the longest time
+// between two is a build, for which the state machine waits two hours.
 const LeaseFor = 3 * time.Hour
 
-// Lease says which run works: state/lease.json. The document stays when nobody holds it, with an empty run.
+// Lease says which run works: state/lease.json. The document stays when nobody holds it, with an
+// empty run.
 type Lease struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
@@ -24,7 +26,8 @@ const (
 	Wait     Claim = "wait"      // somebody works
 )
 
-// Decide says what a run may do. holderRuns tells whether the execution that holds the lease still runs; it matters only when there is one.
+// Decide says what a run may do. holderRuns tells whether the execution that holds the lease still
+// runs; it matters only when there is one.
 func (l Lease) Decide(run string, now time.Time, holderRuns bool) Claim {
 	switch {
 	case l.Run == "" || l.Run == run:

@@ -37,7 +37,8 @@ func TestOneRunHoldsTheLease(t *testing.T) {
 	}
 }
 
-// The state machine waits two hours for a build, which begins when the lease is taken, and nobody renews it meanwhile.
+// The state machine waits two hours for a build, which begins when the lease is taken, and nobody
+// renews it meanwhile.
 func TestALeaseOutlivesTheLongestBuild(t *testing.T) {
 	t.Parallel()
 	if build := 2 * time.Hour; LeaseFor <= build {

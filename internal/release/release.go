@@ -1,9 +1,11 @@
-// Package release holds the values of the way from a built artifact to functions that use it, and the decisions on that way. All of it is arithmetic over
-// values: who may hold the lease, whether a change can be undone, what an execution amounts to.
+// Package release holds the values of the way from a built artifact to functions that use it, and
+// the decisions on that way. All of it is arithmetic over values: who may hold the lease, whether a
+// change can be undone, what an execution amounts to.
 //
-// There are two kinds of document. Those that are made once (Built, Pruned, Measured, Candidate, Verified) lie below content-addressed keys, are referred to by
-// blob.Ref, and name the one that they were made from. Those that change (Run, Change, Lease, Released) lie below fixed names and are written
-// conditionally:
+// There are two kinds of document. Those that are made once (Built, Pruned, Measured, Candidate,
+// Verified) lie below content-addressed keys, are referred to by blob.Ref, and name the one that
+// they were made from. Those that change (Run, Change, Lease, Released) lie below fixed names and
+// are written conditionally:
 //
 //	state/lease.json                   who works: one execution at a time
 //	state/released.json                what is promoted
@@ -31,7 +33,8 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// SchemaVersion is raised when a reader of the old form of any document here would misunderstand the new one.
+// SchemaVersion is raised when a reader of the old form of any document here would misunderstand
+// the new one.
 const SchemaVersion = 1
 
 // Names of documents that change.
@@ -40,7 +43,8 @@ const (
 	ReleasedName = "state/released.json"
 )
 
-// RunName, BuiltName, FailureName and ReportName are the names of a run's own documents; CandidateName and ChangeName number those of which there are many.
+// RunName, BuiltName, FailureName and ReportName are the names of a run's own documents;
+// CandidateName and ChangeName number those of which there are many.
 func RunName(run string) string     { return "runs/" + run + "/run.json" }
 func BuiltName(run string) string   { return "runs/" + run + "/built.json" }
 func FailureName(run string) string { return "runs/" + run + "/failure.json" }
@@ -54,7 +58,8 @@ func ChangesPrefix(run string) string    { return "runs/" + run + "/changes/" }
 func CandidateName(run, layerName string) string { return CandidatesPrefix(run) + layerName + ".json" }
 func ChangeName(run string, n int) string        { return fmt.Sprintf("%s%03d.json", ChangesPrefix(run), n) }
 
-// runID is what Step Functions allows in the name of an execution (API: StartExecution), which is where a run gets its name.
+// runID is what Step Functions allows in the name of an execution (API: StartExecution), which is
+// where a run gets its name.
 var runID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
 
 // CheckRun says what is wrong with a run's name; nil when nothing is. It becomes part of keys.
@@ -83,7 +88,8 @@ type Ending struct {
 	Message string  `json:"message"`
 }
 
-// Request is what an operator or the schedule asks for: the execution's input. The zero Request is everything that is stale.
+// Request is what an operator or the schedule asks for: the execution's input. The zero Request is
+// everything that is stale.
 type Request struct {
 	Layers   []string `json:"layers,omitempty"`   // empty for all
 	Force    bool     `json:"force,omitempty"`    // even if nothing changed
@@ -126,8 +132,9 @@ type Built struct {
 type Lock struct {
 	Target pydist.Target `json:"target"`
 	File   blob.Ref      `json:"file"`
-	Pushed digest.SHA256 `json:"pushedSha256,omitzero"` // of the lock that lay in the workspace; a later push of another one wins over this
-	Since  time.Time     `json:"since,omitzero"`        // when it was first released
+	// of the lock that lay in the workspace; a later push of another one wins over this
+	Pushed digest.SHA256 `json:"pushedSha256,omitzero"`
+	Since  time.Time     `json:"since,omitzero"` // when it was first released
 }
 
 // BuiltLayer is one unpruned artifact.
@@ -148,8 +155,9 @@ type Pruned struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Built         BuiltLayer   `json:"built"` // the predecessor, whole: it is small
 	Zip           blob.Ref     `json:"zip"`
-	Report        report.Layer `json:"report"`           // without gate and verdict
-	Chosen        []string     `json:"chosen,omitempty"` // modules that layer.yaml left out: a probe that needs one of them is skipped
+	Report        report.Layer `json:"report"` // without gate and verdict
+	// modules that layer.yaml left out: a probe that needs one of them is skipped
+	Chosen []string `json:"chosen,omitempty"`
 }
 
 // Measured is a Pruned that the gate let through and that fits.
@@ -172,7 +180,8 @@ type Candidate struct {
 	Measured      blob.Ref      `json:"measured"`
 	ARN           string        `json:"arn,omitempty"` // of the version; "" while it is only intended
 	Version       int64         `json:"version,omitempty"`
-	Reused        bool          `json:"reused,omitempty"` // the version was there before the run: never deleted by a rollback
+	// the version was there before the run: never deleted by a rollback
+	Reused bool `json:"reused,omitempty"`
 }
 
 // Verified is a Candidate that the real runtime has answered for.
@@ -180,20 +189,22 @@ type Verified struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Candidate     Candidate    `json:"candidate"`
 	Probe         report.Probe `json:"probe"`
-	InitSeconds   float64      `json:"initSeconds"` // of the throw-away function's cold start, as Lambda billed it; 0 where it is not told
-	MaxMemoryMiB  int64        `json:"maxMemoryMiB"`
+	// of the throw-away function's cold start, as Lambda billed it; 0 where it is not told
+	InitSeconds  float64 `json:"initSeconds"`
+	MaxMemoryMiB int64   `json:"maxMemoryMiB"`
 }
 
 // Released is what is promoted: state/released.json.
 type Released struct {
-	SchemaVersion int             `json:"schemaVersion"`
-	Run           string          `json:"run"` // that promoted it
-	At            time.Time       `json:"at"`
-	Tool          string          `json:"tool"`
-	Workspace     digest.SHA256   `json:"workspaceSha256,omitzero"` // zero after a restore or a partial release: the next run looks again
-	Consumers     digest.SHA256   `json:"consumersSha256,omitzero"` // of consumers.yaml
-	Locks         []Lock          `json:"locks"`
-	Layers        []ReleasedLayer `json:"layers"`
+	SchemaVersion int       `json:"schemaVersion"`
+	Run           string    `json:"run"` // that promoted it
+	At            time.Time `json:"at"`
+	Tool          string    `json:"tool"`
+	// zero after a restore or a partial release: the next run looks again
+	Workspace digest.SHA256   `json:"workspaceSha256,omitzero"`
+	Consumers digest.SHA256   `json:"consumersSha256,omitzero"` // of consumers.yaml
+	Locks     []Lock          `json:"locks"`
+	Layers    []ReleasedLayer `json:"layers"`
 }
 
 // ReleasedLayer is one promoted version, and those before it, newest first.
@@ -265,7 +276,8 @@ func (r Released) Find(layer string, t pydist.Target) (ReleasedLayer, bool) {
 // MaxDocumentBytes bounds every document here: the largest, a report, is some 200 kB.
 const MaxDocumentBytes = 16 << 20
 
-// Decode reads a document strictly: one JSON object, no unknown key, of this schema version if it says one, at most MaxDocumentBytes.
+// Decode reads a document strictly: one JSON object, no unknown key, of this schema version if it
+// says one, at most MaxDocumentBytes.
 func Decode(b []byte, into any) error {
 	if len(b) > MaxDocumentBytes {
 		return fmt.Errorf("%d bytes, at most %d are read", len(b), MaxDocumentBytes)
@@ -291,7 +303,8 @@ func Decode(b []byte, into any) error {
 	return nil
 }
 
-// Encode writes a document: two spaces of indent, a newline at the end, the same bytes for the same value.
+// Encode writes a document: two spaces of indent, a newline at the end, the same bytes for the same
+// value.
 func Encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -303,7 +316,8 @@ func Encode(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// LayerName is what a layer is called in Lambda: prefix and name, and the target too unless it is the workspace's first. Dots are not allowed there.
+// LayerName is what a layer is called in Lambda: prefix and name, and the target too unless it is
+// the workspace's first. Dots are not allowed there.
 func LayerName(prefix, layer string, t, first pydist.Target) string {
 	if t == first {
 		return prefix + layer

@@ -15,7 +15,21 @@ import (
 )
 
 // everyDocument is one of each that lies in the store, and of what else Decode reads.
-var everyDocument = []any{Lease{}, Released{}, Run{}, Request{}, Built{}, Failure{}, BuiltLayer{}, Pruned{}, Measured{}, Candidate{}, Verified{}, Change{}, Report{}}
+var everyDocument = []any{
+	Lease{},
+	Released{},
+	Run{},
+	Request{},
+	Built{},
+	Failure{},
+	BuiltLayer{},
+	Pruned{},
+	Measured{},
+	Candidate{},
+	Verified{},
+	Change{},
+	Report{},
+}
 
 // filled is a document in which every field that has a place in JSON says something.
 func filled(t testing.TB, doc any) reflect.Value {
@@ -111,7 +125,8 @@ func TestEveryDocumentIsReadAsItWasWritten(t *testing.T) {
 			if err != nil || string(again) != string(b) {
 				t.Errorf("what was read is written otherwise: %v\n%s\nbefore\n%s", err, again, b)
 			}
-			if !strings.HasPrefix(string(b), "{\n  \"") || !strings.HasSuffix(string(b), "\n}\n") || strings.Contains(string(b), `\u003c`) {
+			if !strings.HasPrefix(string(b), "{\n  \"") || !strings.HasSuffix(string(b), "\n}\n") ||
+				strings.Contains(string(b), `\u003c`) {
 				t.Errorf("not written for people:\n%s", b)
 			}
 		})
@@ -175,7 +190,11 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 					t.Fatal(err)
 				}
 				into := reflect.New(reflect.TypeOf(doc))
-				if err := Decode(changed, into.Interface()); err == nil || !strings.Contains(err.Error(), `unknown field "addedLater"`) {
+				if err := Decode(
+					changed,
+					into.Interface(),
+				); err == nil ||
+					!strings.Contains(err.Error(), `unknown field "addedLater"`) {
 					t.Errorf("a field that is not known in %s: %v", place, err)
 				}
 			})
@@ -186,7 +205,8 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 	}
 }
 
-// objects calls try for each JSON object that stands for a struct. A reference reads itself: what it takes is the business of package blob.
+// objects calls try for each JSON object that stands for a struct. A reference reads itself: what
+// it takes is the business of package blob.
 func objects(typ reflect.Type, tree any, place string, try func(string, map[string]any)) {
 	switch typ.Kind() {
 	case reflect.Pointer:
@@ -245,7 +265,11 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Errorf("white space behind the document: %v", err)
 	}
 	var c Candidate
-	if err := Decode([]byte(`{"measured": {"key": "x", "size": 1}}`), &c); err == nil || err.Error() != "reference x: no digest" {
+	if err := Decode(
+		[]byte(`{"measured": {"key": "x", "size": 1}}`),
+		&c,
+	); err == nil ||
+		err.Error() != "reference x: no digest" {
 		t.Errorf("a reference without a digest: %v", err)
 	}
 }
@@ -258,7 +282,10 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 		}
 	}
 	for _, run := range []string{"", ".", "..", strings.Repeat(".", 80), "a/b", "a b", "../state", "ä", "a\n", strings.Repeat("x", 81), "a:b", "a\x00"} {
-		if err := CheckRun(run); err == nil || err.Error() != fmt.Sprintf("%q is not the name of a run: letters, digits, . - and _, at most 80", run) {
+		if err := CheckRun(
+			run,
+		); err == nil ||
+			err.Error() != fmt.Sprintf("%q is not the name of a run: letters, digits, . - and _, at most 80", run) {
 			t.Errorf("%q: %v", run, err)
 		}
 	}
@@ -300,7 +327,12 @@ func TestLayersOfOtherTargetsAreCalledByThem(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
-	r := Released{Layers: []ReleasedLayer{{Layer: "base", Target: first, LayerName: "layersmith-base"}, {Layer: "base", Target: second, LayerName: "layersmith-base-python3_12-arm64"}}}
+	r := Released{
+		Layers: []ReleasedLayer{
+			{Layer: "base", Target: first, LayerName: "layersmith-base"},
+			{Layer: "base", Target: second, LayerName: "layersmith-base-python3_12-arm64"},
+		},
+	}
 	if l, ok := r.Find("base", second); !ok || l.LayerName != "layersmith-base-python3_12-arm64" {
 		t.Errorf("found %+v, %v", l, ok)
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/layersmith/layersmith/internal/gate"
 )
 
-// Explained is what was proven of a layer, and what was not: more than a verdict, for whoever has to decide whether that is enough.
+// Explained is what was proven of a layer, and what was not: more than a verdict, for whoever has
+// to decide whether that is enough.
 type Explained struct {
 	Gate            []gate.Looked `json:"gate"`
 	Probe           []Asked       `json:"probe"` // what would have been asked, when it was not probed
@@ -60,7 +61,11 @@ func Explain(w io.Writer, l Layer, all bool) {
 		case c.Findings > 0:
 			result = "allowed"
 		}
-		rows = append(rows, []string{"  " + c.Check, result, Count(c.Count, c.At), c.Asks}, []string{"", "", "", "not seen: " + c.CannotSee})
+		rows = append(
+			rows,
+			[]string{"  " + c.Check, result, Count(c.Count, c.At), c.Asks},
+			[]string{"", "", "", "not seen: " + c.CannotSee},
+		)
 	}
 	Table(w, rows, nil)
 	if l.Probe.Status == NotProbed {
@@ -101,14 +106,19 @@ func Explain(w io.Writer, l Layer, all bool) {
 	unseen("never tried, since no import leads there from these modules", x.Unreached)
 	unseen("read by no check, unless a script does", x.Unread)
 	if x.NotDistribution > 0 {
-		fmt.Fprintf(w, "  no distribution owns %s: which package and version that is, nobody can say\n", Count(x.NotDistribution, "file"))
+		fmt.Fprintf(
+			w,
+			"  no distribution owns %s: which package and version that is, nobody can say\n",
+			Count(x.NotDistribution, "file"),
+		)
 	}
 	for _, n := range l.Notes {
 		fmt.Fprintf(w, "  note    %s\n", n)
 	}
 }
 
-// findings are the names of what a check found and the layer does not allow. elf-format is found by elf-align.
+// findings are the names of what a check found and the layer does not allow. elf-format is found by
+// elf-align.
 func findings(l Layer, check string) (found []string) {
 	for _, f := range l.Gate {
 		if f.Check == check || check == "elf-align" && f.Check == "elf-format" {

@@ -11,17 +11,37 @@ import (
 )
 
 func TestTextSaysWhatWasHealedAndWhoseFaultTheRestIs(t *testing.T) {
-	l := Layer{Name: "base", Verdict: measure.Within,
+	l := Layer{
+		Name:    "base",
+		Verdict: measure.Within,
 		Healed: []Healed{
-			{Match: "a/tests/x.py", Files: 1, Bytes: 2_800, Rules: []string{"tests"}, Why: "import a.testing fails without it", File: "base/layer.yaml"},
-			{Match: "a/docs/**", Files: 3, Bytes: 12, Rules: []string{"docs", "stubs"}, Why: "script a/b fails without it", File: "base/layer.yaml"},
+			{
+				Match: "a/tests/x.py",
+				Files: 1,
+				Bytes: 2_800,
+				Rules: []string{"tests"},
+				Why:   "import a.testing fails without it",
+				File:  "base/layer.yaml",
+			},
+			{
+				Match: "a/docs/**",
+				Files: 3,
+				Bytes: 12,
+				Rules: []string{"docs", "stubs"},
+				Why:   "script a/b fails without it",
+				File:  "base/layer.yaml",
+			},
 		},
-		Probe: Probe{Status: ProbeFailed, Healing: &Healing{Runs: 40, Why: "the limit of 40 runs of the interpreter is reached"},
-			Causes: map[string]string{"module lib.old": "lib 1.0", "script probe.py": "lib 1.0"},
+		Probe: Probe{
+			Status:  ProbeFailed,
+			Healing: &Healing{Runs: 40, Why: "the limit of 40 runs of the interpreter is reached"},
+			Causes:  map[string]string{"module lib.old": "lib 1.0", "script probe.py": "lib 1.0"},
 			Failures: []probe.Result{
 				{Job: probe.Job{Kind: probe.Module, Name: "lib.old"}, Detail: "TypeError: x", Inherited: true},
 				{Job: probe.Job{Kind: probe.Script, Name: "probe.py"}, Detail: "TypeError: x", Inherited: true},
-			}}}
+			},
+		},
+	}
 	const healed = `healed  base kept a/tests/x.py (2.8 kB, rule tests): import a.testing fails without it; written to base/layer.yaml
 healed  base kept a/docs/** (3 files, 12 B, rules docs, stubs): script a/b fails without it; written to base/layer.yaml
 `

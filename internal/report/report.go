@@ -1,5 +1,6 @@
-// Package report is what a build says of itself: the stored document (report.json, one schema version), each layer's manifest, and the text that
-// people read. Everything that is printed is in the document.
+// Package report is what a build says of itself: the stored document (report.json, one schema
+// version), each layer's manifest, and the text that people read. Everything that is printed is in
+// the document.
 package report
 
 import (
@@ -44,10 +45,12 @@ type Layer struct {
 	Gate          []gate.Finding  `json:"gate"`
 	Allowed       []Allowed       `json:"allowed,omitempty"`
 	Probe         Probe           `json:"probe"`
-	Choices       []Choice        `json:"choices,omitempty"` // what layer.yaml keeps, drops and switches, with its reasons
-	Healed        []Healed        `json:"healed,omitempty"`  // what this build restored by itself; it is in layer.yaml now
-	Notes         []string        `json:"notes,omitempty"`
-	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
+	// what layer.yaml keeps, drops and switches, with its reasons
+	Choices []Choice `json:"choices,omitempty"`
+	// what this build restored by itself; it is in layer.yaml now
+	Healed    []Healed   `json:"healed,omitempty"`
+	Notes     []string   `json:"notes,omitempty"`
+	Explained *Explained `json:"explained,omitempty"` // by check --explain
 }
 
 // Inputs are the digests of everything that the layer was made from.
@@ -105,7 +108,8 @@ type Choice struct {
 	Reason string `json:"reason"`
 }
 
-// Healed is something that pruning removed or changed, that a probe turned out to need, and that the build wrote into a layer's keep list.
+// Healed is something that pruning removed or changed, that a probe turned out to need, and that
+// the build wrote into a layer's keep list.
 type Healed struct {
 	Match  string        `json:"match"` // as the keep list has it
 	Files  int           `json:"files"`
@@ -125,22 +129,26 @@ type Healing struct {
 
 // Probe is what the interpreter said.
 type Probe struct {
-	Status      ProbeStatus       `json:"status"`
-	Interpreter string            `json:"interpreter,omitempty"`
-	Reason      string            `json:"reason,omitempty"` // why it was not probed
-	Key         digest.SHA256     `json:"key,omitzero"`     // of the stack, the jobs and the interpreter: the same key need not be asked again
-	Stack       []string          `json:"stack,omitempty"`
-	Modules     int               `json:"modules"`
-	Metadata    int               `json:"metadata"`
-	Scripts     int               `json:"scripts"`
-	Failures    []probe.Result    `json:"failures,omitempty"`
-	Skipped     []probe.Result    `json:"skipped,omitempty"` // they need what the layer chose to leave out
-	Causes      map[string]string `json:"causes,omitempty"`  // "kind name" of a failure that is there unpruned too -> the distribution that it comes from: "lxml 6.1.0"
-	Healing     *Healing          `json:"healing,omitempty"`
-	Import      *ImportComparison `json:"import,omitempty"`
+	Status      ProbeStatus `json:"status"`
+	Interpreter string      `json:"interpreter,omitempty"`
+	Reason      string      `json:"reason,omitempty"` // why it was not probed
+	// of the stack, the jobs and the interpreter: the same key need not be asked again
+	Key      digest.SHA256  `json:"key,omitzero"`
+	Stack    []string       `json:"stack,omitempty"`
+	Modules  int            `json:"modules"`
+	Metadata int            `json:"metadata"`
+	Scripts  int            `json:"scripts"`
+	Failures []probe.Result `json:"failures,omitempty"`
+	Skipped  []probe.Result `json:"skipped,omitempty"` // they need what the layer chose to leave out
+	// "kind name" of a failure that is there unpruned too -> the distribution that it comes from:
+	// "lxml 6.1.0"
+	Causes  map[string]string `json:"causes,omitempty"`
+	Healing *Healing          `json:"healing,omitempty"`
+	Import  *ImportComparison `json:"import,omitempty"`
 }
 
-// Cause is the distribution that a failure comes from, "" when it is not known or when pruning is at fault.
+// Cause is the distribution that a failure comes from, "" when it is not known or when pruning is
+// at fault.
 func (p Probe) Cause(f probe.Result) string { return p.Causes[string(f.Kind)+" "+f.Name] }
 
 // ProbeStatus is the outcome of a probe.

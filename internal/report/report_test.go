@@ -13,23 +13,31 @@ import (
 	"github.com/layersmith/layersmith/internal/probe"
 )
 
-// example is a workspace of three layers: one that is well, one that fails wherever it can, one that nobody probed.
+// example is a workspace of three layers: one that is well, one that fails wherever it can, one
+// that nobody probed.
 func example() Report {
 	return Report{
 		SchemaVersion: SchemaVersion, Tool: "layersmith 0.1.0", Target: "python3.13-x86_64",
 		Layers: []Layer{
 			{
-				Name:    "base",
-				Zip:     File{Name: "base-python3.13-x86_64.zip", Bytes: 22_200_000},
-				Before:  measure.Size{Files: 900, Unzipped: 97_100_000, Zipped: 28_100_000},
-				After:   measure.Size{Files: 700, Unzipped: 70_800_000, Zipped: 22_100_000},
-				Removed: measure.Sizes{"drop-tests": {Files: 150, Unzipped: 22_100_000, Zipped: 5_000_000}, "strip": {Files: 50, Unzipped: 4_200_000, Zipped: 900_000}},
+				Name:   "base",
+				Zip:    File{Name: "base-python3.13-x86_64.zip", Bytes: 22_200_000},
+				Before: measure.Size{Files: 900, Unzipped: 97_100_000, Zipped: 28_100_000},
+				After:  measure.Size{Files: 700, Unzipped: 70_800_000, Zipped: 22_100_000},
+				Removed: measure.Sizes{
+					"drop-tests": {Files: 150, Unzipped: 22_100_000, Zipped: 5_000_000},
+					"strip":      {Files: 50, Unzipped: 4_200_000, Zipped: 900_000},
+				},
 				Bytecode: Bytecode{Mode: "unchecked-hash", Reason: "it fits the budgets",
 					Size: measure.Size{Files: 300, Unzipped: 13_600_000, Zipped: 5_400_000}},
-				Packages: measure.Sizes{"numpy": {Files: 300, Unzipped: 30_800_000, Zipped: 9_000_000}, "pandas": {Files: 400, Unzipped: 40_000_000, Zipped: 13_100_000}},
-				Kinds:    measure.Sizes{"source": {Files: 650, Unzipped: 13_200_000, Zipped: 4_000_000}},
-				Largest:  []Sized{{"python/pandas/_libs/x.so", 1_900_000, 700_000}, {"python/é.so", 40_000, 10_000}},
-				Budget:   measure.Budget{Unzipped: 80 << 20}, Verdict: measure.Within,
+				Packages: measure.Sizes{
+					"numpy":  {Files: 300, Unzipped: 30_800_000, Zipped: 9_000_000},
+					"pandas": {Files: 400, Unzipped: 40_000_000, Zipped: 13_100_000},
+				},
+				Kinds:   measure.Sizes{"source": {Files: 650, Unzipped: 13_200_000, Zipped: 4_000_000}},
+				Largest: []Sized{{"python/pandas/_libs/x.so", 1_900_000, 700_000}, {"python/é.so", 40_000, 10_000}},
+				Budget:  measure.Budget{Unzipped: 80 << 20},
+				Verdict: measure.Within,
 				Probe: Probe{Status: ProbePassed, Modules: 12, Scripts: 2,
 					Import: &ImportComparison{Modules: []string{"pandas"}, WithoutSeconds: 1.432, WithSeconds: 0.338}},
 				Notes: []string{"python/x.so: kept as shipped"},
@@ -41,12 +49,28 @@ func example() Report {
 				After:    measure.Size{Unzipped: 111_200_000},
 				Removed:  measure.Sizes{"drop-tests": {Files: 10, Unzipped: 30_000_000}},
 				Bytecode: Bytecode{Mode: "none", Partial: true, Reason: "it would not fit its budget"},
-				Budget:   measure.Budget{Unzipped: 100_000_000}, Verdict: measure.OverTarget,
-				Gate:    []gate.Finding{{Subject: "python/a.so", Check: "elf-needed", Message: "links to libGL.so.1", Hint: "not printed here"}},
-				Allowed: []Allowed{{gate.Finding{Subject: "python/b.so", Check: "elf-glibc", Message: "needs GLIBC_2.38"}, "never loaded"}},
+				Budget:   measure.Budget{Unzipped: 100_000_000},
+				Verdict:  measure.OverTarget,
+				Gate: []gate.Finding{
+					{
+						Subject: "python/a.so",
+						Check:   "elf-needed",
+						Message: "links to libGL.so.1",
+						Hint:    "not printed here",
+					},
+				},
+				Allowed: []Allowed{
+					{
+						gate.Finding{Subject: "python/b.so", Check: "elf-glibc", Message: "needs GLIBC_2.38"},
+						"never loaded",
+					},
+				},
 				Choices: []Choice{{"keep", "scipy/tests/**", "we run them"}},
 				Probe: Probe{Status: ProbeFailed, Failures: []probe.Result{
-					{Job: probe.Job{Kind: "import", Name: "scipy.odr"}, Detail: "Traceback\n  File a\n  File b\nImportError: x"},
+					{
+						Job:    probe.Job{Kind: "import", Name: "scipy.odr"},
+						Detail: "Traceback\n  File a\n  File b\nImportError: x",
+					},
 					{Job: probe.Job{Kind: "import", Name: "scipy.old"}, Detail: "quiet", Inherited: true},
 					{Job: probe.Job{Kind: "script", Name: "probe.py"}, Detail: "AssertionError", Inherited: true},
 				}},

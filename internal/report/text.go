@@ -107,9 +107,25 @@ func Text(w io.Writer, r Report, o TextOptions) {
 				if c := l.Probe.Cause(f); c != "" {
 					from = " (" + c + ")"
 				}
-				fmt.Fprintf(w, "note    %s: %s %s fails unpruned too%s: %s\n", l.Name, f.Kind, f.Name, from, tail(f.Detail, 1))
+				fmt.Fprintf(
+					w,
+					"note    %s: %s %s fails unpruned too%s: %s\n",
+					l.Name,
+					f.Kind,
+					f.Name,
+					from,
+					tail(f.Detail, 1),
+				)
 			} else {
-				fmt.Fprintf(w, "failed  %s: %s %s%s\n%s\n", l.Name, f.Kind, f.Name, whose, indent(tail(f.Detail, lines)))
+				fmt.Fprintf(
+					w,
+					"failed  %s: %s %s%s\n%s\n",
+					l.Name,
+					f.Kind,
+					f.Name,
+					whose,
+					indent(tail(f.Detail, lines)),
+				)
 				if c := l.Probe.Cause(f); c != "" {
 					fmt.Fprintln(w, indent("comes from "+c+" as it was published"))
 				}
@@ -128,8 +144,19 @@ func Text(w io.Writer, r Report, o TextOptions) {
 		if len(s.Layers) == 1 && s.Verdict == measure.Within {
 			continue
 		}
-		fmt.Fprintf(w, "stack   %s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code\n",
-			strings.Join(s.Layers, " + "), s.Unzipped, s.Verdict, s.Budget, s.Free, measure.Bytes(measure.MaxUnzippedBytes).MB())
+		fmt.Fprintf(
+			w,
+			"stack   %s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code\n",
+			strings.Join(
+				s.Layers,
+				" + ",
+			),
+			s.Unzipped,
+			s.Verdict,
+			s.Budget,
+			s.Free,
+			measure.Bytes(measure.MaxUnzippedBytes).MB(),
+		)
 	}
 }
 
@@ -211,7 +238,16 @@ func Table(w io.Writer, rows [][]string, right map[int]bool) {
 // Details prints sizes by package, kind, rule, and the largest files.
 func Details(w io.Writer, r Report) {
 	for _, l := range r.Layers {
-		fmt.Fprintf(w, "%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n", l.Name, l.After.Unzipped, l.Before.Unzipped, l.Zip.Bytes, l.Before.Zipped, l.Bytecode.Mode)
+		fmt.Fprintf(
+			w,
+			"%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n",
+			l.Name,
+			l.After.Unzipped,
+			l.Before.Unzipped,
+			l.Zip.Bytes,
+			l.Before.Zipped,
+			l.Bytecode.Mode,
+		)
 		section(w, "package", l.Packages)
 		section(w, "kind", l.Kinds)
 		section(w, "removed by rule", l.Removed)

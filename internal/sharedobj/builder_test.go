@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// image describes a small ELF file; build lays it out. Loaded bytes are a running pattern and all others
-// are 0xee, so that a byte in the wrong place shows.
+// image describes a small ELF file; build lays it out. Loaded bytes are a running pattern and all
+// others are 0xee, so that a byte in the wrong place shows.
 type image struct {
 	typ      uint16 // default ET_DYN
 	phoff    uint64 // default: after the header
@@ -21,7 +21,15 @@ type image struct {
 const loadRX, loadRW = 5, 6
 
 func load(offset, vaddr, size, align uint64) Segment {
-	return Segment{Type: SegmentLoad, Flags: loadRW, Offset: offset, Vaddr: vaddr, FileSize: size, MemSize: size, Align: align}
+	return Segment{
+		Type:     SegmentLoad,
+		Flags:    loadRW,
+		Offset:   offset,
+		Vaddr:    vaddr,
+		FileSize: size,
+		MemSize:  size,
+		Align:    align,
+	}
 }
 
 func other(typ uint32, offset, vaddr, size uint64) Segment {
@@ -123,8 +131,22 @@ func nameAt(s string) uint64 { return uint64(strings.Index(libraryNames, s)) }
 // dynamic is a whole table for library; more entries override it, as the last of a tag counts.
 func dynamic(more ...uint64) []uint64 {
 	return append([]uint64{
-		tagNeeded, nameAt("libm"), tagNeeded, nameAt("libc"), tagSoname, nameAt("libself"), tagRunpath, nameAt("$ORIGIN"), tagRpath, nameAt("/old"),
-		tagStrtab, libraryBase + strtabAt, tagStrsz, uint64(len(libraryNames) + 1), tagVerneed, libraryBase + verneedAt,
+		tagNeeded,
+		nameAt("libm"),
+		tagNeeded,
+		nameAt("libc"),
+		tagSoname,
+		nameAt("libself"),
+		tagRunpath,
+		nameAt("$ORIGIN"),
+		tagRpath,
+		nameAt("/old"),
+		tagStrtab,
+		libraryBase + strtabAt,
+		tagStrsz,
+		uint64(len(libraryNames) + 1),
+		tagVerneed,
+		libraryBase + verneedAt,
 	}, more...)
 }
 

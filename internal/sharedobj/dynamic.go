@@ -100,9 +100,9 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 	return nil
 }
 
-// readVersions walks one record per library, and from each the chain of its versions. Like glibc it goes by
-// the links and ignores all declared counts. Links only lead forward, and every record costs a name, so
-// the budget of names ends overlapping chains.
+// readVersions walks one record per library, and from each the chain of its versions. Like glibc it
+// goes by the links and ignores all declared counts. Links only lead forward, and every record
+// costs a name, so the budget of names ends overlapping chains.
 func (f file) readVersions(vaddr uint64, strs *names, facts *Facts) error {
 	need := f.mapped(vaddr)
 	for more := true; more; need, more = follow(need, u32(need, 12)) {

@@ -9,9 +9,9 @@ import (
 // process is the memory of a loaded file, by page.
 type process map[uint64][]byte
 
-// loadPages maps a file as glibc does: whole pages from the file, a later segment over an earlier one, then zeros
-// for .bss. SameLoaded compares segments with each other and cannot see what sharing a page does; this can.
-// It is false where touching the memory would end in SIGBUS.
+// loadPages maps a file as glibc does: whole pages from the file, a later segment over an earlier
+// one, then zeros for .bss. SameLoaded compares segments with each other and cannot see what
+// sharing a page does; this can. It is false where touching the memory would end in SIGBUS.
 func loadPages(f file, page uint64) (process, bool) {
 	mem := process{}
 	for _, s := range f.segments {
@@ -99,7 +99,8 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 				t.Fatalf("%+v: loads before: %v, after: %v", im.segments, okBefore, okAfter)
 			}
 			for i, s := range before.segments {
-				if s.Type == SegmentLoad && !bytes.Equal(x.read(before, s, page), y.read(after, after.segments[i], page)) {
+				if s.Type == SegmentLoad &&
+					!bytes.Equal(x.read(before, s, page), y.read(after, after.segments[i], page)) {
 					t.Fatalf("%+v: segment %d reads differently with pages of %#x", im.segments, i, page)
 				}
 			}

@@ -14,7 +14,8 @@ type field struct {
 	bytes int
 }
 
-// fieldsOf are all fields of the header, of every program header and of every entry of the dynamic table and the version records, by the ELF gABI.
+// fieldsOf are all fields of the header, of every program header and of every entry of the dynamic
+// table and the version records, by the ELF gABI.
 func fieldsOf(im image) (all []field) {
 	add := func(prefix string, at int, names []string, sizes []int) int {
 		for i, n := range names {
@@ -26,10 +27,33 @@ func fieldsOf(im image) (all []field) {
 	for i := range 16 {
 		all = append(all, field{fmt.Sprintf("e_ident[%d]", i), i, 1})
 	}
-	add("", 16, []string{"e_type", "e_machine", "e_version", "e_entry", "e_phoff", "e_shoff", "e_flags", "e_ehsize", "e_phentsize", "e_phnum", "e_shentsize", "e_shnum", "e_shstrndx"},
-		[]int{2, 2, 4, 8, 8, 8, 4, 2, 2, 2, 2, 2, 2})
+	add(
+		"",
+		16,
+		[]string{
+			"e_type",
+			"e_machine",
+			"e_version",
+			"e_entry",
+			"e_phoff",
+			"e_shoff",
+			"e_flags",
+			"e_ehsize",
+			"e_phentsize",
+			"e_phnum",
+			"e_shentsize",
+			"e_shnum",
+			"e_shstrndx",
+		},
+		[]int{2, 2, 4, 8, 8, 8, 4, 2, 2, 2, 2, 2, 2},
+	)
 	for i := range im.segments {
-		add(fmt.Sprintf("segment %d ", i), headerBytes+i*programBytes, []string{"p_type", "p_flags", "p_offset", "p_vaddr", "p_paddr", "p_filesz", "p_memsz", "p_align"}, []int{4, 4, 8, 8, 8, 8, 8, 8})
+		add(
+			fmt.Sprintf("segment %d ", i),
+			headerBytes+i*programBytes,
+			[]string{"p_type", "p_flags", "p_offset", "p_vaddr", "p_paddr", "p_filesz", "p_memsz", "p_align"},
+			[]int{4, 4, 8, 8, 8, 8, 8, 8},
+		)
 	}
 	for i := range len(im.extra[dynamicAt]) / 16 {
 		add(fmt.Sprintf("dynamic %d ", i), dynamicAt+i*16, []string{"d_tag", "d_val"}, []int{8, 8})
@@ -40,11 +64,35 @@ func fieldsOf(im image) (all []field) {
 	return all
 }
 
-// wrong are the values that break readers: nothing, one, ends of ranges, what overflows when something is added.
-var wrong = []uint64{0, 1, 2, 3, 7, 0x10, 0x38, 0x40, 0xff, 0x1000, 0x7fff, 0x8000, 0xffff, 0x10000, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1 << 63, 1<<64 - 0x1000, 1<<64 - 1}
+// wrong are the values that break readers: nothing, one, ends of ranges, what overflows when
+// something is added.
+var wrong = []uint64{
+	0,
+	1,
+	2,
+	3,
+	7,
+	0x10,
+	0x38,
+	0x40,
+	0xff,
+	0x1000,
+	0x7fff,
+	0x8000,
+	0xffff,
+	0x10000,
+	1<<31 - 1,
+	1 << 31,
+	1<<32 - 1,
+	1 << 32,
+	1<<63 - 1,
+	1 << 63,
+	1<<64 - 0x1000,
+	1<<64 - 1,
+}
 
-// TestEveryFieldMayLie sets every field to every wrong value, alone: what is read is refused with a text, or read; what is stripped loads as before; nothing is
-// written to, nothing ends the program.
+// TestEveryFieldMayLie sets every field to every wrong value, alone: what is read is refused with a
+// text, or read; what is stripped loads as before; nothing is written to, nothing ends the program.
 func TestEveryFieldMayLie(t *testing.T) {
 	t.Parallel()
 	im := library(dynamic(), verneed())

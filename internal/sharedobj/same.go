@@ -10,9 +10,9 @@ import (
 // span is a range of bytes, from and to.
 type span struct{ from, to uint64 }
 
-// SameLoaded returns nil when loading either file gives the same process: the same headers, and for every
-// segment the same address, size, rights and bytes. Only the fields that Strip edits may differ, and only
-// where both files have them at the same address.
+// SameLoaded returns nil when loading either file gives the same process: the same headers, and for
+// every segment the same address, size, rights and bytes. Only the fields that Strip edits may
+// differ, and only where both files have them at the same address.
 func SameLoaded(before, after []byte) error {
 	if bytes.Equal(before, after) {
 		return nil
@@ -25,7 +25,8 @@ func SameLoaded(before, after []byte) error {
 	if err != nil {
 		return fmt.Errorf("compare elf after: %w", err)
 	}
-	if !bytes.Equal(before[:phoffAt], after[:phoffAt]) || !bytes.Equal(before[shoffAt+8:shnumAt], after[shoffAt+8:shnumAt]) {
+	if !bytes.Equal(before[:phoffAt], after[:phoffAt]) ||
+		!bytes.Equal(before[shoffAt+8:shnumAt], after[shoffAt+8:shnumAt]) {
 		return errors.New("compare elf: headers differ")
 	}
 	for i, s := range a.segments {
@@ -45,7 +46,12 @@ func SameLoaded(before, after []byte) error {
 		var at uint64
 		for _, e := range append(editable, span{s.FileSize, s.FileSize}) {
 			if e.from > at && !bytes.Equal(x[at:e.from], y[at:e.from]) {
-				return fmt.Errorf("compare elf: segment %d: bytes differ between %#x and %#x", i, s.Vaddr+at, s.Vaddr+e.from)
+				return fmt.Errorf(
+					"compare elf: segment %d: bytes differ between %#x and %#x",
+					i,
+					s.Vaddr+at,
+					s.Vaddr+e.from,
+				)
 			}
 			at = max(at, e.to)
 		}
@@ -53,7 +59,8 @@ func SameLoaded(before, after []byte) error {
 	return nil
 }
 
-// editable lists the fields of the headers that Strip may edit, as positions in a segment, in order.
+// editable lists the fields of the headers that Strip may edit, as positions in a segment, in
+// order.
 func (f file) editable(s Segment) []span {
 	all := []span{{phoffAt, shoffAt + 8}, {shnumAt, shstrndxAt + 2}}
 	for i := range f.segments {

@@ -16,8 +16,8 @@
 //     noseparate-code lays them out: it is mapped twice.
 //   - Files come from strangers. No declared size or count is believed before it is checked against the file.
 //
-// Only little-endian ELF64 is read: x86_64 and arm64 are nothing else. All functions are pure and leave
-// the bytes that they are given alone.
+// Only little-endian ELF64 is read: x86_64 and arm64 are nothing else. All functions are pure and
+// leave the bytes that they are given alone.
 package sharedobj
 
 import (
@@ -109,7 +109,8 @@ func Read(b []byte) (Facts, error) {
 	return facts, nil
 }
 
-// Misalignments lists every PT_LOAD that breaks the alignment rule; p_align 0 and 1 ask for nothing.
+// Misalignments lists every PT_LOAD that breaks the alignment rule; p_align 0 and 1 ask for
+// nothing.
 func (f Facts) Misalignments() []Misalignment {
 	var found []Misalignment
 	for i, s := range f.Segments {
@@ -188,7 +189,13 @@ func parse(b []byte) (file, error) {
 			return file{}, fmt.Errorf("segment %d: %#x bytes at %#x, file has %#x", i, s.FileSize, s.Offset, len(b))
 		}
 		if s.Type == SegmentLoad && (s.FileSize > s.MemSize || s.Vaddr+s.MemSize < s.Vaddr) {
-			return file{}, fmt.Errorf("segment %d: %#x bytes do not fit its %#x of memory at %#x", i, s.FileSize, s.MemSize, s.Vaddr)
+			return file{}, fmt.Errorf(
+				"segment %d: %#x bytes do not fit its %#x of memory at %#x",
+				i,
+				s.FileSize,
+				s.MemSize,
+				s.Vaddr,
+			)
 		}
 		f.segments[i] = s
 	}
@@ -239,7 +246,8 @@ func (f file) content(s Segment) []byte {
 	return f.bytes[s.Offset:][:s.FileSize]
 }
 
-// mapped is what the file puts at an address, up to the end of its segment's bytes; nil when nothing is there.
+// mapped is what the file puts at an address, up to the end of its segment's bytes; nil when
+// nothing is there.
 func (f file) mapped(vaddr uint64) []byte {
 	for _, s := range f.segments {
 		if s.Type == SegmentLoad && s.Vaddr <= vaddr && vaddr-s.Vaddr < s.FileSize {

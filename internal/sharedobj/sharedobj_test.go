@@ -72,28 +72,70 @@ var badFiles = map[string]struct {
 	in  []byte
 	err string
 }{
-	"a text file":                       {[]byte("hello"), `no ELF magic`},
-	"nothing after the magic":           {[]byte("\x7fELF"), `header: cut off at 4 bytes`},
-	"a 32-bit file":                     {[]byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), `class 1, byte order 1: only ELF64 little-endian is supported`},
-	"a big-endian file":                 {[]byte("\x7fELF\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), `class 2, byte order 2: only ELF64 little-endian is supported`},
-	"a header that ends early":          {image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 63}.build(), `header: cut off at 63 bytes`},
-	"program headers that end early":    {image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 100}.build(), `program headers: 1 at 0x40, file has 0x64 bytes`},
-	"program headers beyond any offset": {image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{phoffAt: words(^uint64(0) - 8)}}.build(), `program headers: 1 at 0xfffffffffffffff7, file has 0x200 bytes`},
-	"program headers of another size":   {image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{54: words(uint16(32))}}.build(), `program headers: 32 bytes each, want 56`},
+	"a text file":             {[]byte("hello"), `no ELF magic`},
+	"nothing after the magic": {[]byte("\x7fELF"), `header: cut off at 4 bytes`},
+	"a 32-bit file": {
+		[]byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
+		`class 1, byte order 1: only ELF64 little-endian is supported`,
+	},
+	"a big-endian file": {
+		[]byte("\x7fELF\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
+		`class 2, byte order 2: only ELF64 little-endian is supported`,
+	},
+	"a header that ends early": {
+		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 63}.build(),
+		`header: cut off at 63 bytes`,
+	},
+	"program headers that end early": {
+		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 100}.build(),
+		`program headers: 1 at 0x40, file has 0x64 bytes`,
+	},
+	"program headers beyond any offset": {
+		image{
+			segments: []Segment{load(0, 0, 0x200, 0x1000)},
+			extra:    map[int][]byte{phoffAt: words(^uint64(0) - 8)},
+		}.build(),
+		`program headers: 1 at 0xfffffffffffffff7, file has 0x200 bytes`,
+	},
+	"program headers of another size": {
+		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{54: words(uint16(32))}}.build(),
+		`program headers: 32 bytes each, want 56`,
+	},
 	"more program headers than a kernel takes": {
-		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{phnumAt: words(uint16(0xffff))}}.build(),
-		`program headers: 65535, limit 1170`},
+		image{
+			segments: []Segment{load(0, 0, 0x200, 0x1000)},
+			extra:    map[int][]byte{phnumAt: words(uint16(0xffff))},
+		}.build(),
+		`program headers: 65535, limit 1170`,
+	},
 	"a segment that ends beyond the file": {
-		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 0x1ff}.build(), `segment 0: 0x200 bytes at 0x0, file has 0x1ff`},
+		image{
+			segments: []Segment{load(0, 0, 0x200, 0x1000)},
+			cut:      0x1ff,
+		}.build(),
+		`segment 0: 0x200 bytes at 0x0, file has 0x1ff`,
+	},
 	"a segment whose end overflows": {
-		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{headerBytes + 32: words(^uint64(0))}}.build(),
-		`segment 0: 0xffffffffffffffff bytes at 0x0, file has 0x200`},
+		image{
+			segments: []Segment{load(0, 0, 0x200, 0x1000)},
+			extra:    map[int][]byte{headerBytes + 32: words(^uint64(0))},
+		}.build(),
+		`segment 0: 0xffffffffffffffff bytes at 0x0, file has 0x200`,
+	},
 	"a segment larger than its memory": {
-		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, extra: map[int][]byte{headerBytes + 40: words(uint64(0x1ff))}}.build(),
-		`segment 0: 0x200 bytes do not fit its 0x1ff of memory at 0x0`},
+		image{
+			segments: []Segment{load(0, 0, 0x200, 0x1000)},
+			extra:    map[int][]byte{headerBytes + 40: words(uint64(0x1ff))},
+		}.build(),
+		`segment 0: 0x200 bytes do not fit its 0x1ff of memory at 0x0`,
+	},
 	"a segment that wraps around memory": {
-		image{segments: []Segment{load(0, ^uint64(0xfff), 0x200, 0x1000)}, extra: map[int][]byte{headerBytes + 40: words(uint64(0x1001))}}.build(),
-		`segment 0: 0x200 bytes do not fit its 0x1001 of memory at 0xfffffffffffff000`},
+		image{
+			segments: []Segment{load(0, ^uint64(0xfff), 0x200, 0x1000)},
+			extra:    map[int][]byte{headerBytes + 40: words(uint64(0x1001))},
+		}.build(),
+		`segment 0: 0x200 bytes do not fit its 0x1001 of memory at 0xfffffffffffff000`,
+	},
 	"an interpreter without an end": {
 		image{segments: []Segment{load(0, 0, 0x200, 0x1000), other(SegmentInterp, 0x100, 0x100, 8)}}.build(),
 		`segment 1: interpreter's name does not end within 4096 bytes`},
@@ -101,26 +143,74 @@ var badFiles = map[string]struct {
 		image{segments: []Segment{load(0, 0, 0x200, 0x1000), other(SegmentDynamic, 0x100, 0x900, 8)}}.build(),
 		`dynamic table at 0x900: not loaded`},
 	"a name beyond the string table": {
-		library(dynamic(tagNeeded, 1<<40), verneed()).build(), `DT_NEEDED: name at 0x10000000000: string table has 0x59 bytes`},
+		library(
+			dynamic(tagNeeded, 1<<40),
+			verneed(),
+		).build(),
+		`DT_NEEDED: name at 0x10000000000: string table has 0x59 bytes`,
+	},
 	"a name without an end": {
 		library(dynamic(tagStrsz, uint64(len(libraryNames))), verneed()).build(), `DT_RPATH: name at 0x54: no end`},
 	"a string table that is not loaded": {
-		library(dynamic(tagStrtab, 0xdead0000), verneed()).build(), `DT_NEEDED: name at 0x1: string table has 0x0 bytes`},
+		library(
+			dynamic(tagStrtab, 0xdead0000),
+			verneed(),
+		).build(),
+		`DT_NEEDED: name at 0x1: string table has 0x0 bytes`,
+	},
 	"a string table larger than the file has none beyond it": {
-		library(dynamic(tagStrsz, ^uint64(0), tagSoname, 1<<63), verneed()).build(), `DT_SONAME: name at 0x8000000000000000: string table has 0x400 bytes`},
+		library(
+			dynamic(tagStrsz, ^uint64(0), tagSoname, 1<<63),
+			verneed(),
+		).build(),
+		`DT_SONAME: name at 0x8000000000000000: string table has 0x400 bytes`,
+	},
 	"versions outside the loaded bytes": {
-		library(dynamic(tagVerneed, libraryBase+librarySize-8), verneed()).build(), `DT_VERNEED: record outside the loaded bytes`},
+		library(
+			dynamic(tagVerneed, libraryBase+librarySize-8),
+			verneed(),
+		).build(),
+		`DT_VERNEED: record outside the loaded bytes`,
+	},
 	"a version chain that leaves the loaded bytes": {
-		library(dynamic(), words(uint16(1), uint16(1), uint32(1), uint32(0xffffffff), uint32(0))).build(), `DT_VERNEED: record outside the loaded bytes`},
+		library(
+			dynamic(),
+			words(uint16(1), uint16(1), uint32(1), uint32(0xffffffff), uint32(0)),
+		).build(),
+		`DT_VERNEED: record outside the loaded bytes`,
+	},
 	"a library chain that leaves the loaded bytes": {
-		library(dynamic(), words(uint16(1), uint16(0), uint32(1), uint32(0), uint32(0xffffffff))).build(), `DT_VERNEED: record outside the loaded bytes`},
+		library(
+			dynamic(),
+			words(uint16(1), uint16(0), uint32(1), uint32(0), uint32(0xffffffff)),
+		).build(),
+		`DT_VERNEED: record outside the loaded bytes`,
+	},
 	"a version beyond the string table": {
-		library(dynamic(), words(uint16(1), uint16(1), uint32(1), uint32(16), uint32(0), uint32(0), uint32(0), uint32(0x60), uint32(0))).build(),
-		`DT_VERNEED: name at 0x60: string table has 0x59 bytes`},
-	"millions of versions in overlapping records": {overlappingVersions(), `DT_VERNEED: names: more than 1048576 bytes`},
+		library(
+			dynamic(),
+			words(
+				uint16(1),
+				uint16(1),
+				uint32(1),
+				uint32(16),
+				uint32(0),
+				uint32(0),
+				uint32(0),
+				uint32(0x60),
+				uint32(0),
+			),
+		).build(),
+		`DT_VERNEED: name at 0x60: string table has 0x59 bytes`,
+	},
+	"millions of versions in overlapping records": {
+		overlappingVersions(),
+		`DT_VERNEED: names: more than 1048576 bytes`,
+	},
 }
 
-// overlappingVersions makes 4096 records look like eight million: each reads as a library whose versions are all that follow.
+// overlappingVersions makes 4096 records look like eight million: each reads as a library whose
+// versions are all that follow.
 func overlappingVersions() []byte {
 	im := library(dynamic(tagVerneed, libraryBase+0x1000), nil)
 	im.segments[0] = load(0, libraryBase, 0x11000, 0x1000)

@@ -12,10 +12,10 @@ const StripVersion = 1
 const minPage = 4096
 
 // Strip returns the file without the bytes that are never loaded: sections outside any PT_LOAD, the
-// section headers, and gaps between segments, as far as alignment lets them close. No address changes
-// and no loaded byte does, except the file offsets in the headers. A file that is not sure to survive
-// this is returned as it is, and so is one that would not get smaller. The result of Strip is a fixed
-// point of it.
+// section headers, and gaps between segments, as far as alignment lets them close. No address
+// changes and no loaded byte does, except the file offsets in the headers. A file that is not sure
+// to survive this is returned as it is, and so is one that would not get smaller. The result of
+// Strip is a fixed point of it.
 //
 // binutils strip and llvm-strip rebuild the layout from the sections instead, and break files whose
 // sections were moved by patchelf.
@@ -62,7 +62,8 @@ func (f file) strippable(facts Facts) bool {
 	if facts.Type != TypeExec && facts.Type != TypeDyn || len(facts.Misalignments()) > 0 {
 		return false
 	}
-	// Loaders want the segments by address; linkers write them to the file in that order, the header first.
+	// Loaders want the segments by address; linkers write them to the file in that order, the
+	// header first.
 	var prev *Segment
 	for i := range f.segments {
 		s := &f.segments[i]
@@ -73,15 +74,16 @@ func (f file) strippable(facts Facts) bool {
 			return false
 		}
 		if prev != nil {
-			// A page of memory that two segments share is mapped from the file twice, the second time
-			// for good: it is right only while both stand side by side. Loaders refuse a file whose
-			// p_align is below their page, so no page is larger than the smaller of both.
+			// A page of memory that two segments share is mapped from the file twice, the second
+			// time for good: it is right only while both stand side by side. Loaders refuse a file
+			// whose p_align is below their page, so no page is larger than the smaller of both.
 			page := max(minPage, min(prev.Align, s.Align))
 			if s.Offset < prev.Offset+prev.FileSize || s.Vaddr/page <= (prev.Vaddr+prev.MemSize-1)/page {
 				return false
 			}
 		}
-		// The loader zeroes the rest of the page where .bss begins, so that page must exist in the file.
+		// The loader zeroes the rest of the page where .bss begins, so that page must exist in the
+		// file.
 		if s.FileSize == 0 && s.Vaddr%max(s.Align, minPage) != 0 {
 			return false
 		}
@@ -91,12 +93,14 @@ func (f file) strippable(facts Facts) bool {
 	if !ok || f.phoff < headerBytes {
 		return false
 	}
-	// For programs, kernels before 5.18 compute the table's address from e_phoff as if it were in the first segment.
+	// For programs, kernels before 5.18 compute the table's address from e_phoff as if it were in
+	// the first segment.
 	if f.segments[table].Offset != 0 && (facts.Type == TypeExec || facts.Interp != "") {
 		return false
 	}
-	// Whoever reads another segment finds it by address or by offset: both must lead to the same loaded bytes.
-	// One outside has a reader that goes to the file, by rules unknown: that file stays whole.
+	// Whoever reads another segment finds it by address or by offset: both must lead to the same
+	// loaded bytes. One outside has a reader that goes to the file, by rules unknown: that file
+	// stays whole.
 	for _, s := range f.segments {
 		if s.Type == SegmentLoad || s.FileSize == 0 {
 			continue
@@ -109,8 +113,9 @@ func (f file) strippable(facts Facts) bool {
 	return !f.hasPayload()
 }
 
-// compact decides by how much each segment's offset shrinks, and how long the file becomes. Moves are
-// multiples of the alignment, and of the page where that is larger: nothing else keeps a mapping possible.
+// compact decides by how much each segment's offset shrinks, and how long the file becomes. Moves
+// are multiples of the alignment, and of the page where that is larger: nothing else keeps a
+// mapping possible.
 func (f file) compact() (moves []uint64, size uint64) {
 	moves = make([]uint64, len(f.segments))
 	for i, s := range f.segments {
@@ -142,9 +147,9 @@ func (f file) home(offset, n uint64) (int, bool) {
 
 func (f file) tableBytes() uint64 { return uint64(len(f.segments)) * programBytes }
 
-// hasPayload reports whether bytes follow that neither segments nor sections account for: self-extracting
-// programs and zipped applications carry their data there. It also holds when the section headers
-// are damaged, because then nobody can tell.
+// hasPayload reports whether bytes follow that neither segments nor sections account for:
+// self-extracting programs and zipped applications carry their data there. It also holds when the
+// section headers are damaged, because then nobody can tell.
 func (f file) hasPayload() bool {
 	const sectionBytes, nobits = 64, 8
 	var end uint64

@@ -34,22 +34,52 @@ var stripCases = map[string]struct {
 		image{segments: []Segment{load(0, 0, 0x200, 0), load(0x5010, 0x8010, 0x200, 1)}},
 		[]uint64{0, 0x1010}, 0x1210},
 	"segments that share a page of the file keep sharing it": {
-		image{segments: []Segment{load(0, 0, 0x1800, 0x1000), load(0x5800, 0x8800, 0x100, 0x1000), load(0x5900, 0xa900, 0x100, 0x1000)}},
-		[]uint64{0, 0x1800, 0x1900}, 0x1a00},
+		image{
+			segments: []Segment{
+				load(0, 0, 0x1800, 0x1000),
+				load(0x5800, 0x8800, 0x100, 0x1000),
+				load(0x5900, 0xa900, 0x100, 0x1000),
+			},
+		},
+		[]uint64{0, 0x1800, 0x1900},
+		0x1a00,
+	},
 	"segments inside a moved one move along, an empty one stays": {
 		image{segments: []Segment{
 			load(0, 0, 0x1000, 0x1000), withBSS(load(0x5e00, 0x8e00, 0x200, 0x1000), 0x3000),
 			other(4, 0x5e80, 0x8e80, 0x20), withBSS(other(tls, 0x6000, 0x9000, 0), 0x40), other(gnuStack, 0, 0, 0)}},
 		[]uint64{0, 0x1e00, 0x1e80, 0x2000, 0}, 0x2000},
 	"the program headers move with their segment, as patchelf leaves them": {
-		image{phoff: 0x7000, segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x7000, 0x9000, 0x400, 0x1000), other(6, 0x7000, 0x9000, 3*programBytes)}},
-		[]uint64{0, 0x1000, 0x1000}, 0x1400},
+		image{
+			phoff: 0x7000,
+			segments: []Segment{
+				load(0, 0, 0x1000, 0x1000),
+				load(0x7000, 0x9000, 0x400, 0x1000),
+				other(6, 0x7000, 0x9000, 3*programBytes),
+			},
+		},
+		[]uint64{0, 0x1000, 0x1000},
+		0x1400,
+	},
 	"a segment that is all .bss keeps its alignment": {
-		image{segments: []Segment{load(0, 0, 0x1000, 0x1000), withBSS(load(0x5000, 0x8000, 0, 0x1000), 0x1000), load(0x9000, 0xa000, 0x10, 0x1000)}},
-		[]uint64{0, 0x1000, 0x1000}, 0x1010},
+		image{
+			segments: []Segment{
+				load(0, 0, 0x1000, 0x1000),
+				withBSS(load(0x5000, 0x8000, 0, 0x1000), 0x1000),
+				load(0x9000, 0xa000, 0x10, 0x1000),
+			},
+		},
+		[]uint64{0, 0x1000, 0x1000},
+		0x1010,
+	},
 	"a program is treated like a library": {
-		image{typ: TypeExec, segments: []Segment{load(0, 0x400000, 0x1000, 0x1000), load(0x5000, 0x408000, 0x10, 0x1000)}},
-		[]uint64{0, 0x1000}, 0x1010},
+		image{
+			typ:      TypeExec,
+			segments: []Segment{load(0, 0x400000, 0x1000, 0x1000), load(0x5000, 0x408000, 0x10, 0x1000)},
+		},
+		[]uint64{0, 0x1000},
+		0x1010,
+	},
 	"zeros at the end are no payload": {
 		image{segments: []Segment{load(0, 0, 0x1000, 0x1000)}, sections: true, tail: make([]byte, 50)},
 		[]uint64{0}, 0x1000},
@@ -133,8 +163,18 @@ var keptCases = map[string]image{
 	"misaligned as shipped": {
 		segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x5e00, 0x8000, 0x300, 0x1000)}, sections: true},
 	"segments that overlap in the file": {
-		segments: []Segment{load(0, 0, 0x1800, 0x1000), load(0x1000, 0x8000, 0x1000, 0x1000), load(0x9000, 0xa000, 0x10, 0x1000)}, sections: true},
-	"program headers that overlap the header": {phoff: 62, segments: []Segment{load(0, 0, 0x1000, 0x1000)}, sections: true},
+		segments: []Segment{
+			load(0, 0, 0x1800, 0x1000),
+			load(0x1000, 0x8000, 0x1000, 0x1000),
+			load(0x9000, 0xa000, 0x10, 0x1000),
+		},
+		sections: true,
+	},
+	"program headers that overlap the header": {
+		phoff:    62,
+		segments: []Segment{load(0, 0, 0x1000, 0x1000)},
+		sections: true,
+	},
 	"segments that share a page of memory": {
 		segments: []Segment{load(0, 0, 0x1100, 0x1000), load(0x5200, 0x1200, 0x100, 0x1000)}, sections: true},
 	"segments that share a page of memory where pages have 64 KiB": {
@@ -142,22 +182,49 @@ var keptCases = map[string]image{
 	"segments out of order in memory": {
 		segments: []Segment{load(0, 0x8000, 0x1000, 0x1000), load(0x5000, 0, 0x1000, 0x1000)}, sections: true},
 	"segments out of order in the file": {
-		segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x8000, 0x4000, 0x1000, 0x1000), load(0x5000, 0x6000, 0x1000, 0x1000)}, sections: true},
+		segments: []Segment{
+			load(0, 0, 0x1000, 0x1000),
+			load(0x8000, 0x4000, 0x1000, 0x1000),
+			load(0x5000, 0x6000, 0x1000, 0x1000),
+		},
+		sections: true,
+	},
 	"a header that is not loaded": {segments: []Segment{load(0x1000, 0x1000, 0x1000, 0x1000)}, sections: true},
 	"program headers that are not loaded": {
-		phoff: 0x2000, segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x5000, 0x5000, 0x1000, 0x1000)}, sections: true},
+		phoff:    0x2000,
+		segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x5000, 0x5000, 0x1000, 0x1000)},
+		sections: true,
+	},
 	"program headers of a program in a later segment": {
-		typ: TypeExec, phoff: 0x5000, segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x5000, 0x8000, 0x1000, 0x1000)}, sections: true},
+		typ:      TypeExec,
+		phoff:    0x5000,
+		segments: []Segment{load(0, 0, 0x1000, 0x1000), load(0x5000, 0x8000, 0x1000, 0x1000)},
+		sections: true,
+	},
 	"a note that is not loaded": {
 		segments: []Segment{load(0, 0, 0x1000, 0x1000), other(4, 0x1800, 0, 0x20)}, sections: true},
 	"a note whose address is elsewhere": {
 		segments: []Segment{load(0, 0, 0x1000, 0x1000), other(4, 0x800, 0x900, 0x20)}, sections: true},
 	"a .bss that begins inside a page of its own": {
-		segments: []Segment{load(0, 0, 0x1000, 0x1000), withBSS(load(0x2010, 0x8010, 0, 0x1000), 0x10)}, sections: true},
-	"a payload after the sections":    {segments: []Segment{load(0, 0, 0x1000, 0x1000)}, sections: true, tail: []byte("PK\x03\x04")},
+		segments: []Segment{
+			load(0, 0, 0x1000, 0x1000),
+			withBSS(load(0x2010, 0x8010, 0, 0x1000), 0x10),
+		},
+		sections: true,
+	},
+	"a payload after the sections": {
+		segments: []Segment{load(0, 0, 0x1000, 0x1000)},
+		sections: true,
+		tail:     []byte("PK\x03\x04"),
+	},
 	"a payload where no sections are": {segments: []Segment{load(0, 0, 0x1000, 0x1000)}, tail: []byte("PK\x03\x04")},
 	"section headers beyond the file": {
-		segments: []Segment{load(0, 0, 0x1000, 0x1000)}, tail: make([]byte, 50), extra: map[int][]byte{shoffAt: words(^uint64(0)), shnumAt: words(uint16(9))}},
+		segments: []Segment{
+			load(0, 0, 0x1000, 0x1000),
+		},
+		tail:  make([]byte, 50),
+		extra: map[int][]byte{shoffAt: words(^uint64(0)), shnumAt: words(uint16(9))},
+	},
 }
 
 func TestStripLeavesAlone(t *testing.T) {

@@ -10,13 +10,13 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// The ports of the workflow: what it needs of an account. All of them return faults: Unreachable and Throttled are worth another try,
-// NotAllowed is a missing grant, TimedOut a deadline.
+// The ports of the workflow: what it needs of an account. All of them return faults: Unreachable
+// and Throttled are worth another try, NotAllowed is a missing grant, TimedOut a deadline.
 
 // Blobs keeps immutable objects.
 type Blobs interface {
-	// Put stores what write gives as prefix + its SHA-256 + suffix, and returns the reference. The same bytes again are the same reference. Nothing readable is left when
-	// write fails.
+	// Put stores what write gives as prefix + its SHA-256 + suffix, and returns the reference. The
+	// same bytes again are the same reference. Nothing readable is left when write fails.
 	Put(ctx context.Context, prefix, suffix string, write func(io.Writer) error) (blob.Ref, error)
 	// Open returns the bytes, checked against the reference. Faults: NotFound, HashMismatch.
 	Open(ctx context.Context, ref blob.Ref) (Blob, error)
@@ -26,7 +26,8 @@ type Blobs interface {
 type Registers interface {
 	// Load returns a document and a tag of its state. Fault NotFound when there is none.
 	Load(ctx context.Context, name string) (doc []byte, tag string, err error)
-	// Store writes a document if it still has the tag, "" meaning that there is none, and returns the new tag. Fault Changed when it does not.
+	// Store writes a document if it still has the tag, "" meaning that there is none, and returns
+	// the new tag. Fault Changed when it does not.
 	Store(ctx context.Context, name string, doc []byte, tag string) (string, error)
 	// List returns the names below a prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
@@ -45,7 +46,8 @@ type Source struct {
 type Sources interface {
 	// List returns all files, sorted by name.
 	List(ctx context.Context) ([]Source, error)
-	// Read returns the version that was listed. Fault Changed when it is gone, BadInput when it is larger than limit.
+	// Read returns the version that was listed. Fault Changed when it is gone, BadInput when it is
+	// larger than limit.
 	Read(ctx context.Context, s Source, limit int64) ([]byte, error)
 }
 
@@ -75,9 +77,11 @@ type LayerVersions interface {
 	// Get fills in what List leaves out. Fault NotFound.
 	Get(ctx context.Context, arn string) (LayerVersion, error)
 	Publish(ctx context.Context, v NewLayerVersion) (LayerVersion, error)
-	// Share lets an organization ("o-...") or an account (12 digits) use the version. Sharing again is no error.
+	// Share lets an organization ("o-...") or an account (12 digits) use the version. Sharing again
+	// is no error.
 	Share(ctx context.Context, v LayerVersion, with string) error
-	// Unzipped returns what a version weighs unzipped, also one of another account that may be read. Fault NotFound.
+	// Unzipped returns what a version weighs unzipped, also one of another account that may be
+	// read. Fault NotFound.
 	Unzipped(ctx context.Context, arn string) (measure.Bytes, error)
 	// Delete removes a version for good; one that is gone is no error.
 	Delete(ctx context.Context, arn string) error
@@ -85,16 +89,18 @@ type LayerVersions interface {
 
 // Function is a Lambda function as a change sees it.
 type Function struct {
-	ARN         string // without a version
-	Name        string
-	Version     string // "$LATEST", or a number
-	Runtime     string // "python3.13"; "" for an image
-	Arch        string // "x86_64", "arm64"
-	Layers      []Layered
-	CodeBytes   measure.Bytes // of the function's own zip, as Lambda gives it: compressed
-	CodeSHA256  string        // base64
-	ConfigHash  string        // of everything that a version freezes but layers and description: equal when two versions are configured alike
-	Description string        // a version's own, as given to PublishVersion
+	ARN        string // without a version
+	Name       string
+	Version    string // "$LATEST", or a number
+	Runtime    string // "python3.13"; "" for an image
+	Arch       string // "x86_64", "arm64"
+	Layers     []Layered
+	CodeBytes  measure.Bytes // of the function's own zip, as Lambda gives it: compressed
+	CodeSHA256 string        // base64
+	// of everything that a version freezes but layers and description: equal when two versions are
+	// configured alike
+	ConfigHash  string
+	Description string // a version's own, as given to PublishVersion
 	RevisionID  string
 }
 
@@ -112,7 +118,8 @@ type Alias struct {
 	RevisionID string
 }
 
-// Functions changes consumers. Whatever takes a revision fails with Changed when the function or alias has another one by now.
+// Functions changes consumers. Whatever takes a revision fails with Changed when the function or
+// alias has another one by now.
 type Functions interface {
 	// Get returns a function's version; qualifier "" is $LATEST. Fault NotFound.
 	Get(ctx context.Context, function, qualifier string) (Function, error)
@@ -124,13 +131,16 @@ type Functions interface {
 	CodeUnzipped(ctx context.Context, function, qualifier string) (measure.Bytes, error)
 	// SetLayers replaces the layers of $LATEST and returns when the update is done.
 	SetLayers(ctx context.Context, function string, layers []string, revision string) (Function, error)
-	// PublishVersion publishes $LATEST and returns when the version can be invoked. $LATEST that did not change since the last version gives that one.
+	// PublishVersion publishes $LATEST and returns when the version can be invoked. $LATEST that
+	// did not change since the last version gives that one.
 	PublishVersion(ctx context.Context, function, description, revision string) (version string, err error)
 	// MoveAlias points an alias to one version, all of its weight.
 	MoveAlias(ctx context.Context, function, alias, version, revision string) (Alias, error)
-	// DeleteVersion removes one published version, never the function; one that is gone is no error. Fault Changed when an alias points to it.
+	// DeleteVersion removes one published version, never the function; one that is gone is no
+	// error. Fault Changed when an alias points to it.
 	DeleteVersion(ctx context.Context, function, version string) error
-	// LayersInUse returns the ARNs of all layer versions that any function or published version of the account has.
+	// LayersInUse returns the ARNs of all layer versions that any function or published version of
+	// the account has.
 	LayersInUse(ctx context.Context) (map[string]bool, error)
 }
 
@@ -156,7 +166,8 @@ type Invocation struct {
 
 // Sandboxes runs them.
 type Sandboxes interface {
-	// Create makes the function and returns when it can be invoked; one of that name that is left over is replaced.
+	// Create makes the function and returns when it can be invoked; one of that name that is left
+	// over is replaced.
 	Create(ctx context.Context, s Sandbox) error
 	Invoke(ctx context.Context, name string, payload []byte) (Invocation, error)
 	// Delete removes it; one that is gone is no error.
@@ -212,7 +223,8 @@ type Account struct {
 	Stack   string   // name of the deployed stack: a dimension of metrics
 }
 
-// Item is one layer on its way through the states of the workflow: the reference to what the last stage made of it.
+// Item is one layer on its way through the states of the workflow: the reference to what the last
+// stage made of it.
 type Item struct {
 	Layer   string        `json:"layer"`
 	Target  pydist.Target `json:"target"`

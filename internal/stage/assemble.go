@@ -24,8 +24,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Place is where a package of files goes: a layer below python/, which Lambda mounts at /opt; a function's own package at the
-// zip's root, mounted at /var/task.
+// Place is where a package of files goes: a layer below python/, which Lambda mounts at /opt; a
+// function's own package at the zip's root, mounted at /var/task.
 type Place struct {
 	Prefix string // the site folder in the zip
 	Root   string // the site folder on Lambda
@@ -34,7 +34,8 @@ type Place struct {
 // LayerPlace is that of layers.
 var LayerPlace = Place{Prefix: "python/", Root: "/opt/python/"}
 
-// Artifact is a layer before pruning: what an installer would have made of its wheels, still in the wheels.
+// Artifact is a layer before pruning: what an installer would have made of its wheels, still in the
+// wheels.
 type Artifact struct {
 	Target        pydist.Target
 	Place         Place
@@ -60,7 +61,12 @@ type Assemble struct {
 }
 
 // Run lays out the wheels of one layer. The caller closes the artifact.
-func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists []lock.Distribution) (_ Artifact, err error) {
+func (s Assemble) Run(
+	ctx context.Context,
+	t pydist.Target,
+	place Place,
+	dists []lock.Distribution,
+) (_ Artifact, err error) {
 	a := Artifact{Target: t, Place: place}
 	defer func() {
 		if err != nil {
@@ -72,7 +78,8 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 	for _, d := range dists {
 		b, err := s.Wheels.Open(ctx, d.File.SHA256)
 		if errors.Is(err, fs.ErrNotExist) {
-			return Artifact{}, fault.New(fault.BadInput, "assemble", d.File.Name, errors.New("not in the wheel store")).WithHint("run: layersmith build")
+			return Artifact{}, fault.New(fault.BadInput, "assemble", d.File.Name, errors.New("not in the wheel store")).
+				WithHint("run: layersmith build")
 		}
 		if err != nil {
 			return Artifact{}, err
@@ -97,7 +104,8 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 				if other.CRC32 == e.CRC32 && other.Size == e.Size {
 					continue // the same file in both: namespace packages of old do that
 				}
-				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name, fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).WithHint("they cannot be installed together; put one of them into another layer that no function uses with this one")
+				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name, fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
+					WithHint("they cannot be installed together; put one of them into another layer that no function uses with this one")
 			}
 			from[e.Name] = e
 			entries = append(entries, e)
@@ -109,12 +117,14 @@ func (s Assemble) Run(ctx context.Context, t pydist.Target, place Place, dists [
 	return a, nil
 }
 
-// unreadable is the fault of a wheel, or of the store when it no longer is the file that was fetched. What says already whose fault it is stays.
+// unreadable is the fault of a wheel, or of the store when it no longer is the file that was
+// fetched. What says already whose fault it is stays.
 func unreadable(b Blob, d lock.Distribution, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
 	}
-	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).WithHint("the file is what its index serves; choose another version, or tell its maintainers")
+	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).
+		WithHint("the file is what its index serves; choose another version, or tell its maintainers")
 	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
 		f.Code = fault.HashMismatch
 		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
@@ -164,8 +174,15 @@ func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error)
 
 const maxIndexBytes = 256 << 20
 
-// Bytecode returns .pyc entries for the sources that the plan keeps, in one of the modes, compiled by the target's interpreter or taken from the cache.
-func (s Assemble) Bytecode(ctx context.Context, p prune.Plan, place Place, mode workspace.Mode, task Task) (entries []ziptree.Entry, notes []string, err error) {
+// Bytecode returns .pyc entries for the sources that the plan keeps, in one of the modes, compiled
+// by the target's interpreter or taken from the cache.
+func (s Assemble) Bytecode(
+	ctx context.Context,
+	p prune.Plan,
+	place Place,
+	mode workspace.Mode,
+	task Task,
+) (entries []ziptree.Entry, notes []string, err error) {
 	if mode == workspace.NoBytecode || s.Python == nil {
 		return nil, nil, nil
 	}
@@ -192,7 +209,15 @@ func (s Assemble) Bytecode(ctx context.Context, p prune.Plan, place Place, mode 
 			if err != nil {
 				return err
 			}
-			key := fmt.Sprintf("%s/bytecode-%d-%s-O%d-%s-%s", origin, bytecodeVersion, s.Python.Identity(), optimize, strings.ReplaceAll(strings.Trim(place.Root, "/"), "/", "-"), ziptree.DeflateVersion)
+			key := fmt.Sprintf(
+				"%s/bytecode-%d-%s-O%d-%s-%s",
+				origin,
+				bytecodeVersion,
+				s.Python.Identity(),
+				optimize,
+				strings.ReplaceAll(strings.Trim(place.Root, "/"), "/", "-"),
+				ziptree.DeflateVersion,
+			)
 			pack, failed, err := s.compile(ctx, key, byWheel[w], target, place, optimize, task)
 			if err != nil {
 				return err
@@ -225,7 +250,15 @@ func (s Assemble) Bytecode(ctx context.Context, p prune.Plan, place Place, mode 
 // bytecodeVersion belongs to the key of cached bytecode.
 const bytecodeVersion = 2
 
-func (s Assemble) compile(ctx context.Context, key string, wanted []prune.Decision, t pydist.Target, place Place, optimize int, task Task) (ziptree.Tree, []string, error) {
+func (s Assemble) compile(
+	ctx context.Context,
+	key string,
+	wanted []prune.Decision,
+	t pydist.Target,
+	place Place,
+	optimize int,
+	task Task,
+) (ziptree.Tree, []string, error) {
 	pack, err := s.Cache.Load(ctx, key)
 	if err != nil {
 		return ziptree.Tree{}, nil, err
@@ -289,7 +322,8 @@ func (s Assemble) compile(ctx context.Context, key string, wanted []prune.Decisi
 	return pack, failed, nil
 }
 
-// Installed makes an artifact of a layer as it is, for looking at: without the indexes that a plan needs.
+// Installed makes an artifact of a layer as it is, for looking at: without the indexes that a plan
+// needs.
 func Installed(t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error) {
 	a := Artifact{Target: t, Place: place, Tree: tree}
 	var err error
@@ -321,5 +355,11 @@ func Foreign(ctx context.Context, t pydist.Target, place Place, tree ziptree.Tre
 
 // input is what a plan is made from.
 func (a Artifact) input() prune.Input {
-	return prune.Input{Target: a.Target, Tree: a.Tree, Prefix: a.Place.Prefix, Distributions: a.Distributions, Indexes: a.Indexes}
+	return prune.Input{
+		Target:        a.Target,
+		Tree:          a.Tree,
+		Prefix:        a.Place.Prefix,
+		Distributions: a.Distributions,
+		Indexes:       a.Indexes,
+	}
 }

@@ -24,7 +24,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Build makes the layers of a locked and fetched workspace: assemble, bytecode, prune, measure, gate, write, probe, report.
+// Build makes the layers of a locked and fetched workspace: assemble, bytecode, prune, measure,
+// gate, write, probe, report.
 type Build struct {
 	Tool     string // name and version, for reports
 	Wheels   WheelStore
@@ -39,10 +40,11 @@ type Build struct {
 
 // BuildInput is what to build.
 type BuildInput struct {
-	Workspace     workspace.Workspace
-	Lock          lock.Lock
-	Layers        []string                          // empty for all
-	ReadProbe     func(name string) ([]byte, error) // of the workspace: a layer's own probe.py, and layer.yaml where that is healed
+	Workspace workspace.Workspace
+	Lock      lock.Lock
+	Layers    []string // empty for all
+	// of the workspace: a layer's own probe.py, and layer.yaml where that is healed
+	ReadProbe     func(name string) ([]byte, error)
 	NoProbe       bool
 	Strict        bool
 	NoProbeReason string
@@ -67,8 +69,9 @@ func ArtifactName(layer string, t pydist.Target) string {
 // ReportName is what the report of a build is called.
 const ReportName = "report.json"
 
-// EngineVersion is raised when the same inputs give other bytes than before for a reason that no rule's, transform's or cache's version tells. A test with a golden
-// digest notices when that is forgotten.
+// EngineVersion is raised when the same inputs give other bytes than before for a reason that no
+// rule's, transform's or cache's version tells. A test with a golden digest notices when that is
+// forgotten.
 const EngineVersion = 1
 
 // work is one layer on its way.
@@ -87,14 +90,16 @@ type work struct {
 	report   report.Layer
 }
 
-// Run builds. When verdict, gate or probe say no, the report is complete all the same and the fault says what is wrong.
+// Run builds. When verdict, gate or probe say no, the report is complete all the same and the fault
+// says what is wrong.
 func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, changed bool, err error) {
 	selected, err := s.selection(in)
 	if err != nil {
 		return report.Report{}, false, err
 	}
-	// All layers are planned, also those that are not asked for: how much bytecode fits depends on what lies in the same stacks, and the gate and the probe look at the layers
-	// below. What is not asked for is not written.
+	// All layers are planned, also those that are not asked for: how much bytecode fits depends on
+	// what lies in the same stacks, and the gate and the probe look at the layers below. What is
+	// not asked for is not written.
 	all, err := s.works(in)
 	if err != nil {
 		return report.Report{}, false, err
@@ -128,7 +133,8 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 			return report.Report{}, false, err
 		}
 	}
-	// Neither needs the other: bytecode is made of what the plan keeps, which transforms do not change.
+	// Neither needs the other: bytecode is made of what the plan keeps, which transforms do not
+	// change.
 	both, running := errgroup.WithContext(ctx)
 	both.Go(func() error { return s.compile(running, assemble, all) })
 	both.Go(func() error { return s.prune(running, all) })
@@ -142,7 +148,12 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err := s.finish(ctx, all); err != nil {
 		return report.Report{}, false, err
 	}
-	rep = report.Report{SchemaVersion: report.SchemaVersion, Tool: s.Tool, Target: in.Lock.Target.String(), Lock: digest.Of(in.Lock.Marshal())}
+	rep = report.Report{
+		SchemaVersion: report.SchemaVersion,
+		Tool:          s.Tool,
+		Target:        in.Lock.Target.String(),
+		Lock:          digest.Of(in.Lock.Marshal()),
+	}
 	if err := s.check(ctx, in.Workspace, all, nil); err != nil {
 		return report.Report{}, false, err
 	}
@@ -208,7 +219,8 @@ func (s Build) selection(in BuildInput) (map[string]bool, error) {
 	selected := map[string]bool{}
 	for _, name := range in.Layers {
 		if _, ok := in.Workspace.Layer(name); !ok {
-			return nil, fault.New(fault.BadInput, "build", name, errors.New("no such layer")).WithHint("layers here: " + strings.Join(in.Workspace.Names(), ", "))
+			return nil, fault.New(fault.BadInput, "build", name, errors.New("no such layer")).
+				WithHint("layers here: " + strings.Join(in.Workspace.Names(), ", "))
 		}
 		selected[name] = true
 	}
@@ -220,8 +232,9 @@ func (s Build) selection(in BuildInput) (map[string]bool, error) {
 	return selected, nil
 }
 
-// works begins all layers of the workspace: what each carries, its policy, and its key, which is the digest of everything that decides its bytes or whether they are well: its own
-// inputs, the keys of the layers below, and what the others weigh, since auto decides about bytecode by that.
+// works begins all layers of the workspace: what each carries, its policy, and its key, which is
+// the digest of everything that decides its bytes or whether they are well: its own inputs, the
+// keys of the layers below, and what the others weigh, since auto decides about bytecode by that.
 func (s Build) works(in BuildInput) ([]*work, error) {
 	book, err := policy.Builtin()
 	if err != nil {
@@ -248,8 +261,17 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 			below = append(below, keys[name])
 		}
 		inputs := map[string]any{
-			"engine": EngineVersion, "target": in.Lock.Target, "place": LayerPlace, "carries": wheels(w.carries), "policy": w.policy.Digest(), "spec": w.spec.Digest, "below": below,
-			"transforms": prune.Versions(), "compression": w.compression(), "python": identity, "bytecode": bytecodeVersion,
+			"engine":      EngineVersion,
+			"target":      in.Lock.Target,
+			"place":       LayerPlace,
+			"carries":     wheels(w.carries),
+			"policy":      w.policy.Digest(),
+			"spec":        w.spec.Digest,
+			"below":       below,
+			"transforms":  prune.Versions(),
+			"compression": w.compression(),
+			"python":      identity,
+			"bytecode":    bytecodeVersion,
 		}
 		if w.spec.Bytecode == workspace.Auto {
 			inputs["weights"] = weights
@@ -265,7 +287,12 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 func wheels(dists []lock.Distribution) []report.Wheel {
 	out := make([]report.Wheel, len(dists))
 	for i, d := range dists {
-		out[i] = report.Wheel{Name: d.Name.String(), Version: d.Version.String(), File: d.File.Name, SHA256: d.File.SHA256}
+		out[i] = report.Wheel{
+			Name:    d.Name.String(),
+			Version: d.Version.String(),
+			File:    d.File.Name,
+			SHA256:  d.File.SHA256,
+		}
 	}
 	return out
 }
@@ -296,7 +323,8 @@ func verifyAll(ctx context.Context, t ziptree.Tree) error {
 	return nil
 }
 
-// compile makes the bytecode of each layer in the mode that it asks for; auto asks for unchecked-hash and may give it up later.
+// compile makes the bytecode of each layer in the mode that it asks for; auto asks for
+// unchecked-hash and may give it up later.
 func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 	var total int64
 	for _, w := range works {
@@ -313,7 +341,8 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 		}
 		if s.Python == nil && w.mode != workspace.NoBytecode {
 			if w.spec.Bytecode != workspace.Auto {
-				return fault.New(fault.ToolMissing, "compile", w.spec.Name, fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).WithHint("install it, name it with --python, or set bytecode: auto")
+				return fault.New(fault.ToolMissing, "compile", w.spec.Name, fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).
+					WithHint("install it, name it with --python, or set bytecode: auto")
 			}
 			w.mode = workspace.NoBytecode
 			w.reason = s.NoPython
@@ -373,11 +402,26 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 			return report.Report{}, false, err
 		}
 		rep.Target = t.String()
-		rep.Layers = append(rep.Layers, report.Layer{SchemaVersion: report.SchemaVersion, Name: w.spec.Name, Target: t.String(), Key: w.key,
-			Zip:    report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
-			Before: sizeOf(w.artifact.Tree.Entries()), After: sizeOf(tree.Entries()),
-			Inputs:   report.Inputs{Wheels: wheels(w.carries)},
-			Bytecode: report.Bytecode{Mode: string(w.mode), Reason: w.reason, Partial: w.partial, Size: sizeOf(w.bytecode)}, Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"}})
+		rep.Layers = append(
+			rep.Layers,
+			report.Layer{
+				SchemaVersion: report.SchemaVersion,
+				Name:          w.spec.Name,
+				Target:        t.String(),
+				Key:           w.key,
+				Zip:           report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
+				Before:        sizeOf(w.artifact.Tree.Entries()),
+				After:         sizeOf(tree.Entries()),
+				Inputs:        report.Inputs{Wheels: wheels(w.carries)},
+				Bytecode: report.Bytecode{
+					Mode:    string(w.mode),
+					Reason:  w.reason,
+					Partial: w.partial,
+					Size:    sizeOf(w.bytecode),
+				},
+				Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"},
+			},
+		)
 	}
 	return rep, true, nil
 }
@@ -432,7 +476,8 @@ func (s Build) write(ctx context.Context, t pydist.Target, works []*work) error 
 	return g.Wait()
 }
 
-// merge keeps the layers of an earlier report that this build did not touch, in the workspace's order.
+// merge keeps the layers of an earlier report that this build did not touch, in the workspace's
+// order.
 func merge(ws workspace.Workspace, built []report.Layer, old report.Report, t pydist.Target) []report.Layer {
 	var out []report.Layer
 	for _, name := range ws.Names() {
@@ -465,7 +510,12 @@ func (s Build) writeJSON(ctx context.Context, name string, v any) error {
 }
 
 // Inspect plans and prunes one layer, without bytecode, and writes nothing: what explain prints.
-func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace, spec workspace.Layer) (prune.Pruned, error) {
+func (s Build) Inspect(
+	ctx context.Context,
+	l lock.Lock,
+	ws workspace.Workspace,
+	spec workspace.Layer,
+) (prune.Pruned, error) {
 	book, err := policy.Builtin()
 	if err != nil {
 		return prune.Pruned{}, err
@@ -474,7 +524,15 @@ func (s Build) Inspect(ctx context.Context, l lock.Lock, ws workspace.Workspace,
 	if err != nil {
 		return prune.Pruned{}, err
 	}
-	a, err := Assemble{Wheels: s.Wheels, Cache: s.Cache}.Run(ctx, l.Target, LayerPlace, l.Carries(spec.Name, ws.Below(spec.Name)))
+	a, err := Assemble{
+		Wheels: s.Wheels,
+		Cache:  s.Cache,
+	}.Run(
+		ctx,
+		l.Target,
+		LayerPlace,
+		l.Carries(spec.Name, ws.Below(spec.Name)),
+	)
 	if err != nil {
 		return prune.Pruned{}, err
 	}

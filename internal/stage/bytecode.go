@@ -11,8 +11,9 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// secondsPerMB is what a cold start pays for each megabyte (10^6) of bytecode that is not there, measured on the layers of this repository: see
-// docs/why/bytecode.md. It is for the message only; the choice is made from bytes, so that it is the same on every machine.
+// secondsPerMB is what a cold start pays for each megabyte (10^6) of bytecode that is not there,
+// measured on the layers of this repository: see docs/why/bytecode.md. It is for the message only;
+// the choice is made from bytes, so that it is the same on every machine.
 const secondsPerMB = 0.07
 
 // bytecodeOf is the bytecode of one distribution in one layer: what auto keeps or gives up.
@@ -21,9 +22,11 @@ type bytecodeOf struct {
 	size                measure.Size
 }
 
-// chooseBytecode picks the bytecode that fits: every layer within its budget and every stack within the workspace's, given what the layers weigh without. All of it
-// when that fits; otherwise by size, largest first, since what bytecode saves at a start is in proportion to the source that need not be compiled, and fewer, larger
-// distributions are easier to explain. The result has a true for each unit that stays.
+// chooseBytecode picks the bytecode that fits: every layer within its budget and every stack within
+// the workspace's, given what the layers weigh without. All of it when that fits; otherwise by
+// size, largest first, since what bytecode saves at a start is in proportion to the source that
+// need not be compiled, and fewer, larger distributions are easier to explain. The result has a
+// true for each unit that stays.
 func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units []bytecodeOf) map[bytecodeOf]bool {
 	order := append([]bytecodeOf(nil), units...)
 	sort.Slice(order, func(i, j int) bool {
@@ -41,7 +44,8 @@ func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units
 	stacks := stackNames(ws)
 	fits := func(layer string) bool {
 		l, _ := ws.Layer(layer)
-		if b := l.Budget; b.Unzipped > 0 && after[layer].Unzipped > b.Unzipped || b.Zipped > 0 && after[layer].Zipped > b.Zipped {
+		if b := l.Budget; b.Unzipped > 0 && after[layer].Unzipped > b.Unzipped ||
+			b.Zipped > 0 && after[layer].Zipped > b.Zipped {
 			return false
 		}
 		for _, names := range stacks {
@@ -127,20 +131,29 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		}
 		w.bytecode = kept
 		w.partial = true
-		w.reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a cold start that imports all of it",
-			all-lost, all, ws.Total, strings.Join(without, ", "), float64(lost)/1e6*secondsPerMB)
+		w.reason = fmt.Sprintf(
+			"%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a cold start that imports all of it",
+			all-lost,
+			all,
+			ws.Total,
+			strings.Join(without, ", "),
+			float64(lost)/1e6*secondsPerMB,
+		)
 	}
 }
 
-// cost is what bytecode adds to the layer: its files and their lines in RECORD, without the sources that sourceless bytecode replaces. It may be
-// a little more than it turns out to be, never less.
+// cost is what bytecode adds to the layer: its files and their lines in RECORD, without the sources
+// that sourceless bytecode replaces. It may be a little more than it turns out to be, never less.
 func (w *work) cost(bytecode []ziptree.Entry) measure.Size {
 	s := sizeOf(bytecode)
 	for _, e := range bytecode {
 		line := measure.Bytes(len(strings.TrimPrefix(e.Name, w.artifact.Place.Prefix)) + len(",,\n"))
 		s.Unzipped = s.Unzipped + line
 		s.Zipped = s.Zipped + line
-		if source, ok := w.pruned.Tree.Lookup(w.artifact.Place.Prefix + w.sourceOf(e)); ok && w.mode == workspace.Sourceless {
+		if source, ok := w.pruned.Tree.Lookup(
+			w.artifact.Place.Prefix + w.sourceOf(e),
+		); ok &&
+			w.mode == workspace.Sourceless {
 			was := measure.Of(source.Name, source.Size, source.ZippedBytes)
 			s.Files = s.Files - was.Files
 			s.Unzipped = s.Unzipped - was.Unzipped

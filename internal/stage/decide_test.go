@@ -17,7 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// layers makes a workspace: "name", "name>below", "name:budget" or "name>below:budget", budgets unzipped.
+// layers makes a workspace: "name", "name>below", "name:budget" or "name>below:budget", budgets
+// unzipped.
 func layers(total measure.Bytes, specs ...string) workspace.Workspace {
 	w := workspace.Workspace{Total: total}
 	for _, s := range specs {
@@ -158,7 +159,10 @@ func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
 	}
 	is := func(n, d string) report.Layer { return report.Layer{Name: n, Description: d} }
 	ws := layers(1, "a", "b", "c")
-	old := report.Report{Target: target.String(), Layers: []report.Layer{is("gone", "old"), is("c", "old"), is("b", "old")}}
+	old := report.Report{
+		Target: target.String(),
+		Layers: []report.Layer{is("gone", "old"), is("c", "old"), is("b", "old")},
+	}
 	for name, c := range map[string]struct {
 		old  report.Report
 		want string
@@ -179,9 +183,18 @@ func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
 
 func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 	own := probe.Result{Job: probe.Job{Kind: probe.Module, Name: "own"}, Detail: "Traceback\nImportError: ours"}
-	theirs := probe.Result{Job: probe.Job{Kind: probe.Script, Name: "theirs"}, Detail: "ImportError: theirs", Inherited: true}
+	theirs := probe.Result{
+		Job:       probe.Job{Kind: probe.Script, Name: "theirs"},
+		Detail:    "ImportError: theirs",
+		Inherited: true,
+	}
 	good := func() report.Report {
-		return report.Report{Layers: []report.Layer{{Name: "a", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}}, {Name: "b", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}}}}
+		return report.Report{
+			Layers: []report.Layer{
+				{Name: "a", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
+				{Name: "b", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
+			},
+		}
 	}
 	steps := []struct {
 		name   string
@@ -194,12 +207,28 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 		{name: "not probed is well", worse: func(r *report.Report) {
 			r.Layers[1].Probe = report.Probe{Status: report.NotProbed, Reason: "no interpreter"}
 		}},
-		{name: "not probed is not, when strict", worse: func(*report.Report) {}, strict: true, code: fault.NotProbed, err: "probe b: no interpreter"},
-		{name: "a stack before that", strict: true, code: fault.OverLimit, err: "measure the stack a + b: over target: ",
+		{
+			name:   "not probed is not, when strict",
+			worse:  func(*report.Report) {},
+			strict: true,
+			code:   fault.NotProbed,
+			err:    "probe b: no interpreter",
+		},
+		{
+			name:   "a stack before that",
+			strict: true,
+			code:   fault.OverLimit,
+			err:    "measure the stack a + b: over target: ",
 			worse: func(r *report.Report) {
 				r.Stacks = []measure.Stack{measure.JudgeStack([]string{"a", "b"}, 200_000_000, 100_000_000)}
-			}},
-		{name: "a layer before its stack", worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverTarget }, code: fault.OverLimit, err: "measure b: over target: "},
+			},
+		},
+		{
+			name:  "a layer before its stack",
+			worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverTarget },
+			code:  fault.OverLimit,
+			err:   "measure b: over target: ",
+		},
 		{name: "an inherited failure of a script before sizes", worse: func(r *report.Report) {
 			r.Layers[1].Probe = report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{theirs}}
 		}, code: fault.ProbeFailed, err: "probe b: script theirs: ImportError: theirs"},
@@ -238,7 +267,11 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			t.Errorf("no hint: %v", err)
 		}
 	}
-	if err := Judge(report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}}, true); fault.CodeOf(err) != fault.NotProbed || fault.HintOf(err) == "" {
+	if err := Judge(
+		report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
+		true,
+	); fault.CodeOf(err) != fault.NotProbed ||
+		fault.HintOf(err) == "" {
 		t.Errorf("strict: %v", err)
 	}
 }
@@ -246,7 +279,15 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 	t.Parallel()
 	// science and web lie on base, ml on science, aws on nothing.
-	w := workspace.Workspace{Layers: []workspace.Layer{{Name: "base"}, {Name: "aws"}, {Name: "science", Extends: []string{"base"}}, {Name: "web", Extends: []string{"base", "aws"}}, {Name: "ml", Extends: []string{"science"}}}}
+	w := workspace.Workspace{
+		Layers: []workspace.Layer{
+			{Name: "base"},
+			{Name: "aws"},
+			{Name: "science", Extends: []string{"base"}},
+			{Name: "web", Extends: []string{"base", "aws"}},
+			{Name: "ml", Extends: []string{"science"}},
+		},
+	}
 	for sentence, tt := range map[string]struct{ wish, stale, want string }{
 		"no wish is all":                            {"", "", "base aws science web ml"},
 		"what is asked for goes, stale or not":      {"aws", "", "aws"},

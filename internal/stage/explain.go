@@ -22,9 +22,17 @@ var blindSpots = map[probe.Kind]string{
 	probe.Script:   "calls that the script does not make, and services on a network",
 }
 
-// explain says what was looked at in a layer, from its report, what the gate was given and what the probe was to ask.
+// explain says what was looked at in a layer, from its report, what the gate was given and what the
+// probe was to ask.
 func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Job) (*report.Explained, error) {
-	x := report.Explained{Gate: gate.Explain(in), Modules: []string{}, Scripts: []report.Script{}, WithoutScript: []string{}, Unreached: []string{}, Unread: []string{}}
+	x := report.Explained{
+		Gate:          gate.Explain(in),
+		Modules:       []string{},
+		Scripts:       []report.Script{},
+		WithoutScript: []string{},
+		Unreached:     []string{},
+		Unread:        []string{},
+	}
 	called := map[string]bool{}
 	for _, kind := range []probe.Kind{probe.Module, probe.Metadata, probe.Script} {
 		a := report.Asked{Kind: string(kind), CannotSee: blindSpots[kind]}
@@ -44,7 +52,8 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 		}
 		is := func(f probe.Result) bool { return f.Kind == kind }
 		for _, f := range r.Probe.Failures {
-			if is(f) && slices.ContainsFunc(jobs, func(j probe.Job) bool { return j.Kind == f.Kind && j.Name == f.Name }) {
+			if is(f) &&
+				slices.ContainsFunc(jobs, func(j probe.Job) bool { return j.Kind == f.Kind && j.Name == f.Name }) {
 				a.Failed++
 				if f.Inherited {
 					a.Inherited++
@@ -82,7 +91,8 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 		if !isBytecode {
 			source = site
 		}
-		// Of metadata, and of what imports lead to, the interpreter reads all; of everything else a script may happen to open a file.
+		// Of metadata, and of what imports lead to, the interpreter reads all; of everything else a
+		// script may happen to open a file.
 		switch kind := measure.Kind(e.Name); {
 		case object || broken || inside && kind == "metadata" || inside && loaded[source]:
 		case inside && isBytecode && hasSource(in.Part, source): // its source is listed
@@ -103,8 +113,10 @@ func hasSource(p gate.Part, source string) bool {
 	return ok
 }
 
-// reached are the sources that import statements lead to from the modules asked for, at any depth and in any function: rather too many than too
-// few, since a function that nobody calls imports nothing. Sourceless bytecode has no statements to follow; it counts where its module is asked for.
+// reached are the sources that import statements lead to from the modules asked for, at any depth
+// and in any function: rather too many than too few, since a function that nobody calls imports
+// nothing. Sourceless bytecode has no statements to follow; it counts where its module is asked
+// for.
 func reached(ctx context.Context, p gate.Part, asked []string) (map[string]bool, error) {
 	var site []ziptree.Entry
 	files := map[string]string{} // by module

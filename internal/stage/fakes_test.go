@@ -43,7 +43,11 @@ func name(t testing.TB, s string) pydist.Name { return must[pydist.Name](t)(pydi
 func wheelOf(t testing.TB, dist, version string, files ...string) []byte {
 	t.Helper()
 	info := strings.ReplaceAll(dist, "-", "_") + "-" + version + ".dist-info/"
-	files = append(files, info+"METADATA=Metadata-Version: 2.1\nName: "+dist+"\nVersion: "+version+"\n", info+"WHEEL=Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+	files = append(
+		files,
+		info+"METADATA=Metadata-Version: 2.1\nName: "+dist+"\nVersion: "+version+"\n",
+		info+"WHEEL=Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+	)
 	var record, out bytes.Buffer
 	z := zip.NewWriter(&out)
 	for _, f := range files {
@@ -110,7 +114,8 @@ func (silent) Start(string, int64, string) stage.Task { return silent{} }
 func (silent) Add(int64)                              {}
 func (silent) Done()                                  {}
 
-// machine is Interpreter and Mounts at once: it knows which trees lie below which folder, and fails the jobs that a test wants to fail.
+// machine is Interpreter and Mounts at once: it knows which trees lie below which folder, and fails
+// the jobs that a test wants to fail.
 type machine struct {
 	target   pydist.Target
 	growth   int                                                        // bytes of bytecode for each byte of source
@@ -138,7 +143,9 @@ func (m *machine) Compile(_ context.Context, job stage.CompileJob) error {
 			job.Failed(e.Name, "SyntaxError: it says so")
 			continue
 		}
-		out := append(append(magic[:len(magic):len(magic)], 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), bytes.Repeat(b, m.growth)...)
+		out := append(
+			append(magic[:len(magic):len(magic)], 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+			bytes.Repeat(b, m.growth)...)
 		if err := job.Emit(e.Name, out); err != nil {
 			return err
 		}

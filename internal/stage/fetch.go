@@ -19,15 +19,18 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Fetch brings the locked files of some layers into the wheel store, and builds wheels of source distributions.
+// Fetch brings the locked files of some layers into the wheel store, and builds wheels of source
+// distributions.
 type Fetch struct {
 	Wheels   WheelStore
 	Cache    Cache // of which wheel was built from which source
 	Resolver Resolver
 	Download Download
 	Progress Progress
-	Builds   func(pydist.Target) error                                                            // why this machine cannot build for the target; nil when it can
-	Unpack   func(ctx context.Context, f lock.File, b Blob) (path string, done func(), err error) // a source distribution as a file with its name
+	// why this machine cannot build for the target; nil when it can
+	Builds func(pydist.Target) error
+	// a source distribution as a file with its name
+	Unpack func(ctx context.Context, f lock.File, b Blob) (path string, done func(), err error)
 }
 
 // Fetched says what was there and what came.
@@ -43,8 +46,15 @@ type Fetched struct {
 // parallelDownloads keeps a line busy without being rude to the index.
 const parallelDownloads = 8
 
-// Run downloads what is missing, verified by hash. Offline, anything missing is a fault that names it.
-func (s Fetch) Run(ctx context.Context, l lock.Lock, w workspace.Workspace, layers []string, offline bool) (Fetched, error) {
+// Run downloads what is missing, verified by hash. Offline, anything missing is a fault that names
+// it.
+func (s Fetch) Run(
+	ctx context.Context,
+	l lock.Lock,
+	w workspace.Workspace,
+	layers []string,
+	offline bool,
+) (Fetched, error) {
 	var out Fetched
 	var missing []lock.Distribution
 	for _, d := range wheelsOf(l, w, layers) {
@@ -73,9 +83,17 @@ func (s Fetch) Run(ctx context.Context, l lock.Lock, w workspace.Workspace, laye
 	return out, err
 }
 
-func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, missing []lock.Distribution, total int64, offline bool) error {
+func (s Fetch) bring(
+	ctx context.Context,
+	l lock.Lock,
+	w workspace.Workspace,
+	missing []lock.Distribution,
+	total int64,
+	offline bool,
+) error {
 	if offline {
-		return fault.New(fault.Unreachable, "fetch", fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version), fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).WithHint("run once without --offline")
+		return fault.New(fault.Unreachable, "fetch", fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version), fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).
+			WithHint("run once without --offline")
 	}
 	where, err := s.Resolver.Locate(ctx, LocateRequest{Lock: l, Workspace: w, Wanted: missing})
 	if err != nil {
@@ -83,7 +101,8 @@ func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, mi
 	}
 	for _, d := range missing {
 		if _, ok := where[d.File.SHA256]; !ok {
-			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version), fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256)).WithHint("the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String())
+			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version), fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256)).
+				WithHint("the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String())
 		}
 	}
 	task := s.Progress.Start("fetch", total, "bytes")
@@ -105,8 +124,9 @@ func (s Fetch) bring(ctx context.Context, l lock.Lock, w workspace.Workspace, mi
 	return g.Wait()
 }
 
-// build replaces source distributions by wheels, made on this machine or found in the cache. A wheel that is built here is not the same bytes as one that is built elsewhere;
-// its digest is in the manifest.
+// build replaces source distributions by wheels, made on this machine or found in the cache. A
+// wheel that is built here is not the same bytes as one that is built elsewhere; its digest is in
+// the manifest.
 func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution) (lock.Lock, int, error) {
 	built := map[pydist.Name]lock.File{}
 	made := 0
@@ -133,7 +153,8 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 			}
 		}
 		if err := s.Builds(l.Target); err != nil {
-			return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", subject, err).WithHint("build it on a machine of that platform, or choose a version that has a wheel")
+			return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", subject, err).
+				WithHint("build it on a machine of that platform, or choose a version that has a wheel")
 		}
 		f, err := s.buildOne(ctx, l.Target, d)
 		if err != nil {
@@ -143,7 +164,11 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 		if err != nil {
 			return lock.Lock{}, 0, err
 		}
-		if _, err := s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error { return add(ziptree.File("wheel.json", b, false, key)) }); err != nil {
+		if _, err := s.Cache.Store(
+			ctx,
+			key,
+			func(add func(ziptree.Entry) error) error { return add(ziptree.File("wheel.json", b, false, key)) },
+		); err != nil {
 			return lock.Lock{}, 0, err
 		}
 		built[d.Name] = f
@@ -160,7 +185,8 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 	}
 	with, err := lock.New(l.Target, l.Inputs, replaced, l.Closures)
 	if err != nil {
-		return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", "", err).WithHint("the wheel that was built does not fit the target")
+		return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", "", err).
+			WithHint("the wheel that was built does not fit the target")
 	}
 	return with, made, nil
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Prune prunes a layer that something else built. The cache must be one for this run: there is no wheel to know its files by.
+// Prune prunes a layer that something else built. The cache must be one for this run: there is no
+// wheel to know its files by.
 type Prune struct {
 	Tool     string
 	Cache    Cache
@@ -72,7 +73,14 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		w.mode = workspace.Auto
 	}
 	w.spec.Bytecode = w.mode
-	b := Build{Tool: s.Tool, Cache: s.Cache, Python: s.Python, NoPython: s.NoPython, Mounts: s.Mounts, Progress: s.Progress}
+	b := Build{
+		Tool:     s.Tool,
+		Cache:    s.Cache,
+		Python:   s.Python,
+		NoPython: s.NoPython,
+		Mounts:   s.Mounts,
+		Progress: s.Progress,
+	}
 	works := []*work{w}
 	if err := b.compile(ctx, Assemble{Cache: s.Cache, Python: s.Python}, works); err != nil {
 		return report.Layer{}, err
@@ -121,9 +129,21 @@ func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (
 		w.report.Probe = p
 		return nil
 	}
-	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: w.artifact.Distributions, Own: in.OwnProbe,
-		Trees: append(append([]ziptree.Tree(nil), in.Below...), w.pruned.Tree), Unpruned: append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
-		Imports: in.Spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless, Chosen: w.chosen}
+	p := ProbeInput{
+		Name:          in.Name,
+		Stack:         []string{in.Name},
+		Prefix:        place.Prefix,
+		Distributions: w.artifact.Distributions,
+		Own:           in.OwnProbe,
+		Trees: append(
+			append([]ziptree.Tree(nil), in.Below...),
+			w.pruned.Tree,
+		),
+		Unpruned: append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
+		Imports:  in.Spec.Imports,
+		Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless,
+		Chosen:   w.chosen,
+	}
 	w.report.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p)
 	return err
 }
@@ -175,7 +195,12 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 	if err != nil {
 		return report.Layer{}, err
 	}
-	r = report.Layer{SchemaVersion: report.SchemaVersion, Name: in.Name, Target: in.Target.String(), Budget: in.Spec.Budget}
+	r = report.Layer{
+		SchemaVersion: report.SchemaVersion,
+		Name:          in.Name,
+		Target:        in.Target.String(),
+		Budget:        in.Spec.Budget,
+	}
 	gated := gate.Input{Target: in.Target, Part: part, Below: below}
 	r.Gate = gate.Check(gated)
 	accept(&r, in.Spec.Allow)
@@ -196,8 +221,19 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 		r.Probe = p
 		return r, nil
 	}
-	p := ProbeInput{Name: in.Name, Stack: []string{in.Name}, Prefix: place.Prefix, Distributions: top.Distributions, Own: in.OwnProbe,
-		Trees: append(append([]ziptree.Tree(nil), in.Below...), in.Tree), Imports: in.Spec.Imports, Bytecode: r.Bytecode.Size.Files > 0}
+	p := ProbeInput{
+		Name:          in.Name,
+		Stack:         []string{in.Name},
+		Prefix:        place.Prefix,
+		Distributions: top.Distributions,
+		Own:           in.OwnProbe,
+		Trees: append(
+			append([]ziptree.Tree(nil), in.Below...),
+			in.Tree,
+		),
+		Imports:  in.Spec.Imports,
+		Bytecode: r.Bytecode.Size.Files > 0,
+	}
 	if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
 		return report.Layer{}, err
 	}
@@ -223,7 +259,14 @@ func partsOf(ctx context.Context, cache Cache, t pydist.Target, trees []ziptree.
 
 func partOf(ctx context.Context, cache Cache, name string, a Artifact, p prune.Pruned) (gate.Part, error) {
 	facts, broken, err := Objects{Cache: cache}.Run(ctx, a.Place.Prefix, p)
-	return gate.Part{Name: name, Prefix: a.Place.Prefix, Tree: p.Tree, Distributions: a.Distributions, Objects: facts, Broken: broken}, err
+	return gate.Part{
+		Name:          name,
+		Prefix:        a.Place.Prefix,
+		Tree:          p.Tree,
+		Distributions: a.Distributions,
+		Objects:       facts,
+		Broken:        broken,
+	}, err
 }
 
 // Judge is the fault that a single layer's report amounts to; nil when all is well.

@@ -24,8 +24,8 @@ func (s Build) readReport(ctx context.Context) (report.Report, error) {
 	return r, nil
 }
 
-// unchanged reports whether the outputs are those that a build would make again: same keys, the zips in place with the bytes that were written, and
-// probed if that is wanted.
+// unchanged reports whether the outputs are those that a build would make again: same keys, the
+// zips in place with the bytes that were written, and probed if that is wanted.
 func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, works []*work) bool {
 	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
 		return false

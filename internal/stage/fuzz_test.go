@@ -7,7 +7,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// What starts an execution comes from whoever may start one: an event, a request, or neither, which is a fault of the user's with a hint.
+// What starts an execution comes from whoever may start one: an event, a request, or neither, which
+// is a fault of the user's with a hint.
 func FuzzExecutionInput(f *testing.F) {
 	for _, s := range []string{
 		`{}`, ` {"layers": ["a"], "force": true}`, `{"refresh": true, "dryRun": true, "trigger": "schedule"}`, `{"rollback": {"layer": "a", "to": 41}}`, `{"rollback": {"layer": "a"}, "force": true}`,

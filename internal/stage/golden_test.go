@@ -15,8 +15,10 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// The bytes of a layer that uses most rules. When this changes, layers that people have built change too: raise stage.EngineVersion, a rule's or a transform's version, or
-// ziptree.DeflateVersion, whichever is the reason, so that outputs and caches of before count as stale. Then write the new digest here.
+// The bytes of a layer that uses most rules. When this changes, layers that people have built
+// change too: raise stage.EngineVersion, a rule's or a transform's version, or
+// ziptree.DeflateVersion, whichever is the reason, so that outputs and caches of before count as
+// stale. Then write the new digest here.
 func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	t.Parallel()
 	const engine, want = 1, "044e71375f519fedd74f193019c7e580e62881181b68620933221614929472d3"
@@ -64,8 +66,16 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	}
 	h := digest.NewHasher()
 	s := stage.Prune{Cache: &porttest.MemoryCache{}, NoPython: "none here", Progress: silent{}}
-	r, err := s.Run(t.Context(), stage.PruneInput{Name: "golden", Target: target, Tree: tree, Spec: workspace.Layer{Bytecode: workspace.NoBytecode},
-		Write: func(write func(io.Writer) error) error { return write(h) }})
+	r, err := s.Run(
+		t.Context(),
+		stage.PruneInput{
+			Name:   "golden",
+			Target: target,
+			Tree:   tree,
+			Spec:   workspace.Layer{Bytecode: workspace.NoBytecode},
+			Write:  func(write func(io.Writer) error) error { return write(h) },
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

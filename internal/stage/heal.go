@@ -16,13 +16,17 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// HealRuns is how often the interpreter is run to heal one layer. One file that the error names takes one run; one that it does not name is found among sixteen thousand
-// in ten rules with 26 on average and 36 at worst, two of them among a thousand.
+// HealRuns is how often the interpreter is run to heal one layer. One file that the error names
+// takes one run; one that it does not name is found among sixteen thousand in ten rules with 26 on
+// average and 36 at worst, two of them among a thousand.
 const HealRuns = 40
 
-// Heal lets a build repair what pruning broke. A job of the probe that fails on the pruned layer and passes on the unpruned one is tried with more or less restored: first
-// what the error names; if that is not enough, all that the rules did, then rules, folders and files by halving. What cannot be spared goes into keep of layer.yaml, in the
-// layer of the stack that had it, and the build begins again. What layer.yaml itself drops, or leaves out by rules that it switched on, is never restored.
+// Heal lets a build repair what pruning broke. A job of the probe that fails on the pruned layer
+// and passes on the unpruned one is tried with more or less restored: first what the error names;
+// if that is not enough, all that the rules did, then rules, folders and files by halving. What
+// cannot be spared goes into keep of layer.yaml, in the layer of the stack that had it, and the
+// build begins again. What layer.yaml itself drops, or leaves out by rules that it switched on, is
+// never restored.
 type Heal struct {
 	Now   Clock                                    // for the date in the reason
 	Write func(name string, b []byte) error        // replaces a file of the workspace as a whole
@@ -50,13 +54,25 @@ type removal struct {
 // errSpent says that the interpreter was run as often as it may be.
 var errSpent = errors.New("the limit is reached")
 
-// heal repairs layers whose probes failed for what pruning removed. It returns the build that has to follow, nil for none: nothing failed, or nothing helped.
+// heal repairs layers whose probes failed for what pruning removed. It returns the build that has
+// to follow, nil for none: nothing failed, or nothing helped.
 func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*BuildInput, error) {
 	if in.healing == nil {
-		in.healing = &healing{healed: map[string][]report.Healed{}, trials: map[string]report.Healing{}, jobs: map[string]bool{}}
+		in.healing = &healing{
+			healed: map[string][]report.Healed{},
+			trials: map[string]report.Healing{},
+			jobs:   map[string]bool{},
+		}
 	}
-	h := &healer{Build: s, in: in, works: map[string]*work{}, kept: map[string][]removal{}, cache: &memory{Cache: s.Cache},
-		results: map[digest.SHA256]probe.Result{}, trees: map[string]madeTree{}}
+	h := &healer{
+		Build:   s,
+		in:      in,
+		works:   map[string]*work{},
+		kept:    map[string][]removal{},
+		cache:   &memory{Cache: s.Cache},
+		results: map[digest.SHA256]probe.Result{},
+		trees:   map[string]madeTree{},
+	}
 	h.Cache = h.cache
 	for _, w := range all {
 		h.works[w.spec.Name] = w
@@ -106,7 +122,10 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 		}
 		in.healing.healed[l.Name] = append(in.healing.healed[l.Name], healed...)
 		if len(next.Layers) > 0 && !slices.Contains(next.Layers, l.Name) {
-			next.Layers = append(slices.Clone(next.Layers), l.Name) // the layer below was not asked for, but its zip has to change
+			next.Layers = append(
+				slices.Clone(next.Layers),
+				l.Name,
+			) // the layer below was not asked for, but its zip has to change
 		}
 	}
 	in.healing.probed = nil
@@ -159,9 +178,15 @@ type healer struct {
 	tried   string // what the bisection is at, for when it has to end
 }
 
-// layer heals one layer, for which the interpreter was run already as often as runs says: what to restore, each with its reason, or why that does not help. Nothing is
-// restored for the layer when one of its jobs cannot be healed.
-func (h *healer) layer(ctx context.Context, w *work, failed []probe.Result, runs int) ([]needed, report.Healing, error) {
+// layer heals one layer, for which the interpreter was run already as often as runs says: what to
+// restore, each with its reason, or why that does not help. Nothing is restored for the layer when
+// one of its jobs cannot be healed.
+func (h *healer) layer(
+	ctx context.Context,
+	w *work,
+	failed []probe.Result,
+	runs int,
+) ([]needed, report.Healing, error) {
 	h.runs = runs
 	h.tried = ""
 	h.task = h.Progress.Start("heal "+w.spec.Name, int64(h.limit()), "runs")
@@ -172,7 +197,13 @@ func (h *healer) layer(ctx context.Context, w *work, failed []probe.Result, runs
 		restored, trial, err := h.job(ctx, w, f, chosen)
 		switch {
 		case errors.Is(err, errSpent):
-			why := fmt.Sprintf("%s %s: the limit of %s of the interpreter is reached; %s", f.Kind, f.Name, count(h.limit(), "run"), h.tried)
+			why := fmt.Sprintf(
+				"%s %s: the limit of %s of the interpreter is reached; %s",
+				f.Kind,
+				f.Name,
+				count(h.limit(), "run"),
+				h.tried,
+			)
 			return nil, report.Healing{Runs: h.runs, Why: why}, nil
 		case err != nil:
 			return nil, report.Healing{}, err
@@ -211,9 +242,14 @@ func (h *healer) stack(w *work) []*work {
 	return out
 }
 
-// undoable reports whether pruning did something to a file that the user did not ask for. Bytecode whose source is there follows the source.
+// undoable reports whether pruning did something to a file that the user did not ask for. Bytecode
+// whose source is there follows the source.
 func (w *work) undoable(o prune.Outcome) bool {
-	if o.Fate == prune.Kept || !slices.ContainsFunc(w.policy.Rules(), func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil }) {
+	if o.Fate == prune.Kept ||
+		!slices.ContainsFunc(
+			w.policy.Rules(),
+			func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil },
+		) {
 		return false
 	}
 	if source, ok := pyc.Source(o.Site); ok {
@@ -236,7 +272,10 @@ func (in BuildInput) known(old report.Report) report.Report {
 	if in.healing == nil {
 		return old
 	}
-	old.Layers = slices.DeleteFunc(slices.Clone(old.Layers), func(l report.Layer) bool { return indexOf(in.healing.probed, l.Name) >= 0 })
+	old.Layers = slices.DeleteFunc(
+		slices.Clone(old.Layers),
+		func(l report.Layer) bool { return indexOf(in.healing.probed, l.Name) >= 0 },
+	)
 	old.Layers = append(old.Layers, in.healing.probed...)
 	return old
 }

@@ -85,7 +85,12 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 			}
 		}
 		for _, p := range parts {
-			e := report.Healed{Match: p.match, Files: len(p.files), Why: why[p.files[0]], File: w.spec.Name + "/layer.yaml"}
+			e := report.Healed{
+				Match: p.match,
+				Files: len(p.files),
+				Why:   why[p.files[0]],
+				File:  w.spec.Name + "/layer.yaml",
+			}
 			for _, r := range p.files {
 				e.Bytes += measure.Bytes(sizes[r.site])
 				if !slices.Contains(e.Rules, r.rule) {
@@ -128,7 +133,8 @@ func (h *healer) write(l *workspace.Layer, entries []report.Healed) ([]report.He
 		return nil, fault.New(fault.BadInput, "heal", file, err).WithHint("build again; nothing was written")
 	}
 	if err != nil {
-		return nil, fault.New(fault.BadInput, "heal", file, err).WithHint("add the entries by hand, or build with --no-heal")
+		return nil, fault.New(fault.BadInput, "heal", file, err).
+			WithHint("add the entries by hand, or build with --no-heal")
 	}
 	if err := h.Heal.Write(file, text); err != nil {
 		return nil, fault.New(fault.BadInput, "write", file, err).WithHint("make it writable, or build with --no-heal")

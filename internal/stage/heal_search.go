@@ -16,7 +16,12 @@ import (
 )
 
 // job finds the fewest removals that one job cannot do without, beside what is restored already.
-func (h *healer) job(ctx context.Context, w *work, f probe.Result, have []removal) (found []removal, trial report.Healing, err error) {
+func (h *healer) job(
+	ctx context.Context,
+	w *work,
+	f probe.Result,
+	have []removal,
+) (found []removal, trial report.Healing, err error) {
 	try := func(more []removal) (probe.Result, error) {
 		return h.try(ctx, w, f.Job, append(slices.Clone(have), more...), false)
 	}
@@ -68,7 +73,9 @@ func (h *healer) job(ctx context.Context, w *work, f probe.Result, have []remova
 	for _, by := range []func(removal) string{func(r removal) string { return path.Dir(r.site) }, func(r removal) string { return r.site }} {
 		h.tried = fmt.Sprintf("it needs some of %d files of %s", len(found), list(rules))
 		if ok, err := passes(found); err != nil || !ok {
-			return nil, report.Healing{Why: fmt.Sprintf("%s %s passes without %s, but not with their files kept", f.Kind, f.Name, list(rules))}, err
+			return nil, report.Healing{
+				Why: fmt.Sprintf("%s %s passes without %s, but not with their files kept", f.Kind, f.Name, list(rules)),
+			}, err
 		}
 		if found, err = smallest(passes, nil, units(found, by)); err != nil {
 			return nil, trial, err
@@ -91,9 +98,17 @@ func list(rs []removal) string {
 	return "rules " + strings.Join(names, ", ")
 }
 
-// diagnose says why a job fails though everything that rules did is undone: what layer.yaml chose, or the form of its bytecode.
+// diagnose says why a job fails though everything that rules did is undone: what layer.yaml chose,
+// or the form of its bytecode.
 func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []removal) (report.Healing, error) {
-	t := report.Healing{Why: fmt.Sprintf("%s %s fails even with all restored that %s removed or changed", j.Kind, j.Name, list(restored))}
+	t := report.Healing{
+		Why: fmt.Sprintf(
+			"%s %s fails even with all restored that %s removed or changed",
+			j.Kind,
+			j.Name,
+			list(restored),
+		),
+	}
 	plain, err := h.try(ctx, w, j, restored, true)
 	if err != nil {
 		return t, err
@@ -107,7 +122,10 @@ func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []
 		}
 		t.Cause = "it passes without bytecode: set bytecode: none in " + w.spec.Name + "/layer.yaml"
 		if len(modes) > 0 {
-			t.Cause = "it needs the sources, docstrings or asserts that " + strings.Join(modes, ", ") + " takes away; set bytecode: unchecked-hash or auto there"
+			t.Cause = "it needs the sources, docstrings or asserts that " + strings.Join(
+				modes,
+				", ",
+			) + " takes away; set bytecode: unchecked-hash or auto there"
 		}
 		return t, nil
 	}
@@ -139,8 +157,10 @@ func (h *healer) choices(w *work) []string {
 	return slices.Compact(out)
 }
 
-// smallest finds removals among units that pass together with fixed, and do not when one unit is taken away. All units together are known to pass, none of them to fail. It
-// halves: one run where the first half is enough, two where it is not. That more restored never breaks a job is taken for granted.
+// smallest finds removals among units that pass together with fixed, and do not when one unit is
+// taken away. All units together are known to pass, none of them to fail. It halves: one run where
+// the first half is enough, two where it is not. That more restored never breaks a job is taken for
+// granted.
 func smallest(passes func([]removal) (bool, error), fixed []removal, units [][]removal) ([]removal, error) {
 	if len(units) == 1 {
 		return units[0], nil
@@ -210,7 +230,8 @@ func (h *healer) files(rules []removal) []removal {
 	return out
 }
 
-// named are the removals that the last line of an error names: a file, a module with its package, or all below a folder.
+// named are the removals that the last line of an error names: a file, a module with its package,
+// or all below a folder.
 func (h *healer) named(stack []*work, detail string) []removal {
 	line := lastLine(detail)
 	var paths []string
@@ -239,7 +260,9 @@ func (h *healer) named(stack []*work, detail string) []removal {
 				switch {
 				case !ok || slices.Contains(files, r) || slices.Contains(below, r):
 				// The file, the module whatever its ending, the package.
-				case rest == "", rest[0] == '.' && !strings.Contains(rest, "/"), path.Dir(rest) == "/" && strings.HasPrefix(rest, "/__init__."):
+				case rest == "",
+					rest[0] == '.' && !strings.Contains(rest, "/"),
+					path.Dir(rest) == "/" && strings.HasPrefix(rest, "/__init__."):
 					files = append(files, r)
 				case rest[0] == '/':
 					below = append(below, r)

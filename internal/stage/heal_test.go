@@ -95,14 +95,29 @@ func byPath(f string) string {
 }
 
 func byModule(f string) string {
-	return "ModuleNotFoundError: No module named '" + strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(f, "/__init__.py"), ".py"), "/", ".") + "'"
+	return "ModuleNotFoundError: No module named '" + strings.ReplaceAll(
+		strings.TrimSuffix(strings.TrimSuffix(f, "/__init__.py"), ".py"),
+		"/",
+		".",
+	) + "'"
 }
 
 // many is a package with n files in its tests, some stubs, and docs.
 func many(n int) []string {
-	files := []string{"alpha/__init__.py=x = 1\n", "alpha/a.pyi=x: int\n", "alpha/b.pyi=y: int\n", "alpha/sub/tests/__init__.py=", "alpha/sub/tests/data.txt=data\n", "alpha/sub/tests/more.txt=more\n"}
+	files := []string{
+		"alpha/__init__.py=x = 1\n",
+		"alpha/a.pyi=x: int\n",
+		"alpha/b.pyi=y: int\n",
+		"alpha/sub/tests/__init__.py=",
+		"alpha/sub/tests/data.txt=data\n",
+		"alpha/sub/tests/more.txt=more\n",
+	}
 	for i := range n {
-		files = append(files, fmt.Sprintf("alpha/tests/test_%03d.py=t = %d\n", i, i), fmt.Sprintf("alpha/tests/deep%d/x.txt=d\n", i%7*1000+i))
+		files = append(
+			files,
+			fmt.Sprintf("alpha/tests/test_%03d.py=t = %d\n", i, i),
+			fmt.Sprintf("alpha/tests/deep%d/x.txt=d\n", i%7*1000+i),
+		)
 	}
 	return files
 }
@@ -153,7 +168,8 @@ func TestHeal(t *testing.T) {
 				t.Errorf("told %q", f.told)
 			}
 			l := rep.Layers[0]
-			if l.Probe.Status != report.ProbePassed || len(l.Healed) == 0 || l.Probe.Healing == nil || l.Probe.Healing.Why != "" {
+			if l.Probe.Status != report.ProbePassed || len(l.Healed) == 0 || l.Probe.Healing == nil ||
+				l.Probe.Healing.Why != "" {
 				t.Errorf("probe %+v, healed %+v", l.Probe, l.Healed)
 			}
 			// The probe runs it before and after, and once on the unpruned layer.
@@ -165,10 +181,17 @@ func TestHeal(t *testing.T) {
 			}
 
 			// With what was written, another build has nothing to heal and makes the same zip.
-			again := newClinic(t, map[string][]string{"alpha": c.files}, "alpha/probe.py=import alpha\n", "alpha/layer.yaml="+f.written["alpha/layer.yaml"])
+			again := newClinic(
+				t,
+				map[string][]string{"alpha": c.files},
+				"alpha/probe.py=import alpha\n",
+				"alpha/layer.yaml="+f.written["alpha/layer.yaml"],
+			)
 			again.python.fails = c.fails
 			rep2, _, err := again.heal()
-			if err != nil || again.writes != 0 || again.runs("script probe.py") != 1 || rep2.Layers[0].Zip.SHA256 != l.Zip.SHA256 || rep2.Layers[0].Key != l.Key {
+			if err != nil || again.writes != 0 || again.runs("script probe.py") != 1 ||
+				rep2.Layers[0].Zip.SHA256 != l.Zip.SHA256 ||
+				rep2.Layers[0].Key != l.Key {
 				t.Errorf("built again: %d writes, %d runs, %v", again.writes, again.runs("script probe.py"), err)
 			}
 			// And nothing has to be done at all when the same build is asked for again.
@@ -187,7 +210,12 @@ func TestHealKeepsWhatTheFileSays(t *testing.T) {
 	if _, _, err := f.heal(); err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Replace(was, "# really\n", "# really\n"+`  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py`+mark, 1)
+	want := strings.Replace(
+		was,
+		"# really\n",
+		"# really\n"+`  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py`+mark,
+		1,
+	)
 	if d := cmp.Diff(want, f.written["alpha/layer.yaml"]); d != "" {
 		t.Error(d)
 	}
@@ -225,7 +253,12 @@ func TestHealOfSeveralJobs(t *testing.T) {
 func TestHealUndoesATransform(t *testing.T) {
 	const model = "botocore/data/s3/2006-03-01/service-2.json"
 	content := `{"version": "2.0", "documentation": "` + strings.Repeat("long ", 100) + `", "operations": {}}`
-	f := newClinic(t, map[string][]string{"botocore": {"botocore/__init__.py=", model + "=" + content}}, "botocore/probe.py=import botocore\n", "botocore/layer.yaml=description: x\n")
+	f := newClinic(
+		t,
+		map[string][]string{"botocore": {"botocore/__init__.py=", model + "=" + content}},
+		"botocore/probe.py=import botocore\n",
+		"botocore/layer.yaml=description: x\n",
+	)
 	eyes := &seeing{machine: f.python}
 	f.python.fails = func(j probe.Job, _ func(string) bool) string {
 		e, _ := f.python.mounts[eyes.mount][0].Lookup("python/" + model)
@@ -236,9 +269,17 @@ func TestHealUndoesATransform(t *testing.T) {
 	}
 	b := f.build()
 	b.Python = eyes
-	b.Heal = &stage.Heal{Now: time.Now, Write: func(name string, text []byte) error { f.written[name] = string(text); return nil }}
+	b.Heal = &stage.Heal{
+		Now:   time.Now,
+		Write: func(name string, text []byte) error { f.written[name] = string(text); return nil },
+	}
 	rep, _, err := f.healWith(b, f.input())
-	if err != nil || !strings.Contains(f.written["botocore/layer.yaml"], `- { match: "`+model+`", reason: "script probe.py fails without it; healed `) || fmt.Sprint(rep.Layers[0].Healed[0].Rules) != "[botocore-docs]" {
+	if err != nil ||
+		!strings.Contains(
+			f.written["botocore/layer.yaml"],
+			`- { match: "`+model+`", reason: "script probe.py fails without it; healed `,
+		) ||
+		fmt.Sprint(rep.Layers[0].Healed[0].Rules) != "[botocore-docs]" {
 		t.Errorf("%q, %v", f.written, err)
 	}
 }
@@ -256,8 +297,22 @@ func (s *seeing) Probe(ctx context.Context, mount string, jobs []probe.Job, done
 
 // stacked is a workspace where high extends low; each carries one distribution.
 func stacked(t *testing.T) *clinic {
-	c := newClinic(t, map[string][]string{"alpha": many(30), "beta": {"beta/__init__.py=import alpha\n", "beta/tests/x.txt=x\n"}}, "beta/layer.yaml=extends: alpha\n", "beta/probe.py=import beta\n")
-	c.lock = must[lock.Lock](t)(lock.New(testTarget(t), digest.Of(nil), c.lock.Distributions, map[string][]pydist.Name{"alpha": {name(t, "alpha")}, "beta": {name(t, "beta"), name(t, "alpha")}}))
+	c := newClinic(
+		t,
+		map[string][]string{"alpha": many(30), "beta": {"beta/__init__.py=import alpha\n", "beta/tests/x.txt=x\n"}},
+		"beta/layer.yaml=extends: alpha\n",
+		"beta/probe.py=import beta\n",
+	)
+	c.lock = must[lock.Lock](
+		t,
+	)(
+		lock.New(
+			testTarget(t),
+			digest.Of(nil),
+			c.lock.Distributions,
+			map[string][]pydist.Name{"alpha": {name(t, "alpha")}, "beta": {name(t, "beta"), name(t, "alpha")}},
+		),
+	)
 	return c
 }
 
@@ -274,7 +329,10 @@ func TestHealFindsTheLayerOfTheStack(t *testing.T) {
 			f := stacked(t)
 			f.python.fails = needs(c.says, "alpha/sub/tests/data.txt")
 			b := f.build()
-			b.Heal = &stage.Heal{Now: func() time.Time { return time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC) }, Write: func(name string, text []byte) error { f.written[name] = string(text); return nil }}
+			b.Heal = &stage.Heal{
+				Now:   func() time.Time { return time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC) },
+				Write: func(name string, text []byte) error { f.written[name] = string(text); return nil },
+			}
 			rep, _, err := f.healWith(b, f.input(c.ask...))
 			if err != nil {
 				t.Fatal(err)
@@ -282,7 +340,9 @@ func TestHealFindsTheLayerOfTheStack(t *testing.T) {
 			if len(f.written) != 1 || !strings.Contains(f.written["alpha/layer.yaml"], `"alpha/sub/tests/data.txt"`) {
 				t.Errorf("written %q", f.written)
 			}
-			if len(rep.Layers) != 2 || len(rep.Layers[0].Healed) != 1 || len(rep.Layers[1].Healed) != 0 || rep.Layers[1].Probe.Healing == nil || rep.Layers[1].Probe.Status != report.ProbePassed {
+			if len(rep.Layers) != 2 || len(rep.Layers[0].Healed) != 1 || len(rep.Layers[1].Healed) != 0 ||
+				rep.Layers[1].Probe.Healing == nil ||
+				rep.Layers[1].Probe.Status != report.ProbePassed {
 				t.Errorf("%+v", rep.Layers)
 			}
 		})
@@ -310,7 +370,10 @@ func TestHealGivesUp(t *testing.T) {
 			"it needs the sources, docstrings or asserts that bytecode: sourceless in alpha/layer.yaml takes away; set bytecode: unchecked-hash or auto there", report.ProbeFailed},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			f := newClinic(t, map[string][]string{"alpha": many(30)}, append(c.files, "alpha/probe.py=import alpha\n")...)
+			f := newClinic(
+				t,
+				map[string][]string{"alpha": many(30)},
+				append(c.files, "alpha/probe.py=import alpha\n")...)
 			f.python.fails = c.fails
 			f.limit = c.limit
 			rep, changed, err := f.heal()
@@ -319,12 +382,14 @@ func TestHealGivesUp(t *testing.T) {
 				t.Fatalf("changed %v, %d writes, %d layers", changed, f.writes, len(rep.Layers))
 			}
 			p := rep.Layers[0].Probe
-			if p.Status != c.status || p.Healing == nil || p.Healing.Runs != c.runs || p.Healing.Why != c.why || !strings.HasPrefix(fault.HintOf(err), c.hint) {
+			if p.Status != c.status || p.Healing == nil || p.Healing.Runs != c.runs || p.Healing.Why != c.why ||
+				!strings.HasPrefix(fault.HintOf(err), c.hint) {
 				t.Errorf("%s, %+v, hint %q", p.Status, p.Healing, fault.HintOf(err))
 			}
 			// It does not try again what it tried in vain.
 			before := len(f.python.probed)
-			if _, changed, err := f.heal(); changed || fault.CodeOf(err) != fault.ProbeFailed || len(f.python.probed) != before {
+			if _, changed, err := f.heal(); changed || fault.CodeOf(err) != fault.ProbeFailed ||
+				len(f.python.probed) != before {
 				t.Errorf("asked again: changed %v, %v", changed, err)
 			}
 		})
@@ -341,11 +406,14 @@ func TestHealLeavesAloneWhatFailsUnprunedToo(t *testing.T) {
 	}
 	rep, _, err := f.heal()
 	wantFault(t, err, fault.ProbeFailed, "TypeError: it never worked")
-	if want := "it fails on the unpruned layer too: alpha 1.0, or a requirement that it does not declare, is at fault"; fault.HintOf(err) != want {
+	if want := "it fails on the unpruned layer too: alpha 1.0, or a requirement that it does not declare, is at fault"; fault.HintOf(
+		err,
+	) != want {
 		t.Errorf("hint %q, want %q", fault.HintOf(err), want)
 	}
 	p := rep.Layers[0].Probe
-	if f.writes != 0 || f.runs("script probe.py") != 2 || p.Healing != nil || p.Causes["script probe.py"] != "alpha 1.0" {
+	if f.writes != 0 || f.runs("script probe.py") != 2 || p.Healing != nil ||
+		p.Causes["script probe.py"] != "alpha 1.0" {
 		t.Errorf("%d writes, %+v", f.writes, p)
 	}
 }
@@ -404,27 +472,47 @@ func TestHealWritesNothingWhen(t *testing.T) {
 			if f.writes != 0 {
 				t.Errorf("%d writes", f.writes)
 			}
-			if _, err := f.outputs.Read(context.Background(), stage.ReportName); (c.code == fault.BadInput || in.PlanOnly) != errors.Is(err, fs.ErrNotExist) {
+			if _, err := f.outputs.Read(
+				context.Background(),
+				stage.ReportName,
+			); (c.code == fault.BadInput || in.PlanOnly) != errors.Is(
+				err,
+				fs.ErrNotExist,
+			) {
 				t.Errorf("the report: %v", err)
 			}
 		})
 	}
 }
 
-// What is restored in a trial is what a build restores: the entries, loaded again, give the tree that passed.
+// What is restored in a trial is what a build restores: the entries, loaded again, give the tree
+// that passed.
 func TestHealedLayersAreLoadedAsTheyWereBuilt(t *testing.T) {
-	f := newClinic(t, map[string][]string{"alpha": many(3)}, "alpha/probe.py=import alpha\n", "alpha/layer.yaml=description: x\n")
+	f := newClinic(
+		t,
+		map[string][]string{"alpha": many(3)},
+		"alpha/probe.py=import alpha\n",
+		"alpha/layer.yaml=description: x\n",
+	)
 	f.python.fails = needs(byPath, "alpha/sub/tests/data.txt")
 	rep, _, err := f.heal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws, _ := load(t, "alpha/requirements.txt=alpha\n", "alpha/probe.py=import alpha\n", "alpha/layer.yaml="+f.written["alpha/layer.yaml"])
+	ws, _ := load(
+		t,
+		"alpha/requirements.txt=alpha\n",
+		"alpha/probe.py=import alpha\n",
+		"alpha/layer.yaml="+f.written["alpha/layer.yaml"],
+	)
 	l, _ := ws.Layer("alpha")
 	if rep.Layers[0].Inputs.LayerSpec != l.Digest {
 		t.Error("the report has the digest of another layer.yaml")
 	}
-	if want := []policy.Choice{{Match: rep.Layers[0].Healed[0].Match, Reason: rep.Layers[0].Healed[0].Reason}}; !cmp.Equal(l.Policy.Keep, want) || l.Bytecode != workspace.Auto {
+	if want := []policy.Choice{
+		{Match: rep.Layers[0].Healed[0].Match, Reason: rep.Layers[0].Healed[0].Reason},
+	}; !cmp.Equal(l.Policy.Keep, want) ||
+		l.Bytecode != workspace.Auto {
 		t.Errorf("%+v, want %+v", l.Policy.Keep, want)
 	}
 }

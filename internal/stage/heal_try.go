@@ -20,12 +20,16 @@ type madeTree struct {
 	tree ziptree.Tree
 }
 
-// try runs one job on a layer's stack with something restored, unless that was tried before. plain leaves bytecode out of it.
+// try runs one job on a layer's stack with something restored, unless that was tried before. plain
+// leaves bytecode out of it.
 func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []removal, plain bool) (probe.Result, error) {
 	var trees []ziptree.Tree
 	said := []any{j.Kind, j.Name, j.Source}
 	for _, l := range h.stack(w) {
-		mine := slices.DeleteFunc(append(slices.Clone(h.kept[l.spec.Name]), restored...), func(r removal) bool { return r.layer != l.spec.Name })
+		mine := slices.DeleteFunc(
+			append(slices.Clone(h.kept[l.spec.Name]), restored...),
+			func(r removal) bool { return r.layer != l.spec.Name },
+		)
 		t, err := h.tree(ctx, l, mine, plain)
 		if err != nil {
 			return probe.Result{}, err
@@ -61,7 +65,8 @@ func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []remov
 	return r, nil
 }
 
-// tree is a layer with something restored, made the way a build makes it: rules off, or files in the keep list.
+// tree is a layer with something restored, made the way a build makes it: rules off, or files in
+// the keep list.
 func (h *healer) tree(ctx context.Context, w *work, restored []removal, plain bool) (ziptree.Tree, error) {
 	if len(restored) == 0 && !plain {
 		return w.pruned.Tree, nil
@@ -138,7 +143,11 @@ func (m *memory) Load(ctx context.Context, key string) (ziptree.Tree, error) {
 	return m.keep(key, t, err)
 }
 
-func (m *memory) Store(ctx context.Context, key string, write func(add func(ziptree.Entry) error) error) (ziptree.Tree, error) {
+func (m *memory) Store(
+	ctx context.Context,
+	key string,
+	write func(add func(ziptree.Entry) error) error,
+) (ziptree.Tree, error) {
 	t, err := m.Cache.Store(ctx, key, write)
 	return m.keep(key, t, err)
 }

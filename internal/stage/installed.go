@@ -21,8 +21,9 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// PlaceOf finds where a zip or folder that something else made has its site folder: python/ or python/lib/pythonX.Y/site-packages/ in a
-// layer, else the root, as in a function's own package and in a folder that pip filled with --target.
+// PlaceOf finds where a zip or folder that something else made has its site folder: python/ or
+// python/lib/pythonX.Y/site-packages/ in a layer, else the root, as in a function's own package and
+// in a folder that pip filled with --target.
 func PlaceOf(t ziptree.Tree, target pydist.Target) Place {
 	deep := deepFolder(target.Runtime())
 	layer := false
@@ -40,8 +41,9 @@ func PlaceOf(t ziptree.Tree, target pydist.Target) Place {
 
 func deepFolder(runtime string) string { return "python/lib/" + runtime + "/site-packages/" }
 
-// misplaced says that Python would not find what is there: a pex, packages of another Python's folder, a layer zipped together with the folder around it.
-// Each looks like a layer to whoever does not try to import from it.
+// misplaced says that Python would not find what is there: a pex, packages of another Python's
+// folder, a layer zipped together with the folder around it. Each looks like a layer to whoever
+// does not try to import from it.
 func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	if t.Len() == 0 {
 		return nil
@@ -50,8 +52,10 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 		return fault.New(fault.BadInput, "open", t.Entries()[0].Origin, fmt.Errorf(format, args...)).WithHint(hint)
 	}
 	if _, ok := t.Lookup("PEX-INFO"); ok {
-		return bad("install the same requirements with pip install --target, or write them into a requirements.txt and run: layersmith build",
-			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path")
+		return bad(
+			"install the same requirements with pip install --target, or write them into a requirements.txt and run: layersmith build",
+			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path",
+		)
 	}
 	found := false  // there is something that Python would find
 	elsewhere := "" // the first folder that holds distributions, or a layer, where Python does not look
@@ -59,7 +63,11 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	runtime := "" // the site folder of another Python
 	for _, e := range t.Entries() {
 		if dir, ok := strings.CutPrefix(e.Name, "python/lib/"); ok && other == "" {
-			if version, rest, _ := strings.Cut(dir, "/"); version != target.Runtime() && strings.HasPrefix(rest, "site-packages/") {
+			if version, rest, _ := strings.Cut(
+				dir,
+				"/",
+			); version != target.Runtime() &&
+				strings.HasPrefix(rest, "site-packages/") {
 				other = deepFolder(version)
 				runtime = version
 			}
@@ -95,7 +103,8 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	return nil
 }
 
-// directly reports whether a file of the site folder can be imported, or is a distribution's METADATA, without a folder in between.
+// directly reports whether a file of the site folder can be imported, or is a distribution's
+// METADATA, without a folder in between.
 func directly(site string) bool {
 	module, _, ok := pyimport.ModuleName(strings.TrimSuffix(site, "c")) // .pyc stands for .py
 	if ok && !strings.Contains(module, ".") {
@@ -105,8 +114,9 @@ func directly(site string) bool {
 	return file == "METADATA" && strings.HasSuffix(dir, ".dist-info/") && strings.Count(dir, "/") == 1
 }
 
-// verified reads every file of a layer that something else built, and returns their SHA-256 as RECORD writes them, by name. No digest vouches
-// for such a layer, and most of its bytes would otherwise be copied unseen.
+// verified reads every file of a layer that something else built, and returns their SHA-256 as
+// RECORD writes them, by name. No digest vouches for such a layer, and most of its bytes would
+// otherwise be copied unseen.
 func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 	sums := make([]string, t.Len())
 	faults := make([]error, t.Len())
@@ -134,14 +144,16 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 	byName := make(map[string]string, t.Len())
 	for i, e := range t.Entries() {
 		if faults[i] != nil { // the first by name, whichever was read first
-			return nil, fault.New(fault.CorruptArchive, "open", e.Origin, faults[i]).WithHint("the file is damaged: make it again, or fetch it again")
+			return nil, fault.New(fault.CorruptArchive, "open", e.Origin, faults[i]).
+				WithHint("the file is damaged: make it again, or fetch it again")
 		}
 		byName[e.Name] = sums[i]
 	}
 	return byName, nil
 }
 
-// correct makes RECORDs say the hashes that files have, and notes where they said others: something has changed those files after they were installed.
+// correct makes RECORDs say the hashes that files have, and notes where they said others: something
+// has changed those files after they were installed.
 func (a *Artifact) correct(sums map[string]string) {
 	for _, d := range a.Distributions {
 		n := 0
@@ -155,17 +167,29 @@ func (a *Artifact) correct(sums map[string]string) {
 			}
 		}
 		if n > 0 {
-			a.Notes = append(a.Notes, fmt.Sprintf("%s/RECORD has another hash than the file for %s, %s first: changed after it was installed",
-				d.DistInfo, count(n, "file"), first))
+			a.Notes = append(
+				a.Notes,
+				fmt.Sprintf("%s/RECORD has another hash than the file for %s, %s first: changed after it was installed",
+					d.DistInfo, count(n, "file"), first),
+			)
 		}
 	}
 }
 
-// nothingToAsk is why a layer was not probed that holds nothing that could be imported, as one of shared libraries.
+// nothingToAsk is why a layer was not probed that holds nothing that could be imported, as one of
+// shared libraries.
 const nothingToAsk = "there is no module and no distribution in it"
 
-// notAsked is the probe of a layer that something else built and that will not be probed, with the reason; false when it will.
-func notAsked(jobs []probe.Job, found []gate.Finding, noProbe bool, reason string, python Interpreter, noPython string) (report.Probe, bool) {
+// notAsked is the probe of a layer that something else built and that will not be probed, with the
+// reason; false when it will.
+func notAsked(
+	jobs []probe.Job,
+	found []gate.Finding,
+	noProbe bool,
+	reason string,
+	python Interpreter,
+	noPython string,
+) (report.Probe, bool) {
 	why := notProbed(noProbe, reason, python, noPython)
 	if why == "" && len(jobs) == 0 {
 		why = nothingToAsk

@@ -79,7 +79,9 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 	t.Parallel()
 	sound := treeOf(t, "a b c d e")
 	sums, err := verified(context.Background(), sound)
-	if err != nil || len(sums) != 5 || sums["a"] != "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs" { // printf a | sha256sum | xxd -r -p | basenc --base64url
+	if err != nil || len(sums) != 5 ||
+		// printf a | sha256sum | xxd -r -p | basenc --base64url
+		sums["a"] != "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs" {
 		t.Errorf("%v, %v", sums, err)
 	}
 	var entries []ziptree.Entry
@@ -95,7 +97,8 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 	}
 	for range 20 { // whichever of them is read first
 		_, err := verified(context.Background(), broken)
-		if fault.CodeOf(err) != fault.CorruptArchive || !strings.HasPrefix(err.Error(), "open layer.zip: read b: CRC-32 ") {
+		if fault.CodeOf(err) != fault.CorruptArchive ||
+			!strings.HasPrefix(err.Error(), "open layer.zip: read b: CRC-32 ") {
 			t.Fatal(err)
 		}
 	}

@@ -20,14 +20,15 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Intake reads an execution's input, whoever sent it, and decides what the execution does: build, go back, first clean up after a run that died, wait for one
-// that works, or nothing.
+// Intake reads an execution's input, whoever sent it, and decides what the execution does: build,
+// go back, first clean up after a run that died, wait for one that works, or nothing.
 type Intake struct {
 	Ledger
 	Sources Sources
 	Runs    ExecutionRuns
 	Tool    string
-	Settle  time.Duration // how long nothing must have been uploaded before an upload is acted upon: a push is many files
+	// how long nothing must have been uploaded before an upload is acted upon: a push is many files
+	Settle time.Duration
 }
 
 // IntakeInput is what the state machine knows of the execution.
@@ -50,7 +51,8 @@ const (
 	NextEnd     Next = "End"
 )
 
-// IntakeOutput begins the execution's state. The empty fields are there because JSONPath has no way to ask for what may be absent.
+// IntakeOutput begins the execution's state. The empty fields are there because JSONPath has no way
+// to ask for what may be absent.
 type IntakeOutput struct {
 	Run           string          `json:"run"`
 	Next          Next            `json:"next"`
@@ -77,7 +79,8 @@ const (
 	raceWaitSeconds  = 2
 )
 
-// upload is what is read of an EventBridge event "Object Created" (S3 user guide, "EventBridge event message structure"). Everything else in it is left alone: AWS adds fields.
+// upload is what is read of an EventBridge event "Object Created" (S3 user guide, "EventBridge
+// event message structure"). Everything else in it is left alone: AWS adds fields.
 type upload struct {
 	Source string `json:"source"`
 	Detail struct {
@@ -119,7 +122,14 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	if out, ok, err := s.lease(ctx, in, out); err != nil || !ok {
 		return out, err
 	}
-	run := release.Run{SchemaVersion: release.SchemaVersion, Run: in.Run, Execution: in.Execution, StartedAt: in.StartedAt, Trigger: trigger, Request: request}
+	run := release.Run{
+		SchemaVersion: release.SchemaVersion,
+		Run:           in.Run,
+		Execution:     in.Execution,
+		StartedAt:     in.StartedAt,
+		Trigger:       trigger,
+		Request:       request,
+	}
 	released, _, err := s.released(ctx)
 	if err != nil {
 		return out, err
@@ -142,12 +152,19 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	closeIt()
 	for _, l := range request.Layers {
 		if _, ok := w.Layer(l); !ok {
-			return out, fault.New(fault.BadInput, "start", "layers: "+l, errors.New("no such layer")).WithHint("layers here: " + strings.Join(w.Names(), ", "))
+			return out, fault.New(fault.BadInput, "start", "layers: "+l, errors.New("no such layer")).
+				WithHint("layers here: " + strings.Join(w.Names(), ", "))
 		}
 	}
 	if out.Next == "" {
 		if released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool && !request.Force && !request.Refresh {
-			return end(out, "nothing changed since %s; %d layers are as released by %s", released.At.UTC().Format("2006-01-02 15:04 UTC"), len(released.Layers), released.Run), nil
+			return end(
+				out,
+				"nothing changed since %s; %d layers are as released by %s",
+				released.At.UTC().Format("2006-01-02 15:04 UTC"),
+				len(released.Layers),
+				released.Run,
+			), nil
 		}
 		out.Next = NextBuild
 		out.Summary = trigger
@@ -155,14 +172,16 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	return out, s.remember(ctx, run)
 }
 
-// remember stores the run's document. Intake may be tried again, so the same document again is no error.
+// remember stores the run's document. Intake may be tried again, so the same document again is no
+// error.
 func (s Intake) remember(ctx context.Context, run release.Run) error {
 	old, tag, found, err := load[release.Run](ctx, s.Registers, release.RunName(run.Run))
 	if err != nil {
 		return err
 	}
 	if found && old.Ending != nil {
-		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of that name is over")).WithHint("give the execution a name that was not used before")
+		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of that name is over")).
+			WithHint("give the execution a name that was not used before")
 	}
 	_, err = store(ctx, s.Registers, release.RunName(run.Run), run, tag)
 	return err
@@ -173,7 +192,8 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 	var event upload
 	if json.Unmarshal(raw, &event) == nil && event.Source == "aws.s3" {
 		if event.Detail.Object.Key == "" {
-			return release.Request{}, nil, fault.New(fault.BadInput, "read", "event", errors.New("detail.object.key is missing")).WithHint("start an execution with {} instead")
+			return release.Request{}, nil, fault.New(fault.BadInput, "read", "event", errors.New("detail.object.key is missing")).
+				WithHint("start an execution with {} instead")
 		}
 		return release.Request{}, &event, nil
 	}
@@ -186,14 +206,22 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 		return r, nil, fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
 	}
 	if r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun) {
-		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("rollback goes with nothing else")).WithHint(hint)
+		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("rollback goes with nothing else")).
+			WithHint(hint)
 	}
 	return r, nil, nil
 }
 
-// superseded names a later upload than the event's, which has an event of its own; "" when there is none. Otherwise it says how long to wait until uploads have settled.
-// Events come late, twice and out of order; the listing does not.
-func superseded(files []Source, name string, event upload, now time.Time, settle time.Duration) (later string, wait time.Duration) {
+// superseded names a later upload than the event's, which has an event of its own; "" when there is
+// none. Otherwise it says how long to wait until uploads have settled. Events come late, twice and
+// out of order; the listing does not.
+func superseded(
+	files []Source,
+	name string,
+	event upload,
+	now time.Time,
+	settle time.Duration,
+) (later string, wait time.Duration) {
 	mine := slices.IndexFunc(files, func(f Source) bool { return f.Name == name })
 	if mine < 0 {
 		return "", 0 // it is gone: nobody else may have an event for that
@@ -243,7 +271,13 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 			unfinished = ""
 		}
 	}
-	mine := release.Lease{SchemaVersion: release.SchemaVersion, Run: in.Run, Execution: in.Execution, Until: now.Add(release.LeaseFor), Recovers: unfinished}
+	mine := release.Lease{
+		SchemaVersion: release.SchemaVersion,
+		Run:           in.Run,
+		Execution:     in.Execution,
+		Until:         now.Add(release.LeaseFor),
+		Recovers:      unfinished,
+	}
 	if _, err = store(ctx, s.Registers, release.LeaseName, mine, tag); fault.CodeOf(err) == fault.Changed {
 		return wait(out, raceWaitSeconds, "another execution was first"), false, nil
 	}
@@ -270,19 +304,23 @@ func end(out IntakeOutput, format string, args ...any) IntakeOutput {
 	return out
 }
 
-// snapshot packs the workspace as it is now into one zip, which everything in the run reads: uploads during the run belong to the next.
+// snapshot packs the workspace as it is now into one zip, which everything in the run reads:
+// uploads during the run belong to the next.
 func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) {
 	if len(files) == 0 {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", errors.New("the bucket holds no workspace")).WithHint("run: layersmith push")
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", errors.New("the bucket holds no workspace")).
+			WithHint("run: layersmith push")
 	}
 	if len(files) > MaxWorkspaceFiles {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).WithHint("keep only the workspace below " + workspaceRoot + "/")
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).
+			WithHint("keep only the workspace below " + workspaceRoot + "/")
 	}
 	var total int64
 	entries := make([]ziptree.Entry, 0, len(files))
 	for _, f := range files {
 		if total += f.Size; total > MaxWorkspaceBytes {
-			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).WithHint("keep only the workspace below " + workspaceRoot + "/")
+			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).
+				WithHint("keep only the workspace below " + workspaceRoot + "/")
 		}
 		if strings.HasSuffix(f.Name, "/") {
 			continue // the console makes such objects for folders
@@ -297,10 +335,16 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 	if err != nil {
 		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", err).WithHint("rename the object")
 	}
-	return s.Blobs.Put(ctx, "workspaces/", ".zip", func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err })
+	return s.Blobs.Put(
+		ctx,
+		"workspaces/",
+		".zip",
+		func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err },
+	)
 }
 
-// pushedFault turns what is wrong with a pushed workspace into one fault: the first finding with its hint, and how many more there are.
+// pushedFault turns what is wrong with a pushed workspace into one fault: the first finding with
+// its hint, and how many more there are.
 func pushedFault(err error) error {
 	var findings workspace.Findings
 	if errors.As(err, &findings) && len(findings) > 0 {
@@ -326,7 +370,8 @@ func restoreOf(r release.Released, want release.Restore) (string, error) {
 		}
 		v, err := l.Back(want.To)
 		if err != nil {
-			return "", fault.New(fault.BadInput, "roll back", want.Layer, err).WithHint("choose one of: " + l.Versions())
+			return "", fault.New(fault.BadInput, "roll back", want.Layer, err).
+				WithHint("choose one of: " + l.Versions())
 		}
 		said = append(said, fmt.Sprintf("%s %d -> %d", l.LayerName, l.Current.Version, v.Version))
 	}
@@ -335,7 +380,8 @@ func restoreOf(r release.Released, want release.Restore) (string, error) {
 		for _, l := range r.Layers {
 			names = append(names, l.Layer)
 		}
-		return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("nothing of that name is released")).WithHint("released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet"))
+		return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("nothing of that name is released")).
+			WithHint("released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet"))
 	}
 	return strings.Join(said, ", "), nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// stackNames lists the stacks of layers that the workspace is judged by: each layer that nothing extends with what it lies on, and all together, which is
-// what a function may use.
+// stackNames lists the stacks of layers that the workspace is judged by: each layer that nothing
+// extends with what it lies on, and all together, which is what a function may use.
 func stackNames(ws workspace.Workspace) [][]string {
 	extended := map[string]bool{}
 	for _, l := range ws.Layers {
@@ -54,7 +54,8 @@ func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
 	return out
 }
 
-// judge turns a complete report into a fault when it says no. The gate comes first, since it explains most probes that fail.
+// judge turns a complete report into a fault when it says no. The gate comes first, since it
+// explains most probes that fail.
 func judge(rep report.Report, in BuildInput) error {
 	for _, l := range rep.Layers {
 		if len(l.Gate) > 0 {
@@ -67,7 +68,8 @@ func judge(rep report.Report, in BuildInput) error {
 			if f.Subject == l.Name {
 				what = ""
 			}
-			return fault.New(fault.GateFailed, "check", l.Name, fmt.Errorf("%s%s%s", what, f.Message, more)).WithHint(f.Hint)
+			return fault.New(fault.GateFailed, "check", l.Name, fmt.Errorf("%s%s%s", what, f.Message, more)).
+				WithHint(f.Hint)
 		}
 	}
 	for _, l := range rep.Layers {
@@ -77,18 +79,21 @@ func judge(rep report.Report, in BuildInput) error {
 	}
 	for _, l := range rep.Layers {
 		if l.Verdict != measure.Within && l.Verdict != "" {
-			return fault.New(fault.OverLimit, "measure", l.Name, fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml")
+			return fault.New(fault.OverLimit, "measure", l.Name, fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).
+				WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml")
 		}
 	}
 	for _, st := range rep.Stacks {
 		if st.Verdict != measure.Within {
-			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget)).WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml")
+			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget)).
+				WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml")
 		}
 	}
 	if in.Strict {
 		for _, l := range rep.Layers {
 			if l.Probe.Status == report.NotProbed {
-				return fault.New(fault.NotProbed, "probe", l.Name, errors.New(l.Probe.Reason)).WithHint("name the target's interpreter with --python, or build without --strict")
+				return fault.New(fault.NotProbed, "probe", l.Name, errors.New(l.Probe.Reason)).
+					WithHint("name the target's interpreter with --python, or build without --strict")
 			}
 		}
 	}
@@ -110,7 +115,8 @@ func probeFault(l report.Layer) error {
 			break
 		}
 	}
-	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).WithHint(probeHint(l, f))
+	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
+		WithHint(probeHint(l, f))
 }
 
 func lastLine(s string) string {

@@ -21,7 +21,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// PruneArtifact prunes one artifact of a run. Its bytecode was compiled where an interpreter is, and chosen where all layers were known: here it is only selected.
+// PruneArtifact prunes one artifact of a run. Its bytecode was compiled where an interpreter is,
+// and chosen where all layers were known: here it is only selected.
 type PruneArtifact struct {
 	Ledger
 	Cache Cache // for this invocation: what a bucket holds cannot be known by wheel
@@ -60,7 +61,12 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	defer closeIt()
 	spec, ok := w.Layer(built.Layer)
 	if !ok {
-		return Item{}, fault.New(fault.ProvenanceMismatch, "prune", built.Layer, fmt.Errorf("the workspace of run %s has no such layer", run.Run))
+		return Item{}, fault.New(
+			fault.ProvenanceMismatch,
+			"prune",
+			built.Layer,
+			fmt.Errorf("the workspace of run %s has no such layer", run.Run),
+		)
 	}
 	tree, f, err := openZip(ctx, s.Blobs, built.Artifact)
 	if err != nil {
@@ -71,7 +77,12 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	doc := release.Pruned{SchemaVersion: release.SchemaVersion, Built: built, Report: work.report, Chosen: work.choices()}
+	doc := release.Pruned{
+		SchemaVersion: release.SchemaVersion,
+		Built:         built,
+		Report:        work.report,
+		Chosen:        work.choices(),
+	}
 	doc.Zip, err = s.Blobs.Put(ctx, "pruned/", ".zip", func(out io.Writer) error {
 		_, err := ziptree.Write(ctx, out, work.pruned.Tree)
 		return err
@@ -79,12 +90,24 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	doc.Report.Zip = report.File{Name: ZipName(built.Layer, built.Target), Bytes: bytesOf(doc.Zip), SHA256: doc.Zip.SHA256}
+	doc.Report.Zip = report.File{
+		Name:   ZipName(built.Layer, built.Target),
+		Bytes:  bytesOf(doc.Zip),
+		SHA256: doc.Zip.SHA256,
+	}
 	ref, err := s.document(ctx, doc)
-	return in.Layer.next(ref, fmt.Sprintf("%s %s -> %s MB", built.Layer, doc.Report.Before.Unzipped.MB(), doc.Report.After.Unzipped.MB())), err
+	return in.Layer.next(
+		ref,
+		fmt.Sprintf("%s %s -> %s MB", built.Layer, doc.Report.Before.Unzipped.MB(), doc.Report.After.Unzipped.MB()),
+	), err
 }
 
-func (s PruneArtifact) prune(ctx context.Context, built release.BuiltLayer, spec workspace.Layer, tree ziptree.Tree) (*work, error) {
+func (s PruneArtifact) prune(
+	ctx context.Context,
+	built release.BuiltLayer,
+	spec workspace.Layer,
+	tree ziptree.Tree,
+) (*work, error) {
 	a, err := Foreign(ctx, built.Target, LayerPlace, tree)
 	if err != nil {
 		return nil, err
@@ -93,14 +116,22 @@ func (s PruneArtifact) prune(ctx context.Context, built release.BuiltLayer, spec
 	if err != nil {
 		return nil, err
 	}
-	w := &work{spec: spec, artifact: a, key: built.Key, mode: workspace.Mode(built.Bytecode.Mode), reason: built.Bytecode.Reason, partial: built.Bytecode.Partial}
+	w := &work{
+		spec:     spec,
+		artifact: a,
+		key:      built.Key,
+		mode:     workspace.Mode(built.Bytecode.Mode),
+		reason:   built.Bytecode.Reason,
+		partial:  built.Bytecode.Partial,
+	}
 	if w.policy, err = policy.New(book, spec.Policy); err != nil {
 		return nil, err
 	}
 	if w.plan, err = prune.NewPlan(a.input(), w.policy); err != nil {
 		return nil, err
 	}
-	if w.mode != workspace.NoBytecode { // no RECORD in an artifact lists what was compiled: whose it is follows from its source
+	// no RECORD in an artifact lists what was compiled: whose it is follows from its source
+	if w.mode != workspace.NoBytecode {
 		for _, d := range w.plan.KeptSources() {
 			name := pyc.Cached(d.Site, built.Target)
 			if w.mode == workspace.Sourceless {
@@ -145,7 +176,8 @@ type MeasureLayer struct {
 	Cache Cache
 }
 
-// Run measures. A finding of the gate and a size over the budget are faults: nothing is published that does not pass.
+// Run measures. A finding of the gate and a size over the budget are faults: nothing is published
+// that does not pass.
 func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	run, err := s.run(ctx, in.Run)
 	if err != nil {
@@ -169,7 +201,14 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 		return Item{}, err
 	}
 	defer f.Close()
-	check := CheckInput{Name: pruned.Built.Layer, Target: pruned.Built.Target, Tree: tree, ZipBytes: pruned.Zip.Size, Spec: spec, NoProbe: true}
+	check := CheckInput{
+		Name:     pruned.Built.Layer,
+		Target:   pruned.Built.Target,
+		Tree:     tree,
+		ZipBytes: pruned.Zip.Size,
+		Spec:     spec,
+		NoProbe:  true,
+	}
 	released, _, err := s.released(ctx)
 	if err != nil {
 		return Item{}, err
@@ -190,7 +229,13 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	doc := release.Measured{SchemaVersion: release.SchemaVersion, Pruned: in.Layer.Doc, Built: pruned.Built, Zip: pruned.Zip, Report: pruned.Report}
+	doc := release.Measured{
+		SchemaVersion: release.SchemaVersion,
+		Pruned:        in.Layer.Doc,
+		Built:         pruned.Built,
+		Zip:           pruned.Zip,
+		Report:        pruned.Report,
+	}
 	doc.Report.Gate = found.Gate
 	doc.Report.Allowed = found.Allowed
 	doc.Report.Verdict = found.Verdict
@@ -199,11 +244,19 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 		return Item{}, err
 	}
 	ref, err := s.document(ctx, doc)
-	return in.Layer.next(ref, fmt.Sprintf("%s %s MB, %s", doc.Report.Name, doc.Report.After.Unzipped.MB(), doc.Report.Verdict)), err
+	return in.Layer.next(
+		ref,
+		fmt.Sprintf("%s %s MB, %s", doc.Report.Name, doc.Report.After.Unzipped.MB(), doc.Report.Verdict),
+	), err
 }
 
 // zipBelow finds the pruned zip of a layer that another lies on: of this run, or as it is released.
-func (s MeasureLayer) zipBelow(ctx context.Context, released release.Released, name string, in StackInput) (blob.Ref, error) {
+func (s MeasureLayer) zipBelow(
+	ctx context.Context,
+	released release.Released,
+	name string,
+	in StackInput,
+) (blob.Ref, error) {
 	for _, i := range in.Layers {
 		if i.Layer == name && i.Target == in.Layer.Target {
 			p, err := open[release.Pruned](ctx, s.Blobs, i.Doc)
@@ -217,7 +270,8 @@ func (s MeasureLayer) zipBelow(ctx context.Context, released release.Released, n
 }
 
 func notReleased(layer, below string) error {
-	return fault.New(fault.ProvenanceMismatch, "measure", layer, fmt.Errorf("it lies on %s, which is neither in this run nor released", below)).WithHint(`start again with {"force": true}`)
+	return fault.New(fault.ProvenanceMismatch, "measure", layer, fmt.Errorf("it lies on %s, which is neither in this run nor released", below)).
+		WithHint(`start again with {"force": true}`)
 }
 
 // next is the item with the document of the next stage.
@@ -230,7 +284,8 @@ func (i Item) next(doc blob.Ref, summary string) Item {
 // names checks that a document is that of the item's layer.
 func (i Item) names(layer string, t pydist.Target) error {
 	if i.Layer != layer || i.Target != t {
-		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()), fmt.Errorf("its document is that of %s on %s", layer, t)).WithHint("start a new execution")
+		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()), fmt.Errorf("its document is that of %s on %s", layer, t)).
+			WithHint("start a new execution")
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Ledger is where the workflow writes down what it does: documents that change, documents that do not, and who may write at all. Every stage of the workflow has one.
+// Ledger is where the workflow writes down what it does: documents that change, documents that do
+// not, and who may write at all. Every stage of the workflow has one.
 type Ledger struct {
 	Registers Registers
 	Blobs     Blobs
@@ -32,7 +33,8 @@ func load[T any](ctx context.Context, r Registers, name string) (doc T, tag stri
 		return doc, "", false, err
 	}
 	if err := release.Decode(b, &doc); err != nil {
-		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the object")
+		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).
+			WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the object")
 	}
 	return doc, tag, true, nil
 }
@@ -62,14 +64,20 @@ func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err err
 		return doc, err
 	}
 	if err := release.Decode(b, &doc); err != nil {
-		return doc, fault.New(fault.ProvenanceMismatch, "read", ref.Key, err).WithHint("start a new execution; this one belongs to another version of Layersmith")
+		return doc, fault.New(fault.ProvenanceMismatch, "read", ref.Key, err).
+			WithHint("start a new execution; this one belongs to another version of Layersmith")
 	}
 	return doc, nil
 }
 
 func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 	if ref.Size > release.MaxDocumentBytes {
-		return nil, fault.New(fault.ProvenanceMismatch, "read", ref.Key, fmt.Errorf("%d bytes are no document", ref.Size))
+		return nil, fault.New(
+			fault.ProvenanceMismatch,
+			"read",
+			ref.Key,
+			fmt.Errorf("%d bytes are no document", ref.Size),
+		)
 	}
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {
@@ -79,14 +87,16 @@ func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
 }
 
-// run opens a run that is not over, and renews its lease: whoever cannot renew it must not touch anything any more.
+// run opens a run that is not over, and renews its lease: whoever cannot renew it must not touch
+// anything any more.
 func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 	r, err := l.known(ctx, name)
 	if err != nil {
 		return release.Run{}, err
 	}
 	if r.Ending != nil {
-		return release.Run{}, fault.New(fault.LeaseLost, "continue", name, fmt.Errorf("the run is over: %s", r.Ending.Outcome)).WithHint("start a new execution")
+		return release.Run{}, fault.New(fault.LeaseLost, "continue", name, fmt.Errorf("the run is over: %s", r.Ending.Outcome)).
+			WithHint("start a new execution")
 	}
 	return r, l.renew(ctx, r)
 }
@@ -94,14 +104,16 @@ func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 // known reads what a run was asked for.
 func (l Ledger) known(ctx context.Context, name string) (release.Run, error) {
 	if err := release.CheckRun(name); err != nil {
-		return release.Run{}, fault.New(fault.BadInput, "read", "run", err).WithHint("start an execution whose name has only letters, digits, . - and _")
+		return release.Run{}, fault.New(fault.BadInput, "read", "run", err).
+			WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
 	r, _, found, err := load[release.Run](ctx, l.Registers, release.RunName(name))
 	if err != nil {
 		return release.Run{}, err
 	}
 	if !found {
-		return release.Run{}, fault.New(fault.NotFound, "read", release.RunName(name), errors.New("no such run")).WithHint("start a new execution")
+		return release.Run{}, fault.New(fault.NotFound, "read", release.RunName(name), errors.New("no such run")).
+			WithHint("start a new execution")
 	}
 	return r, nil
 }
@@ -112,7 +124,8 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 		return err
 	}
 	lost := func(to string) error {
-		return fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", to)).WithHint("wait for that execution, then start a new one if anything is left to do")
+		return fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", to)).
+			WithHint("wait for that execution, then start a new one if anything is left to do")
 	}
 	if lease.Run != r.Run {
 		return lost(lease.Run)
@@ -124,14 +137,20 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	lease.Until = now.Add(release.LeaseFor)
 	_, err = store(ctx, l.Registers, release.LeaseName, lease, tag)
 	if fault.CodeOf(err) == fault.Changed { // a neighbour in the same Map renewed it, or somebody took over
-		if lease, _, _, err = load[release.Lease](ctx, l.Registers, release.LeaseName); err == nil && lease.Run != r.Run {
+		if lease, _, _, err = load[release.Lease](
+			ctx,
+			l.Registers,
+			release.LeaseName,
+		); err == nil &&
+			lease.Run != r.Run {
 			err = lost(lease.Run)
 		}
 	}
 	return err
 }
 
-// free gives the lease back, if the run has it. A run that could not be undone is left for the next execution to recover.
+// free gives the lease back, if the run has it. A run that could not be undone is left for the next
+// execution to recover.
 func (l Ledger) free(ctx context.Context, run string, undone bool) error {
 	lease, tag, found, err := load[release.Lease](ctx, l.Registers, release.LeaseName)
 	if err != nil || !found || lease.Run != run {
@@ -158,7 +177,11 @@ func (l Ledger) released(ctx context.Context) (release.Released, string, error) 
 const workspaceRoot = "layers"
 
 // openWorkspace opens the zip that the run began with. The files stay readable until close.
-func openWorkspace(ctx context.Context, blobs Blobs, ref blob.Ref) (w workspace.Workspace, files fs.FS, closeIt func(), err error) {
+func openWorkspace(
+	ctx context.Context,
+	blobs Blobs,
+	ref blob.Ref,
+) (w workspace.Workspace, files fs.FS, closeIt func(), err error) {
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {
 		return workspace.Workspace{}, nil, nil, err

@@ -43,8 +43,8 @@ type Locked struct {
 	FileName string
 }
 
-// Inputs is the digest of all that a resolution depends on in the workspace: each layer's requirements with the files that they
-// include, and which layers there are.
+// Inputs is the digest of all that a resolution depends on in the workspace: each layer's
+// requirements with the files that they include, and which layers there are.
 func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pydist.Target) (digest.SHA256, error) {
 	type file struct {
 		Name   string
@@ -68,7 +68,8 @@ func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pyd
 
 const lockHint = "restore it from version control, or remove it and run: layersmith lock"
 
-// Run reads the lock, and resolves when it is stale or an upgrade is wanted. A lock that cannot be read is a fault, never overwritten in silence.
+// Run reads the lock, and resolves when it is stale or an upgrade is wanted. A lock that cannot be
+// read is a fault, never overwritten in silence.
 func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	name := lock.FileName(in.Target)
 	inputs, err := Inputs(s.Read, in.Workspace, in.Target)
@@ -100,7 +101,14 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	if before != nil && before.Inputs == inputs && !upgrade {
 		return Locked{Lock: *before, Fresh: true, FileName: name}, nil
 	}
-	request := ResolveRequest{Target: in.Target, Workspace: in.Workspace, ExcludeNewer: in.ExcludeNewer, Upgrade: in.Upgrade, AllowSource: in.AllowSource, Offline: in.Offline}
+	request := ResolveRequest{
+		Target:       in.Target,
+		Workspace:    in.Workspace,
+		ExcludeNewer: in.ExcludeNewer,
+		Upgrade:      in.Upgrade,
+		AllowSource:  in.AllowSource,
+		Offline:      in.Offline,
+	}
 	if !in.UpgradeAll {
 		request.Locked = before
 	}
@@ -150,13 +158,15 @@ func known(in LockInput, before *lock.Lock) error {
 			}
 		}
 		if err != nil || !found {
-			return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).WithHint("name one of: " + strings.Join(names, ", "))
+			return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).
+				WithHint("name one of: " + strings.Join(names, ", "))
 		}
 	}
 	return nil
 }
 
-// promised checks the hashes that requirements files give with --hash against the file that was chosen.
+// promised checks the hashes that requirements files give with --hash against the file that was
+// chosen.
 func promised(w workspace.Workspace, dists []lock.Distribution) error {
 	byName := map[pydist.Name]lock.Distribution{}
 	for _, d := range dists {
@@ -173,7 +183,8 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
 			}
 			if !found {
-				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line), fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes", d.Name, d.Version, d.File.Name, d.File.SHA256)).WithHint("add the hash if you trust the file, or correct the requirement")
+				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line), fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes", d.Name, d.Version, d.File.Name, d.File.SHA256)).
+					WithHint("add the hash if you trust the file, or correct the requirement")
 			}
 		}
 	}

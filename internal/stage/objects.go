@@ -12,7 +12,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Objects reads what the gate needs to know of the ELF files of a layer. Facts are cached by wheel, since reading them means to inflate every shared object.
+// Objects reads what the gate needs to know of the ELF files of a layer. Facts are cached by wheel,
+// since reading them means to inflate every shared object.
 type Objects struct{ Cache Cache }
 
 // maxObjectBytes is as large as Lambda's limit for everything.
@@ -25,7 +26,11 @@ type objectFacts struct {
 }
 
 // Run returns facts by name in the zip, and the files that call themselves ELF but cannot be read.
-func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts map[string]sharedobj.Facts, broken map[string]string, err error) {
+func (s Objects) Run(
+	ctx context.Context,
+	prefix string,
+	p prune.Pruned,
+) (facts map[string]sharedobj.Facts, broken map[string]string, err error) {
 	facts = map[string]sharedobj.Facts{}
 	broken = map[string]string{}
 	byWheel := map[string][]prune.Outcome{}
@@ -36,7 +41,11 @@ func (s Objects) Run(ctx context.Context, prefix string, p prune.Pruned) (facts 
 	}
 	for _, wheel := range sortedKeys(byWheel) {
 		known := map[string]objectFacts{}
-		key := fmt.Sprintf("%s/elf-facts-%d", cmp.Or(wheel, "foreign"), factsVersion) // the facts inside are by name, CRC and size
+		key := fmt.Sprintf(
+			"%s/elf-facts-%d",
+			cmp.Or(wheel, "foreign"),
+			factsVersion,
+		) // the facts inside are by name, CRC and size
 		pack, err := s.Cache.Load(ctx, key)
 		if err != nil {
 			return nil, nil, err
@@ -93,7 +102,8 @@ const factsVersion = 1
 func mayBeObject(site string) bool {
 	site = strings.TrimPrefix(site, prune.Outside)
 	base := site[strings.LastIndexByte(site, '/')+1:]
-	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasPrefix(site, "bin/") || !strings.Contains(base, ".")
+	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasPrefix(site, "bin/") ||
+		!strings.Contains(base, ".")
 }
 
 func readObject(e ziptree.Entry) (objectFacts, error) {

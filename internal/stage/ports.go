@@ -1,5 +1,6 @@
-// Package stage holds the use cases, one a file: plain structs whose fields are what they need of the world. The same structs run
-// behind the command line on a folder and behind Lambda functions on a bucket; only what fills the fields differs.
+// Package stage holds the use cases, one a file: plain structs whose fields are what they need of
+// the world. The same structs run behind the command line on a folder and behind Lambda functions
+// on a bucket; only what fills the fields differs.
 package stage
 
 import (
@@ -18,11 +19,13 @@ import (
 
 // Resolver finds versions and files for requirements. uv is the one that there is.
 type Resolver interface {
-	// Resolve resolves all layers together. Faults: LockConflict, WheelMissing, BadInput, Unreachable, ToolMissing.
+	// Resolve resolves all layers together. Faults: LockConflict, WheelMissing, BadInput,
+	// Unreachable, ToolMissing.
 	Resolve(ctx context.Context, r ResolveRequest) (Resolution, error)
 	// Locate says where the files of a lock are, by digest. Faults as Resolve.
 	Locate(ctx context.Context, r LocateRequest) (map[digest.SHA256]string, error)
-	// BuildWheel builds a wheel of a source distribution, on this machine, for this machine, beside it, and returns its path.
+	// BuildWheel builds a wheel of a source distribution, on this machine, for this machine, beside
+	// it, and returns its path.
 	BuildWheel(ctx context.Context, sdist string, t pydist.Target) (string, error)
 }
 
@@ -61,19 +64,27 @@ type Blob interface {
 type WheelStore interface {
 	// Open returns fs.ErrNotExist for a file that is not there.
 	Open(ctx context.Context, sum digest.SHA256) (Blob, error)
-	// Put stores the file, taking it from a source that can be asked to start at an offset. It resumes what an earlier call began, verifies
-	// size (when known) and digest, and leaves nothing readable behind when they differ: fault HashMismatch.
-	Put(ctx context.Context, f lock.File, from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error)) error
+	// Put stores the file, taking it from a source that can be asked to start at an offset. It
+	// resumes what an earlier call began, verifies size (when known) and digest, and leaves nothing
+	// readable behind when they differ: fault HashMismatch.
+	Put(
+		ctx context.Context,
+		f lock.File,
+		from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error),
+	) error
 }
 
-// Download opens an address at an offset. It returns the offset that it got: 0 when the server does not resume.
+// Download opens an address at an offset. It returns the offset that it got: 0 when the server does
+// not resume.
 type Download func(ctx context.Context, url string, offset int64) (io.ReadCloser, int64, error)
 
 // Interpreter is the target's Python on this machine.
 type Interpreter interface {
-	// Identity names implementation and full version ("cpython-3.13.0"): bytecode and probe results belong to it.
+	// Identity names implementation and full version ("cpython-3.13.0"): bytecode and probe results
+	// belong to it.
 	Identity() string
-	// Compile turns sources into the bytes of unchecked hash-based .pyc files. A source that does not compile is reported and left out.
+	// Compile turns sources into the bytes of unchecked hash-based .pyc files. A source that does
+	// not compile is reported and left out.
 	Compile(ctx context.Context, job CompileJob) error
 	// Probe runs jobs against a mounted stack, each in a fresh process with limits.
 	Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error)
@@ -97,7 +108,8 @@ type Mounts interface {
 
 // Outputs is the folder of finished things. Names are flat.
 type Outputs interface {
-	// Write stores a file under its name when write has succeeded, and leaves what was there before otherwise.
+	// Write stores a file under its name when write has succeeded, and leaves what was there before
+	// otherwise.
 	Write(ctx context.Context, name string, write func(io.Writer) error) error
 	Read(ctx context.Context, name string) ([]byte, error)
 	Open(ctx context.Context, name string) (Blob, error)

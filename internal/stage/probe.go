@@ -22,7 +22,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// importRounds is how often imports are timed; the fastest counts, since everything else on the machine only slows.
+// importRounds is how often imports are timed; the fastest counts, since everything else on the
+// machine only slows.
 const importRounds = 3
 
 // Probe asks the interpreter about a layer on the stack that it lies on.
@@ -72,13 +73,18 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 	if len(in.Imports) == 0 {
 		in.Imports = rootModules(in.Distributions)
 	}
-	in.Imports = slices.DeleteFunc(slices.Clone(in.Imports), func(m string) bool { // what fails by itself, or was left out, has no import time
-		is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
-		return slices.ContainsFunc(out.Failures, is) || slices.ContainsFunc(out.Skipped, is)
-	})
+	in.Imports = slices.DeleteFunc(
+		slices.Clone(in.Imports),
+		func(m string) bool { // what fails by itself, or was left out, has no import time
+			is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
+			return slices.ContainsFunc(out.Failures, is) || slices.ContainsFunc(out.Skipped, is)
+		},
+	)
 	if out.Status == report.ProbePassed && len(in.Imports) > 0 {
 		out.Import, err = s.imports(ctx, in, mount)
-		if fault.CodeOf(err) == fault.ProbeFailed { // the layer names a module that is not there, or they do not go together
+		if fault.CodeOf(
+			err,
+		) == fault.ProbeFailed { // the layer names a module that is not there, or they do not go together
 			out.Status = report.ProbeFailed
 			err = s.blameImports(ctx, in, err.Error(), &out)
 		}
@@ -86,7 +92,8 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 	return out, err
 }
 
-// tally counts results into a report and returns the jobs that failed. What needs a module that the layer itself left out (chosen, nil for nothing) is neither.
+// tally counts results into a report and returns the jobs that failed. What needs a module that the
+// layer itself left out (chosen, nil for nothing) is neither.
 func tally(results []probe.Result, chosen func(module string) bool, out *report.Probe) (failed []probe.Job) {
 	for _, r := range results {
 		if m := r.Missing(); !r.OK && m != "" && chosen != nil && chosen(m) {
@@ -110,8 +117,9 @@ func tally(results []probe.Result, chosen func(module string) bool, out *report.
 	return failed
 }
 
-// blame runs what failed on the unpruned layer. What fails there too is the package's own business: it is reported, and counts as a failure only when it is
-// a functional script, which says that the layer does not work whoever is at fault.
+// blame runs what failed on the unpruned layer. What fails there too is the package's own business:
+// it is reported, and counts as a failure only when it is a functional script, which says that the
+// layer does not work whoever is at fault.
 func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out *report.Probe) error {
 	inherited := map[string]bool{}
 	if in.Unpruned != nil {
@@ -130,7 +138,8 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 	}
 	for i := range out.Failures {
 		f := &out.Failures[i]
-		// Without an unpruned layer to compare with, an entry point that needs something optional cannot be told from one that pruning broke.
+		// Without an unpruned layer to compare with, an entry point that needs something optional
+		// cannot be told from one that pruning broke.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || in.Unpruned == nil && f.EntryPoint()
 		if !f.Inherited || f.Kind == probe.Script {
 			out.Status = report.ProbeFailed
@@ -140,7 +149,8 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 	return nil
 }
 
-// blameImports adds the failure of what import time is measured on, which is no job of its own, and asks the unpruned layer about it.
+// blameImports adds the failure of what import time is measured on, which is no job of its own, and
+// asks the unpruned layer about it.
 func (s Probe) blameImports(ctx context.Context, in ProbeInput, detail string, out *report.Probe) error {
 	f := probe.Result{Job: importsJob(in.Imports), Detail: detail}
 	if in.Unpruned != nil {
@@ -190,7 +200,8 @@ func (s Probe) name(in ProbeInput, f probe.Result, out *report.Probe) {
 	}
 }
 
-// blamed finds the distribution that a failure comes from: that of the last file in the traceback, which raised the error, else the one that the job is about.
+// blamed finds the distribution that a failure comes from: that of the last file in the traceback,
+// which raised the error, else the one that the job is about.
 func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Distribution, bool) {
 	if site, _, ok := raisedIn(f.Detail, prefix); ok {
 		for _, d := range dists {
@@ -202,7 +213,8 @@ func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Di
 	about, _, builtIn := strings.Cut(f.Name, "/") // numpy/arrays is a script of numpy's
 	for _, d := range dists {
 		switch {
-		case f.Kind == probe.Metadata && f.Name == d.Name.String(), f.Kind == probe.Script && builtIn && about == d.Name.String():
+		case f.Kind == probe.Metadata && f.Name == d.Name.String(),
+			f.Kind == probe.Script && builtIn && about == d.Name.String():
 			return d, true
 		case f.Kind == probe.Module && slices.ContainsFunc(d.Files, func(file string) bool {
 			m, _, ok := pyimport.ModuleName(file)
@@ -217,7 +229,8 @@ func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Di
 // frame is a line of a traceback. Mounts are shown as /opt, where Lambda has them.
 var frame = regexp.MustCompile(`File "/opt/([^"\n]+)", line (\d+)`)
 
-// raisedIn is the last file of the layers that a traceback names, relative to the site folder, and the line.
+// raisedIn is the last file of the layers that a traceback names, relative to the site folder, and
+// the line.
 func raisedIn(detail, prefix string) (site, line string, ok bool) {
 	for _, m := range frame.FindAllStringSubmatch(detail, -1) {
 		if file, inside := strings.CutPrefix(m[1], prefix); inside {
@@ -234,7 +247,12 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	if err != nil {
 		return nil, err
 	}
-	c := &report.ImportComparison{Modules: in.Imports, WithSeconds: with.Seconds, WithoutSeconds: with.Seconds, PeakBytes: measure.Bytes(with.PeakBytes)}
+	c := &report.ImportComparison{
+		Modules:        in.Imports,
+		WithSeconds:    with.Seconds,
+		WithoutSeconds: with.Seconds,
+		PeakBytes:      measure.Bytes(with.PeakBytes),
+	}
 	if !in.Bytecode {
 		return c, nil
 	}
@@ -251,7 +269,8 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	return c, nil
 }
 
-// probe probes the layers that were built, unless an earlier report has the result for the same layers, jobs and interpreter.
+// probe probes the layers that were built, unless an earlier report has the result for the same
+// layers, jobs and interpreter.
 func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old report.Report) error {
 	byName := map[string]*work{}
 	for _, w := range all {
@@ -263,7 +282,12 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			r.Probe = report.Probe{Status: report.NotProbed, Reason: why}
 			continue
 		}
-		p := ProbeInput{Name: w.spec.Name, Prefix: w.artifact.Place.Prefix, Imports: w.spec.Imports, Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless}
+		p := ProbeInput{
+			Name:     w.spec.Name,
+			Prefix:   w.artifact.Place.Prefix,
+			Imports:  w.spec.Imports,
+			Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless,
+		}
 		var stack []digest.SHA256
 		for _, name := range append(in.Workspace.Below(w.spec.Name), w.spec.Name) {
 			b := byName[name]
@@ -287,11 +311,23 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			}
 			p.Own = string(b)
 		}
-		key, err := digest.Canonical("layersmith/probe/v1", []any{stack, s.Python.Identity(), p.Imports, probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own))})
+		key, err := digest.Canonical(
+			"layersmith/probe/v1",
+			[]any{
+				stack,
+				s.Python.Identity(),
+				p.Imports,
+				probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own)),
+			},
+		)
 		if err != nil {
 			return err
 		}
-		if i := indexOf(old.Layers, w.spec.Name); i >= 0 && old.Layers[i].Probe.Key == key && old.Layers[i].Probe.Status == report.ProbePassed {
+		if i := indexOf(
+			old.Layers,
+			w.spec.Name,
+		); i >= 0 && old.Layers[i].Probe.Key == key &&
+			old.Layers[i].Probe.Status == report.ProbePassed {
 			r.Probe = old.Layers[i].Probe
 			continue
 		}
@@ -314,7 +350,8 @@ func notProbed(noProbe bool, reason string, python Interpreter, noPython string)
 	return ""
 }
 
-// contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether a probe would see the same.
+// contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether
+// a probe would see the same.
 func contentOf(t ziptree.Tree) digest.SHA256 {
 	h := digest.NewHasher()
 	for _, e := range t.Entries() {
@@ -323,7 +360,8 @@ func contentOf(t ziptree.Tree) digest.SHA256 {
 	return h.Sum()
 }
 
-// EntryModules are the top-level modules of a layer's direct requirements: what a function that uses the layer imports at its start.
+// EntryModules are the top-level modules of a layer's direct requirements: what a function that
+// uses the layer imports at its start.
 func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -343,7 +381,8 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 	return out
 }
 
-// chosen reports whether a module is missing because layer.yaml says so: by a drop of its own or by a selection (modules, services).
+// chosen reports whether a module is missing because layer.yaml says so: by a drop of its own or by
+// a selection (modules, services).
 func (w *work) chosen(module string) bool {
 	return slices.ContainsFunc(w.pruned.Decisions, func(o prune.Outcome) bool {
 		name, _, ok := pyimport.ModuleName(o.Site)
@@ -355,10 +394,15 @@ func (w *work) chose(o prune.Outcome) bool {
 	if o.Fate != prune.Dropped {
 		return false
 	}
-	return o.Rule == prune.ByLayer || slices.ContainsFunc(w.policy.Rules(), func(r policy.Rule) bool { return r.ID == o.Rule && (r.Select != nil || !r.Default) })
+	return o.Rule == prune.ByLayer ||
+		slices.ContainsFunc(
+			w.policy.Rules(),
+			func(r policy.Rule) bool { return r.ID == o.Rule && (r.Select != nil || !r.Default) },
+		)
 }
 
-// rootModules are the top-level modules of the distributions that no other one requires: what a program imports, where no requirements say so.
+// rootModules are the top-level modules of the distributions that no other one requires: what a
+// program imports, where no requirements say so.
 func rootModules(dists []wheel.Distribution) []string {
 	required := map[pydist.Name]bool{}
 	for _, d := range dists {

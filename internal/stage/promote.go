@@ -14,8 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Promote makes a run's candidates the released versions: from here on the run is done, whatever fails afterwards. Versions that are older than what is kept, and that nothing
-// uses, are deleted.
+// Promote makes a run's candidates the released versions: from here on the run is done, whatever
+// fails afterwards. Versions that are older than what is kept, and that nothing uses, are deleted.
 type Promote struct {
 	Ledger
 	Functions Functions
@@ -23,7 +23,8 @@ type Promote struct {
 	Account   Account
 }
 
-// Run promotes. It is told the verified layers; none when the run goes back, or only moved consumers.
+// Run promotes. It is told the verified layers; none when the run goes back, or only moved
+// consumers.
 func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error) {
 	run, err := s.run(ctx, in.Run)
 	if err != nil {
@@ -77,13 +78,24 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 		}
 	}
 	if len(layers) == 0 && len(moved) == 0 {
-		return release.Ending{Outcome: release.Unchanged, Message: "Unchanged: the layers are as released and every consumer has them."}, nil
+		return release.Ending{
+			Outcome: release.Unchanged,
+			Message: "Unchanged: the layers are as released and every consumer has them.",
+		}, nil
 	}
-	message := fmt.Sprintf("Released: %s (%s), %s moved.", count(len(layers), "layer"), strings.Join(layers, ", "), count(len(moved), "function"))
+	message := fmt.Sprintf(
+		"Released: %s (%s), %s moved.",
+		count(len(layers), "layer"),
+		strings.Join(layers, ", "),
+		count(len(moved), "function"),
+	)
 	if len(layers) == 0 {
 		message = fmt.Sprintf("Released: %s moved to the released layers.", count(len(moved), "function"))
 	}
-	return release.Ending{Outcome: release.Promoted, Message: strings.Join(append([]string{message}, said...), " ")}, nil
+	return release.Ending{
+		Outcome: release.Promoted,
+		Message: strings.Join(append([]string{message}, said...), " "),
+	}, nil
 }
 
 // forward puts the run's candidates in the place of what is released.
@@ -104,14 +116,26 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		}
 		c := v.Candidate
 		if c.Run != run.Run || c.ARN == "" {
-			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer, fmt.Errorf("its candidate is of run %s", c.Run)).WithHint("start a new execution")
+			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer, fmt.Errorf("its candidate is of run %s", c.Run)).
+				WithHint("start a new execution")
 		}
 		m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
 		if err != nil {
 			return err
 		}
-		version := release.ReleasedVersion{ARN: c.ARN, Version: c.Version, Run: run.Run, At: now.At, Key: c.Key, Measured: c.Measured, Zip: m.Zip,
-			UnzippedBytes: m.Report.After.Unzipped, ZippedBytes: measure.Bytes(m.Zip.Size), Wheels: m.Report.Inputs.Wheels, UnprunedBytes: m.Report.Before.Unzipped}
+		version := release.ReleasedVersion{
+			ARN:           c.ARN,
+			Version:       c.Version,
+			Run:           run.Run,
+			At:            now.At,
+			Key:           c.Key,
+			Measured:      c.Measured,
+			Zip:           m.Zip,
+			UnzippedBytes: m.Report.After.Unzipped,
+			ZippedBytes:   measure.Bytes(m.Zip.Size),
+			Wheels:        m.Report.Inputs.Wheels,
+			UnprunedBytes: m.Report.Before.Unzipped,
+		}
 		if v.Probe.Import != nil {
 			version.ImportSeconds = v.Probe.Import.WithSeconds
 		}
@@ -156,10 +180,14 @@ func put(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersi
 		}
 	}
 	now.Layers = append(now.Layers, l.With(v))
-	slices.SortFunc(now.Layers, func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) })
+	slices.SortFunc(
+		now.Layers,
+		func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) },
+	)
 }
 
-// drop forgets layers that the workspace does not have any more. Their versions stay in Lambda: somebody may use them.
+// drop forgets layers that the workspace does not have any more. Their versions stay in Lambda:
+// somebody may use them.
 func drop(now *release.Released, w workspace.Workspace) {
 	now.Layers = slices.DeleteFunc(now.Layers, func(l release.ReleasedLayer) bool {
 		_, ok := w.Layer(l.Layer)
@@ -184,7 +212,8 @@ func locks(before, built []release.Lock, now release.Released) []release.Lock {
 	return out
 }
 
-// trim takes versions that are too old and that nothing uses out of the list, and returns them. When it is not known what is used, everything stays.
+// trim takes versions that are too old and that nothing uses out of the list, and returns them.
+// When it is not known what is used, everything stays.
 func (s Promote) trim(ctx context.Context, now *release.Released) (doomed []string) {
 	keep := max(1, s.Account.Keep) - 1
 	var used map[string]bool

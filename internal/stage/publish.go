@@ -14,7 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Publish makes a layer version of a measured layer, or finds that there is one: PublishLayerVersion has no idempotency token, so what the version was made of is in its
+// Publish makes a layer version of a measured layer, or finds that there is one:
+// PublishLayerVersion has no idempotency token, so what the version was made of is in its
 // description, and what is intended is written down first.
 type Publish struct {
 	Ledger
@@ -22,7 +23,8 @@ type Publish struct {
 	Account  Account
 }
 
-// Description is what a layer version says of itself: layers cannot be tagged. It is at most 256 characters (API: PublishLayerVersion).
+// Description is what a layer version says of itself: layers cannot be tagged. It is at most 256
+// characters (API: PublishLayerVersion).
 func Description(key digest.SHA256, run string) string {
 	return "layersmith key=" + key.String() + " run=" + run
 }
@@ -46,7 +48,15 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 		return Item{}, err
 	}
 	if !found {
-		c = release.Candidate{SchemaVersion: release.SchemaVersion, Run: run.Run, Layer: m.Built.Layer, Target: m.Built.Target, LayerName: m.Built.LayerName, Key: m.Built.Key, Measured: in.Layer.Doc}
+		c = release.Candidate{
+			SchemaVersion: release.SchemaVersion,
+			Run:           run.Run,
+			Layer:         m.Built.Layer,
+			Target:        m.Built.Target,
+			LayerName:     m.Built.LayerName,
+			Key:           m.Built.Key,
+			Measured:      in.Layer.Doc,
+		}
 		if tag, err = store(ctx, s.Registers, name, c, ""); err != nil {
 			return Item{}, err
 		}
@@ -64,7 +74,11 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 		}
 	}
 	for _, with := range s.Account.Share {
-		if err := s.Versions.Share(ctx, LayerVersion{ARN: c.ARN, LayerName: c.LayerName, Version: c.Version}, with); err != nil {
+		if err := s.Versions.Share(
+			ctx,
+			LayerVersion{ARN: c.ARN, LayerName: c.LayerName, Version: c.Version},
+			with,
+		); err != nil {
 			return Item{}, err
 		}
 	}
@@ -72,7 +86,11 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 	return in.Layer.next(ref, fmt.Sprintf("%s:%d", c.LayerName, c.Version)), err
 }
 
-func (s Publish) publish(ctx context.Context, run release.Run, m release.Measured) (v LayerVersion, reused bool, err error) {
+func (s Publish) publish(
+	ctx context.Context,
+	run release.Run,
+	m release.Measured,
+) (v LayerVersion, reused bool, err error) {
 	sum, err := base64SHA256(m.Zip)
 	if err != nil {
 		return v, false, err
@@ -93,10 +111,19 @@ func (s Publish) publish(ctx context.Context, run release.Run, m release.Measure
 			return v, by != run.Run, nil
 		}
 	}
-	v, err = s.Versions.Publish(ctx, NewLayerVersion{LayerName: m.Built.LayerName, Description: Description(m.Built.Key, run.Run), Target: m.Built.Target, Zip: m.Zip})
+	v, err = s.Versions.Publish(
+		ctx,
+		NewLayerVersion{
+			LayerName:   m.Built.LayerName,
+			Description: Description(m.Built.Key, run.Run),
+			Target:      m.Built.Target,
+			Zip:         m.Zip,
+		},
+	)
 	if err == nil && v.CodeSHA256 != "" && v.CodeSHA256 != sum {
 		// Written down by the description, so the rollback finds it.
-		err = fault.New(fault.HashMismatch, "publish", v.ARN, fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).WithHint("start again; if it happens twice, somebody writes to the store bucket")
+		err = fault.New(fault.HashMismatch, "publish", v.ARN, fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).
+			WithHint("start again; if it happens twice, somebody writes to the store bucket")
 	}
 	return v, false, err
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Record finds the consumers of a run, checks that each can take what is coming, and writes down how each is before anything is touched. It refuses here rather than later:
-// nothing is published yet.
+// Record finds the consumers of a run, checks that each can take what is coming, and writes down
+// how each is before anything is touched. It refuses here rather than later: nothing is published
+// yet.
 type Record struct {
 	Ledger
 	Functions Functions
@@ -23,7 +24,8 @@ type Record struct {
 	Alarms    Alarms
 }
 
-// RecordInput is the run and its layers; there are none when a run goes back to released versions, or when only the consumers changed.
+// RecordInput is the run and its layers; there are none when a run goes back to released versions,
+// or when only the consumers changed.
 type RecordInput struct {
 	Run    string `json:"run"`
 	Layers []Item `json:"layers"`
@@ -35,7 +37,8 @@ type RecordOutput struct {
 	Summary   string     `json:"summary"`
 }
 
-// maxItems is how many layers and consumers an execution carries: Step Functions passes at most 256 KiB between two states, and 172 of each take that (test/workflow).
+// maxItems is how many layers and consumers an execution carries: Step Functions passes at most 256
+// KiB between two states, and 172 of each take that (test/workflow).
 const maxItems = 300
 
 // coming is the version of a layer that consumers get.
@@ -79,10 +82,14 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 		if err := s.write(ctx, name, *change); err != nil {
 			return out, err
 		}
-		out.Consumers = append(out.Consumers, Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
+		out.Consumers = append(
+			out.Consumers,
+			Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)},
+		)
 	}
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
-		return out, fault.New(fault.OverLimit, "record", "the run", fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems)).WithHint("release some layers at a time, or split the workspace over two stacks")
+		return out, fault.New(fault.OverLimit, "record", "the run", fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems)).
+			WithHint("release some layers at a time, or split the workspace over two stacks")
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"
 	return out, nil
@@ -94,7 +101,8 @@ type wish struct {
 	function Function
 }
 
-// wishes finds the functions: first those that are named, then those that have the tags and are not named. Two entries that find a function by tags have to want the same of it.
+// wishes finds the functions: first those that are named, then those that have the tags and are not
+// named. Two entries that find a function by tags have to want the same of it.
 func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, error) {
 	var all []wish
 	seen := map[string]int{} // ARN to its place in all
@@ -118,8 +126,10 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 		}
 		for _, arn := range arns {
 			if i, ok := seen[arn]; ok {
-				if o := all[i].consumer; o.Function == "" && (o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
-					return nil, fault.New(fault.BadInput, "record", arn, fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line)).WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
+				if o := all[i].consumer; o.Function == "" &&
+					(o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
+					return nil, fault.New(fault.BadInput, "record", arn, fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line)).
+						WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
 				}
 				continue
 			}
@@ -140,7 +150,8 @@ func (s Record) write(ctx context.Context, name string, c release.Change) error 
 		return err
 	}
 	if found && old.After != nil {
-		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has touched it already")).WithHint("start a new execution")
+		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has touched it already")).
+			WithHint("start a new execution")
 	}
 	_, err = store(ctx, s.Registers, name, c, tag)
 	return err
@@ -158,30 +169,48 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 		back := run.Request.Rollback != nil && run.Request.Rollback.Layer == l.Layer
 		if back {
 			if v, err = l.Back(run.Request.Rollback.To); err != nil {
-				return nil, fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
+				return nil, fault.New(fault.BadInput, "roll back", l.Layer, err).
+					WithHint("choose one of: " + l.Versions())
 			}
 		}
-		all[l.Layer+" "+l.Target.String()] = coming{layerName: l.LayerName, arn: v.ARN, unzipped: v.UnzippedBytes, isNew: back}
+		all[l.Layer+" "+l.Target.String()] = coming{
+			layerName: l.LayerName,
+			arn:       v.ARN,
+			unzipped:  v.UnzippedBytes,
+			isNew:     back,
+		}
 	}
 	for _, i := range items {
 		m, err := open[release.Measured](ctx, s.Blobs, i.Doc)
 		if err != nil {
 			return nil, err
 		}
-		all[i.Layer+" "+i.Target.String()] = coming{layerName: m.Built.LayerName, unzipped: m.Report.After.Unzipped, isNew: true}
+		all[i.Layer+" "+i.Target.String()] = coming{
+			layerName: m.Built.LayerName,
+			unzipped:  m.Report.After.Unzipped,
+			isNew:     true,
+		}
 	}
 	return all, nil
 }
 
 // change is what a consumer needs; nil when it has everything already.
-func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspace, c workspace.Consumer, f Function, versions map[string]coming) (*release.Change, error) {
+func (s Record) change(
+	ctx context.Context,
+	run release.Run,
+	w workspace.Workspace,
+	c workspace.Consumer,
+	f Function,
+	versions map[string]coming,
+) (*release.Change, error) {
 	t, err := pydist.ParseTarget(f.Runtime + "-" + f.Arch)
 	if err != nil || !slices.Contains(w.Targets, t) {
 		var have []string
 		for _, t := range w.Targets {
 			have = append(have, t.String())
 		}
-		return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch, strings.Join(have, ", "))).WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
+		return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch, strings.Join(have, ", "))).
+			WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
 	}
 	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
 		Alarm: c.Health.AlarmOf(f.ARN), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
@@ -190,7 +219,8 @@ func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspa
 	for _, layer := range c.Layers {
 		v, ok := versions[layer+" "+t.String()]
 		if !ok {
-			return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).WithHint(`start again with {"force": true}`)
+			return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).
+				WithHint(`start again with {"force": true}`)
 		}
 		if run.Request.Rollback != nil && !v.isNew {
 			continue // going back with one layer leaves the others alone
@@ -211,7 +241,8 @@ func (s Record) change(ctx context.Context, run release.Run, w workspace.Workspa
 	return change, s.quiet(ctx, *change)
 }
 
-// fits checks Lambda's limits for the function with what it will have: five layers, 250 MiB unzipped in all.
+// fits checks Lambda's limits for the function with what it will have: five layers, 250 MiB
+// unzipped in all.
 func (s Record) fits(ctx context.Context, f Function, have map[string]coming) error {
 	own, err := s.Functions.CodeUnzipped(ctx, f.ARN, "")
 	if err != nil {
@@ -235,15 +266,18 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 		n++
 	}
 	if n > workspace.MaxLayers {
-		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).WithHint("take a layer off the function, or merge two in the workspace")
+		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).
+			WithHint("take a layer off the function, or merge two in the workspace")
 	}
 	if total > measure.MaxUnzippedBytes {
-		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total, measure.MaxUnzippedBytes)).WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
+		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total, measure.MaxUnzippedBytes)).
+			WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
 	}
 	return nil
 }
 
-// alias records where the alias points, and refuses when moving it would release more than layers: publishing $LATEST takes everything in it along.
+// alias records where the alias points, and refuses when moving it would release more than layers:
+// publishing $LATEST takes everything in it along.
 func (s Record) alias(ctx context.Context, f Function, c *release.Change) error {
 	if c.Alias == "" {
 		return nil
@@ -256,23 +290,40 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 		return fault.New(code, "record", f.ARN+":"+c.Alias, errors.New(why)).WithHint(hint)
 	}
 	if a.Version == latest {
-		return refuse(fault.BadInput, "the alias points to $LATEST, which cannot be gone back to", "publish a version and point the alias to it, or leave out alias in layers/consumers.yaml")
+		return refuse(
+			fault.BadInput,
+			"the alias points to $LATEST, which cannot be gone back to",
+			"publish a version and point the alias to it, or leave out alias in layers/consumers.yaml",
+		)
 	}
 	if len(a.Weights) > 0 {
-		return refuse(fault.Changed, "the alias is in the middle of a weighted deployment", "finish it, then start again")
+		return refuse(
+			fault.Changed,
+			"the alias is in the middle of a weighted deployment",
+			"finish it, then start again",
+		)
 	}
 	v, err := s.Functions.Get(ctx, f.ARN, a.Version)
 	if err != nil {
 		return err
 	}
-	if v.CodeSHA256 != f.CodeSHA256 || v.ConfigHash != f.ConfigHash || !slices.Equal(stateOf(v).Layers, c.Before.Layers) {
-		return refuse(fault.Changed, fmt.Sprintf("$LATEST is not what version %s is: moving the alias would release changes that are not ours", a.Version), "publish $LATEST and move the alias to it, or take the changes back, then start again")
+	if v.CodeSHA256 != f.CodeSHA256 || v.ConfigHash != f.ConfigHash ||
+		!slices.Equal(stateOf(v).Layers, c.Before.Layers) {
+		return refuse(
+			fault.Changed,
+			fmt.Sprintf(
+				"$LATEST is not what version %s is: moving the alias would release changes that are not ours",
+				a.Version,
+			),
+			"publish $LATEST and move the alias to it, or take the changes back, then start again",
+		)
 	}
 	c.Before.AliasVersion = a.Version
 	return nil
 }
 
-// quiet refuses to change a function whose alarm is raised already: nobody could tell afterwards whose fault it was.
+// quiet refuses to change a function whose alarm is raised already: nobody could tell afterwards
+// whose fault it was.
 func (s Record) quiet(ctx context.Context, c release.Change) error {
 	if c.Alarm == "" {
 		return nil
@@ -282,7 +333,8 @@ func (s Record) quiet(ctx context.Context, c release.Change) error {
 		return err
 	}
 	if a.State == AlarmRaised {
-		return fault.New(fault.Unhealthy, "record", c.Function, fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).WithHint("mend the function first, then start again")
+		return fault.New(fault.Unhealthy, "record", c.Function, fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).
+			WithHint("mend the function first, then start again")
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Account for a run: its report, metrics, a notification, and the lease given back. Every path of the workflow ends here, so it takes what there is.
+// Account for a run: its report, metrics, a notification, and the lease given back. Every path of
+// the workflow ends here, so it takes what there is.
 type Report struct {
 	Ledger
 	Metrics Metrics
@@ -40,7 +41,8 @@ type Caught struct {
 // Run reports. The ending that it returns has the reason in its message.
 func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error) {
 	if err := release.CheckRun(in.Run); err != nil {
-		return in.Ending, fault.New(fault.BadInput, "report", "run", err).WithHint("start an execution whose name has only letters, digits, . - and _")
+		return in.Ending, fault.New(fault.BadInput, "report", "run", err).
+			WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
 	rep, tag, err := s.gather(ctx, in)
 	if err != nil {
@@ -75,13 +77,23 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 	if err != nil {
 		return rep, "", err
 	}
-	rep = release.Report{SchemaVersion: release.SchemaVersion, EndedAt: s.Now().UTC(), Ending: in.Ending, Notified: old.Notified}
+	rep = release.Report{
+		SchemaVersion: release.SchemaVersion,
+		EndedAt:       s.Now().UTC(),
+		Ending:        in.Ending,
+		Notified:      old.Notified,
+	}
 	run, _, found, err := load[release.Run](ctx, s.Registers, release.RunName(in.Run))
 	if err != nil {
 		return rep, "", err
 	}
 	if !found { // it did not get that far
-		run = release.Run{SchemaVersion: release.SchemaVersion, Run: in.Run, Execution: in.Execution, StartedAt: in.StartedAt}
+		run = release.Run{
+			SchemaVersion: release.SchemaVersion,
+			Run:           in.Run,
+			Execution:     in.Execution,
+			StartedAt:     in.StartedAt,
+		}
 	}
 	rep.Run = run
 	if in.Error != nil {
@@ -124,7 +136,8 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 	return rep, tag, nil
 }
 
-// standing is what is released; nothing when that cannot be read, since people must be told of a run that ended for just that reason.
+// standing is what is released; nothing when that cannot be read, since people must be told of a
+// run that ended for just that reason.
 func (s Report) standing(ctx context.Context) (release.Released, error) {
 	r, _, err := s.released(ctx)
 	if fault.CodeOf(err) == fault.ProvenanceMismatch {
@@ -133,7 +146,8 @@ func (s Report) standing(ctx context.Context) (release.Released, error) {
 	return r, err
 }
 
-// failure reads what a Catch caught: a function's fault, or a build, which left its fault in the store.
+// failure reads what a Catch caught: a function's fault, or a build, which left its fault in the
+// store.
 func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Failure, error) {
 	f := &release.Failure{Code: c.Error, Message: c.Cause}
 	var lambda struct {
@@ -174,7 +188,10 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 // sentence is the run's one sentence: outcome, reason, what became of it, what to do.
 func sentence(r release.Report) string {
 	rest := strings.TrimPrefix(r.Ending.Message, string(r.Ending.Outcome)+": ")
-	rest, _, _ = strings.Cut(rest, " {") // the state machine's own words end with the error as JSON, for when there is no report
+	rest, _, _ = strings.Cut(
+		rest,
+		" {",
+	) // the state machine's own words end with the error as JSON, for when there is no report
 	if r.Failure == nil && r.RollbackError == nil {
 		return string(r.Ending.Outcome) + ": " + rest
 	}
@@ -191,7 +208,10 @@ func sentence(r release.Report) string {
 	if rest != "" {
 		parts = append(parts, strings.TrimSuffix(rest, "."))
 	}
-	return strings.Join(append([]string{string(r.Ending.Outcome) + ": " + strings.Join(parts, "; ") + "."}, hints...), " ")
+	return strings.Join(
+		append([]string{string(r.Ending.Outcome) + ": " + strings.Join(parts, "; ") + "."}, hints...),
+		" ",
+	)
 }
 
 // megabytes are CloudWatch's word for 2^20 bytes, as in the guide's alarm of 200.
@@ -213,8 +233,12 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 	for _, l := range r.Layers {
 		v := l.Released
 		for _, dimensions := range [][]Dimension{{{"LayerName", l.LayerName}, {"Target", l.Target.String()}}, {{"LayerName", l.LayerName}}, stack} {
-			values = append(values, Metric{"PackageSize", "Megabytes", megabytes(v.UnzippedBytes), dimensions}, Metric{"ZippedSize", "Megabytes", megabytes(v.ZippedBytes), dimensions},
-				Metric{"BytesSaved", "Megabytes", megabytes(v.UnprunedBytes - v.UnzippedBytes), dimensions})
+			values = append(
+				values,
+				Metric{"PackageSize", "Megabytes", megabytes(v.UnzippedBytes), dimensions},
+				Metric{"ZippedSize", "Megabytes", megabytes(v.ZippedBytes), dimensions},
+				Metric{"BytesSaved", "Megabytes", megabytes(v.UnprunedBytes - v.UnzippedBytes), dimensions},
+			)
 			if v.ImportSeconds > 0 {
 				values = append(values, Metric{"ImportTime", "Seconds", v.ImportSeconds, dimensions})
 			}
@@ -233,7 +257,10 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 }
 
 func subject(r release.Report) string {
-	return strings.TrimSuffix(fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger), " ()") // what was refused at once has no trigger
+	return strings.TrimSuffix(
+		fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger),
+		" ()",
+	) // what was refused at once has no trigger
 }
 
 // text is the notification: what happened, what changed, where to look.
@@ -244,7 +271,14 @@ func (s Report) text(r release.Report) string {
 		if l.ARN == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n%s:%d  %s unzipped, %s zipped, within its budget", l.LayerName, l.Released.Version, l.Released.UnzippedBytes, l.Released.ZippedBytes)
+		fmt.Fprintf(
+			&b,
+			"\n%s:%d  %s unzipped, %s zipped, within its budget",
+			l.LayerName,
+			l.Released.Version,
+			l.Released.UnzippedBytes,
+			l.Released.ZippedBytes,
+		)
 		if l.Before.ARN != "" {
 			fmt.Fprintf(&b, " (version %d: %s, %s)", l.Before.Version, l.Before.UnzippedBytes, l.Before.ZippedBytes)
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Rollback undoes what a run did, in reverse order, from what the run wrote down, and reads back what it undid. It may be run again at any time, also for a run that
-// died: what is undone already is left as it is. What somebody else changed meanwhile is never touched.
+// Rollback undoes what a run did, in reverse order, from what the run wrote down, and reads back
+// what it undid. It may be run again at any time, also for a run that died: what is undone already
+// is left as it is. What somebody else changed meanwhile is never touched.
 type Rollback struct {
 	Ledger
 	Functions Functions
@@ -35,7 +36,14 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 		return release.Ending{}, err
 	}
 	if released.Run == run.Run {
-		return s.close(ctx, run.Run, release.Ending{Outcome: release.Promoted, Message: fmt.Sprintf("Released: run %s was promoted; what failed after that changed nothing", run.Run)})
+		return s.close(
+			ctx,
+			run.Run,
+			release.Ending{
+				Outcome: release.Promoted,
+				Message: fmt.Sprintf("Released: run %s was promoted; what failed after that changed nothing", run.Run),
+			},
+		)
 	}
 	touched, dirty, err := s.consumers(ctx, run)
 	if err != nil {
@@ -45,12 +53,22 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 	if err != nil {
 		return release.Ending{}, err
 	}
-	end := release.Ending{Outcome: release.FailedClean, Message: "FailedClean: no function was touched, nothing is left behind."}
+	end := release.Ending{
+		Outcome: release.FailedClean,
+		Message: "FailedClean: no function was touched, nothing is left behind.",
+	}
 	switch {
 	case len(dirty) > 0:
 		end = release.Ending{Outcome: release.FailedDirty, Message: "FailedDirty: " + strings.Join(dirty, "; ") + "."}
 	case len(touched) > 0:
-		end = release.Ending{Outcome: release.RolledBack, Message: fmt.Sprintf("RolledBack: %s as before (%s), candidates deleted.", isAre(len(touched)), strings.Join(touched, ", "))}
+		end = release.Ending{
+			Outcome: release.RolledBack,
+			Message: fmt.Sprintf(
+				"RolledBack: %s as before (%s), candidates deleted.",
+				isAre(len(touched)),
+				strings.Join(touched, ", "),
+			),
+		}
 	}
 	if len(kept) > 0 {
 		end.Message += " Kept because functions have them: " + strings.Join(kept, ", ") + "."
@@ -137,7 +155,8 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
-	// Both are written also when they are as before: an update that is still going on has read their revisions, and these are old then.
+	// Both are written also when they are as before: an update that is still going on has read
+	// their revisions, and these are old then.
 	if c.Alias != "" {
 		a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
 		if err != nil {
@@ -173,8 +192,14 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		case err != nil:
 			return "", err
 		case published.Description == versionDescription(c.Run): // not a version that was there before
-			// A version that may not be deleted, or that somebody uses by now, stays, and the candidate with it.
-			if err := s.Functions.DeleteVersion(ctx, c.Function, v); err != nil && fault.CodeOf(err) != fault.Changed && fault.CodeOf(err) != fault.NotAllowed {
+			// A version that may not be deleted, or that somebody uses by now, stays, and the
+			// candidate with it.
+			if err := s.Functions.DeleteVersion(
+				ctx,
+				c.Function,
+				v,
+			); err != nil && fault.CodeOf(err) != fault.Changed &&
+				fault.CodeOf(err) != fault.NotAllowed {
 				return "", err
 			}
 		}
@@ -194,7 +219,9 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
-	return "", fault.New(fault.Unreachable, "undo", c.Function, err).WithHint("it is tried again") // still ours: an update was going on
+	return "", fault.New(fault.Unreachable, "undo", c.Function, err).
+		WithHint("it is tried again")
+	// still ours: an update was going on
 }
 
 func (s Rollback) foreign(c release.Change, now release.State) string {
@@ -206,13 +233,19 @@ func (s Rollback) foreign(c release.Change, now release.State) string {
 	for _, r := range c.Replaces {
 		to = append(to, r.Layer)
 	}
-	return fmt.Sprintf("%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: layersmith rollback %s", c.Function, runs, strings.Join(to, " / "))
+	return fmt.Sprintf(
+		"%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: layersmith rollback %s",
+		c.Function,
+		runs,
+		strings.Join(to, " / "),
+	)
 }
 
 // versionDescription marks the versions of functions that a run published.
 func versionDescription(run string) string { return "layersmith run " + run }
 
-// candidates deletes what the run published, and throw-away functions that are left. What a function has must stay: a deleted version can never be attached again.
+// candidates deletes what the run published, and throw-away functions that are left. What a
+// function has must stay: a deleted version can never be attached again.
 func (s Rollback) candidates(ctx context.Context, run release.Run) (kept []string, err error) {
 	names, err := s.Registers.List(ctx, release.CandidatesPrefix(run.Run))
 	if err != nil || len(names) == 0 {

@@ -15,7 +15,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Select compares what was built with what is released: only layers whose key differs go on, so nothing is published twice.
+// Select compares what was built with what is released: only layers whose key differs go on, so
+// nothing is published twice.
 type Select struct{ Ledger }
 
 // RunInput is the input of stages that need to know nothing but the run.
@@ -85,7 +86,8 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	out.Changed = len(out.Layers) > 0 || consumers != released.Consumers
 	out.Summary = strings.Join(said, "; ")
 	if !out.Changed && !left && tag != "" {
-		// The build found that other inputs give the same layers. Written down, the next look need not build.
+		// The build found that other inputs give the same layers. Written down, the next look need
+		// not build.
 		released.Workspace = run.Workspace.SHA256
 		released.Tool = built.Tool
 		if _, err := store(ctx, s.Registers, release.ReleasedName, released, tag); err != nil {
@@ -102,15 +104,18 @@ func (l Ledger) built(ctx context.Context, run release.Run) (release.Built, erro
 	case err != nil:
 		return b, err
 	case !found:
-		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("the build left nothing")).WithHint("look at the build's log in CodeBuild")
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("the build left nothing")).
+			WithHint("look at the build's log in CodeBuild")
 	case b.Run != run.Run || b.Workspace != run.Workspace.SHA256:
-		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("it was built from another workspace")).WithHint("start a new execution")
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("it was built from another workspace")).
+			WithHint("start a new execution")
 	}
 	return b, nil
 }
 
-// reach is what a wish for some layers means, no wish being all. They bring the stale layers that they lie on; stale layers that lie on one that goes follow, and bring theirs.
-// So nothing is released on another version of a layer than it was built for.
+// reach is what a wish for some layers means, no wish being all. They bring the stale layers that
+// they lie on; stale layers that lie on one that goes follow, and bring theirs. So nothing is
+// released on another version of a layer than it was built for.
 func reach(w workspace.Workspace, layers []string, stale map[string]bool) map[string]bool {
 	all := map[string]bool{}
 	for _, l := range w.Layers {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever is needed, smallest finds exactly that, as the job's answers are all that it sees; and how many it asks for stays below what HealRuns promises.
+// Whatever is needed, smallest finds exactly that, as the job's answers are all that it sees; and
+// how many it asks for stays below what HealRuns promises.
 func TestSmallestFindsWhatIsNeeded(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 25 {
@@ -36,8 +37,17 @@ func TestSmallestFindsWhatIsNeeded(t *testing.T) {
 }
 
 func TestSmallestTakesUnitsAsAWhole(t *testing.T) {
-	rs := []removal{{ruleIn{"l", "r"}, "a/1"}, {ruleIn{"l", "r"}, "b/1"}, {ruleIn{"l", "r"}, "a/2"}, {ruleIn{"m", "r"}, "a/1"}}
-	got, err := smallest(func(have []removal) (bool, error) { return slices.Contains(have, rs[2]), nil }, nil, units(rs, func(r removal) string { return r.site[:1] }))
+	rs := []removal{
+		{ruleIn{"l", "r"}, "a/1"},
+		{ruleIn{"l", "r"}, "b/1"},
+		{ruleIn{"l", "r"}, "a/2"},
+		{ruleIn{"m", "r"}, "a/1"},
+	}
+	got, err := smallest(
+		func(have []removal) (bool, error) { return slices.Contains(have, rs[2]), nil },
+		nil,
+		units(rs, func(r removal) string { return r.site[:1] }),
+	)
 	if err != nil || !slices.Equal(got, []removal{rs[0], rs[2]}) {
 		t.Errorf("%v, %v", got, err)
 	}

@@ -29,8 +29,15 @@ func (w *work) summarize(s Build, in BuildInput) {
 	r.Description = w.spec.Description
 	r.Extends = w.spec.Extends
 	r.Key = w.key
-	r.Inputs = report.Inputs{Wheels: wheels(w.carries), LayerSpec: w.spec.Digest, Policy: w.policy.Digest(), Rules: map[string]int{},
-		Transforms: prune.Versions(), Compression: w.compression(), BytecodeMode: string(w.mode)}
+	r.Inputs = report.Inputs{
+		Wheels:       wheels(w.carries),
+		LayerSpec:    w.spec.Digest,
+		Policy:       w.policy.Digest(),
+		Rules:        map[string]int{},
+		Transforms:   prune.Versions(),
+		Compression:  w.compression(),
+		BytecodeMode: string(w.mode),
+	}
 	for _, rule := range w.policy.Rules() {
 		r.Inputs.Rules[rule.ID] = rule.Version
 	}
@@ -115,7 +122,14 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 			continue
 		case prune.Transformed:
 			if o.Rule != prune.ByRecord {
-				r.Removed.Count(o.Rule, measure.Size{Files: 1, Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size), Zipped: measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes)})
+				r.Removed.Count(
+					o.Rule,
+					measure.Size{
+						Files:    1,
+						Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size),
+						Zipped:   measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes),
+					},
+				)
 			}
 		}
 		is := measure.Of(o.Result.Name, o.Result.Size, o.Result.ZippedBytes)
@@ -129,7 +143,14 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 		if kind == "bytecode" {
 			r.Bytecode.Size = r.Bytecode.Size.Add(is)
 		}
-		files = append(files, report.Sized{Name: o.Result.Name, Unzipped: measure.Bytes(o.Result.Size), Zipped: measure.Bytes(o.Result.ZippedBytes)})
+		files = append(
+			files,
+			report.Sized{
+				Name:     o.Result.Name,
+				Unzipped: measure.Bytes(o.Result.Size),
+				Zipped:   measure.Bytes(o.Result.ZippedBytes),
+			},
+		)
 	}
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
 	r.Largest = files[:min(largestFiles, len(files))]

@@ -11,10 +11,13 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Update moves one consumer: its layers, a version, its alias. Every step is written down before it is made, and a step that is made already is not made again.
+// Update moves one consumer: its layers, a version, its alias. Every step is written down before it
+// is made, and a step that is made already is not made again.
 //
-// A neighbour in the same Map may fail while this one works, and then the run is rolled back under its feet. The rollback first marks the change, then writes to function and alias, also when
-// they are as before, which gives both a new revision. So: read a revision, then look at the mark, then write with that revision. Either the mark is seen or the revision is old.
+// A neighbour in the same Map may fail while this one works, and then the run is rolled back under
+// its feet. The rollback first marks the change, then writes to function and alias, also when they
+// are as before, which gives both a new revision. So: read a revision, then look at the mark, then
+// write with that revision. Either the mark is seen or the revision is old.
 type Update struct {
 	Ledger
 	Functions Functions
@@ -33,7 +36,8 @@ type UpdateOutput struct {
 	Since       time.Time `json:"since"`
 }
 
-// lookEverySeconds is how often a consumer's alarm is looked at; CloudWatch's shortest period for most metrics is a minute.
+// lookEverySeconds is how often a consumer's alarm is looked at; CloudWatch's shortest period for
+// most metrics is a minute.
 const lookEverySeconds = 30
 
 // Run moves the consumer.
@@ -75,7 +79,12 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	said := nameOfFunction(c.Function)
 	if c.Alias != "" {
 		if c.After.AliasVersion == "" {
-			if c.After.AliasVersion, err = s.Functions.PublishVersion(ctx, c.Function, versionDescription(run.Run), f.RevisionID); err != nil {
+			if c.After.AliasVersion, err = s.Functions.PublishVersion(
+				ctx,
+				c.Function,
+				versionDescription(run.Run),
+				f.RevisionID,
+			); err != nil {
 				return UpdateOutput{}, err
 			}
 			if _, err = store(ctx, s.Registers, in.Consumer.Change, c, tag); err != nil {
@@ -93,7 +102,13 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 			if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
 				return UpdateOutput{}, err
 			}
-			if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.After.AliasVersion, a.RevisionID); err != nil {
+			if _, err = s.Functions.MoveAlias(
+				ctx,
+				c.Function,
+				c.Alias,
+				c.After.AliasVersion,
+				a.RevisionID,
+			); err != nil {
 				return UpdateOutput{}, err
 			}
 		}
@@ -111,7 +126,8 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 func (s Update) going(ctx context.Context, run, name string) error {
 	c, _, err := s.change(ctx, run, name)
 	if err == nil && c.Undoing {
-		err = fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).WithHint("look at the run's first error")
+		err = fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).
+			WithHint("look at the run's first error")
 	}
 	return err
 }
@@ -127,7 +143,8 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 			return "", err
 		}
 		if !found || candidate.ARN == "" {
-			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function, fmt.Errorf("layer %s of this run is not published", r.Layer)).WithHint("start a new execution")
+			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function, fmt.Errorf("layer %s of this run is not published", r.Layer)).
+				WithHint("start a new execution")
 		}
 		c.Replaces[i].ARN = candidate.ARN
 	}
@@ -150,7 +167,8 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 func (l Ledger) change(ctx context.Context, run, name string) (release.Change, string, error) {
 	c, tag, found, err := load[release.Change](ctx, l.Registers, name)
 	if err == nil && (!found || c.Run != run) {
-		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is no change of run "+run)).WithHint("start a new execution")
+		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is no change of run "+run)).
+			WithHint("start a new execution")
 	}
 	return c, tag, err
 }
@@ -173,7 +191,8 @@ func stateNow(ctx context.Context, functions Functions, c release.Change) (relea
 }
 
 func changed(c release.Change, why string) error {
-	return fault.New(fault.Changed, "update", c.Function, errors.New(why)).WithHint("agree with whoever deploys it, then start again")
+	return fault.New(fault.Changed, "update", c.Function, errors.New(why)).
+		WithHint("agree with whoever deploys it, then start again")
 }
 
 // Health looks at a consumer's alarm until its window has passed.
@@ -216,10 +235,17 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	window := time.Duration(c.WindowSeconds) * time.Second
 	passed := s.Now().Sub(in.Since)
 	if a.State == AlarmRaised {
-		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function, fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function), in.Since.UTC().Format("15:04 UTC")))
+		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function, fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
+			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function), in.Since.UTC().Format("15:04 UTC")))
 	}
 	if passed >= window {
-		return HealthOutput{Quiet: true, Summary: fmt.Sprintf("%s, %s quiet for %s", in.Consumer.Summary, c.Alarm, window)}, nil
+		return HealthOutput{
+			Quiet:   true,
+			Summary: fmt.Sprintf("%s, %s quiet for %s", in.Consumer.Summary, c.Alarm, window),
+		}, nil
 	}
-	return HealthOutput{WaitSeconds: max(1, min(lookEverySeconds, int((window-passed)/time.Second))), Summary: in.Consumer.Summary + ", watching " + c.Alarm}, nil
+	return HealthOutput{
+		WaitSeconds: max(1, min(lookEverySeconds, int((window-passed)/time.Second))),
+		Summary:     in.Consumer.Summary + ", watching " + c.Alarm,
+	}, nil
 }

@@ -41,7 +41,10 @@ func TestLock(t *testing.T) {
 	target := testTarget(t)
 	content := map[string][]byte{"1.0": wheelOf(t, "alpha", "1.0"), "2.0": wheelOf(t, "alpha", "2.0")}
 	version := func(v string) stage.Resolution {
-		return stage.Resolution{Distributions: []lock.Distribution{locked(t, "alpha", v, content[v])}, Closures: map[string][]pydist.Name{"one": {name(t, "alpha")}}}
+		return stage.Resolution{
+			Distributions: []lock.Distribution{locked(t, "alpha", v, content[v])},
+			Closures:      map[string][]pydist.Name{"one": {name(t, "alpha")}},
+		}
 	}
 	// bench is a workspace in memory, whose lock is written to files.
 	type bench struct {
@@ -73,7 +76,9 @@ func TestLock(t *testing.T) {
 		t.Helper()
 		b := &bench{files: map[string][]byte{}, next: "1.0"}
 		got, err := run(t, b, "alpha\n", stage.LockInput{})
-		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[+ alpha 1.0]" || got.FileName != "pylock.python3_13-x86_64.toml" || b.asked[0].Locked != nil {
+		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[+ alpha 1.0]" ||
+			got.FileName != "pylock.python3_13-x86_64.toml" ||
+			b.asked[0].Locked != nil {
 			t.Fatalf("first lock: %+v, %v", got, err)
 		}
 		b.asked = nil
@@ -85,13 +90,19 @@ func TestLock(t *testing.T) {
 		b := first(t)
 		before := string(b.files["pylock.python3_13-x86_64.toml"])
 		got, err := run(t, b, "alpha\n", stage.LockInput{})
-		if err != nil || !got.Fresh || len(b.asked) != 0 || len(got.Changes) != 0 || string(got.Lock.Marshal()) != before {
+		if err != nil || !got.Fresh || len(b.asked) != 0 || len(got.Changes) != 0 ||
+			string(got.Lock.Marshal()) != before {
 			t.Fatalf("%+v, %v, asked %d times", got, err, len(b.asked))
 		}
 	})
 	t.Run("changed requirements are resolved, staying with what is locked", func(t *testing.T) {
 		b := first(t)
-		got, err := run(t, b, "alpha>=2\n", stage.LockInput{AllowSource: true, Offline: true, ExcludeNewer: "2026-01-01"})
+		got, err := run(
+			t,
+			b,
+			"alpha>=2\n",
+			stage.LockInput{AllowSource: true, Offline: true, ExcludeNewer: "2026-01-01"},
+		)
 		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[~ alpha 1.0 -> 2.0]" {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -111,7 +122,8 @@ func TestLock(t *testing.T) {
 		if _, err := run(t, b, "alpha\n", stage.LockInput{UpgradeAll: true}); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.asked) != 2 || fmt.Sprint(b.asked[0].Upgrade) != "[alpha]" || b.asked[0].Locked == nil || b.asked[1].Locked != nil {
+		if len(b.asked) != 2 || fmt.Sprint(b.asked[0].Upgrade) != "[alpha]" || b.asked[0].Locked == nil ||
+			b.asked[1].Locked != nil {
 			t.Errorf("asked %+v", b.asked)
 		}
 	})
@@ -133,7 +145,13 @@ func TestLock(t *testing.T) {
 		b := first(t)
 		before := string(b.files["pylock.python3_13-x86_64.toml"])
 		b.fail = fault.New(fault.LockConflict, "", "", nil)
-		if _, err := run(t, b, "alpha>=3\n", stage.LockInput{}); fault.CodeOf(err) != fault.LockConflict || string(b.files["pylock.python3_13-x86_64.toml"]) != before {
+		if _, err := run(
+			t,
+			b,
+			"alpha>=3\n",
+			stage.LockInput{},
+		); fault.CodeOf(err) != fault.LockConflict ||
+			string(b.files["pylock.python3_13-x86_64.toml"]) != before {
 			t.Errorf("%v", err)
 		}
 	})
@@ -191,10 +209,16 @@ type factory struct {
 	python  *machine
 }
 
-// newFactory has layers of one distribution each: layer -> files of a wheel that is called as the layer.
+// newFactory has layers of one distribution each: layer -> files of a wheel that is called as the
+// layer.
 func newFactory(t *testing.T, wheels map[string][]string, files ...string) *factory {
 	t.Helper()
-	f := &factory{wheels: &porttest.MemoryWheels{}, cache: &porttest.MemoryCache{}, outputs: &porttest.MemoryOutputs{}, python: &machine{target: testTarget(t), growth: 1}}
+	f := &factory{
+		wheels:  &porttest.MemoryWheels{},
+		cache:   &porttest.MemoryCache{},
+		outputs: &porttest.MemoryOutputs{},
+		python:  &machine{target: testTarget(t), growth: 1},
+	}
 	var dists []lock.Distribution
 	closures := map[string][]pydist.Name{}
 	for _, n := range slices.Sorted(maps.Keys(wheels)) {
@@ -210,7 +234,15 @@ func newFactory(t *testing.T, wheels map[string][]string, files ...string) *fact
 }
 
 func (f *factory) build() stage.Build {
-	return stage.Build{Tool: "layersmith test", Wheels: f.wheels, Cache: f.cache, Python: f.python, Mounts: f.python, Outputs: f.outputs, Progress: silent{}}
+	return stage.Build{
+		Tool:     "layersmith test",
+		Wheels:   f.wheels,
+		Cache:    f.cache,
+		Python:   f.python,
+		Mounts:   f.python,
+		Outputs:  f.outputs,
+		Progress: silent{},
+	}
 }
 
 func (f *factory) input(layers ...string) stage.BuildInput {
@@ -242,8 +274,15 @@ func TestFetch(t *testing.T) {
 		return newFactory(t, files), &porttest.MemoryWheels{}, where
 	}
 	fetch := func(f *factory, store *porttest.MemoryWheels, where map[digest.SHA256]string, download stage.Download) stage.Fetch {
-		return stage.Fetch{Wheels: store, Cache: f.cache, Progress: silent{}, Download: download,
-			Resolver: resolver{locate: func(stage.LocateRequest) (map[digest.SHA256]string, error) { return where, nil }}}
+		return stage.Fetch{
+			Wheels:   store,
+			Cache:    f.cache,
+			Progress: silent{},
+			Download: download,
+			Resolver: resolver{
+				locate: func(stage.LocateRequest) (map[digest.SHA256]string, error) { return where, nil },
+			},
+		}
 	}
 	serve := func(_ context.Context, url string, offset int64) (io.ReadCloser, int64, error) {
 		return io.NopCloser(bytes.NewReader(content[url][offset:])), offset, nil
@@ -256,7 +295,8 @@ func TestFetch(t *testing.T) {
 		s := fetch(f, store, where, serve)
 		for want := 2; want >= 0; want -= 2 {
 			got, err := s.Run(ctx, f.lock, f.ws, all, false)
-			if err != nil || got.Wheels != 3 || got.Downloaded != want || got.Bytes != int64(len(content["alpha"])+len(content["beta"])+len(content["gamma"])) {
+			if err != nil || got.Wheels != 3 || got.Downloaded != want ||
+				got.Bytes != int64(len(content["alpha"])+len(content["beta"])+len(content["gamma"])) {
 				t.Fatalf("%+v, %v; want %d downloaded", got, err, want)
 			}
 		}
@@ -286,10 +326,15 @@ func TestFetch(t *testing.T) {
 		f, store, where := setup(t)
 		delete(where, digest.Of(content["gamma"]))
 		var asked atomic.Int32
-		_, err := fetch(f, store, where, func(ctx context.Context, url string, offset int64) (io.ReadCloser, int64, error) {
-			asked.Add(1)
-			return serve(ctx, url, offset)
-		}).Run(ctx, f.lock, f.ws, all, false)
+		_, err := fetch(
+			f,
+			store,
+			where,
+			func(ctx context.Context, url string, offset int64) (io.ReadCloser, int64, error) {
+				asked.Add(1)
+				return serve(ctx, url, offset)
+			},
+		).Run(ctx, f.lock, f.ws, all, false)
 		wantFault(t, err, fault.HashMismatch, "gamma==1.0")
 		if !strings.Contains(fault.HintOf(err), "--upgrade-package gamma") {
 			t.Error(fault.HintOf(err))
@@ -322,7 +367,15 @@ func TestAssemble(t *testing.T) {
 			store.Add(wheelName(n, "1.0"), content)
 			dists = append(dists, locked(t, n, "1.0", content))
 		}
-		a, err := stage.Assemble{Wheels: store, Cache: &porttest.MemoryCache{}}.Run(ctx, testTarget(t), stage.LayerPlace, dists)
+		a, err := stage.Assemble{
+			Wheels: store,
+			Cache:  &porttest.MemoryCache{},
+		}.Run(
+			ctx,
+			testTarget(t),
+			stage.LayerPlace,
+			dists,
+		)
 		t.Cleanup(a.Close)
 		return a, err
 	}
@@ -336,7 +389,11 @@ func TestAssemble(t *testing.T) {
 		}
 	})
 	t.Run("the same file in two wheels is one", func(t *testing.T) {
-		a, err := assemble(t, []string{"ns/__init__.py=same", "ns/a.py=1"}, []string{"ns/__init__.py=same", "ns/b.py=1"})
+		a, err := assemble(
+			t,
+			[]string{"ns/__init__.py=same", "ns/a.py=1"},
+			[]string{"ns/__init__.py=same", "ns/b.py=1"},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,11 +408,27 @@ func TestAssemble(t *testing.T) {
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {
 		store := &porttest.MemoryWheels{}
 		store.Add("a", []byte("not a zip"))
-		_, err := stage.Assemble{Wheels: store, Cache: &porttest.MemoryCache{}}.Run(ctx, testTarget(t), stage.LayerPlace, []lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))})
+		_, err := stage.Assemble{
+			Wheels: store,
+			Cache:  &porttest.MemoryCache{},
+		}.Run(
+			ctx,
+			testTarget(t),
+			stage.LayerPlace,
+			[]lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))},
+		)
 		wantFault(t, err, fault.CorruptArchive, "a==1.0")
 	})
 	t.Run("a wheel that was not fetched is named", func(t *testing.T) {
-		_, err := stage.Assemble{Wheels: &porttest.MemoryWheels{}, Cache: &porttest.MemoryCache{}}.Run(ctx, testTarget(t), stage.LayerPlace, []lock.Distribution{locked(t, "a", "1.0", nil)})
+		_, err := stage.Assemble{
+			Wheels: &porttest.MemoryWheels{},
+			Cache:  &porttest.MemoryCache{},
+		}.Run(
+			ctx,
+			testTarget(t),
+			stage.LayerPlace,
+			[]lock.Distribution{locked(t, "a", "1.0", nil)},
+		)
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
 	})
 }
@@ -404,7 +477,11 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 				t.Errorf("the report says %s, the zip is %s", again.Layers[0].Zip.SHA256.Short(), sum.Short())
 			}
 			if name != "a wheel" && !bytes.Equal(was, read(t, f, zip)) {
-				t.Errorf("the same inputs gave other bytes (%s, %s)", first.Layers[0].Zip.SHA256.Short(), again.Layers[0].Zip.SHA256.Short())
+				t.Errorf(
+					"the same inputs gave other bytes (%s, %s)",
+					first.Layers[0].Zip.SHA256.Short(),
+					again.Layers[0].Zip.SHA256.Short(),
+				)
 			}
 		})
 	}
@@ -418,7 +495,9 @@ func TestBuildProbesWhenItWasNotProbed(t *testing.T) {
 	f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}})
 	in := f.input()
 	in.NoProbe = true
-	if rep, _, err := f.build().Run(context.Background(), in); err != nil || rep.Layers[0].Probe.Status != report.NotProbed {
+	if rep, _, err := f.build().
+		Run(context.Background(), in); err != nil ||
+		rep.Layers[0].Probe.Status != report.NotProbed {
 		t.Fatalf("%v, %v", rep.Layers, err)
 	}
 	if rep, changed := f.run(t); !changed || rep.Layers[0].Probe.Status != report.ProbePassed {
@@ -435,18 +514,23 @@ func TestBuildOfOneLayerKeepsTheOthersInTheReport(t *testing.T) {
 	f.run(t)
 	f.ws.Layers[0].Digest = digest.Of([]byte("other"))
 	rep, changed := f.run(t, "alpha")
-	if !changed || len(rep.Layers) != 2 || rep.Layers[0].Name != "alpha" || rep.Layers[1].Name != "beta" || len(rep.Stacks) != 3 {
+	if !changed || len(rep.Layers) != 2 || rep.Layers[0].Name != "alpha" || rep.Layers[1].Name != "beta" ||
+		len(rep.Stacks) != 3 {
 		t.Errorf("changed %v, %d layers, %d stacks", changed, len(rep.Layers), len(rep.Stacks))
 	}
 	_, _, err := f.build().Run(context.Background(), f.input("no-such"))
 	wantFault(t, err, fault.BadInput, "no-such")
 }
 
-// The bytecode that auto keeps must fit together with what it adds to RECORD: a build that decides by itself may not end over the budget.
+// The bytecode that auto keeps must fit together with what it adds to RECORD: a build that decides
+// by itself may not end over the budget.
 func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 	var files []string
 	for i := range 40 {
-		files = append(files, fmt.Sprintf("alpha/a_module_with_a_long_name_%02d.py=%s", i, strings.Repeat("x = 1\n", 5)))
+		files = append(
+			files,
+			fmt.Sprintf("alpha/a_module_with_a_long_name_%02d.py=%s", i, strings.Repeat("x = 1\n", 5)),
+		)
 	}
 	files = append(files, "alpha/__init__.py=")
 	full, _ := newFactory(t, map[string][]string{"alpha": files}).run(t)
@@ -456,13 +540,18 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 		t.Fatal("no bytecode at all")
 	}
 	for _, budget := range []measure.Bytes{after, after - 1, after - 500, after - 1500, after - 3000, after - code} {
-		f := newFactory(t, map[string][]string{"alpha": files}, fmt.Sprintf("alpha/layer.yaml=budget:\n  unzipped: %d B\n", int64(budget)))
+		f := newFactory(
+			t,
+			map[string][]string{"alpha": files},
+			fmt.Sprintf("alpha/layer.yaml=budget:\n  unzipped: %d B\n", int64(budget)),
+		)
 		rep, _, err := f.build().Run(context.Background(), f.input())
 		if err != nil {
 			t.Errorf("budget %d of %d: %v", budget, after, err)
 			continue
 		}
-		if l := rep.Layers[0]; l.After.Unzipped > budget || budget == after && l.Bytecode.Mode != string(workspace.UncheckedHash) {
+		if l := rep.Layers[0]; l.After.Unzipped > budget ||
+			budget == after && l.Bytecode.Mode != string(workspace.UncheckedHash) {
 			t.Errorf("budget %d: %d bytes, bytecode %s", budget, l.After.Unzipped, l.Bytecode.Mode)
 		}
 	}
@@ -471,7 +560,11 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 func TestSourcelessLayersAreCountedWithoutTheirSources(t *testing.T) {
 	source := strings.Repeat("x = 1\n", 500)
 	build := func(total measure.Bytes) report.Report {
-		f := newFactory(t, map[string][]string{"alpha": {"alpha/__init__.py=" + source}, "beta": {"beta/__init__.py=" + source}}, "alpha/layer.yaml=bytecode: sourceless\n")
+		f := newFactory(
+			t,
+			map[string][]string{"alpha": {"alpha/__init__.py=" + source}, "beta": {"beta/__init__.py=" + source}},
+			"alpha/layer.yaml=bytecode: sourceless\n",
+		)
 		f.ws.Total = total
 		rep, _ := f.run(t)
 		return rep
@@ -513,7 +606,9 @@ func TestWithoutInterpreter(t *testing.T) {
 			wantFault(t, err, want, "there is none")
 			continue
 		}
-		if err != nil || rep.Layers[0].Probe.Status != report.NotProbed || rep.Layers[0].Probe.Reason != "there is none" || rep.Layers[0].Bytecode.Mode != "none" {
+		if err != nil || rep.Layers[0].Probe.Status != report.NotProbed ||
+			rep.Layers[0].Probe.Reason != "there is none" ||
+			rep.Layers[0].Bytecode.Mode != "none" {
 			t.Errorf("%s: %+v, %v", mode, rep.Layers, err)
 		}
 	}
@@ -533,7 +628,11 @@ func TestReportIsCompleteThoughTheProbeSaysNo(t *testing.T) {
 		t.Fatal("it passes")
 	}
 	var stored report.Report
-	if err := json.Unmarshal(read(t, f, stage.ReportName), &stored); err != nil || len(stored.Layers) != 1 || len(stored.Layers[0].Probe.Failures) != 1 {
+	if err := json.Unmarshal(
+		read(t, f, stage.ReportName),
+		&stored,
+	); err != nil || len(stored.Layers) != 1 ||
+		len(stored.Layers[0].Probe.Failures) != 1 {
 		t.Errorf("stored %+v, %v", stored.Layers, err)
 	}
 }
@@ -573,9 +672,18 @@ func TestProbeBlame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &machine{target: testTarget(t), fails: c.fails}
-			got, err := stage.Probe{Python: m, Mounts: m, Progress: silent{}}.Run(ctx, stage.ProbeInput{Name: "m", Stack: []string{"m"}, Trees: []ziptree.Tree{pruned}, Unpruned: c.unpruned,
-				Prefix: "python/", Distributions: dists, Own: "pass", Imports: []string{"m", "json"}})
-			if err != nil || got.Status != c.status || len(got.Failures) != c.failures || got.Modules != 1 || got.Metadata != 1 || got.Scripts != 1 {
+			got, err := stage.Probe{
+				Python:   m,
+				Mounts:   m,
+				Progress: silent{},
+			}.Run(
+				ctx,
+				stage.ProbeInput{Name: "m", Stack: []string{"m"}, Trees: []ziptree.Tree{pruned}, Unpruned: c.unpruned,
+					Prefix: "python/", Distributions: dists, Own: "pass", Imports: []string{"m", "json"}},
+			)
+			if err != nil || got.Status != c.status || len(got.Failures) != c.failures || got.Modules != 1 ||
+				got.Metadata != 1 ||
+				got.Scripts != 1 {
 				t.Fatalf("%+v, %v", got, err)
 			}
 			for _, f := range got.Failures {
@@ -600,8 +708,15 @@ func TestProbeSkipsWhatTheLayerChoseToLeaveOut(t *testing.T) {
 		}
 		return ""
 	}}
-	got, err := stage.Probe{Python: m, Mounts: m, Progress: silent{}}.Run(context.Background(), stage.ProbeInput{Name: "m", Trees: []ziptree.Tree{porttest.Tree(t, "python/m.py=x")}, Prefix: "python/",
-		Chosen: func(module string) bool { return module == "gone" }})
+	got, err := stage.Probe{
+		Python:   m,
+		Mounts:   m,
+		Progress: silent{},
+	}.Run(
+		context.Background(),
+		stage.ProbeInput{Name: "m", Trees: []ziptree.Tree{porttest.Tree(t, "python/m.py=x")}, Prefix: "python/",
+			Chosen: func(module string) bool { return module == "gone" }},
+	)
 	if err != nil || got.Status != report.ProbePassed || len(got.Skipped) != 1 || len(got.Failures) != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// Verify asks Lambda's own Python about a candidate: a throw-away function of the target's runtime gets the candidate and the layers that it lies on, runs the probe and is deleted.
+// Verify asks Lambda's own Python about a candidate: a throw-away function of the target's runtime
+// gets the candidate and the layers that it lies on, runs the probe and is deleted.
 type Verify struct {
 	Ledger
 	Sandboxes Sandboxes
@@ -32,12 +33,14 @@ const sandboxTimeout = 15 * time.Minute
 // jobBytes bounds the sources in one invocation; Lambda takes 6 MB.
 const jobBytes = 4 << 20
 
-// sandboxName is the throw-away function of one candidate: always the same, so that one that is left over is found. Names have at most 64 characters.
+// sandboxName is the throw-away function of one candidate: always the same, so that one that is
+// left over is found. Names have at most 64 characters.
 func sandboxName(prefix, run string, c release.Candidate) string {
 	return prefix + digest.Of([]byte(run+" "+c.LayerName)).Short()
 }
 
-// Run verifies. What fails on the unpruned artifact too is the package's own business, as in a local probe.
+// Run verifies. What fails on the unpruned artifact too is the package's own business, as in a
+// local probe.
 func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	run, err := s.run(ctx, in.Run)
 	if err != nil {
@@ -70,12 +73,25 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	if err != nil {
 		return Item{}, err
 	}
-	box := Sandbox{Name: sandboxName(s.Probes, run.Run, c), Target: c.Target, Zip: code, Handler: probe.Handler, Layers: append(below, c.ARN), Memory: s.Memory, Timeout: sandboxTimeout}
+	box := Sandbox{
+		Name:    sandboxName(s.Probes, run.Run, c),
+		Target:  c.Target,
+		Zip:     code,
+		Handler: probe.Handler,
+		Layers:  append(below, c.ARN),
+		Memory:  s.Memory,
+		Timeout: sandboxTimeout,
+	}
 	answer, err := s.ask(ctx, box, request)
 	if err != nil {
 		return Item{}, err
 	}
-	v := release.Verified{SchemaVersion: release.SchemaVersion, Candidate: c, InitSeconds: answer.init, MaxMemoryMiB: answer.memory}
+	v := release.Verified{
+		SchemaVersion: release.SchemaVersion,
+		Candidate:     c,
+		InitSeconds:   answer.init,
+		MaxMemoryMiB:  answer.memory,
+	}
 	v.Probe = report.Probe{Status: report.ProbePassed, Interpreter: answer.interpreter, Stack: append(names, c.Layer)}
 	if err := s.judge(ctx, pruned, box, below, answer, &v.Probe); err != nil {
 		return Item{}, err
@@ -216,11 +232,15 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	hint := "its runtime cannot start with these layers; look at what they put on the path"
 	switch {
 	case answer.Error == "Sandbox.Timedout":
-		hint = fmt.Sprintf("a module, or the layer's own probe, took more than Lambda's %d minutes", int(sandboxTimeout.Minutes()))
+		hint = fmt.Sprintf(
+			"a module, or the layer's own probe, took more than Lambda's %d minutes",
+			int(sandboxTimeout.Minutes()),
+		)
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
 		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
 	}
-	return fault.New(fault.ProbeFailed, "probe", box.Name, fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).WithHint(hint)
+	return fault.New(fault.ProbeFailed, "probe", box.Name, fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).
+		WithHint(hint)
 }
 
 // lastWords is the last line of a log that Lambda did not write itself.
@@ -247,7 +267,14 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 }
 
 // judge counts the results and finds out whose fault failures are.
-func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, a answered, out *report.Probe) error {
+func (s Verify) judge(
+	ctx context.Context,
+	pruned release.Pruned,
+	box Sandbox,
+	below []string,
+	a answered,
+	out *report.Probe,
+) error {
 	failed := tally(a.results, func(module string) bool { return slices.Contains(pruned.Chosen, module) }, out)
 	if len(failed) > 0 {
 		inherited, err := s.unpruned(ctx, pruned, box, below, failed)
@@ -273,19 +300,42 @@ func (s Verify) judge(ctx context.Context, pruned release.Pruned, box Sandbox, b
 				return err
 			}
 			out.Status = report.ProbeFailed
-			out.Failures = append(out.Failures, probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]})
+			out.Failures = append(
+				out.Failures,
+				probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]},
+			)
 		}
 		return nil
 	}
-	out.Import = &report.ImportComparison{Modules: a.imports.Modules, WithSeconds: a.imports.Seconds, WithoutSeconds: a.imports.Seconds, PeakBytes: measure.Bytes(a.imports.PeakBytes)}
+	out.Import = &report.ImportComparison{
+		Modules:        a.imports.Modules,
+		WithSeconds:    a.imports.Seconds,
+		WithoutSeconds: a.imports.Seconds,
+		PeakBytes:      measure.Bytes(a.imports.PeakBytes),
+	}
 	return nil
 }
 
-// unpruned runs what failed on the layer before pruning, published for that under a name of its own and deleted at once, and returns which of it fails there too.
-// A stack that is too large for Lambda before pruning cannot be compared: then nothing is inherited.
-func (s Verify) unpruned(ctx context.Context, pruned release.Pruned, box Sandbox, below []string, failed []probe.Job) ([]bool, error) {
+// unpruned runs what failed on the layer before pruning, published for that under a name of its own
+// and deleted at once, and returns which of it fails there too. A stack that is too large for
+// Lambda before pruning cannot be compared: then nothing is inherited.
+func (s Verify) unpruned(
+	ctx context.Context,
+	pruned release.Pruned,
+	box Sandbox,
+	below []string,
+	failed []probe.Job,
+) ([]bool, error) {
 	inherited := make([]bool, len(failed))
-	v, err := s.Versions.Publish(ctx, NewLayerVersion{LayerName: box.Name, Description: "layersmith comparison", Target: box.Target, Zip: pruned.Built.Artifact})
+	v, err := s.Versions.Publish(
+		ctx,
+		NewLayerVersion{
+			LayerName:   box.Name,
+			Description: "layersmith comparison",
+			Target:      box.Target,
+			Zip:         pruned.Built.Artifact,
+		},
+	)
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
 		return inherited, nil
 	}

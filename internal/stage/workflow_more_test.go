@@ -27,7 +27,8 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 )
 
-// What the stages decide besides the way through: which layers go, which functions move and which are refused, what is found again after a lost answer, what stays.
+// What the stages decide besides the way through: which layers go, which functions move and which
+// are refused, what is found again after a lost answer, what stays.
 
 // made is one layer that a build makes: one distribution of the layer's name.
 type made struct {
@@ -66,9 +67,20 @@ func (f *flow) makes(layers ...made) {
 			if !slices.ContainsFunc(b.Locks, func(o release.Lock) bool { return o.Target == l.target }) {
 				b.Locks = append(b.Locks, release.Lock{Target: l.target, File: artifact})
 			}
-			b.Layers = append(b.Layers, release.BuiltLayer{Layer: l.layer, Target: l.target, LayerName: release.LayerName("layersmith-", l.layer, l.target, target), Key: keys[l.layer+l.target.String()],
-				Below: l.extends, Artifact: artifact, Before: measure.Size{Files: 4, Unzipped: 300, Zipped: 400}, Wheels: []report.Wheel{{Name: l.layer, Version: l.version}},
-				Bytecode: report.Bytecode{Mode: "none"}})
+			b.Layers = append(
+				b.Layers,
+				release.BuiltLayer{
+					Layer:     l.layer,
+					Target:    l.target,
+					LayerName: release.LayerName("layersmith-", l.layer, l.target, target),
+					Key:       keys[l.layer+l.target.String()],
+					Below:     l.extends,
+					Artifact:  artifact,
+					Before:    measure.Size{Files: 4, Unzipped: 300, Zipped: 400},
+					Wheels:    []report.Wheel{{Name: l.layer, Version: l.version}},
+					Bytecode:  report.Bytecode{Mode: "none"},
+				},
+			)
 		}
 	})
 }
@@ -97,7 +109,12 @@ func (f *flow) replaceBuilt(change func(*release.Built)) {
 // store puts an object there without a call of a port.
 func (f *flow) store(prefix string, content []byte) blob.Ref {
 	f.t.Helper()
-	ref, err := f.registers.blobs.Put(f.t.Context(), prefix, ".zip", func(w io.Writer) error { _, err := w.Write(content); return err })
+	ref, err := f.registers.blobs.Put(
+		f.t.Context(),
+		prefix,
+		".zip",
+		func(w io.Writer) error { _, err := w.Write(content); return err },
+	)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -160,7 +177,14 @@ func heavy(t testing.TB, unzipped int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	w, err := z.CreateRaw(&zip.FileHeader{Name: "model.bin", Method: zip.Deflate, CompressedSize64: 1, UncompressedSize64: uint64(unzipped)})
+	w, err := z.CreateRaw(
+		&zip.FileHeader{
+			Name:               "model.bin",
+			Method:             zip.Deflate,
+			CompressedSize64:   1,
+			UncompressedSize64: uint64(unzipped),
+		},
+	)
 	if err == nil {
 		_, err = w.Write([]byte{0})
 	}
@@ -176,7 +200,8 @@ func heavy(t testing.TB, unzipped int64) []byte {
 // vendor publishes a layer that is not ours.
 func (f *flow) vendor(layer string, unzipped int64) string {
 	f.t.Helper()
-	v, err := f.account.LayerVersions().Publish(f.t.Context(), stage.NewLayerVersion{LayerName: layer, Description: "by the vendor", Target: target, Zip: f.store("vendor/", heavy(f.t, unzipped))})
+	v, err := f.account.LayerVersions().
+		Publish(f.t.Context(), stage.NewLayerVersion{LayerName: layer, Description: "by the vendor", Target: target, Zip: f.store("vendor/", heavy(f.t, unzipped))})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -186,8 +211,16 @@ func (f *flow) vendor(layer string, unzipped int64) string {
 // begun is a run up to its build.
 func (f *flow) begun(run, input string) {
 	f.t.Helper()
-	out, err := stage.Intake{Ledger: f.ledger(), Sources: f.sources, Runs: func(context.Context, string) (bool, error) { return false, nil }, Tool: stage.Tool}.
-		Run(f.t.Context(), stage.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)})
+	out, err := stage.Intake{
+		Ledger:  f.ledger(),
+		Sources: f.sources,
+		Runs:    func(context.Context, string) (bool, error) { return false, nil },
+		Tool:    stage.Tool,
+	}.
+		Run(
+			f.t.Context(),
+			stage.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)},
+		)
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("%s: %s", out.Next, out.Summary)
 	}
@@ -208,12 +241,24 @@ func (f *flow) measured(run, input string) []stage.Item {
 	layers := selected.Layers
 	if err == nil {
 		layers, err = each(layers, func(i stage.Item, _ []stage.Item) (stage.Item, error) {
-			return stage.PruneArtifact{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}.Run(ctx, stage.LayerInput{Run: run, Layer: i})
+			return stage.PruneArtifact{
+				Ledger: f.ledger(),
+				Cache:  &porttest.MemoryCache{},
+			}.Run(
+				ctx,
+				stage.LayerInput{Run: run, Layer: i},
+			)
 		})
 	}
 	if err == nil {
 		layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
-			return stage.MeasureLayer{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}.Run(ctx, stage.StackInput{Run: run, Layer: i, Layers: all})
+			return stage.MeasureLayer{
+				Ledger: f.ledger(),
+				Cache:  &porttest.MemoryCache{},
+			}.Run(
+				ctx,
+				stage.StackInput{Run: run, Layer: i, Layers: all},
+			)
 		})
 	}
 	if err != nil {
@@ -223,12 +268,32 @@ func (f *flow) measured(run, input string) []stage.Item {
 }
 
 func (f *flow) record(run string, layers []stage.Item) (stage.RecordOutput, error) {
-	return stage.Record{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Alarms: f.alarms.Get}.
-		Run(f.t.Context(), stage.RecordInput{Run: run, Layers: layers})
+	return stage.Record{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Alarms:    f.alarms.Get,
+	}.
+		Run(
+			f.t.Context(),
+			stage.RecordInput{Run: run, Layers: layers},
+		)
 }
 
-func (f *flow) publish(run string, layer stage.Item, versions stage.LayerVersions, share ...string) (stage.Item, error) {
-	return stage.Publish{Ledger: f.ledger(), Versions: versions, Account: stage.Account{Share: share}}.Run(f.t.Context(), stage.LayerInput{Run: run, Layer: layer})
+func (f *flow) publish(
+	run string,
+	layer stage.Item,
+	versions stage.LayerVersions,
+	share ...string,
+) (stage.Item, error) {
+	return stage.Publish{
+		Ledger:   f.ledger(),
+		Versions: versions,
+		Account:  stage.Account{Share: share},
+	}.Run(
+		f.t.Context(),
+		stage.LayerInput{Run: run, Layer: layer},
+	)
 }
 
 // said is an error as a person reads it: sentence and hint.
@@ -272,7 +337,12 @@ func namesOf(items []stage.Item) (names []string) {
 
 func TestAWishForSomeLayersTakesThoseBelowAndAbove(t *testing.T) {
 	t.Parallel()
-	all := []made{{layer: "base"}, {layer: "science", extends: []string{"base"}}, {layer: "ml", extends: []string{"base", "science"}}, {layer: "web"}}
+	all := []made{
+		{layer: "base"},
+		{layer: "science", extends: []string{"base"}},
+		{layer: "ml", extends: []string{"base", "science"}},
+		{layer: "web"},
+	}
 	for sentence, tt := range map[string]struct {
 		input   string
 		layers  []string
@@ -306,7 +376,12 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	stack := func(science string) {
-		f.makes(made{layer: "base"}, made{layer: "science", extends: []string{"base"}, version: science}, made{layer: "ml", extends: []string{"base", "science"}}, made{layer: "web"})
+		f.makes(
+			made{layer: "base"},
+			made{layer: "science", extends: []string{"base"}, version: science},
+			made{layer: "ml", extends: []string{"base", "science"}},
+			made{layer: "web"},
+		)
 	}
 	stack("1.0")
 	f.push("consumers.yaml", "consumers:\n  - { function: "+functionName+", layers: ml, alias: live }\n")
@@ -315,37 +390,88 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		asked = append(asked, strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
-	if end := f.must("first", `{}`, release.Promoted); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved." {
+	if end := f.must(
+		"first",
+		`{}`,
+		release.Promoted,
+	); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
-	if got, want := layersOf(f.function("")), []string{layerARN + "base:1", layerARN + "science:1", layerARN + "ml:1"}; !slices.Equal(got, want) {
+	if got, want := layersOf(
+		f.function(""),
+	), []string{
+		layerARN + "base:1",
+		layerARN + "science:1",
+		layerARN + "ml:1",
+	}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("the function has %v, want %v", got, want)
 	}
 
 	// In the middle of the stack something is new: what lies below stays, what lies above follows.
 	stack("1.1")
 	asked = nil
-	if end := f.must("second", `{"refresh": true, "layers": ["science"]}`, release.Promoted); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
+	if end := f.must(
+		"second",
+		`{"refresh": true, "layers": ["science"]}`,
+		release.Promoted,
+	); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if want := []string{"base:1 science:2", "base:1 science:2 ml:2"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
-	if got, want := layersOf(f.function("3")), []string{layerARN + "base:1", layerARN + "science:2", layerARN + "ml:2"}; !slices.Equal(got, want) {
+	if got, want := layersOf(
+		f.function("3"),
+	), []string{
+		layerARN + "base:1",
+		layerARN + "science:2",
+		layerARN + "ml:2",
+	}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("the function has %v, want %v", got, want)
 	}
 
 	// Force is for what was named, whatever lies on it: its bytes are the same.
-	if end := f.must("third", `{"force": true, "layers": ["science"]}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
+	if end := f.must(
+		"third",
+		`{"force": true, "layers": ["science"]}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
-	if got, want := f.published("base", "science", "ml", "web"), []string{"base:1", "science:3", "science:2", "science:1", "ml:2", "ml:1", "web:1"}; !slices.Equal(got, want) {
+	if got, want := f.published(
+		"base",
+		"science",
+		"ml",
+		"web",
+	), []string{
+		"base:1",
+		"science:3",
+		"science:2",
+		"science:1",
+		"ml:2",
+		"ml:1",
+		"web:1",
+	}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("published are %v, want %v", got, want)
 	}
-	if got := f.function("4"); !slices.Equal(layersOf(got), []string{layerARN + "base:1", layerARN + "science:3", layerARN + "ml:2"}) {
+	if got := f.function(
+		"4",
+	); !slices.Equal(
+		layersOf(got),
+		[]string{layerARN + "base:1", layerARN + "science:3", layerARN + "ml:2"},
+	) {
 		t.Errorf("the function has %v", layersOf(got))
 	}
 }
@@ -360,7 +486,11 @@ func TestWhatWasLeftOutIsReleasedByTheNextRun(t *testing.T) {
 	if end := f.must("again", `{"layers": ["base"]}`, release.Unchanged); end.Message != "Unchanged: base fresh" {
 		t.Errorf("message %q", end.Message)
 	}
-	if end := f.must("second", `{}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-web:1), 0 functions moved." {
+	if end := f.must(
+		"second",
+		`{}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-web:1), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	f.must("third", `{}`, release.Unchanged)
@@ -377,18 +507,39 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
-	f.makes(made{layer: "base"}, made{layer: "base", target: arm}, made{layer: "web", target: arm, extends: []string{"base"}})
-	f.account.AddFunction(t, porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})})
-	f.push("consumers.yaml", "consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n")
+	f.makes(
+		made{layer: "base"},
+		made{layer: "base", target: arm},
+		made{layer: "web", target: arm, extends: []string{"base"}},
+	)
+	f.account.AddFunction(
+		t,
+		porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})},
+	)
+	f.push(
+		"consumers.yaml",
+		"consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n",
+	)
 	var boxes []string
 	f.account.Run = func(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
 		boxes = append(boxes, s.Target.String()+" "+strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
-	if end := f.must("first", `{}`, release.Promoted); end.Message != "Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, layersmith-web-python3_13-arm64:1), 2 functions moved." {
+	if end := f.must(
+		"first",
+		`{}`,
+		release.Promoted,
+	); end.Message != "Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, layersmith-web-python3_13-arm64:1), 2 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
-	if want := []string{"python3.13-x86_64 base:1", "python3.13-arm64 base-python3_13-arm64:1", "python3.13-arm64 base-python3_13-arm64:1 web-python3_13-arm64:1"}; !slices.Equal(boxes, want) {
+	if want := []string{
+		"python3.13-x86_64 base:1",
+		"python3.13-arm64 base-python3_13-arm64:1",
+		"python3.13-arm64 base-python3_13-arm64:1 web-python3_13-arm64:1",
+	}; !slices.Equal(
+		boxes,
+		want,
+	) {
 		t.Errorf("probed on %q, want %q", boxes, want)
 	}
 	got := map[string][]string{}
@@ -397,7 +548,13 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 			got[v.Name] = layersOf(v.Function)
 		}
 	}
-	if d := cmp.Diff(map[string][]string{"graviton": {layerARN + "base-python3_13-arm64:1", layerARN + "web-python3_13-arm64:1"}, functionName: {layerARN + "base:1"}}, got); d != "" {
+	if d := cmp.Diff(
+		map[string][]string{
+			"graviton":   {layerARN + "base-python3_13-arm64:1", layerARN + "web-python3_13-arm64:1"},
+			functionName: {layerARN + "base:1"},
+		},
+		got,
+	); d != "" {
 		t.Errorf("layers of functions (-want +got):\n%s", d)
 	}
 	if r := f.released(); len(r.Locks) != 2 || r.Locks[0].Since.IsZero() {
@@ -421,7 +578,8 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	}
 }
 
-// A run finds the functions that it moves, and refuses before anything is published what could not be moved or not be moved back.
+// A run finds the functions that it moves, and refuses before anything is published what could not
+// be moved or not be moved back.
 func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
@@ -540,7 +698,15 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			}
 			const foreign = 200 << 20
 			vendor := f.vendor("vendor", foreign)
-			f.account.AddFunction(t, porttest.NewFunction{Name: "large", Target: target, Zip: heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over), Layers: []string{vendor}})
+			f.account.AddFunction(
+				t,
+				porttest.NewFunction{
+					Name:   "large",
+					Target: target,
+					Zip:    heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over),
+					Layers: []string{vendor},
+				},
+			)
 			f.push("consumers.yaml", "consumers:\n  - { function: large, layers: base }\n")
 			end := f.must("second", `{}`, tt.end)
 			latest, err := f.account.Functions().Get(t.Context(), "large", "")
@@ -573,7 +739,15 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 		if name == "stock" {
 			tags = map[string]string{"team": "shop"}
 		}
-		f.account.AddFunction(t, porttest.NewFunction{Name: name, Target: target, Zip: zipOf(t, map[string]string{"main.py": name}), Tags: tags})
+		f.account.AddFunction(
+			t,
+			porttest.NewFunction{
+				Name:   name,
+				Target: target,
+				Zip:    zipOf(t, map[string]string{"main.py": name}),
+				Tags:   tags,
+			},
+		)
 		f.alarms.Set(name+"-errors", stage.Alarm{State: stage.AlarmNoData})
 	}
 	f.push("consumers.yaml", `consumers:
@@ -581,20 +755,35 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
   - { tag: { team: shop, stage: live }, layers: base, health: { alarm: "{function}-errors", window: 2m } }
   - { tag: { team: nobody }, layers: base }
 `)
-	if end := f.must("first", `{}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-base:1), 2 functions moved." {
+	if end := f.must(
+		"first",
+		`{}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-base:1), 2 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	var changes []string
 	for n := range 2 {
 		var c release.Change
 		f.read(release.ChangeName("first", n+1), &c)
-		changes = append(changes, fmt.Sprintf("%d %s %s %d", c.Sequence, c.Function[strings.LastIndexByte(c.Function, ':')+1:], c.Alarm, c.WindowSeconds))
+		changes = append(
+			changes,
+			fmt.Sprintf(
+				"%d %s %s %d",
+				c.Sequence,
+				c.Function[strings.LastIndexByte(c.Function, ':')+1:],
+				c.Alarm,
+				c.WindowSeconds,
+			),
+		)
 	}
 	if want := []string{"1 prices prices-errors 60", "2 orders orders-errors 120"}; !slices.Equal(changes, want) {
 		t.Errorf("changes %q, want %q", changes, want)
 	}
 	for _, v := range f.account.Versions() {
-		if want := v.Name == "orders" || v.Name == "prices"; (len(v.Layers) > 0) != want || v.Name != functionName && v.Version != "$LATEST" {
+		if want := v.Name == "orders" ||
+			v.Name == "prices"; (len(v.Layers) > 0) != want ||
+			v.Name != functionName && v.Version != "$LATEST" {
 			t.Errorf("%s %s has layers %v", v.Name, v.Version, layersOf(v.Function))
 		}
 	}
@@ -607,7 +796,10 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	f.push("consumers.yaml", "consumers:\n  - { function: "+functionName+", layers: base, health: { alarm: errors, window: 1m } }\n")
+	f.push(
+		"consumers.yaml",
+		"consumers:\n  - { function: "+functionName+", layers: base, health: { alarm: errors, window: 1m } }\n",
+	)
 	f.must("first", `{}`, release.Promoted)
 	want := state{Layers: []string{arnOf(1)}, Alias: "1", Versions: []string{"1 "}, Layer: []string{arnOf(1)}}
 	if d := cmp.Diff(want, f.state()); d != "" {
@@ -637,10 +829,22 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		}
 	}
 	release1to(2)
-	f.account.AddFunction(t, porttest.NewFunction{Name: "elsewhere", Target: target, Zip: zipOf(t, map[string]string{"main.py": ""}), Layers: []string{arnOf(1)}})
+	f.account.AddFunction(
+		t,
+		porttest.NewFunction{
+			Name:   "elsewhere",
+			Target: target,
+			Zip:    zipOf(t, map[string]string{"main.py": ""}),
+			Layers: []string{arnOf(1)},
+		},
+	)
 	release1to(3)
 	f.version = "4.0"
-	if end := f.must("release-4.0", `{"refresh": true}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-base:4), 1 function moved." {
+	if end := f.must(
+		"release-4.0",
+		`{"refresh": true}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-base:4), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if got, want := f.published("base"), []string{"base:4", "base:3", "base:1"}; !slices.Equal(got, want) {
@@ -654,7 +858,11 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 	if end.Message != "FailedClean: roll back base: version 2 was not released, or is not kept any more; Nothing was published and no function was touched." {
 		t.Errorf("message %q", end.Message)
 	}
-	if end := f.must("back-1", `{"rollback": {"layer": "base", "to": 1}}`, release.Promoted); end.Message != "Released: 1 layer (back to layersmith-base:1), 1 function moved." {
+	if end := f.must(
+		"back-1",
+		`{"rollback": {"layer": "base", "to": 1}}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (back to layersmith-base:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if got := layersOf(f.function("")); !slices.Equal(got, []string{arnOf(1)}) {
@@ -684,7 +892,11 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 		return nil
 	}
 	f.version = "3.0"
-	if end := f.must("third", `{"refresh": true}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-base:3), 0 functions moved." {
+	if end := f.must(
+		"third",
+		`{"refresh": true}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-base:3), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if l := f.released().Layers[0]; l.Versions() != "2, 1" || len(f.published("base")) != 3 {
@@ -698,8 +910,16 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	}
 	f.version = "4.0"
 	end := f.must("fourth", `{"refresh": true}`, release.Promoted)
-	want := "Released: 1 layer (layersmith-base:4), 0 functions moved. version " + arnOf(2) + " could not be deleted: delete " + arnOf(2) + ": no " +
-		"version " + arnOf(1) + " could not be deleted: delete " + arnOf(1) + ": no"
+	want := "Released: 1 layer (layersmith-base:4), 0 functions moved. version " + arnOf(
+		2,
+	) + " could not be deleted: delete " + arnOf(
+		2,
+	) + ": no " +
+		"version " + arnOf(
+		1,
+	) + " could not be deleted: delete " + arnOf(
+		1,
+	) + ": no"
 	if end.Message != want {
 		t.Errorf("message\n%q, want\n%q", end.Message, want)
 	}
@@ -740,7 +960,12 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 		}
 		var c release.Candidate
 		f.document(item.Doc, &c)
-		if d := cmp.Diff(candidate("first"), c, cmp.AllowUnexported(digest.SHA256{}, pydist.Target{})); d != "" || c.ARN != arnOf(1) || c.Version != 1 || c.Reused {
+		if d := cmp.Diff(
+			candidate("first"),
+			c,
+			cmp.AllowUnexported(digest.SHA256{}, pydist.Target{}),
+		); d != "" || c.ARN != arnOf(1) || c.Version != 1 ||
+			c.Reused {
 			t.Errorf("found as %+v; register against document:\n%s", c, d)
 		}
 	}
@@ -776,7 +1001,8 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 			if tt.other {
 				there = f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
 			}
-			if _, err := f.account.LayerVersions().Publish(t.Context(), stage.NewLayerVersion{LayerName: "layersmith-base", Description: tt.description, Target: target, Zip: there}); err != nil {
+			if _, err := f.account.LayerVersions().
+				Publish(t.Context(), stage.NewLayerVersion{LayerName: "layersmith-base", Description: tt.description, Target: target, Zip: there}); err != nil {
 				t.Fatal(err)
 			}
 			item, err := f.publish("first", layer, f.account.LayerVersions())
@@ -832,7 +1058,10 @@ func TestVersionsAreSharedWithEverybodyWhoMayUseThem(t *testing.T) {
 	if _, err := f.publish("first", layer, f.account.LayerVersions(), share...); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.account.Grants(arnOf(1)); !slices.Equal(got, []string{"210987654321", "o-abcdefghij"}) || len(f.published("base")) != 1 {
+	if got := f.account.Grants(
+		arnOf(1),
+	); !slices.Equal(got, []string{"210987654321", "o-abcdefghij"}) ||
+		len(f.published("base")) != 1 {
 		t.Errorf("shared with %v, there are %v", got, f.published("base"))
 	}
 }
@@ -844,8 +1073,17 @@ func (f *flow) verified(run string) (stage.Item, error) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return stage.Verify{Ledger: f.ledger(), Sandboxes: f.account.Sandboxes(), Versions: f.account.LayerVersions(), Probes: "probe-", Memory: 512}.
-		Run(f.t.Context(), stage.StackInput{Run: run, Layer: layer, Layers: []stage.Item{layer}})
+	return stage.Verify{
+		Ledger:    f.ledger(),
+		Sandboxes: f.account.Sandboxes(),
+		Versions:  f.account.LayerVersions(),
+		Probes:    "probe-",
+		Memory:    512,
+	}.
+		Run(
+			f.t.Context(),
+			stage.StackInput{Run: run, Layer: layer, Layers: []stage.Item{layer}},
+		)
 }
 
 func (f *flow) boxes() (names []string) {
@@ -902,13 +1140,22 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"metadata small ", "module small ", "script probe.py import small\n + small"}; !slices.Equal(asked, want) {
+	if want := []string{
+		"metadata small ",
+		"module small ",
+		"script probe.py import small\n + small",
+	}; !slices.Equal(
+		asked,
+		want,
+	) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
 	var v release.Verified
 	f.document(item.Doc, &v)
 	p := v.Probe
-	if p.Status != report.ProbePassed || p.Modules != 1 || p.Metadata != 1 || p.Scripts != 1 || p.Interpreter != "cpython-3.13.7" || !slices.Equal(p.Stack, []string{"base"}) {
+	if p.Status != report.ProbePassed || p.Modules != 1 || p.Metadata != 1 || p.Scripts != 1 ||
+		p.Interpreter != "cpython-3.13.7" ||
+		!slices.Equal(p.Stack, []string{"base"}) {
 		t.Errorf("probe %+v", p)
 	}
 	if v.InitSeconds != 0.4 || v.MaxMemoryMiB != 53 || p.Import == nil || p.Import.WithSeconds != 0.25 {
@@ -966,16 +1213,29 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 // reported is the report of a run that failed, with the notification.
 func (f *flow) reported(in stage.ReportInput) (release.Ending, error) {
 	account := stage.Account{Stack: "Layersmith", Console: "https://console.example/executions/"}
-	return stage.Report{Ledger: f.ledger(), Metrics: f.metrics.Put, Notify: f.notices.Send, Account: account}.Run(f.t.Context(), in)
+	return stage.Report{
+		Ledger:  f.ledger(),
+		Metrics: f.metrics.Put,
+		Notify:  f.notices.Send,
+		Account: account,
+	}.Run(
+		f.t.Context(),
+		in,
+	)
 }
 
-const nothingTouched = `Nothing was published and no function was touched. {"Error":"States.TaskFailed","Cause":"..."}` // as the state machine says it
+// as the state machine says it
+const nothingTouched = `Nothing was published and no function was touched. {"Error":"States.TaskFailed","Cause":"..."}`
 
 func TestAReportSaysWhyInOneSentence(t *testing.T) {
 	t.Parallel()
 	build := `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "FAILED", "BuildComplete": true, "Logs": {"DeepLink": "https://console.example/logs/8a7f"}}}`
 	clean := release.Ending{Outcome: release.FailedClean, Message: nothingTouched}
-	conflict := &release.Failure{Code: "LockConflict", Message: "lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and small<2", Hint: "relax one of the two"}
+	conflict := &release.Failure{
+		Code:    "LockConflict",
+		Message: "lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and small<2",
+		Hint:    "relax one of the two",
+	}
 	for sentence, tt := range map[string]struct {
 		left *release.Failure // by the build
 		in   stage.ReportInput
@@ -1022,7 +1282,10 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			if code := r.Failure; (code == nil) != (tt.code == "") || code != nil && code.Code != tt.code {
 				t.Errorf("failure %+v, want %s", code, tt.code)
 			}
-			want := porttest.Notice{Subject: "Layersmith: " + string(end.Outcome), Text: tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    runs/first/report.json\n"}
+			want := porttest.Notice{
+				Subject: "Layersmith: " + string(end.Outcome),
+				Text:    tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    runs/first/report.json\n",
+			}
 			if d := cmp.Diff([]porttest.Notice{want}, f.notices.Sent()); d != "" {
 				t.Errorf("notices (-want +got):\n%s", d)
 			}
@@ -1042,9 +1305,18 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 	}
 	zipped := measure.Bytes(len(f.account.LayerZip(arnOf(2))))
 	was := measure.Bytes(len(f.account.LayerZip(arnOf(1))))
-	want := porttest.Notice{Subject: "Layersmith: Released (schedule)", Text: "Released: 1 layer (layersmith-base:2), 1 function moved.\n" +
-		fmt.Sprintf("\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n", weight, zipped, weight, was) +
-		"  small 1.0 -> 2.0\n\nfunctions\n  " + functionARN + ": live 2 -> 3\nreport    runs/second/report.json\n"}
+	want := porttest.Notice{
+		Subject: "Layersmith: Released (schedule)",
+		Text: "Released: 1 layer (layersmith-base:2), 1 function moved.\n" +
+			fmt.Sprintf(
+				"\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n",
+				weight,
+				zipped,
+				weight,
+				was,
+			) +
+			"  small 1.0 -> 2.0\n\nfunctions\n  " + functionARN + ": live 2 -> 3\nreport    runs/second/report.json\n",
+	}
 	if d := cmp.Diff(want, f.notices.Sent()[1]); d != "" {
 		t.Errorf("notice (-want +got):\n%s", d)
 	}
@@ -1053,14 +1325,23 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	in := stage.ReportInput{Run: "first", Execution: "arn:first", StartedAt: f.now,
-		Ending: release.Ending{Outcome: release.FailedClean, Message: nothingTouched}, Error: &stage.Caught{Error: "States.Timeout"}}
+	in := stage.ReportInput{
+		Run:       "first",
+		Execution: "arn:first",
+		StartedAt: f.now,
+		Ending: release.Ending{
+			Outcome: release.FailedClean,
+			Message: nothingTouched,
+		},
+		Error: &stage.Caught{Error: "States.Timeout"},
+	}
 	down := stage.Report{Ledger: f.ledger(), Metrics: f.metrics.Put, Account: stage.Account{Stack: "Layersmith"},
 		Notify: func(context.Context, string, string) error {
 			return fault.New(fault.Throttled, "notify", "", errors.New("slow down"))
 		}}
 	end, err := down.Run(t.Context(), in)
-	if fault.CodeOf(err) != fault.Throttled || end.Message != "FailedClean: States.Timeout; Nothing was published and no function was touched." {
+	if fault.CodeOf(err) != fault.Throttled ||
+		end.Message != "FailedClean: States.Timeout; Nothing was published and no function was touched." {
 		t.Fatalf("%+v %v", end, err)
 	}
 	for n := range 3 {
@@ -1074,7 +1355,11 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 		}
 	}
 	// An outcome that nobody waits for is no news.
-	in = stage.ReportInput{Run: "second", Execution: "arn:second", Ending: release.Ending{Outcome: release.Unchanged, Message: "Unchanged: nothing changed"}}
+	in = stage.ReportInput{
+		Run:       "second",
+		Execution: "arn:second",
+		Ending:    release.Ending{Outcome: release.Unchanged, Message: "Unchanged: nothing changed"},
+	}
 	if _, err := f.reported(in); err != nil || len(f.notices.Sent()) != 1 {
 		t.Errorf("%v, %d notices", err, len(f.notices.Sent()))
 	}
@@ -1094,7 +1379,14 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		},
 		"Record": func() error { _, err := f.record("first", layers); return err },
 		"Promote": func() error {
-			_, err := stage.Promote{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions()}.Run(t.Context(), stage.RecordInput{Run: "first", Layers: layers})
+			_, err := stage.Promote{
+				Ledger:    f.ledger(),
+				Functions: f.account.Functions(),
+				Versions:  f.account.LayerVersions(),
+			}.Run(
+				t.Context(),
+				stage.RecordInput{Run: "first", Layers: layers},
+			)
 			return err
 		},
 	}
@@ -1104,7 +1396,11 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 			refusedAs(t, run(), fault.ProvenanceMismatch, `read state/released.json: json: unknown field "waves"`+hint)
 		})
 	}
-	if now, _, err := f.registers.MemoryRegisters.Load(t.Context(), release.ReleasedName); err != nil || !bytes.Equal(now, newer) {
+	if now, _, err := f.registers.MemoryRegisters.Load(
+		t.Context(),
+		release.ReleasedName,
+	); err != nil ||
+		!bytes.Equal(now, newer) {
 		t.Errorf("state/released.json is now %s %v", now, err)
 	}
 	f.registers.Set(release.ReleasedName, nil)
@@ -1152,14 +1448,32 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	layers := f.measured("first", `{}`)
 	mixed := stage.Item{Layer: "web", Target: target, Doc: layers[0].Doc}
 	_, err := f.publish("first", mixed, f.account.LayerVersions())
-	refusedAs(t, err, fault.ProvenanceMismatch, "read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution")
+	refusedAs(
+		t,
+		err,
+		fault.ProvenanceMismatch,
+		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution",
+	)
 	item, err := f.publish("first", layers[0], f.account.LayerVersions())
 	if err != nil {
 		t.Fatal(err)
 	}
 	mixed.Doc = item.Doc
-	_, err = stage.Verify{Ledger: f.ledger(), Sandboxes: f.account.Sandboxes(), Versions: f.account.LayerVersions(), Probes: "probe-"}.Run(t.Context(), stage.StackInput{Run: "first", Layer: mixed})
-	refusedAs(t, err, fault.ProvenanceMismatch, "read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution")
+	_, err = stage.Verify{
+		Ledger:    f.ledger(),
+		Sandboxes: f.account.Sandboxes(),
+		Versions:  f.account.LayerVersions(),
+		Probes:    "probe-",
+	}.Run(
+		t.Context(),
+		stage.StackInput{Run: "first", Layer: mixed},
+	)
+	refusedAs(
+		t,
+		err,
+		fault.ProvenanceMismatch,
+		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution",
+	)
 
 	// A candidate of another run is not promoted.
 	var c release.Candidate
@@ -1170,8 +1484,19 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = stage.Promote{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions()}.
-		Run(t.Context(), stage.RecordInput{Run: "first", Layers: []stage.Item{{Layer: "base", Target: target, Doc: f.store("documents/", b)}}})
-	refusedAs(t, err, fault.ProvenanceMismatch, "promote base: its candidate is of run other. Hint: start a new execution")
+		Run(
+			t.Context(),
+			stage.RecordInput{
+				Run:    "first",
+				Layers: []stage.Item{{Layer: "base", Target: target, Doc: f.store("documents/", b)}},
+			},
+		)
+	refusedAs(
+		t,
+		err,
+		fault.ProvenanceMismatch,
+		"promote base: its candidate is of run other. Hint: start a new execution",
+	)
 }
 
 // racing is a register that somebody else writes to between our reading and our writing.
@@ -1201,9 +1526,22 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 	t.Run("of two that begin at once one waits", func(t *testing.T) {
 		t.Parallel()
 		f := newFlow(t)
-		other := release.Lease{SchemaVersion: 1, Run: "other", Execution: "arn:other", Until: f.now.Add(release.LeaseFor)}
-		out, err := stage.Intake{Ledger: raced(f, other), Sources: f.sources, Tool: stage.Tool}.Run(t.Context(), stage.IntakeInput{Run: "first", Execution: "arn:first", Input: json.RawMessage(`{}`)})
-		if err != nil || out.Next != stage.NextWait || out.Summary != "another execution was first" || out.WaitSeconds < 1 {
+		other := release.Lease{
+			SchemaVersion: 1,
+			Run:           "other",
+			Execution:     "arn:other",
+			Until:         f.now.Add(release.LeaseFor),
+		}
+		out, err := stage.Intake{
+			Ledger:  raced(f, other),
+			Sources: f.sources,
+			Tool:    stage.Tool,
+		}.Run(
+			t.Context(),
+			stage.IntakeInput{Run: "first", Execution: "arn:first", Input: json.RawMessage(`{}`)},
+		)
+		if err != nil || out.Next != stage.NextWait || out.Summary != "another execution was first" ||
+			out.WaitSeconds < 1 {
 			t.Errorf("%+v %v, want it to wait", out, err)
 		}
 		if d := cmp.Diff(other, lease(f)); d != "" {
@@ -1216,8 +1554,16 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		f := newFlow(t)
 		f.begun("first", `{}`)
 		f.now = f.now.Add(release.LeaseFor/2 + time.Minute)
-		renewed := release.Lease{SchemaVersion: 1, Run: "first", Execution: "arn:first", Until: f.now.Add(release.LeaseFor)}
-		if _, err := (stage.Select{Ledger: raced(f, renewed)}).Run(t.Context(), stage.RunInput{Run: "first"}); err != nil {
+		renewed := release.Lease{
+			SchemaVersion: 1,
+			Run:           "first",
+			Execution:     "arn:first",
+			Until:         f.now.Add(release.LeaseFor),
+		}
+		if _, err := (stage.Select{Ledger: raced(f, renewed)}).Run(
+			t.Context(),
+			stage.RunInput{Run: "first"},
+		); err != nil {
 			t.Errorf("%v: the run still has it", err)
 		}
 		if d := cmp.Diff(renewed, lease(f)); d != "" {
@@ -1229,10 +1575,21 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		t.Parallel()
 		f := newFlow(t)
 		f.begun("first", `{}`)
-		other := release.Lease{SchemaVersion: 1, Run: "other", Execution: "arn:other", Until: f.now.Add(release.LeaseFor), Recovers: "first"}
+		other := release.Lease{
+			SchemaVersion: 1,
+			Run:           "other",
+			Execution:     "arn:other",
+			Until:         f.now.Add(release.LeaseFor),
+			Recovers:      "first",
+		}
 		f.write(release.LeaseName, other)
 		_, err := stage.Select{Ledger: f.ledger()}.Run(t.Context(), stage.RunInput{Run: "first"})
-		refusedAs(t, err, fault.LeaseLost, `continue first: execution "other" has taken over. Hint: wait for that execution, then start a new one if anything is left to do`)
+		refusedAs(
+			t,
+			err,
+			fault.LeaseLost,
+			`continue first: execution "other" has taken over. Hint: wait for that execution, then start a new one if anything is left to do`,
+		)
 	})
 
 	t.Run("somebody takes over", func(t *testing.T) {
@@ -1240,7 +1597,13 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		f := newFlow(t)
 		f.begun("first", `{}`)
 		f.now = f.now.Add(release.LeaseFor + time.Minute)
-		other := release.Lease{SchemaVersion: 1, Run: "other", Execution: "arn:other", Until: f.now.Add(release.LeaseFor), Recovers: "first"}
+		other := release.Lease{
+			SchemaVersion: 1,
+			Run:           "other",
+			Execution:     "arn:other",
+			Until:         f.now.Add(release.LeaseFor),
+			Recovers:      "first",
+		}
 		_, err := stage.Select{Ledger: raced(f, other)}.Run(t.Context(), stage.RunInput{Run: "first"})
 		if fault.CodeOf(err) != fault.LeaseLost {
 			t.Errorf("%v, want LeaseLost", err)
@@ -1254,9 +1617,26 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		t.Parallel()
 		f := newFlow(t)
 		f.begun("first", `{}`)
-		other := release.Lease{SchemaVersion: 1, Run: "other", Execution: "arn:other", Until: f.now.Add(release.LeaseFor)}
-		_, err := stage.Report{Ledger: raced(f, other), Metrics: f.metrics.Put, Notify: f.notices.Send, Account: stage.Account{Stack: "Layersmith"}}.
-			Run(t.Context(), stage.ReportInput{Run: "first", Execution: "arn:first", Ending: release.Ending{Outcome: release.Unchanged, Message: "Unchanged: x"}})
+		other := release.Lease{
+			SchemaVersion: 1,
+			Run:           "other",
+			Execution:     "arn:other",
+			Until:         f.now.Add(release.LeaseFor),
+		}
+		_, err := stage.Report{
+			Ledger:  raced(f, other),
+			Metrics: f.metrics.Put,
+			Notify:  f.notices.Send,
+			Account: stage.Account{Stack: "Layersmith"},
+		}.
+			Run(
+				t.Context(),
+				stage.ReportInput{
+					Run:       "first",
+					Execution: "arn:first",
+					Ending:    release.Ending{Outcome: release.Unchanged, Message: "Unchanged: x"},
+				},
+			)
 		if err != nil {
 			t.Error(err)
 		}
@@ -1292,13 +1672,26 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 	f.must("second", `{"refresh": true}`, release.Promoted)
 	// Somebody went back with base by hand: that is not undone either.
 	latest := f.function("")
-	if _, err := f.account.Functions().SetLayers(t.Context(), functionName, []string{layerARN + "base:1", layerARN + "web:2"}, latest.RevisionID); err != nil {
+	if _, err := f.account.Functions().
+		SetLayers(t.Context(), functionName, []string{layerARN + "base:1", layerARN + "web:2"}, latest.RevisionID); err != nil {
 		t.Fatal(err)
 	}
-	if end := f.must("third", `{"rollback": {"layer": "web", "to": 1}}`, release.Promoted); end.Message != "Released: 1 layer (back to layersmith-web:1), 1 function moved." {
+	if end := f.must(
+		"third",
+		`{"rollback": {"layer": "web", "to": 1}}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (back to layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
-	if got, want := layersOf(f.function("")), []string{layerARN + "base:1", layerARN + "web:1"}; !slices.Equal(got, want) {
+	if got, want := layersOf(
+		f.function(""),
+	), []string{
+		layerARN + "base:1",
+		layerARN + "web:1",
+	}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("the function has %v, want %v", got, want)
 	}
 	var now []string
@@ -1318,7 +1711,11 @@ func TestAWorkspaceWithoutConsumersMovesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.state()
-	if end := f.must("first", `{}`, release.Promoted); end.Message != "Released: 1 layer (layersmith-base:1), 0 functions moved." {
+	if end := f.must(
+		"first",
+		`{}`,
+		release.Promoted,
+	); end.Message != "Released: 1 layer (layersmith-base:1), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	before.Layer = []string{arnOf(1)}
@@ -1336,20 +1733,37 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 	f := newFlow(t)
 	code := zipOf(t, map[string]string{"main.py": ""})
 	add := func(n int) {
-		f.account.AddFunction(t, porttest.NewFunction{Name: fmt.Sprintf("f%d", n), Target: target, Zip: code, Tags: map[string]string{"team": "shop"}})
+		f.account.AddFunction(
+			t,
+			porttest.NewFunction{
+				Name:   fmt.Sprintf("f%d", n),
+				Target: target,
+				Zip:    code,
+				Tags:   map[string]string{"team": "shop"},
+			},
+		)
 	}
 	for n := range 299 {
 		add(n)
 	}
 	f.push("consumers.yaml", "consumers:\n  - { tag: { team: shop }, layers: base }\n")
 	layers := f.measured("first", `{}`)
-	if out, err := f.record("first", layers); err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 || out.Consumers[298].Change != "runs/first/changes/299.json" {
+	if out, err := f.record(
+		"first",
+		layers,
+	); err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 ||
+		out.Consumers[298].Change != "runs/first/changes/299.json" {
 		t.Errorf("%q %v", out.Summary, err)
 	}
 	add(299)
 	_, err := f.record("first", layers)
-	refusedAs(t, err, fault.OverLimit, "record the run: 1 layer and 300 consumers, at most 300 of both fit into one execution. "+
-		"Hint: release some layers at a time, or split the workspace over two stacks")
+	refusedAs(
+		t,
+		err,
+		fault.OverLimit,
+		"record the run: 1 layer and 300 consumers, at most 300 of both fit into one execution. "+
+			"Hint: release some layers at a time, or split the workspace over two stacks",
+	)
 }
 
 func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
@@ -1372,7 +1786,12 @@ func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
 	c.After = &release.State{Layers: []string{arnOf(1)}, CodeSHA256: c.Before.CodeSHA256}
 	f.write(first.Consumers[0].Change, c)
 	_, err = f.record("first", layers)
-	refusedAs(t, err, fault.LeaseLost, "record "+functionARN+": the run has touched it already. Hint: start a new execution")
+	refusedAs(
+		t,
+		err,
+		fault.LeaseLost,
+		"record "+functionARN+": the run has touched it already. Hint: start a new execution",
+	)
 }
 
 // swapped publishes bytes that are not those that it was given.
@@ -1392,11 +1811,15 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 	layer := f.measured("first", `{}`)[0]
 	other := f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
 	_, err := f.publish("first", layer, swapped{f.account.LayerVersions(), other})
-	if fault.CodeOf(err) != fault.HashMismatch || !strings.HasPrefix(err.Error(), "publish "+arnOf(1)+": its bytes have sha256 ") {
+	if fault.CodeOf(err) != fault.HashMismatch ||
+		!strings.HasPrefix(err.Error(), "publish "+arnOf(1)+": its bytes have sha256 ") {
 		t.Errorf("%v, want HashMismatch", err)
 	}
 	if _, err := (stage.Rollback{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Sandboxes: f.account.Sandboxes(), Probes: "probe-"}).
-		Run(t.Context(), stage.RunInput{Run: "first"}); err != nil {
+		Run(
+			t.Context(),
+			stage.RunInput{Run: "first"},
+		); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.published("base"); len(got) > 0 {
@@ -1487,7 +1910,10 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 				return nil
 			}
 			item, err := f.verified("first")
-			if text := fmt.Sprint(err); tt.want != "" && (text != tt.want || fault.CodeOf(err) != fault.ProbeFailed) || tt.want == "" && err != nil {
+			if text := fmt.Sprint(
+				err,
+			); tt.want != "" && (text != tt.want || fault.CodeOf(err) != fault.ProbeFailed) ||
+				tt.want == "" && err != nil {
 				t.Fatalf("error %s, want %q", text, tt.want)
 			}
 			if tt.check != nil {
@@ -1500,7 +1926,9 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			if boxes != tt.boxes || len(f.boxes()) > 0 {
 				t.Errorf("%d invocations, want %d; left are %v", boxes, tt.boxes, f.boxes())
 			}
-			if left, err := f.account.LayerVersions().List(t.Context(), "probe-"+digest.Of([]byte("first layersmith-base")).Short()); err != nil || len(left) > 0 {
+			if left, err := f.account.LayerVersions().
+				List(t.Context(), "probe-"+digest.Of([]byte("first layersmith-base")).Short()); err != nil ||
+				len(left) > 0 {
 				t.Errorf("of the unpruned layer %v is left, %v", left, err)
 			}
 		})

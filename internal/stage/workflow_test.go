@@ -28,8 +28,9 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// flow is the workflow without a state machine and without an account: the stages in the order of statemachine/pipeline.asl.json, on the fakes that pass the ports' suites.
-// That the state machine has that order is proven in test/workflow; here it is what the stages do.
+// flow is the workflow without a state machine and without an account: the stages in the order of
+// statemachine/pipeline.asl.json, on the fakes that pass the ports' suites. That the state machine
+// has that order is proven in test/workflow; here it is what the stages do.
 type flow struct {
 	t         *testing.T
 	account   *porttest.MemoryAccount
@@ -60,7 +61,8 @@ var target = func() pydist.Target {
 
 var errKilled = errors.New("killed")
 
-// mortal is the store. When its life is counted down, nothing works any more until somebody revives it: what a killed execution is like for the stages.
+// mortal is the store. When its life is counted down, nothing works any more until somebody revives
+// it: what a killed execution is like for the stages.
 type mortal struct {
 	porttest.MemoryRegisters
 	blobs porttest.MemoryBlobs
@@ -121,8 +123,20 @@ func (m *mortal) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
 
 func newFlow(t *testing.T) *flow {
 	t.Helper()
-	f := &flow{t: t, account: &porttest.MemoryAccount{}, alarms: &porttest.MemoryAlarms{}, metrics: &porttest.MemoryMetrics{}, notices: &porttest.MemoryNotices{}, sources: &porttest.MemorySources{},
-		registers: &mortal{left: -1}, now: time.Date(2026, 11, 23, 19, 30, 0, 0, time.UTC), running: map[string]bool{}, version: "1.0"}
+	f := &flow{
+		t:       t,
+		account: &porttest.MemoryAccount{},
+		alarms:  &porttest.MemoryAlarms{},
+		metrics: &porttest.MemoryMetrics{},
+		notices: &porttest.MemoryNotices{},
+		sources: &porttest.MemorySources{},
+		registers: &mortal{
+			left: -1,
+		},
+		now:     time.Date(2026, 11, 23, 19, 30, 0, 0, time.UTC),
+		running: map[string]bool{},
+		version: "1.0",
+	}
 	f.account.Fail = func(string, string) error { return f.registers.live() }
 	f.account.Objects = func(ctx context.Context, ref blob.Ref) ([]byte, error) {
 		b, err := f.registers.blobs.Open(ctx, ref)
@@ -136,9 +150,20 @@ func newFlow(t *testing.T) *flow {
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
 	f.push("base/requirements.txt", "small\n")
-	f.push("consumers.yaml", "consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n")
-	f.account.AddFunction(t, porttest.NewFunction{Name: functionName, Target: target, Zip: zipOf(t, map[string]string{"main.py": "import small\n"})})
-	if _, err := f.account.Functions().PublishVersion(t.Context(), functionName, "by hand", f.function("").RevisionID); err != nil {
+	f.push(
+		"consumers.yaml",
+		"consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n",
+	)
+	f.account.AddFunction(
+		t,
+		porttest.NewFunction{
+			Name:   functionName,
+			Target: target,
+			Zip:    zipOf(t, map[string]string{"main.py": "import small\n"}),
+		},
+	)
+	if _, err := f.account.Functions().
+		PublishVersion(t.Context(), functionName, "by hand", f.function("").RevisionID); err != nil {
 		t.Fatal(err)
 	}
 	f.account.AddAlias(t, functionName, stage.Alias{Name: "live", Version: "1"})
@@ -155,10 +180,15 @@ func answer(payload []byte, fails func(probe.SentJob) string) (stage.Invocation,
 	a := probe.Response{Interpreter: "cpython-3.13.7", Results: []probe.Result{}}
 	for _, j := range q.Jobs {
 		wrong := fails(j)
-		a.Results = append(a.Results, probe.Result{Job: probe.Job{Kind: j.Kind, Name: j.Name}, OK: wrong == "", Detail: wrong, Seconds: 0.1})
+		a.Results = append(
+			a.Results,
+			probe.Result{Job: probe.Job{Kind: j.Kind, Name: j.Name}, OK: wrong == "", Detail: wrong, Seconds: 0.1},
+		)
 	}
 	if len(q.Imports) > 0 {
-		a.Import = &probe.TimedImports{ImportTime: probe.ImportTime{Modules: q.Imports, Seconds: 0.25, PeakBytes: 1 << 20}}
+		a.Import = &probe.TimedImports{
+			ImportTime: probe.ImportTime{Modules: q.Imports, Seconds: 0.25, PeakBytes: 1 << 20},
+		}
 	}
 	b, err := json.Marshal(a)
 	return stage.Invocation{Payload: b, InitSeconds: 0.4, MaxMemoryMiB: 60}, err
@@ -200,7 +230,8 @@ func (f *flow) function(qualifier string) stage.Function {
 	return got
 }
 
-// state is everything that users have of the function: its layers, its alias, its versions. Revisions are Lambda's own business.
+// state is everything that users have of the function: its layers, its alias, its versions.
+// Revisions are Lambda's own business.
 type state struct {
 	Layers   []string
 	Alias    string
@@ -246,7 +277,8 @@ func (f *flow) ledger() stage.Ledger {
 	return stage.Ledger{Registers: f.registers, Blobs: f.registers, Now: func() time.Time { return f.now }}
 }
 
-// build is what CodeBuild would make: one artifact with one distribution, whose tests are there to be pruned.
+// build is what CodeBuild would make: one artifact with one distribution, whose tests are there to
+// be pruned.
 func (f *flow) build(ctx context.Context, run string) error {
 	doc, _, err := f.registers.Load(ctx, release.RunName(run))
 	if err != nil {
@@ -259,19 +291,41 @@ func (f *flow) build(ctx context.Context, run string) error {
 	info := "python/small-" + f.version + ".dist-info/"
 	artifact, err := f.registers.Put(ctx, "artifacts/", ".zip", func(w io.Writer) error {
 		_, err := w.Write(zipOf(f.t, map[string]string{
-			"python/small/__init__.py": "version = '" + f.version + "'\n", "python/small/tests/test_small.py": "import small\n",
-			info + "METADATA": "Metadata-Version: 2.1\nName: small\nVersion: " + f.version + "\n", info + "WHEEL": "Wheel-Version: 1.0\n",
-			info + "RECORD": "small/__init__.py,,\nsmall/tests/test_small.py,,\n" + info[7:] + "METADATA,,\n" + info[7:] + "WHEEL,,\n" + info[7:] + "RECORD,,\n",
+			"python/small/__init__.py":         "version = '" + f.version + "'\n",
+			"python/small/tests/test_small.py": "import small\n",
+			info + "METADATA":                  "Metadata-Version: 2.1\nName: small\nVersion: " + f.version + "\n",
+			info + "WHEEL":                     "Wheel-Version: 1.0\n",
+			info + "RECORD":                    "small/__init__.py,,\nsmall/tests/test_small.py,,\n" + info[7:] + "METADATA,,\n" + info[7:] + "WHEEL,,\n" + info[7:] + "RECORD,,\n",
 		}))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	built := release.Built{SchemaVersion: 1, Run: run, Tool: stage.Tool, Workspace: r.Workspace.SHA256, Seconds: 40, Locks: []release.Lock{{Target: target, File: artifact}}, Layers: []release.BuiltLayer{{
-		Layer: "base", Target: target, LayerName: "layersmith-base", Key: digest.Of([]byte("key of " + f.version)), Artifact: artifact,
-		Before: measure.Size{Files: 5, Unzipped: 300, Zipped: 400}, Wheels: []report.Wheel{{Name: "small", Version: f.version}}, Bytecode: report.Bytecode{Mode: "none"},
-	}}}
+	built := release.Built{
+		SchemaVersion: 1,
+		Run:           run,
+		Tool:          stage.Tool,
+		Workspace:     r.Workspace.SHA256,
+		Seconds:       40,
+		Locks:         []release.Lock{{Target: target, File: artifact}},
+		Layers: []release.BuiltLayer{
+			{
+				Layer:     "base",
+				Target:    target,
+				LayerName: "layersmith-base",
+				Key:       digest.Of([]byte("key of " + f.version)),
+				Artifact:  artifact,
+				Before: measure.Size{
+					Files:    5,
+					Unzipped: 300,
+					Zipped:   400,
+				},
+				Wheels:   []report.Wheel{{Name: "small", Version: f.version}},
+				Bytecode: report.Bytecode{Mode: "none"},
+			},
+		},
+	}
 	b, err := release.Encode(built)
 	if err != nil {
 		return err
@@ -293,17 +347,48 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	dead := func(err error) bool { return errors.Is(err, errKilled) && !f.registers.once }
 	finish := func(end release.Ending, failure, rollback *stage.Caught) (release.Ending, error) {
 		f.names = append(f.names, "Report")
-		return stage.Report{Ledger: f.ledger(), Metrics: f.metrics.Put, Notify: f.notices.Send, Account: stage.Account{Stack: "Layersmith"}}.
-			Run(ctx, stage.ReportInput{Run: name, Execution: arn, StartedAt: f.now, Ending: end, Error: failure, RollbackError: rollback})
+		return stage.Report{
+			Ledger:  f.ledger(),
+			Metrics: f.metrics.Put,
+			Notify:  f.notices.Send,
+			Account: stage.Account{Stack: "Layersmith"},
+		}.
+			Run(
+				ctx,
+				stage.ReportInput{
+					Run:           name,
+					Execution:     arn,
+					StartedAt:     f.now,
+					Ending:        end,
+					Error:         failure,
+					RollbackError: rollback,
+				},
+			)
 	}
 	clean := func(err error) (release.Ending, error) {
 		if dead(err) {
 			return release.Ending{}, err
 		}
-		return finish(release.Ending{Outcome: release.FailedClean, Message: `Nothing was published and no function was touched. {"Error":"x"}`}, caught(err), nil)
+		return finish(
+			release.Ending{
+				Outcome: release.FailedClean,
+				Message: `Nothing was published and no function was touched. {"Error":"x"}`,
+			},
+			caught(err),
+			nil,
+		)
 	}
 	rollback := func(run string) (release.Ending, error) {
-		return stage.Rollback{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Sandboxes: f.account.Sandboxes(), Probes: "probe-"}.Run(ctx, stage.RunInput{Run: run})
+		return stage.Rollback{
+			Ledger:    f.ledger(),
+			Functions: f.account.Functions(),
+			Versions:  f.account.LayerVersions(),
+			Sandboxes: f.account.Sandboxes(),
+			Probes:    "probe-",
+		}.Run(
+			ctx,
+			stage.RunInput{Run: run},
+		)
 	}
 	undo := func(err error) (release.Ending, error) {
 		if dead(err) {
@@ -315,7 +400,11 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			if dead(rollbackErr) {
 				return release.Ending{}, rollbackErr
 			}
-			return finish(release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"}, caught(err), caught(rollbackErr))
+			return finish(
+				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
+				caught(err),
+				caught(rollbackErr),
+			)
 		}
 		return finish(end, caught(err), nil)
 	}
@@ -324,8 +413,16 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	for {
 		f.names = append(f.names, "Intake")
 		var err error
-		in, err = stage.Intake{Ledger: f.ledger(), Sources: f.sources, Runs: func(_ context.Context, arn string) (bool, error) { return f.running[arn], nil }, Tool: stage.Tool}.
-			Run(ctx, stage.IntakeInput{Run: name, Execution: arn, StartedAt: f.now, Input: json.RawMessage(input)})
+		in, err = stage.Intake{
+			Ledger:  f.ledger(),
+			Sources: f.sources,
+			Runs:    func(_ context.Context, arn string) (bool, error) { return f.running[arn], nil },
+			Tool:    stage.Tool,
+		}.
+			Run(
+				ctx,
+				stage.IntakeInput{Run: name, Execution: arn, StartedAt: f.now, Input: json.RawMessage(input)},
+			)
 		if err != nil {
 			return clean(err)
 		}
@@ -341,7 +438,11 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			if dead(err) {
 				return release.Ending{}, err
 			}
-			return finish(release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"}, nil, caught(err))
+			return finish(
+				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
+				nil,
+				caught(err),
+			)
 		}
 		if end.Outcome == release.FailedDirty {
 			return finish(end, nil, nil)
@@ -367,35 +468,75 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		layers = selected.Layers
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Prune")
-			return stage.PruneArtifact{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}.Run(ctx, stage.LayerInput{Run: name, Layer: i})
+			return stage.PruneArtifact{
+				Ledger: f.ledger(),
+				Cache:  &porttest.MemoryCache{},
+			}.Run(
+				ctx,
+				stage.LayerInput{Run: name, Layer: i},
+			)
 		}); err != nil {
 			return clean(err)
 		}
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Measure")
-			return stage.MeasureLayer{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}.Run(ctx, stage.StackInput{Run: name, Layer: i, Layers: all})
+			return stage.MeasureLayer{
+				Ledger: f.ledger(),
+				Cache:  &porttest.MemoryCache{},
+			}.Run(
+				ctx,
+				stage.StackInput{Run: name, Layer: i, Layers: all},
+			)
 		}); err != nil {
 			return clean(err)
 		}
 	}
 	f.names = append(f.names, "Record")
-	recorded, err := stage.Record{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Alarms: f.alarms.Get}.Run(ctx, stage.RecordInput{Run: name, Layers: layers})
+	recorded, err := stage.Record{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Alarms:    f.alarms.Get,
+	}.Run(
+		ctx,
+		stage.RecordInput{Run: name, Layers: layers},
+	)
 	if err != nil {
 		return clean(err)
 	}
 	if in.DryRun {
-		return finish(release.Ending{Outcome: release.Unchanged, Message: "Dry run: nothing was published. " + recorded.Summary}, nil, nil)
+		return finish(
+			release.Ending{Outcome: release.Unchanged, Message: "Dry run: nothing was published. " + recorded.Summary},
+			nil,
+			nil,
+		)
 	}
 	if in.Next == stage.NextBuild {
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Publish")
-			return stage.Publish{Ledger: f.ledger(), Versions: f.account.LayerVersions(), Account: stage.Account{Share: []string{"o-abcdefghij"}}}.Run(ctx, stage.LayerInput{Run: name, Layer: i})
+			return stage.Publish{
+				Ledger:   f.ledger(),
+				Versions: f.account.LayerVersions(),
+				Account:  stage.Account{Share: []string{"o-abcdefghij"}},
+			}.Run(
+				ctx,
+				stage.LayerInput{Run: name, Layer: i},
+			)
 		}); err != nil {
 			return undo(err)
 		}
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Verify")
-			return stage.Verify{Ledger: f.ledger(), Sandboxes: f.account.Sandboxes(), Versions: f.account.LayerVersions(), Probes: "probe-", Memory: 512}.Run(ctx, stage.StackInput{Run: name, Layer: i, Layers: all})
+			return stage.Verify{
+				Ledger:    f.ledger(),
+				Sandboxes: f.account.Sandboxes(),
+				Versions:  f.account.LayerVersions(),
+				Probes:    "probe-",
+				Memory:    512,
+			}.Run(
+				ctx,
+				stage.StackInput{Run: name, Layer: i, Layers: all},
+			)
 		}); err != nil {
 			return undo(err)
 		}
@@ -403,7 +544,13 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	for _, c := range recorded.Consumers {
 		f.names = append(f.names, "Update")
 		f.updating = true
-		u, err := stage.Update{Ledger: f.ledger(), Functions: f.account.Functions()}.Run(ctx, stage.ConsumerInput{Run: name, Consumer: c})
+		u, err := stage.Update{
+			Ledger:    f.ledger(),
+			Functions: f.account.Functions(),
+		}.Run(
+			ctx,
+			stage.ConsumerInput{Run: name, Consumer: c},
+		)
 		f.updating = false
 		if err != nil {
 			return undo(err)
@@ -411,7 +558,13 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		for quiet := false; !quiet; {
 			f.now = f.now.Add(time.Minute)
 			f.names = append(f.names, "Health")
-			h, err := stage.Health{Ledger: f.ledger(), Alarms: f.alarms.Get}.Run(ctx, stage.HealthInput{Run: name, Consumer: u.Consumer, Since: u.Since})
+			h, err := stage.Health{
+				Ledger: f.ledger(),
+				Alarms: f.alarms.Get,
+			}.Run(
+				ctx,
+				stage.HealthInput{Run: name, Consumer: u.Consumer, Since: u.Since},
+			)
 			if err != nil {
 				return undo(err)
 			}
@@ -419,7 +572,15 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		}
 	}
 	f.names = append(f.names, "Promote")
-	end, err := stage.Promote{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Account: stage.Account{Keep: 2}}.Run(ctx, stage.RecordInput{Run: name, Layers: layers})
+	end, err := stage.Promote{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Account:   stage.Account{Keep: 2},
+	}.Run(
+		ctx,
+		stage.RecordInput{Run: name, Layers: layers},
+	)
 	if err != nil {
 		return undo(err)
 	}
@@ -460,7 +621,12 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	if want := "Released: 1 layer (layersmith-base:1), 1 function moved."; end.Message != want {
 		t.Errorf("message %q, want %q", end.Message, want)
 	}
-	want := state{Layers: []string{arnOf(1)}, Alias: "2", Versions: []string{"1 ", "2 " + arnOf(1)}, Layer: []string{arnOf(1)}}
+	want := state{
+		Layers:   []string{arnOf(1)},
+		Alias:    "2",
+		Versions: []string{"1 ", "2 " + arnOf(1)},
+		Layer:    []string{arnOf(1)},
+	}
 	if d := cmp.Diff(want, f.state()); d != "" {
 		t.Errorf("after the release (-want +got):\n%s", d)
 	}
@@ -469,7 +635,10 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	if !slices.Equal(f.names, []string{"Intake", "Report"}) {
 		t.Errorf("the second run went through %v", f.names)
 	}
-	f.push("consumers.yaml", "# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n")
+	f.push(
+		"consumers.yaml",
+		"# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n",
+	)
 	f.must("third", `{}`, release.Unchanged)
 	f.push("base/requirements.txt", "small # the same\n")
 	f.must("fourth", `{}`, release.Unchanged)
@@ -489,7 +658,12 @@ func TestUnhealthyConsumerIsPutBack(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	before := f.state()
-	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"})
+	f.alarms.Set(
+		"errors",
+		stage.Alarm{State: stage.AlarmOK},
+		stage.Alarm{State: stage.AlarmOK},
+		stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"},
+	)
 	end := f.must("first", `{}`, release.RolledBack)
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
@@ -584,7 +758,11 @@ func TestDryRunPublishesNothing(t *testing.T) {
 	f := newFlow(t)
 	before := f.state()
 	end := f.must("first", `{"dryRun": true}`, release.Unchanged)
-	if d := cmp.Diff(before, f.state()); d != "" || end.Message != "Unchanged: Dry run: nothing was published. 1 function to move" {
+	if d := cmp.Diff(
+		before,
+		f.state(),
+	); d != "" ||
+		end.Message != "Unchanged: Dry run: nothing was published. 1 function to move" {
 		t.Errorf("%q\n%s", end.Message, d)
 	}
 	f.must("second", `{}`, release.Promoted)
@@ -614,7 +792,14 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 		`{"layer": "base"}`:                        `unknown field "layer"`,
 		`[]`:                                       "is not a JSON object",
 	} {
-		if end := f.must("wrong-"+digest.Of([]byte(input)).Short(), input, release.FailedClean); !strings.Contains(end.Message, want) {
+		if end := f.must(
+			"wrong-"+digest.Of([]byte(input)).Short(),
+			input,
+			release.FailedClean,
+		); !strings.Contains(
+			end.Message,
+			want,
+		) {
 			t.Errorf("%s: %q, want %q", input, end.Message, want)
 		}
 	}
@@ -628,7 +813,8 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 	}
 }
 
-// An execution may be killed at any moment, and its clean-up with it. The next one finishes the work.
+// An execution may be killed at any moment, and its clean-up with it. The next one finishes the
+// work.
 func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 	t.Parallel()
 	whole := newFlow(t)
@@ -655,7 +841,8 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 			if live != got.Alias+" "+got.Layers[0] {
 				t.Errorf("killed in %s: the alias points to %q, the layer is %s", at, live, got.Layers[0])
 			}
-			// At most a version that was published and not yet written down is left; the layer that it has stays with it.
+			// At most a version that was published and not yet written down is left; the layer that
+			// it has stays with it.
 			if len(got.Versions) > 3 || len(got.Layer) > 2 || len(got.Layer) == 2 && len(got.Versions) != 3 {
 				t.Errorf("killed in %s: left behind: %+v", at, got)
 			}
@@ -697,7 +884,11 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 			t.Errorf("call %d in %v: %+v", n, f.names, end)
 		}
 		f.registers.once = false
-		if next, err := f.run("next", `{}`); err != nil || next.Outcome != release.Promoted && next.Outcome != release.Unchanged {
+		if next, err := f.run(
+			"next",
+			`{}`,
+		); err != nil ||
+			next.Outcome != release.Promoted && next.Outcome != release.Unchanged {
 			t.Errorf("after a failure in call %d: %+v %v", n, next, err)
 		}
 	}
@@ -723,7 +914,13 @@ func TestTwoExecutionsDoNotInterleave(t *testing.T) {
 	f.now = f.now.Add(release.LeaseFor + time.Minute) // it hangs
 	f.must("third", `{}`, release.Promoted)
 	// When it wakes up, it may not touch anything.
-	_, err := stage.Update{Ledger: f.ledger(), Functions: f.account.Functions()}.Run(t.Context(), stage.ConsumerInput{Run: "killed", Consumer: stage.Consumer{Change: release.ChangeName("killed", 1)}})
+	_, err := stage.Update{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+	}.Run(
+		t.Context(),
+		stage.ConsumerInput{Run: "killed", Consumer: stage.Consumer{Change: release.ChangeName("killed", 1)}},
+	)
 	if fault.CodeOf(err) != fault.LeaseLost {
 		t.Errorf("the one that hung: %v, want LeaseLost", err)
 	}
@@ -738,10 +935,19 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	event := func(name string) string {
 		return `{"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": "layers/` + name + `"}}}`
 	}
-	intake := stage.Intake{Ledger: f.ledger(), Sources: f.sources, Tool: stage.Tool, Settle: 10 * time.Second, Runs: func(context.Context, string) (bool, error) { return false, nil }}
+	intake := stage.Intake{
+		Ledger:  f.ledger(),
+		Sources: f.sources,
+		Tool:    stage.Tool,
+		Settle:  10 * time.Second,
+		Runs:    func(context.Context, string) (bool, error) { return false, nil },
+	}
 	ask := func(run, name string) stage.IntakeOutput {
 		t.Helper()
-		out, err := intake.Run(t.Context(), stage.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event(name))})
+		out, err := intake.Run(
+			t.Context(),
+			stage.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event(name))},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -762,7 +968,8 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	}
 }
 
-// When one consumer fails, its neighbours in the Map may still be at work while the run is rolled back. Whatever the rollback meets, in the end all is as before.
+// When one consumer fails, its neighbours in the Map may still be at work while the run is rolled
+// back. Whatever the rollback meets, in the end all is as before.
 func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 	t.Parallel()
 	for n := range 40 {
@@ -773,7 +980,8 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 		before := f.state()
 		calls := 0
 		done := false
-		// Back to a version that is there, which nothing deletes. The update begins, and in the middle of it the rollback runs from start to end.
+		// Back to a version that is there, which nothing deletes. The update begins, and in the
+		// middle of it the rollback runs from start to end.
 		f.registers.before = func() {
 			if !f.updating || done {
 				return
@@ -782,7 +990,16 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 				return
 			}
 			done = true
-			end, err := stage.Rollback{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Sandboxes: f.account.Sandboxes(), Probes: "probe-"}.Run(t.Context(), stage.RunInput{Run: "third"})
+			end, err := stage.Rollback{
+				Ledger:    f.ledger(),
+				Functions: f.account.Functions(),
+				Versions:  f.account.LayerVersions(),
+				Sandboxes: f.account.Sandboxes(),
+				Probes:    "probe-",
+			}.Run(
+				t.Context(),
+				stage.RunInput{Run: "third"},
+			)
 			if err != nil || end.Outcome == release.FailedDirty {
 				t.Fatalf("rollback at call %d: %+v %v", n, end, err)
 			}
@@ -794,7 +1011,8 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 			}
 			break
 		}
-		// What the update did afterwards may at most have left a version of the function that nothing points to.
+		// What the update did afterwards may at most have left a version of the function that
+		// nothing points to.
 		got := f.state()
 		if got.Alias != before.Alias || !slices.Equal(got.Layers, before.Layers) {
 			t.Errorf("rolled back at call %d of the update, and then: %+v", n, got)

@@ -1,9 +1,11 @@
-// Package wheel turns wheels into what an installer would make of them, and finds the distributions of an installed tree.
+// Package wheel turns wheels into what an installer would make of them, and finds the distributions
+// of an installed tree.
 //
-// The rules are those of the binary distribution format (PEP 427, packaging.python.org) for an installation into one folder that
-// is put on sys.path, as `pip install --target` does it: purelib and platlib are that folder, .data/purelib and .data/platlib unpack into
-// it, .data/scripts go to bin/, .data/headers to include/, .data/data to the folder itself. Wrapper scripts of entry points are not made:
-// Lambda calls handlers, and importlib.metadata reads entry_points.txt, which stays.
+// The rules are those of the binary distribution format (PEP 427, packaging.python.org) for an
+// installation into one folder that is put on sys.path, as `pip install --target` does it: purelib
+// and platlib are that folder, .data/purelib and .data/platlib unpack into it, .data/scripts go to
+// bin/, .data/headers to include/, .data/data to the folder itself. Wrapper scripts of entry points
+// are not made: Lambda calls handlers, and importlib.metadata reads entry_points.txt, which stays.
 package wheel
 
 import (
@@ -42,7 +44,14 @@ const interpreter = "#!/var/lang/bin/python3"
 
 // Open reads a wheel. name is its file name, sha256 its digest in hex.
 func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
-	w := Wheel{Distribution: Distribution{Name: name.Distribution(), Version: name.Version(), Wheel: sha256, Record: map[string]string{}}}
+	w := Wheel{
+		Distribution: Distribution{
+			Name:    name.Distribution(),
+			Version: name.Version(),
+			Wheel:   sha256,
+			Record:  map[string]string{},
+		},
+	}
 	for _, e := range t.Entries() {
 		dir, _, inside := strings.Cut(e.Name, "/")
 		if inside && strings.HasSuffix(dir, ".dist-info") && dir != w.DistInfo {
@@ -103,7 +112,8 @@ func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
 	return w, nil
 }
 
-// relocate makes RECORD say where files went, as an installer does. A script may have got another first line, so its hash is left out.
+// relocate makes RECORD say where files went, as an installer does. A script may have got another
+// first line, so its hash is left out.
 func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origin string) []ziptree.Entry {
 	var record []pydist.RecordEntry
 	for from, to := range moved {
@@ -220,9 +230,11 @@ func read(t ziptree.Tree, name string) ([]byte, error) {
 	return e.Bytes(maxMetaBytes)
 }
 
-// Installed finds the distributions of a tree by their .dist-info folders below prefix. Files are those that RECORD lists and the tree has, if only as bytecode.
-// A distribution without RECORD owns its .dist-info, and the modules that its top_level.txt names, or else the one that is called as it is: tools that make layers smaller often remove
-// RECORD, and what nobody owns no rule's exception knows and no probe asks for.
+// Installed finds the distributions of a tree by their .dist-info folders below prefix. Files are
+// those that RECORD lists and the tree has, if only as bytecode. A distribution without RECORD owns
+// its .dist-info, and the modules that its top_level.txt names, or else the one that is called as
+// it is: tools that make layers smaller often remove RECORD, and what nobody owns no rule's
+// exception knows and no probe asks for.
 func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 	var found []Distribution
 	var unrecorded []int

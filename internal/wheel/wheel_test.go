@@ -83,14 +83,21 @@ func TestOpenKnowsItsDistribution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Name.String() != "my-pkg" || w.Version.String() != "1.0" || w.DistInfo != "my_pkg-1.0.dist-info" || w.Wheel != "0123" {
+	if w.Name.String() != "my-pkg" || w.Version.String() != "1.0" || w.DistInfo != "my_pkg-1.0.dist-info" ||
+		w.Wheel != "0123" {
 		t.Errorf("%s %s %s %s", w.Name, w.Version, w.DistInfo, w.Wheel)
 	}
-	wantEntry := []pydist.EntryPoint{{Group: "console_scripts", Name: "my", Module: "my_pkg.cli", Attr: "main"}, {Group: "plugins", Name: "p", Module: "my_pkg"}}
+	wantEntry := []pydist.EntryPoint{
+		{Group: "console_scripts", Name: "my", Module: "my_pkg.cli", Attr: "main"},
+		{Group: "plugins", Name: "p", Module: "my_pkg"},
+	}
 	if d := cmp.Diff(wantEntry, w.Entry); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(map[string]string{"my_pkg/__init__.py": sum, "my_pkg-1.0.dist-info/RECORD": ""}, w.Record); d != "" {
+	if d := cmp.Diff(
+		map[string]string{"my_pkg/__init__.py": sum, "my_pkg-1.0.dist-info/RECORD": ""},
+		w.Record,
+	); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff(names(w.Tree), w.Files); d != "" {
@@ -128,7 +135,11 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 			if rest, ok := strings.CutPrefix(tt.from, "../"); ok {
 				from = rest
 			}
-			w, err := Open(tree(t, sound(map[string]string{from: tt.content})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
+			w, err := Open(
+				tree(t, sound(map[string]string{from: tt.content})),
+				fileName(t, "my_pkg-1.0-py3-none-any.whl"),
+				"",
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,8 +169,10 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 	const data = "my_pkg-1.0.data/"
 	const record = "my_pkg-1.0.dist-info/RECORD"
 	w, err := Open(tree(t, sound(map[string]string{
-		data + "purelib/a.py": "", data + "scripts/run": "#!python\n", data + "data/unlisted": "",
-		record: data + "purelib/a.py,sha256=" + sum + ",0\n" + data + "scripts/run,sha256=" + sum + ",9\nmy_pkg/__init__.py,,\n" + record + ",,\n",
+		data + "purelib/a.py":  "",
+		data + "scripts/run":   "#!python\n",
+		data + "data/unlisted": "",
+		record:                 data + "purelib/a.py,sha256=" + sum + ",0\n" + data + "scripts/run,sha256=" + sum + ",9\nmy_pkg/__init__.py,,\n" + record + ",,\n",
 	})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +184,8 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 	}
 	e, _ := w.Tree.Lookup(record)
 	b, err := e.Bytes(1 << 20)
-	if want := "a.py,sha256=" + sum + ",0\nbin/run,,\nmy_pkg-1.0.dist-info/RECORD,,\nmy_pkg/__init__.py,,\n"; err != nil || string(b) != want {
+	if want := "a.py,sha256=" + sum + ",0\nbin/run,,\nmy_pkg-1.0.dist-info/RECORD,,\nmy_pkg/__init__.py,,\n"; err != nil ||
+		string(b) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, b, want)
 	}
 }
@@ -253,7 +267,18 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 	}
 	var got []string
 	for _, d := range found {
-		got = append(got, fmt.Sprintf("%s %s %s %q %d %q", d.Name, d.Version, d.DistInfo, d.Files, len(d.Entry), d.Metadata.RequiresDist))
+		got = append(
+			got,
+			fmt.Sprintf(
+				"%s %s %s %q %d %q",
+				d.Name,
+				d.Version,
+				d.DistInfo,
+				d.Files,
+				len(d.Entry),
+				d.Metadata.RequiresDist,
+			),
+		)
 	}
 	want := []string{
 		`a 1.0 a-1.0.dist-info ["a-1.0.dist-info/METADATA" "a/__init__.py" "a/compiled.pyc"] 1 []`,
@@ -280,7 +305,10 @@ func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			files := map[string]string{"python/a-1.dist-info/METADATA": metadata("a"), "python/other-1.dist-info/METADATA": metadata("other")}
+			files := map[string]string{
+				"python/a-1.dist-info/METADATA":     metadata("a"),
+				"python/other-1.dist-info/METADATA": metadata("other"),
+			}
 			for _, f := range strings.Fields(tt.files) {
 				files["python/"+f] = map[string]string{"a-1.dist-info/top_level.txt": "b\nc\n", "other-1.dist-info/RECORD": "a/other.py,,\n"}[f]
 			}
@@ -363,7 +391,17 @@ func FuzzOpen(f *testing.F) {
 	}
 	const data = "my_pkg-1.0.data/"
 	add(sound(nil))
-	add(sound(map[string]string{data + "purelib/a.py": "a", data + "scripts/run": "#!python\n", data + "headers/a.h": "", data + "data/x": "", data + "platlib/a.so": ""}))
+	add(
+		sound(
+			map[string]string{
+				data + "purelib/a.py": "a",
+				data + "scripts/run":  "#!python\n",
+				data + "headers/a.h":  "",
+				data + "data/x":       "",
+				data + "platlib/a.so": "",
+			},
+		),
+	)
 	add(sound(map[string]string{"my_pkg-1.0.dist-info/entry_points.txt": "[console_scripts]\na = b:c\n"}))
 	add(sound(map[string]string{"other.dist-info/WHEEL": wheelFile}))
 	add(sound(map[string]string{data + "purelib": "", "my_pkg-1.0.dist-info/RECORD": "-"}))
@@ -378,7 +416,9 @@ func FuzzOpen(f *testing.F) {
 			if ziptree.CheckName(data+moved) != nil {
 				return
 			}
-			if opened, err = ziptree.New(append(slices.Clip(whole), ziptree.File(data+moved, in, false, "x.whl"))); err != nil {
+			if opened, err = ziptree.New(
+				append(slices.Clip(whole), ziptree.File(data+moved, in, false, "x.whl")),
+			); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -12,21 +12,25 @@ import (
 // ConsumersFile is the name of the file in the workspace. No layer's digest depends on it.
 const ConsumersFile = "consumers.yaml"
 
-// Bounds of a health window: CloudWatch evaluates once a minute, and an execution that waits longer than an hour blocks the next.
+// Bounds of a health window: CloudWatch evaluates once a minute, and an execution that waits longer
+// than an hour blocks the next.
 const (
 	minWindowSeconds     = 60
 	maxWindowSeconds     = 3600
 	defaultWindowSeconds = 300
 )
 
-// Consumer is one entry of consumers.yaml: the functions that move to new versions of layers. Exactly one of Function and Tag is set.
+// Consumer is one entry of consumers.yaml: the functions that move to new versions of layers.
+// Exactly one of Function and Tag is set.
 type Consumer struct {
 	Function string            // name, or ARN without a version or alias
 	Tag      map[string]string // functions that have all of these tags
-	Layers   []string          // the complete stack, those that others extend included, in the order of Workspace.Layers: lowest first
-	Alias    string            // "" when only $LATEST moves
-	Health   Health
-	Line     int // in consumers.yaml
+	// the complete stack, those that others extend included, in the order of Workspace.Layers:
+	// lowest first
+	Layers []string
+	Alias  string // "" when only $LATEST moves
+	Health Health
+	Line   int // in consumers.yaml
 }
 
 // Health is what is watched after a function has moved. The zero Health watches nothing.
@@ -35,10 +39,12 @@ type Health struct {
 	WindowSeconds int    // how long it has to be quiet
 }
 
-// FunctionInAlarm stands for the function's name in the name of an alarm, which a consumer by tag needs.
+// FunctionInAlarm stands for the function's name in the name of an alarm, which a consumer by tag
+// needs.
 const FunctionInAlarm = "{function}"
 
-// AlarmOf is the name of the alarm for one function, which is given by name or ARN; "" when nothing is watched.
+// AlarmOf is the name of the alarm for one function, which is given by name or ARN; "" when nothing
+// is watched.
 func (h Health) AlarmOf(function string) string {
 	return strings.ReplaceAll(h.Alarm, FunctionInAlarm, functionName(function))
 }
@@ -48,17 +54,22 @@ func functionName(function string) string {
 	return function[strings.LastIndexByte(function, ':')+1:]
 }
 
-// Patterns of the Lambda API (CreateAlias: FunctionName, Name), without its partial ARNs; of the Tagging API's limits (50 tags; keys of 1 to 128 characters, values up to
-// 256); and of names of alarms (PutMetricAlarm: 1 to 255 characters, none of them a control character).
+// Patterns of the Lambda API (CreateAlias: FunctionName, Name), without its partial ARNs; of the
+// Tagging API's limits (50 tags; keys of 1 to 128 characters, values up to 256); and of names of
+// alarms (PutMetricAlarm: 1 to 255 characters, none of them a control character).
 var (
-	functionPattern  = regexp.MustCompile(`^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`)
-	qualifiedPattern = regexp.MustCompile(`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}):([$A-Za-z0-9_-]{1,128})$`)
-	aliasPattern     = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
-	tagKeyPattern    = regexp.MustCompile(`^.{1,128}$`)
-	tagValuePattern  = regexp.MustCompile(`^.{0,256}$`)
-	alarmPattern     = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
-	alarmVariable    = regexp.MustCompile(`\{[A-Za-z_]*\}`)
-	windowPattern    = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
+	functionPattern = regexp.MustCompile(
+		`^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`,
+	)
+	qualifiedPattern = regexp.MustCompile(
+		`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}):([$A-Za-z0-9_-]{1,128})$`,
+	)
+	aliasPattern    = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
+	tagKeyPattern   = regexp.MustCompile(`^.{1,128}$`)
+	tagValuePattern = regexp.MustCompile(`^.{0,256}$`)
+	alarmPattern    = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
+	alarmVariable   = regexp.MustCompile(`\{[A-Za-z_]*\}`)
+	windowPattern   = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
 )
 
 const (
@@ -93,17 +104,23 @@ func (l *loader) consumersFile(w *Workspace) {
 	l.consumersOnce(d.file, w.Consumers)
 }
 
-// consumersOnce finds functions and tags that are listed twice: whose layers would it be? Two aliases do not help, a function has one $LATEST.
+// consumersOnce finds functions and tags that are listed twice: whose layers would it be? Two
+// aliases do not help, a function has one $LATEST.
 func (l *loader) consumersOnce(file string, consumers []Consumer) {
 	for i, c := range consumers {
 		first := slices.IndexFunc(consumers[:i], func(o Consumer) bool { return o.what() != "" && sameFunctions(o, c) })
 		if first >= 0 {
-			l.find(fmt.Sprintf("%s:%d", file, c.Line), c.what()+" is there twice", fmt.Sprintf("join it with line %d", consumers[first].Line))
+			l.find(
+				fmt.Sprintf("%s:%d", file, c.Line),
+				c.what()+" is there twice",
+				fmt.Sprintf("join it with line %d", consumers[first].Line),
+			)
 		}
 	}
 }
 
-// sameFunctions compares what two consumers select. A name and an ARN with that name are the same function: one execution works in one account and region.
+// sameFunctions compares what two consumers select. A name and an ARN with that name are the same
+// function: one execution works in one account and region.
 func sameFunctions(a, b Consumer) bool {
 	if a.Function != "" && b.Function != "" && strings.Contains(a.Function, ":") != strings.Contains(b.Function, ":") {
 		return functionName(a.Function) == functionName(b.Function)
@@ -181,7 +198,10 @@ func (v value) tags() map[string]string {
 			return
 		}
 		if !tagKeyPattern.MatchString(key) || !tagValuePattern.MatchString(s) {
-			v.wrong(fmt.Sprintf("%.40q: %.40q is not a tag", key, s), "a key has 1 to 128 characters, a value up to 256, on one line")
+			v.wrong(
+				fmt.Sprintf("%.40q: %.40q is not a tag", key, s),
+				"a key has 1 to 128 characters, a value up to 256, on one line",
+			)
 		}
 		tags[key] = s
 	}) {
@@ -227,7 +247,15 @@ func (v value) stack(w Workspace) []string {
 		}
 	}
 	if len(stack) > MaxLayers {
-		v.wrong(fmt.Sprintf("needs %d layers with those they extend: %s; a Lambda function may have %d", len(stack), strings.Join(stack, ", "), MaxLayers), "join some of them")
+		v.wrong(
+			fmt.Sprintf(
+				"needs %d layers with those they extend: %s; a Lambda function may have %d",
+				len(stack),
+				strings.Join(stack, ", "),
+				MaxLayers,
+			),
+			"join some of them",
+		)
 	}
 	return stack
 }
@@ -239,7 +267,10 @@ func (v value) alias() string {
 	case s == "$LATEST":
 		v.wrong("$LATEST is not an alias", "leave alias out: then only $LATEST moves")
 	case len(s) > maxAliasChars || !aliasPattern.MatchString(s):
-		v.wrong(fmt.Sprintf("%.140q is not the name of an alias", s), "letters, digits, - and _, at most 128, and not a number alone, which would be a version")
+		v.wrong(
+			fmt.Sprintf("%.140q is not the name of an alias", s),
+			"letters, digits, - and _, at most 128, and not a number alone, which would be a version",
+		)
 	}
 	return s
 }
@@ -272,7 +303,10 @@ func (v value) alarm() string {
 	}
 	for _, variable := range alarmVariable.FindAllString(s, -1) {
 		if variable != FunctionInAlarm {
-			v.wrong(fmt.Sprintf("%s in the name of an alarm stands for nothing", variable), "only "+FunctionInAlarm+" is replaced: by the function's name")
+			v.wrong(
+				fmt.Sprintf("%s in the name of an alarm stands for nothing", variable),
+				"only "+FunctionInAlarm+" is replaced: by the function's name",
+			)
 		}
 	}
 	return s

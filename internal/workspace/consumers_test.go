@@ -8,9 +8,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// team is a workspace of layers that lie on each other (ml on science, all on base), six that stand alone, and these consumers.
+// team is a workspace of layers that lie on each other (ml on science, all on base), six that stand
+// alone, and these consumers.
 func team(consumers string) map[string]string {
-	files := map[string]string{"consumers.yaml": consumers, "base/layer.yaml": "", "science/layer.yaml": "extends: base", "aws/layer.yaml": "extends: base", "ml/layer.yaml": "extends: science"}
+	files := map[string]string{
+		"consumers.yaml":     consumers,
+		"base/layer.yaml":    "",
+		"science/layer.yaml": "extends: base",
+		"aws/layer.yaml":     "extends: base",
+		"ml/layer.yaml":      "extends: science",
+	}
 	for _, name := range []string{"one", "two", "three", "four", "five", "six"} {
 		files[name+"/layer.yaml"] = ""
 	}
@@ -40,9 +47,29 @@ consumers:
 		t.Fatal(lines(err))
 	}
 	want := []Consumer{
-		{Function: "data-validation", Layers: []string{"base", "aws", "science", "ml"}, Alias: "live", Health: Health{"data-validation-errors", 90}, Line: 3},
-		{Tag: map[string]string{"team": "pricing", "aws:cloudformation:stack-name": "prices", "tier": "1", "empty": ""}, Layers: []string{"base"}, Health: Health{"{function}-errors", 300}, Line: 8},
-		{Function: "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:report", Layers: []string{"base", "aws"}, Line: 12},
+		{
+			Function: "data-validation",
+			Layers:   []string{"base", "aws", "science", "ml"},
+			Alias:    "live",
+			Health:   Health{"data-validation-errors", 90},
+			Line:     3,
+		},
+		{
+			Tag: map[string]string{
+				"team":                          "pricing",
+				"aws:cloudformation:stack-name": "prices",
+				"tier":                          "1",
+				"empty":                         "",
+			},
+			Layers: []string{"base"},
+			Health: Health{"{function}-errors", 300},
+			Line:   8,
+		},
+		{
+			Function: "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:report",
+			Layers:   []string{"base", "aws"},
+			Line:     12,
+		},
 		{Function: "data-check", Layers: []string{"base"}, Alias: "2-beta", Line: 16},
 		{Function: "wide", Layers: []string{"five", "four", "one", "three", "two"}, Line: 17},
 	}
@@ -60,7 +87,8 @@ func TestConsumersMayBeAbsent(t *testing.T) {
 	}
 }
 
-// A stack is in the order that Lambda needs: what others extend comes first, whatever the order in the file.
+// A stack is in the order that Lambda needs: what others extend comes first, whatever the order in
+// the file.
 func TestStacksAreCompleteAndInOrder(t *testing.T) {
 	for listed, want := range map[string]string{
 		"ml":                       "base science ml",
@@ -204,10 +232,13 @@ func FuzzConsumers(f *testing.F) {
 		}
 		seen := map[string]bool{}
 		for _, c := range w.Consumers {
-			if (c.Function == "") == (len(c.Tag) == 0) || len(c.Layers) == 0 || len(c.Layers) > MaxLayers || c.Line < 1 {
+			if (c.Function == "") == (len(c.Tag) == 0) || len(c.Layers) == 0 || len(c.Layers) > MaxLayers ||
+				c.Line < 1 {
 				t.Errorf("accepted %+v", c)
 			}
-			if (c.Health.Alarm == "") != (c.Health.WindowSeconds == 0) || c.Health.WindowSeconds != 0 && (c.Health.WindowSeconds < minWindowSeconds || c.Health.WindowSeconds > maxWindowSeconds) {
+			if (c.Health.Alarm == "") != (c.Health.WindowSeconds == 0) ||
+				c.Health.WindowSeconds != 0 &&
+					(c.Health.WindowSeconds < minWindowSeconds || c.Health.WindowSeconds > maxWindowSeconds) {
 				t.Errorf("accepted %+v", c.Health)
 			}
 			for i, name := range c.Layers {

@@ -20,8 +20,9 @@ import (
 // ErrChanged says that a file of the workspace is not what was loaded any more.
 var ErrChanged = errors.New("it was changed meanwhile")
 
-// WithKeep returns the layer as if it had been loaded with more entries in its keep list, and the text of layer.yaml that says so. text and probe are what is in
-// layer.yaml and probe.py now, nil where there is no such file; ErrChanged when the layer was loaded from something else.
+// WithKeep returns the layer as if it had been loaded with more entries in its keep list, and the
+// text of layer.yaml that says so. text and probe are what is in layer.yaml and probe.py now, nil
+// where there is no such file; ErrChanged when the layer was loaded from something else.
 func (l Layer) WithKeep(text, probe []byte, add []policy.Choice) (Layer, []byte, error) {
 	if l.digestOf(text, probe) != l.Digest {
 		return Layer{}, nil, ErrChanged
@@ -49,9 +50,10 @@ func (l Layer) digestOf(text, probe []byte) digest.SHA256 {
 // maxPlaces is how many places AddKeep tries, each of which costs reading the document once.
 const maxPlaces = 200
 
-// AddKeep adds entries to the keep list of a layer.yaml by inserting text into it: whatever else is there, comments, blank lines, quotes, line endings, stays byte by byte
-// as it is. The list is made at the end where there is none. The result is read again and must say what the text said before plus the entries; the error tells what to add
-// by hand.
+// AddKeep adds entries to the keep list of a layer.yaml by inserting text into it: whatever else is
+// there, comments, blank lines, quotes, line endings, stays byte by byte as it is. The list is made
+// at the end where there is none. The result is read again and must say what the text said before
+// plus the entries; the error tells what to add by hand.
 func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 	if len(add) == 0 {
 		return text, nil
@@ -70,7 +72,10 @@ func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 			return after, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no place for more entries of keep; add by hand: keep: [ %s ]", strings.Join(entryTexts(add), ", "))
+	return nil, fmt.Errorf(
+		"there is no place for more entries of keep; add by hand: keep: [ %s ]",
+		strings.Join(entryTexts(add), ", "),
+	)
 }
 
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
@@ -93,7 +98,8 @@ func entryTexts(add []policy.Choice) []string {
 // quoted is a text in double quotes. What strconv escapes, YAML reads the same way.
 func quoted(s string) string { return strconv.Quote(s) }
 
-// places lists where the entries might go, the best first. Only reading the result shows which one is right: a line that looks like a comment may belong to a text.
+// places lists where the entries might go, the best first. Only reading the result shows which one
+// is right: a line that looks like a comment may belong to a text.
 func places(text []byte, entries []string) ([]place, error) {
 	f, err := parser.ParseBytes(withoutMark(text), 0)
 	if err != nil {
@@ -129,17 +135,24 @@ func places(text []byte, entries []string) ([]place, error) {
 	case !list.IsFlowStyle && len(list.Values) == 0:
 		return nil, nil // "keep: !!seq" and nothing: no place to go by
 	case list.IsFlowStyle:
-		return within(text, starts[min(list.Start.Position.Line-1, len(starts)-1)], ']', strings.Join(entries, ", ")), nil
+		return within(
+			text,
+			starts[min(list.Start.Position.Line-1, len(starts)-1)],
+			']',
+			strings.Join(entries, ", "),
+		), nil
 	default:
 		block := ""
 		for _, e := range entries {
 			block += strings.Repeat(" ", list.Start.Position.Column-1) + "- " + e + end
 		}
-		last := list.Values[len(list.Values)-1].GetToken().Position.Line // where the last entry begins, or some line of it
+		// where the last entry begins, or some line of it
+		last := list.Values[len(list.Values)-1].GetToken().Position.Line
 		first := min(last, len(starts)-1)
 		var out []place
 		rest := between(text, starts, first, len(starts)-1, block, end)
-		// An entry may go on for some lines. Behind the last line that is neither blank nor a comment is best, before the next key of the document.
+		// An entry may go on for some lines. Behind the last line that is neither blank nor a
+		// comment is best, before the next key of the document.
 		next := len(starts) - 1
 		if m, ok := root.(*ast.MappingNode); ok {
 			for _, v := range m.Values {
@@ -156,7 +169,8 @@ func places(text []byte, entries []string) ([]place, error) {
 	}
 }
 
-// keepOf finds the value of keep, the column of the document's keys, and whether the document is written with braces.
+// keepOf finds the value of keep, the column of the document's keys, and whether the document is
+// written with braces.
 func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	var members []*ast.MappingValueNode
 	switch n := root.(type) {
@@ -211,7 +225,8 @@ func between(text []byte, starts []int, from, to int, block, end string) []place
 	return out
 }
 
-// within lists the closing brackets from an offset on, as places for something before them: after a comma, where there is neither one yet nor an empty list.
+// within lists the closing brackets from an offset on, as places for something before them: after a
+// comma, where there is neither one yet nor an empty list.
 func within(text []byte, from int, bracket byte, what string) []place {
 	var out []place
 	for i := from; i < len(text); i++ {
@@ -223,7 +238,8 @@ func within(text []byte, from int, bracket byte, what string) []place {
 			at--
 		}
 		switch {
-		case at > from && text[at-1] == '\n': // the bracket has a line for itself: so has the entry, indented like the line before
+		// the bracket has a line for itself: so has the entry, indented like the line before
+		case at > from && text[at-1] == '\n':
 			line := bytes.TrimRight(text[:at], "\r\n")
 			line = line[bytes.LastIndexByte(line, '\n')+1:]
 			indent := line[:len(line)-len(bytes.TrimLeft(line, " "))]

@@ -83,7 +83,11 @@ func TestAddKeepChangesNothingElse(t *testing.T) {
 			is := loadLayer(t, got, nil)
 			was.Policy.Keep = append(was.Policy.Keep, healed...)
 			was.Digest = is.Digest
-			if d := cmp.Diff(was.Policy, is.Policy); d != "" || was.Description != is.Description || was.Bytecode != is.Bytecode {
+			if d := cmp.Diff(
+				was.Policy,
+				is.Policy,
+			); d != "" || was.Description != is.Description ||
+				was.Bytecode != is.Bytecode {
 				t.Errorf("it is read as something else: %s", d)
 			}
 		})
@@ -91,7 +95,10 @@ func TestAddKeepChangesNothingElse(t *testing.T) {
 }
 
 func TestAddKeepQuotes(t *testing.T) {
-	odd := []policy.Choice{{Match: `pkg/a "b" \[c\]: {d} # é.txt`, Reason: "tab\there, 'quotes': yes"}, {Match: "x/**", Reason: "second"}}
+	odd := []policy.Choice{
+		{Match: `pkg/a "b" \[c\]: {d} # é.txt`, Reason: "tab\there, 'quotes': yes"},
+		{Match: "x/**", Reason: "second"},
+	}
 	got, err := AddKeep(nil, odd)
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +147,8 @@ func TestWithKeepIsWhatLoadingGives(t *testing.T) {
 	}
 }
 
-// Whatever text is given: AddKeep fails, or the text is still there around what was inserted, and is read as before with the entry.
+// Whatever text is given: AddKeep fails, or the text is still there around what was inserted, and
+// is read as before with the entry.
 func FuzzAddKeep(f *testing.F) {
 	for _, s := range []string{"", "description: x\n", "keep: [{match: a, reason: b}]", "keep:\n- match: a\n  reason: |\n   b\n   # c\n\nimports: a\n", "{keep: []}", "keep: !!seq\n0:", "\ufeff---\r\nkeep: !!seq\r\n - {match: a, reason: b}\r\n..."} {
 		f.Add([]byte(s))

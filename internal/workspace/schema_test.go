@@ -141,8 +141,14 @@ func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	return object
 }
 
-// objects calls visit for every object with fixed keys; document puts such an object where it belongs.
-func (s *schema) objects(t *testing.T, at string, document func(any) any, visit func(at string, s *schema, document func(any) any)) {
+// objects calls visit for every object with fixed keys; document puts such an object where it
+// belongs.
+func (s *schema) objects(
+	t *testing.T,
+	at string,
+	document func(any) any,
+	visit func(at string, s *schema, document func(any) any),
+) {
 	for _, alternative := range s.AnyOf {
 		alternative.objects(t, at, document, visit)
 	}
@@ -173,8 +179,14 @@ func load(t *testing.T, file string, v any) Findings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"a/requirements.txt": "numpy\n", "core-data-science/requirements.txt": "numpy\n", "x/requirements.txt": "numpy\n"}
-	files[map[string]string{"workspace": "workspace.yaml", "layer": "a/layer.yaml", "consumers": "consumers.yaml"}[file]] = string(b)
+	files := map[string]string{
+		"a/requirements.txt":                 "numpy\n",
+		"core-data-science/requirements.txt": "numpy\n",
+		"x/requirements.txt":                 "numpy\n",
+	}
+	files[map[string]string{"workspace": "workspace.yaml", "layer": "a/layer.yaml", "consumers": "consumers.yaml"}[file]] = string(
+		b,
+	)
 	_, err = Load(folder(files), "layers")
 	var found Findings
 	if err != nil && !errors.As(err, &found) {

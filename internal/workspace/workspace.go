@@ -1,4 +1,5 @@
-// Package workspace reads and checks the layer specs: the folder that a team keeps under version control.
+// Package workspace reads and checks the layer specs: the folder that a team keeps under version
+// control.
 //
 //	layers/
 //	  workspace.yaml            targets, budget of a stack; may be absent
@@ -7,8 +8,8 @@
 //	  <layer>/layer.yaml        everything about it that is not a requirement; may be empty or absent
 //	  <layer>/probe.py          the layer's own probe, if there is one
 //
-// Everything has a default: a folder with one requirements.txt is a complete layer. Keys are checked strictly; what is wrong is reported as
-// findings with file and line, all of them at once.
+// Everything has a default: a folder with one requirements.txt is a complete layer. Keys are
+// checked strictly; what is wrong is reported as findings with file and line, all of them at once.
 package workspace
 
 import (
@@ -32,7 +33,8 @@ import (
 // MaxLayers is how many layers a Lambda function may have.
 const MaxLayers = 5
 
-// Limits of what is read. The YAML library takes quadratic time on deep nesting, hence those for specs.
+// Limits of what is read. The YAML library takes quadratic time on deep nesting, hence those for
+// specs.
 const (
 	maxFileBytes = 1 << 20
 	maxSpecBytes = 64 << 10
@@ -55,7 +57,8 @@ func nesting(b []byte) int {
 	return deepest
 }
 
-// notText is the first line that is not UTF-8 or holds a NUL; 0 when all is text. What YAML takes of it would end as something else in reports.
+// notText is the first line that is not UTF-8 or holds a NUL; 0 when all is text. What YAML takes
+// of it would end as something else in reports.
 func notText(b []byte) int {
 	for i, line := range bytes.Split(b, []byte("\n")) {
 		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
@@ -136,7 +139,8 @@ func (f Findings) Error() string {
 
 var layerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
-// Load reads a workspace. root is how fsys is called in messages ("layers"). The error is Findings when files are wrong.
+// Load reads a workspace. root is how fsys is called in messages ("layers"). The error is Findings
+// when files are wrong.
 func Load(fsys fs.FS, root string) (Workspace, error) {
 	l := loader{fsys: fsys, root: root, extends: map[string]string{}}
 	w := Workspace{Total: measure.Bytes(measure.MaxUnzippedBytes)}
@@ -155,7 +159,11 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 			continue // some other folder, wheels say
 		}
 		if !layerName.MatchString(d.Name()) {
-			l.find(path.Join(root, d.Name()), "not a name for a layer", "use letters, digits, - and _, at most 100: Lambda's own rule")
+			l.find(
+				path.Join(root, d.Name()),
+				"not a name for a layer",
+				"use letters, digits, - and _, at most 100: Lambda's own rule",
+			)
 			continue
 		}
 		if reqErr != nil {
@@ -310,7 +318,11 @@ func (l *loader) workspaceFile(w *Workspace) {
 }
 
 func (l *loader) layer(name string) Layer {
-	layer := Layer{Name: name, Bytecode: Auto, Policy: policy.Settings{Rules: map[string]policy.Switch{}, Modules: map[string][]string{}}}
+	layer := Layer{
+		Name:     name,
+		Bytecode: Auto,
+		Policy:   policy.Settings{Rules: map[string]policy.Switch{}, Modules: map[string][]string{}},
+	}
 	spec, _ := l.read(name + "/layer.yaml")
 	d := document{loader: l, file: path.Join(l.root, name, "layer.yaml")}
 	d.walk(spec, keys{
@@ -379,7 +391,10 @@ func (l *loader) layer(name string) Layer {
 		h.Write(probe)
 	}
 	layer.Digest = h.Sum()
-	reqs, err := pydist.ParseRequirements(name+"/requirements.txt", func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) })
+	reqs, err := pydist.ParseRequirements(
+		name+"/requirements.txt",
+		func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) },
+	)
 	if err != nil {
 		var at *pydist.PositionError
 		if errors.As(err, &at) {
@@ -436,7 +451,11 @@ func (l *loader) order(w *Workspace) {
 	for _, layer := range w.Layers {
 		below := w.Below(layer.Name)
 		if n := len(below) + 1; n > MaxLayers && !slices.Contains(below, layer.Name) {
-			l.find(l.extends[layer.Name], fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers), "join some of them")
+			l.find(
+				l.extends[layer.Name],
+				fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers),
+				"join some of them",
+			)
 		}
 	}
 }

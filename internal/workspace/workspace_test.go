@@ -179,11 +179,14 @@ func TestEverythingHasADefault(t *testing.T) {
 			if err != nil {
 				t.Fatal(lines(err))
 			}
-			if len(w.Targets) != 1 || w.Targets[0].String() != DefaultTarget || w.Total != measure.MaxUnzippedBytes || !slices.Equal(w.Names(), []string{"a"}) {
+			if len(w.Targets) != 1 || w.Targets[0].String() != DefaultTarget || w.Total != measure.MaxUnzippedBytes ||
+				!slices.Equal(w.Names(), []string{"a"}) {
 				t.Errorf("got %v", w)
 			}
 			l, _ := w.Layer("a")
-			if l.Bytecode != Auto || l.Budget != (measure.Budget{}) || l.Extends != nil || l.Probe != "" || len(l.Requirements.Direct) != 1 || len(l.Policy.Rules)+len(l.Policy.Keep)+len(l.Policy.Services) > 0 {
+			if l.Bytecode != Auto || l.Budget != (measure.Budget{}) || l.Extends != nil || l.Probe != "" ||
+				len(l.Requirements.Direct) != 1 ||
+				len(l.Policy.Rules)+len(l.Policy.Keep)+len(l.Policy.Services) > 0 {
 				t.Errorf("got %+v", l)
 			}
 		})
@@ -233,15 +236,31 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 	l.Digest = w.Layers[0].Digest
 	l.Requirements.Direct = nil
 	l.Requirements.Files = nil
-	want := Layer{Name: "ml", Description: "scikit-learn and joblib", Extends: []string{"base"}, Budget: measure.Budget{Unzipped: 140_000_000, Zipped: 50_000_000},
-		Bytecode: Sourceless, Imports: []string{"sklearn.ensemble"}, Probe: "ml/probe.py", Digest: w.Layers[0].Digest,
-		Allow: []policy.Choice{{Match: "a.so", Reason: "the function brings libGL"}},
+	want := Layer{
+		Name:        "ml",
+		Description: "scikit-learn and joblib",
+		Extends:     []string{"base"},
+		Budget:      measure.Budget{Unzipped: 140_000_000, Zipped: 50_000_000},
+		Bytecode:    Sourceless,
+		Imports:     []string{"sklearn.ensemble"},
+		Probe:       "ml/probe.py",
+		Digest:      w.Layers[0].Digest,
+		Allow:       []policy.Choice{{Match: "a.so", Reason: "the function brings libGL"}},
 		Policy: policy.Settings{
-			Rules:    map[string]policy.Switch{"sklearn-datasets": {Enabled: true, Reason: "no sample data"}, "tests": {Reason: "we run them"}},
-			Keep:     []policy.Choice{{Match: "scipy/stats/tests/data/**", Reason: "our probe reads it"}},
-			Drop:     []policy.Choice{{Match: "*.txt", Reason: "not read"}},
-			Services: []string{"s3", "3"}, Languages: []string{"de"}, Modules: map[string][]string{"scipy": {"linalg"}, "sklearn": {"ensemble"}},
-		}}
+			Rules: map[string]policy.Switch{
+				"sklearn-datasets": {Enabled: true, Reason: "no sample data"},
+				"tests":            {Reason: "we run them"},
+			},
+			Keep: []policy.Choice{{Match: "scipy/stats/tests/data/**", Reason: "our probe reads it"}},
+			Drop: []policy.Choice{{Match: "*.txt", Reason: "not read"}},
+			Services: []string{
+				"s3",
+				"3",
+			},
+			Languages: []string{"de"},
+			Modules:   map[string][]string{"scipy": {"linalg"}, "sklearn": {"ensemble"}},
+		},
+	}
 	if got, want := fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -251,7 +270,18 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 }
 
 func TestLayersComeAfterThoseTheyExtend(t *testing.T) {
-	w, err := Load(layers(map[string]string{"a/layer.yaml": "extends: [z, m]", "m/layer.yaml": "extends: y", "y/layer.yaml": "", "z/layer.yaml": "extends: y", "b/layer.yaml": ""}), "layers")
+	w, err := Load(
+		layers(
+			map[string]string{
+				"a/layer.yaml": "extends: [z, m]",
+				"m/layer.yaml": "extends: y",
+				"y/layer.yaml": "",
+				"z/layer.yaml": "extends: y",
+				"b/layer.yaml": "",
+			},
+		),
+		"layers",
+	)
 	if err != nil {
 		t.Fatal(lines(err))
 	}
@@ -288,21 +318,47 @@ func TestDigestIsThatOfSpecAndProbe(t *testing.T) {
 		}
 		seen[d] = name
 	}
-	if of(map[string]string{"a/layer.yaml": "description: x\n"}) != of(map[string]string{"a/layer.yaml": "description: x\n", "workspace.yaml": "# y"}) {
+	if of(
+		map[string]string{"a/layer.yaml": "description: x\n"},
+	) != of(
+		map[string]string{"a/layer.yaml": "description: x\n", "workspace.yaml": "# y"},
+	) {
 		t.Error("the digest of a layer depends on another file")
 	}
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add("targets: [python3.13-x86_64]\nbudget: { total: 225 MiB }\n", "extends: [b]\nbudget: {unzipped: 1 MB}\nrules: {tests: {enabled: true, reason: x}}\nkeep:\n - {match: a, reason: b}\n", "numpy\n")
+	f.Add(
+		"targets: [python3.13-x86_64]\nbudget: { total: 225 MiB }\n",
+		"extends: [b]\nbudget: {unzipped: 1 MB}\nrules: {tests: {enabled: true, reason: x}}\nkeep:\n - {match: a, reason: b}\n",
+		"numpy\n",
+	)
 	f.Add("? a\n: b\n", "&a a: *a\n<<: *b\n", "-r x\n")
 	f.Add("%YAML 1.2\n---\n{}\n...\n", "description: |+\n  a\n\n- a\n", "a==1 \\\n")
 	f.Add("!!map {a: !!null }", "modules: {a: [b, !x c]}\nimports: .inf\nservices: 0x10\n", "")
 	f.Fuzz(func(t *testing.T, space, layer, requirements string) {
-		if strings.Count(layer, "[")+strings.Count(space, "[")+strings.Count(layer, "{")+strings.Count(space, "{") > 200 {
+		if strings.Count(
+			layer,
+			"[",
+		)+strings.Count(
+			space,
+			"[",
+		)+strings.Count(
+			layer,
+			"{",
+		)+strings.Count(
+			space,
+			"{",
+		) > 200 {
 			return // the parser takes quadratic time
 		}
-		files := map[string]string{"workspace.yaml": space, "a/layer.yaml": layer, "a/requirements.txt": requirements, "b/requirements.txt": "numpy\n", "b/layer.yaml": "extends: a\n"}
+		files := map[string]string{
+			"workspace.yaml":     space,
+			"a/layer.yaml":       layer,
+			"a/requirements.txt": requirements,
+			"b/requirements.txt": "numpy\n",
+			"b/layer.yaml":       "extends: a\n",
+		}
 		w, err := Load(folder(files), "layers")
 		if err == nil {
 			if len(w.Targets) == 0 || len(w.Layers) != 2 || w.Total <= 0 || w.Total > measure.MaxUnzippedBytes {

@@ -201,7 +201,10 @@ func (v value) modules() []string {
 	out := v.texts()
 	for _, m := range out {
 		if !moduleName.MatchString(m) {
-			v.wrong(fmt.Sprintf("%q is not the name of a module", m), "write it as in an import statement: sklearn.ensemble")
+			v.wrong(
+				fmt.Sprintf("%q is not the name of a module", m),
+				"write it as in an import statement: sklearn.ensemble",
+			)
 		}
 	}
 	return out
@@ -234,7 +237,14 @@ func (v value) bytes(limit int64) measure.Bytes {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
 	case int64(n) > limit:
-		v.wrong(fmt.Sprintf("%s bytes is more than Lambda allows: %s (250 MiB)", strconv.FormatInt(int64(n), 10), strconv.FormatInt(limit, 10)), "")
+		v.wrong(
+			fmt.Sprintf(
+				"%s bytes is more than Lambda allows: %s (250 MiB)",
+				strconv.FormatInt(int64(n), 10),
+				strconv.FormatInt(limit, 10),
+			),
+			"",
+		)
 	}
 	return n
 }

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// member is a file of an archive that somebody else wrote: everything that a header can say may be a lie.
+// member is a file of an archive that somebody else wrote: everything that a header can say may be
+// a lie.
 type member struct {
 	name       string
 	content    string // stored or deflated by method, and described truthfully unless said otherwise
@@ -132,7 +133,8 @@ func mustNew(t *testing.T, entries ...Entry) Tree {
 	return tree
 }
 
-// written is the canonical zip of a tree, whose size was promised and whose digest is that of the bytes.
+// written is the canonical zip of a tree, whose size was promised and whose digest is that of the
+// bytes.
 func written(t *testing.T, tree Tree) []byte {
 	t.Helper()
 	var b bytes.Buffer

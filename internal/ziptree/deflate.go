@@ -11,7 +11,8 @@ import (
 	"github.com/layersmith/layersmith/internal/deflate"
 )
 
-// DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its output.
+// DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its
+// output.
 const DeflateVersion = "deflate-fast-" + deflate.Version + ".1"
 
 // Deflate compresses b (RFC 1951).
@@ -20,7 +21,8 @@ func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
 // BestVersion names how Recompressed compresses.
 const BestVersion = "deflate-best-" + deflate.Version
 
-// Recompressed returns the entry deflated with the strongest effort when that makes it smaller. It holds it in memory.
+// Recompressed returns the entry deflated with the strongest effort when that makes it smaller. It
+// holds it in memory.
 func (e Entry) Recompressed() (Entry, error) {
 	b, err := e.Bytes(MaxUnzippedBytes)
 	if err != nil {
@@ -59,7 +61,8 @@ func (p *pooled) Close() error {
 	return nil
 }
 
-// Deflated returns the entry with its bytes deflated, when they are stored and that makes them smaller. It holds them in memory.
+// Deflated returns the entry with its bytes deflated, when they are stored and that makes them
+// smaller. It holds them in memory.
 func (e Entry) Deflated() (Entry, error) {
 	if e.Method == zip.Deflate || e.Size == 0 {
 		return e, nil

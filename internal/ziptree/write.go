@@ -22,7 +22,8 @@ type Written struct {
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// Writer writes entries one after the other; Close ends the zip. Compressed bytes are copied as they are.
+// Writer writes entries one after the other; Close ends the zip. Compressed bytes are copied as
+// they are.
 type Writer struct {
 	z     *zip.Writer
 	out   *bufio.Writer
@@ -31,7 +32,8 @@ type Writer struct {
 	notes bool
 }
 
-// NewWriter returns a Writer of a zip that keeps entries' notes (as zip comments): the form of caches, not of layers.
+// NewWriter returns a Writer of a zip that keeps entries' notes (as zip comments): the form of
+// caches, not of layers.
 func NewWriter(w io.Writer) *Writer { return newWriter(w, true) }
 
 func newWriter(w io.Writer, notes bool) *Writer {
@@ -78,8 +80,8 @@ func (w *Writer) Close() (Written, error) {
 	return Written{w.hash.Sum(), int64(*w.count)}, nil
 }
 
-// Write writes the tree as one canonical zip. Memory: one buffer, whatever the tree's size, and the central directory.
-// It stops at the first entry after ctx is done.
+// Write writes the tree as one canonical zip. Memory: one buffer, whatever the tree's size, and the
+// central directory. It stops at the first entry after ctx is done.
 func Write(ctx context.Context, w io.Writer, t Tree) (Written, error) {
 	z := newWriter(w, false)
 	for _, e := range t.entries {

@@ -22,19 +22,36 @@ func digestOf(b []byte) digest.SHA256 { return digest.Of(b) }
 func TestWrittenZipIsCanonicalByteByByte(t *testing.T) {
 	t.Parallel()
 	want := strings.Join([]string{
-		"504b0304 0a00 0000 0000 0000 2100 43beb7e8 01000000 01000000 0400 0000", hex.EncodeToString([]byte("a.py")), "61",
-		"504b0304 1400 0008 0800 0000 2100 58f09a59 06000000 c8000000 0300 0000", hex.EncodeToString([]byte("é")) + "62", "4b4c1c1e0000",
-		"504b0102 1403 0a00 0000 0000 0000 2100 43beb7e8 01000000 01000000 0400 0000 0000 0000 0000 0000a481 00000000", hex.EncodeToString([]byte("a.py")),
-		"504b0102 1403 1400 0008 0800 0000 2100 58f09a59 06000000 c8000000 0300 0000 0000 0000 0000 0000ed81 23000000", hex.EncodeToString([]byte("é")) + "62",
+		"504b0304 0a00 0000 0000 0000 2100 43beb7e8 01000000 01000000 0400 0000",
+		hex.EncodeToString([]byte("a.py")),
+		"61",
+		"504b0304 1400 0008 0800 0000 2100 58f09a59 06000000 c8000000 0300 0000",
+		hex.EncodeToString([]byte("é")) + "62",
+		"4b4c1c1e0000",
+		"504b0102 1403 0a00 0000 0000 0000 2100 43beb7e8 01000000 01000000 0400 0000 0000 0000 0000 0000a481 00000000",
+		hex.EncodeToString([]byte("a.py")),
+		"504b0102 1403 1400 0008 0800 0000 2100 58f09a59 06000000 c8000000 0300 0000 0000 0000 0000 0000ed81 23000000",
+		hex.EncodeToString([]byte("é")) + "62",
 		"504b0506 0000 0000 0200 0200 63000000 4a000000 0000",
 	}, "")
 	raw, err := hex.DecodeString("4b4c1c1e0000")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := mustNew(t,
-		Entry{Name: "éb", Exec: true, Size: 200, ZippedBytes: 6, CRC32: 0x599af058, Method: zip.Deflate, Note: "not written", raw: rawFrom(raw)},
-		File("a.py", []byte("a"), false, "elsewhere"))
+	tree := mustNew(
+		t,
+		Entry{
+			Name:        "éb",
+			Exec:        true,
+			Size:        200,
+			ZippedBytes: 6,
+			CRC32:       0x599af058,
+			Method:      zip.Deflate,
+			Note:        "not written",
+			raw:         rawFrom(raw),
+		},
+		File("a.py", []byte("a"), false, "elsewhere"),
+	)
 	got := hex.EncodeToString(written(t, tree))
 	if want = strings.ReplaceAll(want, " ", ""); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -139,7 +156,12 @@ func fromGo(t *testing.T, files []member) []byte {
 
 func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
 	t.Parallel()
-	tree := mustNew(t, File("b/c.py", []byte(strings.Repeat("x = 1\n", 99)), false, ""), File("a.sh", []byte("#!/bin/sh\n"), true, ""), File("b/empty", nil, false, ""))
+	tree := mustNew(
+		t,
+		File("b/c.py", []byte(strings.Repeat("x = 1\n", 99)), false, ""),
+		File("a.sh", []byte("#!/bin/sh\n"), true, ""),
+		File("b/empty", nil, false, ""),
+	)
 	b := written(t, tree)
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -155,12 +177,19 @@ func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s %v %s %d", f.Name, f.Mode(), f.Modified.Format("2006-01-02 15:04:05"), len(content)))
+		got = append(
+			got,
+			fmt.Sprintf("%s %v %s %d", f.Name, f.Mode(), f.Modified.Format("2006-01-02 15:04:05"), len(content)),
+		)
 		if len(f.Extra) > 0 || f.Comment != "" || f.Flags != 0 {
 			t.Errorf("%s: extra %x, comment %q, flags %x", f.Name, f.Extra, f.Comment, f.Flags)
 		}
 	}
-	want := []string{"a.sh -rwxr-xr-x 1980-01-01 00:00:00 10", "b/c.py -rw-r--r-- 1980-01-01 00:00:00 594", "b/empty -rw-r--r-- 1980-01-01 00:00:00 0"}
+	want := []string{
+		"a.sh -rwxr-xr-x 1980-01-01 00:00:00 10",
+		"b/c.py -rw-r--r-- 1980-01-01 00:00:00 594",
+		"b/empty -rw-r--r-- 1980-01-01 00:00:00 0",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -224,11 +253,24 @@ func TestCachesKeepNotes(t *testing.T) {
 func TestWriteRefusesAnEntryThatEndsTooSoon(t *testing.T) {
 	t.Parallel()
 	tree := mustNew(t, Entry{Name: "a", Size: 5, ZippedBytes: 5, Origin: "x.whl", raw: rawFrom([]byte("abc"))})
-	if _, err := Write(t.Context(), io.Discard, tree); !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != "copy a from x.whl: 3 bytes, declared 5: unexpected EOF" {
+	if _, err := Write(
+		t.Context(),
+		io.Discard,
+		tree,
+	); !errors.Is(err, io.ErrUnexpectedEOF) ||
+		err.Error() != "copy a from x.whl: 3 bytes, declared 5: unexpected EOF" {
 		t.Errorf("error %v", err)
 	}
-	tree = mustNew(t, Entry{Name: "a", Origin: "x.whl", raw: func() (io.Reader, error) { return nil, io.ErrClosedPipe }})
-	if _, err := Write(t.Context(), io.Discard, tree); !errors.Is(err, io.ErrClosedPipe) || err.Error() != "copy a from x.whl: io: read/write on closed pipe" {
+	tree = mustNew(
+		t,
+		Entry{Name: "a", Origin: "x.whl", raw: func() (io.Reader, error) { return nil, io.ErrClosedPipe }},
+	)
+	if _, err := Write(
+		t.Context(),
+		io.Discard,
+		tree,
+	); !errors.Is(err, io.ErrClosedPipe) ||
+		err.Error() != "copy a from x.whl: io: read/write on closed pipe" {
 		t.Errorf("error %v", err)
 	}
 }
@@ -277,7 +319,13 @@ func TestWriteStopsWhenItIsCanceled(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	a := member{name: "a.py", content: "import os\nimport os\nimport os\n", method: zip.Deflate, creator: 3, mode: 0o100755}
+	a := member{
+		name:    "a.py",
+		content: "import os\nimport os\nimport os\n",
+		method:  zip.Deflate,
+		creator: 3,
+		mode:    0o100755,
+	}
 	b := member{name: "b/c.txt", content: "text"}
 	both := func(change func(*member)) []byte {
 		x := a

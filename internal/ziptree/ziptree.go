@@ -1,7 +1,8 @@
-// Package ziptree holds trees of files whose bytes lie, compressed, in one or many zips (or anywhere else), and writes
-// them as one canonical zip without recompressing anything.
+// Package ziptree holds trees of files whose bytes lie, compressed, in one or many zips (or
+// anywhere else), and writes them as one canonical zip without recompressing anything.
 //
-// The rules of its world (APPNOTE.TXT 6.3.10 is the format; a wheel and a Lambda layer are both plain zips):
+// The rules of its world (APPNOTE.TXT 6.3.10 is the format; a wheel and a Lambda layer are both
+// plain zips):
 //   - Names are relative, clean, slash-separated, valid UTF-8 and without NUL or backslash; no two are equal. Names are
 //     compared as bytes, never by locale.
 //   - A tree holds regular files only. Folders are implied by names; symbolic links, devices and encrypted entries are refused.
@@ -26,8 +27,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what is read. A Lambda function may have 250 MiB unzipped with all its layers; an unpruned set may be larger
-// by far, a bomb larger still.
+// Limits on what is read. A Lambda function may have 250 MiB unzipped with all its layers; an
+// unpruned set may be larger by far, a bomb larger still.
 const (
 	MaxEntries       = 200_000
 	MaxUnzippedBytes = 4 << 30
@@ -55,7 +56,8 @@ func (e Entry) Named(name string) Entry { e.Name = name; return e }
 // OpenRaw returns the entry's bytes as they are stored.
 func (e Entry) OpenRaw() (io.Reader, error) { return e.raw() }
 
-// Open returns the entry's bytes, inflated. The reader fails when there are more or fewer than Size, or when the CRC differs.
+// Open returns the entry's bytes, inflated. The reader fails when there are more or fewer than
+// Size, or when the CRC differs.
 func (e Entry) Open() (io.ReadCloser, error) {
 	raw, err := e.raw()
 	if err != nil {
@@ -70,7 +72,8 @@ func (e Entry) Open() (io.ReadCloser, error) {
 	return &checked{in: in, entry: e, left: e.Size}, nil
 }
 
-// Bytes inflates the whole entry; limit guards against entries that nobody expects to be that large.
+// Bytes inflates the whole entry; limit guards against entries that nobody expects to be that
+// large.
 func (e Entry) Bytes(limit int64) ([]byte, error) {
 	if e.Size > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, limit %d", e.Name, e.Size, limit)
@@ -160,7 +163,8 @@ func (t Tree) UnzippedBytes() (n int64) {
 	return n
 }
 
-// ZipBytes is the exact size of the zip that Write makes of the tree (below the zip64 bounds, as any layer is).
+// ZipBytes is the exact size of the zip that Write makes of the tree (below the zip64 bounds, as
+// any layer is).
 func (t Tree) ZipBytes() (n int64) {
 	for _, e := range t.entries {
 		n += e.ZippedBytes + int64(30+46+2*len(e.Name))
@@ -168,10 +172,13 @@ func (t Tree) ZipBytes() (n int64) {
 	return n + 22
 }
 
-// Read opens a zip as a tree. It checks names, methods, kinds and limits; bytes are read only when entries are opened.
-// Problems of the archive are returned as *FormatError, naming the entry.
+// Read opens a zip as a tree. It checks names, methods, kinds and limits; bytes are read only when
+// entries are opened. Problems of the archive are returned as *FormatError, naming the entry.
 func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
-	z, err := zip.NewReader(io.NewSectionReader(r, 0, size), size) // a directory may point before the file, which a file answers with an error of the system
+	z, err := zip.NewReader(
+		io.NewSectionReader(r, 0, size),
+		size,
+	) // a directory may point before the file, which a file answers with an error of the system
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = zip.ErrFormat
 	}
@@ -209,10 +216,19 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 		case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
 			return bad("is stored, but its two sizes differ (%d, %d)", f.CompressedSize64, f.UncompressedSize64)
 		case f.UncompressedSize64 > MaxUnzippedBytes || f.CompressedSize64 > uint64(size):
-			return bad("declares %d bytes (%d zipped); the archive has %d", f.UncompressedSize64, f.CompressedSize64, size)
+			return bad(
+				"declares %d bytes (%d zipped); the archive has %d",
+				f.UncompressedSize64,
+				f.CompressedSize64,
+				size,
+			)
 		}
 		if f.Method == zip.Deflate && f.UncompressedSize64 > f.CompressedSize64*maxInflation {
-			return bad("declares %d bytes, which is more than %d bytes can inflate to", f.UncompressedSize64, f.CompressedSize64)
+			return bad(
+				"declares %d bytes, which is more than %d bytes can inflate to",
+				f.UncompressedSize64,
+				f.CompressedSize64,
+			)
 		}
 		zipped += f.CompressedSize64
 		unzipped += f.UncompressedSize64
@@ -223,8 +239,15 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 			return bad("unzipped sizes add up to more than %d bytes", uint64(MaxUnzippedBytes))
 		}
 		entries = append(entries, Entry{
-			Name: f.Name, Exec: mode&0o111 != 0, Size: int64(f.UncompressedSize64), ZippedBytes: int64(f.CompressedSize64),
-			CRC32: f.CRC32, Method: f.Method, Origin: origin, Note: f.Comment, raw: f.OpenRaw,
+			Name:        f.Name,
+			Exec:        mode&0o111 != 0,
+			Size:        int64(f.UncompressedSize64),
+			ZippedBytes: int64(f.CompressedSize64),
+			CRC32:       f.CRC32,
+			Method:      f.Method,
+			Origin:      origin,
+			Note:        f.Comment,
+			raw:         f.OpenRaw,
 		})
 	}
 	t, err := New(entries)
@@ -270,7 +293,8 @@ func CheckName(name string) error {
 // File makes an entry of bytes in memory, deflated at once when that is smaller.
 func File(name string, content []byte, exec bool, origin string) Entry {
 	e := Entry{Name: name, Exec: exec, Size: int64(len(content)), CRC32: crc32.ChecksumIEEE(content), Origin: origin}
-	// What is gzipped does not get smaller, and trying takes longer than anything else in a rewritten botocore.
+	// What is gzipped does not get smaller, and trying takes longer than anything else in a
+	// rewritten botocore.
 	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
 		if packed := Deflate(content); len(packed) < len(content) {
 			e.Method = zip.Deflate
@@ -282,8 +306,9 @@ func File(name string, content []byte, exec bool, origin string) Entry {
 	return e
 }
 
-// ReadFolder makes a tree of the regular files of a folder. Bytes are read when an entry is opened, and stored uncompressed:
-// what a folder holds has no compressed form to be carried over, so callers that write it deflate it first (see Deflated).
+// ReadFolder makes a tree of the regular files of a folder. Bytes are read when an entry is opened,
+// and stored uncompressed: what a folder holds has no compressed form to be carried over, so
+// callers that write it deflate it first (see Deflated).
 func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 	var entries []Entry
 	var total int64
@@ -309,7 +334,11 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		}
 		total += info.Size()
 		if len(entries) >= MaxEntries || total > MaxUnzippedBytes {
-			return &FormatError{origin, name, fmt.Sprintf("is one too many: limits are %d files and %d bytes", MaxEntries, int64(MaxUnzippedBytes))}
+			return &FormatError{
+				origin,
+				name,
+				fmt.Sprintf("is one too many: limits are %d files and %d bytes", MaxEntries, int64(MaxUnzippedBytes)),
+			}
 		}
 		sum := crc32.NewIEEE()
 		f, err := fsys.Open(name)
@@ -321,8 +350,20 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		if err != nil {
 			return err
 		}
-		entries = append(entries, Entry{Name: name, Exec: info.Mode()&0o111 != 0, Size: n, ZippedBytes: n, CRC32: sum.Sum32(), Method: zip.Store, Origin: origin, Loose: true,
-			raw: func() (io.Reader, error) { return openAll(fsys, name) }})
+		entries = append(
+			entries,
+			Entry{
+				Name:        name,
+				Exec:        info.Mode()&0o111 != 0,
+				Size:        n,
+				ZippedBytes: n,
+				CRC32:       sum.Sum32(),
+				Method:      zip.Store,
+				Origin:      origin,
+				Loose:       true,
+				raw:         func() (io.Reader, error) { return openAll(fsys, name) },
+			},
+		)
 		return nil
 	})
 	if err != nil {

@@ -131,7 +131,8 @@ func TestReadRefusesOverlappingEntries(t *testing.T) {
 		members = append(members, m)
 	}
 	_, err := read(archive("prefix", members...))
-	if err == nil || !strings.Contains(err.Error(), "overlaps another entry: compressed sizes add up to more than the archive's") {
+	if err == nil ||
+		!strings.Contains(err.Error(), "overlaps another entry: compressed sizes add up to more than the archive's") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -226,14 +227,19 @@ func TestBytesPassesOnErrorsOfTheSource(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	e.raw = func() (io.Reader, error) { return iotest.ErrReader(io.ErrClosedPipe), nil }
-	if _, err := e.Bytes(9); !errors.Is(err, io.ErrClosedPipe) || err.Error() != "read a: io: read/write on closed pipe" {
+	if _, err := e.Bytes(
+		9,
+	); !errors.Is(err, io.ErrClosedPipe) ||
+		err.Error() != "read a: io: read/write on closed pipe" {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestNewNamesBothOriginsOfAName(t *testing.T) {
 	t.Parallel()
-	_, err := New([]Entry{File("b", nil, false, "one.whl"), File("a", nil, false, "two.whl"), File("b", nil, false, "three.whl")})
+	_, err := New(
+		[]Entry{File("b", nil, false, "one.whl"), File("a", nil, false, "two.whl"), File("b", nil, false, "three.whl")},
+	)
 	if want := "b is in one.whl and in three.whl"; errText(err) != want {
 		t.Errorf("error %v\n want %s", err, want)
 	}
@@ -288,7 +294,10 @@ func TestFileIsDeflatedOnlyWhenThatIsSmaller(t *testing.T) {
 func TestDeflatedKeepsAllButTheMethod(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("ab", 100)
-	stored, ok := mustRead(t, archive("", member{name: "a", content: content, creator: 3, mode: 0o100755, comment: "note"})).Lookup("a")
+	stored, ok := mustRead(
+		t,
+		archive("", member{name: "a", content: content, creator: 3, mode: 0o100755, comment: "note"}),
+	).Lookup("a")
 	if !ok {
 		t.Fatal("no entry a")
 	}
@@ -299,7 +308,9 @@ func TestDeflatedKeepsAllButTheMethod(t *testing.T) {
 	if packed.Method != zip.Deflate || packed.ZippedBytes >= stored.ZippedBytes {
 		t.Errorf("method %d, %d bytes", packed.Method, packed.ZippedBytes)
 	}
-	if packed.Name != "a" || packed.Size != stored.Size || packed.CRC32 != stored.CRC32 || !packed.Exec || packed.Origin != "x.whl" || packed.Note != "note" {
+	if packed.Name != "a" || packed.Size != stored.Size || packed.CRC32 != stored.CRC32 || !packed.Exec ||
+		packed.Origin != "x.whl" ||
+		packed.Note != "note" {
 		t.Errorf("%+v\nwant all else of %+v", packed, stored)
 	}
 	again, err := packed.Deflated()

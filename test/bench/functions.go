@@ -17,12 +17,14 @@ import (
 	"github.com/layersmith/layersmith/test/functions"
 )
 
-// maxFunctionBytes is what a function may need of memory: half of what prune and measure are given, so that nobody has to think about it.
+// maxFunctionBytes is what a function may need of memory: half of what prune and measure are given,
+// so that nobody has to think about it.
 const maxFunctionBytes = 256_000_000
 
 const functionsHead = "\n## Functions\n"
 
-// onlyFunctions measures the functions, with the user's own cache, and returns the file with their section, which is its last, in the place of the old one.
+// onlyFunctions measures the functions, with the user's own cache, and returns the file with their
+// section, which is its last, in the place of the old one.
 func (b *bench) onlyFunctions(file string) (string, error) {
 	var err error
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
@@ -42,7 +44,8 @@ func (b *bench) onlyFunctions(file string) (string, error) {
 	return w.String(), err
 }
 
-// functionsTable measures the functions as they are deployed: real bootstraps on Lambda's Runtime API, S3 in memory behind HTTP on this machine.
+// functionsTable measures the functions as they are deployed: real bootstraps on Lambda's Runtime
+// API, S3 in memory behind HTTP on this machine.
 func (b *bench) functionsTable(w *bytes.Buffer) error {
 	ctx := context.Background()
 	fmt.Fprintln(os.Stderr, "bench: building the functions")
@@ -72,9 +75,14 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		return err
 	}
 
-	fmt.Fprintf(w, "%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in memory here, so durations have no network in them. "+
-		"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.\n\n",
-		functionsHead, b.rounds, maxFunctionBytes/1_000_000)
+	fmt.Fprintf(
+		w,
+		"%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in memory here, so durations have no network in them. "+
+			"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.\n\n",
+		functionsHead,
+		b.rounds,
+		maxFunctionBytes/1_000_000,
+	)
 	fmt.Fprintf(w, "| function | layer | reads MB | duration | peak memory MB | /tmp MB |\n|---|---|---|---|---|---|\n")
 	var pruned []stage.Item
 	var missed []string
@@ -83,9 +91,21 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		if err != nil {
 			return out, fmt.Errorf("%s %s: %w", function, item.Layer, err)
 		}
-		fmt.Fprintf(w, "| %s | %s | %.1f | %.2f s | %.0f | %.0f |\n", function, short[item.Layer], float64(reads)/1e6, m.wall.Seconds(), float64(m.peak)/1e6, float64(m.scratch)/1e6)
+		fmt.Fprintf(
+			w,
+			"| %s | %s | %.1f | %.2f s | %.0f | %.0f |\n",
+			function,
+			short[item.Layer],
+			float64(reads)/1e6,
+			m.wall.Seconds(),
+			float64(m.peak)/1e6,
+			float64(m.scratch)/1e6,
+		)
 		if m.peak > maxFunctionBytes {
-			missed = append(missed, fmt.Sprintf("%s of %s takes %.0f MB", function, short[item.Layer], float64(m.peak)/1e6))
+			missed = append(
+				missed,
+				fmt.Sprintf("%s of %s takes %.0f MB", function, short[item.Layer], float64(m.peak)/1e6),
+			)
 		}
 		return out, nil
 	}
@@ -127,7 +147,8 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 	return b.startTable(ctx, w, s)
 }
 
-// startTable is what a cold start loads, and how long it takes until a function asks for work. AWS is not asked for anything before that.
+// startTable is what a cold start loads, and how long it takes until a function asks for work. AWS
+// is not asked for anything before that.
 func (b *bench) startTable(ctx context.Context, w *bytes.Buffer, s functions.Stack) error {
 	fmt.Fprintf(w, "\n| function | init | program MB | zip MB |\n|---|---|---|---|\n")
 	for _, name := range s.Names {
@@ -148,7 +169,14 @@ func (b *bench) startTable(ctx context.Context, w *bytes.Buffer, s functions.Sta
 			}
 			inits = append(inits, r.Init)
 		}
-		fmt.Fprintf(w, "| %s | %d ms | %.1f | %.1f |\n", name, median(inits).Milliseconds(), float64(program)/1e6, float64(zipped)/1e6)
+		fmt.Fprintf(
+			w,
+			"| %s | %d ms | %.1f | %.1f |\n",
+			name,
+			median(inits).Milliseconds(),
+			float64(program)/1e6,
+			float64(zipped)/1e6,
+		)
 	}
 	return nil
 }
@@ -159,7 +187,12 @@ type invocation struct {
 	peak, scratch int64         // bytes, of the largest
 }
 
-func (b *bench) invoked(ctx context.Context, s functions.Stack, function string, in any) (m invocation, out stage.Item, err error) {
+func (b *bench) invoked(
+	ctx context.Context,
+	s functions.Stack,
+	function string,
+	in any,
+) (m invocation, out stage.Item, err error) {
 	var walls []time.Duration
 	for n := range b.rounds {
 		fmt.Fprintf(os.Stderr, "bench: %s, round %d\n", function, n+1)
@@ -188,7 +221,8 @@ func (b *bench) invoked(ctx context.Context, s functions.Stack, function string,
 	return m, out, nil
 }
 
-// watch looks every few milliseconds at what a function holds in its temporary folder, also in files that have no name any more.
+// watch looks every few milliseconds at what a function holds in its temporary folder, also in
+// files that have no name any more.
 func watch(pid int, temp string, largest *int64) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -207,7 +241,8 @@ func watch(pid int, temp string, largest *int64) (stop func()) {
 	return func() { close(done); wg.Wait() }
 }
 
-// scratch is the size of the files in the folder, and of those that the process has open and that were there.
+// scratch is the size of the files in the folder, and of those that the process has open and that
+// were there.
 func scratch(pid int, temp string) (total int64) {
 	seen := map[uint64]bool{}
 	add := func(path string) {

@@ -1,7 +1,10 @@
-// Bench measures the example workspace against what people use today, side by side in one run, and writes docs/benchmarks.md.
+// Bench measures the example workspace against what people use today, side by side in one run, and
+// writes docs/benchmarks.md.
 //
-// Every figure is that of whole processes as the kernel accounts for them: user and system CPU, wall time, and the largest resident set. Peers run with warm
-// caches, as we do; each command runs several times and the median counts. Absolute times are this machine's; ratios are what to compare.
+// Every figure is that of whole processes as the kernel accounts for them: user and system CPU,
+// wall time, and the largest resident set. Peers run with warm caches, as we do; each command runs
+// several times and the median counts. Absolute times are this machine's; ratios are what to
+// compare.
 package main
 
 import (
@@ -26,7 +29,11 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "how often each command runs; the median counts")
 	out := flag.String("out", "docs/benchmarks.md", "file to write")
-	only := flag.Bool("functions", false, "measure the functions only, and put their section in the place of the one in the file")
+	only := flag.Bool(
+		"functions",
+		false,
+		"measure the functions only, and put their section in the place of the one in the file",
+	)
 	flag.Parse()
 	b := bench{rounds: *rounds}
 	measure := b.run
@@ -89,9 +96,26 @@ func (b *bench) run() (string, error) {
 		}
 	}
 	var w bytes.Buffer
-	fmt.Fprintf(&w, "# Benchmarks\n\nWritten by `make bench` on %s: %s, %d processors, %s/%s, %s. Target %s.\n", time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), r.Target)
-	fmt.Fprintf(&w, "Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one run (median of %d).\n", b.rounds)
-	fmt.Fprintf(&w, "Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 bytes, zip / unzipped.\n\n")
+	fmt.Fprintf(
+		&w,
+		"# Benchmarks\n\nWritten by `make bench` on %s: %s, %d processors, %s/%s, %s. Target %s.\n",
+		time.Now().Format("2006-01-02"),
+		cpuModel(),
+		runtime.NumCPU(),
+		runtime.GOOS,
+		runtime.GOARCH,
+		runtime.Version(),
+		r.Target,
+	)
+	fmt.Fprintf(
+		&w,
+		"Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one run (median of %d).\n",
+		b.rounds,
+	)
+	fmt.Fprintf(
+		&w,
+		"Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 bytes, zip / unzipped.\n\n",
+	)
 	if err := b.sizeTable(&w, r, sizes); err != nil {
 		return "", err
 	}
@@ -115,10 +139,20 @@ var targets = map[string]map[string][2]float64{
 }
 
 func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map[string]report.Layer) error {
-	fmt.Fprintf(w, "## Sizes\n\n| layer | wheels as installed | no bytecode | unchecked-hash | lean | sourceless |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(
+		w,
+		"## Sizes\n\n| layer | wheels as installed | no bytecode | unchecked-hash | lean | sourceless |\n|---|---|---|---|---|---|\n",
+	)
 	var missed []string
 	for _, l := range r.Layers {
-		fmt.Fprintf(w, "| %s %s | %.2f / %.1f |", short[l.Name], l.Name, float64(l.Before.Zipped)/1e6, float64(l.Before.Unzipped)/1e6)
+		fmt.Fprintf(
+			w,
+			"| %s %s | %.2f / %.1f |",
+			short[l.Name],
+			l.Name,
+			float64(l.Before.Zipped)/1e6,
+			float64(l.Before.Unzipped)/1e6,
+		)
 		for _, mode := range []string{"none", "unchecked-hash", "lean", "sourceless"} {
 			s := sizes[mode][l.Name]
 			zip := float64(s.Zip.Bytes) / 1e6
@@ -127,7 +161,18 @@ func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map
 			if t, ok := targets[mode][short[l.Name]]; ok {
 				mark = fmt.Sprintf(" (target %.1f / %.1f)", t[0], t[1])
 				if zip > t[0] || unzipped > t[1] {
-					missed = append(missed, fmt.Sprintf("%s %s: %.2f / %.1f against %.1f / %.1f", short[l.Name], mode, zip, unzipped, t[0], t[1]))
+					missed = append(
+						missed,
+						fmt.Sprintf(
+							"%s %s: %.2f / %.1f against %.1f / %.1f",
+							short[l.Name],
+							mode,
+							zip,
+							unzipped,
+							t[0],
+							t[1],
+						),
+					)
 				}
 			}
 			fmt.Fprintf(w, " %.2f / %.1f%s |", zip, unzipped, mark)
@@ -144,20 +189,38 @@ func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map
 }
 
 func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
-	fmt.Fprintf(w, "## Import time\n\nFastest of three fresh processes, on the mounted stack; targets 3x, 2.5x and 1.9x.\n\n| layer | imports | without bytecode | with | ratio | peak memory |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(
+		w,
+		"## Import time\n\nFastest of three fresh processes, on the mounted stack; targets 3x, 2.5x and 1.9x.\n\n| layer | imports | without bytecode | with | ratio | peak memory |\n|---|---|---|---|---|---|\n",
+	)
 	for _, l := range r.Layers {
 		i := l.Probe.Import
 		if i == nil {
 			continue
 		}
-		fmt.Fprintf(w, "| %s | %s | %.2f s | %.2f s | %.1fx | %.0f MB |\n", short[l.Name], strings.Join(i.Modules, ", "), i.WithoutSeconds, i.WithSeconds, i.WithoutSeconds/i.WithSeconds, float64(i.PeakBytes)/1e6)
+		fmt.Fprintf(
+			w,
+			"| %s | %s | %.2f s | %.2f s | %.1fx | %.0f MB |\n",
+			short[l.Name],
+			strings.Join(i.Modules, ", "),
+			i.WithoutSeconds,
+			i.WithSeconds,
+			i.WithoutSeconds/i.WithSeconds,
+			float64(i.PeakBytes)/1e6,
+		)
 	}
 	fmt.Fprintln(w)
 }
 
 func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
-	fmt.Fprintf(w, "## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. b is built with the a that it extends, by everybody. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.\n\n")
-	fmt.Fprintf(w, "| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, cold |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(
+		w,
+		"## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. b is built with the a that it extends, by everybody. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.\n\n",
+	)
+	fmt.Fprintf(
+		w,
+		"| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, cold |\n|---|---|---|---|---|---|---|---|---|---|\n",
+	)
 	var missed []string
 	for _, l := range r.Layers {
 		alone, err := b.alone(l)
@@ -176,7 +239,10 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 			return func() (cost, error) {
 				dir := filepath.Join(b.temp, "peer")
 				os.RemoveAll(dir)
-				a, err := run("", nil, append(install, append([]string{"--target", filepath.Join(dir, "python")}, pins...)...)...)
+				a, err := run(
+					"",
+					nil,
+					append(install, append([]string{"--target", filepath.Join(dir, "python")}, pins...)...)...)
 				if err != nil {
 					return cost{}, err
 				}
@@ -195,36 +261,107 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				return b.layersmith("build", l.Name, "--workspace", ws, "--output", out, "--no-probe", "--quiet")
 			}
 		}
-		uvInstall := []string{"uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34"}
+		uvInstall := []string{
+			"uv",
+			"pip",
+			"install",
+			"--quiet",
+			"--no-deps",
+			"--only-binary",
+			":all:",
+			"--python-version",
+			"3.13",
+			"--python-platform",
+			"x86_64-manylinux_2_34",
+		}
 		python, err := pythonWithPip()
 		if err != nil {
 			return err
 		}
-		pipInstall := []string{python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:", "--disable-pip-version-check", "--root-user-action", "ignore"}
-		measured, err := b.sideBySide(peer(uvInstall...), peer(pipInstall...), ours(true, ""), ours(false, "none"), ours(false, ""))
+		pipInstall := []string{
+			python,
+			"-m",
+			"pip",
+			"install",
+			"--quiet",
+			"--no-deps",
+			"--no-compile",
+			"--only-binary",
+			":all:",
+			"--disable-pip-version-check",
+			"--root-user-action",
+			"ignore",
+		}
+		measured, err := b.sideBySide(
+			peer(uvInstall...),
+			peer(pipInstall...),
+			ours(true, ""),
+			ours(false, "none"),
+			ours(false, ""),
+		)
 		if err != nil {
 			return err
 		}
 		if ratio(measured[0].wall, measured[3].wall) < 0.95 {
-			missed = append(missed, fmt.Sprintf("%s cold takes %.2f s, uv %.2f s", short[l.Name], measured[3].wall.Seconds(), measured[0].wall.Seconds()))
+			missed = append(
+				missed,
+				fmt.Sprintf(
+					"%s cold takes %.2f s, uv %.2f s",
+					short[l.Name],
+					measured[3].wall.Seconds(),
+					measured[0].wall.Seconds(),
+				),
+			)
 		}
-		if least := map[string]float64{"a": 20, "b": 20, "c": 10}[short[l.Name]]; ratio(measured[0].cpu, measured[2].cpu) < least {
-			missed = append(missed, fmt.Sprintf("%s warm takes %.0fx less CPU than uv, wanted %.0fx", short[l.Name], ratio(measured[0].cpu, measured[2].cpu), least))
+		if least := map[string]float64{"a": 20, "b": 20, "c": 10}[short[l.Name]]; ratio(
+			measured[0].cpu,
+			measured[2].cpu,
+		) < least {
+			missed = append(
+				missed,
+				fmt.Sprintf(
+					"%s warm takes %.0fx less CPU than uv, wanted %.0fx",
+					short[l.Name],
+					ratio(measured[0].cpu, measured[2].cpu),
+					least,
+				),
+			)
 		}
 		uv := measured[0]
 		pip := measured[1]
 		warm := measured[2]
 		coldPlain := measured[3]
 		cold := measured[4]
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0fx, %.0fx | %.0fx | %s | %.1fx, %.1fx | %s | %.0f, %.0f |\n", short[l.Name], times(uv), times(pip), times(warm),
-			ratio(uv.cpu, warm.cpu), ratio(uv.wall, warm.wall), ratio(pip.cpu, warm.cpu), times(coldPlain), ratio(uv.cpu, coldPlain.cpu), ratio(uv.wall, coldPlain.wall), times(cold), float64(warm.peak)/1e6, float64(max(cold.peak, coldPlain.peak))/1e6)
+		fmt.Fprintf(
+			w,
+			"| %s | %s | %s | %s | %.0fx, %.0fx | %.0fx | %s | %.1fx, %.1fx | %s | %.0f, %.0f |\n",
+			short[l.Name],
+			times(uv),
+			times(pip),
+			times(warm),
+			ratio(
+				uv.cpu,
+				warm.cpu,
+			),
+			ratio(uv.wall, warm.wall),
+			ratio(pip.cpu, warm.cpu),
+			times(coldPlain),
+			ratio(uv.cpu, coldPlain.cpu),
+			ratio(uv.wall, coldPlain.wall),
+			times(cold),
+			float64(warm.peak)/1e6,
+			float64(max(cold.peak, coldPlain.peak))/1e6,
+		)
 	}
 	if len(missed) > 0 {
 		fmt.Fprintf(w, "\nMissed: %s.\n", strings.Join(missed, "; "))
 	} else {
 		fmt.Fprintf(w, "\nAll targets are met, that of the cold build by wall time.\n")
 	}
-	fmt.Fprintf(w, "A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.\n")
+	fmt.Fprintf(
+		w,
+		"A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.\n",
+	)
 	out := filepath.Join(b.temp, "full")
 	nothing, err := b.sideBySide(func() (cost, error) {
 		return b.layersmith("build", "--workspace", "layers", "--output", out, "--quiet")
@@ -232,7 +369,12 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nNothing changed, all three layers: %d ms wall, %d ms CPU.\n", nothing[0].wall.Milliseconds(), nothing[0].cpu.Milliseconds())
+	fmt.Fprintf(
+		w,
+		"\nNothing changed, all three layers: %d ms wall, %d ms CPU.\n",
+		nothing[0].wall.Milliseconds(),
+		nothing[0].cpu.Milliseconds(),
+	)
 	return nil
 }
 
@@ -240,7 +382,8 @@ func times(c cost) string { return fmt.Sprintf("%.2f / %.2f", c.cpu.Seconds(), c
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, time.Millisecond)) }
 
-// sideBySide runs the commands in turn, once to warm up and then rounds times, and returns each one's medians.
+// sideBySide runs the commands in turn, once to warm up and then rounds times, and returns each
+// one's medians.
 func (b *bench) sideBySide(commands ...func() (cost, error)) ([]cost, error) {
 	all := make([][]cost, len(commands))
 	for n := range b.rounds + 1 {
@@ -299,7 +442,8 @@ func run(dir string, env []string, args ...string) (cost, error) {
 	return c, nil
 }
 
-// workspace copies the example workspace with another bytecode mode for all layers; "" leaves it as it is.
+// workspace copies the example workspace with another bytecode mode for all layers; "" leaves it as
+// it is.
 func (b *bench) workspace(mode string) (string, error) {
 	dir := filepath.Join(b.temp, "ws-"+mode)
 	if _, err := os.Stat(dir); err == nil {
@@ -324,7 +468,8 @@ func (b *bench) workspace(mode string) (string, error) {
 	return dir, nil
 }
 
-// alone makes workspaces of one layer and what it extends, as it is and without bytecode: the peers install one layer too. They are locked, and their wheels are in the store.
+// alone makes workspaces of one layer and what it extends, as it is and without bytecode: the peers
+// install one layer too. They are locked, and their wheels are in the store.
 func (b *bench) alone(l report.Layer) (map[string]string, error) {
 	made := map[string]string{}
 	for _, mode := range []string{"", "none"} {
@@ -354,13 +499,25 @@ func (b *bench) alone(l report.Layer) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(filepath.Join(dir, l.Name, "pins.txt"), []byte(unique(pins.String())), 0o644); err != nil {
+		if err := os.WriteFile(
+			filepath.Join(dir, l.Name, "pins.txt"),
+			[]byte(unique(pins.String())),
+			0o644,
+		); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(requirements, append([]byte("-c pins.txt\n"), text...), 0o644); err != nil {
 			return nil, err
 		}
-		if _, err := b.layersmith("build", "--workspace", dir, "--output", filepath.Join(b.temp, "warm-up"), "--no-probe", "--quiet"); err != nil {
+		if _, err := b.layersmith(
+			"build",
+			"--workspace",
+			dir,
+			"--output",
+			filepath.Join(b.temp, "warm-up"),
+			"--no-probe",
+			"--quiet",
+		); err != nil {
 			return nil, err
 		}
 		made[mode] = dir

@@ -1,7 +1,9 @@
-// Cost models what Layersmith costs in an AWS account, for one run and for a month, and what it saves, and writes docs/cost.md.
+// Cost models what Layersmith costs in an AWS account, for one run and for a month, and what it
+// saves, and writes docs/cost.md.
 //
-// Prices come from docs/prices.json alone. What is counted comes from what is deployed: transitions from the state machine, memory from infra, metrics
-// from the use case that reports. Durations that no machine here can tell are assumed, and the document says so of each.
+// Prices come from docs/prices.json alone. What is counted comes from what is deployed: transitions
+// from the state machine, memory from infra, metrics from the use case that reports. Durations that
+// no machine here can tell are assumed, and the document says so of each.
 package main
 
 import (

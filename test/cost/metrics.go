@@ -17,7 +17,8 @@ import (
 // Metrics is what a report stores, as CloudWatch counts: a name with its dimensions is one metric.
 type Metrics map[string]bool
 
-// ReportMetrics runs the use case that reports, on a released workspace of so many layers for one target, and returns what it stores for an outcome.
+// ReportMetrics runs the use case that reports, on a released workspace of so many layers for one
+// target, and returns what it stores for an outcome.
 func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 	now := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 	target, err := pydist.ParseTarget("python3.13-x86_64")
@@ -29,10 +30,29 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	released := release.Released{SchemaVersion: release.SchemaVersion, Run: run, At: now, Locks: []release.Lock{{Target: target, File: ref, Since: now}}}
+	released := release.Released{
+		SchemaVersion: release.SchemaVersion,
+		Run:           run,
+		At:            now,
+		Locks:         []release.Lock{{Target: target, File: ref, Since: now}},
+	}
 	for i := range layers {
-		l := release.ReleasedLayer{Layer: fmt.Sprint("layer-", i), Target: target, LayerName: fmt.Sprint("layersmith-layer-", i)}
-		l.Current = release.ReleasedVersion{ARN: "arn", Version: 1, Run: run, Measured: ref, Zip: ref, ImportSeconds: 1, UnzippedBytes: 1, ZippedBytes: 1, UnprunedBytes: 2}
+		l := release.ReleasedLayer{
+			Layer:     fmt.Sprint("layer-", i),
+			Target:    target,
+			LayerName: fmt.Sprint("layersmith-layer-", i),
+		}
+		l.Current = release.ReleasedVersion{
+			ARN:           "arn",
+			Version:       1,
+			Run:           run,
+			Measured:      ref,
+			Zip:           ref,
+			ImportSeconds: 1,
+			UnzippedBytes: 1,
+			ZippedBytes:   1,
+			UnprunedBytes: 2,
+		}
 		released.Layers = append(released.Layers, l)
 	}
 	kept := shelf{}
@@ -63,7 +83,10 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		Notify:  func(context.Context, string, string) error { return nil },
 		Account: stage.Account{Stack: "layersmith"},
 	}
-	_, err = report.Run(context.Background(), stage.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}})
+	_, err = report.Run(
+		context.Background(),
+		stage.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}},
+	)
 	return stored, err
 }
 

@@ -26,8 +26,20 @@ type Settings struct {
 
 // Example is the month of the repository's layers.
 func Example() Settings {
-	return Settings{WindowSeconds: 300, Refreshes: 1, Uploads: 8, UnchangedAtIntake: 2, UnchangedAfterSelect: 2, FilesPerUpload: 2, Months: 12, Subscribers: 1,
-		DashboardsOfStack: 1, KeysOfIt: 1}.ForFunctions(2)
+	return Settings{
+		WindowSeconds:        300,
+		Refreshes:            1,
+		Uploads:              8,
+		UnchangedAtIntake:    2,
+		UnchangedAfterSelect: 2,
+		FilesPerUpload:       2,
+		Months:               12,
+		Subscribers:          1,
+		DashboardsOfStack:    1,
+		KeysOfIt:             1,
+	}.ForFunctions(
+		2,
+	)
 }
 
 // ForFunctions is the same month with more functions.
@@ -43,8 +55,8 @@ type Model struct {
 	Prices Prices
 }
 
-// What a whole processor is: the memory with which Lambda gives one (Lambda developer guide, "Configure Lambda function memory"). Less memory is less of
-// a processor.
+// What a whole processor is: the memory with which Lambda gives one (Lambda developer guide,
+// "Configure Lambda function memory"). Less memory is less of a processor.
 const fullProcessorMiB = 1769
 
 // assumption is a duration that was not measured, with the reason why it is not too short.
@@ -53,12 +65,16 @@ type assumption struct {
 	why                  string
 }
 
-// assumptions are about functions that wait for AWS: no machine here tells how long. All are meant to be too long rather than too short, and hold the
-// start of the process.
+// assumptions are about functions that wait for AWS: no machine here tells how long. All are meant
+// to be too long rather than too short, and hold the start of the process.
 var assumptions = map[string]assumption{
-	"intake":   {seconds: 3, why: "lists and reads the workspace's files one after the other, writes one zip"},
-	"select":   {seconds: 2, why: "reads and writes a few documents"},
-	"record":   {seconds: 2, perConsumer: 2, why: "asks Lambda for each function, its alias, its version, and its alarm"},
+	"intake": {seconds: 3, why: "lists and reads the workspace's files one after the other, writes one zip"},
+	"select": {seconds: 2, why: "reads and writes a few documents"},
+	"record": {
+		seconds:     2,
+		perConsumer: 2,
+		why:         "asks Lambda for each function, its alias, its version, and its alarm",
+	},
 	"publish":  {seconds: 20, why: "Lambda copies the zip while the call waits"},
 	"verify":   {seconds: 120, why: "makes the throw-away function, waits for it and for its answer"},
 	"update":   {seconds: 30, why: "waits for two updates of the function"},
@@ -66,7 +82,10 @@ var assumptions = map[string]assumption{
 	"promote":  {seconds: 10, why: "lists functions and versions at 15 requests a second, deletes old versions"},
 	"rollback": {seconds: 5, perConsumer: 15, why: "waits for the update of each function"},
 	"report":   {seconds: 3, why: "reads documents, writes metrics and a message"},
-	probe:      {seconds: 60, why: "starts with the layers, imports every module, runs the scripts; at most what verify waits"},
+	probe: {
+		seconds: 60,
+		why:     "starts with the layers, imports every module, runs the scripts; at most what verify waits",
+	},
 }
 
 // probe is what the throw-away function is called here.
@@ -84,15 +103,26 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 			for _, l := range m.Layers {
 				moved = max(moved, (l.ArtifactBytes+l.PrunedBytes)/s3BytesPerSecond)
 			}
-			return s*float64(m.Processors)*slower + moved, fmt.Sprintf("measured, docs/benchmarks.md: %.2f s for the largest layer, as if on all of %d processors, times %.2f; %.1f s to fetch and store, assumed",
-				s, m.Processors, slower, moved)
+			return s*float64(
+					m.Processors,
+				)*slower + moved, fmt.Sprintf(
+					"measured, docs/benchmarks.md: %.2f s for the largest layer, as if on all of %d processors, times %.2f; %.1f s to fetch and store, assumed",
+					s,
+					m.Processors,
+					slower,
+					moved,
+				)
 		}
 		var sum float64
 		for _, l := range m.Layers {
 			sum += l.PruneCPU
 		}
 		mean := sum / float64(len(m.Layers))
-		return mean * slower, fmt.Sprintf("assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer on average), times %.2f", mean, slower)
+		return mean * slower, fmt.Sprintf(
+			"assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer on average), times %.2f",
+			mean,
+			slower,
+		)
 	}
 	a, ok := assumptions[function]
 	if !ok {
@@ -100,7 +130,12 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 	}
 	basis = "assumed: " + a.why
 	if a.perConsumer > 0 {
-		basis = fmt.Sprintf("assumed, %s s and %s s for each function: %s", plain(a.seconds), plain(a.perConsumer), a.why)
+		basis = fmt.Sprintf(
+			"assumed, %s s and %s s for each function: %s",
+			plain(a.seconds),
+			plain(a.perConsumer),
+			a.why,
+		)
 	}
 	return a.seconds + a.perConsumer*float64(consumers), basis
 }
@@ -108,10 +143,12 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 // requests is how often a function asks S3 in one execution.
 type requests struct{ puts, putsPerLayer, putsPerConsumer, gets, getsPerLayer, getsPerConsumer, getsPerFile float64 }
 
-// s3Requests are counted in internal/stage and internal/awsport/s3.go: loading a document is a GET, storing one a PUT, a new blob a HEAD and a PUT,
-// opening one a GET, a listing costs as much as a PUT. What depends on the case is counted as if it always happened. "Build" is what CodeBuild does, its
-// source included. Compared in 2026-11 with what the processes of intake, build, select, prune and measure ask a server for the example layers: none
-// asks for more, prune for exactly this.
+// s3Requests are counted in internal/stage and internal/awsport/s3.go: loading a document is a GET,
+// storing one a PUT, a new blob a HEAD and a PUT, opening one a GET, a listing costs as much as a
+// PUT. What depends on the case is counted as if it always happened. "Build" is what CodeBuild
+// does, its source included. Compared in 2026-11 with what the processes of intake, build, select,
+// prune and measure ask a server for the example layers: none asks for more, prune for exactly
+// this.
 var s3Requests = map[string]requests{
 	"intake":   {puts: 5, gets: 6, getsPerFile: 1},
 	"Build":    {puts: 2, putsPerLayer: 1, gets: 8, getsPerLayer: 1},
@@ -174,7 +211,12 @@ type Run struct {
 
 // Of is the case of the settings.
 func (m Model) Of(s Settings, waits int) Case {
-	return Case{Layers: len(m.Layers), Consumers: s.Consumers, Looks: (s.WindowSeconds + m.LookSeconds - 1) / m.LookSeconds, Waits: waits}
+	return Case{
+		Layers:    len(m.Layers),
+		Consumers: s.Consumers,
+		Looks:     (s.WindowSeconds + m.LookSeconds - 1) / m.LookSeconds,
+		Waits:     waits,
+	}
 }
 
 // Run follows a route and adds up what it uses. What is stored for longer than the run is in Month.
@@ -183,7 +225,13 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	run := Run{Route: r, Steps: steps, Outcome: release.Outcome(steps.End()), Invocations: map[string]int{}, Use: Usage{}}
+	run := Run{
+		Route:       r,
+		Steps:       steps,
+		Outcome:     release.Outcome(steps.End()),
+		Invocations: map[string]int{},
+		Use:         Usage{},
+	}
 	for _, p := range m.Machine.All() {
 		if f := p.Function(); f != "" && steps.Entered[p.Name] > 0 {
 			run.Invocations[lower(f)] += steps.Entered[p.Name]
@@ -220,7 +268,9 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 		consumers := float64(c.Consumers)
 		files := float64(m.WorkspaceFiles)
 		use["s3.put"] += float64(n) * (q.puts + q.putsPerLayer*layers + q.putsPerConsumer*consumers)
-		use["s3.get"] += float64(n) * (q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files)
+		use["s3.get"] += float64(
+			n,
+		) * (q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files)
 	}
 	metrics, err := ReportMetrics(c.Layers, run.Outcome)
 	if err != nil {
@@ -321,8 +371,8 @@ type Stored struct{ Artifacts, Pruned, Documents float64 }
 // Sum is all of it.
 func (s Stored) Sum() float64 { return s.Artifacts + s.Pruned + s.Documents }
 
-// Stored adds up. Every release is taken to make all layers anew. An artifact expires, and stays as a noncurrent version for a while; pruned zips and
-// documents stay.
+// Stored adds up. Every release is taken to make all layers anew. An artifact expires, and stays as
+// a noncurrent version for a while; pruned zips and documents stay.
 func (m Model) Stored(s Settings, releases int, puts float64) Stored {
 	var out Stored
 	for _, l := range m.Layers {

@@ -16,7 +16,8 @@ func near(t *testing.T, what string, got, want float64) {
 	}
 }
 
-// small is a model whose sums can be made in the head: every function has 1 GiB and no extra storage, and one layer is built.
+// small is a model whose sums can be made in the head: every function has 1 GiB and no extra
+// storage, and one layer is built.
 func small(t *testing.T) Model {
 	t.Helper()
 	var m Model
@@ -27,7 +28,18 @@ func small(t *testing.T) Model {
 	for _, f := range statemachine.Functions() {
 		m.Functions = append(m.Functions, Function{Name: lower(f), MemoryMiB: 1024, GigaBytes: 1})
 	}
-	m.Layers = []Layer{{Name: "a", ArtifactBytes: 3 * gibi, PrunedBytes: gibi, ImportBefore: 1.5, ImportAfter: 0.5, PruneCPU: 10, BuildCPU: 32, BuildWal: 16}}
+	m.Layers = []Layer{
+		{
+			Name:          "a",
+			ArtifactBytes: 3 * gibi,
+			PrunedBytes:   gibi,
+			ImportBefore:  1.5,
+			ImportAfter:   0.5,
+			PruneCPU:      10,
+			BuildCPU:      32,
+			BuildWal:      16,
+		},
+	}
 	m.ArtifactDays = 30
 	m.NoncurrentDays = 15
 	m.LogRetentionDays = 60
@@ -42,7 +54,13 @@ func small(t *testing.T) Model {
 
 func TestBillTakesPricesAndAllowances(t *testing.T) {
 	t.Parallel()
-	p := Prices{Prices: []Price{{ID: "a", USD: 0.025, Per: 1000, Free: 1000}, {ID: "b", USD: 3, Per: 1, Free: 10}, {ID: "c", USD: 1, Per: 1}}}
+	p := Prices{
+		Prices: []Price{
+			{ID: "a", USD: 0.025, Per: 1000, Free: 1000},
+			{ID: "b", USD: 3, Per: 1, Free: 10},
+			{ID: "c", USD: 1, Per: 1},
+		},
+	}
 	bill := p.Bill(Usage{"b": 2, "a": 1500})
 	if len(bill) != 2 || bill[0].ID != "a" || bill[1].ID != "b" {
 		t.Fatalf("bill %v, want a and b", bill)
@@ -92,7 +110,20 @@ func TestARunThatReleasesUsesAllButRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := map[string]int{"intake": 1, "Build": 1, "select": 1, "prune": 1, "measure": 1, "record": 1, "publish": 1, "verify": 1, "update": 2, "health": 20, "promote": 1, "report": 1}
+	calls := map[string]int{
+		"intake":  1,
+		"Build":   1,
+		"select":  1,
+		"prune":   1,
+		"measure": 1,
+		"record":  1,
+		"publish": 1,
+		"verify":  1,
+		"update":  2,
+		"health":  20,
+		"promote": 1,
+		"report":  1,
+	}
 	for f, n := range calls {
 		if r.Invocations[f] != n {
 			t.Errorf("%s is called %d times, want %d", f, r.Invocations[f], n)
@@ -118,7 +149,12 @@ func TestMeasuredDurationsTakeThePlaceOfAssumedOnes(t *testing.T) {
 	m.Measured = map[string]float64{"prune": 4, "report": 0.01}
 	half, _ := m.Duration("prune", fullProcessorMiB/2, 0)
 	const moved = 4 * gibi / 40e6 // the artifact in, the pruned zip out
-	near(t, "measured on two processors, on half of one", half, 4*2*float64(fullProcessorMiB)/float64(fullProcessorMiB/2)+moved)
+	near(
+		t,
+		"measured on two processors, on half of one",
+		half,
+		4*2*float64(fullProcessorMiB)/float64(fullProcessorMiB/2)+moved,
+	)
 	most, _ := m.Duration("prune", 2*fullProcessorMiB, 0) // it may not use more than one: no less than that is billed
 	near(t, "measured on two processors, on as many", most, 4*2+moved)
 	waiting, _ := m.Duration("report", 256, 0) // what waits for AWS cannot be measured without it
@@ -127,7 +163,9 @@ func TestMeasuredDurationsTakeThePlaceOfAssumedOnes(t *testing.T) {
 
 func TestMetricsAreCountedAsTheReportStoresThem(t *testing.T) {
 	t.Parallel()
-	const perLayer, ofStack = 4 * 2, 4 + 4 // by layer and target and by layer; sizes and import time, outcome, two durations, age of the lock
+	// by layer and target and by layer; sizes and import time, outcome, two durations, age of the
+	// lock
+	const perLayer, ofStack = 4 * 2, 4 + 4
 	for layers, want := range map[int]int{0: 4, 1: perLayer + ofStack, 3: 3*perLayer + ofStack} {
 		got, err := ReportMetrics(layers, release.Promoted)
 		if err != nil {
@@ -156,12 +194,23 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	if month.Executions != 1 || month.Builds != 1 || month.Releases != 1 || month.Metrics != 16 {
-		t.Errorf("%d executions, %d builds, %d releases, %d metrics; want 1, 1, 1, 16", month.Executions, month.Builds, month.Releases, month.Metrics)
+		t.Errorf(
+			"%d executions, %d builds, %d releases, %d metrics; want 1, 1, 1, 16",
+			month.Executions,
+			month.Builds,
+			month.Releases,
+			month.Metrics,
+		)
 	}
 	for _, id := range []string{"sfn.transition", "lambda.x86", "s3.get", "codebuild.small"} {
 		near(t, id, month.Use[id], r.Use[id])
 	}
-	near(t, "artifacts for 45 days, pruned zips for 12 months, documents", month.Use["s3.storage"], 3*1.5+12+r.Use["s3.put"]*12*32768/gibi)
+	near(
+		t,
+		"artifacts for 45 days, pruned zips for 12 months, documents",
+		month.Use["s3.storage"],
+		3*1.5+12+r.Use["s3.put"]*12*32768/gibi,
+	)
 	near(t, "logs for 60 days", month.Use["logs.stored"], 2*r.Use["logs.ingested"])
 	near(t, "alarms", month.Use["cloudwatch.alarm"], 5)
 	near(t, "metrics for the whole month", month.WholeMetrics["cloudwatch.metric"], 16)
@@ -169,9 +218,16 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	if month, err = m.Month(Example()); err != nil {
 		t.Fatal(err)
 	}
-	// 1 refresh, 8 uploads of 2 files: 16 executions, of which 4 release, 2 build for nothing, and 2 and 8 end at Intake.
+	// 1 refresh, 8 uploads of 2 files: 16 executions, of which 4 release, 2 build for nothing, and
+	// 2 and 8 end at Intake.
 	if month.Executions != 17 || month.Builds != 7 || month.Releases != 5 || month.Metrics != 17 {
-		t.Errorf("%d executions, %d builds, %d releases, %d metrics; want 17, 7, 5, 17", month.Executions, month.Builds, month.Releases, month.Metrics)
+		t.Errorf(
+			"%d executions, %d builds, %d releases, %d metrics; want 17, 7, 5, 17",
+			month.Executions,
+			month.Builds,
+			month.Releases,
+			month.Metrics,
+		)
 	}
 }
 

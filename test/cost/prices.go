@@ -35,7 +35,8 @@ type Price struct {
 // One is what one unit costs, in USD.
 func (p Price) One() float64 { return p.USD / p.Per }
 
-// ReadPrices reads the file strictly. An ID stands for one price only, and no price is without a source.
+// ReadPrices reads the file strictly. An ID stands for one price only, and no price is without a
+// source.
 func ReadPrices(doc []byte) (Prices, error) {
 	var p Prices
 	d := json.NewDecoder(bytes.NewReader(doc))
@@ -49,7 +50,9 @@ func ReadPrices(doc []byte) (Prices, error) {
 	}
 	seen := map[string]bool{}
 	for _, l := range p.Prices {
-		if seen[l.ID] || l.ID == "" || l.Service == "" || l.What == "" || l.Unit == "" || l.Source == "" || l.USD < 0 || l.Per <= 0 || l.Free < 0 {
+		if seen[l.ID] || l.ID == "" || l.Service == "" || l.What == "" || l.Unit == "" || l.Source == "" || l.USD < 0 ||
+			l.Per <= 0 ||
+			l.Free < 0 {
 			wrong = append(wrong, fmt.Errorf("read price %q: given twice or incomplete", l.ID))
 		}
 		seen[l.ID] = true

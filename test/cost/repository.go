@@ -21,7 +21,8 @@ type Repository struct {
 	Machine   statemachine.Machine
 	Functions []Function // in the order of infra/functions.go
 	Layers    []Layer    // in the order of docs/benchmarks.md
-	// Of docs/benchmarks.md, too: how long a function took on all the processors of that machine, in seconds, as far as it was measured.
+	// Of docs/benchmarks.md, too: how long a function took on all the processors of that machine,
+	// in seconds, as far as it was measured.
 	Measured   map[string]float64
 	Processors int
 	// Settings of cdk.json.
@@ -55,7 +56,8 @@ const (
 	gibi        = 1 << 30
 )
 
-// ReadRepository reads all of it. What cannot be found any more is an error: the model must not go on with what it remembers.
+// ReadRepository reads all of it. What cannot be found any more is an error: the model must not go
+// on with what it remembers.
 func ReadRepository(root string) (Repository, error) {
 	var r Repository
 	file := func(name string) string { return filepath.Join(root, filepath.FromSlash(name)) }
@@ -149,7 +151,8 @@ func constantOf(file, ident string) (int, error) {
 	return 0, fmt.Errorf("read %s: no constant %s that is a number", file, ident)
 }
 
-// functionsOf reads functionTable. infra cannot be imported: it is a program, and comes with all of the CDK.
+// functionsOf reads functionTable. infra cannot be imported: it is a program, and comes with all of
+// the CDK.
 func functionsOf(file string) ([]Function, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -177,7 +180,10 @@ func functionsOf(file string) ([]Function, error) {
 			if err = errors.Join(err, e1, e2, e3); err != nil {
 				return false
 			}
-			out = append(out, Function{name, memory, temp, float64(memory) / 1024, float64(max(0, temp-freeTempMiB)) / 1024})
+			out = append(
+				out,
+				Function{name, memory, temp, float64(memory) / 1024, float64(max(0, temp-freeTempMiB)) / 1024},
+			)
 		}
 		return false
 	})
@@ -194,7 +200,8 @@ func literal(e ast.Expr) string {
 	return ""
 }
 
-// alarmsOf counts the calls of alarm() in a file, those in a loop over a list once for each of its elements.
+// alarmsOf counts the calls of alarm() in a file, those in a loop over a list once for each of its
+// elements.
 func alarmsOf(file string) (int, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -268,14 +275,25 @@ func column(doc, heading, title string, nth int) (map[string]float64, error) {
 		for _, row := range rows {
 			numbers := number.FindAllString(row[i], -1)
 			if len(numbers) <= nth {
-				return nil, fmt.Errorf("read docs/benchmarks.md: %s, %q of %s: %q has no number %d", heading, title, row[0], row[i], nth+1)
+				return nil, fmt.Errorf(
+					"read docs/benchmarks.md: %s, %q of %s: %q has no number %d",
+					heading,
+					title,
+					row[0],
+					row[i],
+					nth+1,
+				)
 			}
 			key, _, _ := strings.Cut(row[0], " ")
 			out[key], _ = strconv.ParseFloat(numbers[nth], 64)
 		}
 		return out, nil
 	}
-	return nil, fmt.Errorf("read docs/benchmarks.md: section %q has no table of layers with a column %q; run: make bench", heading, title)
+	return nil, fmt.Errorf(
+		"read docs/benchmarks.md: section %q has no table of layers with a column %q; run: make bench",
+		heading,
+		title,
+	)
 }
 
 // layersOf reads what was measured of each example layer.
@@ -307,8 +325,19 @@ func layersOf(doc string) ([]Layer, error) {
 				return nil, fmt.Errorf("read docs/benchmarks.md: layer %s is not in all tables", row[0])
 			}
 		}
-		layers = append(layers, Layer{Name: name, ArtifactBytes: (installed[k] + full[k] - bare[k]) * mega, PrunedBytes: full[k] * mega,
-			ImportBefore: before[k], ImportAfter: after[k], PruneCPU: pruneCPU[k], BuildCPU: buildCPU[k], BuildWal: buildWall[k]})
+		layers = append(
+			layers,
+			Layer{
+				Name:          name,
+				ArtifactBytes: (installed[k] + full[k] - bare[k]) * mega,
+				PrunedBytes:   full[k] * mega,
+				ImportBefore:  before[k],
+				ImportAfter:   after[k],
+				PruneCPU:      pruneCPU[k],
+				BuildCPU:      buildCPU[k],
+				BuildWal:      buildWall[k],
+			},
+		)
 	}
 	if len(layers) == 0 {
 		return nil, errors.New("read docs/benchmarks.md: no layers")
@@ -322,8 +351,9 @@ var (
 	unit      = regexp.MustCompile(`\b(ms|s)\b`)
 )
 
-// measuredFunctions reads how long functions took, in seconds, out of the section Functions: the longest of a function's rows. The section need not be
-// there, nor have all of them: what was not measured is assumed. A cell without a unit has that of its column.
+// measuredFunctions reads how long functions took, in seconds, out of the section Functions: the
+// longest of a function's rows. The section need not be there, nor have all of them: what was not
+// measured is assumed. A cell without a unit has that of its column.
 func measuredFunctions(doc string) map[string]float64 {
 	out := map[string]float64{}
 	header, rows := tableOf(doc, "Functions", "function")

@@ -19,7 +19,12 @@ func source(t *testing.T, text string) string {
 
 func TestFunctionsAreReadFromTheTable(t *testing.T) {
 	t.Parallel()
-	got, err := functionsOf(source(t, `var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`))
+	got, err := functionsOf(
+		source(
+			t,
+			`var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`,
+		),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +45,12 @@ func TestFunctionsAreReadFromTheTable(t *testing.T) {
 
 func TestAlarmsInALoopCountOnceForEachElement(t *testing.T) {
 	t.Parallel()
-	n, err := alarmsOf(source(t, `func f() { alarm := func(string) {}; alarm("a"); for _, m := range []string{"b", "c", "d"} { alarm(m) }; alarm("e") }`))
+	n, err := alarmsOf(
+		source(
+			t,
+			`func f() { alarm := func(string) {}; alarm("a"); for _, m := range []string{"b", "c", "d"} { alarm(m) }; alarm("e") }`,
+		),
+	)
 	if err != nil || n != 5 {
 		t.Errorf("%d alarms, %v; want 5", n, err)
 	}
@@ -91,7 +101,18 @@ func TestLayersAreReadFromTheBenchmarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Layer{{Name: "aws-utilities", ArtifactBytes: 19e6, PrunedBytes: 7e6, ImportBefore: 0.32, ImportAfter: 0.11, PruneCPU: 1.99, BuildCPU: 2.66, BuildWal: 1.42}}
+	want := []Layer{
+		{
+			Name:          "aws-utilities",
+			ArtifactBytes: 19e6,
+			PrunedBytes:   7e6,
+			ImportBefore:  0.32,
+			ImportAfter:   0.11,
+			PruneCPU:      1.99,
+			BuildCPU:      2.66,
+			BuildWal:      1.42,
+		},
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

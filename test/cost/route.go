@@ -12,8 +12,10 @@ type Route struct {
 	Name   string
 	Choose map[string][]string // by Choice: where it leads, the first time, the second time, ...
 	Items  map[string]int      // by Map: over how many items
-	Fails  string              // the task that fails; "" for none. Nothing is retried: an error that is no fault of the network or of Lambda itself is not
-	FailAt int                 // at which of its executions
+	// the task that fails; "" for none. Nothing is retried: an error that is no fault of the
+	// network or of Lambda itself is not
+	Fails  string
+	FailAt int // at which of its executions
 }
 
 // Steps is what a route executes.
@@ -22,8 +24,9 @@ type Steps struct {
 	Path    []string       // states outside of Maps, in order
 }
 
-// start is the transition that an execution begins with. The page says what counts ("each time a step of your workflow is executed", retries too) but
-// not whether the start is a step; to count it can only be too much, by one.
+// start is the transition that an execution begins with. The page says what counts ("each time a
+// step of your workflow is executed", retries too) but not whether the start is a step; to count it
+// can only be too much, by one.
 const start = 1
 
 // Transitions is what is billed.
@@ -38,8 +41,8 @@ func (s Steps) Transitions() int {
 // End is the last state.
 func (s Steps) End() string { return s.Path[len(s.Path)-1] }
 
-// Follow walks a route. An answer that is not one of the Choice's, that is missing, or that is never asked for is an error: then the route is not what
-// the definition says.
+// Follow walks a route. An answer that is not one of the Choice's, that is missing, or that is
+// never asked for is an error: then the route is not what the definition says.
 func Follow(m statemachine.Machine, r Route) (Steps, error) {
 	w := walker{route: r, entered: map[string]int{}, asked: map[string]int{}}
 	path, failed, err := w.follow(m)
@@ -89,7 +92,8 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 			}
 			next = answers[w.asked[name]]
 			w.asked[name]++
-			if next != s.Default && !slices.ContainsFunc(s.Choices, func(c statemachine.Choice) bool { return c.Next == next }) {
+			if next != s.Default &&
+				!slices.ContainsFunc(s.Choices, func(c statemachine.Choice) bool { return c.Next == next }) {
 				return nil, false, fmt.Errorf("%s does not lead to %s", name, next)
 			}
 		case "Map":
@@ -112,8 +116,8 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 	return nil, false, fmt.Errorf("more than %d states", longest)
 }
 
-// items executes a Map. All items go the same way. When it fails, those that run at the same time have come as far, which is the most that they can, and
-// no more are begun.
+// items executes a Map. All items go the same way. When it fails, those that run at the same time
+// have come as far, which is the most that they can, and no more are begun.
 func (w *walker) items(name string, s statemachine.State) (failed bool, err error) {
 	n, ok := w.route.Items[name]
 	if !ok {
@@ -171,7 +175,12 @@ func (c Case) items(upTo string) map[string]int {
 // Released is a run that publishes its layers and moves its consumers.
 func Released(c Case) Route {
 	r := Route{Name: "Released", Items: c.items("Update each"), Choose: map[string][]string{
-		"What next?": c.answers("Build"), "Changed?": {"Prune each"}, "Publish?": {"Publish each"}, "Outcome?": {"Released"},
+		"What next?": c.answers(
+			"Build",
+		),
+		"Changed?": {"Prune each"},
+		"Publish?": {"Publish each"},
+		"Outcome?": {"Released"},
 	}}
 	if c.Consumers > 0 {
 		r.Choose["Quiet?"] = c.looks("Moved")
@@ -179,24 +188,53 @@ func Released(c Case) Route {
 	return r
 }
 
-// UnchangedAtIntake is a run that finds the workspace as it was released, or a later upload that does the work.
+// UnchangedAtIntake is a run that finds the workspace as it was released, or a later upload that
+// does the work.
 func UnchangedAtIntake(c Case) Route {
-	return Route{Name: "Unchanged at Intake", Choose: map[string][]string{"What next?": c.answers("Report"), "Outcome?": {"Unchanged"}}}
+	return Route{
+		Name:   "Unchanged at Intake",
+		Choose: map[string][]string{"What next?": c.answers("Report"), "Outcome?": {"Unchanged"}},
+	}
 }
 
-// UnchangedAfterSelect is a run whose build gives the released layers again: another comment, another order.
+// UnchangedAfterSelect is a run whose build gives the released layers again: another comment,
+// another order.
 func UnchangedAfterSelect(c Case) Route {
-	return Route{Name: "Unchanged after Select", Choose: map[string][]string{"What next?": c.answers("Build"), "Changed?": {"Nothing new"}, "Outcome?": {"Unchanged"}}}
+	return Route{
+		Name: "Unchanged after Select",
+		Choose: map[string][]string{
+			"What next?": c.answers("Build"),
+			"Changed?":   {"Nothing new"},
+			"Outcome?":   {"Unchanged"},
+		},
+	}
 }
 
 // FailedInBuild is a run whose requirements cannot be built.
 func FailedInBuild(c Case) Route {
-	return Route{Name: "FailedClean in Build", Fails: "Build", Choose: map[string][]string{"What next?": c.answers("Build"), "Outcome?": {"FailedClean"}}}
+	return Route{
+		Name:   "FailedClean in Build",
+		Fails:  "Build",
+		Choose: map[string][]string{"What next?": c.answers("Build"), "Outcome?": {"FailedClean"}},
+	}
 }
 
-// RolledBackInHealth is a run in which an alarm rises at the last look: the most that such a run can execute.
+// RolledBackInHealth is a run in which an alarm rises at the last look: the most that such a run
+// can execute.
 func RolledBackInHealth(c Case) Route {
-	return Route{Name: "RolledBack in Health", Fails: "Health", FailAt: c.Looks, Items: c.items("Update each"), Choose: map[string][]string{
-		"What next?": c.answers("Build"), "Changed?": {"Prune each"}, "Publish?": {"Publish each"}, "Quiet?": c.looks(), "Outcome?": {"RolledBack"},
-	}}
+	return Route{
+		Name:   "RolledBack in Health",
+		Fails:  "Health",
+		FailAt: c.Looks,
+		Items:  c.items("Update each"),
+		Choose: map[string][]string{
+			"What next?": c.answers(
+				"Build",
+			),
+			"Changed?": {"Prune each"},
+			"Publish?": {"Publish each"},
+			"Quiet?":   c.looks(),
+			"Outcome?": {"RolledBack"},
+		},
+	}
 }

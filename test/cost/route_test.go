@@ -84,8 +84,9 @@ func TestRoutesThatTheDefinitionDoesNotHaveAreRefused(t *testing.T) {
 	}
 }
 
-// The paths are written here as people read them in the definition; the counts of Released are 16 states outside of Maps and the start, 4 maps over 3
-// layers with 1 state each, and for each of 2 consumers Update, 10 times Settle, Health and Quiet?, and Moved.
+// The paths are written here as people read them in the definition; the counts of Released are 16
+// states outside of Maps and the start, 4 maps over 3 layers with 1 state each, and for each of 2
+// consumers Update, 10 times Settle, Health and Quiet?, and Moved.
 func TestRoutesOfThePipeline(t *testing.T) {
 	t.Parallel()
 	m, err := statemachine.Parse(statemachine.Definition())

@@ -1,5 +1,7 @@
-// Package e2e deploys the product to an account in an emulator, as users do, and uses it: the synthesized app through the CDK's command line, our own command line, real
-// wheels, the real buildspec, real bootstraps. What the emulator does not do as AWS does is in test/emulator/README.md.
+// Package e2e deploys the product to an account in an emulator, as users do, and uses it: the
+// synthesized app through the CDK's command line, our own command line, real wheels, the real
+// buildspec, real bootstraps. What the emulator does not do as AWS does is in
+// test/emulator/README.md.
 package e2e
 
 import (
@@ -113,7 +115,8 @@ func deploy(t *testing.T) *world {
 	return w
 }
 
-// python puts an environment of its own first on PATH for the buildspec, which installs uv into it: on CodeBuild that is the image's, which is thrown away.
+// python puts an environment of its own first on PATH for the buildspec, which installs uv into it:
+// on CodeBuild that is the image's, which is thrown away.
 func (w *world) python(dir string) {
 	w.t.Setenv("PATH", filepath.Join(w.root, ".tools", "bin")+":"+os.Getenv("PATH"))
 	venv := filepath.Join(dir, "image")
@@ -141,8 +144,19 @@ func (w *world) synth(out string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.run(w.root, []string{"CDK_OUTDIR=" + out, "CDK_CONTEXT_JSON=" + string(contextJSON), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
-		"CDK_DEFAULT_ACCOUNT=" + emulator.Account, "CDK_DEFAULT_REGION=" + emulator.Region}, "go", "run", "./infra")
+	w.run(
+		w.root,
+		[]string{
+			"CDK_OUTDIR=" + out,
+			"CDK_CONTEXT_JSON=" + string(contextJSON),
+			"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
+			"CDK_DEFAULT_ACCOUNT=" + emulator.Account,
+			"CDK_DEFAULT_REGION=" + emulator.Region,
+		},
+		"go",
+		"run",
+		"./infra",
+	)
 }
 
 // run runs a program that must end well, and returns what it printed.
@@ -182,7 +196,8 @@ func (w *world) listen(cfg aws.Config) {
 	}
 	w.queueURL = *q.QueueUrl
 	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:people", emulator.Region, emulator.Account)
-	if _, err := sns.NewFromConfig(cfg).Subscribe(w.t.Context(), &sns.SubscribeInput{TopicArn: aws.String(w.outputs["TopicArn"]), Protocol: aws.String("sqs"), Endpoint: &arn}); err != nil {
+	if _, err := sns.NewFromConfig(cfg).
+		Subscribe(w.t.Context(), &sns.SubscribeInput{TopicArn: aws.String(w.outputs["TopicArn"]), Protocol: aws.String("sqs"), Endpoint: &arn}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -194,13 +209,19 @@ func (w *world) message(words ...string) {
 		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(m, word) })
 	}
 	for range 60 {
-		out, err := w.queue.ReceiveMessage(w.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &w.queueURL, MaxNumberOfMessages: 10})
+		out, err := w.queue.ReceiveMessage(
+			w.t.Context(),
+			&sqs.ReceiveMessageInput{QueueUrl: &w.queueURL, MaxNumberOfMessages: 10},
+		)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		for _, m := range out.Messages {
 			w.told = append(w.told, *m.Body)
-			if _, err := w.queue.DeleteMessage(w.t.Context(), &sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle}); err != nil {
+			if _, err := w.queue.DeleteMessage(
+				w.t.Context(),
+				&sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle},
+			); err != nil {
 				w.t.Fatal(err)
 			}
 		}
@@ -228,7 +249,11 @@ func (w *world) newConsumer() {
 	z := zip.NewWriter(&code)
 	f, err := z.Create("main.py")
 	if err == nil {
-		_, err = f.Write([]byte("def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n    return {'boto3': boto3.__version__, 'from': boto3.__file__}\n"))
+		_, err = f.Write(
+			[]byte(
+				"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n    return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
+			),
+		)
 	}
 	if err == nil {
 		err = z.Close()
@@ -236,18 +261,53 @@ func (w *world) newConsumer() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: aws.String(consumer), Runtime: types.RuntimePython313, Handler: aws.String("main.handler"), Timeout: aws.Int32(60),
-		Role: aws.String("arn:aws:iam::" + emulator.Account + ":role/consumer"), Code: &types.FunctionCode{ZipFile: code.Bytes()}, Publish: true, Architectures: []types.Architecture{types.ArchitectureX8664}}); err != nil {
+	if _, err := w.lambda.CreateFunction(
+		ctx,
+		&lambda.CreateFunctionInput{
+			FunctionName: aws.String(consumer),
+			Runtime:      types.RuntimePython313,
+			Handler:      aws.String("main.handler"),
+			Timeout:      aws.Int32(60),
+			Role: aws.String(
+				"arn:aws:iam::" + emulator.Account + ":role/consumer",
+			),
+			Code:          &types.FunctionCode{ZipFile: code.Bytes()},
+			Publish:       true,
+			Architectures: []types.Architecture{types.ArchitectureX8664},
+		},
+	); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := lambda.NewFunctionActiveV2Waiter(w.lambda, func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(consumer)}, time.Minute); err != nil {
+	if err := lambda.NewFunctionActiveV2Waiter(w.lambda, func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
+		Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(consumer)}, time.Minute); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.lambda.CreateAlias(ctx, &lambda.CreateAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live"), FunctionVersion: aws.String("1")}); err != nil {
+	if _, err := w.lambda.CreateAlias(
+		ctx,
+		&lambda.CreateAliasInput{
+			FunctionName:    aws.String(consumer),
+			Name:            aws.String("live"),
+			FunctionVersion: aws.String("1"),
+		},
+	); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.alarms.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{AlarmName: aws.String("e2e-errors"), Namespace: aws.String("E2E"), MetricName: aws.String("Errors"), Statistic: cwtypes.StatisticSum,
-		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold, TreatMissingData: aws.String("notBreaching")}); err != nil {
+	if _, err := w.alarms.PutMetricAlarm(
+		ctx,
+		&cloudwatch.PutMetricAlarmInput{
+			AlarmName:  aws.String("e2e-errors"),
+			Namespace:  aws.String("E2E"),
+			MetricName: aws.String("Errors"),
+			Statistic:  cwtypes.StatisticSum,
+			Period: aws.Int32(
+				60,
+			),
+			EvaluationPeriods:  aws.Int32(1),
+			Threshold:          aws.Float64(1),
+			ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
+			TreatMissingData:   aws.String("notBreaching"),
+		},
+	); err != nil {
 		w.t.Fatal(err)
 	}
 	w.alarm(cwtypes.StateValueOk)
@@ -255,7 +315,14 @@ func (w *world) newConsumer() {
 
 func (w *world) alarm(state cwtypes.StateValue) {
 	w.t.Helper()
-	if _, err := w.alarms.SetAlarmState(w.t.Context(), &cloudwatch.SetAlarmStateInput{AlarmName: aws.String("e2e-errors"), StateValue: state, StateReason: aws.String("5 errors in a minute")}); err != nil {
+	if _, err := w.alarms.SetAlarmState(
+		w.t.Context(),
+		&cloudwatch.SetAlarmStateInput{
+			AlarmName:   aws.String("e2e-errors"),
+			StateValue:  state,
+			StateReason: aws.String("5 errors in a minute"),
+		},
+	); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -291,7 +358,10 @@ type function struct {
 func (w *world) function() (f function) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	out, err := w.lambda.ListVersionsByFunction(ctx, &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(consumer)})
+	out, err := w.lambda.ListVersionsByFunction(
+		ctx,
+		&lambda.ListVersionsByFunctionInput{FunctionName: aws.String(consumer)},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -307,7 +377,10 @@ func (w *world) function() (f function) {
 		}
 		f.Versions = append(f.Versions, *v.Version+" "+strings.Join(layers, ","))
 	}
-	a, err := w.lambda.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live")})
+	a, err := w.lambda.GetAlias(
+		ctx,
+		&lambda.GetAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live")},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -318,19 +391,26 @@ func (w *world) function() (f function) {
 // published are the versions of the layer, newest first.
 func (w *world) published() []types.LayerVersionsListItem {
 	w.t.Helper()
-	out, err := w.lambda.ListLayerVersions(w.t.Context(), &lambda.ListLayerVersionsInput{LayerName: aws.String(layerName)})
+	out, err := w.lambda.ListLayerVersions(
+		w.t.Context(),
+		&lambda.ListLayerVersionsInput{LayerName: aws.String(layerName)},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return out.LayerVersions
 }
 
-// settled waits until no execution runs, and returns how those that began since ended, newest first.
+// settled waits until no execution runs, and returns how those that began since ended, newest
+// first.
 func (w *world) settled(since int) []release.Ending {
 	w.t.Helper()
 	for range 600 {
 		all := w.executions()
-		running := slices.ContainsFunc(all, func(e sfntypes.ExecutionListItem) bool { return e.Status == sfntypes.ExecutionStatusRunning })
+		running := slices.ContainsFunc(
+			all,
+			func(e sfntypes.ExecutionListItem) bool { return e.Status == sfntypes.ExecutionStatusRunning },
+		)
 		if len(all) > since && !running {
 			var ends []release.Ending
 			for _, e := range all[:len(all)-since] {
@@ -346,11 +426,17 @@ func (w *world) settled(since int) []release.Ending {
 
 func (w *world) executions() []sfntypes.ExecutionListItem {
 	w.t.Helper()
-	out, err := w.states.ListExecutions(w.t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(w.outputs["StateMachineArn"])})
+	out, err := w.states.ListExecutions(
+		w.t.Context(),
+		&sfn.ListExecutionsInput{StateMachineArn: aws.String(w.outputs["StateMachineArn"])},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	slices.SortStableFunc(out.Executions, func(a, b sfntypes.ExecutionListItem) int { return b.StartDate.Compare(*a.StartDate) })
+	slices.SortStableFunc(
+		out.Executions,
+		func(a, b sfntypes.ExecutionListItem) int { return b.StartDate.Compare(*a.StartDate) },
+	)
 	return out.Executions
 }
 
@@ -401,14 +487,18 @@ func (w *world) upload(t *testing.T) {
 	if len(got.Layers) != 1 || !strings.HasSuffix(got.Layers[0], ":layer:"+layerName+":1") || got.Alias != "2" {
 		t.Errorf("the consumer is %+v", got)
 	}
-	out, err := w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")})
+	out, err := w.lambda.Invoke(
+		t.Context(),
+		&lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")},
+	)
 	if err != nil || out.FunctionError != nil || !strings.Contains(string(out.Payload), "/opt/python/boto3/") {
 		t.Errorf("the consumer answers %s %v", out.Payload, err)
 	}
 }
 
-// shares says what the time from the execution's start to its end went into: waiting for uploads to settle, the build, Lambda's Python, and what is ours. With -update it
-// becomes a section of docs/benchmarks.md.
+// shares says what the time from the execution's start to its end went into: waiting for uploads to
+// settle, the build, Lambda's Python, and what is ours. With -update it becomes a section of
+// docs/benchmarks.md.
 func (w *world) shares() {
 	w.t.Helper()
 	for _, e := range w.executions() {
@@ -421,12 +511,26 @@ func (w *world) shares() {
 		for _, s := range []string{"Build", "Verify each", "Wait for the other run"} {
 			ours -= took[s]
 		}
-		table := fmt.Sprintf("| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% |\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | %.1f | %.0f %% |\n"+
-			"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | %.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% |\n| from the start of the execution to Released | %.1f | |\n",
-			took["Wait for the other run"], 100*took["Wait for the other run"]/total, took["Build"], 100*took["Build"]/total, took["Verify each"], 100*took["Verify each"]/total, transitions-3, ours, 100*ours/total, total)
+		table := fmt.Sprintf(
+			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% |\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | %.1f | %.0f %% |\n"+
+				"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | %.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% |\n| from the start of the execution to Released | %.1f | |\n",
+			took["Wait for the other run"],
+			100*took["Wait for the other run"]/total,
+			took["Build"],
+			100*took["Build"]/total,
+			took["Verify each"],
+			100*took["Verify each"]/total,
+			transitions-3,
+			ours,
+			100*ours/total,
+			total,
+		)
 		w.t.Log("\n" + table)
 		if *update {
-			w.section("Workflow", "One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end test, where a state costs next to nothing and a build has no machine to wait for. Measured by `make bench`.\n\n"+table)
+			w.section(
+				"Workflow",
+				"One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end test, where a state costs next to nothing and a build has no machine to wait for. Measured by `make bench`.\n\n"+table,
+			)
 		}
 		return
 	}
@@ -496,7 +600,10 @@ func (w *world) sameBytes(t *testing.T) {
 	if got, want := r.Layers[0].Current.Zip.SHA256.String(), built.Layers[0].Zip.SHA256; got != want {
 		t.Errorf("published is %s, built here is %s", got, want)
 	}
-	v, err := w.lambda.GetLayerVersion(t.Context(), &lambda.GetLayerVersionInput{LayerName: aws.String(layerName), VersionNumber: aws.Int64(1)})
+	v, err := w.lambda.GetLayerVersion(
+		t.Context(),
+		&lambda.GetLayerVersionInput{LayerName: aws.String(layerName), VersionNumber: aws.Int64(1)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -507,7 +614,10 @@ func (w *world) sameBytes(t *testing.T) {
 
 func (w *world) released() (r release.Released) {
 	w.t.Helper()
-	out, err := w.s3.GetObject(w.t.Context(), &s3.GetObjectInput{Bucket: aws.String(w.outputs["StoreBucket"]), Key: aws.String(release.ReleasedName)})
+	out, err := w.s3.GetObject(
+		w.t.Context(),
+		&s3.GetObjectInput{Bucket: aws.String(w.outputs["StoreBucket"]), Key: aws.String(release.ReleasedName)},
+	)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -521,8 +631,20 @@ func (w *world) released() (r release.Released) {
 func (w *world) told1(t *testing.T) {
 	w.message("Released: 1 layer", layerName+":1", "live 1 -> 2")
 	for _, dimensions := range [][]cwtypes.Dimension{{{Name: aws.String("LayerName"), Value: aws.String(layerName)}}, {{Name: aws.String("Stack"), Value: aws.String(stackName)}}} {
-		got, err := w.alarms.GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{Namespace: aws.String("Lambda/Optimization"), MetricName: aws.String("PackageSize"), Dimensions: dimensions,
-			StartTime: aws.Time(time.Now().Add(-time.Hour)), EndTime: aws.Time(time.Now().Add(time.Hour)), Period: aws.Int32(3600), Statistics: []cwtypes.Statistic{cwtypes.StatisticMaximum}})
+		got, err := w.alarms.GetMetricStatistics(
+			t.Context(),
+			&cloudwatch.GetMetricStatisticsInput{
+				Namespace:  aws.String("Lambda/Optimization"),
+				MetricName: aws.String("PackageSize"),
+				Dimensions: dimensions,
+				StartTime: aws.Time(
+					time.Now().Add(-time.Hour),
+				),
+				EndTime:    aws.Time(time.Now().Add(time.Hour)),
+				Period:     aws.Int32(3600),
+				Statistics: []cwtypes.Statistic{cwtypes.StatisticMaximum},
+			},
+		)
 		if err != nil || len(got.Datapoints) == 0 {
 			t.Fatalf("PackageSize by %s: %v %v", *dimensions[0].Name, got, err)
 		}
@@ -578,7 +700,10 @@ func (w *world) ill(t *testing.T) {
 	versions := len(w.published())
 	since := len(w.executions())
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 5m }\n")
-	w.write("aws-utilities/layer.yaml", "budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them }\n")
+	w.write(
+		"aws-utilities/layer.yaml",
+		"budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them }\n",
+	)
 	w.layersmith("push")
 	for range 600 { // the alarm rises when the alias has moved
 		if w.function().Alias != before.Alias {
@@ -588,7 +713,8 @@ func (w *world) ill(t *testing.T) {
 	}
 	w.alarm(cwtypes.StateValueAlarm)
 	end := w.only(w.settled(since), release.RolledBack)
-	if !strings.Contains(end.Message, "alarm e2e-errors was raised") || !strings.Contains(end.Message, "candidates deleted") {
+	if !strings.Contains(end.Message, "alarm e2e-errors was raised") ||
+		!strings.Contains(end.Message, "candidates deleted") {
 		t.Errorf("message %q", end.Message)
 	}
 	if d := cmp.Diff(before, w.function()); d != "" || len(w.published()) != versions {
@@ -598,7 +724,8 @@ func (w *world) ill(t *testing.T) {
 	w.alarm(cwtypes.StateValueOk)
 }
 
-// killed stops an execution when the consumer has moved, which is the worst moment, and starts another.
+// killed stops an execution when the consumer has moved, which is the worst moment, and starts
+// another.
 func (w *world) killed(t *testing.T) {
 	before := w.function()
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 1m }\n")
@@ -611,7 +738,10 @@ func (w *world) killed(t *testing.T) {
 	}
 	for _, e := range w.executions() {
 		if e.Status == sfntypes.ExecutionStatusRunning {
-			if _, err := w.states.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn}); err != nil {
+			if _, err := w.states.StopExecution(
+				t.Context(),
+				&sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -641,7 +771,16 @@ func (w *world) back(t *testing.T) {
 	if got.Alias == before.Alias || len(got.Layers) != 1 || !strings.HasSuffix(got.Layers[0], layerName+":1") {
 		t.Errorf("after going back: %+v", got)
 	}
-	if out, err := w.try(filepath.Dir(w.workspace), w.env(), w.cli, "rollback", "aws-utilities", "--to", "99"); err == nil || !strings.Contains(out, "99") {
+	if out, err := w.try(
+		filepath.Dir(w.workspace),
+		w.env(),
+		w.cli,
+		"rollback",
+		"aws-utilities",
+		"--to",
+		"99",
+	); err == nil ||
+		!strings.Contains(out, "99") {
 		t.Errorf("a version that is not there: %v\n%s", err, out)
 	}
 }
@@ -653,14 +792,27 @@ func (w *world) schedule(t *testing.T) {
 	if err != nil || len(list.Schedules) != 1 {
 		t.Fatalf("schedules %v %v", list, err)
 	}
-	s, err := client.GetSchedule(t.Context(), &scheduler.GetScheduleInput{Name: list.Schedules[0].Name, GroupName: list.Schedules[0].GroupName})
+	s, err := client.GetSchedule(
+		t.Context(),
+		&scheduler.GetScheduleInput{Name: list.Schedules[0].Name, GroupName: list.Schedules[0].GroupName},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	since := len(w.executions())
 	every := func(expression string) {
-		if _, err := client.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{Name: s.Name, GroupName: s.GroupName, ScheduleExpression: &expression, Target: s.Target,
-			FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff}}); err != nil {
+		if _, err := client.UpdateSchedule(
+			t.Context(),
+			&scheduler.UpdateScheduleInput{
+				Name:               s.Name,
+				GroupName:          s.GroupName,
+				ScheduleExpression: &expression,
+				Target:             s.Target,
+				FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{
+					Mode: schedulertypes.FlexibleTimeWindowModeOff,
+				},
+			},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -680,8 +832,17 @@ func (w *world) schedule(t *testing.T) {
 }
 
 func (w *world) largeAlarm(t *testing.T) {
-	if _, err := w.alarms.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{{MetricName: aws.String("PackageSize"),
-		Unit: cwtypes.StandardUnitMegabytes, Value: aws.Float64(214), Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}}}}}); err != nil {
+	if _, err := w.alarms.PutMetricData(
+		t.Context(),
+		&cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
+			{
+				MetricName: aws.String("PackageSize"),
+				Unit:       cwtypes.StandardUnitMegabytes,
+				Value:      aws.Float64(214),
+				Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
+			},
+		}},
+	); err != nil {
 		t.Fatal(err)
 	}
 	w.message("ALARM", "PackageSize")

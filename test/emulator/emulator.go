@@ -1,5 +1,6 @@
-// Package emulator runs the end-to-end tests' stand-in for AWS: MiniStack, started by ministack.py beside this file, which makes it stricter and lets CodeBuild
-// run. Nothing leaves the machine: everything listens on 127.0.0.1, keys are dummies, files lie in the test's own temporary folder.
+// Package emulator runs the end-to-end tests' stand-in for AWS: MiniStack, started by ministack.py
+// beside this file, which makes it stricter and lets CodeBuild run. Nothing leaves the machine:
+// everything listens on 127.0.0.1, keys are dummies, files lie in the test's own temporary folder.
 //
 // What is emulated faithfully and what is not stands in README.md.
 package emulator
@@ -32,7 +33,8 @@ const (
 	Region  = "us-east-1"
 )
 
-// pythons are the runtimes of functions that get a real interpreter, where this machine has one; a function of another runtime says what is missing.
+// pythons are the runtimes of functions that get a real interpreter, where this machine has one; a
+// function of another runtime says what is missing.
 var pythons = []string{"3.11", "3.12", "3.13", "3.14"}
 
 const (
@@ -51,8 +53,9 @@ type Stack struct {
 	bootstrapErr error
 }
 
-// Start starts an emulator and ends it, with all that it has started, when the test ends, or the test's process in whatever way. When the test has failed, its
-// logs and those of its builds are printed.
+// Start starts an emulator and ends it, with all that it has started, when the test ends, or the
+// test's process in whatever way. When the test has failed, its logs and those of its builds are
+// printed.
 func Start(t testing.TB) *Stack {
 	t.Helper()
 	root, err := findRoot()
@@ -104,10 +107,25 @@ func (s *Stack) start(python string) error {
 	cmd.Dir = s.dir
 	cmd.Stdout = s.log
 	cmd.Stderr = s.log
-	cmd.Env = append(os.Environ(),
-		"GATEWAY_PORT="+strconv.Itoa(port), "BIND_HOST=127.0.0.1", "MINISTACK_HOST=127.0.0.1", "AWS_ENDPOINT_URL="+s.endpoint,
-		"MINISTACK_ACCOUNT_ID="+Account, "MINISTACK_REGION="+Region, "AWS_ACCESS_KEY_ID="+Account, "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=",
-		"IOT_MTLS_ENABLED=0", "SFTP_ENABLED=0", "PERSIST_STATE=0", "LAMBDA_EXECUTOR=local", "TMPDIR="+temp)
+	cmd.Env = append(
+		os.Environ(),
+		"GATEWAY_PORT="+strconv.Itoa(
+			port,
+		),
+		"BIND_HOST=127.0.0.1",
+		"MINISTACK_HOST=127.0.0.1",
+		"AWS_ENDPOINT_URL="+s.endpoint,
+		"MINISTACK_ACCOUNT_ID="+Account,
+		"MINISTACK_REGION="+Region,
+		"AWS_ACCESS_KEY_ID="+Account,
+		"AWS_SECRET_ACCESS_KEY=test",
+		"AWS_SESSION_TOKEN=",
+		"IOT_MTLS_ENABLED=0",
+		"SFTP_ENABLED=0",
+		"PERSIST_STATE=0",
+		"LAMBDA_EXECUTOR=local",
+		"TMPDIR="+temp,
+	)
 	cmd.Env = append(cmd.Env, interpreters(s.root)...)
 	input, err := cmd.StdinPipe() // the emulator ends with it
 	if err != nil {
@@ -159,15 +177,30 @@ func (s *Stack) Endpoint() string { return s.endpoint }
 
 // AWSConfig is for clients of the SDK.
 func (s *Stack) AWSConfig() aws.Config {
-	return aws.Config{Region: Region, Credentials: credentials.NewStaticCredentialsProvider(Account, "test", ""), BaseEndpoint: aws.String(s.endpoint)}
+	return aws.Config{
+		Region:       Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(Account, "test", ""),
+		BaseEndpoint: aws.String(s.endpoint),
+	}
 }
 
-// Env is the process's environment with the variables that lead programs to the emulator, and only there: neither profiles nor roles of this machine are read.
+// Env is the process's environment with the variables that lead programs to the emulator, and only
+// there: neither profiles nor roles of this machine are read.
 func (s *Stack) Env() []string {
-	return append(os.Environ(),
-		"AWS_ENDPOINT_URL="+s.endpoint, "AWS_ENDPOINT_URL_S3="+s.endpoint, "AWS_REGION="+Region, "AWS_DEFAULT_REGION="+Region,
-		"AWS_ACCESS_KEY_ID="+Account, "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_CONFIG_FILE="+os.DevNull,
-		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true")
+	return append(
+		os.Environ(),
+		"AWS_ENDPOINT_URL="+s.endpoint,
+		"AWS_ENDPOINT_URL_S3="+s.endpoint,
+		"AWS_REGION="+Region,
+		"AWS_DEFAULT_REGION="+Region,
+		"AWS_ACCESS_KEY_ID="+Account,
+		"AWS_SECRET_ACCESS_KEY=test",
+		"AWS_SESSION_TOKEN=",
+		"AWS_PROFILE=",
+		"AWS_CONFIG_FILE="+os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+	)
 }
 
 // Logs are the ends of the emulator's log and of each build's.
@@ -188,7 +221,8 @@ func (s *Stack) Logs() string {
 // Outputs are those of the stacks of an app, by stack and name.
 type Outputs map[string]map[string]string
 
-// Deploy deploys a synthesized app (the folder cdk.out) with the CDK's real command line, the first time after `cdk bootstrap`. More arguments go to `cdk deploy`.
+// Deploy deploys a synthesized app (the folder cdk.out) with the CDK's real command line, the first
+// time after `cdk bootstrap`. More arguments go to `cdk deploy`.
 func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outputs, error) {
 	cdkOut, err := filepath.Abs(cdkOut)
 	if err != nil {
@@ -205,7 +239,11 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 	if err := os.RemoveAll(path); err != nil {
 		return nil, err
 	}
-	if err := s.cdk(ctx, append([]string{"deploy", "--all", "--app", cdkOut, "--require-approval", "never", "--outputs-file", path}, args...)...); err != nil {
+	if err := s.cdk(
+		ctx,
+		append(
+			[]string{"deploy", "--all", "--app", cdkOut, "--require-approval", "never", "--outputs-file", path},
+			args...)...); err != nil {
 		return nil, err
 	}
 	outputs := Outputs{}
@@ -240,7 +278,13 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, append([]string{"--no-notices", "--ci"}, args...)...)
 	cmd.Dir = empty
-	cmd.Env = append(s.Env(), "HOME="+empty, "CDK_DISABLE_CLI_TELEMETRY=1", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20", "NO_COLOR=1")
+	cmd.Env = append(
+		s.Env(),
+		"HOME="+empty,
+		"CDK_DISABLE_CLI_TELEMETRY=1",
+		"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
+		"NO_COLOR=1",
+	)
 	cmd.Stdout = &output
 	cmd.Stderr = &output
 	cmd.WaitDelay = 5 * time.Second
@@ -294,7 +338,8 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// interpreters are the variables that name this machine's Python of each runtime: LAYERSMITH_PYTHON_3_13 for python3.13. What is set already stays.
+// interpreters are the variables that name this machine's Python of each runtime:
+// LAYERSMITH_PYTHON_3_13 for python3.13. What is set already stays.
 func interpreters(root string) []string {
 	findPythons.Do(func() {
 		for _, version := range pythons {
@@ -315,14 +360,19 @@ var (
 	foundPythons []string
 )
 
-// findPython looks where .ci/setup looks: on PATH, below pyenv's and uv's folders, in .tools/python. Folders come before PATH, where pyenv has scripts that refuse.
+// findPython looks where .ci/setup looks: on PATH, below pyenv's and uv's folders, in
+// .tools/python. Folders come before PATH, where pyenv has scripts that refuse.
 func findPython(root, version string) string {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = root
 	}
 	command := "python" + version
-	folders := []string{filepath.Join(home, ".pyenv", "versions"), filepath.Join(home, ".local", "share", "uv", "python"), filepath.Join(root, ".tools", "python")}
+	folders := []string{
+		filepath.Join(home, ".pyenv", "versions"),
+		filepath.Join(home, ".local", "share", "uv", "python"),
+		filepath.Join(root, ".tools", "python"),
+	}
 	if dir := os.Getenv("UV_PYTHON_INSTALL_DIR"); dir != "" {
 		folders = append(folders, dir)
 	}

@@ -60,11 +60,29 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lower := publish(t, client, "lower", zipped(t, file{"greeting", 0o644, "hello"}, file{"which", 0o644, "lower"}, file{"bin/tool", 0o755, "#!/bin/sh\necho tool\n"}))
+	lower := publish(
+		t,
+		client,
+		"lower",
+		zipped(
+			t,
+			file{"greeting", 0o644, "hello"},
+			file{"which", 0o644, "lower"},
+			file{"bin/tool", 0o755, "#!/bin/sh\necho tool\n"},
+		),
+	)
 	upper := publish(t, client, "upper", zipped(t, file{"which", 0o644, "upper"}))
 	create(t, client, &lambda.CreateFunctionInput{
-		FunctionName: aws.String("reader"), Runtime: types.RuntimeProvidedal2, Handler: aws.String("bootstrap"), MemorySize: aws.Int32(128),
-		Code: &types.FunctionCode{ZipFile: zipped(t, file{"bootstrap", 0o755, string(binary)})}, Layers: []string{lower, upper},
+		FunctionName: aws.String(
+			"reader",
+		),
+		Runtime:    types.RuntimeProvidedal2,
+		Handler:    aws.String("bootstrap"),
+		MemorySize: aws.Int32(128),
+		Code: &types.FunctionCode{
+			ZipFile: zipped(t, file{"bootstrap", 0o755, string(binary)}),
+		},
+		Layers: []string{lower, upper},
 	})
 
 	payload, tail := invoke(t, client, "reader", `{}`, "")
@@ -84,7 +102,15 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	if !strings.Contains(seen.Denied, "read-only") {
 		t.Errorf("writing into /var/task: %q", seen.Denied)
 	}
-	contains(t, tail, "START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "\tInit Duration: ", "Memory Size: 128 MB")
+	contains(
+		t,
+		tail,
+		"START RequestId: ",
+		"END RequestId: ",
+		"REPORT RequestId: ",
+		"\tInit Duration: ",
+		"Memory Size: 128 MB",
+	)
 	if strings.Contains(tail, "Max Memory Used: 0 MB") {
 		t.Errorf("no memory was measured: %s", tail)
 	}
@@ -104,7 +130,10 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	})
 	t.Run("logs are written", func(t *testing.T) {
 		client := cloudwatchlogs.NewFromConfig(stack.AWSConfig())
-		logs, err := client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/reader")})
+		logs, err := client.FilterLogEvents(
+			t.Context(),
+			&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/reader")},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,8 +153,17 @@ func TestFunctionOfPython(t *testing.T) {
 	t.Parallel()
 	stack := emulator.Start(t)
 	client := lambda.NewFromConfig(stack.AWSConfig())
-	layer := publish(t, client, "layer", zipped(t, file{"python/carried.py", 0o644, "where = __file__\n"}, file{"python/both.py", 0o644, "where = 'layer'\n"},
-		file{"python/lib/python3.13/site-packages/deep.py", 0o644, "where = __file__\n"}))
+	layer := publish(
+		t,
+		client,
+		"layer",
+		zipped(
+			t,
+			file{"python/carried.py", 0o644, "where = __file__\n"},
+			file{"python/both.py", 0o644, "where = 'layer'\n"},
+			file{"python/lib/python3.13/site-packages/deep.py", 0o644, "where = __file__\n"},
+		),
+	)
 	code := zipped(t, file{"index.py", 0o644, `
 import sys, carried, both, deep
 def handler(event, context):
@@ -142,8 +180,14 @@ def handler(event, context):
 `}, file{"both.py", 0o644, "where = 'function'\n"}, file{"broken.py", 0o644, "import nowhere\n"}, file{"exits.py", 0o644, "import os\nos._exit(3)\n"})
 	function := func(name, handler string) {
 		create(t, client, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(name), Runtime: types.RuntimePython313, Handler: aws.String(handler), Timeout: aws.Int32(20),
-			Code: &types.FunctionCode{ZipFile: code}, Layers: []string{layer},
+			FunctionName: aws.String(
+				name,
+			),
+			Runtime: types.RuntimePython313,
+			Handler: aws.String(handler),
+			Timeout: aws.Int32(20),
+			Code:    &types.FunctionCode{ZipFile: code},
+			Layers:  []string{layer},
 		})
 	}
 	function("probe", "index.handler")
@@ -158,7 +202,8 @@ def handler(event, context):
 	if !strings.HasPrefix(seen.Version, "3.13.") {
 		t.Errorf("it runs on Python %s", seen.Version)
 	}
-	if seen.Carried != "/opt/python/carried.py" || seen.Deep != "/opt/python/lib/python3.13/site-packages/deep.py" || seen.Task != "/var/task/index.py" {
+	if seen.Carried != "/opt/python/carried.py" || seen.Deep != "/opt/python/lib/python3.13/site-packages/deep.py" ||
+		seen.Task != "/var/task/index.py" {
 		t.Errorf("paths: %+v", seen)
 	}
 	if seen.Both != "function" {
@@ -177,7 +222,12 @@ def handler(event, context):
 
 	function("broken", "broken.handler")
 	payload, tail = invoke(t, client, "broken", `{}`, "Unhandled")
-	contains(t, string(payload), "Runtime.ImportModuleError", "Unable to import module 'broken': No module named 'nowhere'")
+	contains(
+		t,
+		string(payload),
+		"Runtime.ImportModuleError",
+		"Unable to import module 'broken': No module named 'nowhere'",
+	)
 	contains(t, tail, "No module named 'nowhere'", "REPORT RequestId: ")
 
 	function("exits", "exits.handler")
@@ -203,7 +253,10 @@ func TestDeployedApp(t *testing.T) {
 
 	versions := map[string]string{}
 	for _, key := range []string{"other/ignored.txt", "layers/good.txt", "layers/bad.txt"} {
-		put, err := store.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(key)})
+		put, err := store.PutObject(
+			t.Context(),
+			&s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(key)},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +283,10 @@ func TestDeployedApp(t *testing.T) {
 			if item.Status == sfntypes.ExecutionStatusRunning {
 				return false
 			}
-			execution, err := flow.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: item.ExecutionArn})
+			execution, err := flow.DescribeExecution(
+				t.Context(),
+				&sfn.DescribeExecutionInput{ExecutionArn: item.ExecutionArn},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,8 +295,11 @@ func TestDeployedApp(t *testing.T) {
 				t.Fatal(err)
 			}
 			object := input.Detail.Object
-			if input.Source != "aws.s3" || input.DetailType != "Object Created" || object.VersionID == "" || object.VersionID != versions[object.Key] ||
-				object.Size != len(object.Key) || object.ETag == "" || object.Sequencer == "" {
+			if input.Source != "aws.s3" || input.DetailType != "Object Created" || object.VersionID == "" ||
+				object.VersionID != versions[object.Key] ||
+				object.Size != len(object.Key) ||
+				object.ETag == "" ||
+				object.Sequencer == "" {
 				t.Errorf("event: %s", aws.ToString(execution.Input))
 			}
 			ended[object.Key] = execution
@@ -262,14 +321,19 @@ func TestDeployedApp(t *testing.T) {
 	}
 	good := ended["layers/good.txt"]
 	var built struct{ Built struct{ Build build } }
-	if err := json.Unmarshal([]byte(aws.ToString(good.Output)), &built); err != nil || good.Status != sfntypes.ExecutionStatusSucceeded {
+	if err := json.Unmarshal(
+		[]byte(aws.ToString(good.Output)),
+		&built,
+	); err != nil ||
+		good.Status != sfntypes.ExecutionStatusSucceeded {
 		t.Fatalf("%s %v: %s", good.Status, err, aws.ToString(good.Output))
 	}
 	if b := built.Built.Build; b.BuildStatus != "SUCCEEDED" || !b.BuildComplete {
 		t.Errorf("build: %+v", b)
 	}
-	logs, err := cloudwatchlogs.NewFromConfig(stack.AWSConfig()).GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
-		LogGroupName: &built.Built.Build.Logs.GroupName, LogStreamName: &built.Built.Build.Logs.StreamName})
+	logs, err := cloudwatchlogs.NewFromConfig(stack.AWSConfig()).
+		GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
+			LogGroupName: &built.Built.Build.Logs.GroupName, LogStreamName: &built.Built.Build.Logs.StreamName})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +348,11 @@ func TestDeployedApp(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed struct{ Build build }
-	if err := json.Unmarshal([]byte(caught.Error.Cause), &failed); err != nil || caught.Error.Error != "States.TaskFailed" {
+	if err := json.Unmarshal(
+		[]byte(caught.Error.Cause),
+		&failed,
+	); err != nil ||
+		caught.Error.Error != "States.TaskFailed" {
 		t.Fatalf("caught: %v %+v", err, caught)
 	}
 	if failed.Build.BuildStatus != "FAILED" {
@@ -302,12 +370,24 @@ func TestDeployedApp(t *testing.T) {
 
 	t.Run("the same name and input while it runs is the same execution", func(t *testing.T) {
 		created, err := flow.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-			Name: aws.String("waits"), RoleArn: aws.String(role), Definition: aws.String(`{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":600,"End":true}}}`)})
+			Name: aws.String(
+				"waits",
+			),
+			RoleArn:    aws.String(role),
+			Definition: aws.String(`{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":600,"End":true}}}`),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		start := func(input string) error {
-			_, err := flow.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: created.StateMachineArn, Name: aws.String("once"), Input: &input})
+			_, err := flow.StartExecution(
+				t.Context(),
+				&sfn.StartExecutionInput{
+					StateMachineArn: created.StateMachineArn,
+					Name:            aws.String("once"),
+					Input:           &input,
+				},
+			)
 			return err
 		}
 		if err := errors.Join(start(`{"a":1}`), start(`{"a":1}`)); err != nil {
@@ -323,7 +403,10 @@ func TestDeployedApp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, version := range list.Versions {
-			if _, err := store.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: version.Key, VersionId: version.VersionId}); err != nil {
+			if _, err := store.DeleteObject(
+				t.Context(),
+				&s3.DeleteObjectInput{Bucket: &bucket, Key: version.Key, VersionId: version.VersionId},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -344,11 +427,22 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
-		Bucket: bucket, VersioningConfiguration: &s3types.VersioningConfiguration{Status: s3types.BucketVersioningStatusEnabled}}); err != nil {
+		Bucket:                  bucket,
+		VersioningConfiguration: &s3types.VersioningConfiguration{Status: s3types.BucketVersioningStatusEnabled},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	put := func(body string, ifMatch, ifNoneMatch *string) (*s3.PutObjectOutput, error) {
-		return client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader(body), IfMatch: ifMatch, IfNoneMatch: ifNoneMatch})
+		return client.PutObject(
+			t.Context(),
+			&s3.PutObjectInput{
+				Bucket:      bucket,
+				Key:         key,
+				Body:        strings.NewReader(body),
+				IfMatch:     ifMatch,
+				IfNoneMatch: ifNoneMatch,
+			},
+		)
 	}
 	first, err := put("1", nil, aws.String("*"))
 	if err != nil {
@@ -363,11 +457,15 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	_, err = put("3", first.ETag, nil)
 	code(t, err, "PreconditionFailed", http.StatusPreconditionFailed)
 
-	list, err := client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: bucket, Prefix: aws.String("state/")})
+	list, err := client.ListObjectVersions(
+		t.Context(),
+		&s3.ListObjectVersionsInput{Bucket: bucket, Prefix: aws.String("state/")},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Versions) != 2 || !aws.ToBool(list.Versions[0].IsLatest) || aws.ToString(list.Versions[0].VersionId) != aws.ToString(second.VersionId) {
+	if len(list.Versions) != 2 || !aws.ToBool(list.Versions[0].IsLatest) ||
+		aws.ToString(list.Versions[0].VersionId) != aws.ToString(second.VersionId) {
 		t.Errorf("versions: %+v", list.Versions)
 	}
 	old, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key, VersionId: first.VersionId})
@@ -388,11 +486,27 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	name := aws.String("consumer")
 	var layers []string
 	for _, content := range []string{"one", "two"} {
-		layers = append(layers, publish(t, client, "content", zipped(t, file{"python/content.py", 0o644, fmt.Sprintf("value = %q\n", content)})))
+		layers = append(
+			layers,
+			publish(
+				t,
+				client,
+				"content",
+				zipped(t, file{"python/content.py", 0o644, fmt.Sprintf("value = %q\n", content)}),
+			),
+		)
 	}
 	created := create(t, client, &lambda.CreateFunctionInput{
-		FunctionName: name, Runtime: types.RuntimePython313, Handler: aws.String("index.handler"), Layers: layers[:1],
-		Code: &types.FunctionCode{ZipFile: zipped(t, file{"index.py", 0o644, "import content\ndef handler(event, context): return content.value\n"})},
+		FunctionName: name,
+		Runtime:      types.RuntimePython313,
+		Handler:      aws.String("index.handler"),
+		Layers:       layers[:1],
+		Code: &types.FunctionCode{
+			ZipFile: zipped(
+				t,
+				file{"index.py", 0o644, "import content\ndef handler(event, context): return content.value\n"},
+			),
+		},
 	})
 	says := func(qualifier, want string) {
 		t.Helper()
@@ -408,7 +522,10 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alias, err := client.CreateAlias(ctx, &lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version})
+	alias, err := client.CreateAlias(
+		ctx,
+		&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,11 +536,18 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		t.Fatal(err)
 	}
 	if aws.ToString(again.Version) != aws.ToString(before.Version) {
-		t.Errorf("an unchanged function was published as %s, it is %s already", aws.ToString(again.Version), aws.ToString(before.Version))
+		t.Errorf(
+			"an unchanged function was published as %s, it is %s already",
+			aws.ToString(again.Version),
+			aws.ToString(before.Version),
+		)
 	}
 
 	update := func(revision *string, layers []string) (*lambda.UpdateFunctionConfigurationOutput, error) {
-		return client.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: name, RevisionId: revision, Layers: layers})
+		return client.UpdateFunctionConfiguration(
+			ctx,
+			&lambda.UpdateFunctionConfigurationInput{FunctionName: name, RevisionId: revision, Layers: layers},
+		)
 	}
 	current := settled(t, client, "consumer")
 	updated, err := update(current.RevisionId, layers[1:])
@@ -440,10 +564,19 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
 	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name, RevisionId: updated.RevisionId})
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
-	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name, CodeSha256: aws.String(base64.StdEncoding.EncodeToString(make([]byte, 32)))})
+	_, err = client.PublishVersion(
+		ctx,
+		&lambda.PublishVersionInput{
+			FunctionName: name,
+			CodeSha256:   aws.String(base64.StdEncoding.EncodeToString(make([]byte, 32))),
+		},
+	)
 	code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 
-	version, err := client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name, RevisionId: after.RevisionId, CodeSha256: after.CodeSha256})
+	version, err := client.PublishVersion(
+		ctx,
+		&lambda.PublishVersionInput{FunctionName: name, RevisionId: after.RevisionId, CodeSha256: after.CodeSha256},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +586,15 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	}
 	says("live", "one")
 	move := func(version, revision *string) (*lambda.UpdateAliasOutput, error) {
-		return client.UpdateAlias(ctx, &lambda.UpdateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: version, RevisionId: revision})
+		return client.UpdateAlias(
+			ctx,
+			&lambda.UpdateAliasInput{
+				FunctionName:    name,
+				Name:            aws.String("live"),
+				FunctionVersion: version,
+				RevisionId:      revision,
+			},
+		)
 	}
 	moved, err := move(version.Version, alias.RevisionId)
 	if err != nil {
@@ -470,12 +611,18 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	t.Run("an alias cannot point to a version that is not there", func(t *testing.T) {
 		_, err := move(aws.String("7"), nil)
 		code(t, err, "ResourceNotFoundException", http.StatusNotFound)
-		_, err = client.CreateAlias(ctx, &lambda.CreateAliasInput{FunctionName: name, Name: aws.String("new"), FunctionVersion: aws.String("7")})
+		_, err = client.CreateAlias(
+			ctx,
+			&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("new"), FunctionVersion: aws.String("7")},
+		)
 		code(t, err, "ResourceNotFoundException", http.StatusNotFound)
 	})
 	t.Run("all versions of all functions are listed, by pages", func(t *testing.T) {
 		var arns []string
-		pages := lambda.NewListFunctionsPaginator(client, &lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)})
+		pages := lambda.NewListFunctionsPaginator(
+			client,
+			&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)},
+		)
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
@@ -491,8 +638,15 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		}
 	})
 	young := &lambda.CreateFunctionInput{
-		FunctionName: aws.String("young"), Runtime: types.RuntimePython313, Handler: aws.String("index.handler"), Role: aws.String(role),
-		Code: &types.FunctionCode{ZipFile: zipped(t, file{"index.py", 0o644, "def handler(event, context): pass\n"})},
+		FunctionName: aws.String(
+			"young",
+		),
+		Runtime: types.RuntimePython313,
+		Handler: aws.String("index.handler"),
+		Role:    aws.String(role),
+		Code: &types.FunctionCode{
+			ZipFile: zipped(t, file{"index.py", 0o644, "def handler(event, context): pass\n"}),
+		},
 	}
 	t.Run("six layers are too many", func(t *testing.T) {
 		six := []string{layers[0], layers[1], layers[0], layers[1], layers[0], layers[1]}
@@ -509,11 +663,17 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		}
 		_, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: young.FunctionName})
 		code(t, err, "ResourceConflictException", http.StatusConflict)
-		_, err = client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: young.FunctionName, ZipFile: young.Code.ZipFile})
+		_, err = client.UpdateFunctionCode(
+			ctx,
+			&lambda.UpdateFunctionCodeInput{FunctionName: young.FunctionName, ZipFile: young.Code.ZipFile},
+		)
 		code(t, err, "ResourceConflictException", http.StatusConflict)
 	})
 	t.Run("a deleted layer version still works where it is used and cannot be used anew", func(t *testing.T) {
-		if _, err := client.DeleteLayerVersion(ctx, &lambda.DeleteLayerVersionInput{LayerName: aws.String("content"), VersionNumber: aws.Int64(1)}); err != nil {
+		if _, err := client.DeleteLayerVersion(
+			ctx,
+			&lambda.DeleteLayerVersionInput{LayerName: aws.String("content"), VersionNumber: aws.Int64(1)},
+		); err != nil {
 			t.Fatal(err)
 		}
 		says("live", "one")
@@ -521,11 +681,18 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 	})
 	t.Run("a layer is not published from an object that is not there", func(t *testing.T) {
-		if _, err := s3.NewFromConfig(stack.AWSConfig()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("store")}); err != nil {
+		if _, err := s3.NewFromConfig(stack.AWSConfig()).
+			CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("store")}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := client.PublishLayerVersion(ctx, &lambda.PublishLayerVersionInput{LayerName: aws.String("none"),
-			Content: &types.LayerVersionContentInput{S3Bucket: aws.String("store"), S3Key: aws.String("none"), S3ObjectVersion: aws.String("none")}})
+		_, err := client.PublishLayerVersion(ctx, &lambda.PublishLayerVersionInput{
+			LayerName: aws.String("none"),
+			Content: &types.LayerVersionContentInput{
+				S3Bucket:        aws.String("store"),
+				S3Key:           aws.String("none"),
+				S3ObjectVersion: aws.String("none"),
+			},
+		})
 		code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 	})
 }
@@ -540,19 +707,40 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: &arn}); err != nil {
+	if _, err := topics.Subscribe(
+		t.Context(),
+		&sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: &arn},
+	); err != nil {
 		t.Fatal(err)
 	}
 	dimensions := []cwtypes.Dimension{{Name: aws.String("LayerName"), Value: aws.String("ml")}}
 	if _, err := metrics.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
-		AlarmName: aws.String("large"), Namespace: aws.String("Lambda/Optimization"), MetricName: aws.String("PackageSize"), Dimensions: dimensions,
-		Statistic: cwtypes.StatisticMaximum, Period: aws.Int32(300), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(200),
-		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold, AlarmActions: []string{aws.ToString(topic.TopicArn)},
+		AlarmName: aws.String(
+			"large",
+		),
+		Namespace:          aws.String("Lambda/Optimization"),
+		MetricName:         aws.String("PackageSize"),
+		Dimensions:         dimensions,
+		Statistic:          cwtypes.StatisticMaximum,
+		Period:             aws.Int32(300),
+		EvaluationPeriods:  aws.Int32(1),
+		Threshold:          aws.Float64(200),
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
+		AlarmActions:       []string{aws.ToString(topic.TopicArn)},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := metrics.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
-		{MetricName: aws.String("PackageSize"), Dimensions: dimensions, Unit: cwtypes.StandardUnitMegabytes, Value: aws.Float64(201)}}}); err != nil {
+	if _, err := metrics.PutMetricData(
+		t.Context(),
+		&cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
+			{
+				MetricName: aws.String("PackageSize"),
+				Dimensions: dimensions,
+				Unit:       cwtypes.StandardUnitMegabytes,
+				Value:      aws.Float64(201),
+			},
+		}},
+	); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, receive(t, stack, queue), "large", "ALARM")
@@ -564,8 +752,16 @@ func TestScheduleFires(t *testing.T) {
 	queue, arn := newQueue(t, stack)
 	at := time.Now().UTC().Add(2 * time.Second).Format("at(2006-01-02T15:04:05)")
 	if _, err := scheduler.NewFromConfig(stack.AWSConfig()).CreateSchedule(t.Context(), &scheduler.CreateScheduleInput{
-		Name: aws.String("soon"), ScheduleExpression: &at, FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff},
-		Target: &schedulertypes.Target{Arn: &arn, RoleArn: aws.String(role), Input: aws.String(`{"refresh":true}`)},
+		Name: aws.String(
+			"soon",
+		),
+		ScheduleExpression: &at,
+		FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff},
+		Target: &schedulertypes.Target{
+			Arn:     &arn,
+			RoleArn: aws.String(role),
+			Input:   aws.String(`{"refresh":true}`),
+		},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -582,7 +778,10 @@ func TestBuildThatIsStopped(t *testing.T) {
 	if _, err := client.StopBuild(t.Context(), &codebuild.StopBuildInput{Id: started.Id}); err != nil {
 		t.Fatal(err)
 	}
-	builds, err := client.BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{aws.ToString(started.Id)}})
+	builds, err := client.BatchGetBuilds(
+		t.Context(),
+		&codebuild.BatchGetBuildsInput{Ids: []string{aws.ToString(started.Id)}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -592,19 +791,36 @@ func TestBuildThatIsStopped(t *testing.T) {
 	await(t, "its processes to end", func() bool { return len(processes(t, aws.ToString(started.Id))) == 0 })
 }
 
-// sleep starts a build that does nothing for ten minutes, and returns when it does so. Its processes have its ID in their environment.
+// sleep starts a build that does nothing for ten minutes, and returns when it does so. Its
+// processes have its ID in their environment.
 func sleep(t *testing.T, client *codebuild.Client) *cbtypes.Build {
 	t.Helper()
 	if _, err := client.CreateProject(t.Context(), &codebuild.CreateProjectInput{
-		Name: aws.String("sleep"), ServiceRole: aws.String(role), Artifacts: &cbtypes.ProjectArtifacts{Type: cbtypes.ArtifactsTypeNoArtifacts},
-		Source: &cbtypes.ProjectSource{Type: cbtypes.SourceTypeNoSource, Buildspec: aws.String("version: 0.2\nphases: {build: {commands: ['sleep $LONG & sleep $LONG']}}\n")},
-		Environment: &cbtypes.ProjectEnvironment{Type: cbtypes.EnvironmentTypeLinuxContainer, ComputeType: cbtypes.ComputeTypeBuildGeneral1Small,
-			Image: aws.String("aws/codebuild/amazonlinux-x86_64-standard:6.0")},
+		Name: aws.String(
+			"sleep",
+		),
+		ServiceRole: aws.String(role),
+		Artifacts:   &cbtypes.ProjectArtifacts{Type: cbtypes.ArtifactsTypeNoArtifacts},
+		Source: &cbtypes.ProjectSource{
+			Type:      cbtypes.SourceTypeNoSource,
+			Buildspec: aws.String("version: 0.2\nphases: {build: {commands: ['sleep $LONG & sleep $LONG']}}\n"),
+		},
+		Environment: &cbtypes.ProjectEnvironment{
+			Type:        cbtypes.EnvironmentTypeLinuxContainer,
+			ComputeType: cbtypes.ComputeTypeBuildGeneral1Small,
+			Image:       aws.String("aws/codebuild/amazonlinux-x86_64-standard:6.0"),
+		},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	started, err := client.StartBuild(t.Context(), &codebuild.StartBuildInput{ProjectName: aws.String("sleep"), EnvironmentVariablesOverride: []cbtypes.EnvironmentVariable{
-		{Name: aws.String("LONG"), Value: aws.String("600")}}})
+	started, err := client.StartBuild(
+		t.Context(),
+		&codebuild.StartBuildInput{
+			ProjectName: aws.String("sleep"),
+			EnvironmentVariablesOverride: []cbtypes.EnvironmentVariable{
+				{Name: aws.String("LONG"), Value: aws.String("600")}},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -622,21 +838,27 @@ func processes(t *testing.T, text string) (found []string) {
 	for _, folder := range folders {
 		command, err := os.ReadFile(filepath.Join(folder, "cmdline"))
 		environment, envErr := os.ReadFile(filepath.Join(folder, "environ"))
-		if err == nil && envErr == nil && (bytes.Contains(command, []byte(text)) || bytes.Contains(environment, []byte(text))) {
+		if err == nil && envErr == nil &&
+			(bytes.Contains(command, []byte(text)) || bytes.Contains(environment, []byte(text))) {
 			found = append(found, string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
 		}
 	}
 	return found
 }
 
-// TestNothingOutlivesTheTest kills a test's process, which leaves it no time to clean up, while a function is warm and a build runs.
+// TestNothingOutlivesTheTest kills a test's process, which leaves it no time to clean up, while a
+// function is warm and a build runs.
 func TestNothingOutlivesTheTest(t *testing.T) {
 	if os.Getenv("EMULATOR_TO_BE_KILLED") != "" {
 		stack := emulator.Start(t)
 		client := lambda.NewFromConfig(stack.AWSConfig())
 		create(t, client, &lambda.CreateFunctionInput{
-			FunctionName: aws.String("warm"), Runtime: types.RuntimePython313, Handler: aws.String("index.handler"),
-			Code: &types.FunctionCode{ZipFile: zipped(t, file{"index.py", 0o644, "def handler(event, context): pass\n"})},
+			FunctionName: aws.String("warm"),
+			Runtime:      types.RuntimePython313,
+			Handler:      aws.String("index.handler"),
+			Code: &types.FunctionCode{
+				ZipFile: zipped(t, file{"index.py", 0o644, "def handler(event, context): pass\n"}),
+			},
 		})
 		invoke(t, client, "warm", `{}`, "")
 		sleep(t, codebuild.NewFromConfig(stack.AWSConfig()))
@@ -664,7 +886,12 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 	if endpoint == "" {
 		t.Fatal("it did not start")
 	}
-	if running := processes(t, folder); len(running) < 6 { // the test, the emulator, the function's two, the build's four
+	if running := processes(
+		t,
+		folder,
+	); len(
+		running,
+	) < 6 { // the test, the emulator, the function's two, the build's four
 		t.Fatalf("these run: %q", running)
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -708,7 +935,10 @@ func zipped(t *testing.T, files ...file) []byte {
 
 func publish(t *testing.T, client *lambda.Client, name string, content []byte) (arn string) {
 	t.Helper()
-	layer, err := client.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: content}})
+	layer, err := client.PublishLayerVersion(
+		t.Context(),
+		&lambda.PublishLayerVersionInput{LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: content}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -742,7 +972,10 @@ func settled(t *testing.T, client *lambda.Client, name string) *types.FunctionCo
 
 func invoke(t *testing.T, client *lambda.Client, name, event, functionError string) (payload []byte, tail string) {
 	t.Helper()
-	out, err := client.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &name, Payload: []byte(event), LogType: types.LogTypeTail})
+	out, err := client.Invoke(
+		t.Context(),
+		&lambda.InvokeInput{FunctionName: &name, Payload: []byte(event), LogType: types.LogTypeTail},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -751,7 +984,14 @@ func invoke(t *testing.T, client *lambda.Client, name, event, functionError stri
 		t.Fatal(err)
 	}
 	if aws.ToString(out.FunctionError) != functionError {
-		t.Errorf("%s: FunctionError %q, want %q: %s\n%s", name, aws.ToString(out.FunctionError), functionError, out.Payload, log)
+		t.Errorf(
+			"%s: FunctionError %q, want %q: %s\n%s",
+			name,
+			aws.ToString(out.FunctionError),
+			functionError,
+			out.Payload,
+			log,
+		)
 	}
 	return out.Payload, string(log)
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// archiveFault is a zip that is refused, with the same reason as a wheel, as a layer to prune and as one to check.
+// archiveFault is a zip that is refused, with the same reason as a wheel, as a layer to prune and
+// as one to check.
 type archiveFault struct {
 	title   string
 	entries []entry             // beside what makes it a wheel, or a layer
@@ -47,31 +48,113 @@ func link(name, to string) entry {
 
 // archiveFaults are refused before anything is unpacked.
 var archiveFaults = []archiveFault{
-	{title: "a name that leaves the archive", entries: []entry{{name: "../evil.py", content: "x"}}, reason: `entry "../evil.py" has a name that leaves the tree or is not clean`},
-	{title: "a name that leaves it from inside", entries: []entry{{name: "a/../../evil.py", content: "x"}}, reason: `entry "a/../../evil.py" has a name that leaves the tree or is not clean`},
-	{title: "an absolute name", entries: []entry{{name: "/tmp/evil.py", content: "x"}}, reason: `entry "/tmp/evil.py" has an absolute name`},
-	{title: "a name with a drive", entries: []entry{{name: "C:evil.py", content: "x"}}, reason: `entry "C:evil.py" has an absolute name`},
-	{title: "a name with backslashes", entries: []entry{{name: `..\evil.py`, content: "x"}}, reason: `entry "..\\evil.py" has a backslash in its name`},
-	{title: "a name with a NUL", byUV: true, entries: []entry{{name: "a\x00.py", content: "x"}}, reason: `entry "a\x00.py" has a NUL in its name`},
-	{title: "a name that is not UTF-8", entries: []entry{{name: "\xe9.py", content: "x"}}, reason: `entry "\xe9.py" has a name that is not UTF-8`},
-	{title: "a name twice", entries: []entry{{name: "twice.py", content: "1"}, {name: "twice.py", content: "2"}}, reason: "twice.py is in $ARCHIVE and in $ARCHIVE"},
-	{title: "a symbolic link out of the tree", entries: []entry{link("passwd", "../../../etc/passwd")}, hint: linkHint, reason: `entry "passwd" is a symbolic link; layers are written without`},
-	{title: "a symbolic link and a file through it", entries: []entry{link("etc", "/etc"), {name: "etc/cron.d/evil", content: "x"}}, hint: linkHint, reason: `entry "etc" is a symbolic link; layers are written without`},
-	{title: "a device", entries: []entry{{name: "null", header: func(h *zip.FileHeader) { h.SetMode(fs.ModeDevice | fs.ModeCharDevice | 0o666) }}},
-		reason: `entry "null" is not a regular file (Dcrw-rw-rw-)`},
-	{title: "an encrypted file", byUV: true, entries: []entry{declared("secret", "x", func(h *zip.FileHeader) { h.Flags |= 1 })}, reason: `entry "secret" is encrypted`},
-	{title: "a method that nothing on Lambda reads", byUV: true, entries: []entry{declared("b.bz2", "x", func(h *zip.FileHeader) { h.Method = 12 })},
-		reason: `entry "b.bz2" has compression method 12; known: 0 (stored), 8 (deflated)`},
-	{title: "a bomb: more than its bytes can inflate to", entries: []entry{declared("bomb", "x", func(h *zip.FileHeader) { h.UncompressedSize64 = 3 << 30 })},
-		reason: `entry "bomb" declares 3221225472 bytes, which is more than 3 bytes can inflate to`},
-	{title: "a bomb: more than is ever read", byUV: true, entries: []entry{declared("bomb", "x", func(h *zip.FileHeader) { h.UncompressedSize64 = 1 << 62 })},
-		reason: `entry "bomb" declares 4611686018427387904 bytes (3 zipped); the archive has …`},
-	{title: "a bomb: entries that overlap", change: func([]byte) []byte { return overlapping(200) }, reason: `entry "…" overlaps another entry: compressed sizes add up to more than the archive's … bytes`},
-	{title: "an archive that was cut short", change: func(b []byte) []byte { return b[:len(b)-30] }, reason: "zip: not a valid zip file"},
-	{title: "an archive that is something else", change: func([]byte) []byte { return []byte("hello") }, reason: "zip: not a valid zip file"},
-	{title: "an empty file in the place of an archive", change: func([]byte) []byte { return nil }, reason: "zip: not a valid zip file"},
+	{
+		title:   "a name that leaves the archive",
+		entries: []entry{{name: "../evil.py", content: "x"}},
+		reason:  `entry "../evil.py" has a name that leaves the tree or is not clean`,
+	},
+	{
+		title:   "a name that leaves it from inside",
+		entries: []entry{{name: "a/../../evil.py", content: "x"}},
+		reason:  `entry "a/../../evil.py" has a name that leaves the tree or is not clean`,
+	},
+	{
+		title:   "an absolute name",
+		entries: []entry{{name: "/tmp/evil.py", content: "x"}},
+		reason:  `entry "/tmp/evil.py" has an absolute name`,
+	},
+	{
+		title:   "a name with a drive",
+		entries: []entry{{name: "C:evil.py", content: "x"}},
+		reason:  `entry "C:evil.py" has an absolute name`,
+	},
+	{
+		title:   "a name with backslashes",
+		entries: []entry{{name: `..\evil.py`, content: "x"}},
+		reason:  `entry "..\\evil.py" has a backslash in its name`,
+	},
+	{
+		title:   "a name with a NUL",
+		byUV:    true,
+		entries: []entry{{name: "a\x00.py", content: "x"}},
+		reason:  `entry "a\x00.py" has a NUL in its name`,
+	},
+	{
+		title:   "a name that is not UTF-8",
+		entries: []entry{{name: "\xe9.py", content: "x"}},
+		reason:  `entry "\xe9.py" has a name that is not UTF-8`,
+	},
+	{
+		title:   "a name twice",
+		entries: []entry{{name: "twice.py", content: "1"}, {name: "twice.py", content: "2"}},
+		reason:  "twice.py is in $ARCHIVE and in $ARCHIVE",
+	},
+	{
+		title:   "a symbolic link out of the tree",
+		entries: []entry{link("passwd", "../../../etc/passwd")},
+		hint:    linkHint,
+		reason:  `entry "passwd" is a symbolic link; layers are written without`,
+	},
+	{
+		title:   "a symbolic link and a file through it",
+		entries: []entry{link("etc", "/etc"), {name: "etc/cron.d/evil", content: "x"}},
+		hint:    linkHint,
+		reason:  `entry "etc" is a symbolic link; layers are written without`,
+	},
+	{
+		title: "a device",
+		entries: []entry{
+			{name: "null", header: func(h *zip.FileHeader) { h.SetMode(fs.ModeDevice | fs.ModeCharDevice | 0o666) }},
+		},
+		reason: `entry "null" is not a regular file (Dcrw-rw-rw-)`,
+	},
+	{
+		title:   "an encrypted file",
+		byUV:    true,
+		entries: []entry{declared("secret", "x", func(h *zip.FileHeader) { h.Flags |= 1 })},
+		reason:  `entry "secret" is encrypted`,
+	},
+	{
+		title:   "a method that nothing on Lambda reads",
+		byUV:    true,
+		entries: []entry{declared("b.bz2", "x", func(h *zip.FileHeader) { h.Method = 12 })},
+		reason:  `entry "b.bz2" has compression method 12; known: 0 (stored), 8 (deflated)`,
+	},
+	{
+		title:   "a bomb: more than its bytes can inflate to",
+		entries: []entry{declared("bomb", "x", func(h *zip.FileHeader) { h.UncompressedSize64 = 3 << 30 })},
+		reason:  `entry "bomb" declares 3221225472 bytes, which is more than 3 bytes can inflate to`,
+	},
+	{
+		title:   "a bomb: more than is ever read",
+		byUV:    true,
+		entries: []entry{declared("bomb", "x", func(h *zip.FileHeader) { h.UncompressedSize64 = 1 << 62 })},
+		reason:  `entry "bomb" declares 4611686018427387904 bytes (3 zipped); the archive has …`,
+	},
+	{
+		title:  "a bomb: entries that overlap",
+		change: func([]byte) []byte { return overlapping(200) },
+		reason: `entry "…" overlaps another entry: compressed sizes add up to more than the archive's … bytes`,
+	},
+	{
+		title:  "an archive that was cut short",
+		change: func(b []byte) []byte { return b[:len(b)-30] },
+		reason: "zip: not a valid zip file",
+	},
+	{
+		title:  "an archive that is something else",
+		change: func([]byte) []byte { return []byte("hello") },
+		reason: "zip: not a valid zip file",
+	},
+	{
+		title:  "an empty file in the place of an archive",
+		change: func([]byte) []byte { return nil },
+		reason: "zip: not a valid zip file",
+	},
 	{title: "a zip64 record that lies about where it is", change: func(b []byte) []byte {
-		return append(b[:len(b)-22], "PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"...)
+		return append(
+			b[:len(b)-22],
+			"PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"...)
 	}, reason: "zip: not a valid zip file"},
 }
 
@@ -80,7 +163,10 @@ func overlapping(n int) []byte {
 	le := binary.LittleEndian
 	content := make([]byte, 1<<20)
 	raw := ziptree.Deflate(content)
-	sizes := le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, crc32.ChecksumIEEE(content)), uint32(len(raw))), uint32(len(content)))
+	sizes := le.AppendUint32(
+		le.AppendUint32(le.AppendUint32(nil, crc32.ChecksumIEEE(content)), uint32(len(raw))),
+		uint32(len(content)),
+	)
 	var dir []byte
 	out := append([]byte("PK\x03\x04\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"), sizes...)
 	out = append(out, 5, 0, 0, 0)
@@ -88,7 +174,14 @@ func overlapping(n int) []byte {
 	for i := range n {
 		dir = append(append(dir, "PK\x01\x02\x14\x00\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"...), sizes...)
 		dir = append(dir, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		dir = append(dir, byte('0'+i/10000%10), byte('0'+i/1000%10), byte('0'+i/100%10), byte('0'+i/10%10), byte('0'+i%10))
+		dir = append(
+			dir,
+			byte('0'+i/10000%10),
+			byte('0'+i/1000%10),
+			byte('0'+i/100%10),
+			byte('0'+i/10%10),
+			byte('0'+i%10),
+		)
 	}
 	end := append([]byte("PK\x05\x06\x00\x00\x00\x00"), byte(n), byte(n>>8), byte(n), byte(n>>8))
 	end = le.AppendUint32(le.AppendUint32(end, uint32(len(dir))), uint32(len(out)))
@@ -104,7 +197,8 @@ const (
 	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
 )
 
-// asWheel puts the archive into the index as beta 1.0, which main requires beside alpha. uv reads METADATA and nothing else.
+// asWheel puts the archive into the index as beta 1.0, which main requires beside alpha. uv reads
+// METADATA and nothing else.
 func (f archiveFault) asWheel(w *world) {
 	w.Helper()
 	file := w.wheel("beta", "1.0", nil, f.entries...)
@@ -142,7 +236,11 @@ func (f archiveFault) asLayer(w *world) {
 }
 
 func (f archiveFault) message(before, archive, hint string) string {
-	return "error: " + before + "read " + archive + ": " + strings.ReplaceAll(f.reason, "$ARCHIVE", archive) + "\n" + hint
+	return "error: " + before + "read " + archive + ": " + strings.ReplaceAll(
+		f.reason,
+		"$ARCHIVE",
+		archive,
+	) + "\n" + hint
 }
 
 func TestBadArchives(t *testing.T) {
@@ -155,14 +253,24 @@ func TestBadArchives(t *testing.T) {
 				w := built(t)
 				f.asWheel(w)
 				if f.byUV {
-					fault{title: f.title, want: "error: lock beta==1.0 (layers/main/requirements.txt:2): …beta==1.0 has an invalid package format…\n" + indexHint}.check(w)
+					fault{
+						title: f.title,
+						want:  "error: lock beta==1.0 (layers/main/requirements.txt:2): …beta==1.0 has an invalid package format…\n" + indexHint,
+					}.check(
+						w,
+					)
 					return
 				}
 				hint := indexHint
 				if f.change != nil {
 					hint = storeHint
 				}
-				fault{title: f.title, want: f.message("assemble beta==1.0: ", "beta-1.0-py3-none-any.whl", hint)}.check(w)
+				fault{
+					title: f.title,
+					want:  f.message("assemble beta==1.0: ", "beta-1.0-py3-none-any.whl", hint),
+				}.check(
+					w,
+				)
 			})
 			t.Run("as a layer", func(t *testing.T) {
 				t.Parallel()
@@ -171,7 +279,13 @@ func TestBadArchives(t *testing.T) {
 				w.write("out/small.zip", "what was there")
 				for _, args := range [][]string{{"prune", "in/layer.zip", "-o", "out/small.zip"}, {"check", "in/layer.zip"}} {
 					args = append(args, "--target", thisMachine().target.String())
-					fault{title: f.title, want: f.message("", "in/layer.zip", cmp.Or(f.hint, zipHint)), args: args}.check(w)
+					fault{
+						title: f.title,
+						want:  f.message("", "in/layer.zip", cmp.Or(f.hint, zipHint)),
+						args:  args,
+					}.check(
+						w,
+					)
 				}
 			})
 		})
@@ -185,12 +299,21 @@ var lies = []struct {
 	lie    func(*zip.FileHeader)
 	reason string
 }{
-	{"a file with more bytes than it declares", func(h *zip.FileHeader) { h.UncompressedSize64 = 10 }, "more bytes than declared (10)"},
-	{"a file with fewer bytes than it declares", func(h *zip.FileHeader) { h.UncompressedSize64 = 1000 }, "969 bytes fewer than declared: unexpected EOF"},
+	{
+		"a file with more bytes than it declares",
+		func(h *zip.FileHeader) { h.UncompressedSize64 = 10 },
+		"more bytes than declared (10)",
+	},
+	{
+		"a file with fewer bytes than it declares",
+		func(h *zip.FileHeader) { h.UncompressedSize64 = 1000 },
+		"969 bytes fewer than declared: unexpected EOF",
+	},
 	{"a file with another CRC-32", func(h *zip.FileHeader) { h.CRC32 = 7 }, "CRC-32 75e2b8df, declared 00000007"},
 }
 
-// What a directory declares and bytes do not keep is seen when they are inflated: when the layer is unpacked for the probe, at the latest.
+// What a directory declares and bytes do not keep is seen when they are inflated: when the layer is
+// unpacked for the probe, at the latest.
 func TestLyingArchives(t *testing.T) {
 	t.Parallel()
 	for _, l := range lies {
@@ -200,8 +323,16 @@ func TestLyingArchives(t *testing.T) {
 			w.wheel("beta", "1.0", nil, declared("beta/data.bin", lieContent, l.lie))
 			requires("alpha", "beta==1.0")(w)
 			w.must("lock")
-			fault{want: "error: unpack beta-1.0-py3-none-any.whl: read python/beta/data.bin: " + l.reason + "\n" + damagedHint}.check(w)
-			w.archive("in/layer.zip", entry{name: "python/mod.py", content: "x = 1\n"}, declared("python/data.bin", lieContent, l.lie))
+			fault{
+				want: "error: unpack beta-1.0-py3-none-any.whl: read python/beta/data.bin: " + l.reason + "\n" + damagedHint,
+			}.check(
+				w,
+			)
+			w.archive(
+				"in/layer.zip",
+				entry{name: "python/mod.py", content: "x = 1\n"},
+				declared("python/data.bin", lieContent, l.lie),
+			)
 			fault{want: "error: open in/layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint,
 				args: []string{"check", "in/layer.zip", "--target", thisMachine().target.String()}}.check(w)
 		})
@@ -214,11 +345,31 @@ var wheelFaults = []struct {
 	entries []entry
 	want    string
 }{
-	{"a wheel without WHEEL", []entry{{name: "beta-1.0.dist-info/WHEEL", content: absent}}, "open wheel beta-1.0-py3-none-any.whl: no .dist-info/WHEEL in it"},
-	{"a wheel of a format to come", []entry{{name: "beta-1.0.dist-info/WHEEL", content: "Wheel-Version: 2.0\n"}}, "open wheel beta-1.0-py3-none-any.whl: its Wheel-Version is 2.0; known: 1.x"},
-	{"a wheel whose WHEEL is garbage", []entry{{name: "beta-1.0.dist-info/WHEEL", content: "\x00\x01"}}, "open wheel beta-1.0-py3-none-any.whl: its WHEEL has no Wheel-Version"},
-	{"a wheel with files of an unknown scheme", []entry{{name: "beta-1.0.data/kernel/x", content: "x"}}, `open wheel beta-1.0-py3-none-any.whl: unknown installation scheme "kernel" in beta-1.0.data/kernel/x`},
-	{"a wheel with a file of no scheme", []entry{{name: "beta-1.0.data/purelib", content: "x"}}, "open wheel beta-1.0-py3-none-any.whl: beta-1.0.data/purelib is not a file of an installation scheme"},
+	{
+		"a wheel without WHEEL",
+		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: absent}},
+		"open wheel beta-1.0-py3-none-any.whl: no .dist-info/WHEEL in it",
+	},
+	{
+		"a wheel of a format to come",
+		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: "Wheel-Version: 2.0\n"}},
+		"open wheel beta-1.0-py3-none-any.whl: its Wheel-Version is 2.0; known: 1.x",
+	},
+	{
+		"a wheel whose WHEEL is garbage",
+		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: "\x00\x01"}},
+		"open wheel beta-1.0-py3-none-any.whl: its WHEEL has no Wheel-Version",
+	},
+	{
+		"a wheel with files of an unknown scheme",
+		[]entry{{name: "beta-1.0.data/kernel/x", content: "x"}},
+		`open wheel beta-1.0-py3-none-any.whl: unknown installation scheme "kernel" in beta-1.0.data/kernel/x`,
+	},
+	{
+		"a wheel with a file of no scheme",
+		[]entry{{name: "beta-1.0.data/purelib", content: "x"}},
+		"open wheel beta-1.0-py3-none-any.whl: beta-1.0.data/purelib is not a file of an installation scheme",
+	},
 }
 
 func TestBadWheels(t *testing.T) {
@@ -235,16 +386,23 @@ func TestBadWheels(t *testing.T) {
 	}
 }
 
-// What is built all the same, and the gate says no to: exit code 3, and the output is there to look at.
+// What is built all the same, and the gate says no to: exit code 3, and the output is there to look
+// at.
 var gateFaults = []struct {
 	title   string
 	entries []entry
 	want    string
 }{
-	{"names that differ in case only", []entry{{name: "beta/Data.txt", content: "1"}, {name: "beta/data.txt", content: "2"}},
-		"error: check main: python/beta/data.txt: differs from python/beta/Data.txt in case only\nhint: keep one: file systems that ignore case unpack one over the other"},
-	{"a shared object that is none", []entry{{name: "beta/_x.so", content: "\x7fELF\x02\x01\x01"}},
-		"error: check main: python/beta/_x.so: read elf: header: cut off at 7 bytes\nhint: build from the wheel; this file cannot be loaded"},
+	{
+		"names that differ in case only",
+		[]entry{{name: "beta/Data.txt", content: "1"}, {name: "beta/data.txt", content: "2"}},
+		"error: check main: python/beta/data.txt: differs from python/beta/Data.txt in case only\nhint: keep one: file systems that ignore case unpack one over the other",
+	},
+	{
+		"a shared object that is none",
+		[]entry{{name: "beta/_x.so", content: "\x7fELF\x02\x01\x01"}},
+		"error: check main: python/beta/_x.so: read elf: header: cut off at 7 bytes\nhint: build from the wheel; this file cannot be loaded",
+	},
 }
 
 func TestWhatTheGateRefuses(t *testing.T) {
@@ -277,7 +435,15 @@ func TestLargeAndUnusualArchives(t *testing.T) {
 		w := built(t)
 		var b bytes.Buffer
 		z := zip.NewWriter(&b)
-		out, err := z.CreateRaw(&zip.FileHeader{Name: "python/mod.py", Method: zip.Store, CRC32: crc32.ChecksumIEEE([]byte("x = 1\n")), CompressedSize64: 6, UncompressedSize64: 6})
+		out, err := z.CreateRaw(
+			&zip.FileHeader{
+				Name:               "python/mod.py",
+				Method:             zip.Store,
+				CRC32:              crc32.ChecksumIEEE([]byte("x = 1\n")),
+				CompressedSize64:   6,
+				UncompressedSize64: 6,
+			},
+		)
 		if err == nil {
 			_, err = io.WriteString(out, "x = 1\n")
 		}
@@ -305,7 +471,10 @@ func inZip64(t *testing.T, b []byte) []byte {
 	}
 	end := bytes.Index(b, []byte("PK\x05\x06"))
 	record := bytes.Clone(b[at:end])
-	sizes := le.AppendUint64(le.AppendUint64([]byte{1, 0, 16, 0}, uint64(le.Uint32(record[24:]))), uint64(le.Uint32(record[20:])))
+	sizes := le.AppendUint64(
+		le.AppendUint64([]byte{1, 0, 16, 0}, uint64(le.Uint32(record[24:]))),
+		uint64(le.Uint32(record[20:])),
+	)
 	le.PutUint32(record[20:], 1<<32-1)
 	le.PutUint32(record[24:], 1<<32-1)
 	le.PutUint16(record[30:], uint16(len(sizes)))
@@ -343,7 +512,10 @@ func takes(t *testing.T, n int) {
 	w := built(t)
 	entries := []entry{{name: "python/mod.py", content: "x = 1\n"}}
 	for i := range n {
-		entries = append(entries, stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)))
+		entries = append(
+			entries,
+			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)),
+		)
 	}
 	w.archive("in/layer.zip", entries...)
 	before := w.all()
@@ -361,5 +533,18 @@ func takes(t *testing.T, n int) {
 }
 
 func number(i int) string {
-	return "n" + strings.Repeat("0", 3) + string(rune('0'+i/10000%10)) + string(rune('0'+i/1000%10)) + string(rune('0'+i/100%10)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
+	return "n" + strings.Repeat(
+		"0",
+		3,
+	) + string(
+		rune('0'+i/10000%10),
+	) + string(
+		rune('0'+i/1000%10),
+	) + string(
+		rune('0'+i/100%10),
+	) + string(
+		rune('0'+i/10%10),
+	) + string(
+		rune('0'+i%10),
+	)
 }

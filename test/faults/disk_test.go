@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// mount puts a tmpfs over a folder of the world. Where that is not permitted the test is not run, and says so.
+// mount puts a tmpfs over a folder of the world. Where that is not permitted the test is not run,
+// and says so.
 func (w *world) mount(name, options string) {
 	w.Helper()
 	p := w.path(name)
@@ -95,12 +96,34 @@ var diskFaults = []struct {
 	locked string // what is said when it is read-only
 	before func(w *world)
 }{
-	{"the output", "dist", "error: write $ZIP: no space left on device\n" + roomInOutput, "error: write $ZIP: read-only file system\n" + roomInOutput, func(w *world) { w.must("lock") }},
-	{"the cache", "cache", "error: fetch beta-1.0-py3-none-any.whl: no space left on device\n" + roomInCache, "error: fetch beta-1.0-py3-none-any.whl: read-only file system\n" + roomInCache,
-		func(w *world) { w.must("lock") }},
-	{"the workspace", "layers", "error: write $LOCKFILE: no space left on device\nhint: make room and permission for it", "error: write $LOCKFILE: read-only file system\nhint: make room and permission for it",
-		func(*world) {}},
-	{"the folder for temporary files", "tmp", "error: write a temporary file in $TMP: no space left on device\n" + roomForTemp, "error: write a temporary file in $TMP: read-only file system\n" + roomForTemp, func(*world) {}},
+	{
+		"the output",
+		"dist",
+		"error: write $ZIP: no space left on device\n" + roomInOutput,
+		"error: write $ZIP: read-only file system\n" + roomInOutput,
+		func(w *world) { w.must("lock") },
+	},
+	{
+		"the cache",
+		"cache",
+		"error: fetch beta-1.0-py3-none-any.whl: no space left on device\n" + roomInCache,
+		"error: fetch beta-1.0-py3-none-any.whl: read-only file system\n" + roomInCache,
+		func(w *world) { w.must("lock") },
+	},
+	{
+		"the workspace",
+		"layers",
+		"error: write $LOCKFILE: no space left on device\nhint: make room and permission for it",
+		"error: write $LOCKFILE: read-only file system\nhint: make room and permission for it",
+		func(*world) {},
+	},
+	{
+		"the folder for temporary files",
+		"tmp",
+		"error: write a temporary file in $TMP: no space left on device\n" + roomForTemp,
+		"error: write a temporary file in $TMP: read-only file system\n" + roomForTemp,
+		func(*world) {},
+	},
 }
 
 func TestDiskFullOrReadOnly(t *testing.T) {
@@ -119,7 +142,8 @@ func TestDiskFullOrReadOnly(t *testing.T) {
 				} else {
 					w.readOnly(f.folder)
 				}
-				want = strings.NewReplacer("$ZIP", w.zipName(), "$LOCKFILE", w.lockName(), "$TMP", w.path("tmp")).Replace(want)
+				want = strings.NewReplacer("$ZIP", w.zipName(), "$LOCKFILE", w.lockName(), "$TMP", w.path("tmp")).
+					Replace(want)
 				fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
 			})
 		}
@@ -142,7 +166,13 @@ func TestDiskFillsUp(t *testing.T) {
 				want = "error: fetch beta-1.0-py3-none-any.whl: no space left on device\n" + roomInCache
 			}
 			fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
-			if err := syscall.Mount("", w.path(folder), "", syscall.MS_REMOUNT, fmt.Sprintf("size=%dm", 64)); err != nil {
+			if err := syscall.Mount(
+				"",
+				w.path(folder),
+				"",
+				syscall.MS_REMOUNT,
+				fmt.Sprintf("size=%dm", 64),
+			); err != nil {
 				notRun(t, "a tmpfs cannot be made larger", err)
 			}
 			w.must("build") // there is room again, and nothing else to do

@@ -24,16 +24,61 @@ type row struct {
 
 // elsewhere are faults that tests of single packages throw, where the command line cannot.
 var elsewhere = []row{
-	{"every field of an ELF header, of its program headers, dynamic table and version records, with 22 values each", "`error: check main: …: read elf: …`, or the file is left as it is", "3", "internal/sharedobj TestEveryFieldMayLie"},
+	{
+		"every field of an ELF header, of its program headers, dynamic table and version records, with 22 values each",
+		"`error: check main: …: read elf: …`, or the file is left as it is",
+		"3",
+		"internal/sharedobj TestEveryFieldMayLie",
+	},
 	{"an ELF file cut after every byte", "the same", "3", "internal/sharedobj TestEveryLengthMayBeCut"},
-	{"a zip in which everything that a header can say is a lie", "`error: read x.whl: entry …`", "2", "internal/ziptree TestReadRefuses"},
-	{"more than 200,000 entries", "`error: read x.whl: 200001 entries, limit 200000`", "2", "internal/ziptree TestReadCountsEntriesBeforeItLooksAtThem"},
-	{"more than 4 GiB unzipped in all", "`error: read x.whl: entry … unzipped sizes add up to more than 4294967296 bytes`", "2", "internal/ziptree TestReadRefusesTooManyBytesInAll"},
-	{"a file that delivers nothing for a minute", "`no byte for 1m0s`, tried again", "2", "internal/localport TestDownloadEndsASilentBody"},
-	{"an interpreter that hangs when it compiles", "`error: compile with …: no answer for 5m0s`", "2", "internal/localport TestInterpreterThatDoesNotCompile"},
-	{"a probe that never ends", "`did not end within 2m0s`; what it started is ended too", "3", "internal/localport TestInterpreter"},
-	{"an index that serves another file than was locked", "`error: fetch alpha==1.0: the index has no … with sha256 …`", "2", "internal/cli TestScript"},
-	{"whatever a fuzzer thinks of: zip, ELF, names of wheels, versions, requirements, RECORD, METADATA, entry points, workspace, lock, documents and events of the pipeline", "an error, or the same value when it is written and read again", "", "internal/ziptree FuzzRead"},
+	{
+		"a zip in which everything that a header can say is a lie",
+		"`error: read x.whl: entry …`",
+		"2",
+		"internal/ziptree TestReadRefuses",
+	},
+	{
+		"more than 200,000 entries",
+		"`error: read x.whl: 200001 entries, limit 200000`",
+		"2",
+		"internal/ziptree TestReadCountsEntriesBeforeItLooksAtThem",
+	},
+	{
+		"more than 4 GiB unzipped in all",
+		"`error: read x.whl: entry … unzipped sizes add up to more than 4294967296 bytes`",
+		"2",
+		"internal/ziptree TestReadRefusesTooManyBytesInAll",
+	},
+	{
+		"a file that delivers nothing for a minute",
+		"`no byte for 1m0s`, tried again",
+		"2",
+		"internal/localport TestDownloadEndsASilentBody",
+	},
+	{
+		"an interpreter that hangs when it compiles",
+		"`error: compile with …: no answer for 5m0s`",
+		"2",
+		"internal/localport TestInterpreterThatDoesNotCompile",
+	},
+	{
+		"a probe that never ends",
+		"`did not end within 2m0s`; what it started is ended too",
+		"3",
+		"internal/localport TestInterpreter",
+	},
+	{
+		"an index that serves another file than was locked",
+		"`error: fetch alpha==1.0: the index has no … with sha256 …`",
+		"2",
+		"internal/cli TestScript",
+	},
+	{
+		"whatever a fuzzer thinks of: zip, ELF, names of wheels, versions, requirements, RECORD, METADATA, entry points, workspace, lock, documents and events of the pipeline",
+		"an error, or the same value when it is written and read again",
+		"",
+		"internal/ziptree FuzzRead",
+	},
 }
 
 // shown is a message as the page has it.
@@ -45,7 +90,8 @@ func shown(want string) string {
 	}
 	text := strings.Join(parts, "<br>")
 	return strings.NewReplacer("$TARGET", "python3.13-x86_64", "$RUNTIME", "python3.13", "$VERSION", "3.13", "$LOCKFILE", "layers/pylock.python3_13-x86_64.toml", "$LOCK", "pylock.python3_13-x86_64.toml",
-		"$PYTHON", "…/python3.13", "$ZIP", "dist/main-python3.13-x86_64.zip", "$WORK", "…", "$HOST", "127.0.0.1:…", "$TMP", "/tmp", "$ARCHIVE", "layer.zip").Replace(text)
+		"$PYTHON", "…/python3.13", "$ZIP", "dist/main-python3.13-x86_64.zip", "$WORK", "…", "$HOST", "127.0.0.1:…", "$TMP", "/tmp", "$ARCHIVE", "layer.zip").
+		Replace(text)
 }
 
 // named is the name that go test gives a subtest.
@@ -92,42 +138,127 @@ func pageTables() string {
 		rows = append(rows, row{f.title, sees, "2", named("TestBadArchives", f.title)})
 	}
 	for _, l := range lies {
-		rows = append(rows, row{l.title, shown("error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint), "2", named("TestLyingArchives", l.title)})
+		rows = append(
+			rows,
+			row{
+				l.title,
+				shown("error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint),
+				"2",
+				named("TestLyingArchives", l.title),
+			},
+		)
 	}
 	for _, f := range wheelFaults {
-		rows = append(rows, row{f.title, shown("error: assemble beta==1.0: " + f.want + "\n" + indexHint), "2", named("TestBadWheels", f.title)})
+		rows = append(
+			rows,
+			row{
+				f.title,
+				shown("error: assemble beta==1.0: " + f.want + "\n" + indexHint),
+				"2",
+				named("TestBadWheels", f.title),
+			},
+		)
 	}
 	for _, f := range gateFaults {
 		rows = append(rows, row{f.title, shown(f.want), "3", named("TestWhatTheGateRefuses", f.title)})
 	}
-	rows = append(rows, row{"forty thousand entries, seventy thousand entries, sizes in zip64 fields", "nothing: they are taken", "0", "`TestLargeAndUnusualArchives`"})
+	rows = append(
+		rows,
+		row{
+			"forty thousand entries, seventy thousand entries, sizes in zip64 fields",
+			"nothing: they are taken",
+			"0",
+			"`TestLargeAndUnusualArchives`",
+		},
+	)
 	table("Wheels and other archives", rows)
 	rows = nil
 	for _, f := range indexFaults {
 		if f.lock != "" {
-			rows = append(rows, row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")})
+			rows = append(
+				rows,
+				row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")},
+			)
 		}
 		if f.fetch != "" {
-			rows = append(rows, row{f.title + ", when it fetches", shown(f.fetch), "2", named("TestIndexFails", f.title, "when it fetches")})
+			rows = append(
+				rows,
+				row{
+					f.title + ", when it fetches",
+					shown(f.fetch),
+					"2",
+					named("TestIndexFails", f.title, "when it fetches"),
+				},
+			)
 		}
 	}
-	rows = append(rows, row{"a file that comes byte by byte, that breaks off twice, a server that is busy twice", "nothing: it is tried again, from where it broke off", "0", "`TestIndexThatIsSlowOrDropsConnections`"})
+	rows = append(
+		rows,
+		row{
+			"a file that comes byte by byte, that breaks off twice, a server that is busy twice",
+			"nothing: it is tried again, from where it broke off",
+			"0",
+			"`TestIndexThatIsSlowOrDropsConnections`",
+		},
+	)
 	table("The index", rows)
 	rows = nil
 	for _, f := range diskFaults {
-		rows = append(rows, row{f.title + " is full", shown(f.full), "2", named("TestDiskFullOrReadOnly", f.title+" is full")},
-			row{f.title + " is read-only", shown(f.locked), "2", named("TestDiskFullOrReadOnly", f.title+" is read-only")})
+		rows = append(
+			rows,
+			row{f.title + " is full", shown(f.full), "2", named("TestDiskFullOrReadOnly", f.title+" is full")},
+			row{
+				f.title + " is read-only",
+				shown(f.locked),
+				"2",
+				named("TestDiskFullOrReadOnly", f.title+" is read-only"),
+			},
+		)
 	}
-	rows = append(rows, row{"a disk that fills up while a file is written", "the same; when there is room the next build succeeds", "2", "`TestDiskFillsUp`"})
+	rows = append(
+		rows,
+		row{
+			"a disk that fills up while a file is written",
+			"the same; when there is room the next build succeeds",
+			"2",
+			"`TestDiskFillsUp`",
+		},
+	)
 	table("The disk", rows)
 	rows = nil
 	for _, m := range moments {
-		rows = append(rows, row{"SIGINT or SIGTERM while it does: " + m.title, "`interrupted: what was there before is as it was`", "130", named("TestStopped", m.title+" SIGINT") + ", " + named("TestStopped", m.title+" SIGTERM")},
-			row{"SIGKILL while it does: " + m.title, "nothing. Finished files are as they were; temporary ones (`.tmp-…`) stay, are not read, and are swept after a day", "", named("TestStopped", m.title+" SIGKILL")})
+		rows = append(
+			rows,
+			row{
+				"SIGINT or SIGTERM while it does: " + m.title,
+				"`interrupted: what was there before is as it was`",
+				"130",
+				named("TestStopped", m.title+" SIGINT") + ", " + named("TestStopped", m.title+" SIGTERM"),
+			},
+			row{
+				"SIGKILL while it does: " + m.title,
+				"nothing. Finished files are as they were; temporary ones (`.tmp-…`) stay, are not read, and are swept after a day",
+				"",
+				named("TestStopped", m.title+" SIGKILL"),
+			},
+		)
 	}
-	rows = append(rows, row{"SIGKILL at twenty moments of a build", "the same", "", "`TestKilledAtAnyMoment`"},
-		row{"four builds at once in one workspace", "nothing: each succeeds, and the bytes are those of one", "0", "`TestBuildsAtOnce`"},
-		row{"a probe that leaves twenty processes running", "nothing: they are ended with it", "0", "`TestProbeThatForks`"})
+	rows = append(
+		rows,
+		row{"SIGKILL at twenty moments of a build", "the same", "", "`TestKilledAtAnyMoment`"},
+		row{
+			"four builds at once in one workspace",
+			"nothing: each succeeds, and the bytes are those of one",
+			"0",
+			"`TestBuildsAtOnce`",
+		},
+		row{
+			"a probe that leaves twenty processes running",
+			"nothing: they are ended with it",
+			"0",
+			"`TestProbeThatForks`",
+		},
+	)
 	table("Stopped, killed, twice", rows)
 	rows = nil
 	for _, r := range elsewhere {
@@ -139,7 +270,8 @@ func pageTables() string {
 	return b.String()
 }
 
-// The page is written by people around tables that are made from the faults: what is in them is what was tested.
+// The page is written by people around tables that are made from the faults: what is in them is
+// what was tested.
 func TestThePageIsWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(page)
@@ -160,7 +292,11 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 		return
 	}
 	if d := gocmp.Diff(made, old); d != "" {
-		t.Errorf("the tables of %s (- faults, + page):\n%s\nhint: run: go test ./test/faults -run ThePage -update", page, d)
+		t.Errorf(
+			"the tables of %s (- faults, + page):\n%s\nhint: run: go test ./test/faults -run ThePage -update",
+			page,
+			d,
+		)
 	}
 	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b), -1) {
 		folder := m[2]

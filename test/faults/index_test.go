@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// index is a package index on a loopback address. It serves the wheels of a world, until it is told to do something else with their files.
+// index is a package index on a loopback address. It serves the wheels of a world, until it is told
+// to do something else with their files.
 type index struct {
 	*httptest.Server
 	pages, files atomic.Pointer[func(http.ResponseWriter, *http.Request, []byte)]
@@ -45,7 +46,13 @@ func (w *world) serve() *index {
 						http.Error(out, err.Error(), http.StatusInternalServerError)
 						return
 					}
-					body = fmt.Appendf(body, "<a href=\"/files/%s#sha256=%x\">%s</a>\n", f.Name(), sha256.Sum256(b), f.Name())
+					body = fmt.Appendf(
+						body,
+						"<a href=\"/files/%s#sha256=%x\">%s</a>\n",
+						f.Name(),
+						sha256.Sum256(b),
+						f.Name(),
+					)
 				}
 			}
 			if body == nil {
@@ -102,7 +109,8 @@ const (
 	againHint   = "hint: try again: what arrived is kept"
 )
 
-// indexFaults happen to an index that has answered before: alpha is locked, and beta is not, or its file is not in the store.
+// indexFaults happen to an index that has answered before: alpha is locked, and beta is not, or its
+// file is not in the store.
 var indexFaults = []struct {
 	title string
 	do    func(x *index)
@@ -112,35 +120,63 @@ var indexFaults = []struct {
 	{"an index that is down", func(x *index) { x.Close() },
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …\n" + networkHint,
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): Failed to fetch: …\n" + networkHint},
-	{"an index that answers 500", func(x *index) { x.both(status(500)) },
+	{
+		"an index that answers 500",
+		func(x *index) { x.both(status(500)) },
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …500…\n" + networkHint,
-		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 500 Internal Server Error\n" + againHint},
-	{"an index that answers 429", func(x *index) { x.both(status(429)) },
+		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 500 Internal Server Error\n" + againHint,
+	},
+	{
+		"an index that answers 429",
+		func(x *index) { x.both(status(429)) },
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …429…\n" + networkHint,
-		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 429 Too Many Requests\n" + againHint},
-	{"an index that wants credentials", func(x *index) { x.both(status(401)) },
+		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 429 Too Many Requests\n" + againHint,
+	},
+	{
+		"an index that wants credentials",
+		func(x *index) { x.both(status(401)) },
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): …beta was not found in the package registry…\nhint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
 		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 401 Unauthorized\n" +
-			"hint: give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"},
+			"hint: give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file",
+	},
 	{"an index that never answers", func(x *index) {
 		x.both(func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 	},
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …\n" + networkHint, ""},
-	{"an index that serves pages of something else", func(x *index) { x.both(instead(func([]byte) []byte { return []byte("<html>log in here</html>") })) },
+	{
+		"an index that serves pages of something else",
+		func(x *index) { x.both(instead(func([]byte) []byte { return []byte("<html>log in here</html>") })) },
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): …there is no version of beta==1.0…\nhint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
-		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again"},
-	{"a file that is gone", func(x *index) { x.set(&x.files, status(404)) }, "",
-		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 404 Not Found\nhint: the file is gone from the index; run: layersmith lock --upgrade-package NAME"},
+		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+	},
+	{
+		"a file that is gone",
+		func(x *index) { x.set(&x.files, status(404)) },
+		"",
+		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 404 Not Found\nhint: the file is gone from the index; run: layersmith lock --upgrade-package NAME",
+	},
 	{"a file that always breaks off", func(x *index) { x.set(&x.files, part(100)) }, "",
 		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: read: unexpected EOF\n" + againHint},
-	{"a file with bytes too few", func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return b[:len(b)-1] })) }, "",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again"},
-	{"a file with bytes too many", func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return append(b, 0) })) }, "",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again"},
-	{"a file with another byte", func(x *index) {
-		x.set(&x.files, instead(func(b []byte) []byte { b[50] ^= 1; return b }))
-	}, "",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again"},
+	{
+		"a file with bytes too few",
+		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return b[:len(b)-1] })) },
+		"",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+	},
+	{
+		"a file with bytes too many",
+		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return append(b, 0) })) },
+		"",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+	},
+	{
+		"a file with another byte",
+		func(x *index) {
+			x.set(&x.files, instead(func(b []byte) []byte { b[50] ^= 1; return b }))
+		},
+		"",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+	},
 }
 
 func (x *index) both(do answer) { x.set(&x.pages, nil); x.set(&x.files, do); x.pages.Store(&do) }
@@ -171,14 +207,20 @@ func TestIndexFails(t *testing.T) {
 					w.wheel("beta", "1.0", nil)
 					requires("alpha", "beta==1.0")(w)
 					w.must("lock")
-					if strings.Contains(f.fetch, "$HOST") || !strings.HasPrefix(f.fetch, "error: lock") { // uv has to find it again
+					if strings.Contains(f.fetch, "$HOST") ||
+						!strings.HasPrefix(f.fetch, "error: lock") { // uv has to find it again
 						pages := x.pages.Load()
 						f.do(x)
 						x.pages.Store(pages)
 					} else {
 						f.do(x)
 					}
-					fault{want: strings.ReplaceAll(f.fetch, "$HOST", strings.TrimPrefix(x.URL, "http://")), allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
+					fault{
+						want:    strings.ReplaceAll(f.fetch, "$HOST", strings.TrimPrefix(x.URL, "http://")),
+						allowed: []string{"cache/wheels/*/*.partial"},
+					}.check(
+						w,
+					)
 					// Whatever it was, when it is over the next build succeeds without help.
 					if f.title == "an index that is down" {
 						return

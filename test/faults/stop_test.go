@@ -29,9 +29,12 @@ func (w *world) ready() bool {
 	return err == nil
 }
 
-// hang is a script that says that it is reached, and goes on for ten minutes as a process that names the world.
+// hang is a script that says that it is reached, and goes on for ten minutes as a process that
+// names the world.
 func (w *world) hang() string {
-	return ": > " + w.path("home/ready") + "; exec " + thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
+	return ": > " + w.path(
+		"home/ready",
+	) + "; exec " + thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
 }
 
 func (w *world) there(pattern string) func() bool {
@@ -117,7 +120,8 @@ func bulky() entry {
 	return stored("beta/bulk.bin", string(b))
 }
 
-// TestStopped stops a second build in each of its stages. What the first one made is as it was, and the next build succeeds without help, with the bytes of one that nobody stopped.
+// TestStopped stops a second build in each of its stages. What the first one made is as it was, and
+// the next build succeeds without help, with the bytes of one that nobody stopped.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	for _, s := range moments {
@@ -155,7 +159,8 @@ func TestStopped(t *testing.T) {
 					w.nothingRuns()
 					w.unharmedByKill(before)
 				} else {
-					if c.ProcessState.ExitCode() != 130 || !strings.HasSuffix(problems.String(), "interrupted: what was there before is as it was\n") {
+					if c.ProcessState.ExitCode() != 130 ||
+						!strings.HasSuffix(problems.String(), "interrupted: what was there before is as it was\n") {
 						t.Errorf("exit code %d, stderr %q", c.ProcessState.ExitCode(), problems)
 					}
 					w.unharmed(before, s.keeps...)
@@ -198,7 +203,8 @@ func (w *world) wait(reached func() bool, ended <-chan error, out, problems *byt
 	}
 }
 
-// unharmedByKill compares what has a name: a killed process leaves temporary files, which no reader takes for anything.
+// unharmedByKill compares what has a name: a killed process leaves temporary files, which no reader
+// takes for anything.
 func (w *world) unharmedByKill(before map[string]string) {
 	w.Helper()
 	now := w.snapshot("layers", "dist", "index")
@@ -230,7 +236,8 @@ func (w *world) asFresh() {
 	}
 }
 
-// A build that is killed at any moment harms nothing: moments that no script can hold it at are met by chance.
+// A build that is killed at any moment harms nothing: moments that no script can hold it at are met
+// by chance.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	w := built(t)
@@ -327,7 +334,11 @@ func TestBuildsAtOnce(t *testing.T) {
 func TestProbeThatForks(t *testing.T) {
 	t.Parallel()
 	w := built(t)
-	probe("import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '" + w.dir + "'])")(w)
+	probe(
+		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '" + w.dir + "'])",
+	)(
+		w,
+	)
 	before := w.all()
 	r := w.must("build")
 	if !strings.Contains(r.stdout, "1 scripts") && !strings.Contains(r.stdout, "1 script") {

@@ -1,5 +1,7 @@
-// Package faults throws bad input and faults at the real command line: the real uv and a real Python on synthetic wheels, a loopback index, tmpfs that are full or
-// read-only, and signals. Each fault asserts the whole message, the exit code, and that what was there before is as it was. docs/bad-input.md is made from the same table.
+// Package faults throws bad input and faults at the real command line: the real uv and a real
+// Python on synthetic wheels, a loopback index, tmpfs that are full or read-only, and signals. Each
+// fault asserts the whole message, the exit code, and that what was there before is as it was.
+// docs/bad-input.md is made from the same table.
 package faults
 
 import (
@@ -81,7 +83,13 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 		if err != nil {
 			continue
 		}
-		if found, err := localport.FindPython(context.Background(), target, "", cache, "../../.tools/python"); err == nil {
+		if found, err := localport.FindPython(
+			context.Background(),
+			target,
+			"",
+			cache,
+			"../../.tools/python",
+		); err == nil {
 			m.target = target
 			m.python, m.err = filepath.Abs(found.Path)
 			return m
@@ -91,7 +99,8 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 	return m
 })
 
-// world is a folder with a workspace, its output, a cache, an index of wheels and a PATH of its own:
+// world is a folder with a workspace, its output, a cache, an index of wheels and a PATH of its
+// own:
 //
 //	layers/main   requires alpha; locked and built, unless the world is empty
 //	dist, cache   as that build left them
@@ -106,7 +115,8 @@ type world struct {
 	released func() // what takes away a hold on a build
 }
 
-// template is a world in which alpha was built: worlds are copies of it, since most faults have to leave something as it was.
+// template is a world in which alpha was built: worlds are copies of it, since most faults have to
+// leave something as it was.
 var template struct {
 	sync.Once
 	dir string
@@ -175,10 +185,24 @@ func (w *world) folders(m machine) {
 	}
 	w.write("uv.toml", "no-index = true\n")
 	w.env = map[string]string{
-		"PATH": w.path("bin") + ":/usr/bin:/bin", "HOME": w.path("home"), "TMPDIR": w.path("tmp"), "LAYERSMITH_CACHE": w.path("cache"), asProgram: "1", "NO_COLOR": "1",
-		"UV_CONFIG_FILE": w.path("uv.toml"), "UV_CACHE_DIR": w.path("uvcache"), "UV_FIND_LINKS": w.path("index"), "UV_HTTP_RETRIES": "0",
-		"HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", // whatever would ask a network ends there
-		"NO_PROXY": "127.0.0.1",
+		"PATH": w.path(
+			"bin",
+		) + ":/usr/bin:/bin",
+		"HOME":             w.path("home"),
+		"TMPDIR":           w.path("tmp"),
+		"LAYERSMITH_CACHE": w.path("cache"),
+		asProgram:          "1",
+		"NO_COLOR":         "1",
+		"UV_CONFIG_FILE": w.path(
+			"uv.toml",
+		),
+		"UV_CACHE_DIR":    w.path("uvcache"),
+		"UV_FIND_LINKS":   w.path("index"),
+		"UV_HTTP_RETRIES": "0",
+		"HTTP_PROXY":      "http://127.0.0.1:1",
+		"HTTPS_PROXY":     "http://127.0.0.1:1",
+		"ALL_PROXY":       "http://127.0.0.1:1", // whatever would ask a network ends there
+		"NO_PROXY":        "127.0.0.1",
 	}
 }
 
@@ -242,7 +266,8 @@ type entry struct {
 	raw           []byte // as it stands in the archive; header says the rest
 }
 
-// wheel puts a wheel into the index, with a module that knows its version and whatever else is given.
+// wheel puts a wheel into the index, with a module that knows its version and whatever else is
+// given.
 func (w *world) wheel(name, version string, requires []string, more ...entry) string {
 	w.Helper()
 	return w.tagged(name, version, "py3-none-any", requires, more...)
@@ -258,18 +283,30 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 	entries := []entry{
 		{name: name + "/__init__.py", content: "__version__ = '" + version + "'\n"},
 		{name: info + "METADATA", content: meta},
-		{name: info + "WHEEL", content: "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: " + tag + "\n"},
+		{
+			name:    info + "WHEEL",
+			content: "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: " + tag + "\n",
+		},
 	}
 	var record strings.Builder
 	for _, e := range append(slices.Clone(entries), more...) {
 		if e.raw == nil && e.header == nil && !strings.HasPrefix(e.name, info) && fs.ValidPath(e.name) {
 			sum := sha256.Sum256([]byte(e.content))
-			fmt.Fprintf(&record, "%s,sha256=%s,%d\n", e.name, base64.RawURLEncoding.EncodeToString(sum[:]), len(e.content))
+			fmt.Fprintf(
+				&record,
+				"%s,sha256=%s,%d\n",
+				e.name,
+				base64.RawURLEncoding.EncodeToString(sum[:]),
+				len(e.content),
+			)
 		}
 	}
 	entries = append(entries, entry{name: info + "RECORD", content: record.String() + info + "RECORD,,\n"})
 	for _, e := range more { // what is given replaces what is made
-		if i := slices.IndexFunc(entries, func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) }); i >= 0 {
+		if i := slices.IndexFunc(
+			entries,
+			func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) },
+		); i >= 0 {
 			entries[i] = e
 		} else {
 			entries = append(entries, e)
@@ -409,14 +446,16 @@ func (w *world) snapshot(folders ...string) map[string]string {
 	return s
 }
 
-// all is a snapshot of everything that a command could harm: workspace, output, cache, index, home and temporary files.
+// all is a snapshot of everything that a command could harm: workspace, output, cache, index, home
+// and temporary files.
 func (w *world) all() map[string]string {
 	w.Helper()
 	return w.snapshot("layers", "dist", "cache", "index", "home", "tmp", "in", "out")
 }
 
-// unharmed compares a snapshot with what is there now. The cache may have got what a cache gets: identities of interpreters, packs, files of the
-// wheel store below their own digest. Nothing may have changed otherwise, and no temporary file may be left anywhere.
+// unharmed compares a snapshot with what is there now. The cache may have got what a cache gets:
+// identities of interpreters, packs, files of the wheel store below their own digest. Nothing may
+// have changed otherwise, and no temporary file may be left anywhere.
 func (w *world) unharmed(before map[string]string, allowed ...string) {
 	w.Helper()
 	now := w.all()
@@ -448,10 +487,15 @@ func (w *world) isCache(name, what string, allowed []string) bool {
 	switch {
 	case strings.HasPrefix(name, "home/.local"): // where uv keeps credentials
 		return true
-	case name == "cache", name == "cache/temp", name == "cache/wheels", name == "cache/interpreters.json", strings.HasPrefix(name, "cache/packs"):
+	case name == "cache",
+		name == "cache/temp",
+		name == "cache/wheels",
+		name == "cache/interpreters.json",
+		strings.HasPrefix(name, "cache/packs"):
 		return true
 	case strings.HasPrefix(name, "cache/wheels/"):
-		return strings.HasPrefix(what, "d") || strings.HasSuffix(what, " "+filepath.Base(name)) // it is what its name says
+		return strings.HasPrefix(what, "d") ||
+			strings.HasSuffix(what, " "+filepath.Base(name)) // it is what its name says
 	}
 	return false
 }
@@ -482,7 +526,8 @@ func matches(pattern, text string) bool {
 	})
 }
 
-// notRun says by name that a test could not do its work here. It is a skip, which go test counts as one, never a pass.
+// notRun says by name that a test could not do its work here. It is a skip, which go test counts as
+// one, never a pass.
 func notRun(t *testing.T, why string, err error) {
 	t.Helper()
 	t.Skipf("NOT RUN: %s: %s: %v", t.Name(), why, err)

@@ -46,7 +46,9 @@ func TestMain(m *testing.M) {
 }
 
 // built is every program, once for all tests.
-var built = sync.OnceValues(func() (functions.Programs, error) { return functions.Build(context.Background(), root, folder) })
+var built = sync.OnceValues(
+	func() (functions.Programs, error) { return functions.Build(context.Background(), root, folder) },
+)
 
 // stack is the programs and an empty account.
 func stack(t *testing.T) functions.Stack {
@@ -67,7 +69,13 @@ func stack(t *testing.T) functions.Stack {
 }
 
 // start starts a function of the stack.
-func start(t *testing.T, s functions.Stack, function string, timeout time.Duration, env map[string]string) *runtimeapi.Function {
+func start(
+	t *testing.T,
+	s functions.Stack,
+	function string,
+	timeout time.Duration,
+	env map[string]string,
+) *runtimeapi.Function {
 	t.Helper()
 	f, err := s.Start(t.Context(), function, timeout, env)
 	if err != nil {
@@ -106,11 +114,24 @@ func copyOf(t *testing.T, files fs.FS) string {
 	return dir
 }
 
-// builtLocally is what `layersmith build` makes of a workspace with its lock: the digest of each zip by layer, and the bytes of all.
+// builtLocally is what `layersmith build` makes of a workspace with its lock: the digest of each
+// zip by layer, and the bytes of all.
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
-	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out, "--cache", cache(t), "--no-probe", "--quiet")
+	c := exec.CommandContext(
+		t.Context(),
+		s.CLI(),
+		"build",
+		"--workspace",
+		workspace,
+		"--output",
+		out,
+		"--cache",
+		cache(t),
+		"--no-probe",
+		"--quiet",
+	)
 	c.Dir = t.TempDir()
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
@@ -130,7 +151,8 @@ func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]
 	return sums
 }
 
-// chain pushes a workspace and takes it from Intake to Measure, on warm processes as Lambda does, and returns the items of both maps.
+// chain pushes a workspace and takes it from Intake to Measure, on warm processes as Lambda does,
+// and returns the items of both maps.
 func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, measured []stage.Item) {
 	t.Helper()
 	if err := s.Push(os.DirFS(workspace)); err != nil {
@@ -155,7 +177,10 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 		pruned = append(pruned, call[stage.Item](t, prune, stage.LayerInput{Run: run, Layer: item}))
 	}
 	for _, item := range pruned {
-		measured = append(measured, call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}))
+		measured = append(
+			measured,
+			call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}),
+		)
 	}
 	return pruned, measured
 }
@@ -172,13 +197,22 @@ func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, p
 			t.Fatal(err)
 		}
 		got := digest.Of(zipped)
-		if got != want[item.Layer] || got != doc.Zip.SHA256 || int64(len(zipped)) != doc.Zip.Size || doc.Zip.Key != "pruned/"+got.String()+".zip" {
-			t.Errorf("%s: the store has %d bytes with sha256 %s at %s, a local build gives %s", item.Layer, len(zipped), got, doc.Zip.Key, want[item.Layer])
+		if got != want[item.Layer] || got != doc.Zip.SHA256 || int64(len(zipped)) != doc.Zip.Size ||
+			doc.Zip.Key != "pruned/"+got.String()+".zip" {
+			t.Errorf(
+				"%s: the store has %d bytes with sha256 %s at %s, a local build gives %s",
+				item.Layer,
+				len(zipped),
+				got,
+				doc.Zip.Key,
+				want[item.Layer],
+			)
 		}
 	}
 }
 
-// The three layers of this repository, from their upload to their measurement, through the real functions: the bytes that would be published are those of a local build.
+// The three layers of this repository, from their upload to their measurement, through the real
+// functions: the bytes that would be published are those of a local build.
 func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 	s := stack(t)
 	workspace := copyOf(t, os.DirFS(filepath.Join(root, "layers")))
@@ -209,10 +243,18 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
-		if got := call[stage.Item](t, again, stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]}); got != pruned[smallest] {
+		if got := call[stage.Item](
+			t,
+			again,
+			stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]},
+		); got != pruned[smallest] {
 			t.Errorf("%+v, first %+v", got, pruned[smallest])
 		}
-		if got := call[stage.Item](t, measure, stage.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned}); got != measured[smallest] {
+		if got := call[stage.Item](
+			t,
+			measure,
+			stage.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned},
+		); got != measured[smallest] {
 			t.Errorf("%+v, first %+v", got, measured[smallest])
 		}
 	})
@@ -226,7 +268,13 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			"prune":   stage.LayerInput{Run: "real", Layer: selected.Layers[largest]},
 			"measure": stage.StackInput{Run: "real", Layer: pruned[largest], Layers: pruned},
 		} {
-			f := start(t, s, function, 600*time.Millisecond, nil) // half a second of it is the door's: the stage gets a tenth of what it needs, or less
+			f := start(
+				t,
+				s,
+				function,
+				600*time.Millisecond,
+				nil,
+			) // half a second of it is the door's: the stage gets a tenth of what it needs, or less
 			wantFault(t, function, failure(t, f, in), "TimedOut", "give the function more memory")
 		}
 	})

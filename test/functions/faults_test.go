@@ -40,12 +40,20 @@ var inputs = map[string]any{
 	"health":   stage.HealthInput{Run: "r", Consumer: aConsumer},
 	"promote":  stage.RecordInput{Run: "r", Layers: []stage.Item{}},
 	"rollback": stage.RunInput{Run: "r"},
-	"report":   stage.ReportInput{Run: "r", Execution: functions.Execution("r"), Ending: release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."}},
+	"report": stage.ReportInput{
+		Run:       "r",
+		Execution: functions.Execution("r"),
+		Ending:    release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
+	},
 }
 
 var (
-	target    = must(pydist.ParseTarget("python3.13-x86_64"))
-	anItem    = stage.Item{Layer: "small", Target: target, Doc: must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1))}
+	target = must(pydist.ParseTarget("python3.13-x86_64"))
+	anItem = stage.Item{
+		Layer:  "small",
+		Target: target,
+		Doc:    must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1)),
+	}
 	aConsumer = stage.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
 )
 
@@ -92,7 +100,8 @@ func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, sa
 	}
 }
 
-// each runs a test for every function that is built; one that has no input here is a mistake in this file.
+// each runs a test for every function that is built; one that has no input here is a mistake in
+// this file.
 func each(t *testing.T, test func(t *testing.T, s functions.Stack, function string)) {
 	s := stack(t)
 	if len(s.Names) != len(inputs) {
@@ -118,13 +127,41 @@ func TestEveryFunctionRefusesWhatItCannotRead(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		f := start(t, s, function, time.Minute, nil)
 		good := string(must(json.Marshal(inputs[function])))
-		wantFault(t, "broken JSON", raw(t, f, `{"run":`), "BadInput", "read input: ", "pass an object with the fields ", "run")
+		wantFault(
+			t,
+			"broken JSON",
+			raw(t, f, `{"run":`),
+			"BadInput",
+			"read input: ",
+			"pass an object with the fields ",
+			"run",
+		)
 		wantFault(t, "null", raw(t, f, `null`), "BadInput", "read input: it is null", "pass an object with the fields ")
 		wantFault(t, "a number as run", raw(t, f, `{"run":1}`), "BadInput", `field "run" is a JSON number, want string`)
-		wantFault(t, "unknown field", raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)), "BadInput", `unknown field "rnu"`, "the fields there are ", "run")
-		wantFault(t, "another spelling", raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)), "BadInput", `unknown field "RUN"`)
+		wantFault(
+			t,
+			"unknown field",
+			raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)),
+			"BadInput",
+			`unknown field "rnu"`,
+			"the fields there are ",
+			"run",
+		)
+		wantFault(
+			t,
+			"another spelling",
+			raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)),
+			"BadInput",
+			`unknown field "RUN"`,
+		)
 		wantFault(t, "two values", raw(t, f, good+good), "BadInput", "something follows the JSON value")
-		wantCode(t, "a name that leads elsewhere", raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)), "BadInput", `"../r" is not the name of a run: letters, digits`)
+		wantCode(
+			t,
+			"a name that leads elsewhere",
+			raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)),
+			"BadInput",
+			`"../r" is not the name of a run: letters, digits`,
+		)
 		for _, bucket := range []string{functions.Store, functions.Workspace} {
 			if left, err := s.S3.Keys(bucket, ""); err != nil || len(left) > 0 {
 				t.Errorf("bucket %s holds %v, %v", bucket, left, err)
@@ -134,8 +171,12 @@ func TestEveryFunctionRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
-	needs := map[string][]string{"intake": {"LAYERSMITH_WORKSPACE"}, "verify": {"LAYERSMITH_PROBE_ROLE", "LAYERSMITH_PROBE_PREFIX"}, "rollback": {"LAYERSMITH_PROBE_PREFIX"},
-		"report": {"LAYERSMITH_TOPIC", "LAYERSMITH_STACK"}}
+	needs := map[string][]string{
+		"intake":   {"LAYERSMITH_WORKSPACE"},
+		"verify":   {"LAYERSMITH_PROBE_ROLE", "LAYERSMITH_PROBE_PREFIX"},
+		"rollback": {"LAYERSMITH_PROBE_PREFIX"},
+		"report":   {"LAYERSMITH_TOPIC", "LAYERSMITH_STACK"},
+	}
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		none := map[string]string{"LAYERSMITH_KEEP": "0"}
 		for k := range s.Env() {
@@ -144,7 +185,11 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 			}
 		}
 		r := failure(t, start(t, s, function, time.Minute, none), inputs[function])
-		says := []string{"read the environment: LAYERSMITH_STORE is not set; ", `LAYERSMITH_KEEP is "0"; legal: 1 to 100`, "deploy the stack again"}
+		says := []string{
+			"read the environment: LAYERSMITH_STORE is not set; ",
+			`LAYERSMITH_KEEP is "0"; legal: 1 to 100`,
+			"deploy the stack again",
+		}
 		for _, n := range needs[function] {
 			says = append(says, n+" is not set")
 		}
@@ -155,13 +200,21 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 	})
 }
 
-// Report accounts for a run that did not get as far as being written down, and Intake makes runs: all others know theirs.
+// Report accounts for a run that did not get as far as being written down, and Intake makes runs:
+// all others know theirs.
 func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		f := start(t, s, function, time.Minute, nil)
 		switch function {
 		case "intake":
-			wantFault(t, "an empty bucket", failure(t, f, inputs[function]), "BadInput", "read layers/: the bucket holds no workspace", "run: layersmith push")
+			wantFault(
+				t,
+				"an empty bucket",
+				failure(t, f, inputs[function]),
+				"BadInput",
+				"read layers/: the bucket holds no workspace",
+				"run: layersmith push",
+			)
 		case "report":
 			serveNotices(s, nil)
 			end := call[release.Ending](t, f, inputs[function])
@@ -169,7 +222,14 @@ func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 				t.Errorf("%+v", end)
 			}
 		default:
-			wantFault(t, "an unknown run", failure(t, f, inputs[function]), "NotFound", "read runs/r/run.json: no such run", "start a new execution")
+			wantFault(
+				t,
+				"an unknown run",
+				failure(t, f, inputs[function]),
+				"NotFound",
+				"read runs/r/run.json: no such run",
+				"start a new execution",
+			)
 		}
 	})
 }
@@ -186,7 +246,8 @@ func TestARoleThatLacksAGrantIsNotAllowed(t *testing.T) {
 	})
 }
 
-// Every function gives its context to what it waits for: a store that hangs is a fault that says so, before Lambda kills the function.
+// Every function gives its context to what it waits for: a store that hangs is a fault that says
+// so, before Lambda kills the function.
 func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		s.Answer("s3", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -200,16 +261,45 @@ func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 
 func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
-		if function == "intake" || function == "report" || function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
+		if function == "intake" || function == "report" ||
+			function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
 			return
 		}
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
-		keep(t, s, release.LeaseName, release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
-			Until: time.Now().Add(time.Hour)})
+		keep(
+			t,
+			s,
+			release.LeaseName,
+			release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
+				Until: time.Now().Add(time.Hour)},
+		)
 		f := start(t, s, function, time.Minute, nil)
-		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost", `continue r: execution "other" has taken over`, "wait for that execution")
-		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r", Ending: &release.Ending{Outcome: release.RolledBack}})
-		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost", "the run is over: RolledBack", "start a new execution")
+		wantFault(
+			t,
+			"another run's lease",
+			failure(t, f, inputs[function]),
+			"LeaseLost",
+			`continue r: execution "other" has taken over`,
+			"wait for that execution",
+		)
+		keep(
+			t,
+			s,
+			release.RunName("r"),
+			release.Run{
+				SchemaVersion: release.SchemaVersion,
+				Run:           "r",
+				Ending:        &release.Ending{Outcome: release.RolledBack},
+			},
+		)
+		wantFault(
+			t,
+			"a run that is over",
+			failure(t, f, inputs[function]),
+			"LeaseLost",
+			"the run is over: RolledBack",
+			"start a new execution",
+		)
 	})
 }
 
@@ -283,7 +373,8 @@ func artifact() []byte {
 	return b.Bytes()
 }
 
-// at is a run that the real functions took as far as Measure, with what CodeBuild leaves written by hand: no wheel is needed for that.
+// at is a run that the real functions took as far as Measure, with what CodeBuild leaves written by
+// hand: no wheel is needed for that.
 type at struct {
 	functions.Stack
 	pruned, measured stage.Item
@@ -306,15 +397,48 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 	}
 	code := artifact()
 	run := read[release.Run](t, out.Stack, release.RunName("r"))
-	keep(t, out.Stack, release.BuiltName("r"), release.Built{SchemaVersion: release.SchemaVersion, Run: "r", Tool: stage.Tool, Workspace: run.Workspace.SHA256, Locks: []release.Lock{},
-		Layers: []release.BuiltLayer{{Layer: "small", Target: target, LayerName: "layersmith-small", Key: digest.Of([]byte("key")), Artifact: put(t, out.Stack, "artifacts/", ".zip", code),
-			Before: measure.Size{Files: 6, Unzipped: 300, Zipped: measure.Bytes(len(code))}, Wheels: []report.Wheel{}, Bytecode: report.Bytecode{Mode: "none"}}}})
+	keep(
+		t,
+		out.Stack,
+		release.BuiltName("r"),
+		release.Built{
+			SchemaVersion: release.SchemaVersion,
+			Run:           "r",
+			Tool:          stage.Tool,
+			Workspace:     run.Workspace.SHA256,
+			Locks:         []release.Lock{},
+			Layers: []release.BuiltLayer{
+				{
+					Layer:     "small",
+					Target:    target,
+					LayerName: "layersmith-small",
+					Key:       digest.Of([]byte("key")),
+					Artifact:  put(t, out.Stack, "artifacts/", ".zip", code),
+					Before: measure.Size{
+						Files:    6,
+						Unzipped: 300,
+						Zipped:   measure.Bytes(len(code)),
+					},
+					Wheels:   []report.Wheel{},
+					Bytecode: report.Bytecode{Mode: "none"},
+				},
+			},
+		},
+	)
 	selected, err := out.Select(t.Context(), "r")
 	if err != nil || !selected.Changed || len(selected.Layers) != 1 || selected.Summary != "small new" {
 		t.Fatalf("%+v, %v", selected, err)
 	}
-	out.pruned = call[stage.Item](t, start(t, out.Stack, "prune", time.Minute, nil), stage.LayerInput{Run: "r", Layer: selected.Layers[0]})
-	out.measured = call[stage.Item](t, start(t, out.Stack, "measure", time.Minute, nil), stage.StackInput{Run: "r", Layer: out.pruned, Layers: []stage.Item{out.pruned}})
+	out.pruned = call[stage.Item](
+		t,
+		start(t, out.Stack, "prune", time.Minute, nil),
+		stage.LayerInput{Run: "r", Layer: selected.Layers[0]},
+	)
+	out.measured = call[stage.Item](
+		t,
+		start(t, out.Stack, "measure", time.Minute, nil),
+		stage.StackInput{Run: "r", Layer: out.pruned, Layers: []stage.Item{out.pruned}},
+	)
 	out.doc = read[release.Measured](t, out.Stack, out.measured.Doc.Key)
 	return out
 }
@@ -333,7 +457,12 @@ func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
 	for _, f := range z.File {
 		names = append(names, f.Name)
 	}
-	want := []string{"python/demo-1.0.dist-info/METADATA", "python/demo-1.0.dist-info/RECORD", "python/demo-1.0.dist-info/WHEEL", "python/demo/__init__.py"}
+	want := []string{
+		"python/demo-1.0.dist-info/METADATA",
+		"python/demo-1.0.dist-info/RECORD",
+		"python/demo-1.0.dist-info/WHEEL",
+		"python/demo/__init__.py",
+	}
 	if !slices.Equal(names, want) {
 		t.Errorf("it holds %v, want %v", names, want)
 	}
@@ -347,9 +476,22 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	other := m.pruned
 	other.Layer = "large"
 	f := start(t, m.Stack, "measure", time.Minute, nil)
-	wantFault(t, "another layer's document", failure(t, f, stage.StackInput{Run: "r", Layer: other, Layers: []stage.Item{other}}), "ProvenanceMismatch", "large", "start a new execution")
+	wantFault(
+		t,
+		"another layer's document",
+		failure(t, f, stage.StackInput{Run: "r", Layer: other, Layers: []stage.Item{other}}),
+		"ProvenanceMismatch",
+		"large",
+		"start a new execution",
+	)
 	f = start(t, m.Stack, "prune", time.Minute, nil)
-	wantFault(t, "a document of another stage", failure(t, f, stage.LayerInput{Run: "r", Layer: m.measured}), "ProvenanceMismatch", m.measured.Doc.Key)
+	wantFault(
+		t,
+		"a document of another stage",
+		failure(t, f, stage.LayerInput{Run: "r", Layer: m.measured}),
+		"ProvenanceMismatch",
+		m.measured.Doc.Key,
+	)
 
 	damaged := must(m.S3.Get(functions.Store, m.doc.Zip.Key))
 	damaged[len(damaged)/2] ^= 1
@@ -358,17 +500,33 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	}
 	current := m.pruned // refers to a version, which is as it was
 	f = start(t, m.Stack, "measure", time.Minute, nil)
-	if again := call[stage.Item](t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}); again != m.measured {
+	if again := call[stage.Item](
+		t,
+		f,
+		stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}},
+	); again != m.measured {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
 	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
-	wantFault(t, "damaged bytes", failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}), "HashMismatch", "start a new run")
+	wantFault(
+		t,
+		"damaged bytes",
+		failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}),
+		"HashMismatch",
+		"start a new run",
+	)
 	doc.Zip.Key = "pruned/" + digest.Of([]byte("gone")).String() + ".zip"
 	doc.Zip.SHA256 = digest.Of([]byte("gone"))
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
-	wantCode(t, "bytes that are gone", failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}), "NotFound", doc.Zip.Key)
+	wantCode(
+		t,
+		"bytes that are gone",
+		failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}),
+		"NotFound",
+		doc.Zip.Key,
+	)
 }
 
 func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
@@ -388,11 +546,16 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 	}
 	run.Workspace = put(t, m.Stack, "workspaces/", ".zip", b.Bytes())
 	keep(t, m.Stack, release.RunName("r"), run)
-	r := failure(t, start(t, m.Stack, "measure", time.Minute, nil), stage.StackInput{Run: "r", Layer: m.pruned, Layers: []stage.Item{m.pruned}})
+	r := failure(
+		t,
+		start(t, m.Stack, "measure", time.Minute, nil),
+		stage.StackInput{Run: "r", Layer: m.pruned, Layers: []stage.Item{m.pruned}},
+	)
 	wantFault(t, "100 bytes", r, "OverLimit", "small")
 }
 
-// lambda is a Lambda service of functions that are written down as the API answers, and otherwise empty. Everything that changes anything is denied.
+// lambda is a Lambda service of functions that are written down as the API answers, and otherwise
+// empty. Everything that changes anything is denied.
 type lambda struct {
 	mu       sync.Mutex
 	answers  map[string]string // "GET /2015-03-31/functions/orders" to a body; a body that is "" is a denial
@@ -416,17 +579,37 @@ func (l *lambda) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The functions that work on an account's functions and layers, against Lambda that denies and Lambda that has not what is meant.
+// The functions that work on an account's functions and layers, against Lambda that denies and
+// Lambda that has not what is meant.
 func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	s := stack(t)
 	m := measured(t, s, orders)
 	item := m.measured
-	candidate := release.Candidate{SchemaVersion: release.SchemaVersion, Run: "r", Layer: "small", Target: target, LayerName: "layersmith-small", Key: m.doc.Built.Key, Measured: item.Doc,
-		ARN: "arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:1", Version: 1}
+	candidate := release.Candidate{
+		SchemaVersion: release.SchemaVersion,
+		Run:           "r",
+		Layer:         "small",
+		Target:        target,
+		LayerName:     "layersmith-small",
+		Key:           m.doc.Built.Key,
+		Measured:      item.Doc,
+		ARN:           "arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:1",
+		Version:       1,
+	}
 	published := item
 	published.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(candidate)))
-	change := release.Change{SchemaVersion: release.SchemaVersion, Run: "r", Sequence: 1, Function: arnOf("orders"), Alarm: "orders-errors", WindowSeconds: 120,
-		Replaces: []release.Replace{{Layer: "small", LayerName: "layersmith-small", ARN: candidate.ARN}}, Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="}}
+	change := release.Change{
+		SchemaVersion: release.SchemaVersion,
+		Run:           "r",
+		Sequence:      1,
+		Function:      arnOf("orders"),
+		Alarm:         "orders-errors",
+		WindowSeconds: 120,
+		Replaces: []release.Replace{
+			{Layer: "small", LayerName: "layersmith-small", ARN: candidate.ARN},
+		},
+		Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="},
+	}
 	consumer := stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
 
 	for name, c := range map[string]struct {
@@ -490,7 +673,8 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			"DELETE /2015-03-31/functions/" + sandbox(candidate): `{}`,
 		}})
 		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
-		if end.Outcome != release.FailedDirty || !strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
+		if end.Outcome != release.FailedDirty ||
+			!strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
 			t.Errorf("%+v", end)
 		}
 	})
@@ -505,20 +689,60 @@ func sandbox(c release.Candidate) string {
 func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	m := measured(t, stack(t), orders)
 	version := func(n int64) release.ReleasedVersion {
-		return release.ReleasedVersion{ARN: fmt.Sprintf("arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:%d", n), Version: n, Run: fmt.Sprintf("r%d", n),
-			Key: digest.Of(fmt.Append(nil, n)), Measured: m.measured.Doc, Zip: m.doc.Zip, Wheels: []report.Wheel{}}
+		return release.ReleasedVersion{
+			ARN:      fmt.Sprintf("arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:%d", n),
+			Version:  n,
+			Run:      fmt.Sprintf("r%d", n),
+			Key:      digest.Of(fmt.Append(nil, n)),
+			Measured: m.measured.Doc,
+			Zip:      m.doc.Zip,
+			Wheels:   []report.Wheel{},
+		}
 	}
-	keep(t, m.Stack, release.ReleasedName, release.Released{SchemaVersion: release.SchemaVersion, Run: "r5", Locks: []release.Lock{}, Layers: []release.ReleasedLayer{{Layer: "small", Target: target,
-		LayerName: "layersmith-small", Current: version(5), Earlier: []release.ReleasedVersion{version(4), version(3), version(2)}}}})
-	candidate := release.Candidate{SchemaVersion: release.SchemaVersion, Run: "r", Layer: "small", Target: target, LayerName: "layersmith-small", Key: m.doc.Built.Key, Measured: m.measured.Doc,
-		ARN: version(6).ARN, Version: 6}
+	keep(
+		t,
+		m.Stack,
+		release.ReleasedName,
+		release.Released{
+			SchemaVersion: release.SchemaVersion,
+			Run:           "r5",
+			Locks:         []release.Lock{},
+			Layers: []release.ReleasedLayer{
+				{
+					Layer:     "small",
+					Target:    target,
+					LayerName: "layersmith-small",
+					Current:   version(5),
+					Earlier:   []release.ReleasedVersion{version(4), version(3), version(2)},
+				},
+			},
+		},
+	)
+	candidate := release.Candidate{
+		SchemaVersion: release.SchemaVersion,
+		Run:           "r",
+		Layer:         "small",
+		Target:        target,
+		LayerName:     "layersmith-small",
+		Key:           m.doc.Built.Key,
+		Measured:      m.measured.Doc,
+		ARN:           version(6).ARN,
+		Version:       6,
+	}
 	verified := m.measured
-	verified.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})))
+	verified.Doc = put(
+		t,
+		m.Stack,
+		"documents/",
+		".json",
+		must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})),
+	)
 	in := stage.RecordInput{Run: "r", Layers: []stage.Item{verified}}
 
 	f := start(t, m.Stack, "promote", time.Minute, map[string]string{"LAYERSMITH_KEEP": "2"})
 	end := call[release.Ending](t, f, in)
-	if end.Outcome != release.Promoted || !strings.HasPrefix(end.Message, "Released: 1 layer (layersmith-small:6), 0 functions moved.") {
+	if end.Outcome != release.Promoted ||
+		!strings.HasPrefix(end.Message, "Released: 1 layer (layersmith-small:6), 0 functions moved.") {
 		t.Errorf("%+v", end)
 	}
 	now := read[release.Released](t, m.Stack, release.ReleasedName)
@@ -557,8 +781,15 @@ func serveNotices(s functions.Stack, n *notices) {
 
 func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	m := measured(t, stack(t), orders)
-	in := stage.ReportInput{Run: "r", Execution: functions.Execution("r"), Ending: release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
-		Error: &stage.Caught{Error: "OverLimit", Cause: `{"errorMessage":"measure small: too large. Hint: make it smaller","errorType":"OverLimit"}`}}
+	in := stage.ReportInput{
+		Run:       "r",
+		Execution: functions.Execution("r"),
+		Ending:    release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
+		Error: &stage.Caught{
+			Error: "OverLimit",
+			Cause: `{"errorMessage":"measure small: too large. Hint: make it smaller","errorType":"OverLimit"}`,
+		},
+	}
 	const said = "FailedClean: measure small: too large; nothing was touched. Make it smaller."
 
 	// Denied everything, it says so, and the lease is free all the same.
@@ -581,7 +812,12 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	if !slices.Equal(n.messages, []string{"Layersmith: FailedClean (operator)"}) || n.metrics == 0 {
 		t.Errorf("told %v, %d requests with metrics", n.messages, n.metrics)
 	}
-	if run := read[release.Run](t, m.Stack, release.RunName("r")); run.Ending == nil || run.Ending.Outcome != release.FailedClean {
+	if run := read[release.Run](
+		t,
+		m.Stack,
+		release.RunName("r"),
+	); run.Ending == nil ||
+		run.Ending.Outcome != release.FailedClean {
 		t.Errorf("%+v", run)
 	}
 }
@@ -604,8 +840,18 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		fmt.Fprintf(w, `{"status":%q,"startDate":1,"executionArn":"x","stateMachineArn":"y"}`, status)
 	}))
 	f := start(t, s, "intake", time.Minute, nil)
-	in := stage.IntakeInput{Run: "second", Execution: functions.Execution("second"), StartedAt: time.Now().UTC(), Input: json.RawMessage(`{"trigger":"schedule"}`)}
-	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextWait || out.WaitSeconds != 30 || out.Summary != "execution first works" {
+	in := stage.IntakeInput{
+		Run:       "second",
+		Execution: functions.Execution("second"),
+		StartedAt: time.Now().UTC(),
+		Input:     json.RawMessage(`{"trigger":"schedule"}`),
+	}
+	if out := call[stage.IntakeOutput](
+		t,
+		f,
+		in,
+	); out.Next != stage.NextWait || out.WaitSeconds != 30 ||
+		out.Summary != "execution first works" {
 		t.Errorf("%+v", out)
 	}
 	status = "FAILED"

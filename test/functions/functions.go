@@ -1,5 +1,6 @@
-// Package functions is for tests and benchmarks only: it runs the product's functions as they are deployed, zipped bootstraps on Lambda's Runtime API, against an account on
-// this machine: S3 in memory, and for the other services what a test says.
+// Package functions is for tests and benchmarks only: it runs the product's functions as they are
+// deployed, zipped bootstraps on Lambda's Runtime API, against an account on this machine: S3 in
+// memory, and for the other services what a test says.
 package functions
 
 import (
@@ -35,7 +36,8 @@ type Programs struct {
 	dir   string
 }
 
-// Build makes them in a folder as functions/build makes them in build/, from the repository at root, and zips each bootstrap as it is uploaded.
+// Build makes them in a folder as functions/build makes them in build/, from the repository at
+// root, and zips each bootstrap as it is uploaded.
 func Build(ctx context.Context, root, dir string) (Programs, error) {
 	p := Programs{dir: dir}
 	command, err := buildCommand(root)
@@ -67,7 +69,8 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	return p, build(".", p.CLI())
 }
 
-// buildCommand is the line of functions/build that builds: $1 is the package, $2 the file, $3 the architecture. It is taken from there so that nothing else is ever tested.
+// buildCommand is the line of functions/build that builds: $1 is the package, $2 the file, $3 the
+// architecture. It is taken from there so that nothing else is ever tested.
 func buildCommand(root string) (string, error) {
 	script, err := os.ReadFile(filepath.Join(root, "functions", "build"))
 	if err != nil {
@@ -128,7 +131,8 @@ const (
 	Workspace = "workspace"
 )
 
-// Account is AWS on this machine: one address for all services, told apart by what a request is signed for.
+// Account is AWS on this machine: one address for all services, told apart by what a request is
+// signed for.
 type Account struct {
 	S3     *s3server.Server
 	server *httptest.Server
@@ -137,7 +141,8 @@ type Account struct {
 	services map[string]http.Handler
 }
 
-// NewAccount starts one with the two buckets, empty, and nothing else: other services deny everything.
+// NewAccount starts one with the two buckets, empty, and nothing else: other services deny
+// everything.
 func NewAccount() (*Account, error) {
 	s3, err := s3server.New(Store, Workspace)
 	if err != nil {
@@ -156,14 +161,16 @@ func (a *Account) Close() {
 	a.server.Close()
 }
 
-// Answer puts a handler in the place of a service, which has the name that requests are signed for: s3, lambda, states, sns, tagging, monitoring (CloudWatch).
+// Answer puts a handler in the place of a service, which has the name that requests are signed for:
+// s3, lambda, states, sns, tagging, monitoring (CloudWatch).
 func (a *Account) Answer(service string, h http.Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.services[service] = h
 }
 
-// signedFor finds the service in the credential's scope (IAM user guide, "Elements of an AWS API request signature").
+// signedFor finds the service in the credential's scope (IAM user guide, "Elements of an AWS API
+// request signature").
 var signedFor = regexp.MustCompile(`Credential=[^/]+/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request`)
 
 func (a *Account) serve(w http.ResponseWriter, r *http.Request) {
@@ -191,7 +198,11 @@ func Deny(service string) http.Handler {
 		case "sns":
 			w.Header().Set("Content-Type", "text/xml")
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>%s</Message></Error><RequestId>REQ1</RequestId></ErrorResponse>`, message)
+			fmt.Fprintf(
+				w,
+				`<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>%s</Message></Error><RequestId>REQ1</RequestId></ErrorResponse>`,
+				message,
+			)
 		case "monitoring":
 			cborAnswer(w, http.StatusForbidden, cborError("AccessDenied", message))
 		default:
@@ -228,8 +239,14 @@ const Topic = "arn:aws:sns:us-east-1:000000000000:layersmith"
 // Env is what the stack tells its functions, and where the account is.
 func (a *Account) Env() map[string]string {
 	return map[string]string{
-		"AWS_ENDPOINT_URL": a.server.URL, "LAYERSMITH_STORE": Store, "LAYERSMITH_WORKSPACE": Workspace, "LAYERSMITH_PREFIX": "layersmith-", "LAYERSMITH_TOPIC": Topic,
-		"LAYERSMITH_STACK": "Layersmith", "LAYERSMITH_PROBE_ROLE": "arn:aws:iam::000000000000:role/probe", "LAYERSMITH_PROBE_PREFIX": "Layersmith-probe-",
+		"AWS_ENDPOINT_URL":        a.server.URL,
+		"LAYERSMITH_STORE":        Store,
+		"LAYERSMITH_WORKSPACE":    Workspace,
+		"LAYERSMITH_PREFIX":       "layersmith-",
+		"LAYERSMITH_TOPIC":        Topic,
+		"LAYERSMITH_STACK":        "Layersmith",
+		"LAYERSMITH_PROBE_ROLE":   "arn:aws:iam::000000000000:role/probe",
+		"LAYERSMITH_PROBE_PREFIX": "Layersmith-probe-",
 	}
 }
 
@@ -245,14 +262,24 @@ type Stack struct {
 }
 
 // Start starts a function. Variables in env replace the stack's; one that is "" is taken away.
-func (s Stack) Start(ctx context.Context, function string, timeout time.Duration, env map[string]string) (*runtimeapi.Function, error) {
+func (s Stack) Start(
+	ctx context.Context,
+	function string,
+	timeout time.Duration,
+	env map[string]string,
+) (*runtimeapi.Function, error) {
 	all := s.Env()
 	maps.Copy(all, env)
 	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
-	return runtimeapi.Start(ctx, s.Zip(function), runtimeapi.Options{Name: function, Timeout: timeout, MemoryMB: 512, Env: all})
+	return runtimeapi.Start(
+		ctx,
+		s.Zip(function),
+		runtimeapi.Options{Name: function, Timeout: timeout, MemoryMB: 512, Env: all},
+	)
 }
 
-// Invoke gives a function its input and reads its output as the state machine does. A function error is an error.
+// Invoke gives a function its input and reads its output as the state machine does. A function
+// error is an error.
 func Invoke[Out any](f *runtimeapi.Function, in any) (out Out, r runtimeapi.Response, err error) {
 	payload, err := json.Marshal(in)
 	if err != nil {
@@ -269,12 +296,22 @@ func Invoke[Out any](f *runtimeapi.Function, in any) (out Out, r runtimeapi.Resp
 	return out, r, d.Decode(&out)
 }
 
-// Artifacts runs what CodeBuild runs, as a process: `layersmith artifacts`. cache is where wheels and packs lie.
+// Artifacts runs what CodeBuild runs, as a process: `layersmith artifacts`. cache is where wheels
+// and packs lie.
 func (s Stack) Artifacts(ctx context.Context, run, cache string) error {
 	c := exec.CommandContext(ctx, s.CLI(), "artifacts", "s3://"+Store+"/runs/"+run, "--cache", cache)
 	c.Dir = s.dir
-	c.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=test", "AWS_REGION=us-east-1", "AWS_PROFILE=", "AWS_CONFIG_FILE="+os.DevNull,
-		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_EC2_METADATA_DISABLED=true")
+	c.Env = append(
+		os.Environ(),
+		"AWS_ACCESS_KEY_ID=test",
+		"AWS_SECRET_ACCESS_KEY=test",
+		"AWS_SESSION_TOKEN=test",
+		"AWS_REGION=us-east-1",
+		"AWS_PROFILE=",
+		"AWS_CONFIG_FILE="+os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+	)
 	for k, v := range s.Env() {
 		c.Env = append(c.Env, k+"="+v)
 	}
@@ -294,7 +331,15 @@ func (s Stack) Begin(ctx context.Context, run string) error {
 		return err
 	}
 	defer f.Close()
-	out, _, err := Invoke[stage.IntakeOutput](f, stage.IntakeInput{Run: run, Execution: Execution(run), StartedAt: time.Now().UTC().Truncate(time.Millisecond), Input: json.RawMessage("{}")})
+	out, _, err := Invoke[stage.IntakeOutput](
+		f,
+		stage.IntakeInput{
+			Run:       run,
+			Execution: Execution(run),
+			StartedAt: time.Now().UTC().Truncate(time.Millisecond),
+			Input:     json.RawMessage("{}"),
+		},
+	)
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("intake says %s (%s), want %s", out.Next, out.Summary, stage.NextBuild)
 	}

@@ -1,5 +1,6 @@
-// Package loaded compares a layer before and after pruning by what a process would load of it. It believes nothing of the engine: ELF is read with debug/elf, models
-// with encoding/json, bytecode by the interpreter that will run it.
+// Package loaded compares a layer before and after pruning by what a process would load of it. It
+// believes nothing of the engine: ELF is read with debug/elf, models with encoding/json, bytecode
+// by the interpreter that will run it.
 //
 //   - A shared object that was changed: every PT_LOAD has the same address, sizes, rights and alignment, and maps the same bytes. Only the fields
 //     that say where in the file something lies may differ: e_phoff, e_shoff, e_shnum, e_shstrndx and each p_offset.
@@ -35,8 +36,9 @@ var codeScript string
 // maxFileBytes is Lambda's limit for everything.
 const maxFileBytes = 250 << 20
 
-// Check returns what a process would load otherwise after than before, one sentence a file, sorted; nil when nothing differs. python is the
-// target's interpreter, which is run once. An error means that the comparison could not be made.
+// Check returns what a process would load otherwise after than before, one sentence a file, sorted;
+// nil when nothing differs. python is the target's interpreter, which is run once. An error means
+// that the comparison could not be made.
 func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]string, error) {
 	var found []string
 	var bytecode []pair
@@ -122,7 +124,13 @@ func sameSegments(before, after []byte) error {
 			continue
 		}
 		if x.Align > 1 && (x.Vaddr-b.Progs[i].Off)%x.Align != 0 {
-			return fmt.Errorf("segment %d: offset %#x does not fit address %#x and alignment %#x", i, b.Progs[i].Off, x.Vaddr, x.Align)
+			return fmt.Errorf(
+				"segment %d: offset %#x does not fit address %#x and alignment %#x",
+				i,
+				b.Progs[i].Off,
+				x.Vaddr,
+				x.Align,
+			)
 		}
 		p, err := mapped(before, a.Progs[i].ProgHeader, len(a.Progs))
 		if err != nil {
@@ -139,8 +147,8 @@ func sameSegments(before, after []byte) error {
 	return nil
 }
 
-// mapped are the bytes that a segment maps, with zeros for the fields that say where in the file something lies. Offsets are those of ELF64,
-// which is all that Lambda runs.
+// mapped are the bytes that a segment maps, with zeros for the fields that say where in the file
+// something lies. Offsets are those of ELF64, which is all that Lambda runs.
 func mapped(file []byte, p elf.ProgHeader, segments int) ([]byte, error) {
 	if p.Off > uint64(len(file)) || p.Filesz > uint64(len(file))-p.Off {
 		return nil, fmt.Errorf("%#x bytes at %#x, the file has %#x", p.Filesz, p.Off, len(file))
@@ -250,7 +258,12 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 		return nil, fmt.Errorf("compare bytecode with %s: %w", python, err)
 	}
 	if answer.Compared != len(all) {
-		return nil, fmt.Errorf("compare bytecode with %s: %d files compared, want %d", python, answer.Compared, len(all))
+		return nil, fmt.Errorf(
+			"compare bytecode with %s: %d files compared, want %d",
+			python,
+			answer.Compared,
+			len(all),
+		)
 	}
 	return answer.Found, nil
 }

@@ -42,7 +42,13 @@ func target(t *testing.T) pydist.Target {
 
 func python(t *testing.T) string {
 	t.Helper()
-	p, err := localport.FindPython(context.Background(), target(t), "", t.TempDir(), filepath.Join(repository, ".tools", "python"))
+	p, err := localport.FindPython(
+		context.Background(),
+		target(t),
+		"",
+		t.TempDir(),
+		filepath.Join(repository, ".tools", "python"),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +100,8 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 	layersmith(t, "build", "--workspace", ws, "--output", plan, "--plan", "--quiet")
 	layersmith(t, "build", "--workspace", ws, "--output", out, "--no-probe", "--quiet")
 	interpreter := python(t)
-	// At least so many files of each kind were changed or made: a comparison of nothing finds nothing.
+	// At least so many files of each kind were changed or made: a comparison of nothing finds
+	// nothing.
 	for layer, least := range map[string][3]int{"core-data-science": {60, 0, 450}, "ml-libraries": {150, 0, 1000}, "aws-utilities": {0, 1500, 150}} {
 		before := open(t, filepath.Join(plan, layer+"-python3.13-x86_64.artifact.zip"))
 		after := open(t, filepath.Join(out, layer+"-python3.13-x86_64.zip"))
@@ -108,7 +115,12 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 		objects, models, bytecode := kinds(before, after)
 		t.Logf("%s: %d shared objects, %d models, %d files of bytecode", layer, objects, models, bytecode)
 		if got := [3]int{objects, models, bytecode}; got[0] < least[0] || got[1] < least[1] || got[2] < least[2] {
-			t.Errorf("%s: %v shared objects, models and files of bytecode were compared, want at least %v", layer, got, least)
+			t.Errorf(
+				"%s: %v shared objects, models and files of bytecode were compared, want at least %v",
+				layer,
+				got,
+				least,
+			)
 		}
 	}
 }
@@ -137,7 +149,8 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(interpreter, "-I", "-S", "-c", "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), "+
-		"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").CombinedOutput()
+		"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").
+		CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -151,7 +164,8 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 // sharedObject is the smallest extension module that came with the interpreter.
 func sharedObject(t *testing.T, interpreter string) []byte {
 	t.Helper()
-	dir, err := exec.Command(interpreter, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").Output()
+	dir, err := exec.Command(interpreter, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").
+		Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +261,12 @@ func TestDifferencesAreFound(t *testing.T) {
 
 func TestNoInterpreterIsAnError(t *testing.T) {
 	files := map[string]string{"a.py": "", "a.pyc": ""}
-	if _, err := loaded.Check(t.Context(), tree(t, files), tree(t, files), filepath.Join(t.TempDir(), "python")); err == nil {
+	if _, err := loaded.Check(
+		t.Context(),
+		tree(t, files),
+		tree(t, files),
+		filepath.Join(t.TempDir(), "python"),
+	); err == nil {
 		t.Error("bytecode was compared by nobody")
 	}
 }

@@ -1,5 +1,5 @@
-// Package onelayer builds a workspace of one layer with the product's own command line, for what compares a layer as it comes out for everybody with what an installer
-// would leave.
+// Package onelayer builds a workspace of one layer with the product's own command line, for what
+// compares a layer as it comes out for everybody with what an installer would leave.
 package onelayer
 
 import (
@@ -33,7 +33,8 @@ type Builder struct {
 	Python localport.Python
 }
 
-// Find finds the target's interpreter and the cache as layersmith does in the folder of the repository; cache and python name others, unless they are "".
+// Find finds the target's interpreter and the cache as layersmith does in the folder of the
+// repository; cache and python name others, unless they are "".
 func Find(ctx context.Context, repository, cache, python string) (Builder, error) {
 	if cache == "" {
 		cache = os.Getenv("LAYERSMITH_CACHE")
@@ -70,7 +71,8 @@ type Built struct {
 	Lock  []byte
 }
 
-// Build builds the layer below dir. A verdict against the layer (exit code 3) is a result as any other; the error of a build that somebody ended is context.Canceled.
+// Build builds the layer below dir. A verdict against the layer (exit code 3) is a result as any
+// other; the error of a build that somebody ended is context.Canceled.
 func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string) (Built, error) {
 	layers := filepath.Join(dir, "layers")
 	dist := filepath.Join(dir, "dist")
@@ -85,7 +87,22 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 			return Built{}, err
 		}
 	}
-	args := append([]string{"build", "--workspace", layers, "--output", dist, "--target", Target, "--python", b.Python.Path, "--cache", b.Cache, "--json"}, flags...)
+	args := append(
+		[]string{
+			"build",
+			"--workspace",
+			layers,
+			"--output",
+			dist,
+			"--target",
+			Target,
+			"--python",
+			b.Python.Path,
+			"--cache",
+			b.Cache,
+			"--json",
+		},
+		flags...)
 	var out, diagnostics bytes.Buffer
 	code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics})
 	if ctx.Err() != nil || code == 130 {
@@ -93,7 +110,12 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 	}
 	var r report.Report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Layers) != 1 || code != 0 && code != 3 {
-		return Built{}, fmt.Errorf("build %s: exit code %d: %s", l.Name, code, strings.ReplaceAll(strings.TrimSpace(diagnostics.String()), "\n", "; "))
+		return Built{}, fmt.Errorf(
+			"build %s: exit code %d: %s",
+			l.Name,
+			code,
+			strings.ReplaceAll(strings.TrimSpace(diagnostics.String()), "\n", "; "),
+		)
 	}
 	lock, err := os.ReadFile(filepath.Join(layers, lockName))
 	return Built{r.Tool, r.Layers[0], filepath.Join(dist, r.Layers[0].Zip.Name), lock}, err

@@ -75,9 +75,18 @@ func (f *Function) launch() (*process, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+apiVersion+"/invocation/next", p.serveNext)
-	mux.HandleFunc("POST "+apiVersion+"/invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, false) })
-	mux.HandleFunc("POST "+apiVersion+"/invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, true) })
-	mux.HandleFunc("POST "+apiVersion+"/init/error", func(w http.ResponseWriter, _ *http.Request) { accept(w) }) // it is in the log; the process ends
+	mux.HandleFunc(
+		"POST "+apiVersion+"/invocation/{id}/response",
+		func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, false) },
+	)
+	mux.HandleFunc(
+		"POST "+apiVersion+"/invocation/{id}/error",
+		func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, true) },
+	)
+	mux.HandleFunc(
+		"POST "+apiVersion+"/init/error",
+		func(w http.ResponseWriter, _ *http.Request) { accept(w) },
+	) // it is in the log; the process ends
 	p.server = &http.Server{Handler: mux}
 
 	p.cmd = exec.CommandContext(f.ctx, f.bootstrap, f.options.Args...)
@@ -127,7 +136,8 @@ func (p *process) exitReason() string {
 	return fmt.Sprintf("Runtime exited with error: %s", p.state)
 }
 
-// peak is the most memory that the process had so far. Not from rusage when it has ended: Linux counts there what the parent had when it forked.
+// peak is the most memory that the process had so far. Not from rusage when it has ended: Linux
+// counts there what the parent had when it forked.
 func (p *process) peak() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -135,7 +145,11 @@ func (p *process) peak() int64 {
 	}
 	for line := range bytes.Lines(status) {
 		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
-			kib, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(value), []byte("kB")))), 10, 64)
+			kib, err := strconv.ParseInt(
+				string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(value), []byte("kB")))),
+				10,
+				64,
+			)
 			if err != nil {
 				return 0
 			}
@@ -153,7 +167,12 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 	unanswered := p.current != ""
 	p.mu.Unlock()
 	if unanswered {
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "Transition from InvocationRequested to Ready is not allowed")
+		refuse(
+			w,
+			http.StatusForbidden,
+			"InvalidStateTransition",
+			"Transition from InvocationRequested to Ready is not allowed",
+		)
 		return
 	}
 	select {
@@ -185,7 +204,14 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 	if err != nil {
 		return // the connection broke: there is no answer
 	}
-	a := answer{at: time.Now(), body: body, isError: isError, header: r.Header.Get(header), tooLarge: len(body) > MaxResponseBytes, peak: p.peak()}
+	a := answer{
+		at:       time.Now(),
+		body:     body,
+		isError:  isError,
+		header:   r.Header.Get(header),
+		tooLarge: len(body) > MaxResponseBytes,
+		peak:     p.peak(),
+	}
 	if kind := r.Trailer.Get(header); kind != "" { // an answer that broke off while it was sent
 		a.isError = true
 		a.header = kind

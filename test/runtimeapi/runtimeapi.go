@@ -1,5 +1,7 @@
-// Package runtimeapi is for tests and benchmarks only: it is the part of Lambda that a function talks to. It starts a real bootstrap, serves it the
-// Runtime API on 127.0.0.1, hands it invocations one at a time, and tells what came back, what was logged, how long it took and how much memory it took.
+// Package runtimeapi is for tests and benchmarks only: it is the part of Lambda that a function
+// talks to. It starts a real bootstrap, serves it the Runtime API on 127.0.0.1, hands it
+// invocations one at a time, and tells what came back, what was logged, how long it took and how
+// much memory it took.
 //
 // It does what Lambda does, and nothing more:
 //   - A process serves many invocations. It is started before the first one, and again when the last one ended it.
@@ -9,8 +11,10 @@
 //     (Sandbox.Timedout). Initialization may take 10 s. An answer has at most 6 MB and 100 bytes (Function.ResponseSizeTooLarge).
 //   - A function error is what the body of its answer says in errorType: that, and the whole body as Cause, is what Step Functions sees.
 //
-// Three things differ: memory is measured, not limited; nothing is frozen between invocations; and a payload goes through as it is, while Lambda's
-// Invoke refuses what is not JSON. Sources: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and lambda-runtime-environment.html there.
+// Three things differ: memory is measured, not limited; nothing is frozen between invocations; and
+// a payload goes through as it is, while Lambda's Invoke refuses what is not JSON. Sources:
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and
+// lambda-runtime-environment.html there.
 package runtimeapi
 
 import (
@@ -70,22 +74,28 @@ type Function struct {
 
 // Response is how an invocation ended.
 type Response struct {
-	Payload         []byte        // the answer, or the error document: what Step Functions calls Cause
-	ErrorType       string        // errorType of the error document, what Step Functions calls Error; "" for an answer
-	ErrorMessage    string        // errorMessage of the error document
-	ErrorTypeHeader string        // Lambda-Runtime-Function-Error-Type, which a runtime may send besides; aws-lambda-go does not
-	Exited          bool          // the process ended, or was killed at the timeout: the next invocation starts another one
-	Duration        time.Duration // from the hand-over of the payload to the answer
-	Init            time.Duration // from the start of the process to its first request for work; 0 when it had been used before
-	MaxRSSBytes     int64         // the most memory that the process had until the answer; 0 where it ended without one, or is not on Linux
-	Stdout          string        // written since the last invocation: initialization included
-	Stderr          string
+	Payload      []byte // the answer, or the error document: what Step Functions calls Cause
+	ErrorType    string // errorType of the error document, what Step Functions calls Error; "" for an answer
+	ErrorMessage string // errorMessage of the error document
+	// Lambda-Runtime-Function-Error-Type, which a runtime may send besides; aws-lambda-go does not
+	ErrorTypeHeader string
+	// the process ended, or was killed at the timeout: the next invocation starts another one
+	Exited   bool
+	Duration time.Duration // from the hand-over of the payload to the answer
+	// from the start of the process to its first request for work; 0 when it had been used before
+	Init time.Duration
+	// the most memory that the process had until the answer; 0 where it ended without one, or is
+	// not on Linux
+	MaxRSSBytes int64
+	Stdout      string // written since the last invocation: initialization included
+	Stderr      string
 }
 
 // Log is what CloudWatch would have of it: stdout and stderr.
 func (r Response) Log() string { return r.Stdout + r.Stderr }
 
-// Start starts a bootstrap, or the one in a .zip file, and does not wait for it. When ctx is done, the process is killed.
+// Start starts a bootstrap, or the one in a .zip file, and does not wait for it. When ctx is done,
+// the process is killed.
 func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err error) {
 	if o.Name == "" {
 		o.Name = "function"
@@ -127,7 +137,8 @@ func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err e
 	return f, nil
 }
 
-// output opens a file that is appended to: it has all that was written before an answer, which a pipe has not.
+// output opens a file that is appended to: it has all that was written before an answer, which a
+// pipe has not.
 func output(dir, name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
 }
@@ -158,11 +169,13 @@ func (f *Function) PID() int {
 	return f.process.cmd.Process.Pid
 }
 
-// Invoke hands over one payload and waits for the end of the invocation. A function error is no error here: only what the harness could not do is.
+// Invoke hands over one payload and waits for the end of the invocation. A function error is no
+// error here: only what the harness could not do is.
 func (f *Function) Invoke(payload []byte) (Response, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// Lambda starts another process when the last one is gone, and says so when that is gone before it asked for work.
+	// Lambda starts another process when the last one is gone, and says so when that is gone before
+	// it asked for work.
 	if f.process.gone() {
 		p, err := f.launch()
 		if err != nil {
@@ -203,7 +216,12 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 		case <-timer.C:
 			r := Response{Exited: true, MaxRSSBytes: p.peak()}
 			p.end()
-			return lambdaError(r, ErrorTimeout, id, fmt.Sprintf("Task timed out after %.2f seconds", MaxInit.Seconds())), nil
+			return lambdaError(
+				r,
+				ErrorTimeout,
+				id,
+				fmt.Sprintf("Task timed out after %.2f seconds", MaxInit.Seconds()),
+			), nil
 		case <-f.ctx.Done():
 			return r, fmt.Errorf("invoke %s: %w", f.options.Name, f.ctx.Err())
 		}
@@ -247,7 +265,12 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 	}
 	r.Duration = time.Since(begin)
 	if timedOut {
-		return lambdaError(r, ErrorTimeout, id, fmt.Sprintf("Task timed out after %.2f seconds", f.options.Timeout.Seconds())), nil
+		return lambdaError(
+			r,
+			ErrorTimeout,
+			id,
+			fmt.Sprintf("Task timed out after %.2f seconds", f.options.Timeout.Seconds()),
+		), nil
 	}
 	return lambdaError(r, ErrorExit, id, p.exitReason()), nil
 }
@@ -258,7 +281,12 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 	r.MaxRSSBytes = a.peak
 	switch {
 	case a.tooLarge:
-		return lambdaError(r, ErrorResponseTooLarge, id, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes))
+		return lambdaError(
+			r,
+			ErrorResponseTooLarge,
+			id,
+			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes),
+		)
 	case !a.isError:
 		r.Payload = a.body
 		return r
@@ -281,7 +309,9 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 func lambdaError(r Response, kind, id, reason string) Response {
 	r.ErrorType = kind
 	r.ErrorMessage = "RequestId: " + id + " Error: " + reason
-	r.Payload, _ = json.Marshal(map[string]string{"errorType": r.ErrorType, "errorMessage": r.ErrorMessage}) // strings always marshal
+	r.Payload, _ = json.Marshal(
+		map[string]string{"errorType": r.ErrorType, "errorMessage": r.ErrorMessage},
+	) // strings always marshal
 	return r
 }
 
@@ -361,7 +391,8 @@ func unpackFile(root *os.Root, entry *zip.File) error {
 		return err
 	}
 	defer r.Close()
-	// A process that is forked meanwhile, by another test, has our file open for writing until it runs its own program: ours could not be run ("text file busy").
+	// A process that is forked meanwhile, by another test, has our file open for writing until it
+	// runs its own program: ours could not be run ("text file busy").
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	w, err := root.OpenFile(entry.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, entry.Mode().Perm())

@@ -64,7 +64,11 @@ func bootstrap(api string) {
 		case "env":
 			post("/invocation/"+id+"/response", strings.Join(os.Environ(), "\n"), nil)
 		case "fail":
-			post("/invocation/"+id+"/error", arg, http.Header{"Lambda-Runtime-Function-Error-Type": {"Function.Header"}})
+			post(
+				"/invocation/"+id+"/error",
+				arg,
+				http.Header{"Lambda-Runtime-Function-Error-Type": {"Function.Header"}},
+			)
 		case "failThenExit":
 			post("/invocation/"+id+"/error", arg, nil)
 			fmt.Fprintln(os.Stderr, "last words")
@@ -138,7 +142,9 @@ func TestAProcessServesManyInvocations(t *testing.T) {
 	one := invoke(t, f, `echo "one"`)
 	pid := f.PID()
 	two := invoke(t, f, `echo "two"`)
-	if string(one.Payload) != `"one"` || string(two.Payload) != `"two"` || one.ErrorType+two.ErrorType != "" || one.Exited || two.Exited {
+	if string(one.Payload) != `"one"` || string(two.Payload) != `"two"` || one.ErrorType+two.ErrorType != "" ||
+		one.Exited ||
+		two.Exited {
 		t.Errorf("answers %+v and %+v", one, two)
 	}
 	if f.PID() != pid {
@@ -147,7 +153,9 @@ func TestAProcessServesManyInvocations(t *testing.T) {
 	if one.Init <= 0 || two.Init != 0 {
 		t.Errorf("init %v, then %v: only the first has one", one.Init, two.Init)
 	}
-	if one.Stdout != "init to stdout\nout \"one\"\n" || one.Stderr != "err \"one\"\n" || two.Stdout != "out \"two\"\n" || two.Stderr != "err \"two\"\n" {
+	if one.Stdout != "init to stdout\nout \"one\"\n" || one.Stderr != "err \"one\"\n" ||
+		two.Stdout != "out \"two\"\n" ||
+		two.Stderr != "err \"two\"\n" {
 		t.Errorf("streams are mixed: %q %q, then %q %q", one.Stdout, one.Stderr, two.Stdout, two.Stderr)
 	}
 	if want := "out \"two\"\nerr \"two\"\n"; two.Log() != want {
@@ -190,14 +198,17 @@ func TestEndsOfAnInvocation(t *testing.T) {
 			}
 			f := start(t, Options{Timeout: c.timeout})
 			got := invoke(t, f, c.payload)
-			if !bytes.Equal(got.Payload, c.want.Payload) || got.ErrorType != c.want.ErrorType || got.ErrorMessage != c.want.ErrorMessage ||
-				got.ErrorTypeHeader != c.want.ErrorTypeHeader || got.Exited != c.want.Exited {
+			if !bytes.Equal(got.Payload, c.want.Payload) || got.ErrorType != c.want.ErrorType ||
+				got.ErrorMessage != c.want.ErrorMessage ||
+				got.ErrorTypeHeader != c.want.ErrorTypeHeader ||
+				got.Exited != c.want.Exited {
 				t.Errorf("got %s\n%+v\nwant %s\n%+v", got.Payload, got, c.want.Payload, c.want)
 			}
 			if !strings.HasSuffix(got.Stdout, c.stdout) {
 				t.Errorf("stdout %q does not end with %q", got.Stdout, c.stdout)
 			}
-			// Whatever happened, the next invocation is served: by the same process when it did not end.
+			// Whatever happened, the next invocation is served: by the same process when it did not
+			// end.
 			pid := f.PID()
 			again := invoke(t, f, `echo "again"`)
 			if string(again.Payload) != `"again"` || again.ErrorType != "" {
@@ -232,7 +243,9 @@ func TestInit(t *testing.T) {
 		t.Parallel()
 		f := start(t, Options{Env: map[string]string{"INIT": "exit"}})
 		r := invoke(t, f, "echo 1")
-		if r.ErrorType != ErrorExit || !strings.HasSuffix(r.ErrorMessage, " Error: Runtime exited with error: exit status 7") || !r.Exited {
+		if r.ErrorType != ErrorExit ||
+			!strings.HasSuffix(r.ErrorMessage, " Error: Runtime exited with error: exit status 7") ||
+			!r.Exited {
 			t.Errorf("got %+v", r)
 		}
 	})
@@ -240,7 +253,15 @@ func TestInit(t *testing.T) {
 
 func TestWhatAFunctionIsTold(t *testing.T) {
 	t.Setenv("TESTS_OWN_SECRET", "1")
-	f := start(t, Options{Name: "prune", Timeout: time.Minute, MemoryMB: 256, Env: map[string]string{"LAYERSMITH_STORE": "s", "AWS_REGION": "eu-central-1"}})
+	f := start(
+		t,
+		Options{
+			Name:     "prune",
+			Timeout:  time.Minute,
+			MemoryMB: 256,
+			Env:      map[string]string{"LAYERSMITH_STORE": "s", "AWS_REGION": "eu-central-1"},
+		},
+	)
 	env := strings.Split(string(invoke(t, f, "env").Payload), "\n")
 	for _, want := range []string{"LAYERSMITH_STORE=s", "AWS_REGION=eu-central-1", "AWS_LAMBDA_FUNCTION_NAME=prune", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/prune"} {
 		if !slices.Contains(env, want) {
@@ -258,7 +279,9 @@ func TestWhatAFunctionIsTold(t *testing.T) {
 	if err := json.Unmarshal(invoke(t, f, "headers").Payload, &h); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.Get("Lambda-Runtime-Invoked-Function-Arn"); got != "arn:aws:lambda:us-east-1:000000000000:function:prune" {
+	if got := h.Get(
+		"Lambda-Runtime-Invoked-Function-Arn",
+	); got != "arn:aws:lambda:us-east-1:000000000000:function:prune" {
 		t.Errorf("ARN %s", got)
 	}
 	var ms int64

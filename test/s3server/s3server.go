@@ -1,4 +1,5 @@
-// Package s3server is for tests and benchmarks only: S3 on this machine, in memory, as strict as the product needs it. It is gofakes3 and what that leaves out:
+// Package s3server is for tests and benchmarks only: S3 on this machine, in memory, as strict as
+// the product needs it. It is gofakes3 and what that leaves out:
 //   - The SHA-256 that a PutObject promises is compared before anything is stored, and given back with ChecksumMode.
 //   - GetObject keeps If-Match. If-Match and If-None-Match of PutObject are gofakes3's own.
 //
@@ -39,7 +40,10 @@ func New(buckets ...string) (*Server, error) {
 	}
 	s.plain = false
 	for _, b := range buckets {
-		if err := s.Backend.SetVersioningConfiguration(b, gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
+		if err := s.Backend.SetVersioningConfiguration(
+			b,
+			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled},
+		); err != nil {
 			return nil, err
 		}
 	}
@@ -59,11 +63,18 @@ func NewUnversioned(buckets ...string) (*Server, error) {
 
 // Put stores an object, with its checksum, as the SDK does.
 func (s *Server) Put(bucket, key string, content []byte) error {
-	r := httptest.NewRequest(http.MethodPut, (&url.URL{Path: "/" + bucket + "/" + key}).String(), bytes.NewReader(content))
+	r := httptest.NewRequest(
+		http.MethodPut,
+		(&url.URL{Path: "/" + bucket + "/" + key}).String(),
+		bytes.NewReader(content),
+	)
 	r.Header.Set("Content-Length", fmt.Sprint(len(content)))
 	sum := sha256.Sum256(content)
 	r.Header.Set("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(sum[:]))
-	r.Header.Set("x-amz-meta-sha256", hex.EncodeToString(sum[:])) // gofakes3 gives a new version the metadata of the old one where it has none of its own
+	r.Header.Set(
+		"x-amz-meta-sha256",
+		hex.EncodeToString(sum[:]),
+	) // gofakes3 gives a new version the metadata of the old one where it has none of its own
 	w := httptest.NewRecorder()
 	if s.ServeHTTP(w, r); w.Code != http.StatusOK {
 		return fmt.Errorf("put %s/%s: %s", bucket, key, w.Body)
@@ -83,7 +94,11 @@ func (s *Server) Get(bucket, key string) ([]byte, error) {
 
 // Keys returns the keys that begin with prefix, sorted.
 func (s *Server) Keys(bucket, prefix string) ([]string, error) {
-	list, err := s.Backend.ListBucket(bucket, &gofakes3.Prefix{HasPrefix: true, Prefix: prefix}, gofakes3.ListBucketPage{})
+	list, err := s.Backend.ListBucket(
+		bucket,
+		&gofakes3.Prefix{HasPrefix: true, Prefix: prefix},
+		gofakes3.ListBucketPage{},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +121,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			sum := sha256.Sum256(body)
 			etag := md5.Sum(body) //nolint:gosec // see above
 			if promised != base64.StdEncoding.EncodeToString(sum[:]) {
-				Refuse(w, http.StatusBadRequest, "BadDigest", "The SHA256 you specified did not match the calculated checksum.")
+				Refuse(
+					w,
+					http.StatusBadRequest,
+					"BadDigest",
+					"The SHA256 you specified did not match the calculated checksum.",
+				)
 				return
 			}
 			s.sums.Store(`"`+hex.EncodeToString(etag[:])+`"`, promised)
@@ -119,7 +139,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			q.Method = http.MethodHead
 			s.next.ServeHTTP(head, q)
 			if head.Code == http.StatusOK && head.Header().Get("ETag") != want {
-				Refuse(w, http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+				Refuse(
+					w,
+					http.StatusPreconditionFailed,
+					"PreconditionFailed",
+					"At least one of the pre-conditions you specified did not hold",
+				)
 				return
 			}
 		}

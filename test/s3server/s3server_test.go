@@ -10,7 +10,8 @@ import (
 	"github.com/layersmith/layersmith/test/s3server"
 )
 
-// The conditions and checks that the product relies on, each with the answer that S3 documents for it.
+// The conditions and checks that the product relies on, each with the answer that S3 documents for
+// it.
 func TestItIsAsStrictAsS3(t *testing.T) {
 	t.Parallel()
 	s, err := s3server.New("b")

@@ -23,8 +23,9 @@ import (
 // prefix is where Lambda's Python looks below /opt.
 const prefix = "python/"
 
-// removed says which rule dropped each file that one tree has and the other lacks, in the order of names. Bytecode goes with its source.
-// It is worked out from the book of rules, and must come to what the build's own report counts.
+// removed says which rule dropped each file that one tree has and the other lacks, in the order of
+// names. Bytecode goes with its source. It is worked out from the book of rules, and must come to
+// what the build's own report counts.
 func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, error) {
 	book, err := policy.Builtin()
 	if err != nil {
@@ -63,7 +64,14 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 		}
 	}
 	if reported := l.Removed[testRule]; reported.Files != tests.Files || reported.Unzipped != tests.Unzipped {
-		return nil, fmt.Errorf("rule %s removed %d files of %d bytes says the report; looked at, it is %d of %d", testRule, reported.Files, reported.Unzipped, tests.Files, tests.Unzipped)
+		return nil, fmt.Errorf(
+			"rule %s removed %d files of %d bytes says the report; looked at, it is %d of %d",
+			testRule,
+			reported.Files,
+			reported.Unzipped,
+			tests.Files,
+			tests.Unzipped,
+		)
 	}
 	return rules, nil
 }
@@ -71,8 +79,9 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 // testRule is the rule whose work is undone: without tests nothing can be tested.
 const testRule = "tests"
 
-// lay unpacks a pruned layer to dir/python and gives it back what the rule `tests` removed, and what the entry restores; it returns the files of the latter, and all that stay
-// away with the rule that removed them.
+// lay unpacks a pruned layer to dir/python and gives it back what the rule `tests` removed, and
+// what the entry restores; it returns the files of the latter, and all that stay away with the rule
+// that removed them.
 func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string, away map[string]string, err error) {
 	before, closeBefore, err := onelayer.Open(shipped.Zip)
 	if err != nil {

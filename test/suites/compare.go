@@ -37,7 +37,8 @@ func lost(shipped, pruned side) []difference {
 	return out
 }
 
-// of is what a test came to. One that was not collected has the reason of the file, or folder, that could not be.
+// of is what a test came to. One that was not collected has the reason of the file, or folder, that
+// could not be.
 func (s side) of(id string) outcome {
 	if o, ok := s.Tests[id]; ok {
 		return o
@@ -65,7 +66,8 @@ type counts struct {
 	Uncollected int `json:"uncollected"`
 }
 
-// count sorts all tests of the unpruned side; the lists of differences are what is left of them after they were run again.
+// count sorts all tests of the unpruned side; the lists of differences are what is left of them
+// after they were run again.
 func count(shipped, pruned side, lost, flaky, about []difference) counts {
 	n := counts{Collected: len(shipped.Tests), Lost: len(lost), Flaky: len(flaky), About: len(about)}
 	differs := map[string]bool{}
@@ -104,7 +106,8 @@ type reason struct {
 	Like  string `json:"like"`
 }
 
-// reasons are those of the tests that fail on both sides, the most frequent first. Numbers in the words are left out of the comparison.
+// reasons are those of the tests that fail on both sides, the most frequent first. Numbers in the
+// words are left out of the comparison.
 func reasons(shipped, pruned side) []reason {
 	found := map[string]*reason{}
 	note := func(id, why string) {

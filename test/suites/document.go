@@ -35,21 +35,78 @@ func document(results []result, short bool, command string, when time.Time) stri
 	if short {
 		part = ", the short part of each"
 	}
-	fmt.Fprintf(&w, "# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d lost**. Target %s, %s, %.0f minutes of tests.\n\n",
-		command, when.Format("2006-01-02"), len(results), part, thousands(n.Collected), thousands(n.Passed), n.Lost, onelayer.Target, interpreter, seconds/60)
-	fmt.Fprintf(&w, "Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the same layer with all rules off, in the versions of `test/suites/locks`. ")
+	fmt.Fprintf(
+		&w,
+		"# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d lost**. Target %s, %s, %.0f minutes of tests.\n\n",
+		command,
+		when.Format("2006-01-02"),
+		len(results),
+		part,
+		thousands(n.Collected),
+		thousands(n.Passed),
+		n.Lost,
+		onelayer.Target,
+		interpreter,
+		seconds/60,
+	)
+	fmt.Fprintf(
+		&w,
+		"Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the same layer with all rules off, in the versions of `test/suites/locks`. ",
+	)
 	fmt.Fprintf(&w, "Of what rules did only the removal of the tests themselves was undone. Nothing was healed.\n\n")
-	fmt.Fprintf(&w, "Lost: passes unpruned and fails, is skipped or is not there pruned. What differed ran again alone, twice on both; what then changed its mind is flaky. \"Of removed\" are tests of the very thing that a rule removes: they were run on a layer with only that rule off too, and pass there. Other: did not pass unpruned, and not in the same way pruned. MB = 10^6 bytes, zip / unzipped.\n\n")
-	fmt.Fprintf(&w, "| distribution | tests | passed on both | failed on both | skipped | xfailed | other | flaky | of removed | lost | s unpruned / pruned | layer as shipped | pruned | and bytecode |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(
+		&w,
+		"Lost: passes unpruned and fails, is skipped or is not there pruned. What differed ran again alone, twice on both; what then changed its mind is flaky. \"Of removed\" are tests of the very thing that a rule removes: they were run on a layer with only that rule off too, and pass there. Other: did not pass unpruned, and not in the same way pruned. MB = 10^6 bytes, zip / unzipped.\n\n",
+	)
+	fmt.Fprintf(
+		&w,
+		"| distribution | tests | passed on both | failed on both | skipped | xfailed | other | flaky | of removed | lost | s unpruned / pruned | layer as shipped | pruned | and bytecode |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+	)
 	for _, r := range results {
 		c := r.Counts
-		fmt.Fprintf(&w, "| %s %s | %s | %s | %d | %s | %d | %d | %d | %s | %d | %.0f / %.0f | %s | %s | %s |\n", r.Entry.Name, r.version(), thousands(c.Collected), thousands(c.Passed), c.Failed, thousands(c.Skipped), c.XFailed,
-			c.Otherwise, c.Flaky, thousands(c.About), c.Lost, r.Seconds[0], r.Seconds[1], sizes(r.Layer.Before), sizes(r.bare()), sizes(r.Layer.After))
+		fmt.Fprintf(
+			&w,
+			"| %s %s | %s | %s | %d | %s | %d | %d | %d | %s | %d | %.0f / %.0f | %s | %s | %s |\n",
+			r.Entry.Name,
+			r.version(),
+			thousands(c.Collected),
+			thousands(c.Passed),
+			c.Failed,
+			thousands(c.Skipped),
+			c.XFailed,
+			c.Otherwise,
+			c.Flaky,
+			thousands(c.About),
+			c.Lost,
+			r.Seconds[0],
+			r.Seconds[1],
+			sizes(r.Layer.Before),
+			sizes(r.bare()),
+			sizes(r.Layer.After),
+		)
 	}
 	section(&w, results, "Problems", "", result.problems)
-	section(&w, results, "Flaky", "They came to something else on the same layer when they ran again.", func(r result) []string { return list(r.Flaky) })
-	section(&w, results, "What ran", "Arguments of pytest, then files and folders. Networks, databases and what upstream calls slow are left out. What other rules than `tests` removed stayed away.", func(r result) []string { return r.ran(short) })
-	section(&w, results, "Fails as shipped too", "Not our doing: mostly tests that need a network, or something that is not installed.", result.inherited)
+	section(
+		&w,
+		results,
+		"Flaky",
+		"They came to something else on the same layer when they ran again.",
+		func(r result) []string { return list(r.Flaky) },
+	)
+	section(
+		&w,
+		results,
+		"What ran",
+		"Arguments of pytest, then files and folders. Networks, databases and what upstream calls slow are left out. What other rules than `tests` removed stayed away.",
+		func(r result) []string { return r.ran(short) },
+	)
+	section(
+		&w,
+		results,
+		"Fails as shipped too",
+		"Not our doing: mostly tests that need a network, or something that is not installed.",
+		result.inherited,
+	)
 	return w.String()
 }
 
@@ -70,7 +127,9 @@ func (r result) ran(short bool) []string {
 	} else if e.Sdist != nil {
 		from += ", with " + strings.Join(e.Sdist.Unpack, ", ") + " of " + e.Sdist.File
 	}
-	out := []string{fmt.Sprintf("`%s` of %s", strings.Join(append(slices.Clone(e.Args), e.selected(short)...), " "), from)}
+	out := []string{
+		fmt.Sprintf("`%s` of %s", strings.Join(append(slices.Clone(e.Args), e.selected(short)...), " "), from),
+	}
 	if e.Note != "" {
 		out = append(out, e.Note)
 	}
@@ -88,7 +147,16 @@ func (r result) ran(short bool) []string {
 				n++
 			}
 		}
-		out = append(out, fmt.Sprintf("%s tests below `%s` are about what rule %s removes: %s", thousands(n), a.Match, a.Rule, a.Reason))
+		out = append(
+			out,
+			fmt.Sprintf(
+				"%s tests below `%s` are about what rule %s removes: %s",
+				thousands(n),
+				a.Match,
+				a.Rule,
+				a.Reason,
+			),
+		)
 	}
 	for _, d := range e.Restore {
 		out = append(out, fmt.Sprintf("laid back: `%s`: %s", d.Match, d.Reason))

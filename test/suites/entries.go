@@ -18,25 +18,26 @@ import (
 
 // entry is one distribution, as suites.yaml has it.
 type entry struct {
-	Name     string            `yaml:"name"`
-	With     []string          `yaml:"with"`     // requirements of the layer besides
-	Module   string            `yaml:"module"`   // what is imported: it must come from the layer
-	Tests    string            `yaml:"tests"`    // where they are: wheel or sdist
-	Sdist    *sdist            `yaml:"sdist"`    // what of the source distribution is unpacked beside the layer
-	Needs    []string          `yaml:"needs"`    // what the tests require
-	Config   string            `yaml:"config"`   // of pytest, in the sdist
-	Ini      string            `yaml:"ini"`      // of pytest, where no file has it
-	Args     []string          `yaml:"args"`     // of pytest
-	Run      []string          `yaml:"run"`      // files and folders: in the wheel, or else in the sdist
-	Short    []string          `yaml:"short"`    // in their place with -short
-	Workers  int               `yaml:"workers"`  // of xdist; 0 for none
-	Minutes  int               `yaml:"minutes"`  // for each side; 0 for 12
-	Env      map[string]string `yaml:"env"`      // {work} is the folder of the sdist's files
-	Deselect []reasoned        `yaml:"deselect"` // the beginning of what pytest calls a test, or, without a slash, a part of its last name
-	Restore  []reasoned        `yaml:"restore"`  // globs of what tests read and another rule than `tests` removed
-	About    []about           `yaml:"about"`    // tests of the very thing that a rule removes
-	Note     string            `yaml:"note"`     // what the document says of it
-	Spread   bool              `yaml:"spread"`   // every test run runs its short part
+	Name    string            `yaml:"name"`
+	With    []string          `yaml:"with"`    // requirements of the layer besides
+	Module  string            `yaml:"module"`  // what is imported: it must come from the layer
+	Tests   string            `yaml:"tests"`   // where they are: wheel or sdist
+	Sdist   *sdist            `yaml:"sdist"`   // what of the source distribution is unpacked beside the layer
+	Needs   []string          `yaml:"needs"`   // what the tests require
+	Config  string            `yaml:"config"`  // of pytest, in the sdist
+	Ini     string            `yaml:"ini"`     // of pytest, where no file has it
+	Args    []string          `yaml:"args"`    // of pytest
+	Run     []string          `yaml:"run"`     // files and folders: in the wheel, or else in the sdist
+	Short   []string          `yaml:"short"`   // in their place with -short
+	Workers int               `yaml:"workers"` // of xdist; 0 for none
+	Minutes int               `yaml:"minutes"` // for each side; 0 for 12
+	Env     map[string]string `yaml:"env"`     // {work} is the folder of the sdist's files
+	// the beginning of what pytest calls a test, or, without a slash, a part of its last name
+	Deselect []reasoned `yaml:"deselect"`
+	Restore  []reasoned `yaml:"restore"` // globs of what tests read and another rule than `tests` removed
+	About    []about    `yaml:"about"`   // tests of the very thing that a rule removes
+	Note     string     `yaml:"note"`    // what the document says of it
+	Spread   bool       `yaml:"spread"`  // every test run runs its short part
 }
 
 // sdist is a source distribution of which only tests are unpacked.
@@ -51,7 +52,8 @@ type reasoned struct {
 	Reason string `yaml:"reason" json:"reason"`
 }
 
-// about are tests whose subject a rule removes on purpose. That this is why they do not pass is not believed: they must pass with that rule off, and all others on.
+// about are tests whose subject a rule removes on purpose. That this is why they do not pass is not
+// believed: they must pass with that rule off, and all others on.
 type about struct {
 	Match  string `yaml:"match"` // the beginning of what pytest calls a test
 	Rule   string `yaml:"rule"`
@@ -81,7 +83,8 @@ func (e entry) selected(short bool) []string {
 	return e.Run
 }
 
-// sameRun reports whether another entry asks for the same tests of the same things, whatever is said of them. It does not see what became of the rules.
+// sameRun reports whether another entry asks for the same tests of the same things, whatever is
+// said of them. It does not see what became of the rules.
 func (e entry) sameRun(other entry, short bool) bool {
 	same := slices.Equal(e.selected(short), other.selected(short))
 	for _, x := range []*entry{&e, &other} {
@@ -113,7 +116,8 @@ func (e entry) check() error {
 		return errors.New("config is a file of the sdist, in the place of ini")
 	}
 	if s := e.Sdist; s != nil {
-		if !strings.HasSuffix(s.File, ".tar.gz") || path.Base(s.File) != s.File || s.SHA256.IsZero() || len(s.Unpack) == 0 {
+		if !strings.HasSuffix(s.File, ".tar.gz") || path.Base(s.File) != s.File || s.SHA256.IsZero() ||
+			len(s.Unpack) == 0 {
 			return errors.New("sdist: file (.tar.gz), sha256 and unpack must be there")
 		}
 	}

@@ -35,12 +35,18 @@ func (s suites) uv(ctx context.Context, in string, args ...string) ([]byte, erro
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("uv %s: %w: %s", strings.Join(args[:2], " "), err, strings.TrimSpace(diagnostics.String()))
+		return nil, fmt.Errorf(
+			"uv %s: %w: %s",
+			strings.Join(args[:2], " "),
+			err,
+			strings.TrimSpace(diagnostics.String()),
+		)
 	}
 	return out.Bytes(), nil
 }
 
-// lockNeeds resolves what tests require beside a layer: in the layer's own versions, and without what the layer has, so that nothing hides it.
+// lockNeeds resolves what tests require beside a layer: in the layer's own versions, and without
+// what the layer has, so that nothing hides it.
 func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 	dir, err := os.MkdirTemp(s.temp, "needs-")
 	if err != nil {
@@ -48,7 +54,21 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 	}
 	defer os.RemoveAll(dir)
 	pins := ""
-	args := []string{"pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--python", s.Python.Path, "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34", "--constraints", filepath.Join(dir, "pins.txt")}
+	args := []string{
+		"pip",
+		"compile",
+		"--generate-hashes",
+		"--no-header",
+		"--no-annotate",
+		"--python",
+		s.Python.Path,
+		"--python-version",
+		"3.13",
+		"--python-platform",
+		"x86_64-manylinux_2_34",
+		"--constraints",
+		filepath.Join(dir, "pins.txt"),
+	}
 	for _, d := range layer.Distributions {
 		pins += fmt.Sprintf("%s==%s\n", d.Name, d.Version)
 		args = append(args, "--no-emit-package", d.Name.String())
@@ -72,14 +92,27 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 
 func (s suites) needs(e entry) string { return filepath.Join(s.locks, e.Name+".txt") }
 
-// environment makes a virtual environment of what tests require, and returns its interpreter. PYTHONPATH puts the layer before it; processes that tests start without that variable find the
+// environment makes a virtual environment of what tests require, and returns its interpreter.
+// PYTHONPATH puts the layer before it; processes that tests start without that variable find the
 // layer behind it.
 func (s suites) environment(ctx context.Context, dir, layer string, e entry) (string, error) {
 	if _, err := s.uv(ctx, "", "venv", "--quiet", "--python", s.Python.Path, dir); err != nil {
 		return "", err
 	}
 	python := filepath.Join(dir, "bin", "python")
-	if _, err := s.uv(ctx, "", "pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes", "--requirements", s.needs(e)); err != nil {
+	if _, err := s.uv(
+		ctx,
+		"",
+		"pip",
+		"install",
+		"--quiet",
+		"--python",
+		python,
+		"--no-deps",
+		"--require-hashes",
+		"--requirements",
+		s.needs(e),
+	); err != nil {
 		return "", err
 	}
 	sites, err := filepath.Glob(filepath.Join(dir, "lib", "python*", "site-packages"))
@@ -92,7 +125,8 @@ func (s suites) environment(ctx context.Context, dir, layer string, e entry) (st
 	return python, put(filepath.Join(sites[0], recordPlugin+".py"), strings.NewReader(recordSource))
 }
 
-// source brings an entry's source distribution into the store of wheels and unpacks what the entry names.
+// source brings an entry's source distribution into the store of wheels and unpacks what the entry
+// names.
 func (s suites) source(ctx context.Context, dir string, e entry) error {
 	wheels := localport.Wheels{Dir: filepath.Join(s.Cache, "wheels")}
 	b, err := wheels.Open(ctx, e.Sdist.SHA256)
@@ -108,9 +142,23 @@ func (s suites) source(ctx context.Context, dir string, e entry) error {
 	return untar(dir, io.NewSectionReader(b, 0, b.Size()), *e.Sdist)
 }
 
-// download asks uv where the file is and leaves it in the store, which takes nothing that has another hash.
+// download asks uv where the file is and leaves it in the store, which takes nothing that has
+// another hash.
 func (s suites) download(ctx context.Context, wheels localport.Wheels, e entry) error {
-	out, err := s.uv(ctx, fmt.Sprintf("%s==%s\n", e.Name, e.Sdist.version()), "pip", "compile", "--quiet", "--format", "pylock.toml", "--no-deps", "--no-header", "--python", s.Python.Path, "-")
+	out, err := s.uv(
+		ctx,
+		fmt.Sprintf("%s==%s\n", e.Name, e.Sdist.version()),
+		"pip",
+		"compile",
+		"--quiet",
+		"--format",
+		"pylock.toml",
+		"--no-deps",
+		"--no-header",
+		"--python",
+		s.Python.Path,
+		"-",
+	)
 	if err != nil {
 		return err
 	}
@@ -124,12 +172,17 @@ func (s suites) download(ctx context.Context, wheels localport.Wheels, e entry) 
 	}
 	address := answer.Packages[0].Sdist.URL + answer.Packages[0].Sdist.Path // one of them is empty
 	http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith", Getenv: os.Getenv}
-	return wheels.Put(ctx, lock.File{Name: e.Sdist.File, SHA256: e.Sdist.SHA256}, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-		return http.Download(ctx, address, offset)
-	})
+	return wheels.Put(
+		ctx,
+		lock.File{Name: e.Sdist.File, SHA256: e.Sdist.SHA256},
+		func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+			return http.Download(ctx, address, offset)
+		},
+	)
 }
 
-// untar unpacks regular files: those that are named, and those below folders that are. The first folder of their names is the distribution's own.
+// untar unpacks regular files: those that are named, and those below folders that are. The first
+// folder of their names is the distribution's own.
 func untar(dir string, r io.Reader, s sdist) error {
 	z, err := gzip.NewReader(r)
 	if err != nil {

@@ -1,11 +1,16 @@
-// Suites runs packages' own tests on layers that were pruned by the default rules, and writes docs/suites.md.
+// Suites runs packages' own tests on layers that were pruned by the default rules, and writes
+// docs/suites.md.
 //
-// Each distribution is built twice by the product's own command line: by the default rules, and with every rule switched off, which is what an installer would leave.
-// Neither is probed or healed. What the rule `tests` removed is laid back into the pruned layer, and nothing else that any rule removed or changed; or
-// the tests come from the source distribution. Then pytest runs on both, at the same paths, one after the other, with nothing on sys.path but the layer, and behind it what the tests require.
+// Each distribution is built twice by the product's own command line: by the default rules, and
+// with every rule switched off, which is what an installer would leave. Neither is probed or
+// healed. What the rule `tests` removed is laid back into the pruned layer, and nothing else that
+// any rule removed or changed; or the tests come from the source distribution. Then pytest runs on
+// both, at the same paths, one after the other, with nothing on sys.path but the layer, and behind
+// it what the tests require.
 //
-// Lost is every test that passes on the unpruned layer and fails, is skipped or is not there on the pruned one. A test that differs is run again alone, twice on both; what then
-// fails unpruned too, or passes pruned, is flaky and named as that. Versions are those of the locks beside this file.
+// Lost is every test that passes on the unpruned layer and fails, is skipped or is not there on the
+// pruned one. A test that differs is run again alone, twice on both; what then fails unpruned too,
+// or passes pruned, is flaky and named as that. Versions are those of the locks beside this file.
 package main
 
 import (
@@ -26,7 +31,12 @@ func main() {
 	var s suites
 	only := flag.String("only", "", "names with commas; default all")
 	out := flag.String("out", "docs/suites.md", "file to write; - for standard output")
-	flag.StringVar(&s.keep, "keep", "", "folder of results: what is there of the same tests is taken, what is new is put there; a run that was interrupted goes on. For other rules take another folder")
+	flag.StringVar(
+		&s.keep,
+		"keep",
+		"",
+		"folder of results: what is there of the same tests is taken, what is new is put there; a run that was interrupted goes on. For other rules take another folder",
+	)
 	cache := flag.String("cache", "", "folder of wheels and caches (default: as layersmith)")
 	python := flag.String("python", "", "the target's interpreter (default: as layersmith)")
 	flag.BoolVar(&s.short, "short", false, "a part of each, of seconds")
@@ -70,7 +80,19 @@ func run(ctx context.Context, s suites, only, out string) error {
 		if known {
 			how = "known"
 		}
-		fmt.Fprintf(os.Stderr, "suites: %d of %d, %s %s: %d tests, %d passed on both, %d lost, %d flaky (%s)\n", i+1, len(entries), e.Name, r.version(), r.Counts.Collected, r.Counts.Passed, r.Counts.Lost, r.Counts.Flaky, how)
+		fmt.Fprintf(
+			os.Stderr,
+			"suites: %d of %d, %s %s: %d tests, %d passed on both, %d lost, %d flaky (%s)\n",
+			i+1,
+			len(entries),
+			e.Name,
+			r.version(),
+			r.Counts.Collected,
+			r.Counts.Passed,
+			r.Counts.Lost,
+			r.Counts.Flaky,
+			how,
+		)
 		for _, p := range r.problems() {
 			fmt.Fprintf(os.Stderr, "        %s\n", p)
 			problems++
@@ -95,7 +117,8 @@ func run(ctx context.Context, s suites, only, out string) error {
 	return nil
 }
 
-// prepare finds what everything needs: the interpreter that layersmith would take, its cache, and uv.
+// prepare finds what everything needs: the interpreter that layersmith would take, its cache, and
+// uv.
 func (s *suites) prepare(ctx context.Context, repository, cache, python string) (err error) {
 	if s.Builder, err = onelayer.Find(ctx, repository, cache, python); err != nil {
 		return err

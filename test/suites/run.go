@@ -24,7 +24,8 @@ var recordSource string
 
 const recordPlugin = "layersmith_record"
 
-// What a test came to. What pytest calls errors of setup and teardown are errors; crashed is what a process did not live to report.
+// What a test came to. What pytest calls errors of setup and teardown are errors; crashed is what a
+// process did not live to report.
 const (
 	passed  = "passed"
 	xpassed = "xpassed" // it was expected to fail
@@ -55,7 +56,8 @@ type side struct {
 	Output  string             `json:"output"` // the end of what pytest said
 }
 
-// bench is where an entry's tests run: always the same paths, whichever form of the layer lies there, so that nothing differs but the layer.
+// bench is where an entry's tests run: always the same paths, whichever form of the layer lies
+// there, so that nothing differs but the layer.
 type bench struct {
 	entry  entry
 	dir    string // below it shipped/ and pruned/ wait; opt/ is the one that is tested
@@ -73,11 +75,19 @@ func (b bench) root() string {
 	return b.work()
 }
 
-// inWheel reports whether the tests lie in the layer; a source distribution may still have data for them.
+// inWheel reports whether the tests lie in the layer; a source distribution may still have data for
+// them.
 func (b bench) inWheel() bool { return b.entry.Tests == "wheel" }
 
-// run runs tests on a form of the layer: shipped or pruned. An error is of this machine, or an interrupt.
-func (b bench) run(ctx context.Context, form string, tests []string, workers int, limit time.Duration) (out side, err error) {
+// run runs tests on a form of the layer: shipped or pruned. An error is of this machine, or an
+// interrupt.
+func (b bench) run(
+	ctx context.Context,
+	form string,
+	tests []string,
+	workers int,
+	limit time.Duration,
+) (out side, err error) {
 	from := filepath.Join(b.dir, form)
 	opt := filepath.Join(b.dir, "opt")
 	if err := os.Rename(from, opt); err != nil {
@@ -92,7 +102,23 @@ func (b bench) run(ctx context.Context, form string, tests []string, workers int
 			return out, err
 		}
 	}
-	args := []string{"-P", "-m", "pytest", "-c", b.config, "--rootdir", b.root(), "-p", recordPlugin, "-p", "no:cacheprovider", "-q", "--tb=short", "--no-summary", "--continue-on-collection-errors"}
+	args := []string{
+		"-P",
+		"-m",
+		"pytest",
+		"-c",
+		b.config,
+		"--rootdir",
+		b.root(),
+		"-p",
+		recordPlugin,
+		"-p",
+		"no:cacheprovider",
+		"-q",
+		"--tb=short",
+		"--no-summary",
+		"--continue-on-collection-errors",
+	}
 	if workers > 0 {
 		args = append(args, "-n", strconv.Itoa(workers))
 	}
@@ -122,10 +148,22 @@ func (b bench) run(ctx context.Context, form string, tests []string, workers int
 	defer cancel()
 	cmd := exec.CommandContext(limited, b.python, args...)
 	cmd.Dir = b.work()
-	cmd.Env = []string{"PATH=" + filepath.Dir(b.python) + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + home, "TMPDIR=" + temp, "LANG=C.UTF-8", "PYTHONPATH=" + filepath.Join(opt, "python"),
-		"PYTHONNOUSERSITE=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0",
-		"HYPOTHESIS_STORAGE_DIRECTORY=" + filepath.Join(temp, "hypothesis"), // what failed on one side must not be tried first on the other
-		"LAYERSMITH_RECORD=" + record, "LAYERSMITH_LAYER=" + filepath.Join(opt, "python")}
+	cmd.Env = []string{
+		"PATH=" + filepath.Dir(b.python) + ":/usr/local/bin:/usr/bin:/bin",
+		"HOME=" + home,
+		"TMPDIR=" + temp,
+		"LANG=C.UTF-8",
+		"PYTHONPATH=" + filepath.Join(opt, "python"),
+		"PYTHONNOUSERSITE=1",
+		"PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONHASHSEED=0",
+		"HYPOTHESIS_STORAGE_DIRECTORY=" + filepath.Join(
+			temp,
+			"hypothesis",
+		), // what failed on one side must not be tried first on the other
+		"LAYERSMITH_RECORD=" + record,
+		"LAYERSMITH_LAYER=" + filepath.Join(opt, "python"),
+	}
 	if workers > 1 {
 		cmd.Env = append(cmd.Env, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
 	}
@@ -236,7 +274,8 @@ func readRecords(dir string) (side, error) {
 	return out, nil
 }
 
-// add takes a phase's report to what is known of the test: setup, call and teardown come in this order, and what is worse wins.
+// add takes a phase's report to what is known of the test: setup, call and teardown come in this
+// order, and what is worse wins.
 func add(o outcome, when, result string, xfail bool, why string) outcome {
 	switch {
 	case result == failed && when == "call":

@@ -29,9 +29,15 @@ type suites struct {
 	relock bool
 }
 
-// build builds a layer without asking the probe, and so without healing: the tests are to find what is missing.
+// build builds a layer without asking the probe, and so without healing: the tests are to find what
+// is missing.
 func (s suites) build(ctx context.Context, dir string, e entry, spec string, lock []byte) (onelayer.Built, error) {
-	return s.Build(ctx, dir, onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: spec, Lock: lock}, "--no-probe")
+	return s.Build(
+		ctx,
+		dir,
+		onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: spec, Lock: lock},
+		"--no-probe",
+	)
 }
 
 // The two forms of a layer.
@@ -75,7 +81,8 @@ func (r result) version() string {
 	return ""
 }
 
-// kept returns the result that is in the folder, if it is one of the same entry, or makes it and puts it there.
+// kept returns the result that is in the folder, if it is one of the same entry, or makes it and
+// puts it there.
 func (s suites) kept(ctx context.Context, e entry) (r result, known bool, err error) {
 	if s.keep == "" {
 		r, err = s.try(ctx, e)
@@ -127,7 +134,13 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 	if f.pruned, err = s.build(ctx, filepath.Join(dir, "build-pruned"), e, more, locked); err != nil {
 		return f, err
 	}
-	if f.shipped, err = s.build(ctx, filepath.Join(dir, "build-shipped"), e, onelayer.NoRules(f.pruned.Layer), f.pruned.Lock); err != nil {
+	if f.shipped, err = s.build(
+		ctx,
+		filepath.Join(dir, "build-shipped"),
+		e,
+		onelayer.NoRules(f.pruned.Layer),
+		f.pruned.Lock,
+	); err != nil {
 		return f, fmt.Errorf("with all rules off: %w", err)
 	}
 	_, err = os.Stat(s.needs(e))
@@ -146,9 +159,19 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 }
 
 // lay makes what all runs of an entry share, and both forms of the layer.
-func (s suites) lay(ctx context.Context, dir string, e entry, f forms) (b bench, restored []string, away map[string]string, err error) {
+func (s suites) lay(
+	ctx context.Context,
+	dir string,
+	e entry,
+	f forms,
+) (b bench, restored []string, away map[string]string, err error) {
 	b = bench{entry: e, dir: dir}
-	if b.python, err = s.environment(ctx, filepath.Join(dir, "environment"), filepath.Join(dir, "opt", "python"), e); err != nil {
+	if b.python, err = s.environment(
+		ctx,
+		filepath.Join(dir, "environment"),
+		filepath.Join(dir, "opt", "python"),
+		e,
+	); err != nil {
 		return b, nil, nil, err
 	}
 	b.config = filepath.Join(b.work(), e.Config)
@@ -158,14 +181,18 @@ func (s suites) lay(ctx context.Context, dir string, e entry, f forms) (b bench,
 			return b, nil, nil, err
 		}
 	}
-	if err := errors.Join(layWhole(filepath.Join(dir, unpruned), f.shipped), s.beside(ctx, dir, unpruned, e)); err != nil {
+	if err := errors.Join(
+		layWhole(filepath.Join(dir, unpruned), f.shipped),
+		s.beside(ctx, dir, unpruned, e),
+	); err != nil {
 		return b, nil, nil, err
 	}
 	restored, away, err = lay(filepath.Join(dir, pruned), e, f.shipped, f.pruned)
 	return b, restored, away, errors.Join(err, s.beside(ctx, dir, pruned, e))
 }
 
-// beside makes the folder beside a form of the layer in which tests run, with what the entry has of a source distribution.
+// beside makes the folder beside a form of the layer in which tests run, with what the entry has of
+// a source distribution.
 func (s suites) beside(ctx context.Context, dir, form string, e entry) error {
 	work := filepath.Join(dir, form, "work")
 	if err := os.MkdirAll(work, 0o755); err != nil || e.Sdist == nil {
@@ -177,7 +204,8 @@ func (s suites) beside(ctx context.Context, dir, form string, e entry) error {
 const (
 	defaultMinutes = 12
 	againMinutes   = 5
-	// aloneAtMost is how many differing tests are run again one by one; more of them have one cause, and are run again together.
+	// aloneAtMost is how many differing tests are run again one by one; more of them have one
+	// cause, and are run again together.
 	aloneAtMost = 10
 )
 
@@ -203,7 +231,10 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	}
 	r.Restored = restored
 	if v := r.version(); e.Sdist != nil && e.Sdist.version() != v {
-		r.Faults = append(r.Faults, fmt.Sprintf("the layer has %s, and %s is of %s: correct suites.yaml", v, e.Sdist.File, e.Sdist.version()))
+		r.Faults = append(
+			r.Faults,
+			fmt.Sprintf("the layer has %s, and %s is of %s: correct suites.yaml", v, e.Sdist.File, e.Sdist.version()),
+		)
 	}
 	for _, rule := range away {
 		r.Away[rule]++
@@ -211,7 +242,11 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	limit := time.Duration(cmp.Or(e.Minutes, defaultMinutes)) * time.Minute
 	var sides [2]side
 	for i, form := range []string{unpruned, pruned} {
-		if sides[i], err = s.keptSide(e, form, func() (side, error) { return b.run(ctx, form, e.selected(s.short), e.Workers, limit) }); err != nil {
+		if sides[i], err = s.keptSide(
+			e,
+			form,
+			func() (side, error) { return b.run(ctx, form, e.selected(s.short), e.Workers, limit) },
+		); err != nil {
 			return r, err
 		}
 		r.Seconds[i] = sides[i].Seconds
@@ -234,8 +269,14 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	return r, nil
 }
 
-// about sets apart the tests that do not pass because a rule removes their subject: with these rules off, and all others on, they do.
-func (s suites) about(ctx context.Context, b bench, f forms, differ []difference) (about, others []difference, err error) {
+// about sets apart the tests that do not pass because a rule removes their subject: with these
+// rules off, and all others on, they do.
+func (s suites) about(
+	ctx context.Context,
+	b bench,
+	f forms,
+	differ []difference,
+) (about, others []difference, err error) {
 	var tests, rules []string
 	for _, d := range differ {
 		if b.entry.subject(d.Test) >= 0 {
@@ -249,7 +290,13 @@ func (s suites) about(ctx context.Context, b bench, f forms, differ []difference
 		rules = append(rules, a.Rule)
 	}
 	slices.Sort(rules)
-	kept, err := s.build(ctx, filepath.Join(b.dir, "build-kept"), b.entry, onelayer.Without(slices.Compact(rules)), f.pruned.Lock)
+	kept, err := s.build(
+		ctx,
+		filepath.Join(b.dir, "build-kept"),
+		b.entry,
+		onelayer.Without(slices.Compact(rules)),
+		f.pruned.Lock,
+	)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -274,7 +321,8 @@ func (s suites) about(ctx context.Context, b bench, f forms, differ []difference
 	return about, others, nil
 }
 
-// keptSide returns the run of one form that is in the folder of results, or makes it and puts it there.
+// keptSide returns the run of one form that is in the folder of results, or makes it and puts it
+// there.
 func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, error) {
 	if s.keep == "" || s.short {
 		return run()
@@ -319,8 +367,12 @@ func (s side) faults(form string, e entry, limit time.Duration) []string {
 	return out
 }
 
-// again runs what differs once more, alone, twice on both sides. What passes unpruned both times and never pruned is lost; the rest is flaky.
-func again(differ []difference, run func(form string, tests []string) (side, error)) (really, flaky []difference, err error) {
+// again runs what differs once more, alone, twice on both sides. What passes unpruned both times
+// and never pruned is lost; the rest is flaky.
+func again(
+	differ []difference,
+	run func(form string, tests []string) (side, error),
+) (really, flaky []difference, err error) {
 	var groups [][]difference
 	for _, d := range differ {
 		if len(differ) > aloneAtMost {

@@ -36,7 +36,8 @@ func find(t *testing.T, name string) entry {
 	return some[0]
 }
 
-// real is for tests that build and run: with copies of the locks, so that a stale one is seen and not written.
+// real is for tests that build and run: with copies of the locks, so that a stale one is seen and
+// not written.
 func real(t *testing.T) suites {
 	t.Helper()
 	if testing.Short() {
@@ -118,7 +119,9 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := readEntries(file)
-		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file)) {
+		if c.err == "" && err != nil ||
+			c.err != "" &&
+				(err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -271,8 +274,17 @@ func TestRecordsAreReadToWhereTheyEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := side{
-		Tests:   map[string]outcome{"a": {erred, "teardown: left behind"}, "b": {crashed, "the process ended"}, "c": {xfailed, "known"}, "d": {Result: notRun}},
-		Modules: map[string]outcome{"x.py": {failed, "no y"}}, Own: []string{"m"}, Foreign: []string{"m.n from /other/m/n.py"},
+		Tests: map[string]outcome{
+			"a": {erred, "teardown: left behind"},
+			"b": {crashed, "the process ended"},
+			"c": {xfailed, "known"},
+			"d": {Result: notRun},
+		},
+		Modules: map[string]outcome{
+			"x.py": {failed, "no y"},
+		},
+		Own:     []string{"m"},
+		Foreign: []string{"m.n from /other/m/n.py"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -309,14 +321,38 @@ func TestARunIsWorthLess(t *testing.T) {
 
 func TestTheDocument(t *testing.T) {
 	size := func(n measure.Bytes) measure.Size { return measure.Size{Unzipped: 2 * n, Zipped: n} }
-	e := entry{Name: "x", About: []about{{"tests/docs", "docs", "they read it"}}, Tests: "sdist", Sdist: &sdist{File: "x-1.tar.gz"}, Run: []string{"tests"}, Args: []string{"-m", "not slow"}, Deselect: []reasoned{{"tests/test_net.py", "it asks a server"}}}
-	r := result{Entry: e, Interpreter: "cpython-3.13.0", Counts: counts{Collected: 1234567, Passed: 1234, Failed: 3, Lost: 1, Flaky: 1, About: 1}, Seconds: [2]float64{61, 59},
-		Away:    map[string]int{"stubs": 2, "docs": 1},
-		Layer:   report.Layer{Inputs: report.Inputs{Wheels: []report.Wheel{{Name: "x", Version: "1"}}}, Before: size(9e6), After: size(8e6), Removed: measure.Sizes{"tests": size(3e6)}},
-		Lost:    []difference{{"tests/a.py::t", outcome{Result: passed}, outcome{failed, "no '/var/tmp/suites-12/x/opt/python/x/a.json'"}}},
+	e := entry{
+		Name:     "x",
+		About:    []about{{"tests/docs", "docs", "they read it"}},
+		Tests:    "sdist",
+		Sdist:    &sdist{File: "x-1.tar.gz"},
+		Run:      []string{"tests"},
+		Args:     []string{"-m", "not slow"},
+		Deselect: []reasoned{{"tests/test_net.py", "it asks a server"}},
+	}
+	r := result{
+		Entry:       e,
+		Interpreter: "cpython-3.13.0",
+		Counts:      counts{Collected: 1234567, Passed: 1234, Failed: 3, Lost: 1, Flaky: 1, About: 1},
+		Seconds:     [2]float64{61, 59},
+		Away:        map[string]int{"stubs": 2, "docs": 1},
+		Layer: report.Layer{
+			Inputs:  report.Inputs{Wheels: []report.Wheel{{Name: "x", Version: "1"}}},
+			Before:  size(9e6),
+			After:   size(8e6),
+			Removed: measure.Sizes{"tests": size(3e6)},
+		},
+		Lost: []difference{
+			{
+				"tests/a.py::t",
+				outcome{Result: passed},
+				outcome{failed, "no '/var/tmp/suites-12/x/opt/python/x/a.json'"},
+			},
+		},
 		About:   []difference{{"tests/docs/a.py::t", outcome{Result: passed}, outcome{Result: failed}}},
 		Flaky:   []difference{{"tests/a.py::u", outcome{Result: passed}, outcome{Result: failed}}},
-		Reasons: []reason{{3, "no network", "tests/a.py::v"}}}
+		Reasons: []reason{{3, "no network", "tests/a.py::v"}},
+	}
 	text := document([]result{r}, false, "go run ./test/suites", time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	for _, want := range []string{
 		"Written by `go run ./test/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
@@ -338,7 +374,12 @@ func TestALostTestIsNamed(t *testing.T) {
 	e.Short = []string{"tests/test_easter.py", "tests/test_relativedelta.py"}
 	s := real(t)
 	dir := t.TempDir()
-	f, err := s.both(context.Background(), dir, e, "drop: [{ match: dateutil/easter.py, reason: to see that it is missed }]\n")
+	f, err := s.both(
+		context.Background(),
+		dir,
+		e,
+		"drop: [{ match: dateutil/easter.py, reason: to see that it is missed }]\n",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,12 +388,19 @@ func TestALostTestIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range r.Lost {
-		if !strings.HasPrefix(d.Test, "tests/test_easter.py::") || d.Pruned.Result != absent || !strings.Contains(d.Pruned.Why, "easter") {
+		if !strings.HasPrefix(d.Test, "tests/test_easter.py::") || d.Pruned.Result != absent ||
+			!strings.Contains(d.Pruned.Why, "easter") {
 			t.Errorf("lost is %s", d)
 		}
 	}
 	if len(r.Lost) == 0 || len(r.problems()) != len(r.Lost) || r.Counts.Flaky != 0 || r.Counts.Passed == 0 {
-		t.Errorf("%d lost, %d flaky, %d passed on both; problems: %s", len(r.Lost), r.Counts.Flaky, r.Counts.Passed, strings.Join(r.problems(), "\n"))
+		t.Errorf(
+			"%d lost, %d flaky, %d passed on both; problems: %s",
+			len(r.Lost),
+			r.Counts.Flaky,
+			r.Counts.Passed,
+			strings.Join(r.problems(), "\n"),
+		)
 	}
 }
 
@@ -378,7 +426,12 @@ func TestTheSpread(t *testing.T) {
 				committed, err1 := os.ReadFile(filepath.Join("locks", file))
 				used, err2 := os.ReadFile(filepath.Join(s.locks, file))
 				if err := errors.Join(err1, err2); err != nil || !slices.Equal(committed, used) {
-					t.Errorf("the committed lock %s is stale (%v): run go run ./test/suites -relock -short -only %s -out -", file, err, e.Name)
+					t.Errorf(
+						"the committed lock %s is stale (%v): run go run ./test/suites -relock -short -only %s -out -",
+						file,
+						err,
+						e.Name,
+					)
 				}
 			}
 		})

@@ -42,7 +42,8 @@ type compared struct {
 	Bytecode int `json:"bytecode"` // each
 }
 
-// kept returns the result that is in the folder, or makes it and puts it there. Without a folder it makes it.
+// kept returns the result that is in the folder, or makes it and puts it there. Without a folder it
+// makes it.
 func (s survey) kept(ctx context.Context, folder string, e entry) (r result, known bool, err error) {
 	file := filepath.Join(folder, e.Name+".json")
 	if folder != "" {
@@ -66,7 +67,8 @@ func (s survey) kept(ctx context.Context, folder string, e entry) (r result, kno
 	return r, false, err
 }
 
-// try builds a distribution both ways and compares. What is wrong with the distribution is in the result; an error is of this machine, or an interrupt.
+// try builds a distribution both ways and compares. What is wrong with the distribution is in the
+// result; an error is of this machine, or an interrupt.
 func (s survey) try(ctx context.Context, e entry) (r result, err error) {
 	r.Entry = e
 	dir, err := os.MkdirTemp(s.temp, e.Name+"-")
@@ -132,7 +134,17 @@ func (s survey) compare(ctx context.Context, before, after string) (n compared, 
 		old, ok := a.Lookup(e.Name)
 		record := strings.HasSuffix(e.Name, ".dist-info/RECORD") // lists bytecode too
 		if ok && !record && (e.Size > old.Size || e.ZippedBytes > old.ZippedBytes) {
-			grew = append(grew, fmt.Sprintf("%s: it grew from %d bytes, %d zipped, to %d, %d", e.Name, old.Size, old.ZippedBytes, e.Size, e.ZippedBytes))
+			grew = append(
+				grew,
+				fmt.Sprintf(
+					"%s: it grew from %d bytes, %d zipped, to %d, %d",
+					e.Name,
+					old.Size,
+					old.ZippedBytes,
+					e.Size,
+					e.ZippedBytes,
+				),
+			)
 		}
 		switch {
 		case strings.HasSuffix(e.Name, ".pyc"):

@@ -18,20 +18,50 @@ func document(results []result, when time.Time) string {
 	for _, r := range results {
 		sum.add(r)
 	}
-	fmt.Fprintf(&w, "# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).\n\n",
-		when.Format("2006-01-02"), len(results), sum.broken, sum.tool, sum.interpreter, onelayer.Target, versions(sum.rules))
-	fmt.Fprintf(&w, "One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also built with all rules off, as an installer leaves it; ")
-	fmt.Fprintf(&w, "the gate looked at both, %s, and what is loaded of each file was compared with the original.\n\n", sum.asked())
-	fmt.Fprintf(&w, "MB = 10^6 bytes, zip / unzipped. Import times are this machine's, the fastest of three fresh processes: without bytecode -> pruned with it. ")
+	fmt.Fprintf(
+		&w,
+		"# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).\n\n",
+		when.Format(
+			"2006-01-02",
+		),
+		len(results),
+		sum.broken,
+		sum.tool,
+		sum.interpreter,
+		onelayer.Target,
+		versions(sum.rules),
+	)
+	fmt.Fprintf(
+		&w,
+		"One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also built with all rules off, as an installer leaves it; ",
+	)
+	fmt.Fprintf(
+		&w,
+		"the gate looked at both, %s, and what is loaded of each file was compared with the original.\n\n",
+		sum.asked(),
+	)
+	fmt.Fprintf(
+		&w,
+		"MB = 10^6 bytes, zip / unzipped. Import times are this machine's, the fastest of three fresh processes: without bytecode -> pruned with it. ",
+	)
 	fmt.Fprintf(&w, "Asked: modules + metadata + scripts.\n\n")
 	sum.write(&w)
-	fmt.Fprintf(&w, "\n| distribution | with | as shipped | pruned | and bytecode | import s | removed by, MB unzipped | asked | broken |\n")
+	fmt.Fprintf(
+		&w,
+		"\n| distribution | with | as shipped | pruned | and bytecode | import s | removed by, MB unzipped | asked | broken |\n",
+	)
 	fmt.Fprintf(&w, "|---|--:|--:|--:|--:|--:|---|--:|--:|\n")
 	for _, r := range results {
 		row(&w, r)
 	}
 	section(&w, results, "Broken", "", result.broken)
-	section(&w, results, "Fails as shipped too", "Not our doing, and no reason to refuse a layer: mostly parts that need a distribution that is optional.", result.inherited)
+	section(
+		&w,
+		results,
+		"Fails as shipped too",
+		"Not our doing, and no reason to refuse a layer: mostly parts that need a distribution that is optional.",
+		result.inherited,
+	)
 	section(&w, results, "More than Lambda's 250 MiB", "Even pruned and without bytecode.", func(r result) []string {
 		if !r.overLimit() {
 			return nil
@@ -175,14 +205,35 @@ func (t *totals) write(w *bytes.Buffer) {
 	less := func(a, b measure.Bytes) float64 { return 100 * (1 - float64(b)/float64(max(1, a))) }
 	fmt.Fprintf(w, "| in all | |\n|---|---|\n")
 	fmt.Fprintf(w, "| as shipped | %s MB, %d files |\n", sizes(t.before), t.before.Files)
-	fmt.Fprintf(w, "| pruned | %s MB, %d files: %.1f %% / %.1f %% less; the median distribution %.1f %% unzipped |\n",
-		sizes(t.bare), t.bare.Files, less(t.before.Zipped, t.bare.Zipped), less(t.before.Unzipped, t.bare.Unzipped), 100*t.shrunk[len(t.shrunk)/2])
+	fmt.Fprintf(
+		w,
+		"| pruned | %s MB, %d files: %.1f %% / %.1f %% less; the median distribution %.1f %% unzipped |\n",
+		sizes(
+			t.bare,
+		),
+		t.bare.Files,
+		less(t.before.Zipped, t.bare.Zipped),
+		less(t.before.Unzipped, t.bare.Unzipped),
+		100*t.shrunk[len(t.shrunk)/2],
+	)
 	fmt.Fprintf(w, "| and bytecode | %s MB |\n", sizes(t.after))
 	fmt.Fprintf(w, "| removed by | %s MB unzipped |\n", fired(t.removed))
 	fmt.Fprintf(w, "| import | %.1f s -> %.1f s |\n", t.shipped, t.pruned)
-	fmt.Fprintf(w, "| asked | %d modules, %d distributions, %d scripts; %d fail as shipped too |\n", t.modules, t.metadata, t.scripts, t.inherited)
-	fmt.Fprintf(w, "| compared by what is loaded | %d shared objects and %d models that were changed, %d files of bytecode |\n",
-		t.compared.Objects, t.compared.Models, t.compared.Bytecode)
+	fmt.Fprintf(
+		w,
+		"| asked | %d modules, %d distributions, %d scripts; %d fail as shipped too |\n",
+		t.modules,
+		t.metadata,
+		t.scripts,
+		t.inherited,
+	)
+	fmt.Fprintf(
+		w,
+		"| compared by what is loaded | %d shared objects and %d models that were changed, %d files of bytecode |\n",
+		t.compared.Objects,
+		t.compared.Models,
+		t.compared.Bytecode,
+	)
 	fmt.Fprintf(w, "| broken | %d |\n", t.broken)
 }
 

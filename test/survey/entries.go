@@ -48,7 +48,12 @@ func readEntries(file string) ([]entry, error) {
 	for i, e := range entries {
 		switch {
 		case !entryName.MatchString(e.Name):
-			return nil, fmt.Errorf("read %s: entry %d: %q is not a normalized name: small letters, digits and single hyphens", file, i+1, e.Name)
+			return nil, fmt.Errorf(
+				"read %s: entry %d: %q is not a normalized name: small letters, digits and single hyphens",
+				file,
+				i+1,
+				e.Name,
+			)
 		case seen[e.Name]:
 			return nil, fmt.Errorf("read %s: %s is there twice", file, e.Name)
 		case e.Twice && !e.Spread:

@@ -1,10 +1,14 @@
-// Survey builds a hundred well-known distributions with the default rules, one layer each, and writes docs/survey.md: what was saved, and what broke.
+// Survey builds a hundred well-known distributions with the default rules, one layer each, and
+// writes docs/survey.md: what was saved, and what broke.
 //
-// Each distribution is built twice by the product's own command line: as it comes out for everybody, and with every rule switched off, which is what an
-// installer would leave. Both pass the gate and all jobs of the probe, and what is loaded of every file of the pruned layer is compared with the original.
+// Each distribution is built twice by the product's own command line: as it comes out for
+// everybody, and with every rule switched off, which is what an installer would leave. Both pass
+// the gate and all jobs of the probe, and what is loaded of every file of the pruned layer is
+// compared with the original.
 //
-// Broken is what does not work pruned and works as shipped, what the build had to heal, what loads otherwise, and every functional script that fails at all.
-// Versions are those of the locks beside this file; they name files by hash and no index.
+// Broken is what does not work pruned and works as shipped, what the build had to heal, what loads
+// otherwise, and every functional script that fails at all. Versions are those of the locks beside
+// this file; they name files by hash and no index.
 package main
 
 import (
@@ -23,7 +27,11 @@ import (
 func main() {
 	only := flag.String("only", "", "a number (the first ones), the word spread, or names with commas; default all")
 	out := flag.String("out", "docs/survey.md", "file to write; - for standard output")
-	keep := flag.String("keep", "", "folder of results: what is there is taken, what is new is put there; a run that was interrupted goes on")
+	keep := flag.String(
+		"keep",
+		"",
+		"folder of results: what is there is taken, what is new is put there; a run that was interrupted goes on",
+	)
 	cache := flag.String("cache", "", "folder of wheels and caches (default: as layersmith)")
 	python := flag.String("python", "", "the target's interpreter (default: as layersmith)")
 	quick := flag.Bool("quick", false, "probe what is unpruned only where the pruned layer fails: half the time")
@@ -33,7 +41,13 @@ func main() {
 	defer stop()
 	b, err := onelayer.Find(ctx, ".", *cache, *python)
 	if err == nil {
-		err = run(ctx, survey{Builder: b, locks: filepath.Join("test", "survey", "locks"), relock: *relock, quick: *quick}, *only, *out, *keep)
+		err = run(
+			ctx,
+			survey{Builder: b, locks: filepath.Join("test", "survey", "locks"), relock: *relock, quick: *quick},
+			*only,
+			*out,
+			*keep,
+		)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "survey:", err)
@@ -66,7 +80,15 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 		if known {
 			how = "known"
 		}
-		fmt.Fprintf(os.Stderr, "survey: %d of %d, %s: %d broken (%s)\n", i+1, len(entries), e.Name, len(r.broken()), how)
+		fmt.Fprintf(
+			os.Stderr,
+			"survey: %d of %d, %s: %d broken (%s)\n",
+			i+1,
+			len(entries),
+			e.Name,
+			len(r.broken()),
+			how,
+		)
 		for _, b := range r.broken() {
 			fmt.Fprintf(os.Stderr, "        %s\n", b)
 			broken++

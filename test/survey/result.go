@@ -10,10 +10,12 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// limits is the gate's check of Lambda's 250 MiB. A survey's layer may be larger: that is said, and breaks nothing.
+// limits is the gate's check of Lambda's 250 MiB. A survey's layer may be larger: that is said, and
+// breaks nothing.
 const limits = "limits"
 
-// broken says what pruning broke, and what the survey itself got wrong; nothing is what everybody wants.
+// broken says what pruning broke, and what the survey itself got wrong; nothing is what everybody
+// wants.
 func (r result) broken() []string {
 	if r.Failed != "" {
 		return []string{"not built: " + r.Failed}
@@ -40,7 +42,10 @@ func (r result) broken() []string {
 		}
 	}
 	for _, h := range r.Pruned.Healed {
-		out = append(out, fmt.Sprintf("healed: %s had to come back, %s: %s", h.Match, strings.Join(h.Rules, ", "), h.Why))
+		out = append(
+			out,
+			fmt.Sprintf("healed: %s had to come back, %s: %s", h.Match, strings.Join(h.Rules, ", "), h.Why),
+		)
 	}
 	for _, name := range r.Differ {
 		out = append(out, "not as shipped: "+name)
@@ -60,7 +65,8 @@ func (r result) bare() measure.Size {
 	return out
 }
 
-// inherited says what fails as shipped too: the package's own business, mostly parts that need something optional.
+// inherited says what fails as shipped too: the package's own business, mostly parts that need
+// something optional.
 func (r result) inherited() []string {
 	var out []string
 	for _, f := range r.Pruned.Gate {
@@ -98,7 +104,8 @@ func (r result) version() string {
 // overLimit reports whether Lambda would refuse the layer even pruned and without bytecode.
 func (r result) overLimit() bool { return r.bare().Unzipped > measure.MaxUnzippedBytes }
 
-// imports are seconds: as shipped without bytecode, where that was measured, or else pruned without it; and pruned with it.
+// imports are seconds: as shipped without bytecode, where that was measured, or else pruned without
+// it; and pruned with it.
 func (r result) imports() (without, with float64, ok bool) {
 	p := r.Pruned.Probe.Import
 	if p == nil {

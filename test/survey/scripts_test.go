@@ -13,7 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// The built-in scripts pass on a pruned layer, and notice when data of their distribution are not there: otherwise they prove nothing about data.
+// The built-in scripts pass on a pruned layer, and notice when data of their distribution are not
+// there: otherwise they prove nothing about data.
 func TestScriptsNoticeMissingData(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")

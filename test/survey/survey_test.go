@@ -62,7 +62,8 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 	}
 }
 
-// The spread of the survey: nothing is broken, nothing grew, and what is built in another place without its caches is the same.
+// The spread of the survey: nothing is broken, nothing grew, and what is built in another place
+// without its caches is the same.
 func TestTheSpread(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -92,19 +93,31 @@ func TestTheSpread(t *testing.T) {
 				return
 			}
 			if p := r.Pruned.Probe; p.Status != report.ProbePassed || p.Import == nil || p.Metadata == 0 {
-				t.Errorf("the probe says %s of %d modules and %d distributions, imports %v", p.Status, p.Modules, p.Metadata, p.Import)
+				t.Errorf(
+					"the probe says %s of %d modules and %d distributions, imports %v",
+					p.Status,
+					p.Modules,
+					p.Metadata,
+					p.Import,
+				)
 			}
 			committed, err := os.ReadFile(filepath.Join(locks, e.Name+".toml"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if used, err := os.ReadFile(filepath.Join(s.locks, e.Name+".toml")); err != nil || string(used) != string(committed) {
+			if used, err := os.ReadFile(
+				filepath.Join(s.locks, e.Name+".toml"),
+			); err != nil ||
+				string(used) != string(committed) {
 				t.Errorf("the committed lock is stale (%v): run go run ./test/survey -only %s -out -", err, e.Name)
 			}
 			if e.Twice {
 				again := s.Builder
 				again.Cache = t.TempDir() // the same wheels, nothing else
-				if err := os.Symlink(filepath.Join(s.Cache, "wheels"), filepath.Join(again.Cache, "wheels")); err != nil {
+				if err := os.Symlink(
+					filepath.Join(s.Cache, "wheels"),
+					filepath.Join(again.Cache, "wheels"),
+				); err != nil {
 					t.Fatal(err)
 				}
 				b, err := again.Build(t.Context(), t.TempDir(), e.layer("", committed), "--no-probe", "--offline")
@@ -122,10 +135,32 @@ func TestTheSpread(t *testing.T) {
 // sound is a layer that nothing is wrong with.
 func sound() result {
 	size := func(n measure.Bytes) measure.Size { return measure.Size{Files: 2, Unzipped: 2 * n, Zipped: n} }
-	layer := report.Layer{Inputs: report.Inputs{Wheels: []report.Wheel{{Name: "other", Version: "2"}, {Name: "x", Version: "1.0"}}, Rules: map[string]int{"tests": 1, "stubs": 2}},
-		Before: size(9e6), After: size(8e6), Bytecode: report.Bytecode{Size: size(3e6)}, Removed: measure.Sizes{"tests": size(1e6), "stubs": size(2e6)},
-		Probe: report.Probe{Status: report.ProbePassed, Interpreter: "cpython-3.13.0", Modules: 3, Metadata: 2, Scripts: 1, Import: &report.ImportComparison{WithoutSeconds: 1, WithSeconds: 0.25}}}
-	r := result{Entry: entry{Name: "x"}, Tool: "layersmith 0", Pruned: layer, Compared: compared{Objects: 4, Models: 5, Bytecode: 6}}
+	layer := report.Layer{
+		Inputs: report.Inputs{
+			Wheels: []report.Wheel{{Name: "other", Version: "2"}, {Name: "x", Version: "1.0"}},
+			Rules:  map[string]int{"tests": 1, "stubs": 2},
+		},
+		Before: size(
+			9e6,
+		),
+		After:    size(8e6),
+		Bytecode: report.Bytecode{Size: size(3e6)},
+		Removed:  measure.Sizes{"tests": size(1e6), "stubs": size(2e6)},
+		Probe: report.Probe{
+			Status:      report.ProbePassed,
+			Interpreter: "cpython-3.13.0",
+			Modules:     3,
+			Metadata:    2,
+			Scripts:     1,
+			Import:      &report.ImportComparison{WithoutSeconds: 1, WithSeconds: 0.25},
+		},
+	}
+	r := result{
+		Entry:    entry{Name: "x"},
+		Tool:     "layersmith 0",
+		Pruned:   layer,
+		Compared: compared{Objects: 4, Models: 5, Bytecode: 6},
+	}
 	r.Shipped.Probe.Status = report.NotProbed
 	return r
 }
@@ -133,7 +168,9 @@ func sound() result {
 func TestWhatIsBroken(t *testing.T) {
 	failure := func(kind probe.Kind, inherited bool) report.Probe {
 		p := sound().Pruned.Probe
-		p.Failures = []probe.Result{{Job: probe.Job{Kind: kind, Name: "x"}, Detail: "Traceback\nKeyError: 'k'", Inherited: inherited}}
+		p.Failures = []probe.Result{
+			{Job: probe.Job{Kind: kind, Name: "x"}, Detail: "Traceback\nKeyError: 'k'", Inherited: inherited},
+		}
 		return p
 	}
 	finding := func(check string) []gate.Finding {
@@ -200,7 +237,10 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readEntries(file); err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file) {
+		if _, err := readEntries(
+			file,
+		); err == nil || !strings.Contains(err.Error(), c.err) ||
+			!strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -44,8 +44,18 @@ func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	}
 	switch function {
 	case "intake":
-		return map[string]any{"run": in.Run, "next": "Build", "waitSeconds": 0, "previous": in.Run + previous, "dryRun": false,
-			"summary": "all that is stale", "layers": []any{}, "error": nil, "rollbackError": nil, "ending": nil}, nil
+		return map[string]any{
+			"run":           in.Run,
+			"next":          "Build",
+			"waitSeconds":   0,
+			"previous":      in.Run + previous,
+			"dryRun":        false,
+			"summary":       "all that is stale",
+			"layers":        []any{},
+			"error":         nil,
+			"rollbackError": nil,
+			"ending":        nil,
+		}, nil
 	case "select":
 		return map[string]any{"changed": true, "layers": items(1), "summary": "1 of 3 layers is new"}, nil
 	case "prune", "measure", "publish", "verify":
@@ -53,7 +63,11 @@ func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	case "record":
 		return map[string]any{"consumers": consumers(1), "summary": "1 consumer"}, nil
 	case "update":
-		return map[string]any{"consumer": in.Consumer, "waitSeconds": 0, "since": time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)}, nil
+		return map[string]any{
+			"consumer":    in.Consumer,
+			"waitSeconds": 0,
+			"since":       time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC),
+		}, nil
 	case "health":
 		return map[string]any{"quiet": true, "waitSeconds": 0, "summary": "no alarm in 300 s"}, nil
 	case "promote":
@@ -108,9 +122,13 @@ func consumers(n int) []stage.Consumer {
 	all := make([]stage.Consumer, n)
 	for i := range all {
 		all[i] = stage.Consumer{
-			Function: fmt.Sprintf("arn:aws:lambda:ap-southeast-1:000000000000:function:f%03d%s", i, strings.Repeat("n", 60)),
-			Change:   fmt.Sprintf("runs/%s/changes/%04d.json", strings.Repeat("r", 80), i),
-			Summary:  strings.Repeat("s", maxSummaryBytes),
+			Function: fmt.Sprintf(
+				"arn:aws:lambda:ap-southeast-1:000000000000:function:f%03d%s",
+				i,
+				strings.Repeat("n", 60),
+			),
+			Change:  fmt.Sprintf("runs/%s/changes/%04d.json", strings.Repeat("r", 80), i),
+			Summary: strings.Repeat("s", maxSummaryBytes),
 		}
 	}
 	return all

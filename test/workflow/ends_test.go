@@ -15,8 +15,8 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// A hard end is one after which the workflow does nothing more by itself: the engine, or a person, has ended the execution. The next run finds the lease and
-// recovers.
+// A hard end is one after which the workflow does nothing more by itself: the engine, or a person,
+// has ended the execution. The next run finds the lease and recovers.
 type hardEnd struct {
 	name      string
 	script    script
@@ -31,7 +31,11 @@ type hardEnd struct {
 const leftForNext = "Whatever the run had done. Its lease is still there: the next run recovers (`TestWays/an_earlier_run_died`)"
 
 var hardEnds = []hardEnd{
-	{name: "a person stops the execution", status: types.ExecutionStatusAborted, path: released[:slices.Index(released, "Promote")+1], left: leftForNext,
+	{
+		name:   "a person stops the execution",
+		status: types.ExecutionStatusAborted,
+		path:   released[:slices.Index(released, "Promote")+1],
+		left:   leftForNext,
 		script: script{"promote": {{hang: true}}},
 		meanwhile: func(ctx context.Context, arn *string, r *run) {
 			select {
@@ -40,13 +44,29 @@ var hardEnds = []hardEnd{
 			}
 			_, _ = moto.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: arn})
 			close(r.free) // moto stops between two states
-		}},
-	{name: "the execution takes longer than it may", status: types.ExecutionStatusTimedOut, path: released[:slices.Index(released, "Settle")+1], left: leftForNext,
-		script: script{"update": {{over: map[string]any{"waitSeconds": 3600}}}}, changes: map[string]map[string]any{"": {"TimeoutSeconds": 30}}},
+		},
+	},
+	{
+		name:   "the execution takes longer than it may",
+		status: types.ExecutionStatusTimedOut,
+		path:   released[:slices.Index(released, "Settle")+1],
+		left:   leftForNext,
+		script: script{
+			"update": {{over: map[string]any{"waitSeconds": 3600}}},
+		},
+		changes: map[string]map[string]any{"": {"TimeoutSeconds": 30}},
+	},
 	{name: "the state grows over the limit", status: types.ExecutionStatusFailed, error: "States.DataLimitExceeded",
 		path: released[:slices.Index(released, "Publish")+1], left: leftForNext,
 		script: script{
-			"select":  {{over: map[string]any{"layers": items(1), "summary": strings.Repeat("s", statemachine.MaxStateBytes/2)}}},
+			"select": {
+				{
+					over: map[string]any{
+						"layers":  items(1),
+						"summary": strings.Repeat("s", statemachine.MaxStateBytes/2),
+					},
+				},
+			},
 			"publish": {{over: map[string]any{"summary": strings.Repeat("s", statemachine.MaxStateBytes/2)}}},
 		}},
 }
@@ -70,13 +90,24 @@ func TestHardEnds(t *testing.T) {
 	}
 }
 
-// The largest state of a run with many layers and consumers, each as large as they come, and what one more of both adds to it.
+// The largest state of a run with many layers and consumers, each as large as they come, and what
+// one more of both adds to it.
 func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	t.Parallel()
 	largest := func(n int) int {
 		e := execute(t, quick(t, nil), "{}", script{
-			"select": {{over: map[string]any{"changed": true, "layers": items(n), "summary": strings.Repeat("s", maxSummaryBytes)}}},
-			"record": {{over: map[string]any{"consumers": consumers(n), "summary": strings.Repeat("s", maxSummaryBytes)}}},
+			"select": {
+				{
+					over: map[string]any{
+						"changed": true,
+						"layers":  items(n),
+						"summary": strings.Repeat("s", maxSummaryBytes),
+					},
+				},
+			},
+			"record": {
+				{over: map[string]any{"consumers": consumers(n), "summary": strings.Repeat("s", maxSummaryBytes)}},
+			},
 		})
 		e.ends(t, "Released")
 		for _, function := range []string{"prune", "measure", "publish", "verify", "update", "health"} {
@@ -91,7 +122,12 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	one := largest(1)
 	sixty := largest(many)
 	if sixty >= statemachine.MaxStateBytes {
-		t.Errorf("%d layers and consumers make a state of %d bytes, the limit is %d", many, sixty, statemachine.MaxStateBytes)
+		t.Errorf(
+			"%d layers and consumers make a state of %d bytes, the limit is %d",
+			many,
+			sixty,
+			statemachine.MaxStateBytes,
+		)
 	}
 	each := (sixty - one + many - 2) / (many - 1) // rounded up
 	if want, got := fits, (statemachine.MaxStateBytes-one)/each+1; got != want {
@@ -99,7 +135,8 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	}
 }
 
-// fits is how many layers and as many consumers, all of them as large as they come, one run can carry: TestSixtyLayersAndConsumersFit.
+// fits is how many layers and as many consumers, all of them as large as they come, one run can
+// carry: TestSixtyLayersAndConsumersFit.
 const fits = 172
 
 // What every function is asked is the contract between the definition and functions/.
@@ -124,11 +161,34 @@ func TestFunctionsAreAsked(t *testing.T) {
 		function string
 		payload  any
 	}{
-		{"intake", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "input": json.RawMessage(input)}},
+		{
+			"intake",
+			map[string]any{
+				"run":       run,
+				"execution": told.Execution,
+				"startedAt": told.StartedAt,
+				"input":     json.RawMessage(input),
+			},
+		},
 		{"rollback", map[string]any{"run": run + previous}},
-		{"intake", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "input": json.RawMessage(input)}},
-		{"build", map[string]any{"projectName": "layersmith",
-			"environmentVariablesOverride": []any{map[string]any{"name": "LAYERSMITH_RUN", "type": "PLAINTEXT", "value": run}}}},
+		{
+			"intake",
+			map[string]any{
+				"run":       run,
+				"execution": told.Execution,
+				"startedAt": told.StartedAt,
+				"input":     json.RawMessage(input),
+			},
+		},
+		{
+			"build",
+			map[string]any{
+				"projectName": "layersmith",
+				"environmentVariablesOverride": []any{
+					map[string]any{"name": "LAYERSMITH_RUN", "type": "PLAINTEXT", "value": run},
+				},
+			},
+		},
 		{"select", map[string]any{"run": run}},
 		{"prune", map[string]any{"run": run, "layer": items(1)[0]}},
 		{"measure", map[string]any{"run": run, "layer": asItem("prune"), "layers": []any{asItem("prune")}}},
@@ -138,8 +198,17 @@ func TestFunctionsAreAsked(t *testing.T) {
 		{"update", map[string]any{"run": run, "consumer": consumer}},
 		{"health", map[string]any{"run": run, "consumer": consumer, "since": "2026-11-01T03:00:00Z"}},
 		{"promote", map[string]any{"run": run, "layers": []any{asItem("verify")}}},
-		{"report", map[string]any{"run": run, "execution": told.Execution, "startedAt": told.StartedAt, "ending": ending("Released", "1 layer, 1 consumer"),
-			"error": nil, "rollbackError": nil}},
+		{
+			"report",
+			map[string]any{
+				"run":           run,
+				"execution":     told.Execution,
+				"startedAt":     told.StartedAt,
+				"ending":        ending("Released", "1 layer, 1 consumer"),
+				"error":         nil,
+				"rollbackError": nil,
+			},
+		},
 	}
 	var wanted, got []string
 	for _, w := range want {
@@ -171,12 +240,21 @@ func canonical(t *testing.T, b []byte) string {
 	return string(sorted)
 }
 
-// Whatever the input is, it reaches intake, and a refusal is reported: the definition assumes nothing of it.
+// Whatever the input is, it reaches intake, and a refusal is reported: the definition assumes
+// nothing of it.
 func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
-		t.Run(input, scenario{input: input, script: script{"intake": {fails("BadInput")}}, path: names("Intake, " + clean), told: "BadInput",
-			asked: map[string]int{"intake": 1}}.run)
+		t.Run(
+			input,
+			scenario{
+				input:  input,
+				script: script{"intake": {fails("BadInput")}},
+				path:   names("Intake, " + clean),
+				told:   "BadInput",
+				asked:  map[string]int{"intake": 1},
+			}.run,
+		)
 	}
 }
 
@@ -195,7 +273,8 @@ func TestMessagesWithoutReport(t *testing.T) {
 			}
 			e := execute(t, quick(t, nil), "{}", s)
 			e.ends(t, c.outcome)
-			if !strings.HasPrefix(e.cause, c.begins) || !strings.Contains(e.cause, fmt.Sprintf("%s says no", c.function)) {
+			if !strings.HasPrefix(e.cause, c.begins) ||
+				!strings.Contains(e.cause, fmt.Sprintf("%s says no", c.function)) {
 				t.Errorf("the cause is %s", e.cause)
 			}
 		})

@@ -1,5 +1,7 @@
-// Package workflow proves every path of the workflow on an independent engine: moto's Step Functions executes the definition, and this test plays the account around
-// it, Lambda and CodeBuild, with answers that each case scripts. What the functions really do is proved elsewhere; here it is the definition that is tested.
+// Package workflow proves every path of the workflow on an independent engine: moto's Step
+// Functions executes the definition, and this test plays the account around it, Lambda and
+// CodeBuild, with answers that each case scripts. What the functions really do is proved elsewhere;
+// here it is the definition that is tested.
 package workflow
 
 import (
@@ -141,7 +143,8 @@ func fails(code fault.Code) answer { return answer{code: code} }
 // refuses is the Lambda service, not the function: 429 TooManyRequestsException.
 func refuses(status int, code fault.Code) answer { return answer{status: status, code: code} }
 
-// A script is what the functions of one run answer: the answers of each in turn, and the last of them from then on. Functions without an answer do well.
+// A script is what the functions of one run answer: the answers of each in turn, and the last of
+// them from then on. Functions without an answer do well.
 type script map[string][]answer
 
 // first lets a function do well after these answers.
@@ -174,7 +177,13 @@ func newAccount() *account { return &account{runs: map[string]*run{}} }
 func (a *account) expect(name string, s script) *run {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &run{script: s, asked: map[string]int{}, ending: make(chan struct{}), hung: make(chan struct{}), free: make(chan struct{})}
+	r := &run{
+		script: s,
+		asked:  map[string]int{},
+		ending: make(chan struct{}),
+		hung:   make(chan struct{}),
+		free:   make(chan struct{}),
+	}
 	a.runs[name] = r
 	return r
 }
@@ -283,11 +292,22 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 			} else if got.code != "" {
 				status = "FAILED"
 			}
-			reply(w, map[string]any{"build": map[string]any{"id": in.ProjectName + ":" + name + ":" + status, "buildStatus": "IN_PROGRESS"}})
+			reply(
+				w,
+				map[string]any{
+					"build": map[string]any{
+						"id":          in.ProjectName + ":" + name + ":" + status,
+						"buildStatus": "IN_PROGRESS",
+					},
+				},
+			)
 		}
 	case "BatchGetBuilds":
 		id := in.IDs[0]
-		reply(w, map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}})
+		reply(
+			w,
+			map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}},
+		)
 	default:
 		http.Error(w, action+" is not played here", http.StatusBadRequest)
 	}
@@ -319,7 +339,8 @@ func resolved(t testing.TB) string {
 	return definition
 }
 
-// quick is the definition with retries that do not wait, and other changes: state -> field -> value. The state "" is the machine itself.
+// quick is the definition with retries that do not wait, and other changes: state -> field ->
+// value. The state "" is the machine itself.
 func quick(t testing.TB, changes map[string]map[string]any) string {
 	t.Helper()
 	var machine map[string]any
@@ -371,7 +392,11 @@ func deployed(t *testing.T, definition string) *string {
 		return arn
 	}
 	made, err := moto.client.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-		Name: aws.String(fmt.Sprintf("pipeline-%d", len(machines.arns))), Definition: &definition, RoleArn: aws.String("arn:aws:iam::000000000000:role/workflow"),
+		Name: aws.String(
+			fmt.Sprintf("pipeline-%d", len(machines.arns)),
+		),
+		Definition: &definition,
+		RoleArn:    aws.String("arn:aws:iam::000000000000:role/workflow"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -410,13 +435,21 @@ func execute(t *testing.T, definition, input string, s script) execution {
 }
 
 // executeWhile does something while it runs.
-func executeWhile(t *testing.T, definition, input string, s script, meanwhile func(context.Context, *string, *run)) execution {
+func executeWhile(
+	t *testing.T,
+	definition, input string,
+	s script,
+	meanwhile func(context.Context, *string, *run),
+) execution {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	name := executionName(t.Name())
 	expected := moto.account.expect(name, s)
-	started, err := moto.client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: deployed(t, definition), Name: &name, Input: &input})
+	started, err := moto.client.StartExecution(
+		ctx,
+		&sfn.StartExecutionInput{StateMachineArn: deployed(t, definition), Name: &name, Input: &input},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,7 +476,12 @@ func executeWhile(t *testing.T, definition, input string, s script, meanwhile fu
 		if now.Status == types.ExecutionStatusRunning {
 			continue
 		}
-		e := execution{status: now.Status, output: aws.ToString(now.Output), error: aws.ToString(now.Error), cause: aws.ToString(now.Cause)}
+		e := execution{
+			status: now.Status,
+			output: aws.ToString(now.Output),
+			error:  aws.ToString(now.Error),
+			cause:  aws.ToString(now.Cause),
+		}
 		e.history(t, ctx, started.ExecutionArn)
 		moto.account.mu.Lock()
 		e.calls = slices.Clone(expected.calls)
@@ -455,7 +493,10 @@ func executeWhile(t *testing.T, definition, input string, s script, meanwhile fu
 // history reads which states were entered.
 func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	t.Helper()
-	pages := sfn.NewGetExecutionHistoryPaginator(moto.client, &sfn.GetExecutionHistoryInput{ExecutionArn: arn, MaxResults: 1000})
+	pages := sfn.NewGetExecutionHistoryPaginator(
+		moto.client,
+		&sfn.GetExecutionHistoryInput{ExecutionArn: arn, MaxResults: 1000},
+	)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

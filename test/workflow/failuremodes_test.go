@@ -66,7 +66,10 @@ func tables() string {
 	columns := []string{"fault", "path", "outcome", "left behind", "test"}
 	good := table{title: "Without a fault", head: append([]string{"what happens"}, columns[1:]...)}
 	for _, s := range ways {
-		good.rows = append(good.rows, []string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestWays", s.name)})
+		good.rows = append(
+			good.rows,
+			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestWays", s.name)},
+		)
 	}
 	declared := table{title: "A function fails", head: columns}
 	for _, k := range tasks {
@@ -77,13 +80,42 @@ func tables() string {
 		if k.lease {
 			also += ", `LeaseLost`"
 		}
-		declared.rows = append(declared.rows, []string{k.state + ": a common error" + also, way(k.path), last(k.path), k.left,
-			subtest("TestDeclaredErrors", k.state) + ", " + subtest("TestTimeouts", k.state) + ", " + subtest("TestAnswersOverTheLimit", k.state)})
+		declared.rows = append(
+			declared.rows,
+			[]string{
+				k.state + ": a common error" + also,
+				way(k.path),
+				last(k.path),
+				k.left,
+				subtest(
+					"TestDeclaredErrors",
+					k.state,
+				) + ", " + subtest(
+					"TestTimeouts",
+					k.state,
+				) + ", " + subtest(
+					"TestAnswersOverTheLimit",
+					k.state,
+				),
+			},
+		)
 	}
 	other := table{title: "Something else fails", head: columns}
-	other.rows = append(other.rows, []string{"The build takes too long", way(build.path), last(build.path), build.left, subtest("TestTimeouts", build.state)})
+	other.rows = append(
+		other.rows,
+		[]string{
+			"The build takes too long",
+			way(build.path),
+			last(build.path),
+			build.left,
+			subtest("TestTimeouts", build.state),
+		},
+	)
 	for _, s := range faults {
-		other.rows = append(other.rows, []string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestFaults", s.name)})
+		other.rows = append(
+			other.rows,
+			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestFaults", s.name)},
+		)
 	}
 	hard := table{title: "The execution itself ends", head: columns}
 	for _, h := range hardEnds {
@@ -91,12 +123,22 @@ func tables() string {
 		if h.error != "" {
 			status += ", `" + h.error + "`"
 		}
-		hard.rows = append(hard.rows, []string{capital(h.name), "... " + h.path[len(h.path)-1] + ", and no further", status, h.left, subtest("TestHardEnds", h.name)})
+		hard.rows = append(
+			hard.rows,
+			[]string{
+				capital(h.name),
+				"... " + h.path[len(h.path)-1] + ", and no further",
+				status,
+				h.left,
+				subtest("TestHardEnds", h.name),
+			},
+		)
 	}
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")
 }
 
-// The page is written by people around tables that are made from the scenarios: what is in them is what was tested.
+// The page is written by people around tables that are made from the scenarios: what is in them is
+// what was tested.
 func TestFailureModesAreWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(failureModes)
@@ -118,7 +160,11 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(made, old); diff != "" {
-		t.Errorf("the tables of %s (- scenarios, + page):\n%s\nhint: run: go test ./test/workflow -run FailureModes -update", failureModes, diff)
+		t.Errorf(
+			"the tables of %s (- scenarios, + page):\n%s\nhint: run: go test ./test/workflow -run FailureModes -update",
+			failureModes,
+			diff,
+		)
 	}
 	for _, want := range []string{strings.Join(released, " -> "), fmt.Sprintf("%d layers and %d consumers", fits, fits), "`" + joined(common) + "`"} {
 		if !strings.Contains(page, want) {

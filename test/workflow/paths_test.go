@@ -13,9 +13,12 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// released is the path when all is well, with one layer and one consumer. Most others leave it somewhere.
-var released = names(`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish,
-	Verify each, Verify, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`)
+// released is the path when all is well, with one layer and one consumer. Most others leave it
+// somewhere.
+var released = names(
+	`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish,
+	Verify each, Verify, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`,
+)
 
 func names(list string) []string {
 	all := strings.Split(list, ",")
@@ -74,75 +77,215 @@ type scenario struct {
 // ways are those without any fault.
 var ways = []scenario{
 	{name: "all is well", path: released, left: leftNew},
-	{name: "nothing is stale", path: names("Intake, What next?, Report, Outcome?, Unchanged"), left: "Nothing",
-		script: script{"intake": {next("End", map[string]any{"ending": ending("Unchanged", "nothing is stale")})}}, asked: map[string]int{"build": 0}},
-	{name: "the build gives what is released already", path: after("Changed?", "Nothing new, Report, Outcome?, Unchanged"), left: "Nothing in Lambda",
-		script: script{"select": {{over: map[string]any{"changed": false, "layers": []any{}}}}}, asked: map[string]int{"prune": 0}},
-	{name: "a dry run", path: after("Publish?", "Only planned, Report, Outcome?, Unchanged"), left: "Nothing in Lambda; the report", input: `{"dryRun":true}`,
-		script: script{"intake": {next("Build", map[string]any{"dryRun": true})}}, asked: map[string]int{"publish": 0, "update": 0}},
+	{
+		name: "nothing is stale",
+		path: names("Intake, What next?, Report, Outcome?, Unchanged"),
+		left: "Nothing",
+		script: script{
+			"intake": {next("End", map[string]any{"ending": ending("Unchanged", "nothing is stale")})},
+		},
+		asked: map[string]int{"build": 0},
+	},
+	{
+		name: "the build gives what is released already",
+		path: after("Changed?", "Nothing new, Report, Outcome?, Unchanged"),
+		left: "Nothing in Lambda",
+		script: script{
+			"select": {{over: map[string]any{"changed": false, "layers": []any{}}}},
+		},
+		asked: map[string]int{"prune": 0},
+	},
+	{
+		name:  "a dry run",
+		path:  after("Publish?", "Only planned, Report, Outcome?, Unchanged"),
+		left:  "Nothing in Lambda; the report",
+		input: `{"dryRun":true}`,
+		script: script{
+			"intake": {next("Build", map[string]any{"dryRun": true})},
+		},
+		asked: map[string]int{"publish": 0, "update": 0},
+	},
 	{name: "no consumers", path: after("Update each", "Promote, Report, Outcome?, Released"), left: leftNew,
 		script: script{"record": {{over: map[string]any{"consumers": []any{}}}}}, asked: map[string]int{"update": 0}},
-	{name: "a window of three looks",
-		path: after("Quiet?", "Settle, Health, Quiet?, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released"), left: leftNew,
-		script: script{"health": first(answer{over: map[string]any{"quiet": false}}, answer{over: map[string]any{"quiet": false}})},
-		asked:  map[string]int{"health": 3, "update": 1}},
-	{name: "a restore", left: "The earlier versions, in use", input: `{"rollback":{"layer":"ml","to":3}}`,
-		path:   names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released"),
-		script: script{"intake": {next("Restore")}}, asked: map[string]int{"build": 0, "publish": 0}},
-	{name: "a dry run of a restore", left: "Nothing", path: names("Intake, What next?, Record, Publish?, Only planned, Report, Outcome?, Unchanged"),
-		script: script{"intake": {next("Restore", map[string]any{"dryRun": true})}}, asked: map[string]int{"update": 0}},
-	{name: "another run is at work", left: leftNew, path: append(names("Intake, What next?, Wait for the other run"), released...),
-		script: script{"intake": first(next("Wait"))}, asked: map[string]int{"intake": 2}},
-	{name: "an earlier run died", left: leftNew, path: append(names("Intake, What next?, Recover, Recovered?"), released...),
-		script: script{"intake": first(next("Recover"))}, asked: map[string]int{"intake": 2, "rollback": 1}},
+	{
+		name: "a window of three looks",
+		path: after(
+			"Quiet?",
+			"Settle, Health, Quiet?, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released",
+		),
+		left: leftNew,
+		script: script{
+			"health": first(answer{over: map[string]any{"quiet": false}}, answer{over: map[string]any{"quiet": false}}),
+		},
+		asked: map[string]int{"health": 3, "update": 1},
+	},
+	{
+		name:  "a restore",
+		left:  "The earlier versions, in use",
+		input: `{"rollback":{"layer":"ml","to":3}}`,
+		path: names(
+			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released",
+		),
+		script: script{"intake": {next("Restore")}},
+		asked:  map[string]int{"build": 0, "publish": 0},
+	},
+	{
+		name: "a dry run of a restore",
+		left: "Nothing",
+		path: names("Intake, What next?, Record, Publish?, Only planned, Report, Outcome?, Unchanged"),
+		script: script{
+			"intake": {next("Restore", map[string]any{"dryRun": true})},
+		},
+		asked: map[string]int{"update": 0},
+	},
+	{
+		name:   "another run is at work",
+		left:   leftNew,
+		path:   append(names("Intake, What next?, Wait for the other run"), released...),
+		script: script{"intake": first(next("Wait"))},
+		asked:  map[string]int{"intake": 2},
+	},
+	{
+		name:   "an earlier run died",
+		left:   leftNew,
+		path:   append(names("Intake, What next?, Recover, Recovered?"), released...),
+		script: script{"intake": first(next("Recover"))},
+		asked:  map[string]int{"intake": 2, "rollback": 1},
+	},
 }
 
 // faults are those that no table below makes.
 var faults = []scenario{
-	{name: "the build fails", path: after("Build", clean), script: script{"build": {fails("FAILED")}}, told: "States.TaskFailed",
-		asked: map[string]int{"build": 1}, left: leftNothing},
-	{name: "CodeBuild may not be started", path: after("Build", clean), script: script{"build": {refuses(400, "AccessDeniedException")}},
-		told: "CodeBuild.AccessDeniedException", asked: map[string]int{"build": 1}, left: leftNothing},
-	{name: "CodeBuild has no capacity for a while", path: released, asked: map[string]int{"build": 3}, left: leftNew,
-		script: script{"build": first(refuses(400, "AccountLimitExceededException"), refuses(400, "ThrottlingException"))}},
-	{name: "CodeBuild has no capacity", path: after("Build", clean), script: script{"build": {refuses(400, "AccountLimitExceededException")}},
-		told: "CodeBuild.AccountLimitExceededException", asked: map[string]int{"build": 6}, left: leftNothing},
+	{
+		name:   "the build fails",
+		path:   after("Build", clean),
+		script: script{"build": {fails("FAILED")}},
+		told:   "States.TaskFailed",
+		asked:  map[string]int{"build": 1},
+		left:   leftNothing,
+	},
+	{
+		name:   "CodeBuild may not be started",
+		path:   after("Build", clean),
+		script: script{"build": {refuses(400, "AccessDeniedException")}},
+		told:   "CodeBuild.AccessDeniedException",
+		asked:  map[string]int{"build": 1},
+		left:   leftNothing,
+	},
+	{
+		name:  "CodeBuild has no capacity for a while",
+		path:  released,
+		asked: map[string]int{"build": 3},
+		left:  leftNew,
+		script: script{
+			"build": first(refuses(400, "AccountLimitExceededException"), refuses(400, "ThrottlingException")),
+		},
+	},
+	{
+		name:   "CodeBuild has no capacity",
+		path:   after("Build", clean),
+		script: script{"build": {refuses(400, "AccountLimitExceededException")}},
+		told:   "CodeBuild.AccountLimitExceededException",
+		asked:  map[string]int{"build": 6},
+		left:   leftNothing,
+	},
 
-	{name: "a consumer is unhealthy", path: after("Health", undone), script: script{"health": {fails(fault.Unhealthy)}}, told: "Unhealthy",
-		asked: map[string]int{"health": 1, "promote": 0}, left: leftBefore},
-	{name: "a consumer is unhealthy in the middle of its window", path: after("Quiet?", "Settle, Health, "+undone), told: "Unhealthy",
-		asked: map[string]int{"health": 2}, left: leftBefore,
-		script: script{"health": {{over: map[string]any{"quiet": false}}, fails(fault.Unhealthy)}}},
+	{
+		name:   "a consumer is unhealthy",
+		path:   after("Health", undone),
+		script: script{"health": {fails(fault.Unhealthy)}},
+		told:   "Unhealthy",
+		asked:  map[string]int{"health": 1, "promote": 0},
+		left:   leftBefore,
+	},
+	{
+		name:   "a consumer is unhealthy in the middle of its window",
+		path:   after("Quiet?", "Settle, Health, "+undone),
+		told:   "Unhealthy",
+		asked:  map[string]int{"health": 2},
+		left:   leftBefore,
+		script: script{"health": {{over: map[string]any{"quiet": false}}, fails(fault.Unhealthy)}},
+	},
 	{name: "a consumer is unhealthy after a restore", told: "Unhealthy", left: leftBefore,
 		path:   names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, " + undone),
 		script: script{"intake": {next("Restore")}, "health": {fails(fault.Unhealthy)}}},
-	{name: "somebody else changed a function, and rollback refuses", path: after("Update", "Note what failed, Rollback, Report, Outcome?, FailedDirty"),
-		told: "Changed", left: leftDirty,
-		script: script{"update": {fails(fault.Changed)}, "rollback": {{over: ending("FailedDirty", "function api is neither before nor after")}}}},
-	{name: "a function crashes without a word", path: after("Update", undone), script: script{"update": {fails("Runtime.ExitError")}},
-		told: "Runtime.ExitError", asked: map[string]int{"update": 1}, left: leftBefore},
+	{
+		name: "somebody else changed a function, and rollback refuses",
+		path: after("Update", "Note what failed, Rollback, Report, Outcome?, FailedDirty"),
+		told: "Changed",
+		left: leftDirty,
+		script: script{
+			"update":   {fails(fault.Changed)},
+			"rollback": {{over: ending("FailedDirty", "function api is neither before nor after")}},
+		},
+	},
+	{
+		name:   "a function crashes without a word",
+		path:   after("Update", undone),
+		script: script{"update": {fails("Runtime.ExitError")}},
+		told:   "Runtime.ExitError",
+		asked:  map[string]int{"update": 1},
+		left:   leftBefore,
+	},
 
-	{name: "what an earlier run left cannot be taken back", path: names("Intake, What next?, Recover, Recovered?, Report, Outcome?, FailedDirty"),
-		asked: map[string]int{"intake": 1, "build": 0}, left: leftDirty,
-		script: script{"intake": {next("Recover")}, "rollback": {{over: ending("FailedDirty", "function api is neither before nor after")}}}},
+	{
+		name:  "what an earlier run left cannot be taken back",
+		path:  names("Intake, What next?, Recover, Recovered?, Report, Outcome?, FailedDirty"),
+		asked: map[string]int{"intake": 1, "build": 0},
+		left:  leftDirty,
+		script: script{
+			"intake":   {next("Recover")},
+			"rollback": {{over: ending("FailedDirty", "function api is neither before nor after")}},
+		},
+	},
 	{name: "the report fails after a failure", told: "Internal", path: after("Update", undone),
 		script: script{"update": {fails(fault.Internal)}, "report": {fails(fault.NotAllowed)}}, left: leftBefore},
 	{name: "the report names an outcome that is none", path: instead("Released", "FailedDirty"),
 		script: script{"report": {{over: ending("Fine", "all is well")}}}, left: leftNew},
 
-	{name: "Lambda is busy, a function that only reads", path: after("Prune", clean),
-		script: script{"prune": {refuses(429, "TooManyRequestsException")}}, told: "Lambda.TooManyRequestsException", asked: map[string]int{"prune": 6},
-		left: leftNothing},
-	{name: "Lambda is busy, a function that changes", path: after("Update", undone),
-		script: script{"update": {refuses(429, "TooManyRequestsException")}}, told: "Lambda.TooManyRequestsException", asked: map[string]int{"update": 6},
-		left: leftBefore},
-	{name: "Lambda denies the call", path: after("Update", undone), script: script{"update": {refuses(403, "AccessDeniedException")}},
-		told: "Lambda.AccessDeniedException", asked: map[string]int{"update": 1}, left: leftBefore},
+	{
+		name: "Lambda is busy, a function that only reads",
+		path: after("Prune", clean),
+		script: script{
+			"prune": {refuses(429, "TooManyRequestsException")},
+		},
+		told:  "Lambda.TooManyRequestsException",
+		asked: map[string]int{"prune": 6},
+		left:  leftNothing,
+	},
+	{
+		name: "Lambda is busy, a function that changes",
+		path: after("Update", undone),
+		script: script{
+			"update": {refuses(429, "TooManyRequestsException")},
+		},
+		told:  "Lambda.TooManyRequestsException",
+		asked: map[string]int{"update": 6},
+		left:  leftBefore,
+	},
+	{
+		name:   "Lambda denies the call",
+		path:   after("Update", undone),
+		script: script{"update": {refuses(403, "AccessDeniedException")}},
+		told:   "Lambda.AccessDeniedException",
+		asked:  map[string]int{"update": 1},
+		left:   leftBefore,
+	},
 }
 
 // common are the errors that every function declares.
-var common = []fault.Code{fault.BadInput, fault.NotAllowed, fault.NotFound, fault.Throttled, fault.Unreachable, fault.TimedOut, fault.Internal,
-	"Panic", fault.HashMismatch, fault.ProvenanceMismatch}
+var common = []fault.Code{
+	fault.BadInput,
+	fault.NotAllowed,
+	fault.NotFound,
+	fault.Throttled,
+	fault.Unreachable,
+	fault.TimedOut,
+	fault.Internal,
+	"Panic",
+	fault.HashMismatch,
+	fault.ProvenanceMismatch,
+}
 
 // retryable are those that the definition tries again.
 var retryable = []fault.Code{fault.Throttled, fault.Unreachable}
@@ -150,7 +293,8 @@ var retryable = []fault.Code{fault.Throttled, fault.Unreachable}
 // attempts is how often a function is asked that keeps failing with a retryable error.
 const attempts = 5
 
-// A task is a state that calls a function: which errors the function declares beside the common ones, and where they lead.
+// A task is a state that calls a function: which errors the function declares beside the common
+// ones, and where they lead.
 type task struct {
 	state, function string
 	lease           bool // LeaseLost is declared
@@ -163,30 +307,116 @@ type task struct {
 }
 
 // onlyCandidates is a rollback before any function was touched.
-var onlyCandidates = script{"rollback": {{over: ending("FailedClean", "1 candidate is deleted, no function was touched")}}}
+var onlyCandidates = script{
+	"rollback": {{over: ending("FailedClean", "1 candidate is deleted, no function was touched")}},
+}
 
 var tasks = []task{
 	{state: "Intake", function: "intake", path: names("Intake, " + clean), ok: released, left: "Nothing"},
-	{state: "Recover", function: "rollback", lease: true, script: script{"intake": first(next("Recover"))},
-		path: names("Intake, What next?, Recover, " + stuck), dirt: true,
-		ok: append(names("Intake, What next?, Recover, Recovered?"), released...), left: leftDirty + ". They are the earlier run's"},
+	{
+		state:    "Recover",
+		function: "rollback",
+		lease:    true,
+		script:   script{"intake": first(next("Recover"))},
+		path:     names("Intake, What next?, Recover, " + stuck),
+		dirt:     true,
+		ok: append(
+			names("Intake, What next?, Recover, Recovered?"),
+			released...),
+		left: leftDirty + ". They are the earlier run's",
+	},
 	{state: "Select", function: "select", lease: true, path: after("Select", clean), ok: released, left: leftNothing},
-	{state: "Prune", function: "prune", lease: true, declares: []fault.Code{fault.CorruptArchive, fault.OverLimit}, path: after("Prune", clean),
-		ok: released, left: leftNothing},
-	{state: "Measure", function: "measure", lease: true, declares: []fault.Code{fault.GateFailed, fault.OverLimit, fault.CorruptArchive},
-		path: after("Measure", clean), ok: released, left: leftNothing},
-	{state: "Record", function: "record", lease: true, declares: []fault.Code{fault.OverLimit, fault.Changed}, path: after("Record", clean),
-		ok: released, left: leftNothing},
-	{state: "Publish", function: "publish", lease: true, declares: []fault.Code{fault.OverLimit, fault.Changed}, script: onlyCandidates,
-		path: after("Publish", deleted), ok: released, left: leftDeleted},
-	{state: "Verify", function: "verify", lease: true, declares: []fault.Code{fault.ProbeFailed}, script: onlyCandidates, path: after("Verify", deleted),
-		ok: released, left: leftDeleted},
-	{state: "Update", function: "update", lease: true, declares: []fault.Code{fault.Changed}, path: after("Update", undone), ok: released, left: leftBefore},
-	{state: "Health", function: "health", lease: true, declares: []fault.Code{fault.Unhealthy}, path: after("Health", undone), ok: released, left: leftBefore},
-	{state: "Promote", function: "promote", lease: true, declares: []fault.Code{fault.Changed}, path: after("Promote", undone), ok: released, left: leftBefore},
-	{state: "Rollback", function: "rollback", lease: true, script: script{"update": {fails(fault.Internal)}}, path: after("Update", dirty), dirt: true,
-		ok: after("Update", undone), left: leftDirty},
-	{state: "Report", function: "report", path: released, ok: released, left: leftNew + ". Metrics and the notification are missing"},
+	{
+		state:    "Prune",
+		function: "prune",
+		lease:    true,
+		declares: []fault.Code{fault.CorruptArchive, fault.OverLimit},
+		path:     after("Prune", clean),
+		ok:       released,
+		left:     leftNothing,
+	},
+	{
+		state:    "Measure",
+		function: "measure",
+		lease:    true,
+		declares: []fault.Code{fault.GateFailed, fault.OverLimit, fault.CorruptArchive},
+		path:     after("Measure", clean),
+		ok:       released,
+		left:     leftNothing,
+	},
+	{
+		state:    "Record",
+		function: "record",
+		lease:    true,
+		declares: []fault.Code{fault.OverLimit, fault.Changed},
+		path:     after("Record", clean),
+		ok:       released,
+		left:     leftNothing,
+	},
+	{
+		state:    "Publish",
+		function: "publish",
+		lease:    true,
+		declares: []fault.Code{fault.OverLimit, fault.Changed},
+		script:   onlyCandidates,
+		path:     after("Publish", deleted),
+		ok:       released,
+		left:     leftDeleted,
+	},
+	{
+		state:    "Verify",
+		function: "verify",
+		lease:    true,
+		declares: []fault.Code{fault.ProbeFailed},
+		script:   onlyCandidates,
+		path:     after("Verify", deleted),
+		ok:       released,
+		left:     leftDeleted,
+	},
+	{
+		state:    "Update",
+		function: "update",
+		lease:    true,
+		declares: []fault.Code{fault.Changed},
+		path:     after("Update", undone),
+		ok:       released,
+		left:     leftBefore,
+	},
+	{
+		state:    "Health",
+		function: "health",
+		lease:    true,
+		declares: []fault.Code{fault.Unhealthy},
+		path:     after("Health", undone),
+		ok:       released,
+		left:     leftBefore,
+	},
+	{
+		state:    "Promote",
+		function: "promote",
+		lease:    true,
+		declares: []fault.Code{fault.Changed},
+		path:     after("Promote", undone),
+		ok:       released,
+		left:     leftBefore,
+	},
+	{
+		state:    "Rollback",
+		function: "rollback",
+		lease:    true,
+		script:   script{"update": {fails(fault.Internal)}},
+		path:     after("Update", dirty),
+		dirt:     true,
+		ok:       after("Update", undone),
+		left:     leftDirty,
+	},
+	{
+		state:    "Report",
+		function: "report",
+		path:     released,
+		ok:       released,
+		left:     leftNew + ". Metrics and the notification are missing",
+	},
 }
 
 // build is no function: it can take too long, and fail in its own ways (faults).
@@ -257,12 +487,27 @@ func (e execution) ends(t *testing.T, outcome string) {
 	switch outcome {
 	case "Released", "Unchanged":
 		var out struct{ Outcome, Message string }
-		if err := json.Unmarshal([]byte(e.output), &out); err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome || out.Message == "" {
-			t.Errorf("%s with the output %s, want success with the outcome %s and a message", e.status, e.output, outcome)
+		if err := json.Unmarshal(
+			[]byte(e.output),
+			&out,
+		); err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome ||
+			out.Message == "" {
+			t.Errorf(
+				"%s with the output %s, want success with the outcome %s and a message",
+				e.status,
+				e.output,
+				outcome,
+			)
 		}
 	default:
 		if e.status != types.ExecutionStatusFailed || e.error != outcome || e.cause == "" {
-			t.Errorf("%s with error %q and cause %q, want failure with the error %s and a message as its cause", e.status, e.error, e.cause, outcome)
+			t.Errorf(
+				"%s with error %q and cause %q, want failure with the error %s and a message as its cause",
+				e.status,
+				e.error,
+				e.cause,
+				outcome,
+			)
 		}
 	}
 }
@@ -343,7 +588,11 @@ func TestRetriesHelp(t *testing.T) {
 		refuses(500, "SdkClientException")}
 	for _, k := range tasks {
 		t.Run(k.state, func(t *testing.T) {
-			sc := scenario{script: k.with(first(passing...)...), path: k.ok, asked: map[string]int{k.function: len(passing) + 1}}
+			sc := scenario{
+				script: k.with(first(passing...)...),
+				path:   k.ok,
+				asked:  map[string]int{k.function: len(passing) + 1},
+			}
 			if k.state == "Rollback" {
 				sc.told = string(fault.Internal)
 			}

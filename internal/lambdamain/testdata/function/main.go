@@ -1,4 +1,5 @@
-// Command function is a Lambda function whose stage does what its input says: it stands for all of them in tests of the door.
+// Command function is a Lambda function whose stage does what its input says: it stands for all of
+// them in tests of the door.
 package main
 
 import (
