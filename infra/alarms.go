@@ -86,7 +86,8 @@ func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
 	alarm(
 		"PackageSize",
 		fmt.Sprintf(
-			"A layer weighs more than %v MiB unzipped; a function and all its layers may weigh 250. The dashboard %s says which.",
+			"A layer weighs more than %v MiB unzipped; a function and all its layers may weigh 250. The dashboard %s "+
+				"says which.",
 			p.Config.PackageSizeAlarmMegabytes,
 			p.Config.StackName,
 		),
@@ -104,8 +105,15 @@ func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
 		silence,
 	)
 	for _, m := range []struct{ metric, why string }{
-		{"ExecutionsFailed", "An execution failed: its page in Step Functions says in the last state why, and what is left."},
-		{"ExecutionsTimedOut", "An execution took too long and was stopped without its own report: the next one cleans up after it; start one."},
+		{
+			"ExecutionsFailed",
+			"An execution failed: its page in Step Functions says in the last state why, and what is left.",
+		},
+		{
+			"ExecutionsTimedOut",
+			"An execution took too long and was stopped without its own report: the next one cleans up after it; " +
+				"start one.",
+		},
 	} {
 		alarm(m.metric, m.why, awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 			Namespace: jsii.String(

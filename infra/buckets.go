@@ -114,7 +114,8 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 		explain(
 			b,
 			"AwsSolutions-S1",
-			"Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data events for the account.",
+			"Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data "+
+				"events for the account.",
 		)
 		return b
 	}

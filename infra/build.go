@@ -162,7 +162,8 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 		explain(
 			project,
 			"AwsSolutions-CB4",
-			"The project writes no artifacts of CodeBuild's; what builds put into the store is encrypted there. The setting kms gives a key.",
+			"The project writes no artifacts of CodeBuild's; what builds put into the store is encrypted there. The "+
+				"setting kms gives a key.",
 		)
 	}
 	return build{Project: *project.Ref(), ARN: *project.AttrArn()}
@@ -178,7 +179,8 @@ func plain(name, value string) *awscodebuild.CfnProject_EnvironmentVariablePrope
 
 // arn is of something in this account and region.
 func arn(service string, rest ...string) string {
-	return "arn:" + *awscdk.Aws_PARTITION() + ":" + service + ":" + *awscdk.Aws_REGION() + ":" + *awscdk.Aws_ACCOUNT_ID() + ":" + strings.Join(
+	return "arn:" + *awscdk.Aws_PARTITION() + ":" + service + ":" + *awscdk.Aws_REGION() + ":" +
+		*awscdk.Aws_ACCOUNT_ID() + ":" + strings.Join(
 		rest,
 		":",
 	)

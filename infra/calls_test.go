@@ -119,8 +119,14 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 		slices.Sorted(maps.Keys(built)),
 	)
 	documented := commandTable(t)
-	for command, constructor := range map[string]string{"push": "pushCommand", "start": "startCommand", "rollback": "rollbackCommand",
-		"watch": "watchCommand", "executions": "executionsCommand", "versions": "versionsCommand"} {
+	for command, constructor := range map[string]string{
+		"push":       "pushCommand",
+		"start":      "startCommand",
+		"rollback":   "rollbackCommand",
+		"watch":      "watchCommand",
+		"executions": "executionsCommand",
+		"versions":   "versionsCommand",
+	} {
 		wantEqual(
 			t,
 			"actions of "+command+": called (-) and documented (+)",

@@ -72,27 +72,47 @@ func TestConfigRefuses(t *testing.T) {
 		changed map[string]any
 		wrong   string
 	}{
-		"an architecture that Lambda does not have": {map[string]any{"architecture": "mips"}, `layersmith.architecture: "mips"; legal: x86_64, arm64`},
+		"an architecture that Lambda does not have": {
+			map[string]any{"architecture": "mips"},
+			`layersmith.architecture: "mips"; legal: x86_64, arm64`,
+		},
 		"a schedule of five fields": {map[string]any{"schedule": "cron(0 3 1 * *)"},
 			`layersmith.schedule: "cron(0 3 1 * *)"; legal: cron(six fields) or rate(number unit), or ""`},
-		"an address without a domain": {map[string]any{"notify": "me"}, `layersmith.notify: "me"; legal: an e-mail address, or ""`},
+		"an address without a domain": {
+			map[string]any{"notify": "me"},
+			`layersmith.notify: "me"; legal: an e-mail address, or ""`,
+		},
 		"an alarm above the limit": {map[string]any{"packageSizeAlarmMegabytes": 300.0},
 			`layersmith.packageSizeAlarmMegabytes: 300; legal: 1 to 250`},
-		"no version to keep":     {map[string]any{"keepVersions": 0.0}, `layersmith.keepVersions: 0; legal: 1 to 100`},
-		"half a version to keep": {map[string]any{"keepVersions": 1.5}, `layersmith.keepVersions: 1.5 is not a whole number`},
-		"a key's alias":          {map[string]any{"kms": "alias/mine"}, `layersmith.kms: "alias/mine"; legal: "create", a key's ARN, or ""`},
+		"no version to keep": {map[string]any{"keepVersions": 0.0}, `layersmith.keepVersions: 0; legal: 1 to 100`},
+		"half a version to keep": {
+			map[string]any{"keepVersions": 1.5},
+			`layersmith.keepVersions: 1.5 is not a whole number`,
+		},
+		"a key's alias": {
+			map[string]any{"kms": "alias/mine"},
+			`layersmith.kms: "alias/mine"; legal: "create", a key's ARN, or ""`,
+		},
 		"a retention that CloudWatch does not know": {map[string]any{"logRetentionDays": 31.0},
 			`layersmith.logRetentionDays: 31; legal: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653`},
 		"a size of the other kind of compute": {map[string]any{"computeType": "BUILD_LAMBDA_2GB"},
 			`layersmith.computeType: "BUILD_LAMBDA_2GB"; legal: BUILD_GENERAL1_SMALL, BUILD_GENERAL1_MEDIUM, BUILD_GENERAL1_LARGE`},
-		"a size of the other kind, the other way": {map[string]any{"computeType": "BUILD_GENERAL1_SMALL", "codeBuildLambda": true},
-			`layersmith.computeType: "BUILD_GENERAL1_SMALL"; legal: BUILD_LAMBDA_1GB, BUILD_LAMBDA_2GB, BUILD_LAMBDA_4GB, BUILD_LAMBDA_8GB, BUILD_LAMBDA_10GB`},
+		"a size of the other kind, the other way": {
+			map[string]any{"computeType": "BUILD_GENERAL1_SMALL", "codeBuildLambda": true},
+			`layersmith.computeType: "BUILD_GENERAL1_SMALL"; legal: BUILD_LAMBDA_1GB, BUILD_LAMBDA_2GB, BUILD_LAMBDA_4GB, BUILD_LAMBDA_8GB, BUILD_LAMBDA_10GB`,
+		},
 		"a secret's name instead of its ARN": {map[string]any{"indexSecret": "index"},
 			`layersmith.indexSecret: "index"; legal: the full ARN of a secret, or ""`},
-		"a boundary that cannot be a policy": {map[string]any{"boundary": "a b"}, `layersmith.boundary: "a b"; legal: a policy's name or ARN, or ""`},
+		"a boundary that cannot be a policy": {
+			map[string]any{"boundary": "a b"},
+			`layersmith.boundary: "a b"; legal: a policy's name or ARN, or ""`,
+		},
 		"a definition that is not there": {map[string]any{"definition": "nowhere.json"},
 			`layersmith.definition: open nowhere.json: no such file or directory`},
-		"a definition that is not JSON":            {map[string]any{"definition": "config.go"}, `layersmith.definition: config.go is not JSON`},
+		"a definition that is not JSON": {
+			map[string]any{"definition": "config.go"},
+			`layersmith.definition: config.go is not JSON`,
+		},
 		"settings that are no object, with values": {nil, `layersmith: must be an object with settings`},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -113,7 +113,8 @@ func (c Config) probePrefix() string { return c.StackName + "-probe-" }
 
 // console is the address of an execution's page but for its ARN.
 func console() string {
-	return "https://" + *awscdk.Aws_REGION() + ".console.aws.amazon.com/states/home?region=" + *awscdk.Aws_REGION() + "#/v2/executions/details/"
+	return "https://" + *awscdk.Aws_REGION() + ".console.aws.amazon.com/states/home?region=" + *awscdk.Aws_REGION() +
+		"#/v2/executions/details/"
 }
 
 type logGroupProps struct {

@@ -211,7 +211,8 @@ func tables(t *testing.T) string {
 		for _, r := range s.Resources {
 			resources = append(
 				resources,
-				"`"+strings.NewReplacer("arn:<AWS::Partition>:", "", "<AWS::Region>:<AWS::AccountId>:", "", "<AWS::Region>:", "",
+				"`"+strings.NewReplacer("arn:<AWS::Partition>:", "", "<AWS::Region>:<AWS::AccountId>:", "",
+					"<AWS::Region>:", "",
 					"<", "", ">", "", ".Arn", "").
 					Replace(r)+
 					"`",

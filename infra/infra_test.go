@@ -401,7 +401,8 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 		table = append(table, title(f.name))
 		if longest[title(f.name)] <= f.seconds {
 			t.Errorf(
-				"%s: the state gives up after %d s, the function after %d s; the function must be first, so that it says why",
+				"%s: the state gives up after %d s, the function after %d s; the function must be first, so that it "+
+					"says why",
 				f.name,
 				longest[title(f.name)],
 				f.seconds,
@@ -629,7 +630,10 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &parsed); err != nil {
 		t.Fatal(err)
 	}
-	for _, metric := range append([]string{"PackageSize", "ZippedSize", "BytesSaved", "ImportTime", "BuildDuration", "LockAge", "BucketSizeBytes"},
+	for _, metric := range append([]string{
+		"PackageSize", "ZippedSize", "BytesSaved", "ImportTime", "BuildDuration",
+		"LockAge", "BucketSizeBytes",
+	},
 		outcomes...) {
 		if !strings.Contains(body, `"`+metric) {
 			t.Errorf("no %s on the dashboard", metric)

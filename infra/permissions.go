@@ -119,7 +119,8 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 			a.attaches(),
 			a.alarms(),
 			a.may("Tags", "tag:GetResources").
-				anywhere("GetResources takes no resource: it finds the functions that layers/consumers.yaml names by tag."),
+				anywhere("GetResources takes no resource: it finds the functions that layers/consumers.yaml names by "+
+					"tag."),
 		),
 		"publish": a.all(
 			all,
@@ -142,7 +143,8 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 			a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").
 				on(a.probeVersions).
 				because(throwaway),
-			a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").
+			a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction",
+				"lambda:DeleteFunction").
 				on(a.probes).
 				because(throwaway),
 			a.may("ProbeRole", "iam:PassRole").
@@ -202,8 +204,9 @@ func (a access) functions(probe awsiam.Role) map[string][]grant {
 const (
 	content   = "Keys end in the content's digest or begin with the run's name."
 	ours      = "Layers below the prefix are the workflow's own; versions get their numbers when they are published."
-	throwaway = "Throw-away functions, and layers for a comparison, have names that begin with the stack's and are made for one probe each."
-	matched   = "The setting consumers names the functions; versions and aliases of theirs have no fixed names."
+	throwaway = "Throw-away functions, and layers for a comparison, have names that begin with the stack's and are " +
+		"made for one probe each."
+	matched = "The setting consumers names the functions; versions and aliases of theirs have no fixed names."
 )
 
 // build is what the project's role may do. Its source is one object of the deployment's bucket.
@@ -241,7 +244,8 @@ func (a access) machineRole(b build, f functions) []grant {
 			on(b.ARN).
 			onlyIf("Null", "codebuild:environment.privilegedMode", "false"),
 		a.may("BuildEvents", "events:PutTargets", "events:PutRule", "events:DescribeRule").on(rule),
-		a.may("LogDelivery", "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
+		a.may("LogDelivery", "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery",
+			"logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 			"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups").
 			anywhere("Log delivery takes no resource: Step Functions sets it up for the group of this state machine."),
 	)
@@ -336,7 +340,8 @@ func (a access) consumer(sid string, actions ...string) grant {
 // those of others that it has already.
 func (a access) attaches() grant {
 	return a.may("AttachLayers", "lambda:GetLayerVersion").on(a.foreign).
-		because("A consumer keeps the layers that are not ours, of any account that shares them, and Lambda wants to see all of the list.")
+		because("A consumer keeps the layers that are not ours, of any account that shares them, and Lambda wants to " +
+			"see all of the list.")
 }
 
 // withdraws is to delete the version of a consumer that the run published. The resource is a
@@ -347,7 +352,8 @@ func (a access) withdraws() grant {
 
 func (a access) alarms() grant {
 	return a.may("Alarms", "cloudwatch:DescribeAlarms").
-		anywhere("DescribeAlarms shows composite alarms only to who may describe all alarms, and a consumer's alarm may be one.")
+		anywhere("DescribeAlarms shows composite alarms only to who may describe all alarms, and a consumer's alarm " +
+			"may be one.")
 }
 
 func (a access) listsVersions() grant {
@@ -356,7 +362,8 @@ func (a access) listsVersions() grant {
 
 func (a access) inUse() grant {
 	return a.may("ListFunctions", "lambda:ListFunctions").
-		anywhere("ListFunctions takes no resource: a layer version is deleted only when no function of the account has it.")
+		anywhere("ListFunctions takes no resource: a layer version is deleted only when no function of the account " +
+			"has it.")
 }
 
 func (a access) logs(group awslogs.LogGroup) grant {

@@ -194,7 +194,8 @@ var rooms = map[string]room{
 		},
 	},
 	"lambdamain": {
-		why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of them compose",
+		why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of " +
+			"them compose",
 		own: []string{"awsport", "fault", "localport", "stage"},
 		allowed: []string{
 			"os",
@@ -423,16 +424,41 @@ func TestBreachesAreFound(t *testing.T) {
 		from, to string
 		want     string
 	}{
-		"nothing is wrong":              {},
-		"a pure package that reads":     {in + "plan", "os", "plan may not import os (pure): . -> door -> plan -> os"},
-		"an import upward":              {in + "base", in + "plan", "base may not import " + in + "plan (ground): . -> door -> plan -> base -> plan"},
-		"a clock":                       {in + "base", "time", "base may not import time (ground): . -> door -> plan -> base -> time"},
-		"the network":                   {in + "plan", "net/http", "plan may not import net/http (pure): . -> door -> plan -> net/http"},
-		"the command line in a plan":    {in + "plan", "github.com/spf13/cobra", "plan may not import github.com/spf13/cobra (pure): . -> door -> plan -> github.com/spf13/cobra"},
-		"a package of an SDK in a door": {in + "door", "github.com/aws/aws-sdk-go-v2/service/s3", "door may not import github.com/aws/aws-sdk-go-v2/service/s3 (a door): . -> door -> github.com/aws/aws-sdk-go-v2/service/s3"},
-		"a new package":                 {in + "utils", "fmt", in + "utils has no room: add it to rooms with a reason"},
-		"a package outside internal":    {module + "/pkg", "fmt", module + "/pkg has no room: add it to rooms with a reason"},
-		"harmless standard packages":    {in + "base", "bytes", ""},
+		"nothing is wrong":          {},
+		"a pure package that reads": {in + "plan", "os", "plan may not import os (pure): . -> door -> plan -> os"},
+		"an import upward": {
+			in + "base",
+			in + "plan",
+			"base may not import " + in + "plan (ground): . -> door -> plan -> base -> plan",
+		},
+		"a clock": {
+			in + "base",
+			"time",
+			"base may not import time (ground): . -> door -> plan -> base -> time",
+		},
+		"the network": {
+			in + "plan",
+			"net/http",
+			"plan may not import net/http (pure): . -> door -> plan -> net/http",
+		},
+		"the command line in a plan": {
+			in + "plan",
+			"github.com/spf13/cobra",
+			"plan may not import github.com/spf13/cobra (pure): . -> door -> plan -> github.com/spf13/cobra",
+		},
+		"a package of an SDK in a door": {
+			in + "door",
+			"github.com/aws/aws-sdk-go-v2/service/s3",
+			"door may not import github.com/aws/aws-sdk-go-v2/service/s3 (a door): . -> door -> " +
+				"github.com/aws/aws-sdk-go-v2/service/s3",
+		},
+		"a new package": {in + "utils", "fmt", in + "utils has no room: add it to rooms with a reason"},
+		"a package outside internal": {
+			module + "/pkg",
+			"fmt",
+			module + "/pkg has no room: add it to rooms with a reason",
+		},
+		"harmless standard packages": {in + "base", "bytes", ""},
 	} {
 		graph := sound()
 		if c.from != "" {

@@ -29,7 +29,10 @@ func TestDefinitionPassesAslValidator(t *testing.T) {
 	for name, c := range map[string]struct {
 		definition string
 		good       bool
-	}{"ours": {definition, true}, "one without its first state": {`{"StartAt": "A", "States": {"B": {"Type": "Succeed"}}}`, false}} {
+	}{
+		"ours":                        {definition, true},
+		"one without its first state": {`{"StartAt": "A", "States": {"B": {"Type": "Succeed"}}}`, false},
+	} {
 		file := filepath.Join(t.TempDir(), "pipeline.asl.json")
 		if err := os.WriteFile(file, []byte(c.definition), 0o644); err != nil {
 			t.Fatal(err)

@@ -20,7 +20,10 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 		t.Skipf("NOT RUN: there is no interpreter for arm64 (.ci/tools/install says why): %v", err)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string]string{"workspace.yaml": "targets: [python3.13-arm64]\n", "main/requirements.txt": "numpy==2.3.4\npydantic==2.12.3\npyyaml==6.0.3\n"} {
+	for name, text := range map[string]string{
+		"workspace.yaml":        "targets: [python3.13-arm64]\n",
+		"main/requirements.txt": "numpy==2.3.4\npydantic==2.12.3\npyyaml==6.0.3\n",
+	} {
 		file := filepath.Join(dir, "layers", name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)

@@ -69,7 +69,10 @@ except OSError:
 		!strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
 		t.Errorf("layer.yaml is\n%s", b)
 	}
-	for _, want := range []string{"healed: core kept numpy/_core/tests/_natype.py (", "healed: core kept numpy/_core/tests/data/astype_copy.pkl ("} {
+	for _, want := range []string{
+		"healed: core kept numpy/_core/tests/_natype.py (",
+		"healed: core kept numpy/_core/tests/data/astype_copy.pkl (",
+	} {
 		if !strings.Contains(diagnostics.String(), want) {
 			t.Errorf("stderr has no %q:\n%s", want, diagnostics.String())
 		}

@@ -59,7 +59,8 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 			}, nil
 		}
 	}
-	return stage.Alarm{}, fault.New(fault.NotFound, op, name, errors.New("there is no such alarm in this account and region")).
+	return stage.Alarm{}, fault.New(fault.NotFound, op, name,
+		errors.New("there is no such alarm in this account and region")).
 		WithHint("correct the alarm's name in consumers.yaml")
 }
 

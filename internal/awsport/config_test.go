@@ -50,10 +50,20 @@ func TestConfigTakesRegionAndProfile(t *testing.T) {
 		code    fault.Code
 		hint    string
 	}{
-		"the default profile":                      {awsport.Options{}, "eu-central-1", "", ""},
-		"a profile that is named":                  {awsport.Options{Profile: "other"}, "eu-west-3", "", ""},
-		"a region that is named, over the profile": {awsport.Options{Profile: "other", Region: "us-east-1"}, "us-east-1", "", ""},
-		"a profile that is not there":              {awsport.Options{Profile: "none"}, "", fault.BadInput, "name a profile of ~/.aws/config"},
+		"the default profile":     {awsport.Options{}, "eu-central-1", "", ""},
+		"a profile that is named": {awsport.Options{Profile: "other"}, "eu-west-3", "", ""},
+		"a region that is named, over the profile": {
+			awsport.Options{Profile: "other", Region: "us-east-1"},
+			"us-east-1",
+			"",
+			"",
+		},
+		"a profile that is not there": {
+			awsport.Options{Profile: "none"},
+			"",
+			fault.BadInput,
+			"name a profile of ~/.aws/config",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			account(t, profiles)

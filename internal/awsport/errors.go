@@ -282,7 +282,8 @@ func grantHint(err error) string {
 	case action == "":
 		return "give the role the permission that the message names"
 	case action == "s3:GetObject":
-		return "allow the role s3:GetObject (s3:GetObjectVersion for a version) and, so that S3 tells what is absent, s3:ListBucket; kms:Decrypt where the bucket has a key of its own"
+		return "allow the role s3:GetObject (s3:GetObjectVersion for a version) and, so that S3 tells what is " +
+			"absent, s3:ListBucket; kms:Decrypt where the bucket has a key of its own"
 	case strings.HasPrefix(action, "s3:Put"):
 		return "allow the role " + action + "; kms:GenerateDataKey where the bucket has a key of its own"
 	}

@@ -159,7 +159,8 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 				),
 			),
 			fault.NotAllowed,
-			"operation error S3: GetObject, get credentials: operation error ec2imds: GetMetadata, canceled, context deadline exceeded",
+			"operation error S3: GetObject, get credentials: operation error ec2imds: GetMetadata, canceled, context " +
+				"deadline exceeded",
 			credentialHint,
 		},
 		"a sign-in that ran out": {

@@ -20,9 +20,11 @@ import (
 // The tail of a log is what a function wrote, and Lambda's own line among it.
 func FuzzReportLine(f *testing.F) {
 	for _, s := range []string{
-		"REPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 34 MB\tInit Duration: 125.02 ms\t\n",
+		"REPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 34 " +
+			"MB\tInit Duration: 125.02 ms\t\n",
 		"REPORT RequestId: \nREPORT RequestId: x Init Duration: . ms Max Memory Used: 99999999999999999999 MB\n",
-		`{"time":"t","type":"platform.report","record":{"metrics":{"maxMemoryUsedMB":34,"initDurationMs":125.02}}}` + "\n", `{"type":"platform.report"}`, "{", "",
+		`{"time":"t","type":"platform.report","record":{"metrics":{"maxMemoryUsedMB":34,"initDurationMs":125.02}}}` +
+			"\n", `{"type":"platform.report"}`, "{", "",
 	} {
 		f.Add([]byte(s))
 	}

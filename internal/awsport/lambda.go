@@ -118,7 +118,12 @@ func updated(
 			func(o *lambda.FunctionUpdatedV2WaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
 				judge := o.Retryable
-				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+				o.Retryable = func(
+					ctx context.Context,
+					in *lambda.GetFunctionInput,
+					out *lambda.GetFunctionOutput,
+					err error,
+				) (bool, error) {
 					if c := configurationOf(out); c != nil {
 						w.saw(
 							c.LastUpdateStatus == types.LastUpdateStatusFailed,
@@ -142,7 +147,12 @@ func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, f
 			func(o *lambda.FunctionActiveV2WaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
 				judge := o.Retryable
-				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionInput, out *lambda.GetFunctionOutput, err error) (bool, error) {
+				o.Retryable = func(
+					ctx context.Context,
+					in *lambda.GetFunctionInput,
+					out *lambda.GetFunctionOutput,
+					err error,
+				) (bool, error) {
 					if c := configurationOf(out); c != nil {
 						w.saw(c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason), err)
 					} else {
@@ -168,7 +178,12 @@ func published(
 			func(o *lambda.PublishedVersionActiveWaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
 				judge := o.Retryable
-				o.Retryable = func(ctx context.Context, in *lambda.GetFunctionConfigurationInput, out *lambda.GetFunctionConfigurationOutput, err error) (bool, error) {
+				o.Retryable = func(
+					ctx context.Context,
+					in *lambda.GetFunctionConfigurationInput,
+					out *lambda.GetFunctionConfigurationOutput,
+					err error,
+				) (bool, error) {
 					if err != nil {
 						w.saw(false, "", "", err)
 						return judge(ctx, in, out, err)

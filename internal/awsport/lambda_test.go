@@ -163,16 +163,64 @@ func TestErrorsOfLambdaBecomeFaults(t *testing.T) {
 		hint     string
 		requests int
 	}{
-		"a throttled request is sent again":                     {[]reply{throttled, throttled, done}, "", "", "", 3},
-		"one that stays throttled is Throttled":                 {[]reply{throttled}, fault.Throttled, "read function f: TooManyRequestsException: Rate exceeded (Lambda GetFunction, status 429", "", 3},
-		"a broken answer is asked for again":                    {[]reply{broken, done}, "", "", "", 2},
-		"one that stays broken is Unreachable":                  {[]reply{broken}, fault.Unreachable, "read function f: ServiceException", "", 3},
-		"a denied request is NotAllowed and names the setting":  {[]reply{denied}, fault.NotAllowed, "read function f: AccessDeniedException", "`consumers` in cdk.json", 1},
-		"an absent function is NotFound":                        {[]reply{{status: 404, code: "ResourceNotFoundException", body: "Function not found"}}, fault.NotFound, "", "", 1},
-		"an answer without a configuration is Internal":         {[]reply{{status: 200, body: `{}`}}, fault.Internal, "without a configuration", "", 1},
-		"a bad parameter is BadInput and is not sent again":     {[]reply{{status: 400, code: "InvalidParameterValueException", body: "no"}}, fault.BadInput, "", "", 1},
-		"a gateway that has no JSON to say is Unreachable":      {[]reply{{status: 503, body: "<html>busy</html>"}}, fault.Unreachable, "", "", 3},
-		"the state of credentials is NotAllowed with a sign-in": {[]reply{{status: 403, code: "ExpiredTokenException", body: "expired"}}, fault.NotAllowed, "", "", 1},
+		"a throttled request is sent again": {[]reply{throttled, throttled, done}, "", "", "", 3},
+		"one that stays throttled is Throttled": {
+			[]reply{throttled},
+			fault.Throttled,
+			"read function f: TooManyRequestsException: Rate exceeded (Lambda GetFunction, status 429",
+			"",
+			3,
+		},
+		"a broken answer is asked for again": {[]reply{broken, done}, "", "", "", 2},
+		"one that stays broken is Unreachable": {
+			[]reply{broken},
+			fault.Unreachable,
+			"read function f: ServiceException",
+			"",
+			3,
+		},
+		"a denied request is NotAllowed and names the setting": {
+			[]reply{denied},
+			fault.NotAllowed,
+			"read function f: AccessDeniedException",
+			"`consumers` in cdk.json",
+			1,
+		},
+		"an absent function is NotFound": {
+			[]reply{{status: 404, code: "ResourceNotFoundException", body: "Function not found"}},
+			fault.NotFound,
+			"",
+			"",
+			1,
+		},
+		"an answer without a configuration is Internal": {
+			[]reply{{status: 200, body: `{}`}},
+			fault.Internal,
+			"without a configuration",
+			"",
+			1,
+		},
+		"a bad parameter is BadInput and is not sent again": {
+			[]reply{{status: 400, code: "InvalidParameterValueException", body: "no"}},
+			fault.BadInput,
+			"",
+			"",
+			1,
+		},
+		"a gateway that has no JSON to say is Unreachable": {
+			[]reply{{status: 503, body: "<html>busy</html>"}},
+			fault.Unreachable,
+			"",
+			"",
+			3,
+		},
+		"the state of credentials is NotAllowed with a sign-in": {
+			[]reply{{status: 403, code: "ExpiredTokenException", body: "expired"}},
+			fault.NotAllowed,
+			"",
+			"",
+			1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -277,12 +325,28 @@ func TestAnUpdateThatDoesNotEndWell(t *testing.T) {
 		code fault.Code
 		text string
 	}{
-		"failed for a reason of the function":  {failed("InvalidSubnet", "The subnet is gone"), fault.BadInput, "set layers of f: InvalidSubnet: The subnet is gone"},
-		"failed for a reason of Lambda's own":  {failed("InternalError", "try again"), fault.Unreachable, "set layers of f: InternalError: try again"},
-		"denied while waiting":                 {denied, fault.NotAllowed, "set layers of f: AccessDeniedException"},
-		"deleted while waiting":                {reply{status: 404, code: "ResourceNotFoundException", body: "gone"}, fault.NotFound, "set layers of f"},
-		"still throttled while waiting":        {throttled, fault.Throttled, "set layers of f"},
-		"done, but with layers of another one": {reply{status: 200, body: `{"Configuration":{"LastUpdateStatus":"Successful","Layers":[{"Arn":"arn:x"}]}}`}, fault.Changed, "it has other layers right after the update"},
+		"failed for a reason of the function": {
+			failed("InvalidSubnet", "The subnet is gone"),
+			fault.BadInput,
+			"set layers of f: InvalidSubnet: The subnet is gone",
+		},
+		"failed for a reason of Lambda's own": {
+			failed("InternalError", "try again"),
+			fault.Unreachable,
+			"set layers of f: InternalError: try again",
+		},
+		"denied while waiting": {denied, fault.NotAllowed, "set layers of f: AccessDeniedException"},
+		"deleted while waiting": {
+			reply{status: 404, code: "ResourceNotFoundException", body: "gone"},
+			fault.NotFound,
+			"set layers of f",
+		},
+		"still throttled while waiting": {throttled, fault.Throttled, "set layers of f"},
+		"done, but with layers of another one": {
+			reply{status: 200, body: `{"Configuration":{"LastUpdateStatus":"Successful","Layers":[{"Arn":"arn:x"}]}}`},
+			fault.Changed,
+			"it has other layers right after the update",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -334,9 +398,18 @@ func TestPublishVersionWaitsForTheVersion(t *testing.T) {
 		replies []reply
 		code    fault.Code
 	}{
-		"that is pending twice":                       {[]reply{version, pending, pending, {status: 200, body: `{"State":"Active"}`}}, ""},
-		"not for an old one that Lambda put to sleep": {[]reply{version, {status: 200, body: `{"State":"Inactive"}`}}, ""},
-		"that fails":               {[]reply{version, pending, {status: 200, body: `{"State":"Failed","StateReasonCode":"InvalidRuntime"}`}}, fault.BadInput},
+		"that is pending twice": {
+			[]reply{version, pending, pending, {status: 200, body: `{"State":"Active"}`}},
+			"",
+		},
+		"not for an old one that Lambda put to sleep": {
+			[]reply{version, {status: 200, body: `{"State":"Inactive"}`}},
+			"",
+		},
+		"that fails": {
+			[]reply{version, pending, {status: 200, body: `{"State":"Failed","StateReasonCode":"InvalidRuntime"}`}},
+			fault.BadInput,
+		},
 		"that one may not look at": {[]reply{version, denied}, fault.NotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -514,7 +587,8 @@ func TestRefusalsOfLayers(t *testing.T) {
 		t.Parallel()
 		first := reply{
 			status: 200,
-			body:   `{"NextMarker":"n","LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
+			body: `{"NextMarker":"n","LayerVersions":[{"LayerVersionArn":"` + arn +
+				`","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
 		}
 		all, err := at(play(t, first, broken)).List(t.Context(), "layersmith-data")
 		wantRefusal(t, err, fault.Unreachable, "list versions of layer layersmith-data", "")
@@ -528,7 +602,8 @@ func TestRefusalsOfLayers(t *testing.T) {
 			t,
 			reply{
 				status: 200,
-				body:   `{"LayerVersions":[{"LayerVersionArn":"` + arn + `","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
+				body: `{"LayerVersions":[{"LayerVersionArn":"` + arn +
+					`","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000"}]}`,
 			},
 			reply{status: 204},
 		)
@@ -651,7 +726,8 @@ func located(t *testing.T, serve http.HandlerFunc) (f awsport.Functions, stop fu
 		t,
 		reply{
 			status: 200,
-			body:   `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL + `/f.zip?X-Amz-Signature=secret"}}`,
+			body: `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL +
+				`/f.zip?X-Amz-Signature=secret"}}`,
 		},
 	)
 	return s.functions(), files.Close
@@ -746,11 +822,19 @@ func TestPackagesThatCannotBeWeighed(t *testing.T) {
 		code  fault.Code
 		text  string
 	}{
-		"an address that expired": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }, fault.Unreachable, "its zip: 403 Forbidden"},
+		"an address that expired": {
+			func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) },
+			fault.Unreachable,
+			"its zip: 403 Forbidden",
+		},
 		"no zip": {func(w http.ResponseWriter, r *http.Request) {
 			http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("x", 5000)))
 		}, fault.BadInput, "its zip: zip: not a valid zip file"},
-		"nothing": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(416) }, fault.BadInput, "its zip is empty"},
+		"nothing": {
+			func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(416) },
+			fault.BadInput,
+			"its zip is empty",
+		},
 		"an answer that breaks off": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write(good[:100])
@@ -764,7 +848,11 @@ func TestPackagesThatCannotBeWeighed(t *testing.T) {
 			w.Header().Set("Content-Range", "bytes 900-1999/1000")
 			w.WriteHeader(206)
 		}, fault.Unreachable, `Content-Range "bytes 900-1999/1000"`},
-		"a connection that is refused": {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, fault.Unreachable, "EOF"},
+		"a connection that is refused": {
+			func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+			fault.Unreachable,
+			"EOF",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -806,16 +894,34 @@ func TestDeleteVersionNeverSendsAFunctionAlone(t *testing.T) {
 
 func TestInvokeReadsTheReport(t *testing.T) {
 	t.Parallel()
-	const text = "REPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 99 MB\tInit Duration: 123.45 ms\t\n"
+	const text = "REPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory " +
+		"Used: 99 MB\tInit Duration: 123.45 ms\t\n"
 	for name, c := range map[string]struct {
 		tail   string
 		init   float64
 		memory int64
 	}{
-		"as text":                       {"START RequestId: 8f5 Version: $LATEST\nhello\nEND RequestId: 8f5\n" + text, 0.12345, 99},
-		"as JSON":                       {`{"time":"2026-11-02T03:04:05Z","type":"platform.start","record":{}}` + "\n" + `{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,"initDurationMs":123.45},"status":"success"}}`, 0.12345, 99},
-		"of a warm start":               {"REPORT RequestId: 8f5\tDuration: 1.51 ms\tMemory Size: 128 MB\tMax Memory Used: 34 MB\t\n", 0, 34},
-		"not of the program's own text": {text + "Init Duration: 9000 ms Max Memory Used: 1 MB\n{\"type\":\"other\"}\n{broken\n", 0.12345, 99},
+		"as text": {
+			"START RequestId: 8f5 Version: $LATEST\nhello\nEND RequestId: 8f5\n" + text,
+			0.12345,
+			99,
+		},
+		"as JSON": {
+			`{"time":"2026-11-02T03:04:05Z","type":"platform.start","record":{}}` + "\n" +
+				`{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,"initDurationMs":123.45},"status":"success"}}`,
+			0.12345,
+			99,
+		},
+		"of a warm start": {
+			"REPORT RequestId: 8f5\tDuration: 1.51 ms\tMemory Size: 128 MB\tMax Memory Used: 34 MB\t\n",
+			0,
+			34,
+		},
+		"not of the program's own text": {
+			text + "Init Duration: 9000 ms Max Memory Used: 1 MB\n{\"type\":\"other\"}\n{broken\n",
+			0.12345,
+			99,
+		},
 		"of which the beginning is cut": {"Used: 12 MB\tInit Duration: 1.00 ms\n" + text, 0.12345, 99},
 		"that is not there":             {"START", 0, 0},
 		"of nothing":                    {"", 0, 0},
@@ -855,10 +961,19 @@ func TestInvokeSendsNoPayloadThatIsTooLarge(t *testing.T) {
 func TestInvokeNamesTheErrorOfAFunction(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ payload, want string }{
-		"by its type":                {`{"errorMessage":"no","errorType":"ModuleNotFoundError"}`, "ModuleNotFoundError"},
-		"that ran out of time":       {`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 8f5 Error: Task timed out after 3.00 seconds"}`, "Sandbox.Timedout"},
-		"by Lambda's word otherwise": {`{"errorMessage":"2026-11-02 8f5 Task timed out after 3.00 seconds"}`, "Unhandled"},
-		"also without any payload":   {``, "Unhandled"},
+		"by its type": {
+			`{"errorMessage":"no","errorType":"ModuleNotFoundError"}`,
+			"ModuleNotFoundError",
+		},
+		"that ran out of time": {
+			`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 8f5 Error: Task timed out after 3.00 seconds"}`,
+			"Sandbox.Timedout",
+		},
+		"by Lambda's word otherwise": {
+			`{"errorMessage":"2026-11-02 8f5 Task timed out after 3.00 seconds"}`,
+			"Unhandled",
+		},
+		"also without any payload": {``, "Unhandled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -884,12 +999,37 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 		code    fault.Code
 		text    string
 	}{
-		"whose name is taken again":            {[]reply{gone, exists, {status: 204}, made, done}, "", ""},
-		"whose name stays taken":               {[]reply{gone, exists, gone, exists, gone, exists}, fault.Throttled, "create function f: still there after 3 deletions"},
-		"whose left-over cannot be deleted":    {[]reply{denied}, fault.NotAllowed, "delete function f"},
-		"whose role may not be passed":         {[]reply{gone, denied}, fault.NotAllowed, "create function f"},
-		"that Lambda cannot start":             {[]reply{gone, made, {status: 200, body: `{"Configuration":{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}}`}}, fault.BadInput, "create function f: InvalidRuntime: no"},
-		"that is pending twice, then is there": {[]reply{gone, made, {status: 200, body: `{"Configuration":{"State":"Pending"}}`}, {status: 200, body: `{"Configuration":{"State":"Pending"}}`}, done}, "", ""},
+		"whose name is taken again": {[]reply{gone, exists, {status: 204}, made, done}, "", ""},
+		"whose name stays taken": {
+			[]reply{gone, exists, gone, exists, gone, exists},
+			fault.Throttled,
+			"create function f: still there after 3 deletions",
+		},
+		"whose left-over cannot be deleted": {[]reply{denied}, fault.NotAllowed, "delete function f"},
+		"whose role may not be passed":      {[]reply{gone, denied}, fault.NotAllowed, "create function f"},
+		"that Lambda cannot start": {
+			[]reply{
+				gone,
+				made,
+				{
+					status: 200,
+					body:   `{"Configuration":{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}}`,
+				},
+			},
+			fault.BadInput,
+			"create function f: InvalidRuntime: no",
+		},
+		"that is pending twice, then is there": {
+			[]reply{
+				gone,
+				made,
+				{status: 200, body: `{"Configuration":{"State":"Pending"}}`},
+				{status: 200, body: `{"Configuration":{"State":"Pending"}}`},
+				done,
+			},
+			"",
+			"",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -124,7 +124,8 @@ func refused(err error) refusal {
 		return refusal{
 			412,
 			"PreconditionFailedException",
-			"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+			"The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to " +
+				"retrieve the latest Revision Id",
 		}
 	case fault.BadInput:
 		return refusal{400, "InvalidParameterValueException", err.Error()}
@@ -297,8 +298,14 @@ func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, erro
 		return 0, nil, &refusal{400, "InvalidParameterValueException", err.Error()}
 	}
 	v, err := s.account.LayerVersions().
-		Publish(r.Context(), stage.NewLayerVersion{LayerName: r.PathValue("layer"), Description: str(body, "Description"), License: str(body, "LicenseInfo"),
-			Target: target, Zip: blob.Ref{Key: str(content, "S3Key"), VersionID: str(content, "S3ObjectVersion")}})
+		Publish(r.Context(),
+			stage.NewLayerVersion{
+				LayerName:   r.PathValue("layer"),
+				Description: str(body, "Description"),
+				License:     str(body, "LicenseInfo"),
+				Target:      target,
+				Zip:         blob.Ref{Key: str(content, "S3Key"), VersionID: str(content, "S3ObjectVersion")},
+			})
 	return 201, s.layerVersion(v), err
 }
 
@@ -316,7 +323,8 @@ func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
 	}
 	if slices.Contains(s.account.Grants(arn), grantee) {
 		return 0, nil, conflict(
-			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.",
+			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the "+
+				"existing statement.",
 			str(body, "StatementId"),
 		)
 	}
@@ -565,8 +573,16 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	memory, _ := body["MemorySize"].(float64)
 	timeout, _ := body["Timeout"].(float64)
 	err = s.account.Sandboxes().
-		Create(r.Context(), stage.Sandbox{Name: name, Target: target, Zip: zip, Handler: str(body, "Handler"), Layers: list(body, "Layers"), Memory: int(memory),
-			Timeout: time.Duration(timeout) * time.Second})
+		Create(r.Context(),
+			stage.Sandbox{
+				Name:    name,
+				Target:  target,
+				Zip:     zip,
+				Handler: str(body, "Handler"),
+				Layers:  list(body, "Layers"),
+				Memory:  int(memory),
+				Timeout: time.Duration(timeout) * time.Second,
+			})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -601,7 +617,8 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 	pending := s.state[name] > 0
 	s.mu.Unlock()
 	if pending {
-		conflict("The operation cannot be performed at this time. The function is currently in the following state: Pending").(*refusal).write(
+		conflict("The operation cannot be performed at this time. The function is currently in the following state: " +
+			"Pending").(*refusal).write(
 			w,
 		)
 		return

@@ -198,7 +198,8 @@ func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with str
 	case accountID.MatchString(with):
 		in.Principal = &with
 	default:
-		return fault.New(fault.BadInput, op, v.ARN, fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
+		return fault.New(fault.BadInput, op, v.ARN,
+			fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
 			WithHint("correct `share` in cdk.json and deploy again")
 	}
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {

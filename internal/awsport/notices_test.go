@@ -181,7 +181,8 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 				when, errTime := cbor.AsTime(datum["Timestamp"])
 				text := fmt.Sprint(datum["MetricName"], datum["Unit"], datum["Dimensions"])
 				if err != nil || errTime != nil || !when.Equal(at) ||
-					text != "PackageSizeMegabytes[map[Name:LayerName Value:data] map[Name:Target Value:python3.13-x86_64]]" {
+					text != "PackageSizeMegabytes[map[Name:LayerName Value:data] map[Name:Target "+
+						"Value:python3.13-x86_64]]" {
 					t.Errorf("datum %v", datum)
 				}
 				batch = append(batch, value)
@@ -264,12 +265,20 @@ func TestNotifySendsWhatSNSTakes(t *testing.T) {
 	const published = `<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>`
 	long := "x" + strings.Repeat("ä", 256<<10)
 	for name, c := range map[string]struct{ subject, text, wantSubject, wantText string }{
-		"a message as it is":                  {"Released: data, web", "All is well.\n", "Released: data, web", "All is well.\n"},
-		"a subject of one line of ASCII":      {"  Failed:\r\n\tdéjà\u2028vu \x00\x7f", "x", "Failed: d?j??vu", "x"},
-		"a hundred characters of a subject":   {strings.Repeat("a", 120), "x", strings.Repeat("a", 100), "x"},
-		"no space at the end of a cut one":    {strings.Repeat("a", 99) + " b", "x", strings.Repeat("a", 99), "x"},
-		"no subject where nothing is left":    {"\n", "x", "", "x"},
-		"a text of 256 KiB, cut at a letter":  {"s", long, "s", long[:256<<10-33] + "\n[cut: the message was too long]"},
+		"a message as it is": {
+			"Released: data, web", "All is well.\n", "Released: data, web",
+			"All is well.\n",
+		},
+		"a subject of one line of ASCII":    {"  Failed:\r\n\tdéjà\u2028vu \x00\x7f", "x", "Failed: d?j??vu", "x"},
+		"a hundred characters of a subject": {strings.Repeat("a", 120), "x", strings.Repeat("a", 100), "x"},
+		"no space at the end of a cut one":  {strings.Repeat("a", 99) + " b", "x", strings.Repeat("a", 99), "x"},
+		"no subject where nothing is left":  {"\n", "x", "", "x"},
+		"a text of 256 KiB, cut at a letter": {
+			"s",
+			long,
+			"s",
+			long[:256<<10-33] + "\n[cut: the message was too long]",
+		},
 		"a text of exactly 256 KiB, complete": {"s", long[1 : 1+256<<10], "s", long[1 : 1+256<<10]},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,14 +306,25 @@ func TestNotifySendsWhatSNSTakes(t *testing.T) {
 
 func TestErrorsOfSNSBecomeFaults(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[string]fault.Code{"AuthorizationError": fault.NotAllowed, "NotFound": fault.NotFound, "Throttled": fault.Throttled, "InvalidParameter": fault.BadInput} {
+	for code, want := range map[string]fault.Code{
+		"AuthorizationError": fault.NotAllowed,
+		"NotFound":           fault.NotFound,
+		"Throttled":          fault.Throttled,
+		"InvalidParameter":   fault.BadInput,
+	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			status := map[fault.Code]int{fault.NotAllowed: 403, fault.NotFound: 404, fault.Throttled: 429, fault.BadInput: 400}[want]
+			status := map[fault.Code]int{
+				fault.NotAllowed: 403,
+				fault.NotFound:   404,
+				fault.Throttled:  429,
+				fault.BadInput:   400,
+			}[want]
 			notify, _ := serveSNS(
 				t,
 				status,
-				`<ErrorResponse><Error><Type>Sender</Type><Code>`+code+`</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
+				`<ErrorResponse><Error><Type>Sender</Type><Code>`+code+
+					`</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
 			)
 			wantRefusal(t, notify.Send(t.Context(), "s", "t"), want, "notify "+topic, "")
 		})
@@ -329,7 +349,14 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 		t.Cleanup(server.Close)
 		return awsport.ExecutionRuns{Client: sfn.NewFromConfig(awsConfig(server.URL))}.Runs(t.Context(), arn)
 	}
-	for status, want := range map[string]bool{"RUNNING": true, "SUCCEEDED": false, "FAILED": false, "TIMED_OUT": false, "ABORTED": false, "PENDING_REDRIVE": false} {
+	for status, want := range map[string]bool{
+		"RUNNING":         true,
+		"SUCCEEDED":       false,
+		"FAILED":          false,
+		"TIMED_OUT":       false,
+		"ABORTED":         false,
+		"PENDING_REDRIVE": false,
+	} {
 		t.Run(status, func(t *testing.T) {
 			t.Parallel()
 			got, err := ask(t, 200, map[string]any{"executionArn": arn, "status": status})

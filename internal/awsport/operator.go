@@ -78,7 +78,8 @@ func OpenOperator(ctx context.Context, o Options, stack string) (Operator, error
 const WorkspacePrefix = "layers/"
 
 func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
-	const deploy = "deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another account with --profile, another region with --region"
+	const deploy = "deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another " +
+		"account with --profile, another region with --region"
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
 	var answer smithy.APIError
 	if errors.As(err, &answer) &&
@@ -115,7 +116,8 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name, fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).
+		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name,
+			fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).
 			WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
 	}
 	return s, nil

@@ -66,7 +66,8 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 		<member><OutputKey>SomethingNewer</OutputKey><OutputValue>x</OutputValue></member>`
 	stack := func(status, outputs string) string {
 		return `<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member><StackName>Layersmith</StackName><StackStatus>` + status +
-			`</StackStatus><CreationTime>2026-11-23T19:30:00Z</CreationTime><Outputs>` + outputs + `</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
+			`</StackStatus><CreationTime>2026-11-23T19:30:00Z</CreationTime><Outputs>` + outputs +
+			`</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
 	}
 	refusal := func(code, message string) string {
 		return `<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type><Code>` + code + `</Code><Message>` + message +
@@ -81,12 +82,33 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 		hint   string
 	}{
 		"all outputs; what is not known is left alone": {status: 200, answer: stack("UPDATE_COMPLETE", complete),
-			want: Stack{Name: "Layersmith", WorkspaceBucket: "work", StoreBucket: "store", StateMachineARN: testMachine, TopicARN: "topic", DashboardName: "board", BuildProject: "project", Prefix: "ls-"}},
-		"no such stack": {status: 400, answer: refusal("ValidationError", "Stack with id Layersmith does not exist"), code: fault.NotFound,
-			err: "find stack Layersmith: Stack with id Layersmith does not exist", hint: "make deploy"},
+			want: Stack{
+				Name:            "Layersmith",
+				WorkspaceBucket: "work",
+				StoreBucket:     "store",
+				StateMachineARN: testMachine,
+				TopicARN:        "topic",
+				DashboardName:   "board",
+				BuildProject:    "project",
+				Prefix:          "ls-",
+			}},
+		"no such stack": {
+			status: 400,
+			answer: refusal("ValidationError", "Stack with id Layersmith does not exist"),
+			code:   fault.NotFound,
+			err:    "find stack Layersmith: Stack with id Layersmith does not exist",
+			hint:   "make deploy",
+		},
 		"a stack that is still being made": {status: 200, answer: stack("CREATE_IN_PROGRESS", ""), code: fault.BadInput,
-			err: "read stack Layersmith: is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, StateMachineArn", hint: "--stack"},
-		"a stack that was deleted": {status: 200, answer: stack("DELETE_COMPLETE", ""), code: fault.NotFound, err: "find stack Layersmith: no such stack", hint: "make deploy"},
+			err: "read stack Layersmith: is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, " +
+				"StateMachineArn", hint: "--stack"},
+		"a stack that was deleted": {
+			status: 200,
+			answer: stack("DELETE_COMPLETE", ""),
+			code:   fault.NotFound,
+			err:    "find stack Layersmith: no such stack",
+			hint:   "make deploy",
+		},
 		"no permission": {status: 403, answer: refusal("AccessDenied", "not you"), code: fault.NotAllowed,
 			err: "find stack Layersmith: AccessDenied: not you (CloudFormation DescribeStacks, status 403, request r-1)", hint: "cloudformation:DescribeStacks"},
 		"an old token": {status: 403, answer: refusal("ExpiredToken", "expired"), code: fault.NotAllowed,
@@ -148,7 +170,13 @@ func TestStartSendsNameAndInput(t *testing.T) {
 		return 200, map[string]any{"executionArn": testMachine + ":x", "startDate": 1.7e9}
 	})
 	x, err := e.Start(t.Context(), "run-1", []byte(`{"force":true}`))
-	if want := (Execution{ARN: testMachine + ":x", Name: "run-1", Status: "RUNNING", Started: time.Unix(1.7e9, 0).UTC(), Input: `{"force":true}`}); err != nil ||
+	if want := (Execution{
+		ARN:     testMachine + ":x",
+		Name:    "run-1",
+		Status:  "RUNNING",
+		Started: time.Unix(1.7e9, 0).UTC(),
+		Input:   `{"force":true}`,
+	}); err != nil ||
 		x != want {
 		t.Errorf("%+v, %v", x, err)
 	}
@@ -180,7 +208,12 @@ func TestRefusalsOfStepFunctionsAreFaults(t *testing.T) {
 			_, describe := e.Describe(t.Context(), "arn")
 			_, list := e.List(t.Context(), "", 1)
 			_, history := e.History(t.Context(), "arn", 0)
-			for what, err := range map[string]error{"start": start, "describe": describe, "list": list, "history": history} {
+			for what, err := range map[string]error{
+				"start":    start,
+				"describe": describe,
+				"list":     list,
+				"history":  history,
+			} {
 				if fault.CodeOf(err) != c.code {
 					t.Errorf("%s: %v (%s), want %s", what, err, fault.CodeOf(err), c.code)
 				}
@@ -313,23 +346,52 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 		details map[string]any
 		want    Event
 	}{
-		"TaskStateEntered":             {map[string]any{"stateEnteredEventDetails": map[string]any{"name": "Prune", "input": "{}"}}, Event{State: "Prune"}},
-		"MapStateExited":               {map[string]any{"stateExitedEventDetails": map[string]any{"name": "Prune each", "output": "[]"}}, Event{State: "Prune each"}},
-		"MapIterationStarted":          {map[string]any{"mapIterationStartedEventDetails": map[string]any{"name": "Prune each", "index": 3}}, Event{Index: 3}},
-		"LambdaFunctionSucceeded":      {map[string]any{"lambdaFunctionSucceededEventDetails": map[string]any{"output": `{"summary":"x"}`}}, Event{Output: `{"summary":"x"}`}},
-		"TaskSucceeded":                {map[string]any{"taskSucceededEventDetails": map[string]any{"output": `{}`, "resource": "r", "resourceType": "t"}}, Event{Output: `{}`}},
-		"LambdaFunctionFailed":         {map[string]any{"lambdaFunctionFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"LambdaFunctionScheduleFailed": {map[string]any{"lambdaFunctionScheduleFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"LambdaFunctionStartFailed":    {map[string]any{"lambdaFunctionStartFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"LambdaFunctionTimedOut":       {map[string]any{"lambdaFunctionTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskFailed":                   {map[string]any{"taskFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskStartFailed":              {map[string]any{"taskStartFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskSubmitFailed":             {map[string]any{"taskSubmitFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskTimedOut":                 {map[string]any{"taskTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionFailed":              {map[string]any{"executionFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionTimedOut":            {map[string]any{"executionTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionAborted":             {map[string]any{"executionAbortedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionStarted":             {map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}}, Event{}},
+		"TaskStateEntered": {
+			map[string]any{"stateEnteredEventDetails": map[string]any{"name": "Prune", "input": "{}"}},
+			Event{State: "Prune"},
+		},
+		"MapStateExited": {
+			map[string]any{"stateExitedEventDetails": map[string]any{"name": "Prune each", "output": "[]"}},
+			Event{State: "Prune each"},
+		},
+		"MapIterationStarted": {
+			map[string]any{"mapIterationStartedEventDetails": map[string]any{"name": "Prune each", "index": 3}},
+			Event{Index: 3},
+		},
+		"LambdaFunctionSucceeded": {
+			map[string]any{"lambdaFunctionSucceededEventDetails": map[string]any{"output": `{"summary":"x"}`}},
+			Event{Output: `{"summary":"x"}`},
+		},
+		"TaskSucceeded": {
+			map[string]any{
+				"taskSucceededEventDetails": map[string]any{"output": `{}`, "resource": "r", "resourceType": "t"},
+			},
+			Event{Output: `{}`},
+		},
+		"LambdaFunctionFailed": {
+			map[string]any{"lambdaFunctionFailedEventDetails": failure},
+			Event{Error: "E", Cause: "C"},
+		},
+		"LambdaFunctionScheduleFailed": {
+			map[string]any{"lambdaFunctionScheduleFailedEventDetails": failure},
+			Event{Error: "E", Cause: "C"},
+		},
+		"LambdaFunctionStartFailed": {
+			map[string]any{"lambdaFunctionStartFailedEventDetails": failure},
+			Event{Error: "E", Cause: "C"},
+		},
+		"LambdaFunctionTimedOut": {
+			map[string]any{"lambdaFunctionTimedOutEventDetails": failure},
+			Event{Error: "E", Cause: "C"},
+		},
+		"TaskFailed":        {map[string]any{"taskFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"TaskStartFailed":   {map[string]any{"taskStartFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"TaskSubmitFailed":  {map[string]any{"taskSubmitFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"TaskTimedOut":      {map[string]any{"taskTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"ExecutionFailed":   {map[string]any{"executionFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"ExecutionTimedOut": {map[string]any{"executionTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"ExecutionAborted":  {map[string]any{"executionAbortedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
+		"ExecutionStarted":  {map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}}, Event{}},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -359,13 +421,40 @@ func TestOperatorSaysWhatTheConfigurationLacks(t *testing.T) {
 		code    fault.Code
 		hint    string
 	}{
-		"no region":                        {map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, Options{}, fault.BadInput, "--region"},
-		"a profile that is not there":      {map[string]string{}, Options{Profile: "nobody", Region: "eu-central-1"}, fault.BadInput, "profile"},
-		"no credentials":                   {map[string]string{}, Options{Region: "eu-central-1"}, fault.NotAllowed, "profile"},
-		"an account that nobody can reach": {map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, Options{Region: "eu-central-1"}, fault.Unreachable, "network"},
+		"no region": {
+			map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+			Options{},
+			fault.BadInput,
+			"--region",
+		},
+		"a profile that is not there": {
+			map[string]string{},
+			Options{Profile: "nobody", Region: "eu-central-1"},
+			fault.BadInput,
+			"profile",
+		},
+		"no credentials": {
+			map[string]string{},
+			Options{Region: "eu-central-1"},
+			fault.NotAllowed,
+			"profile",
+		},
+		"an account that nobody can reach": {
+			map[string]string{
+				"AWS_ACCESS_KEY_ID":     "a",
+				"AWS_SECRET_ACCESS_KEY": "b",
+				"AWS_ENDPOINT_URL":      "http://127.0.0.1:1",
+			},
+			Options{Region: "eu-central-1"},
+			fault.Unreachable,
+			"network",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, k := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"} {
+			for _, k := range []string{
+				"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID",
+				"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL",
+			} {
 				t.Setenv(k, c.env[k])
 			}
 			t.Setenv("HOME", t.TempDir())

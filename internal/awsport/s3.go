@@ -307,7 +307,10 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 // List returns the names that begin with prefix, 1000 a request.
 func (r Registers) List(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	for pages := s3.NewListObjectsV2Paginator(r.Client, &s3.ListObjectsV2Input{Bucket: &r.Bucket, Prefix: &prefix}); pages.HasMorePages(); {
+	for pages := s3.NewListObjectsV2Paginator(r.Client, &s3.ListObjectsV2Input{
+		Bucket: &r.Bucket,
+		Prefix: &prefix,
+	}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify("list", address(r.Bucket, prefix), err)
@@ -334,7 +337,8 @@ var _ stage.Sources = Sources{}
 // IDs. Folders that the console makes (keys that end in a slash) are no files.
 func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 	var all []stage.Source
-	for pages := s3.NewListObjectVersionsPaginator(s.Client, &s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}); pages.HasMorePages(); {
+	for pages := s3.NewListObjectVersionsPaginator(s.Client,
+		&s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify("list", address(s.Bucket, s.Prefix), err)
@@ -375,7 +379,8 @@ func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]by
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
 	if from.Size > limit {
-		return nil, fault.New(fault.BadInput, "read", where, fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).
+		return nil, fault.New(fault.BadInput, "read", where,
+			fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).
 			WithHint("push a smaller file, or none")
 	}
 	in := &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: versionParam(from.VersionID)}

@@ -684,7 +684,11 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 
 func TestRegistersNeverTakeAWriteForUnsureThatS3Refused(t *testing.T) {
 	t.Parallel()
-	for status, code := range map[int]string{412: "PreconditionFailed", 409: "ConditionalRequestConflict", 404: "NoSuchKey"} {
+	for status, code := range map[int]string{
+		412: "PreconditionFailed",
+		409: "ConditionalRequestConflict",
+		404: "NoSuchKey",
+	} {
 		requests := &counted{
 			next: http.HandlerFunc(
 				func(w http.ResponseWriter, _ *http.Request) { s3server.Refuse(w, status, code, "no") },

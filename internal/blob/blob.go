@@ -35,7 +35,8 @@ func New(key, versionID string, sum digest.SHA256, size int64) (Ref, error) {
 
 func (r Ref) check() error {
 	switch {
-	case r.Key == "" || len(r.Key) > MaxKeyBytes || strings.HasPrefix(r.Key, "/") || strings.ContainsAny(r.Key, "\x00\n\r"):
+	case r.Key == "" || len(r.Key) > MaxKeyBytes || strings.HasPrefix(r.Key, "/") || strings.ContainsAny(r.Key,
+		"\x00\n\r"):
 		return fmt.Errorf("reference %q: not a key", r.Key)
 	case r.Size < 0:
 		return fmt.Errorf("reference %s: %d bytes", r.Key, r.Size)

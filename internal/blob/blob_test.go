@@ -17,18 +17,38 @@ func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
 		ref Ref
 		err string
 	}{
-		"a key, a digest, a size":         {ref: Ref{Key: "pruned/x.zip", SHA256: sum, Size: 7}},
-		"with a version":                  {ref: Ref{Key: "pruned/x.zip", VersionID: "3HL4kqtJvjVBH40Nrjfkd", SHA256: sum, Size: 7}},
-		"an empty object":                 {ref: Ref{Key: "x", SHA256: digest.Of(nil)}},
-		"a key with whatever S3 allows":   {ref: Ref{Key: "a b/ä/../\"%20\"?#", SHA256: sum, Size: 1}},
-		"the longest key":                 {ref: Ref{Key: strings.Repeat("k", 1024), SHA256: sum, Size: 1}},
-		"no key":                          {ref: Ref{SHA256: sum, Size: 7}, err: `reference "": not a key`},
-		"a key that is too long":          {ref: Ref{Key: strings.Repeat("k", 1025), SHA256: sum, Size: 7}, err: `reference "` + strings.Repeat("k", 1025) + `": not a key`},
-		"bytes count, not letters":        {ref: Ref{Key: strings.Repeat("ä", 513), SHA256: sum, Size: 7}, err: `reference "` + strings.Repeat("ä", 513) + `": not a key`},
-		"a key that begins with a slash":  {ref: Ref{Key: "/x", SHA256: sum, Size: 7}, err: `reference "/x": not a key`},
-		"a key with a NUL":                {ref: Ref{Key: "a\x00b", SHA256: sum, Size: 7}, err: `reference "a\x00b": not a key`},
-		"a key of two lines":              {ref: Ref{Key: "a\nb", SHA256: sum, Size: 7}, err: `reference "a\nb": not a key`},
-		"a key with a return":             {ref: Ref{Key: "a\rb", SHA256: sum, Size: 7}, err: `reference "a\rb": not a key`},
+		"a key, a digest, a size": {ref: Ref{Key: "pruned/x.zip", SHA256: sum, Size: 7}},
+		"with a version": {
+			ref: Ref{Key: "pruned/x.zip", VersionID: "3HL4kqtJvjVBH40Nrjfkd", SHA256: sum, Size: 7},
+		},
+		"an empty object":               {ref: Ref{Key: "x", SHA256: digest.Of(nil)}},
+		"a key with whatever S3 allows": {ref: Ref{Key: "a b/ä/../\"%20\"?#", SHA256: sum, Size: 1}},
+		"the longest key":               {ref: Ref{Key: strings.Repeat("k", 1024), SHA256: sum, Size: 1}},
+		"no key":                        {ref: Ref{SHA256: sum, Size: 7}, err: `reference "": not a key`},
+		"a key that is too long": {
+			ref: Ref{Key: strings.Repeat("k", 1025), SHA256: sum, Size: 7},
+			err: `reference "` + strings.Repeat("k", 1025) + `": not a key`,
+		},
+		"bytes count, not letters": {
+			ref: Ref{Key: strings.Repeat("ä", 513), SHA256: sum, Size: 7},
+			err: `reference "` + strings.Repeat("ä", 513) + `": not a key`,
+		},
+		"a key that begins with a slash": {
+			ref: Ref{Key: "/x", SHA256: sum, Size: 7},
+			err: `reference "/x": not a key`,
+		},
+		"a key with a NUL": {
+			ref: Ref{Key: "a\x00b", SHA256: sum, Size: 7},
+			err: `reference "a\x00b": not a key`,
+		},
+		"a key of two lines": {
+			ref: Ref{Key: "a\nb", SHA256: sum, Size: 7},
+			err: `reference "a\nb": not a key`,
+		},
+		"a key with a return": {
+			ref: Ref{Key: "a\rb", SHA256: sum, Size: 7},
+			err: `reference "a\rb": not a key`,
+		},
 		"less than nothing":               {ref: Ref{Key: "x", SHA256: sum, Size: -1}, err: "reference x: -1 bytes"},
 		"no digest":                       {ref: Ref{Key: "x", Size: 7}, err: "reference x: no digest"},
 		"the key is what is looked first": {ref: Ref{}, err: `reference "": not a key`},
@@ -68,10 +88,12 @@ func TestWhatIsNoReferenceIsRefused(t *testing.T) {
 		`null`:  "reference: null",
 		`"key"`: "reference: json: cannot unmarshal string into Go value of type blob.plain",
 		`{}`:    `reference "": not a key`,
-		`{"key": "x", "sha256": "00", "size": 1}`:                                  `reference: sha256 "00": 2 digits, want 64`,
-		`{"key": "x", "sha256": "` + strings.Repeat("0", 64) + `", "size": 1}`:     "reference x: no digest",
-		`{"key": "x", "sha256": "` + sum.String() + `", "size": 1.5}`:              "reference: json: cannot unmarshal number 1.5 into Go struct field plain.size of type int64",
-		`{"key": "x", "sha256": "` + sum.String() + `", "size": ` + nineteen + `}`: "reference: json: cannot unmarshal number " + nineteen + " into Go struct field plain.size of type int64",
+		`{"key": "x", "sha256": "00", "size": 1}`:                              `reference: sha256 "00": 2 digits, want 64`,
+		`{"key": "x", "sha256": "` + strings.Repeat("0", 64) + `", "size": 1}`: "reference x: no digest",
+		`{"key": "x", "sha256": "` + sum.String() + `", "size": 1.5}`: "reference: json: cannot " +
+			"unmarshal number 1.5 into Go struct field plain.size of type int64",
+		`{"key": "x", "sha256": "` + sum.String() + `", "size": ` + nineteen + `}`: "reference: json: cannot " +
+			"unmarshal number " + nineteen + " into Go struct field plain.size of type int64",
 	} {
 		was := Ref{Key: "before", SHA256: sum}
 		read := was

@@ -62,7 +62,8 @@ func (c *account) released(ctx context.Context) (r release.Released, found bool,
 		return r, false, err
 	}
 	if err := release.Decode(b, &r); err != nil {
-		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName, err).
+		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName,
+			err).
 			WithHint("it was written by another version of Layersmith: use the one that is deployed")
 	}
 	return r, true, nil

@@ -70,7 +70,8 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 		},
 	}
 	c.Flags().
-		StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"), "of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
+		StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"),
+			"of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
 	return c
 }
 

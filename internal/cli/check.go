@@ -123,7 +123,8 @@ func (a *app) checkCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter")
 	c.Flags().
-		BoolVar(&explain, "explain", false, "say for each check and each kind of job what it looked at, what passed, and what it cannot see")
+		BoolVar(&explain, "explain", false,
+			"say for each check and each kind of job what it looked at, what passed, and what it cannot see")
 	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
 	return c
 }

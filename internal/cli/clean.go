@@ -40,7 +40,11 @@ func (a *app) cleanCommand() *cobra.Command {
 						WithHint(suggestLayer(w.Names()))
 				}
 				for _, t := range pydist.Targets() {
-					for _, f := range []string{stage.ZipName(n, t), stage.ManifestName(n, t), stage.ArtifactName(n, t)} {
+					for _, f := range []string{
+						stage.ZipName(n, t),
+						stage.ManifestName(n, t),
+						stage.ArtifactName(n, t),
+					} {
 						remove = append(remove, filepath.Join(a.outputDir, f))
 					}
 				}

@@ -142,8 +142,10 @@ func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *m
 func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	root := filepath.Clean(a.workspaceDir)
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return workspace.Workspace{}, pydist.Target{}, fault.New(fault.BadInput, "open workspace", root, errors.New("no such folder")).
-			WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas")
+		return workspace.Workspace{}, pydist.Target{}, fault.New(fault.BadInput, "open workspace", root,
+			errors.New("no such folder")).
+			WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith " +
+				"init pandas")
 	}
 	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
 	if err != nil {

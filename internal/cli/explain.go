@@ -40,7 +40,8 @@ func (a *app) explainCommand() *cobra.Command {
 			defer m.close()
 			b, err := a.read(lock.FileName(t))
 			if err != nil {
-				return fault.New(fault.BadInput, "read", filepath.Join(a.workspaceDir, lock.FileName(t)), unwrapPath(err)).
+				return fault.New(fault.BadInput, "read", filepath.Join(a.workspaceDir, lock.FileName(t)),
+					unwrapPath(err)).
 					WithHint("run: layersmith build")
 			}
 			l, err := lock.Open(b)

@@ -42,7 +42,8 @@ func (a *app) initCommand() *cobra.Command {
 				return fault.New(fault.BadInput, "init", "", err)
 			}
 			if entries, err := os.ReadDir(a.workspaceDir); err == nil && len(entries) > 0 {
-				return fault.New(fault.BadInput, "init", a.workspaceDir, errors.New("the folder is there and not empty")).
+				return fault.New(fault.BadInput, "init", a.workspaceDir,
+					errors.New("the folder is there and not empty")).
 					WithHint("name another with --workspace")
 			}
 			layer := filepath.Join(a.workspaceDir, name)

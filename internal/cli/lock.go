@@ -51,10 +51,12 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 	}
 	c.Flags().BoolVar(&in.UpgradeAll, "upgrade", false, "take the newest versions that the requirements allow")
 	c.Flags().
-		StringSliceVar(&in.Upgrade, "upgrade-package", nil, "let this distribution leave its locked version (may be given several times)")
+		StringSliceVar(&in.Upgrade, "upgrade-package", nil,
+			"let this distribution leave its locked version (may be given several times)")
 	c.Flags().StringVar(&in.ExcludeNewer, "exclude-newer", "", "ignore files uploaded after this date, 2026-11-01")
 	c.Flags().
-		BoolVar(&in.AllowSource, "allow-source", false, "allow source distributions where there is no wheel; they are built on this machine")
+		BoolVar(&in.AllowSource, "allow-source", false,
+			"allow source distributions where there is no wheel; they are built on this machine")
 	return c
 }
 

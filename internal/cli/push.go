@@ -275,7 +275,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	names = slices.Compact(names)
 	const smaller = "keep data and wheels outside of the workspace; name a wheel by an https URL"
 	if len(names) > stage.MaxWorkspaceFiles {
-		return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).
+		return nil, fault.New(fault.BadInput, "push", root,
+			fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).
 			WithHint(smaller)
 	}
 	files := make(map[string][]byte, len(names))
@@ -284,7 +285,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 		where := path.Join(filepath.ToSlash(root), name)
 		info, err := fs.Stat(fsys, name)
 		if err == nil && info.Size() > stage.MaxWorkspaceFileBytes {
-			return nil, fault.New(fault.BadInput, "push", where, fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).
+			return nil, fault.New(fault.BadInput, "push", where,
+				fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).
 				WithHint(smaller)
 		}
 		if err == nil {
@@ -294,7 +296,8 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 			return nil, fault.New(fault.BadInput, "read", where, err)
 		}
 		if total += int64(len(files[name])); total > stage.MaxWorkspaceBytes {
-			return nil, fault.New(fault.BadInput, "push", root, fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).
+			return nil, fault.New(fault.BadInput, "push", root,
+				fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).
 				WithHint(smaller)
 		}
 	}
@@ -313,7 +316,8 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 			file, _, _ := strings.Cut(r.URL, "#") // the hash
 			name := path.Join(l.Name, file)
 			if !fs.ValidPath(name) {
-				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line), fmt.Errorf("%s is outside of the workspace", file)).
+				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line),
+					fmt.Errorf("%s is outside of the workspace", file)).
 					WithHint("put the wheel below " + root + "/, where the account gets it too")
 			}
 			names = append(names, name)

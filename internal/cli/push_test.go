@@ -19,8 +19,14 @@ func TestAPushThatBreaksOffSaysHowFarItCame(t *testing.T) {
 		want        string
 		interrupted bool
 	}{
-		"by Ctrl-C":                 {canceled, 3, 7, "3 of 7 files are pushed; run it again to push the rest", true},
-		"by a refusal":              {t.Context(), 3, 7, "push s3://work/layers/x: no; 3 of 7 files were pushed before", false},
+		"by Ctrl-C": {canceled, 3, 7, "3 of 7 files are pushed; run it again to push the rest", true},
+		"by a refusal": {
+			t.Context(),
+			3,
+			7,
+			"push s3://work/layers/x: no; 3 of 7 files were pushed before",
+			false,
+		},
 		"at once: there is no more": {t.Context(), 0, 7, "push s3://work/layers/x: no", false},
 	} {
 		err := halfPushed(c.ctx, denied, c.done, c.total)

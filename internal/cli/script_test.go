@@ -121,7 +121,8 @@ func findPython(t *testing.T) interpreter {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	for _, c := range candidates {
 		// sys.executable, since python3 may be a script of pyenv's that needs the user's home.
-		out, err := exec.Command(c, "-c", `import sys; print("python%d.%d" % sys.version_info[:2], sys.implementation.name, sys._base_executable)`).
+		out, err := exec.Command(c, "-c",
+			`import sys; print("python%d.%d" % sys.version_info[:2], sys.implementation.name, sys._base_executable)`).
 			Output()
 		name, rest, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
 		implementation, file, _ := strings.Cut(rest, " ")
@@ -166,7 +167,10 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 	e.Setenv("TARGET", python.target.String())
 	e.Setenv(
 		"FOREIGN",
-		"python"+python.target.PythonVersion()+map[string]string{"x86_64": "-arm64", "arm64": "-x86_64"}[python.target.Arch()],
+		"python"+python.target.PythonVersion()+map[string]string{
+			"x86_64": "-arm64",
+			"arm64":  "-x86_64",
+		}[python.target.Arch()],
 	)
 	e.Setenv("CPYTHON", strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
 	e.Setenv("LOCK", "pylock."+strings.ReplaceAll(python.target.String(), ".", "_")+".toml")

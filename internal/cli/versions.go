@@ -57,7 +57,8 @@ the one of --target. Consumers are the functions that the current version's exec
 				rows = append(rows, versionRows(l, consumers)...)
 			}
 			if len(rows) == 0 {
-				return fault.New(fault.NotFound, "list versions of", args[0], fmt.Errorf("nothing is released for %s", only)).
+				return fault.New(fault.NotFound, "list versions of", args[0],
+					fmt.Errorf("nothing is released for %s", only)).
 					WithHint("leave --target out to see all")
 			}
 			if a.json {

@@ -54,7 +54,8 @@ func (a *app) watchCommand() *cobra.Command {
 		Short: "Follow an execution to its end",
 		Long: `Follow an execution to its end: one line for each act on stderr, the outcome on stdout.
 
-EXECUTION is its name, the end of its name, or its ARN; without it, the newest that runs, else the newest.` + exitByOutcome,
+EXECUTION is its name, the end of its name, or its ARN; without it, the newest that runs, else the newest.` +
+			exitByOutcome,
 		Example: `  layersmith watch
   layersmith watch 5d1f2c --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -92,7 +93,8 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 				return found[0], nil
 			}
 		}
-		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name, errors.New("there was no execution yet")).
+		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name,
+			errors.New("there was no execution yet")).
 			WithHint("run: layersmith push, or layersmith start")
 	}
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))

@@ -259,17 +259,59 @@ func TestEveryStatusHasAnEndingAndAnExitCode(t *testing.T) {
 		want string
 		code int
 	}{
-		"released":                            {awsport.Execution{Status: "SUCCEEDED", Output: `{"run":"x","ending":{"outcome":"Released","message":"Released: 2 layers."}}`}, "Released: 2 layers.", 0},
-		"a message without a word of outcome": {awsport.Execution{Status: "SUCCEEDED", Output: `{"ending":{"outcome":"Unchanged","message":"nothing is stale"}}`}, "Unchanged: nothing is stale", 0},
-		"an output that nobody knows":         {awsport.Execution{Status: "SUCCEEDED", Output: `[]`}, "Succeeded", 0},
-		"rolled back":                         {awsport.Execution{Status: "FAILED", Error: "RolledBack", Cause: "RolledBack: the alarm rose."}, "RolledBack: the alarm rose.", 3},
-		"failed clean":                        {awsport.Execution{Status: "FAILED", Error: "FailedClean", Cause: "the gate says no"}, "FailedClean: the gate says no", 3},
-		"failed dirty":                        {awsport.Execution{Status: "FAILED", Error: "FailedDirty", Cause: "look"}, "FailedDirty: look", 1},
-		"a state machine that broke":          {awsport.Execution{Status: "FAILED", Error: "States.Runtime", Cause: "no path."}, "Failed: States.Runtime: no path; " + nextUndoes, 1},
-		"too long":                            {awsport.Execution{Status: "TIMED_OUT"}, "TimedOut: it took longer than the state machine allows; " + nextUndoes, 1},
-		"stopped without a reason":            {awsport.Execution{Status: "ABORTED"}, "Stopped: somebody stopped it; " + nextUndoes, 1},
-		"stopped with a reason":               {awsport.Execution{Status: "ABORTED", Cause: "wrong branch"}, "Stopped: wrong branch; " + nextUndoes, 1},
-		"running":                             {awsport.Execution{Status: "RUNNING"}, "Running", 0},
+		"released": {
+			awsport.Execution{
+				Status: "SUCCEEDED",
+				Output: `{"run":"x","ending":{"outcome":"Released","message":"Released: 2 layers."}}`,
+			},
+			"Released: 2 layers.",
+			0,
+		},
+		"a message without a word of outcome": {
+			awsport.Execution{
+				Status: "SUCCEEDED",
+				Output: `{"ending":{"outcome":"Unchanged","message":"nothing is stale"}}`,
+			},
+			"Unchanged: nothing is stale",
+			0,
+		},
+		"an output that nobody knows": {awsport.Execution{Status: "SUCCEEDED", Output: `[]`}, "Succeeded", 0},
+		"rolled back": {
+			awsport.Execution{Status: "FAILED", Error: "RolledBack", Cause: "RolledBack: the alarm rose."},
+			"RolledBack: the alarm rose.",
+			3,
+		},
+		"failed clean": {
+			awsport.Execution{Status: "FAILED", Error: "FailedClean", Cause: "the gate says no"},
+			"FailedClean: the gate says no",
+			3,
+		},
+		"failed dirty": {
+			awsport.Execution{Status: "FAILED", Error: "FailedDirty", Cause: "look"},
+			"FailedDirty: look",
+			1,
+		},
+		"a state machine that broke": {
+			awsport.Execution{Status: "FAILED", Error: "States.Runtime", Cause: "no path."},
+			"Failed: States.Runtime: no path; " + nextUndoes,
+			1,
+		},
+		"too long": {
+			awsport.Execution{Status: "TIMED_OUT"},
+			"TimedOut: it took longer than the state machine allows; " + nextUndoes,
+			1,
+		},
+		"stopped without a reason": {
+			awsport.Execution{Status: "ABORTED"},
+			"Stopped: somebody stopped it; " + nextUndoes,
+			1,
+		},
+		"stopped with a reason": {
+			awsport.Execution{Status: "ABORTED", Cause: "wrong branch"},
+			"Stopped: wrong branch; " + nextUndoes,
+			1,
+		},
+		"running": {awsport.Execution{Status: "RUNNING"}, "Running", 0},
 	} {
 		e := endingOf(c.in)
 		if got := sentence(e); got != c.want {
@@ -287,13 +329,21 @@ func TestEveryStatusHasAnEndingAndAnExitCode(t *testing.T) {
 func TestWhyIsOneLineOfBoundedLength(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ code, cause, want string }{
-		"a function's":                  {"ProbeFailed", `{"errorMessage":"two\nlines","errorType":"ProbeFailed"}`, "ProbeFailed: two lines"},
-		"a function's hint is left out": {"GateFailed", `{"errorMessage":"check core: no\nhint: build again"}`, "GateFailed: check core: no"},
-		"a service's":                   {"CodeBuild.X", "no", "CodeBuild.X: no"},
-		"only a code":                   {"States.Timeout", "", "States.Timeout"},
-		"only a cause":                  {"", "reason", "reason"},
-		"a whole document":              {"States.TaskFailed", `{"Build":{"Arn":"x"}}`, "States.TaskFailed"},
-		"more than one sees":            {"A", strings.Repeat("ä", 301), "A: " + strings.Repeat("ä", 300) + "..."},
+		"a function's": {
+			"ProbeFailed",
+			`{"errorMessage":"two\nlines","errorType":"ProbeFailed"}`,
+			"ProbeFailed: two lines",
+		},
+		"a function's hint is left out": {
+			"GateFailed",
+			`{"errorMessage":"check core: no\nhint: build again"}`,
+			"GateFailed: check core: no",
+		},
+		"a service's":        {"CodeBuild.X", "no", "CodeBuild.X: no"},
+		"only a code":        {"States.Timeout", "", "States.Timeout"},
+		"only a cause":       {"", "reason", "reason"},
+		"a whole document":   {"States.TaskFailed", `{"Build":{"Arn":"x"}}`, "States.TaskFailed"},
+		"more than one sees": {"A", strings.Repeat("ä", 301), "A: " + strings.Repeat("ä", 300) + "..."},
 	} {
 		if got := why(c.code, c.cause); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
@@ -303,8 +353,16 @@ func TestWhyIsOneLineOfBoundedLength(t *testing.T) {
 
 func TestSpans(t *testing.T) {
 	t.Parallel()
-	for d, want := range map[time.Duration]string{0: "0 s", 400 * time.Millisecond: "0 s", 1500 * time.Millisecond: "2 s", 119 * time.Second: "119 s", 2 * time.Minute: "2 min 00 s",
-		59*time.Minute + 59*time.Second: "59 min 59 s", time.Hour: "1 h 00 min", 3*time.Hour + 7*time.Minute: "3 h 07 min"} {
+	for d, want := range map[time.Duration]string{
+		0:                               "0 s",
+		400 * time.Millisecond:          "0 s",
+		1500 * time.Millisecond:         "2 s",
+		119 * time.Second:               "119 s",
+		2 * time.Minute:                 "2 min 00 s",
+		59*time.Minute + 59*time.Second: "59 min 59 s",
+		time.Hour:                       "1 h 00 min",
+		3*time.Hour + 7*time.Minute:     "3 h 07 min",
+	} {
 		if got := span(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
@@ -315,7 +373,8 @@ func TestTriggerIsReadOffTheInput(t *testing.T) {
 	t.Parallel()
 	for input, want := range map[string]string{
 		`{}`: "operator",
-		`{"layers":["a","b"],"force":true,"refresh":true,"dryRun":true}`:              "operator: a b, force, refresh, dry run",
+		`{"layers":["a","b"],"force":true,"refresh":true,"dryRun":true}`: "operator: a b, force, " +
+			"refresh, dry run",
 		`{"trigger":"schedule","refresh":true}`:                                       "schedule",
 		`{"rollback":{"layer":"core","to":41}}`:                                       "operator: rollback of core",
 		`{"source":"aws.s3","detail":{"object":{"key":"layers/a/requirements.txt"}}}`: "upload of layers/a/requirements.txt",

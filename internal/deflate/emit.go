@@ -40,7 +40,8 @@ func lastBit(last bool) uint32 {
 func (e *encoder) emit(from, to, codedBits int, last bool) {
 	fixedBits := 3 + itemBits(&e.code.hist, &fixedLit, &fixedDist)
 	bits := min(codedBits, fixedBits)
-	headers := (e.stored.to-e.stored.from+to-from+maxStored-1)/maxStored - (e.stored.to-e.stored.from+maxStored-1)/maxStored
+	headers := (e.stored.to-e.stored.from+to-from+
+		maxStored-1)/maxStored - (e.stored.to-e.stored.from+maxStored-1)/maxStored
 	storedBits := 8*(to-from) + 40*headers
 	if !last {
 		// A stored block that follows starts anew at a byte. So a coded block has to save that too,

@@ -61,11 +61,14 @@ func TestEveryConstructorGivesTheSameValue(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for sentence, tt := range map[string]struct{ in, err string }{
-		"nothing":             {"", `sha256 "": 0 digits, want 64`},
-		"too few digits":      {emptyHex[1:], `sha256 "` + emptyHex[1:] + `": 63 digits, want 64`},
-		"too many, cut short": {emptyHex + emptyHex, `sha256 "` + emptyHex + emptyHex[:16] + `...": 128 digits, want 64`},
-		"another digit":       {"g" + emptyHex[1:], `sha256 "g` + emptyHex[1:] + `": encoding/hex: invalid byte: U+0067 'g'`},
-		"a prefix":            {"sha256:" + emptyHex, `sha256 "sha256:` + emptyHex + `": 71 digits, want 64`},
+		"nothing":        {"", `sha256 "": 0 digits, want 64`},
+		"too few digits": {emptyHex[1:], `sha256 "` + emptyHex[1:] + `": 63 digits, want 64`},
+		"too many, cut short": {
+			emptyHex + emptyHex,
+			`sha256 "` + emptyHex + emptyHex[:16] + `...": 128 digits, want 64`,
+		},
+		"another digit": {"g" + emptyHex[1:], `sha256 "g` + emptyHex[1:] + `": encoding/hex: invalid byte: U+0067 'g'`},
+		"a prefix":      {"sha256:" + emptyHex, `sha256 "sha256:` + emptyHex + `": 71 digits, want 64`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,11 @@ func TestErrorReadsAsOneSentence(t *testing.T) {
 		"EOF":                              {Err: io.EOF},
 		"measure layer ml":                 {Op: "measure", Subject: "layer ml"},
 		"":                                 {Code: Internal, Hint: "not part of it"},
-		"build layer ml: read lock pylock.x.toml: six is locked twice": {Op: "build", Subject: "layer ml", Err: &Error{Op: "read", Subject: "lock pylock.x.toml", Err: errors.New("six is locked twice")}},
+		"build layer ml: read lock pylock.x.toml: six is locked twice": {
+			Op:      "build",
+			Subject: "layer ml",
+			Err:     &Error{Op: "read", Subject: "lock pylock.x.toml", Err: errors.New("six is locked twice")},
+		},
 	} {
 		if got := in.Error(); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
@@ -32,14 +36,26 @@ func TestCodeIsTheOutermostAndHintTheFirst(t *testing.T) {
 		code Code
 		hint string
 	}{
-		"no error":                      {err: nil, code: Internal},
-		"no fault":                      {err: io.EOF, code: Internal},
-		"a fault":                       {err: inner, code: HashMismatch, hint: "remove the file"},
-		"wrapped by others":             {err: fmt.Errorf("fetch: %w", fmt.Errorf("store: %w", inner)), code: HashMismatch, hint: "remove the file"},
-		"a fault without hint above it": {err: &Error{Code: Unreachable, Err: fmt.Errorf("x: %w", inner)}, code: Unreachable, hint: "remove the file"},
-		"a fault with hint above it":    {err: &Error{Code: Unreachable, Hint: "try again", Err: inner}, code: Unreachable, hint: "try again"},
-		"a fault without any hint":      {err: &Error{Code: Canceled}, code: Canceled},
-		"among joined errors":           {err: errors.Join(io.EOF, inner), code: HashMismatch, hint: "remove the file"},
+		"no error": {err: nil, code: Internal},
+		"no fault": {err: io.EOF, code: Internal},
+		"a fault":  {err: inner, code: HashMismatch, hint: "remove the file"},
+		"wrapped by others": {
+			err:  fmt.Errorf("fetch: %w", fmt.Errorf("store: %w", inner)),
+			code: HashMismatch,
+			hint: "remove the file",
+		},
+		"a fault without hint above it": {
+			err:  &Error{Code: Unreachable, Err: fmt.Errorf("x: %w", inner)},
+			code: Unreachable,
+			hint: "remove the file",
+		},
+		"a fault with hint above it": {
+			err:  &Error{Code: Unreachable, Hint: "try again", Err: inner},
+			code: Unreachable,
+			hint: "try again",
+		},
+		"a fault without any hint": {err: &Error{Code: Canceled}, code: Canceled},
+		"among joined errors":      {err: errors.Join(io.EOF, inner), code: HashMismatch, hint: "remove the file"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -79,7 +79,8 @@ func distInfo(in Input) (found []Finding) {
 				Finding{
 					dir,
 					"dist-info",
-					"is a second version of " + known[dir] + ", beside " + other + ": importlib.metadata takes one of them",
+					"is a second version of " + known[dir] + ", beside " + other + ": importlib.metadata takes one " +
+						"of them",
 					"install into an empty folder: pip install --target leaves the older version's folder there",
 				},
 			)

@@ -163,7 +163,8 @@ func elfNeeded(in Input) (found []Finding) {
 				fmt.Sprintf("links to %s, which neither the layer nor the runtime has", strings.Join(missing, ", ")),
 				"choose a build of " + in.owner(
 					name,
-				) + " without it (opencv-python-headless for opencv-python), put the library below lib/ of the layer, or accept it in layer.yaml: allow: [{ match: \"" + strings.TrimPrefix(
+				) + " without it (opencv-python-headless for opencv-python), put the library below lib/ of the " +
+					"layer, or accept it in layer.yaml: allow: [{ match: \"" + strings.TrimPrefix(
 					name,
 					in.Prefix,
 				) + "\", reason: ... }]",

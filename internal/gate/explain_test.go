@@ -95,11 +95,27 @@ func TestDistInfoOfForeignLayers(t *testing.T) {
 		dists []wheel.Distribution
 		want  []string
 	}{
-		"a folder without METADATA, which no distribution has": {files: map[string]string{"python/some_pkg-1.0.dist-info/RECORD": ""},
-			want: []string{"python/some_pkg-1.0.dist-info: has no METADATA: importlib.metadata would not find some_pkg [dist-info]"}},
-		"two versions of one": {files: map[string]string{"python/a-1.dist-info/METADATA": "", "python/a-2.dist-info/METADATA": ""}, dists: []wheel.Distribution{owned(t, "a", "1"), owned(t, "a", "2")},
-			want: []string{"python/a-2.dist-info: is a second version of a, beside python/a-1.dist-info: importlib.metadata takes one of them [dist-info]"}},
-		"what a package vendors, and what lies elsewhere": {files: map[string]string{"python/a/_vendor/b-1.dist-info/RECORD": "", "c-1.dist-info/RECORD": "", "python/d.dist-info": ""}},
+		"a folder without METADATA, which no distribution has": {
+			files: map[string]string{"python/some_pkg-1.0.dist-info/RECORD": ""},
+			want: []string{
+				"python/some_pkg-1.0.dist-info: has no METADATA: importlib.metadata would not find some_pkg [dist-info]",
+			},
+		},
+		"two versions of one": {
+			files: map[string]string{"python/a-1.dist-info/METADATA": "", "python/a-2.dist-info/METADATA": ""},
+			dists: []wheel.Distribution{owned(t, "a", "1"), owned(t, "a", "2")},
+			want: []string{
+				"python/a-2.dist-info: is a second version of a, beside python/a-1.dist-info: importlib.metadata " +
+					"takes one of them [dist-info]",
+			},
+		},
+		"what a package vendors, and what lies elsewhere": {
+			files: map[string]string{
+				"python/a/_vendor/b-1.dist-info/RECORD": "",
+				"c-1.dist-info/RECORD":                  "",
+				"python/d.dist-info":                    "",
+			},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -192,7 +192,8 @@ func limits(in Input) []Finding {
 				in.Name,
 				"limits",
 				fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)),
-				"let it extend a layer that already carries a part of it, or name the submodules that are needed (modules in layer.yaml)",
+				"let it extend a layer that already carries a part of it, or name the submodules that are needed " +
+					"(modules in layer.yaml)",
 			},
 		}
 	}

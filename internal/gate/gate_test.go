@@ -119,30 +119,66 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			sharedobj.Segment{Type: sharedobj.SegmentLoad, Offset: 0x1000, Vaddr: 0x1000, Align: 3})),
 			want: []string{
 				"python/scipy/_x.so: segment 0 at 0x1f40 is not aligned to 0x1000, Linux will not load it [elf-align]",
-				"python/scipy/_x.so: segment 1 at 0x1000 has alignment 0x3, not a power of two, Linux will not load it [elf-align]"}},
-		"the target's machine": {target: "python3.13-arm64", objects: one(sharedobj.Facts{Machine: sharedobj.MachineAArch64})},
+				"python/scipy/_x.so: segment 1 at 0x1000 has alignment 0x3, not a power of two, Linux will not load " +
+					"it [elf-align]"}},
+		"the target's machine": {
+			target:  "python3.13-arm64",
+			objects: one(sharedobj.Facts{Machine: sharedobj.MachineAArch64}),
+		},
 		"another machine": {target: "python3.13-arm64", objects: one(sharedobj.Facts{Machine: sharedobj.MachineX86_64}),
 			want: []string{"python/scipy/_x.so: is for x86_64, python3.13-arm64 needs aarch64 [elf-machine]"}},
 		"a machine that Lambda has not": {objects: one(sharedobj.Facts{Machine: 3}),
 			want: []string{"python/scipy/_x.so: is for machine 3, python3.13-x86_64 needs x86_64 [elf-machine]"}},
-		"symbols as new as the runtime":     {objects: one(needs("GLIBC_2.2.5", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBCXX_3.4.99", "GLIBC_2", ""))},
+		"symbols as new as the runtime": {
+			objects: one(needs("GLIBC_2.2.5", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBCXX_3.4.99", "GLIBC_2", "")),
+		},
 		"symbols as new as the old runtime": {target: "python3.11-x86_64", objects: one(needs("GLIBC_2.26"))},
 		"symbols that are newer": {objects: one(needs("GLIBC_2.35", "GLIBC_2.4", "GLIBC_2.38", "GLIBC_2.36")),
 			want: []string{"python/scipy/_x.so: needs GLIBC_2.38, python3.13 has glibc 2.34 [elf-glibc]"}},
-		"symbols that the old runtime lacks": {target: "python3.11-x86_64", objects: one(needs("GLIBC_2.34", "GLIBC_2.27")),
-			want: []string{"python/scipy/_x.so: needs GLIBC_2.34, python3.11 has glibc 2.26 [elf-glibc]"}},
+		"symbols that the old runtime lacks": {
+			target:  "python3.11-x86_64",
+			objects: one(needs("GLIBC_2.34", "GLIBC_2.27")),
+			want:    []string{"python/scipy/_x.so: needs GLIBC_2.34, python3.11 has glibc 2.26 [elf-glibc]"},
+		},
 		"glibc 3 is newer than any": {objects: one(needs("GLIBC_3.0")),
 			want: []string{"python/scipy/_x.so: needs GLIBC_3.0, python3.13 has glibc 2.34 [elf-glibc]"}},
-		"libraries of the runtime": {objects: one(sharedobj.Facts{Needed: []string{"libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "ld-linux-x86-64.so.2", "libpython3.13.so.1.0"}})},
+		"libraries of the runtime": {
+			objects: one(sharedobj.Facts{
+				Needed: []string{
+					"libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1",
+					"ld-linux-x86-64.so.2", "libpython3.13.so.1.0",
+				},
+			}),
+		},
 		"libraries of the layer, by file name and by soname": {objects: map[string]sharedobj.Facts{
-			so: {Needed: []string{"libgfortran-04.so.5", "libopenblas.so.0"}}, "scipy.libs/libgfortran-04.so.5": {}, "scipy.libs/other.so": {Soname: "libopenblas.so.0"}}},
-		"a library of the layer below": {objects: one(sharedobj.Facts{Needed: []string{"libblas.so"}}), below: map[string]sharedobj.Facts{"numpy.libs/libblas.so": {}}},
-		"a path is its last name":      {objects: one(sharedobj.Facts{Needed: []string{"/usr/lib64/libm.so.6", "$ORIGIN/libc.so.6"}})},
-		"no graphics in the runtime": {objects: one(sharedobj.Facts{Needed: []string{"libGL.so.1", "libc.so.6", "libX11.so.6"}}),
-			want: []string{"python/scipy/_x.so: links to libGL.so.1, libX11.so.6, which neither the layer nor the runtime has [elf-needed]"}},
-		"an optional part may link to what is not there": {objects: map[string]sharedobj.Facts{"numba/np/ufunc/tbbpool.cpython-313.so": {Needed: []string{"libtbb.so.12"}}}},
+			so: {
+				Needed: []string{"libgfortran-04.so.5", "libopenblas.so.0"},
+			}, "scipy.libs/libgfortran-04.so.5": {}, "scipy.libs/other.so": {Soname: "libopenblas.so.0"}}},
+		"a library of the layer below": {
+			objects: one(sharedobj.Facts{Needed: []string{"libblas.so"}}),
+			below:   map[string]sharedobj.Facts{"numpy.libs/libblas.so": {}},
+		},
+		"a path is its last name": {
+			objects: one(sharedobj.Facts{Needed: []string{"/usr/lib64/libm.so.6", "$ORIGIN/libc.so.6"}}),
+		},
+		"no graphics in the runtime": {
+			objects: one(sharedobj.Facts{Needed: []string{"libGL.so.1", "libc.so.6", "libX11.so.6"}}),
+			want: []string{
+				"python/scipy/_x.so: links to libGL.so.1, libX11.so.6, which neither the layer nor the runtime has " +
+					"[elf-needed]",
+			},
+		},
+		"an optional part may link to what is not there": {
+			objects: map[string]sharedobj.Facts{
+				"numba/np/ufunc/tbbpool.cpython-313.so": {Needed: []string{"libtbb.so.12"}},
+			},
+		},
 		"everything at once, sorted by file and check": {objects: map[string]sharedobj.Facts{
-			"b.so": {Machine: 3, Needed: []string{"libb.so"}, VersionNeeds: needs("GLIBC_2.99").VersionNeeds}, "a.so": {Needed: []string{"liba.so"}}},
+			"b.so": {
+				Machine:      3,
+				Needed:       []string{"libb.so"},
+				VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
+			}, "a.so": {Needed: []string{"liba.so"}}},
 			want: []string{
 				"python/a.so: links to liba.so, which neither the layer nor the runtime has [elf-needed]",
 				"python/b.so: needs GLIBC_2.99, python3.13 has glibc 2.34 [elf-glibc]",
@@ -206,12 +242,18 @@ func TestBaseLibrariesAreTheSmallestSet(t *testing.T) {
 	t.Parallel()
 	for _, target := range pydist.Targets() {
 		known := base(target)
-		for _, lib := range []string{"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"} {
+		for _, lib := range []string{
+			"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "libstdc++.so.6",
+			"libgcc_s.so.1", "libz.so.1",
+		} {
 			if !known[lib] {
 				t.Errorf("%s lacks %s", target, lib)
 			}
 		}
-		for _, lib := range []string{"libGL.so.1", "libX11.so.6", "libXext.so.6", "libglib-2.0.so.0", "libgomp.so.1", "libgfortran.so.5", "both", "#", ""} {
+		for _, lib := range []string{
+			"libGL.so.1", "libX11.so.6", "libXext.so.6", "libglib-2.0.so.0", "libgomp.so.1",
+			"libgfortran.so.5", "both", "#", "",
+		} {
 			if known[lib] {
 				t.Errorf("%s has %s", target, lib)
 			}
@@ -249,17 +291,26 @@ func TestBotoFamilyIsWholeOrAbsent(t *testing.T) {
 		layer, below string
 		want         []string
 	}{
-		"all of it":                    {layer: all},
-		"none of it":                   {layer: "six.py"},
-		"sourceless":                   {layer: strings.ReplaceAll(all, ".py", ".pyc")},
-		"botocore is a whole library":  {layer: "botocore/__init__.py"},
-		"one in each layer":            {layer: "boto3/__init__.py", below: "botocore/__init__.py s3transfer/__init__.py"},
+		"all of it":                   {layer: all},
+		"none of it":                  {layer: "six.py"},
+		"sourceless":                  {layer: strings.ReplaceAll(all, ".py", ".pyc")},
+		"botocore is a whole library": {layer: "botocore/__init__.py"},
+		"one in each layer": {
+			layer: "boto3/__init__.py",
+			below: "botocore/__init__.py s3transfer/__init__.py",
+		},
 		"all of it below":              {layer: "six.py", below: all},
 		"only metadata and data of it": {layer: "boto3-1.dist-info/METADATA boto3/data/x.json"},
 		"boto3 alone": {layer: "boto3/__init__.py",
-			want: []string{"science: has boto3 but not botocore and s3transfer: the runtime's own version would be mixed in [boto-family]"}},
+			want: []string{
+				"science: has boto3 but not botocore and s3transfer: the runtime's own version would be mixed in " +
+					"[boto-family]",
+			}},
 		"s3transfer is missing": {layer: "boto3/__init__.py", below: "botocore/__init__.py",
-			want: []string{"science: has boto3 and botocore but not s3transfer: the runtime's own version would be mixed in [boto-family]"}},
+			want: []string{
+				"science: has boto3 and botocore but not s3transfer: the runtime's own version would be mixed in " +
+					"[boto-family]",
+			}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -282,14 +333,36 @@ func TestDistInfoIsCoherent(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"RECORD lists what is there": {files: map[string]string{info + "METADATA": "", info + "RECORD": "a/__init__.py,,\na-1.dist-info/RECORD,,\n", "python/a/__init__.py": ""}},
+		"RECORD lists what is there": {
+			files: map[string]string{
+				info + "METADATA":      "",
+				info + "RECORD":        "a/__init__.py,,\na-1.dist-info/RECORD,,\n",
+				"python/a/__init__.py": "",
+			},
+		},
 		"files that RECORD does not list are another check's": {
 			files: map[string]string{info + "METADATA": "", info + "RECORD": "", "python/a/__init__.py": ""}},
-		"RECORD is optional":               {files: map[string]string{info + "METADATA": ""}},
-		"scripts outside are not ours":     {files: map[string]string{info + "METADATA": "", info + "RECORD": "../../bin/a,,\n/usr/bin/a,,\n"}},
-		"METADATA is not":                  {files: map[string]string{info + "RECORD": ""}, want: []string{"python/a-1.dist-info: has no METADATA: importlib.metadata would not find a [dist-info]"}},
-		"RECORD lists files that are gone": {files: map[string]string{info + "METADATA": "", info + "RECORD": "a/z.py,,\na/b.py,,\na-1.dist-info/METADATA,,\n"}, want: []string{"python/a-1.dist-info/RECORD: lists 2 files that are not there, a/b.py first [dist-info]"}},
-		"RECORD is not one":                {files: map[string]string{info + "METADATA": "", info + "RECORD": "a\n"}, want: []string{"python/a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size [dist-info]"}},
+		"RECORD is optional": {files: map[string]string{info + "METADATA": ""}},
+		"scripts outside are not ours": {
+			files: map[string]string{info + "METADATA": "", info + "RECORD": "../../bin/a,,\n/usr/bin/a,,\n"},
+		},
+		"METADATA is not": {
+			files: map[string]string{info + "RECORD": ""},
+			want:  []string{"python/a-1.dist-info: has no METADATA: importlib.metadata would not find a [dist-info]"},
+		},
+		"RECORD lists files that are gone": {
+			files: map[string]string{
+				info + "METADATA": "",
+				info + "RECORD":   "a/z.py,,\na/b.py,,\na-1.dist-info/METADATA,,\n",
+			},
+			want: []string{"python/a-1.dist-info/RECORD: lists 2 files that are not there, a/b.py first [dist-info]"},
+		},
+		"RECORD is not one": {
+			files: map[string]string{info + "METADATA": "", info + "RECORD": "a\n"},
+			want: []string{
+				"python/a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size [dist-info]",
+			},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -327,11 +400,23 @@ func TestPathsThatCannotBeUnpackedEverywhere(t *testing.T) {
 	for sentence, tt := range map[string]struct {
 		files, want []string
 	}{
-		"different names":                {files: []string{"a/b.py", "a/c.py", "b", "b.py"}},
-		"folders that differ in case":    {files: []string{"a/b.py", "A/c.py"}},
-		"names that differ in case":      {files: []string{"a/README", "a/Readme", "a/readme.txt"}, want: []string{"python/a/Readme: differs from python/a/README in case only [paths]"}},
-		"so do their folders":            {files: []string{"A/b.py", "a/B.py"}, want: []string{"python/a/B.py: differs from python/A/b.py in case only [paths]"}},
-		"a file with files in it":        {files: []string{"a", "a-b", "a/b/c.py", "a/d.py"}, want: []string{"python/a/b/c.py: lies in python/a, which is a file [paths]", "python/a/d.py: lies in python/a, which is a file [paths]"}},
+		"different names":             {files: []string{"a/b.py", "a/c.py", "b", "b.py"}},
+		"folders that differ in case": {files: []string{"a/b.py", "A/c.py"}},
+		"names that differ in case": {
+			files: []string{"a/README", "a/Readme", "a/readme.txt"},
+			want:  []string{"python/a/Readme: differs from python/a/README in case only [paths]"},
+		},
+		"so do their folders": {
+			files: []string{"A/b.py", "a/B.py"},
+			want:  []string{"python/a/B.py: differs from python/A/b.py in case only [paths]"},
+		},
+		"a file with files in it": {
+			files: []string{"a", "a-b", "a/b/c.py", "a/d.py"},
+			want: []string{
+				"python/a/b/c.py: lies in python/a, which is a file [paths]",
+				"python/a/d.py: lies in python/a, which is a file [paths]",
+			},
+		},
 		"names that only begin the same": {files: []string{"a", "a.b/c", "ab/c"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {

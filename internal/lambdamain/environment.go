@@ -134,7 +134,8 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
 	}
 	if len(mistakes) > 0 {
-		return Environment{}, fault.New(fault.BadInput, "read", "the environment", errors.New(strings.Join(mistakes, "; "))).
+		return Environment{}, fault.New(fault.BadInput, "read", "the environment",
+			errors.New(strings.Join(mistakes, "; "))).
 			WithHint("deploy the stack again, which sets these variables from cdk.json")
 	}
 	return e, nil

@@ -101,7 +101,8 @@ func translate(err error, at place) messages.InvokeResponse_Error {
 func defaultHint(code string, at place) string {
 	switch code {
 	case string(fault.TimedOut):
-		return "start the execution again; when it times out again, give the function more memory, which is also more processor, or more time"
+		return "start the execution again; when it times out again, give the function more memory, which is also " +
+			"more processor, or more time"
 	case string(fault.Internal), Panic:
 		if at.request == "" {
 			return "read the function's log; this is a mistake in Layersmith"

@@ -63,34 +63,116 @@ func TestInput(t *testing.T) {
 		err  string
 		hint string
 	}{
-		"all fields": {raw: ` {"run":"r","layer":{"layer":"ml","target":"python3.13-x86_64","doc":{"key":"k","size":3}},"layers":[{"layer":"a"}],"dryRun":true,"error":{"Error":"E","Cause":"C"}} `,
-			want: nested{Run: "r", Layer: itemOf("ml", target), Layers: []item{{Layer: "a"}}, embedded: embedded{DryRun: true}, Error: &fails{"E", "C"}}},
-		"what is any JSON is not looked into": {raw: `{"any":{"Run":1},"raw":{"x":[1]}}`, want: nested{Any: map[string]any{"Run": 1.0}, Raw: json.RawMessage(`{"x":[1]}`)}},
-		"an empty object":                     {raw: `{}`},
-		"null for a field is as if left out":  {raw: `{"error":null,"layers":null,"layer":null}`},
+		"all fields": {
+			raw: ` {"run":"r","layer":{"layer":"ml","target":"python3.13-x86_64","doc":{"key":"k","size":3}},"layers":[{"layer":"a"}],"dryRun":true,"error":{"Error":"E","Cause":"C"}} `,
+			want: nested{
+				Run:      "r",
+				Layer:    itemOf("ml", target),
+				Layers:   []item{{Layer: "a"}},
+				embedded: embedded{DryRun: true},
+				Error:    &fails{"E", "C"},
+			},
+		},
+		"what is any JSON is not looked into": {
+			raw:  `{"any":{"Run":1},"raw":{"x":[1]}}`,
+			want: nested{Any: map[string]any{"Run": 1.0}, Raw: json.RawMessage(`{"x":[1]}`)},
+		},
+		"an empty object":                    {raw: `{}`},
+		"null for a field is as if left out": {raw: `{"error":null,"layers":null,"layer":null}`},
 
-		"nothing":                                {raw: "", err: "it is empty", hint: shape},
-		"spaces":                                 {raw: " \n", err: "it is empty", hint: shape},
-		"null":                                   {raw: "null", err: "it is null", hint: shape},
-		"a value that breaks off":                {raw: `{"run":"r"`, err: "unexpected EOF", hint: shape},
-		"a value that is no JSON":                {raw: `run`, err: "invalid character 'r' looking for beginning of value", hint: shape},
-		"a list where an object goes":            {raw: `[]`, err: "it is a JSON array, want lambdamain.nested", hint: shape},
-		"two values":                             {raw: `{"run":"r"} {}`, err: "something follows the JSON value that ends at byte 11", hint: "pass one JSON value"},
-		"a value and rubbish":                    {raw: `{"run":"r"}}`, err: "something follows the JSON value that ends at byte 11", hint: "pass one JSON value"},
-		"an unknown field":                       {raw: `{"run":"r","runs":1}`, err: `unknown field "runs"`, hint: "the fields there are " + fields},
-		"the first of two, by name":              {raw: `{"z":1,"b":1}`, err: `unknown field "b"`, hint: "the fields there are " + fields},
-		"a field that is spelled in another way": {raw: `{"Run":"r"}`, err: `unknown field "Run"`, hint: "the fields there are " + fields},
-		"a field that JSON does not have":        {raw: `{"Secret":"s"}`, err: `unknown field "Secret"`, hint: "the fields there are " + fields},
-		"an unknown field below a field":         {raw: `{"layer":{"layer":"a","doc":{"Key":1}}}`, err: `unknown field "layer.doc.Key"`, hint: "the fields there are key, size"},
-		"an unknown field below a pointer":       {raw: `{"error":{"error":"E"}}`, err: `unknown field "error.error"`, hint: "the fields there are Cause, Error"},
-		"an unknown field in a list":             {raw: `{"layers":[{},{"x":1}]}`, err: `unknown field "layers.1.x"`, hint: inItem},
-		"an unknown field in a map":              {raw: `{"byName":{"a":{"x":1}}}`, err: `unknown field "byName.a.x"`, hint: inItem},
-		"a wrong type":                           {raw: `{"run":3}`, err: `field "run" is a JSON number, want string`, hint: shape},
-		"a wrong type below":                     {raw: `{"layer":{"doc":{"size":"3"}}}`, err: `field "layer.doc.size" is a JSON string, want int64`, hint: shape},
-		"an object where a text goes":            {raw: `{"run":{"a":1}}`, err: `field "run" is a JSON object, want string`, hint: shape},
-		"what parses itself is not looked into, and says what is wrong": {raw: `{"layer":{"target":"python3.13-mips"}}`, err: parseError("python3.13-mips"), hint: shape},
-		"a value that is as large as may be":                            {raw: `{"run":"` + strings.Repeat("a", MaxBytes-10) + `"}`, want: nested{Run: strings.Repeat("a", MaxBytes-10)}},
-		"a value that is larger than the limit by 1":                    {raw: `{"run":"` + strings.Repeat("a", MaxBytes-9) + `"}`, err: "262145 bytes, at most 262144 are read", hint: "pass references to documents, not documents"},
+		"nothing":                 {raw: "", err: "it is empty", hint: shape},
+		"spaces":                  {raw: " \n", err: "it is empty", hint: shape},
+		"null":                    {raw: "null", err: "it is null", hint: shape},
+		"a value that breaks off": {raw: `{"run":"r"`, err: "unexpected EOF", hint: shape},
+		"a value that is no JSON": {
+			raw:  `run`,
+			err:  "invalid character 'r' looking for beginning of value",
+			hint: shape,
+		},
+		"a list where an object goes": {
+			raw:  `[]`,
+			err:  "it is a JSON array, want lambdamain.nested",
+			hint: shape,
+		},
+		"two values": {
+			raw:  `{"run":"r"} {}`,
+			err:  "something follows the JSON value that ends at byte 11",
+			hint: "pass one JSON value",
+		},
+		"a value and rubbish": {
+			raw:  `{"run":"r"}}`,
+			err:  "something follows the JSON value that ends at byte 11",
+			hint: "pass one JSON value",
+		},
+		"an unknown field": {
+			raw:  `{"run":"r","runs":1}`,
+			err:  `unknown field "runs"`,
+			hint: "the fields there are " + fields,
+		},
+		"the first of two, by name": {
+			raw:  `{"z":1,"b":1}`,
+			err:  `unknown field "b"`,
+			hint: "the fields there are " + fields,
+		},
+		"a field that is spelled in another way": {
+			raw:  `{"Run":"r"}`,
+			err:  `unknown field "Run"`,
+			hint: "the fields there are " + fields,
+		},
+		"a field that JSON does not have": {
+			raw:  `{"Secret":"s"}`,
+			err:  `unknown field "Secret"`,
+			hint: "the fields there are " + fields,
+		},
+		"an unknown field below a field": {
+			raw:  `{"layer":{"layer":"a","doc":{"Key":1}}}`,
+			err:  `unknown field "layer.doc.Key"`,
+			hint: "the fields there are key, size",
+		},
+		"an unknown field below a pointer": {
+			raw:  `{"error":{"error":"E"}}`,
+			err:  `unknown field "error.error"`,
+			hint: "the fields there are Cause, Error",
+		},
+		"an unknown field in a list": {
+			raw:  `{"layers":[{},{"x":1}]}`,
+			err:  `unknown field "layers.1.x"`,
+			hint: inItem,
+		},
+		"an unknown field in a map": {
+			raw:  `{"byName":{"a":{"x":1}}}`,
+			err:  `unknown field "byName.a.x"`,
+			hint: inItem,
+		},
+		"a wrong type": {
+			raw:  `{"run":3}`,
+			err:  `field "run" is a JSON number, want string`,
+			hint: shape,
+		},
+		"a wrong type below": {
+			raw:  `{"layer":{"doc":{"size":"3"}}}`,
+			err:  `field "layer.doc.size" is a JSON string, want int64`,
+			hint: shape,
+		},
+		"an object where a text goes": {
+			raw:  `{"run":{"a":1}}`,
+			err:  `field "run" is a JSON object, want string`,
+			hint: shape,
+		},
+		"what parses itself is not looked into, and says what is wrong": {
+			raw:  `{"layer":{"target":"python3.13-mips"}}`,
+			err:  parseError("python3.13-mips"),
+			hint: shape,
+		},
+		"a value that is as large as may be": {
+			raw:  `{"run":"` + strings.Repeat("a", MaxBytes-10) + `"}`,
+			want: nested{Run: strings.Repeat("a", MaxBytes-10)},
+		},
+		"a value that is larger than the limit by 1": {
+			raw:  `{"run":"` + strings.Repeat("a", MaxBytes-9) + `"}`,
+			err:  "262145 bytes, at most 262144 are read",
+			hint: "pass references to documents, not documents",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,14 +273,30 @@ func TestErrorsHaveTheCodeThatTheStateMachineActsBy(t *testing.T) {
 		ended error // of the stage's context
 		want  fault.Code
 	}{
-		"a fault has its own":                          {of(fault.Changed, nil), nil, fault.Changed},
-		"the outermost of two":                         {of(fault.NotFound, of(fault.Changed, nil)), nil, fault.NotFound},
-		"a fault in a plain error":                     {fmt.Errorf("publish: %w", of(fault.Throttled, nil)), nil, fault.Throttled},
-		"a fault beside another error":                 {errors.Join(errors.New("close"), of(fault.Throttled, nil)), nil, fault.Throttled},
-		"a plain error":                                {errors.New("no"), nil, fault.Internal},
-		"a fault without a code":                       {of("", nil), nil, fault.Internal},
-		"a deadline":                                   {fmt.Errorf("get: %w", expired), nil, fault.TimedOut},
-		"a deadline of the network's own":              {fmt.Errorf("get: %w", &net.OpError{Op: "read", Err: expired}), nil, fault.TimedOut},
+		"a fault has its own": {of(fault.Changed, nil), nil, fault.Changed},
+		"the outermost of two": {
+			of(fault.NotFound, of(fault.Changed, nil)),
+			nil,
+			fault.NotFound,
+		},
+		"a fault in a plain error": {
+			fmt.Errorf("publish: %w", of(fault.Throttled, nil)),
+			nil,
+			fault.Throttled,
+		},
+		"a fault beside another error": {
+			errors.Join(errors.New("close"), of(fault.Throttled, nil)),
+			nil,
+			fault.Throttled,
+		},
+		"a plain error":          {errors.New("no"), nil, fault.Internal},
+		"a fault without a code": {of("", nil), nil, fault.Internal},
+		"a deadline":             {fmt.Errorf("get: %w", expired), nil, fault.TimedOut},
+		"a deadline of the network's own": {
+			fmt.Errorf("get: %w", &net.OpError{Op: "read", Err: expired}),
+			nil,
+			fault.TimedOut,
+		},
 		"an adapter's own deadline, with time left":    {of(fault.Unreachable, expired), nil, fault.Unreachable},
 		"an adapter that calls our deadline something": {of(fault.Unreachable, expired), expired, fault.TimedOut},
 		"an adapter's fault without a code of its own": {of(fault.Internal, expired), nil, fault.TimedOut},
@@ -231,12 +329,21 @@ func TestMessages(t *testing.T) {
 		err  error
 		want string
 	}{
-		"the sentence, then the hint":         {hinted, "read layer.yaml: no target. Hint: add target"},
-		"no hint where there is nothing":      {fault.New(fault.Canceled, "wait", "", nil), "wait"},
-		"what is no text is replaced":         {fault.New(fault.NotFound, "get", "\xff", nil), "get \uFFFD"},
-		"our mistakes say where to look":      {errors.New("odd"), "odd. Hint: read request q in log group g; this is a mistake in Layersmith"},
-		"a mistake with a hint keeps it":      {fault.New(fault.Internal, "x", "", nil).WithHint("report it"), "x. Hint: report it"},
-		"a long sentence keeps both its ends": {fault.New(fault.BadInput, "a"+strings.Repeat("é", 10_000), "z", nil).WithHint("h"), "a" + strings.Repeat("é", 2045) + " [...] " + strings.Repeat("é", 2045) + " z. Hint: h"},
+		"the sentence, then the hint":    {hinted, "read layer.yaml: no target. Hint: add target"},
+		"no hint where there is nothing": {fault.New(fault.Canceled, "wait", "", nil), "wait"},
+		"what is no text is replaced":    {fault.New(fault.NotFound, "get", "\xff", nil), "get \uFFFD"},
+		"our mistakes say where to look": {
+			errors.New("odd"),
+			"odd. Hint: read request q in log group g; this is a mistake in Layersmith",
+		},
+		"a mistake with a hint keeps it": {
+			fault.New(fault.Internal, "x", "", nil).WithHint("report it"),
+			"x. Hint: report it",
+		},
+		"a long sentence keeps both its ends": {
+			fault.New(fault.BadInput, "a"+strings.Repeat("é", 10_000), "z", nil).WithHint("h"),
+			"a" + strings.Repeat("é", 2045) + " [...] " + strings.Repeat("é", 2045) + " z. Hint: h",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -264,16 +371,39 @@ func TestHandle(t *testing.T) {
 		err  string
 		code string
 	}{
-		"output is as small as JSON gets":  {run: answer(map[string]string{"url": "a&b<c>"}), want: `{"url":"a&b<c>"}`},
-		"output as large as may be":        {run: answer(strings.Repeat("a", MaxBytes-2)), want: `"` + strings.Repeat("a", MaxBytes-2) + `"`},
-		"output larger by 1":               {run: answer(strings.Repeat("a", MaxBytes-1)), err: "write output: 262145 bytes, Step Functions carries at most 262144", code: "Internal"},
-		"output that is no JSON":           {run: answer(make(chan int)), err: "write output: json: unsupported type: chan int", code: "Internal"},
+		"output is as small as JSON gets": {run: answer(map[string]string{"url": "a&b<c>"}), want: `{"url":"a&b<c>"}`},
+		"output as large as may be": {
+			run:  answer(strings.Repeat("a", MaxBytes-2)),
+			want: `"` + strings.Repeat("a", MaxBytes-2) + `"`,
+		},
+		"output larger by 1": {
+			run:  answer(strings.Repeat("a", MaxBytes-1)),
+			err:  "write output: 262145 bytes, Step Functions carries at most 262144",
+			code: "Internal",
+		},
+		"output that is no JSON": {
+			run:  answer(make(chan int)),
+			err:  "write output: json: unsupported type: chan int",
+			code: "Internal",
+		},
 		"output that panics while written": {run: answer(explosive{}), err: "panic: boom", code: "Panic"},
-		"a panic with an error":            {run: func(context.Context, in) (any, error) { panic(fault.New(fault.Changed, "x", "", nil)) }, err: "panic: x", code: "Panic"},
+		"a panic with an error": {
+			run:  func(context.Context, in) (any, error) { panic(fault.New(fault.Changed, "x", "", nil)) },
+			err:  "panic: x",
+			code: "Panic",
+		},
 		"a panic with nil": {run: func(context.Context, in) (any, error) { panic(nil) },
 			err: "panic: panic called with nil argument", code: "Panic"},
-		"no configuration of AWS is the fault that it is": {run: func(context.Context, in) (any, error) { panic(unusable{fault.New(fault.BadInput, "x", "", nil)}) }, err: "x", code: "BadInput"},
-		"an answer beside an error is not given":          {run: func(context.Context, in) (any, error) { return 1, errors.New("no") }, err: "no", code: "Internal"},
+		"no configuration of AWS is the fault that it is": {
+			run:  func(context.Context, in) (any, error) { panic(unusable{fault.New(fault.BadInput, "x", "", nil)}) },
+			err:  "x",
+			code: "BadInput",
+		},
+		"an answer beside an error is not given": {
+			run:  func(context.Context, in) (any, error) { return 1, errors.New("no") },
+			err:  "no",
+			code: "Internal",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -352,15 +482,25 @@ func TestLog(t *testing.T) {
 		err  error
 		want string
 	}{
-		"an answer": {raw: `{"run":"r-1"}`, want: `{"level":"INFO","msg":"start","function":"prune","run":"r-1","request":""}
+		"an answer": {
+			raw: `{"run":"r-1"}`,
+			want: `{"level":"INFO","msg":"start","function":"prune","run":"r-1","request":""}
 {"level":"INFO","msg":"end","function":"prune","run":"r-1","request":"","durationMs":1500,"code":"OK"}
-`},
-		"an error is not logged, only its code": {raw: `{"run":"r-1"}`, err: errors.New("secret"), want: `{"level":"INFO","msg":"start","function":"prune","run":"r-1","request":""}
+`,
+		},
+		"an error is not logged, only its code": {
+			raw: `{"run":"r-1"}`,
+			err: errors.New("secret"),
+			want: `{"level":"INFO","msg":"start","function":"prune","run":"r-1","request":""}
 {"level":"ERROR","msg":"end","function":"prune","run":"r-1","request":"","durationMs":1500,"code":"Internal"}
-`},
-		"input that does not say its run": {raw: `{"run":1}`, want: `{"level":"INFO","msg":"start","function":"prune","run":"","request":""}
+`,
+		},
+		"input that does not say its run": {
+			raw: `{"run":1}`,
+			want: `{"level":"INFO","msg":"start","function":"prune","run":"","request":""}
 {"level":"ERROR","msg":"end","function":"prune","run":"","request":"","durationMs":1500,"code":"BadInput"}
-`},
+`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -419,22 +559,53 @@ func TestEnvironment(t *testing.T) {
 	}{
 		"everything": {env: all, needs: []string{Workspace, Topic, ProbeRole}, want: Environment{
 			Store: "layersmith-store", Workspace: "layersmith-workspace", Topic: all[Topic], ProbeRole: all[ProbeRole], ProbePrefix: "layersmith-probe-",
-			Account: stage.Account{Prefix: "team-", Share: []string{"o-abcdefghij", "123456789012"}, Keep: 7, Console: all[Console]}}},
-		"only what must be": {env: map[string]string{Store: "store"}, want: Environment{Store: "store", Account: stage.Account{Prefix: "layersmith-", Keep: 3}}},
-		"nothing":           {err: "LAYERSMITH_STORE is not set"},
-		"what the function needs, besides": {env: map[string]string{Store: "store"}, needs: []string{Workspace, ProbeRole},
-			err: "LAYERSMITH_WORKSPACE is not set; LAYERSMITH_PROBE_ROLE is not set"},
-		"a need that is no variable": {env: all, needs: []string{"LAYERSMITH_STOER"}, err: "no variable is called LAYERSMITH_STOER", code: fault.Internal},
-		"all mistakes at once": {env: map[string]string{Store: "Store", Keep: "0", Topic: "topic", Share: "o-abcdefghij,,me"}, needs: []string{ProbePrefix},
+			Account: stage.Account{
+				Prefix:  "team-",
+				Share:   []string{"o-abcdefghij", "123456789012"},
+				Keep:    7,
+				Console: all[Console],
+			}}},
+		"only what must be": {
+			env:  map[string]string{Store: "store"},
+			want: Environment{Store: "store", Account: stage.Account{Prefix: "layersmith-", Keep: 3}},
+		},
+		"nothing": {err: "LAYERSMITH_STORE is not set"},
+		"what the function needs, besides": {
+			env:   map[string]string{Store: "store"},
+			needs: []string{Workspace, ProbeRole},
+			err:   "LAYERSMITH_WORKSPACE is not set; LAYERSMITH_PROBE_ROLE is not set",
+		},
+		"a need that is no variable": {
+			env:   all,
+			needs: []string{"LAYERSMITH_STOER"},
+			err:   "no variable is called LAYERSMITH_STOER",
+			code:  fault.Internal,
+		},
+		"all mistakes at once": {
+			env:   map[string]string{Store: "Store", Keep: "0", Topic: "topic", Share: "o-abcdefghij,,me"},
+			needs: []string{ProbePrefix},
 			err: `LAYERSMITH_PROBE_PREFIX is not set; LAYERSMITH_STORE is "Store"; legal: a bucket's name; ` +
 				`LAYERSMITH_SHARE is ""; legal: organizations (o-...) and accounts (12 digits) with commas between them; ` +
 				`LAYERSMITH_SHARE is "me"; legal: organizations (o-...) and accounts (12 digits) with commas between them; ` +
-				`LAYERSMITH_KEEP is "0"; legal: 1 to 100; LAYERSMITH_TOPIC is "topic"; legal: an ARN of sns`},
-		"a topic of another service": {env: with(Topic, "arn:aws:sqs:us-east-1:123456789012:q"), err: `LAYERSMITH_TOPIC is "arn:aws:sqs:us-east-1:123456789012:q"; legal: an ARN of sns`},
-		"a role without an ARN":      {env: with(ProbeRole, "probe"), err: `LAYERSMITH_PROBE_ROLE is "probe"; legal: an ARN of iam`},
-		"a prefix with a dot":        {env: with(Prefix, "a.b"), err: `LAYERSMITH_PREFIX is "a.b"; legal: 1 to 64 letters, digits, hyphens and underscores`},
-		"a console without a host":   {env: with(Console, "executions"), err: `LAYERSMITH_CONSOLE is "executions"; legal: the address of executions in the console, https://...`},
-		"more versions than 100":     {env: with(Keep, "101"), err: `LAYERSMITH_KEEP is "101"; legal: 1 to 100`},
+				`LAYERSMITH_KEEP is "0"; legal: 1 to 100; LAYERSMITH_TOPIC is "topic"; legal: an ARN of sns`,
+		},
+		"a topic of another service": {
+			env: with(Topic, "arn:aws:sqs:us-east-1:123456789012:q"),
+			err: `LAYERSMITH_TOPIC is "arn:aws:sqs:us-east-1:123456789012:q"; legal: an ARN of sns`,
+		},
+		"a role without an ARN": {
+			env: with(ProbeRole, "probe"),
+			err: `LAYERSMITH_PROBE_ROLE is "probe"; legal: an ARN of iam`,
+		},
+		"a prefix with a dot": {
+			env: with(Prefix, "a.b"),
+			err: `LAYERSMITH_PREFIX is "a.b"; legal: 1 to 64 letters, digits, hyphens and underscores`,
+		},
+		"a console without a host": {
+			env: with(Console, "executions"),
+			err: `LAYERSMITH_CONSOLE is "executions"; legal: the address of executions in the console, https://...`,
+		},
+		"more versions than 100": {env: with(Keep, "101"), err: `LAYERSMITH_KEEP is "101"; legal: 1 to 100`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

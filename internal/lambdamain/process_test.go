@@ -106,7 +106,8 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 	t.Parallel()
 	const exits = "calling the handler function resulted in a panic, the process should exit"
 	const shape = `. Hint: pass an object with the fields do, run`
-	const look = ". Hint: read request " + request + " in log group /aws/lambda/measure; this is a mistake in Layersmith"
+	const look = ". Hint: read request " + request + " in log group /aws/lambda/measure; this is a mistake in " +
+		"Layersmith"
 	for name, c := range map[string]struct {
 		payload string
 		env     map[string]string
@@ -118,32 +119,82 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 		run     string // as the log names it; "r-1" when not set
 	}{
 		"good input is answered": {payload: `{"run":"r-1","do":""}`, answer: `{"run":"r-1","calls":1}`},
-		"bad JSON":               {payload: `{"run":`, kind: "BadInput", message: "read input: unexpected EOF" + shape, run: "-"},
+		"bad JSON": {
+			payload: `{"run":`,
+			kind:    "BadInput",
+			message: "read input: unexpected EOF" + shape,
+			run:     "-",
+		},
 		"an unknown field": {payload: `{"run":"r-1","dont":1}`, kind: "BadInput",
 			message: `read input: unknown field "dont". Hint: the fields there are do, run`},
-		"a field of a wrong type": {payload: `{"run":"r-1","do":3}`, kind: "BadInput", message: `read input: field "do" is a JSON number, want string` + shape},
+		"a field of a wrong type": {
+			payload: `{"run":"r-1","do":3}`,
+			kind:    "BadInput",
+			message: `read input: field "do" is a JSON number, want string` + shape,
+		},
 		"a fault with a hint": {payload: `{"run":"r-1","do":"fault"}`, kind: "OverLimit",
 			message: "measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend science"},
 		"a fault that is wrapped keeps its code and hint": {payload: `{"run":"r-1","do":"wrapped"}`, kind: "OverLimit",
-			message: "judge: measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend science"},
-		"an error that is no fault": {payload: `{"run":"r-1","do":"plain"}`, kind: "Internal", message: "no such thing" + look},
-		"a panic with a string":     {payload: `{"run":"r-1","do":"panic"}`, kind: "Panic", message: "panic: it does not add up" + look, exits: true},
+			message: "judge: measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend " +
+				"science"},
+		"an error that is no fault": {
+			payload: `{"run":"r-1","do":"plain"}`,
+			kind:    "Internal",
+			message: "no such thing" + look,
+		},
+		"a panic with a string": {
+			payload: `{"run":"r-1","do":"panic"}`,
+			kind:    "Panic",
+			message: "panic: it does not add up" + look,
+			exits:   true,
+		},
 		"an index out of range": {payload: `{"run":"r-1","do":"bounds"}`, kind: "Panic",
 			message: "panic: runtime error: index out of range [1] with length 1" + look, exits: true},
-		"a panic that nobody can recover is Lambda's to tell": {payload: `{"run":"r-1","do":"goroutine"}`, kind: runtimeapi.ErrorExit,
-			message: "RequestId: " + request + " Error: Runtime exited with error: exit status 2", exits: true},
-		"a stage that respects its context says what it was doing": {payload: `{"run":"r-1","do":"wait"}`, timeout: 2 * time.Second, kind: "TimedOut",
-			message: "publish layersmith-ml: context deadline exceeded. Hint: start the execution again; when it times out again, give the function more memory, which is also more processor, or more time"},
-		"a stage that ignores its context is killed": {payload: `{"run":"r-1","do":"sleep"}`, timeout: 2 * time.Second, kind: runtimeapi.ErrorTimeout,
-			message: "RequestId: " + request + " Error: Task timed out after 2.00 seconds", exits: true},
-		"settings that lack something": {payload: `{"run":"r-1","do":"environment"}`, env: map[string]string{"LAYERSMITH_KEEP": "none"}, kind: "BadInput",
+		"a panic that nobody can recover is Lambda's to tell": {
+			payload: `{"run":"r-1","do":"goroutine"}`,
+			kind:    runtimeapi.ErrorExit,
+			message: "RequestId: " + request + " Error: Runtime exited with error: exit status 2",
+			exits:   true,
+		},
+		"a stage that respects its context says what it was doing": {
+			payload: `{"run":"r-1","do":"wait"}`,
+			timeout: 2 * time.Second,
+			kind:    "TimedOut",
+			message: "publish layersmith-ml: context deadline exceeded. Hint: start the execution again; when it " +
+				"times out again, give the function more memory, which is also more processor, or more time",
+		},
+		"a stage that ignores its context is killed": {
+			payload: `{"run":"r-1","do":"sleep"}`,
+			timeout: 2 * time.Second,
+			kind:    runtimeapi.ErrorTimeout,
+			message: "RequestId: " + request + " Error: Task timed out after 2.00 seconds",
+			exits:   true,
+		},
+		"settings that lack something": {
+			payload: `{"run":"r-1","do":"environment"}`,
+			env:     map[string]string{"LAYERSMITH_KEEP": "none"},
+			kind:    "BadInput",
 			message: `read the environment: LAYERSMITH_STORE is not set; LAYERSMITH_TOPIC is not set; LAYERSMITH_KEEP is "none"; legal: 1 to 100. ` +
-				"Hint: deploy the stack again, which sets these variables from cdk.json"},
-		"settings that are right": {payload: `{"run":"r-1","do":"environment"}`, answer: `{"run":"r-1","calls":1,"said":"store"}`,
-			env: map[string]string{"LAYERSMITH_STORE": "store", "LAYERSMITH_TOPIC": "arn:aws:sns:us-east-1:000000000000:t"}},
-		"the configuration of AWS": {payload: `{"run":"r-1","do":"aws"}`, env: map[string]string{"AWS_REGION": "eu-west-1"}, answer: `{"run":"r-1","calls":1,"said":"eu-west-1"}`},
+				"Hint: deploy the stack again, which sets these variables from cdk.json",
+		},
+		"settings that are right": {
+			payload: `{"run":"r-1","do":"environment"}`,
+			answer:  `{"run":"r-1","calls":1,"said":"store"}`,
+			env: map[string]string{
+				"LAYERSMITH_STORE": "store",
+				"LAYERSMITH_TOPIC": "arn:aws:sns:us-east-1:000000000000:t",
+			},
+		},
+		"the configuration of AWS": {
+			payload: `{"run":"r-1","do":"aws"}`,
+			env:     map[string]string{"AWS_REGION": "eu-west-1"},
+			answer:  `{"run":"r-1","calls":1,"said":"eu-west-1"}`,
+		},
 		"a configuration of AWS that cannot be read is a fault, no panic": {payload: `{"run":"r-1","do":"aws"}`,
-			env: map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, kind: "BadInput", message: "read the AWS configuration: no region. Hint: *"},
+			env: map[string]string{
+				"AWS_REGION":         "",
+				"AWS_DEFAULT_REGION": "",
+			}, kind: "BadInput", message: "read the AWS configuration: no region. Hint: *"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,12 +21,18 @@ import (
 func TestInterpreterThatDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	for sentence, c := range map[string]struct{ script, want string }{
-		"hangs":                 {"exec sleep 60", "no answer for 200ms"},
-		"hangs behind a shell":  {"sleep 60; exit", "no answer for 200ms"},
-		"crashes":               {"kill -SEGV $$", "signal: segmentation fault"},
-		"fails with words":      {"cat >/dev/null; echo 'no module named marshal' >&2; exit 3", "exit status 3: no module named marshal"},
-		"says nothing":          {"cat >/dev/null", "0 answers for 1 sources"},
-		"prints text":           {"echo 'hello, this is no frame at all'", "an answer of 1948265583 bytes, limit 268435456"},
+		"hangs":                {"exec sleep 60", "no answer for 200ms"},
+		"hangs behind a shell": {"sleep 60; exit", "no answer for 200ms"},
+		"crashes":              {"kill -SEGV $$", "signal: segmentation fault"},
+		"fails with words": {
+			"cat >/dev/null; echo 'no module named marshal' >&2; exit 3",
+			"exit status 3: no module named marshal",
+		},
+		"says nothing": {"cat >/dev/null", "0 answers for 1 sources"},
+		"prints text": {
+			"echo 'hello, this is no frame at all'",
+			"an answer of 1948265583 bytes, limit 268435456",
+		},
 		"ends within an answer": {"cat >/dev/null; printf '\\0\\0\\0\\0\\11\\0\\0\\0a'", "unexpected EOF"},
 		"prints without an end": {"exec yes", "an answer of 2030729482 bytes, limit 268435456"},
 		"ends at once":          {"", "0 answers for 1 sources"},
@@ -122,18 +128,46 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 		want string
 		code fault.Code
 	}{
-		"a store that is a file":          {func() error { _, err := Wheels{Dir: file}.Open(ctx, sum); return err }, "open " + file + "/" + sum.String()[:2] + "/" + sum.String() + ": not a directory", fault.BadInput},
-		"a cache that is a file":          {func() error { _, err := (&Packs{Dir: file}).Load(ctx, "k"); return err }, "open " + file + "/k.zip: not a directory", fault.BadInput},
-		"a cache that cannot be made":     {func() error { _, err := (&Packs{Dir: file}).Store(ctx, "k", nil); return err }, "write " + file + "/k.zip: not a directory", fault.BadInput},
-		"a folder that cannot be mounted": {func() error { _, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, true); return err }, "make " + file + ": not a directory", fault.BadInput},
+		"a store that is a file": {
+			func() error { _, err := Wheels{Dir: file}.Open(ctx, sum); return err },
+			"open " + file + "/" + sum.String()[:2] + "/" + sum.String() + ": not a directory",
+			fault.BadInput,
+		},
+		"a cache that is a file": {
+			func() error { _, err := (&Packs{Dir: file}).Load(ctx, "k"); return err },
+			"open " + file + "/k.zip: not a directory",
+			fault.BadInput,
+		},
+		"a cache that cannot be made": {
+			func() error { _, err := (&Packs{Dir: file}).Store(ctx, "k", nil); return err },
+			"write " + file + "/k.zip: not a directory",
+			fault.BadInput,
+		},
+		"a folder that cannot be mounted": {
+			func() error { _, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, true); return err },
+			"make " + file + ": not a directory",
+			fault.BadInput,
+		},
 		"an entry that is damaged": {func() error {
 			_, _, err := Mounts{Dir: t.TempDir()}.Mount(ctx, []ziptree.Tree{damagedTree}, true)
 			return err
 		},
 			"unpack here: read a: 1 bytes fewer than declared: unexpected EOF", fault.CorruptArchive},
-		"an output that is a folder": {func() error { return Outputs{Dir: folder}.Write(ctx, "out.zip", func(io.Writer) error { return nil }) }, "write " + folder + "/out.zip: file exists", fault.BadInput},
-		"an output on a full disk":   {func() error { return Outputs{Dir: t.TempDir()}.Write(ctx, "x", full) }, "", fault.BadInput},
-		"a file on a full disk":      {func() error { return WriteFile(filepath.Join(folder, "lock"), full) }, "write " + folder + "/lock: no space left on device", fault.BadInput},
+		"an output that is a folder": {
+			func() error { return Outputs{Dir: folder}.Write(ctx, "out.zip", func(io.Writer) error { return nil }) },
+			"write " + folder + "/out.zip: file exists",
+			fault.BadInput,
+		},
+		"an output on a full disk": {
+			func() error { return Outputs{Dir: t.TempDir()}.Write(ctx, "x", full) },
+			"",
+			fault.BadInput,
+		},
+		"a file on a full disk": {
+			func() error { return WriteFile(filepath.Join(folder, "lock"), full) },
+			"write " + folder + "/lock: no space left on device",
+			fault.BadInput,
+		},
 		"a pack on a full disk": {func() error {
 			_, err := (&Packs{Dir: folder}).Store(ctx, "k", func(func(ziptree.Entry) error) error { return full(nil) })
 			return err

@@ -179,7 +179,13 @@ func (w *watched) Close() error {
 // credentials finds a user and password for an address: those of an index at the same scheme, host
 // and port, or of its host in a netrc file.
 func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
-	for _, key := range []string{"UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"} {
+	for _, key := range []string{
+		"UV_INDEX_URL",
+		"UV_DEFAULT_INDEX",
+		"UV_INDEX",
+		"UV_EXTRA_INDEX_URL",
+		"UV_FIND_LINKS",
+	} {
 		for _, field := range strings.Fields(h.Getenv(key)) {
 			name, address, named := strings.Cut(field, "=")
 			if !named || strings.Contains(name, ":") {

@@ -93,8 +93,14 @@ func TestDownloadRefused(t *testing.T) {
 		code fault.Code
 		hint string
 	}{
-		401: {fault.BadInput, "credentials"}, 403: {fault.BadInput, "credentials"}, 404: {fault.BadInput, "gone from the index"}, 410: {fault.BadInput, "gone from the index"},
-		400: {fault.BadInput, ""}, 429: {fault.Unreachable, "try again"}, 500: {fault.Unreachable, "try again"}, 503: {fault.Unreachable, "try again"},
+		401: {fault.BadInput, "credentials"}, 403: {
+			fault.BadInput,
+			"credentials",
+		}, 404: {fault.BadInput, "gone from the index"}, 410: {fault.BadInput, "gone from the index"},
+		400: {fault.BadInput, ""}, 429: {
+			fault.Unreachable,
+			"try again",
+		}, 500: {fault.Unreachable, "try again"}, 503: {fault.Unreachable, "try again"},
 	} {
 		address := server(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		_, _, err := download(
@@ -170,7 +176,11 @@ func TestDownloadLocalFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "a b.whl"), []byte("0123456789"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range []string{"a b.whl", filepath.Join(root, "a b.whl"), (&url.URL{Scheme: "file", Path: filepath.Join(root, "a b.whl")}).String()} {
+	for _, address := range []string{
+		"a b.whl",
+		filepath.Join(root, "a b.whl"),
+		(&url.URL{Scheme: "file", Path: filepath.Join(root, "a b.whl")}).String(),
+	} {
 		if got, at, err := download(t, HTTP{Root: root}, address, 4); got != "456789" || at != 4 || err != nil {
 			t.Errorf("%s: %q at %d, %v", address, got, at, err)
 		}
@@ -203,9 +213,13 @@ func TestDownloadCredentials(t *testing.T) {
 		user string
 		want string
 	}{
-		"none":                     {want: ":"},
-		"in the address":           {user: "ada:own", want: "ada:own"},
-		"the address before netrc": {user: "ada:own", env: func(string) map[string]string { return map[string]string{"HOME": home} }, want: "ada:own"},
+		"none":           {want: ":"},
+		"in the address": {user: "ada:own", want: "ada:own"},
+		"the address before netrc": {
+			user: "ada:own",
+			env:  func(string) map[string]string { return map[string]string{"HOME": home} },
+			want: "ada:own",
+		},
 		"in the index": {env: func(b string) map[string]string {
 			return map[string]string{"UV_INDEX_URL": with(b, "eve:idx") + "/simple"}
 		}, want: "eve:idx"},
@@ -213,10 +227,18 @@ func TestDownloadCredentials(t *testing.T) {
 			return map[string]string{"UV_INDEX": "https://x.example/simple corp=" + with(b, "eve:idx")}
 		}, want: "eve:idx"},
 		"by the index's name": {env: func(b string) map[string]string {
-			return map[string]string{"UV_INDEX": "my-corp.x=" + b + "/simple", "UV_INDEX_MY_CORP_X_USERNAME": "bob", "UV_INDEX_MY_CORP_X_PASSWORD": "pw"}
+			return map[string]string{
+				"UV_INDEX":                    "my-corp.x=" + b + "/simple",
+				"UV_INDEX_MY_CORP_X_USERNAME": "bob",
+				"UV_INDEX_MY_CORP_X_PASSWORD": "pw",
+			}
 		}, want: "bob:pw"},
 		"not by another index's name": {env: func(b string) map[string]string {
-			return map[string]string{"UV_INDEX": "a=" + b + "/simple b=https://x.example", "UV_INDEX_B_USERNAME": "bob", "UV_INDEX_B_PASSWORD": "pw"}
+			return map[string]string{
+				"UV_INDEX":            "a=" + b + "/simple b=https://x.example",
+				"UV_INDEX_B_USERNAME": "bob",
+				"UV_INDEX_B_PASSWORD": "pw",
+			}
 		}, want: ":"},
 		"not those of another host": {env: func(string) map[string]string {
 			return map[string]string{"UV_INDEX_URL": "http://eve:idx@x.example/simple"}
@@ -227,12 +249,21 @@ func TestDownloadCredentials(t *testing.T) {
 		"not those of another scheme": {env: func(b string) map[string]string {
 			return map[string]string{"UV_INDEX_URL": strings.Replace(with(b, "eve:idx"), "http:", "https:", 1)}
 		}, want: ":"},
-		"netrc in the home folder": {env: func(string) map[string]string { return map[string]string{"HOME": home} }, want: "nina:net"},
-		"netrc by its variable":    {env: func(string) map[string]string { return map[string]string{"NETRC": filepath.Join(home, ".netrc")} }, want: "nina:net"},
+		"netrc in the home folder": {
+			env:  func(string) map[string]string { return map[string]string{"HOME": home} },
+			want: "nina:net",
+		},
+		"netrc by its variable": {
+			env:  func(string) map[string]string { return map[string]string{"NETRC": filepath.Join(home, ".netrc")} },
+			want: "nina:net",
+		},
 		"the index before netrc": {env: func(b string) map[string]string {
 			return map[string]string{"HOME": home, "UV_INDEX_URL": with(b, "eve:idx")}
 		}, want: "eve:idx"},
-		"escapes in the index are not": {env: func(b string) map[string]string { return map[string]string{"UV_INDEX_URL": with(b, "eve:a%40b")} }, want: "eve:a@b"},
+		"escapes in the index are not": {
+			env:  func(b string) map[string]string { return map[string]string{"UV_INDEX_URL": with(b, "eve:a%40b")} },
+			want: "eve:a@b",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen []string
@@ -272,21 +303,30 @@ func TestRedirectsToAnotherHostLoseCredentials(t *testing.T) {
 
 func TestNetrc(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"one line":                          {"machine h login u password p", "u:p"},
-		"several lines":                     {"machine h\n  login u\n  password p\n", "u:p"},
-		"password first":                    {"machine h password p login u", "u:p"},
-		"another host":                      {"machine other login u password p", ""},
-		"the second":                        {"machine other login x password y\nmachine h login u password p\nmachine z login q password r", "u:p"},
-		"the first of two":                  {"machine h login u password p machine h login x password y", "u:p"},
-		"default":                           {"machine other login x password y default login u password p", "u:p"},
-		"the machine before default":        {"machine h login u password p default login x password y", "u:p"},
-		"account is skipped":                {"machine h login u account a password p", "u:p"},
-		"words that are keywords":           {"machine machine login login password password machine h login u password machine", "u:machine"},
-		"a name that only begins with it":   {"machine h2 login x password y", ""},
-		"no login":                          {"machine h password p", ""},
-		"empty":                             {"", ""},
-		"cut off":                           {"machine h login", ""},
-		"a comment is not an entry":         {"# machine h login old password old\nmachine h login u password p", "u:p"},
+		"one line":       {"machine h login u password p", "u:p"},
+		"several lines":  {"machine h\n  login u\n  password p\n", "u:p"},
+		"password first": {"machine h password p login u", "u:p"},
+		"another host":   {"machine other login u password p", ""},
+		"the second": {
+			"machine other login x password y\nmachine h login u password p\nmachine z login q password r",
+			"u:p",
+		},
+		"the first of two":           {"machine h login u password p machine h login x password y", "u:p"},
+		"default":                    {"machine other login x password y default login u password p", "u:p"},
+		"the machine before default": {"machine h login u password p default login x password y", "u:p"},
+		"account is skipped":         {"machine h login u account a password p", "u:p"},
+		"words that are keywords": {
+			"machine machine login login password password machine h login u password machine",
+			"u:machine",
+		},
+		"a name that only begins with it": {"machine h2 login x password y", ""},
+		"no login":                        {"machine h password p", ""},
+		"empty":                           {"", ""},
+		"cut off":                         {"machine h login", ""},
+		"a comment is not an entry": {
+			"# machine h login old password old\nmachine h login u password p",
+			"u:p",
+		},
 		"a sharp sign within a password":    {"machine h login u password p#q", "u:p#q"},
 		"a machine without login, a second": {"machine h\nmachine other login x password y", ""},
 	} {

@@ -72,7 +72,8 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 				WithHint("give --python the path of a " + t.Runtime())
 		}
 		if !id.is(t) {
-			return Python{}, fault.New(fault.BadInput, "run", named, fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).
+			return Python{}, fault.New(fault.BadInput, "run", named,
+				fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).
 				WithHint("give --python the path of a " + t.Runtime())
 		}
 		return Python{Path: path, identity: id.String(), platform: id.Platform}, nil
@@ -83,7 +84,11 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 		candidates = append(candidates, filepath.Join(dir, command))
 	}
-	for _, dir := range append([]string{filepath.Join(home, ".pyenv", "versions"), os.Getenv("UV_PYTHON_INSTALL_DIR"), filepath.Join(home, ".local", "share", "uv", "python")}, extra...) {
+	for _, dir := range append([]string{
+		filepath.Join(home, ".pyenv", "versions"),
+		os.Getenv("UV_PYTHON_INSTALL_DIR"),
+		filepath.Join(home, ".local", "share", "uv", "python"),
+	}, extra...) {
 		if dir == "" {
 			continue
 		}
@@ -452,12 +457,14 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 			return best, err
 		}
 		if !r.OK {
-			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "), errors.New(lastLines(r.Detail, 1))).
+			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "),
+				errors.New(lastLines(r.Detail, 1))).
 				WithHint("name modules that can be imported together as imports in layer.yaml")
 		}
 		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
 		if err != nil {
-			return best, fault.New(fault.ToolMissing, "time imports with", p.Path, fmt.Errorf("its last line is %.80q", lastLines(out, 1))).
+			return best, fault.New(fault.ToolMissing, "time imports with", p.Path,
+				fmt.Errorf("its last line is %.80q", lastLines(out, 1))).
 				WithHint(otherPython)
 		}
 		if n == 0 || seconds < best.Seconds {

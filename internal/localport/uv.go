@@ -68,7 +68,8 @@ func (u UV) program(ctx context.Context) (string, error) {
 	have, err1 := pydist.ParseVersion(string(m[1]))
 	want, err2 := pydist.ParseVersion(MinimumUV)
 	if err1 != nil || err2 != nil || have.Compare(want) < 0 {
-		return "", fault.New(fault.ToolMissing, "run", found, fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).
+		return "", fault.New(fault.ToolMissing, "run", found,
+			fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).
 			WithHint("upgrade uv (pip install --upgrade uv)")
 	}
 	return found, nil
@@ -401,13 +402,15 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 			files = []uvFile{*p.Archive}
 			l.Direct = true
 		case p.VCS != nil || p.Directory != nil:
-			return nil, fault.New(fault.BadInput, "lock", p.Name, errors.New("comes from a repository or a folder, which no hash can name")).
+			return nil, fault.New(fault.BadInput, "lock", p.Name,
+				errors.New("comes from a repository or a folder, which no hash can name")).
 				WithHint("build a wheel of it and name the wheel")
 		case len(files) == 0 && p.Sdist != nil:
 			files = []uvFile{*p.Sdist}
 		}
 		if len(files) == 0 {
-			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version, errors.New("uv names no file for it")).
+			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version,
+				errors.New("uv names no file for it")).
 				WithHint("choose another version")
 		}
 		f := best(files)
@@ -602,7 +605,8 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		strings.Contains(text, "there are no versions of"),
 		onlyAvailable.MatchString(text):
 		f.Code = fault.BadInput
-		f.Hint = "correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX"
+		f.Hint = "correct the name or the version; is it on another index? Indexes are configured in uv.toml or " +
+			"UV_INDEX"
 	case strings.Contains(text, "has an invalid package format"):
 		f.Code = fault.CorruptArchive
 		f.Hint = "the file is what its index serves; choose another version, or tell its maintainers"

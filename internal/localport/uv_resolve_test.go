@@ -70,11 +70,13 @@ created-by = "uv"
 [[packages]]
 name = "alpha"
 version = "1.0"
-wheels = [{ url = "https://files.example/a/alpha-1.0-py3-none-any.whl", size = 10, hashes = { sha256 = "` + sumA + `" } }]
+wheels = [{ url = "https://files.example/a/alpha-1.0-py3-none-any.whl", size = 10, hashes = { sha256 = "` + sumA +
+	`" } }]
 [[packages]]
 name = "shared"
 version = "1.0"
-wheels = [{ name = "shared-1.0-py3-none-any.whl", url = "https://files.example/s/x%20y?z=1", hashes = { sha256 = "` + sumS + `" } }]
+wheels = [{ name = "shared-1.0-py3-none-any.whl", url = "https://files.example/s/x%20y?z=1", hashes = { sha256 = "` +
+	sumS + `" } }]
 `
 
 func target313(t *testing.T) pydist.Target {
@@ -140,7 +142,8 @@ func TestResolve(t *testing.T) {
 	if g, want := strings.Join(
 		dists,
 		"; ",
-	), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []"; g != want {
+	), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 "+
+		"222222222222 []"; g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
 	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha here shared] two:[shared]]" {
@@ -151,7 +154,10 @@ func TestResolve(t *testing.T) {
 		t.Fatalf("asked %q", commands)
 	}
 	for i, c := range commands {
-		for _, flag := range []string{"--python-version 3.13", "--python-platform x86_64-manylinux_2_34", "--only-binary :all:", "--offline", "--exclude-newer 2026-01-01", "--python /usr/bin/pythonX"} {
+		for _, flag := range []string{
+			"--python-version 3.13", "--python-platform x86_64-manylinux_2_34",
+			"--only-binary :all:", "--offline", "--exclude-newer 2026-01-01", "--python /usr/bin/pythonX",
+		} {
 			if !strings.Contains(c, flag) {
 				t.Errorf("question %d lacks %s: %s", i, flag, c)
 			}
@@ -180,10 +186,13 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 		pylock string
 		code   fault.Code
 	}{
-		"a repository": {"[[packages]]\nname = \"alpha\"\nvcs = { type = \"git\", url = \"https://x\", commit-id = \"1\" }\n", fault.BadInput},
-		"a folder":     {"[[packages]]\nname = \"alpha\"\ndirectory = { path = \".\" }\n", fault.BadInput},
-		"no file":      {"[[packages]]\nname = \"alpha\"\nversion = \"1.0\"\n", fault.WheelMissing},
-		"no TOML":      {"<html>", fault.ToolMissing},
+		"a repository": {
+			"[[packages]]\nname = \"alpha\"\nvcs = { type = \"git\", url = \"https://x\", commit-id = \"1\" }\n",
+			fault.BadInput,
+		},
+		"a folder": {"[[packages]]\nname = \"alpha\"\ndirectory = { path = \".\" }\n", fault.BadInput},
+		"no file":  {"[[packages]]\nname = \"alpha\"\nversion = \"1.0\"\n", fault.WheelMissing},
+		"no TOML":  {"<html>", fault.ToolMissing},
 	} {
 		u, _ := fakeUV(t, c.pylock)
 		if _, err := u.Resolve(
@@ -252,8 +261,14 @@ func TestBuildWheel(t *testing.T) {
 		code fault.Code // "" when it builds
 		text string
 	}{
-		"one wheel":   {does: `for d; do [ "$before" = --out-dir ] && touch "$d/demo-1.0-py3-none-any.whl"; before="$d"; done`},
-		"a failure":   {does: "echo noise >&2; echo 'error: gcc is not there' >&2; exit 2", code: fault.WheelMissing, text: "gcc is not there"},
+		"one wheel": {
+			does: `for d; do [ "$before" = --out-dir ] && touch "$d/demo-1.0-py3-none-any.whl"; before="$d"; done`,
+		},
+		"a failure": {
+			does: "echo noise >&2; echo 'error: gcc is not there' >&2; exit 2",
+			code: fault.WheelMissing,
+			text: "gcc is not there",
+		},
 		"no wheel":    {does: "true", code: fault.Internal, text: "0 wheels, want 1"},
 		"interrupted": {does: "exec sleep 60"},
 	} {

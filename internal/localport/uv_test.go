@@ -45,7 +45,8 @@ func TestUVProgram(t *testing.T) {
 			switch {
 			case c.err == "" && (err != nil || got != u.Path):
 				t.Errorf("got %q, %v", got, err)
-			case c.err != "" && (fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), c.err) || len(err.Error()) > 400 || fault.HintOf(err) == ""):
+			case c.err != "" && (fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), c.err) ||
+				len(err.Error()) > 400 || fault.HintOf(err) == ""):
 				t.Errorf("error %v (%v), want %q", err, fault.CodeOf(err), c.err)
 			}
 		})
@@ -69,17 +70,22 @@ func TestUVProgram(t *testing.T) {
 func TestClosure(t *testing.T) {
 	for name, c := range map[string]struct{ in, names, requires string }{
 		"uv's own answer": {
-			in:    "alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n    #   -c pins.txt\n    #   viabel\nviabel==1.0\n    # via -r req.txt\n",
+			in: "alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n    #   -c pins.txt\n   " +
+				" #   viabel\nviabel==1.0\n    # via -r req.txt\n",
 			names: "alpha shared viabel", requires: "alpha>shared viabel>shared"},
-		"one requirer on one line":       {in: "b==1\n    # via a\na==2\n", names: "b a", requires: "a>b"},
-		"one whose name begins with via": {in: "b==1\n    # via viabel\nc==1\n    # via\n    #   viabel\n", names: "b c", requires: "viabel>b viabel>c"},
-		"extras":                         {in: "b==1\n    # via a[x,y]\na[x]==2\n", names: "b a", requires: "a>b"},
-		"a wheel's address":              {in: "b @ file:///x/b-1-py3-none-any.whl\n    # via -r r.txt\n", names: "b"},
-		"markers":                        {in: "b==1 ; sys_platform == 'linux'\n", names: "b"},
-		"options and empty lines":        {in: "--index-url https://x\n\n-e .\nb==1\n", names: "b"},
-		"a comment before any":           {in: "# via a\nb==1\n", names: "b"},
-		"names are normalized":           {in: "Foo_Bar==1\n    # via A.b\n", names: "foo-bar", requires: "a-b>foo-bar"},
-		"nothing":                        {},
+		"one requirer on one line": {in: "b==1\n    # via a\na==2\n", names: "b a", requires: "a>b"},
+		"one whose name begins with via": {
+			in:       "b==1\n    # via viabel\nc==1\n    # via\n    #   viabel\n",
+			names:    "b c",
+			requires: "viabel>b viabel>c",
+		},
+		"extras":                  {in: "b==1\n    # via a[x,y]\na[x]==2\n", names: "b a", requires: "a>b"},
+		"a wheel's address":       {in: "b @ file:///x/b-1-py3-none-any.whl\n    # via -r r.txt\n", names: "b"},
+		"markers":                 {in: "b==1 ; sys_platform == 'linux'\n", names: "b"},
+		"options and empty lines": {in: "--index-url https://x\n\n-e .\nb==1\n", names: "b"},
+		"a comment before any":    {in: "# via a\nb==1\n", names: "b"},
+		"names are normalized":    {in: "Foo_Bar==1\n    # via A.b\n", names: "foo-bar", requires: "a-b>foo-bar"},
+		"nothing":                 {},
 	} {
 		requires := map[pydist.Name]map[pydist.Name]bool{}
 		got, err := closure([]byte(c.in), requires)
@@ -151,22 +157,74 @@ func TestExplain(t *testing.T) {
 		text, subject, hint string
 		code                fault.Code
 	}{
-		"a conflict names both lines": {code: fault.LockConflict, subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)", hint: "change one",
-			text: "error: No solution found when resolving dependencies\n  cause: Because all versions of beta depend on shared>=2 and all versions of alpha depend on shared<2, we can conclude that all versions of alpha and all versions of beta are incompatible.\n         And because you require alpha and beta, we can conclude that your requirements are unsatisfiable.\n"},
-		"a conflict, drawn as older ones do": {code: fault.LockConflict, subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)", hint: "change one",
-			text: "  × No solution found when resolving dependencies:\n  ╰─▶ Because beta==1.0 depends on shared>=2 and alpha==1.0\n      depends on shared<2, we can conclude that alpha and beta are incompatible.\n"},
-		"an unknown package": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name",
-			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the package registry and you require alpha, we can conclude that your requirements are unsatisfiable.\n"},
-		"an unknown package among files": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name",
-			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the provided package locations and you require alpha, we can conclude that your requirements are unsatisfiable.\n"},
-		"an unknown version": {code: fault.BadInput, subject: "alpha (layers/one/requirements.txt:1)", hint: "correct the name or the version",
-			text: "error: No solution found when resolving dependencies\n  cause: Because there is no version of alpha==9 and you require alpha==9, we can conclude that your requirements are unsatisfiable.\n"},
-		"no wheel for the target": {code: fault.WheelMissing, subject: "alpha (layers/one/requirements.txt:1)", hint: "has a wheel for python3.13-x86_64",
-			text: "error: No solution found when resolving dependencies\n  cause: Because alpha==1.0 has no wheels with a matching platform tag (e.g., `manylinux_2_34_x86_64`) and only alpha==1.0 is available, we can conclude that all versions of alpha cannot be used.\n         And because you require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: Wheels are available for `alpha` (v1.0) on the following platform: `macosx_11_0_arm64`\n"},
-		"network down": {code: fault.Unreachable, subject: "alpha (layers/one/requirements.txt:1)", hint: "check the network",
-			text: "error: Request failed after 3 retries in 8.3s\n  cause: Failed to fetch: http://127.0.0.1:9/simple/alpha/\n  cause: error sending request for url (http://127.0.0.1:9/simple/alpha/)\n  cause: client error (Connect)\n  cause: tcp connect error\n  cause: Connection refused (os error 111)\n"},
-		"offline, not in uv's cache": {code: fault.Unreachable, subject: "alpha (layers/one/requirements.txt:1)", hint: "check the network",
-			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in the cache and you require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: Packages were unavailable because the network was disabled. When the network is disabled, registry packages may only be read from the cache.\n"},
+		"a conflict names both lines": {
+			code:    fault.LockConflict,
+			subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)",
+			hint:    "change one",
+			text: "error: No solution found when resolving dependencies\n  cause: Because all versions of beta " +
+				"depend on shared>=2 and all versions of alpha depend on shared<2, we can conclude that all versions " +
+				"of alpha and all versions of beta are incompatible.\n         And because you require alpha and " +
+				"beta, we can conclude that your requirements are unsatisfiable.\n",
+		},
+		"a conflict, drawn as older ones do": {
+			code:    fault.LockConflict,
+			subject: "Beta>=1 (layers/two/requirements.txt:2); alpha (layers/one/requirements.txt:1)",
+			hint:    "change one",
+			text: "  × No solution found when resolving dependencies:\n  ╰─▶ Because beta==1.0 depends on " +
+				"shared>=2 and alpha==1.0\n      depends on shared<2, we can conclude that alpha and beta are " +
+				"incompatible.\n",
+		},
+		"an unknown package": {
+			code:    fault.BadInput,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "correct the name",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in " +
+				"the package registry and you require alpha, we can conclude that your requirements are " +
+				"unsatisfiable.\n",
+		},
+		"an unknown package among files": {
+			code:    fault.BadInput,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "correct the name",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in " +
+				"the provided package locations and you require alpha, we can conclude that your requirements are " +
+				"unsatisfiable.\n",
+		},
+		"an unknown version": {
+			code:    fault.BadInput,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "correct the name or the version",
+			text: "error: No solution found when resolving dependencies\n  cause: Because there is no version of " +
+				"alpha==9 and you require alpha==9, we can conclude that your requirements are unsatisfiable.\n",
+		},
+		"no wheel for the target": {
+			code:    fault.WheelMissing,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "has a wheel for python3.13-x86_64",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha==1.0 has no " +
+				"wheels with a matching platform tag (e.g., `manylinux_2_34_x86_64`) and only alpha==1.0 is " +
+				"available, we can conclude that all versions of alpha cannot be used.\n         And because you " +
+				"require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: Wheels are " +
+				"available for `alpha` (v1.0) on the following platform: `macosx_11_0_arm64`\n",
+		},
+		"network down": {
+			code:    fault.Unreachable,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "check the network",
+			text: "error: Request failed after 3 retries in 8.3s\n  cause: Failed to fetch: " +
+				"http://127.0.0.1:9/simple/alpha/\n  cause: error sending request for url " +
+				"(http://127.0.0.1:9/simple/alpha/)\n  cause: client error (Connect)\n  cause: tcp connect error\n  " +
+				"cause: Connection refused (os error 111)\n",
+		},
+		"offline, not in uv's cache": {
+			code:    fault.Unreachable,
+			subject: "alpha (layers/one/requirements.txt:1)",
+			hint:    "check the network",
+			text: "error: No solution found when resolving dependencies\n  cause: Because alpha was not found in " +
+				"the cache and you require alpha, we can conclude that your requirements are unsatisfiable.\n\nhint: " +
+				"Packages were unavailable because the network was disabled. When the network is disabled, registry " +
+				"packages may only be read from the cache.\n",
+		},
 		"something else": {code: fault.BadInput, subject: "python3.13-x86_64", hint: "uv's own words",
 			text: "error: Failed to parse: `uv.toml`\n"},
 	} {
@@ -276,7 +334,14 @@ func TestFindPython(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	for name, answer := range map[string]string{"another version": wrong, "another implementation": "echo pypy 3.13 7.3 Linux-x86_64", "garbage": "echo hello", "very much garbage": "yes | head -c 3000000", "a failure": right + "; exit 1", "nothing": "true"} {
+	for name, answer := range map[string]string{
+		"another version":        wrong,
+		"another implementation": "echo pypy 3.13 7.3 Linux-x86_64",
+		"garbage":                "echo hello",
+		"very much garbage":      "yes | head -c 3000000",
+		"a failure":              right + "; exit 1",
+		"nothing":                "true",
+	} {
 		t.Run(name+" is passed over", func(t *testing.T) {
 			home, path := setup(t)
 			fakePython(t, filepath.Join(path, "python3.13"), answer)

@@ -179,7 +179,8 @@ func (w Wheels) try(
 		if resumed {
 			return errDamaged
 		}
-		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).
+		return fault.New(fault.HashMismatch, "fetch", f.Name,
+			fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).
 			WithHint("do not trust this index; if the file was replaced on purpose, lock again")
 	}
 	return nil

@@ -60,7 +60,12 @@ func example(t testing.TB) Lock {
 		direct,
 		dist(t, "Legacy.Thing", "2.0", "legacy-thing-2.0.tar.gz", ""),
 		dist(t, "numpy", "2.5.5", "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", ""),
-	}, map[string][]pydist.Name{"science": list(t, "pandas six numpy own"), "base": list(t, "numpy"), "legacy": list(t, "Legacy.Thing"), "empty": nil})
+	}, map[string][]pydist.Name{
+		"science": list(t, "pandas six numpy own"),
+		"base":    list(t, "numpy"),
+		"legacy":  list(t, "Legacy.Thing"),
+		"empty":   nil,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +183,10 @@ func TestLockHoldsNoAddress(t *testing.T) {
 		strings.Contains(b, "index =") {
 		t.Error(b)
 	}
-	for _, file := range []string{"https://user:secret@host/six-1-py3-none-any.whl", "file:///home/a/six-1.tar.gz", "../six-1.tar.gz", `c:\six-1.tar.gz`, "git+ssh://git@host/six"} {
+	for _, file := range []string{
+		"https://user:secret@host/six-1-py3-none-any.whl", "file:///home/a/six-1.tar.gz",
+		"../six-1.tar.gz", `c:\six-1.tar.gz`, "git+ssh://git@host/six",
+	} {
 		_, err := New(target(t), digest.SHA256{}, []Distribution{dist(t, "six", "1", file, "")}, nil)
 		if err == nil || !strings.HasSuffix(err.Error(), "is not the name of a file") {
 			t.Errorf("%s: error %v", file, err)
@@ -211,18 +219,60 @@ func TestNewRefuses(t *testing.T) {
 		closures map[string][]pydist.Name
 		err      string
 	}{
-		"one distribution twice":        {dists: []Distribution{dist(t, "six", "1", six, ""), dist(t, "SIX", "1", six, "")}, err: "six is locked twice"},
-		"no digest":                     {dists: []Distribution{{Name: must(t, pydist.ParseName, "six"), Version: must(t, pydist.ParseVersion, "1"), File: File{Name: six}}}, err: "six==1 has no sha256"},
-		"no file name":                  {dists: []Distribution{dist(t, "six", "1", "", "")}, err: `six==1: "" is not the name of a file`},
-		"a control character":           {dists: []Distribution{dist(t, "six", "1", "six\a.tar.gz", "")}, err: `six==1: "six\a.tar.gz" is not the name of a file`},
-		"a name that is not UTF-8":      {dists: []Distribution{dist(t, "six", "1", "six\xff.tar.gz", "")}, err: `six==1: "six\xff.tar.gz" is not the name of a file`},
-		"a wheel name that is not one":  {dists: []Distribution{dist(t, "six", "1", "six.whl", "")}, err: `six==1: wheel name "six.whl": has 1 parts between dashes; legal are 5, or 6 with a build number`},
-		"a wheel for another target":    {dists: []Distribution{dist(t, "six", "1", "six-1-cp312-cp312-manylinux_2_17_x86_64.whl", "")}, err: "six==1: six-1-cp312-cp312-manylinux_2_17_x86_64.whl does not run on python3.13-x86_64"},
-		"another distribution's wheel":  {dists: []Distribution{dist(t, "six", "1", "seven-1-py3-none-any.whl", "")}, err: "six==1: seven-1-py3-none-any.whl is another distribution"},
-		"another version's wheel":       {dists: []Distribution{dist(t, "six", "1", "six-2-py3-none-any.whl", "")}, err: "six==1: six-2-py3-none-any.whl is another distribution"},
-		"a dangling dependency":         {dists: []Distribution{dist(t, "six", "1", six, "seven")}, err: "six requires seven, which is not locked"},
-		"a closure of what is not here": {closures: map[string][]pydist.Name{"base": list(t, "six")}, err: "layer base needs six, which is not locked"},
-		"a layer that is no name":       {closures: map[string][]pydist.Name{"a\x00b": nil}, err: `"a\x00b" is not the name of a layer`},
+		"one distribution twice": {
+			dists: []Distribution{dist(t, "six", "1", six, ""), dist(t, "SIX", "1", six, "")},
+			err:   "six is locked twice",
+		},
+		"no digest": {
+			dists: []Distribution{
+				{
+					Name:    must(t, pydist.ParseName, "six"),
+					Version: must(t, pydist.ParseVersion, "1"),
+					File:    File{Name: six},
+				},
+			},
+			err: "six==1 has no sha256",
+		},
+		"no file name": {
+			dists: []Distribution{dist(t, "six", "1", "", "")},
+			err:   `six==1: "" is not the name of a file`,
+		},
+		"a control character": {
+			dists: []Distribution{dist(t, "six", "1", "six\a.tar.gz", "")},
+			err:   `six==1: "six\a.tar.gz" is not the name of a file`,
+		},
+		"a name that is not UTF-8": {
+			dists: []Distribution{dist(t, "six", "1", "six\xff.tar.gz", "")},
+			err:   `six==1: "six\xff.tar.gz" is not the name of a file`,
+		},
+		"a wheel name that is not one": {
+			dists: []Distribution{dist(t, "six", "1", "six.whl", "")},
+			err:   `six==1: wheel name "six.whl": has 1 parts between dashes; legal are 5, or 6 with a build number`,
+		},
+		"a wheel for another target": {
+			dists: []Distribution{dist(t, "six", "1", "six-1-cp312-cp312-manylinux_2_17_x86_64.whl", "")},
+			err:   "six==1: six-1-cp312-cp312-manylinux_2_17_x86_64.whl does not run on python3.13-x86_64",
+		},
+		"another distribution's wheel": {
+			dists: []Distribution{dist(t, "six", "1", "seven-1-py3-none-any.whl", "")},
+			err:   "six==1: seven-1-py3-none-any.whl is another distribution",
+		},
+		"another version's wheel": {
+			dists: []Distribution{dist(t, "six", "1", "six-2-py3-none-any.whl", "")},
+			err:   "six==1: six-2-py3-none-any.whl is another distribution",
+		},
+		"a dangling dependency": {
+			dists: []Distribution{dist(t, "six", "1", six, "seven")},
+			err:   "six requires seven, which is not locked",
+		},
+		"a closure of what is not here": {
+			closures: map[string][]pydist.Name{"base": list(t, "six")},
+			err:      "layer base needs six, which is not locked",
+		},
+		"a layer that is no name": {
+			closures: map[string][]pydist.Name{"a\x00b": nil},
+			err:      `"a\x00b" is not the name of a layer`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +285,11 @@ func TestNewRefuses(t *testing.T) {
 
 func TestNewTakesOtherSpellingsOfAVersion(t *testing.T) {
 	t.Parallel()
-	for version, file := range map[string]string{"1.0": "six-1.0.0-py3-none-any.whl", "1.0.post1": "six-1.0_1-py3-none-any.whl", "1.0rc1": "Six-1.0.RC1-1-py3-none-any.whl"} {
+	for version, file := range map[string]string{
+		"1.0":       "six-1.0.0-py3-none-any.whl",
+		"1.0.post1": "six-1.0_1-py3-none-any.whl",
+		"1.0rc1":    "Six-1.0.RC1-1-py3-none-any.whl",
+	} {
 		if _, err := New(
 			target(t),
 			digest.SHA256{},
@@ -253,26 +307,94 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 	const numpy = `wheels = [{ path = "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", size = 1234`
 	whole := string(example(t).Marshal())
 	for sentence, tt := range map[string]struct{ old, new, err string }{
-		"an unknown key":                 {"created-by = \"layersmith\"\n", "created-by = \"x\"\nenvironments = []\n", "line 4: unknown key environments"},
-		"an address":                     {`{ path = "legacy`, `{ url = "https://host/x", path = "legacy`, "line 9: unknown key packages.url"},
-		"another version of the format":  {`lock-version = "1.0"`, `lock-version = "2.0"`, `lock-version "2.0"; known: 1.0`},
-		"no version of the format":       {"lock-version = \"1.0\"\n", "", `lock-version ""; known: 1.0`},
-		"half a merge":                   {"[tool.layersmith]\n", "<<<<<<< HEAD\n[tool.layersmith]\n", "line 33: toml: invalid character at start of key: U+003C '<'"},
-		"a key twice":                    {"name = \"numpy\"\nversion", "name = \"numpy\"\nname = \"numpy\"\nversion", "line 13: toml: key name is already defined"},
-		"an unknown target":              {`target = "python3.13-x86_64"`, `target = "python3.13-mips"`, `target "python3.13-mips": unknown architecture; known: arm64, x86_64`},
-		"no target":                      {"target = \"python3.13-x86_64\"\n", "", `target "": unknown runtime; known: python3.9, python3.10, python3.11, python3.12, python3.13, python3.14`},
-		"another target":                 {`target = "python3.13-x86_64"`, `target = "python3.12-x86_64"`, "numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl does not run on python3.12-x86_64"},
-		"a name that is not one":         {`name = "numpy"` + "\nversion", `name = "-numpy"` + "\nversion", `name "-numpy": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
-		"a version that is not one":      {`version = "2.5.5"`, `version = ">=2"`, `numpy: version ">=2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"a version that was only raised": {`version = "2.5.5"`, `version = "2.5.6"`, "numpy==2.5.6: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl is another distribution"},
-		"two files":                      {numpy, `sdist = { path = "numpy-2.5.5.tar.gz" }` + "\n" + numpy, "numpy==2.5.5 has 2 files, want 1"},
-		"no file":                        {numpy, `wheels = [] # `, "numpy==2.5.5 has 0 files, want 1"},
-		"a size that cannot be":          {numpy, strings.Replace(numpy, "1234", "-1", 1), "numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl has a size of -1 bytes"},
-		"a dependency that is not there": {`{ name = "six" }]`, `{ name = "seven" }]`, "own requires seven, which is not locked"},
-		"a dependency without a name":    {`{ name = "six" }]`, `{ }]`, "name is empty"},
-		"a closure of what is not there": {`"base" = ["numpy"]`, `"base" = ["scipy"]`, "layer base needs scipy, which is not locked"},
-		"a closure that was cut short":   {"\"legacy\" = [\"legacy-thing\"]\n", "", "legacy-thing==2.0 is locked, but no layer needs it"},
-		"a closure of what is no name":   {`"base" = ["numpy"]`, `"base" = ["a b"]`, `name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
+		"an unknown key": {
+			"created-by = \"layersmith\"\n",
+			"created-by = \"x\"\nenvironments = []\n",
+			"line 4: unknown key environments",
+		},
+		"an address": {
+			`{ path = "legacy`,
+			`{ url = "https://host/x", path = "legacy`,
+			"line 9: unknown key packages.url",
+		},
+		"another version of the format": {
+			`lock-version = "1.0"`,
+			`lock-version = "2.0"`,
+			`lock-version "2.0"; known: 1.0`,
+		},
+		"no version of the format": {"lock-version = \"1.0\"\n", "", `lock-version ""; known: 1.0`},
+		"half a merge": {
+			"[tool.layersmith]\n",
+			"<<<<<<< HEAD\n[tool.layersmith]\n",
+			"line 33: toml: invalid character at start of key: U+003C '<'",
+		},
+		"a key twice": {
+			"name = \"numpy\"\nversion",
+			"name = \"numpy\"\nname = \"numpy\"\nversion",
+			"line 13: toml: key name is already defined",
+		},
+		"an unknown target": {
+			`target = "python3.13-x86_64"`,
+			`target = "python3.13-mips"`,
+			`target "python3.13-mips": unknown architecture; known: arm64, x86_64`,
+		},
+		"no target": {
+			"target = \"python3.13-x86_64\"\n",
+			"",
+			`target "": unknown runtime; known: python3.9, python3.10, python3.11, python3.12, python3.13, python3.14`,
+		},
+		"another target": {
+			`target = "python3.13-x86_64"`,
+			`target = "python3.12-x86_64"`,
+			"numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl does not run on python3.12-x86_64",
+		},
+		"a name that is not one": {
+			`name = "numpy"` + "\nversion",
+			`name = "-numpy"` + "\nversion",
+			`name "-numpy": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
+		"a version that is not one": {
+			`version = "2.5.5"`,
+			`version = ">=2"`,
+			`numpy: version ">=2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"a version that was only raised": {
+			`version = "2.5.5"`,
+			`version = "2.5.6"`,
+			"numpy==2.5.6: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl is another distribution",
+		},
+		"two files": {
+			numpy,
+			`sdist = { path = "numpy-2.5.5.tar.gz" }` + "\n" + numpy,
+			"numpy==2.5.5 has 2 files, want 1",
+		},
+		"no file": {numpy, `wheels = [] # `, "numpy==2.5.5 has 0 files, want 1"},
+		"a size that cannot be": {
+			numpy,
+			strings.Replace(numpy, "1234", "-1", 1),
+			"numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl has a size of -1 bytes",
+		},
+		"a dependency that is not there": {
+			`{ name = "six" }]`,
+			`{ name = "seven" }]`,
+			"own requires seven, which is not locked",
+		},
+		"a dependency without a name": {`{ name = "six" }]`, `{ }]`, "name is empty"},
+		"a closure of what is not there": {
+			`"base" = ["numpy"]`,
+			`"base" = ["scipy"]`,
+			"layer base needs scipy, which is not locked",
+		},
+		"a closure that was cut short": {
+			"\"legacy\" = [\"legacy-thing\"]\n",
+			"",
+			"legacy-thing==2.0 is locked, but no layer needs it",
+		},
+		"a closure of what is no name": {
+			`"base" = ["numpy"]`,
+			`"base" = ["a b"]`,
+			`name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -425,12 +547,14 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(goldenOf(l)))
 	f.Add(
 		[]byte(
-			"lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n\"\\u0007\" = []\n'b c' = []\n",
+			"lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n" +
+				"\"\\u0007\" = []\n'b c' = []\n",
 		),
 	)
 	f.Add(
 		[]byte(
-			"lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\nsdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat(
+			"lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\n" +
+				"sdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat(
 				"aF",
 				32,
 			) + "'}}\n[tool.layersmith]\ntarget='python3.13-x86_64'\n",
@@ -438,10 +562,12 @@ func FuzzOpen(f *testing.F) {
 	)
 	f.Add(
 		[]byte(
-			"lock-version = '1.0'\npackages = [{name='six',version='1',archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat(
+			"lock-version = '1.0'\npackages = " +
+				"[{name='six',version='1',archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat(
 				"01",
 				32,
-			) + "'},dependencies=[{name='six'},{name='Six'}]}]\ntool.layersmith = {target='python3.13-x86_64',closures={a=['six','six']}}\n",
+			) + "'},dependencies=[{name='six'},{name='Six'}]}]\ntool.layersmith = " +
+				"{target='python3.13-x86_64',closures={a=['six','six']}}\n",
 		),
 	)
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -29,7 +29,16 @@ type Bytes int64
 var units = []struct {
 	name string
 	size float64
-}{{"MiB", mebi}, {"KiB", kibi}, {"GiB", 1 << 30}, {"MB", mega}, {"kB", kilo}, {"KB", kilo}, {"GB", float64(giga)}, {"B", 1}}
+}{
+	{"MiB", mebi},
+	{"KiB", kibi},
+	{"GiB", 1 << 30},
+	{"MB", mega},
+	{"kB", kilo},
+	{"KB", kilo},
+	{"GB", float64(giga)},
+	{"B", 1},
+}
 
 // decimal leaves out what else ParseFloat reads (NaN, 1e9, 0x1p4), and commas that do not part
 // thousands: 1,5 MB is not 15 MB.

@@ -21,22 +21,25 @@ func TestParseBytes(t *testing.T) {
 		want Bytes
 		err  string
 	}{
-		"bytes without a unit":         {in: "262144000", want: 262144000},
-		"bytes with one":               {in: "1 B", want: 1},
-		"megabytes":                    {in: "140 MB", want: 140_000_000},
-		"mebibytes, no space":          {in: "225MiB", want: 225 << 20},
-		"kibibytes":                    {in: "2 KiB", want: 2048},
-		"gibibytes":                    {in: "1 GiB", want: 1 << 30},
-		"gigabytes":                    {in: "1 GB", want: 1_000_000_000},
-		"both spellings of kilobytes":  {in: "3 kB", want: 3000},
-		"and the other":                {in: "3KB", want: 3000},
-		"decimals":                     {in: "22.5 MB", want: 22_500_000},
-		"decimals are rounded":         {in: "0.0006 kB", want: 1},
-		"thousands":                    {in: "262,144,000 B", want: 262144000},
-		"space around":                 {in: "\t 7 MB ", want: 7_000_000},
-		"the largest":                  {in: "1048576 GiB", want: 1 << 50},
-		"larger than that":             {in: "1048577 GiB", err: `"1048577 GiB" is not a size`},
-		"far larger":                   {in: strings.Repeat("9", 400), err: `"` + strings.Repeat("9", 400) + `" is not a size`},
+		"bytes without a unit":        {in: "262144000", want: 262144000},
+		"bytes with one":              {in: "1 B", want: 1},
+		"megabytes":                   {in: "140 MB", want: 140_000_000},
+		"mebibytes, no space":         {in: "225MiB", want: 225 << 20},
+		"kibibytes":                   {in: "2 KiB", want: 2048},
+		"gibibytes":                   {in: "1 GiB", want: 1 << 30},
+		"gigabytes":                   {in: "1 GB", want: 1_000_000_000},
+		"both spellings of kilobytes": {in: "3 kB", want: 3000},
+		"and the other":               {in: "3KB", want: 3000},
+		"decimals":                    {in: "22.5 MB", want: 22_500_000},
+		"decimals are rounded":        {in: "0.0006 kB", want: 1},
+		"thousands":                   {in: "262,144,000 B", want: 262144000},
+		"space around":                {in: "\t 7 MB ", want: 7_000_000},
+		"the largest":                 {in: "1048576 GiB", want: 1 << 50},
+		"larger than that":            {in: "1048577 GiB", err: `"1048577 GiB" is not a size`},
+		"far larger": {
+			in:  strings.Repeat("9", 400),
+			err: `"` + strings.Repeat("9", 400) + `" is not a size`,
+		},
 		"nothing":                      {in: "", err: `"" is not a size`},
 		"a unit alone":                 {in: "MB", err: `"MB" is not a size`},
 		"zero":                         {in: "0 MB", err: `"0 MB" is not a size`},
@@ -77,7 +80,10 @@ func TestBytesStringHasAUnit(t *testing.T) {
 		{0, "0 B"}, {999, "999 B"}, {-999, "-999 B"},
 		{1000, "1.0 kB"}, {99_949, "99.9 kB"}, {-1500, "-1.5 kB"},
 		{100_000, "0.1 MB"}, {-100_000, "-0.1 MB"}, {22_549_999, "22.5 MB"},
-		{1 << 20, "1.0 MB (1 MiB)"}, {1<<20 + 1, "1.0 MB"}, {MaxUnzippedBytes, "262.1 MB (250 MiB)"}, {-1 << 20, "-1.0 MB"},
+		{1 << 20, "1.0 MB (1 MiB)"}, {1<<20 + 1, "1.0 MB"}, {
+			MaxUnzippedBytes,
+			"262.1 MB (250 MiB)",
+		}, {-1 << 20, "-1.0 MB"},
 	} {
 		if got := tt.in.String(); got != tt.want {
 			t.Errorf("%d: %q, want %q", int64(tt.in), got, tt.want)
@@ -139,14 +145,18 @@ func TestJudge(t *testing.T) {
 		budget           Budget
 		want             Verdict
 	}{
-		"no budget":                           {unzipped: MaxUnzippedBytes, zipped: 1 << 40, want: Within},
-		"one byte more than Lambda takes":     {unzipped: MaxUnzippedBytes + 1, want: OverLimit},
-		"Lambda's limit comes before budgets": {unzipped: MaxUnzippedBytes + 1, budget: Budget{Unzipped: 1}, want: OverLimit},
-		"exactly the budget":                  {unzipped: 10, zipped: 5, budget: Budget{10, 5}, want: Within},
-		"a byte unzipped too many":            {unzipped: 11, zipped: 5, budget: Budget{10, 5}, want: OverTarget},
-		"a byte zipped too many":              {unzipped: 10, zipped: 6, budget: Budget{10, 5}, want: OverTarget},
-		"a budget of the zip alone":           {unzipped: 100, zipped: 6, budget: Budget{Zipped: 5}, want: OverTarget},
-		"nothing":                             {budget: Budget{1, 1}, want: Within},
+		"no budget":                       {unzipped: MaxUnzippedBytes, zipped: 1 << 40, want: Within},
+		"one byte more than Lambda takes": {unzipped: MaxUnzippedBytes + 1, want: OverLimit},
+		"Lambda's limit comes before budgets": {
+			unzipped: MaxUnzippedBytes + 1,
+			budget:   Budget{Unzipped: 1},
+			want:     OverLimit,
+		},
+		"exactly the budget":        {unzipped: 10, zipped: 5, budget: Budget{10, 5}, want: Within},
+		"a byte unzipped too many":  {unzipped: 11, zipped: 5, budget: Budget{10, 5}, want: OverTarget},
+		"a byte zipped too many":    {unzipped: 10, zipped: 6, budget: Budget{10, 5}, want: OverTarget},
+		"a budget of the zip alone": {unzipped: 100, zipped: 6, budget: Budget{Zipped: 5}, want: OverTarget},
+		"nothing":                   {budget: Budget{1, 1}, want: Within},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -164,9 +174,14 @@ func TestJudgeStack(t *testing.T) {
 		want             Verdict
 		free             Bytes
 	}{
-		"no budget":                       {unzipped: 200 << 20, want: Within, free: 50 << 20},
-		"exactly the budget":              {unzipped: 225 << 20, budget: 225 << 20, want: Within, free: 25 << 20},
-		"over the budget":                 {unzipped: 225<<20 + 1, budget: 225 << 20, want: OverTarget, free: 25<<20 - 1},
+		"no budget":          {unzipped: 200 << 20, want: Within, free: 50 << 20},
+		"exactly the budget": {unzipped: 225 << 20, budget: 225 << 20, want: Within, free: 25 << 20},
+		"over the budget": {
+			unzipped: 225<<20 + 1,
+			budget:   225 << 20,
+			want:     OverTarget,
+			free:     25<<20 - 1,
+		},
 		"exactly Lambda's limit":          {unzipped: MaxUnzippedBytes, budget: MaxUnzippedBytes, want: Within},
 		"over the limit, free is below 0": {unzipped: MaxUnzippedBytes + 5, budget: 1, want: OverLimit, free: -5},
 	} {
@@ -183,7 +198,10 @@ func TestJudgeStack(t *testing.T) {
 }
 
 func FuzzParseBytes(f *testing.F) {
-	for _, s := range []string{"140 MB", "225MiB", "262,144,000", "0.5 GiB", "NaN", "1e9", "0x1p4", "1,5 MB", "-0", "+1", "1_000", "9999999999999999999999 GB", "3kB B", "\u00a07 MB"} {
+	for _, s := range []string{
+		"140 MB", "225MiB", "262,144,000", "0.5 GiB", "NaN", "1e9", "0x1p4", "1,5 MB", "-0",
+		"+1", "1_000", "9999999999999999999999 GB", "3kB B", "\u00a07 MB",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -38,15 +38,42 @@ const goodRule = "version: 1\ntitle: t\nmatch: [\"**/x\"]\nwhy: w\nrisk: r\nreme
 
 func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 	for sentence, tt := range map[string]struct{ yaml, err string }{
-		"no version":             {strings.Replace(goodRule, "version: 1", "version: 0", 1), "read rules/x/rule.yaml: version: missing"},
-		"no reason":              {strings.Replace(goodRule, "why: w\n", "", 1), "read rules/x/rule.yaml: title, why, risk and remedy must be there"},
-		"no pattern":             {strings.Replace(goodRule, "[\"**/x\"]", "[]", 1), "read rules/x/rule.yaml: match: missing"},
-		"an empty pattern":       {strings.Replace(goodRule, "**/x", "", 1), "read rules/x/rule.yaml: pattern is empty"},
-		"an absolute pattern":    {strings.Replace(goodRule, "**/x", "/opt/x", 1), `read rules/x/rule.yaml: pattern "/opt/x": starts with /; patterns are relative to the folder that is on sys.path`},
-		"a broken pattern":       {strings.Replace(goodRule, "**/x", "[a", 1), `read rules/x/rule.yaml: pattern "[a": not a valid glob`},
-		"unknown references":     {goodRule + "references: all\n", `read rules/x/rule.yaml: references: "all"; known: file, folder, ignore`},
-		"exception without why":  {goodRule + "except: [{match: a}]\n", "read rules/x/rule.yaml: except: a reason is missing"},
-		"exception that matches": {goodRule + "except: [{match: '[a', why: w}]\n", `read rules/x/rule.yaml: pattern "[a": not a valid glob`},
+		"no version": {
+			strings.Replace(goodRule, "version: 1", "version: 0", 1),
+			"read rules/x/rule.yaml: version: missing",
+		},
+		"no reason": {
+			strings.Replace(goodRule, "why: w\n", "", 1),
+			"read rules/x/rule.yaml: title, why, risk and remedy must be there",
+		},
+		"no pattern": {
+			strings.Replace(goodRule, "[\"**/x\"]", "[]", 1),
+			"read rules/x/rule.yaml: match: missing",
+		},
+		"an empty pattern": {
+			strings.Replace(goodRule, "**/x", "", 1),
+			"read rules/x/rule.yaml: pattern is empty",
+		},
+		"an absolute pattern": {
+			strings.Replace(goodRule, "**/x", "/opt/x", 1),
+			`read rules/x/rule.yaml: pattern "/opt/x": starts with /; patterns are relative to the folder that is on sys.path`,
+		},
+		"a broken pattern": {
+			strings.Replace(goodRule, "**/x", "[a", 1),
+			`read rules/x/rule.yaml: pattern "[a": not a valid glob`,
+		},
+		"unknown references": {
+			goodRule + "references: all\n",
+			`read rules/x/rule.yaml: references: "all"; known: file, folder, ignore`,
+		},
+		"exception without why": {
+			goodRule + "except: [{match: a}]\n",
+			"read rules/x/rule.yaml: except: a reason is missing",
+		},
+		"exception that matches": {
+			goodRule + "except: [{match: '[a', why: w}]\n",
+			`read rules/x/rule.yaml: pattern "[a": not a valid glob`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := Load(fstest.MapFS{"rules/x/rule.yaml": {Data: []byte(tt.yaml)}})
@@ -120,17 +147,30 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 		}
 		return strings.Join(IDs(p.Rules()), " ")
 	}
-	defaults := "botocore-docs botocore-examples docs elf-strip native-sources stale-bytecode static-libraries stubs tests"
+	defaults := "botocore-docs botocore-examples docs elf-strip native-sources stale-bytecode static-libraries stubs " +
+		"tests"
 	for sentence, tt := range map[string]struct {
 		s    Settings
 		want string
 	}{
-		"the defaults":                      {Settings{}, defaults},
-		"one on, one off":                   {Settings{Rules: map[string]Switch{"docs": {}, "time-zones": {Enabled: true}}}, strings.Replace(defaults, "docs elf-strip", "elf-strip", 1) + " time-zones"},
-		"a list switches its rule on":       {Settings{Services: []string{"s3"}}, strings.Replace(defaults, "examples docs", "examples botocore-services docs", 1)},
-		"modules":                           {Settings{Modules: map[string][]string{"scipy": {"linalg"}}}, strings.Replace(defaults, "elf-strip", "elf-strip modules", 1)},
-		"a list, and its rule switched off": {Settings{Languages: []string{"de"}, Rules: map[string]Switch{"locales": {}}}, defaults},
-		"switched on without its list":      {Settings{Rules: map[string]Switch{"locales": {Enabled: true}}}, defaults},
+		"the defaults": {Settings{}, defaults},
+		"one on, one off": {
+			Settings{Rules: map[string]Switch{"docs": {}, "time-zones": {Enabled: true}}},
+			strings.Replace(defaults, "docs elf-strip", "elf-strip", 1) + " time-zones",
+		},
+		"a list switches its rule on": {
+			Settings{Services: []string{"s3"}},
+			strings.Replace(defaults, "examples docs", "examples botocore-services docs", 1),
+		},
+		"modules": {
+			Settings{Modules: map[string][]string{"scipy": {"linalg"}}},
+			strings.Replace(defaults, "elf-strip", "elf-strip modules", 1),
+		},
+		"a list, and its rule switched off": {
+			Settings{Languages: []string{"de"}, Rules: map[string]Switch{"locales": {}}},
+			defaults,
+		},
+		"switched on without its list": {Settings{Rules: map[string]Switch{"locales": {Enabled: true}}}, defaults},
 	} {
 		if got := on(tt.s); got != tt.want {
 			t.Errorf("%s: got %s, want %s", sentence, got, tt.want)
@@ -140,9 +180,15 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 		s   Settings
 		err string
 	}{
-		"unknown rule": {Settings{Rules: map[string]Switch{"test": {}}}, `unknown rule "test"; known: ` + strings.Join(IDs(book(t)), ", ")},
-		"bad keep":     {Settings{Keep: []Choice{{Match: "/x"}}}, `pattern "/x": starts with /; patterns are relative to the folder that is on sys.path`},
-		"bad drop":     {Settings{Drop: []Choice{{Match: "{a"}}}, `pattern "{a": not a valid glob`},
+		"unknown rule": {
+			Settings{Rules: map[string]Switch{"test": {}}},
+			`unknown rule "test"; known: ` + strings.Join(IDs(book(t)), ", "),
+		},
+		"bad keep": {
+			Settings{Keep: []Choice{{Match: "/x"}}},
+			`pattern "/x": starts with /; patterns are relative to the folder that is on sys.path`,
+		},
+		"bad drop": {Settings{Drop: []Choice{{Match: "{a"}}}, `pattern "{a": not a valid glob`},
 	} {
 		if _, err := New(book(t), tt.s); err == nil || err.Error() != tt.err {
 			t.Errorf("%s: got %v, want %s", sentence, err, tt.err)
@@ -188,7 +234,8 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 
 func TestExceptionsNameDistributionsAndVersions(t *testing.T) {
 	rules, err := Load(fstest.MapFS{"rules/x/rule.yaml": {Data: []byte(goodRule +
-		"except:\n  - {distribution: Some_Package, why: whole}\n  - {distribution: numpy, versions: '<2.3', match: 'numpy/x', why: old}\n  - {match: 'any/x', why: everywhere}\n")}})
+		"except:\n  - {distribution: Some_Package, why: whole}\n  - {distribution: numpy, versions: '<2.3', match: " +
+		"'numpy/x', why: old}\n  - {match: 'any/x', why: everywhere}\n")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +292,10 @@ func TestSelectedModules(t *testing.T) {
 		}
 	}
 	got := map[string]bool{}
-	for _, f := range []string{"scipy/linalg/a.py", "scipy/signal/a.py", "scipy/_lib/a.py", "scipy/version.py", "scipy.libs/x/y.so", "numpy/linalg/a.py", "empty/a/b.py"} {
+	for _, f := range []string{
+		"scipy/linalg/a.py", "scipy/signal/a.py", "scipy/_lib/a.py", "scipy/version.py",
+		"scipy.libs/x/y.so", "numpy/linalg/a.py", "empty/a/b.py",
+	} {
 		got[f] = p.Selected(rule, f)
 	}
 	want := map[string]bool{

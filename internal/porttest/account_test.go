@@ -42,7 +42,8 @@ func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 	var account porttest.MemoryAccount
 	publish := func(name string, n int) (stage.LayerVersion, error) {
 		return account.LayerVersions().
-			Publish(t.Context(), stage.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
+			Publish(t.Context(),
+				stage.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
 	}
 	if _, err := publish("toolarge", 262_144_001); fault.CodeOf(err) != fault.BadInput {
 		t.Fatalf("a layer of a byte too many: %v", err)

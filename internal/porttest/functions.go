@@ -372,7 +372,11 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 				Tags:   map[string]string{"team": "red", "tier": "1"},
 			},
 		)
-		for want, tags := range map[string]map[string]string{"bills orders": {"team": "blue"}, "bills": {"team": "blue", "tier": "1"}, "": {"team": "green"}} {
+		for want, tags := range map[string]map[string]string{
+			"bills orders": {"team": "blue"},
+			"bills":        {"team": "blue", "tier": "1"},
+			"":             {"team": "green"},
+		} {
 			var names []string
 			for _, arn := range must(a.Functions.Tagged(ctx, tags))(t) {
 				names = append(names, arn[strings.LastIndex(arn, ":")+1:])

@@ -40,7 +40,11 @@ func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) sta
 func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.Interpreter) {
 	ctx := context.Background()
 	const root = "/opt/python/"
-	compile := func(t *testing.T, optimize int, sources ...ziptree.Entry) (made map[string][]byte, failed map[string]string) {
+	compile := func(
+		t *testing.T,
+		optimize int,
+		sources ...ziptree.Entry,
+	) (made map[string][]byte, failed map[string]string) {
 		t.Helper()
 		made = map[string][]byte{}
 		failed = map[string]string{}
@@ -122,10 +126,21 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 	// show.
 	t.Run("the same source gives the same bytes in any company", func(t *testing.T) {
 		src := file("m.py", "import collections\nCodec = 'latin_1'\nIncrementalEncoder = decoding_table = 3\n"+
-			"def f(x, unusual_name=2.5):\n    unusual_name += 1\n    return x in {'alpha', 'beta', 'gamma', 'delta', 'epsilon', 1, 2.5, None, (1, 'zeta')}\nclass StreamWriter:\n    charmap_encode = f\n")
+			"def f(x, unusual_name=2.5):\n    unusual_name += 1\n    return x in {'alpha', 'beta', 'gamma', 'delta', "+
+			"'epsilon', 1, 2.5, None, (1, 'zeta')}\nclass StreamWriter:\n    charmap_encode = f\n")
 		latin := file("a.py", "# -*- coding: iso8859-15 -*-\nunusual_name = 'alpha'\ncharmap_encode = 'zeta'\n")
 		want, _ := compile(t, 0, src)
-		for name, sources := range map[string][]ziptree.Entry{"alone again": {src}, "after another": {latin, src}, "before another": {src, latin}, "after itself": {file("b.py", "import encodings.iso8859_15\nStreamWriter = 1\n"), latin, file("m2.py", "unusual_name = Codec = 3"), src}} {
+		for name, sources := range map[string][]ziptree.Entry{
+			"alone again":    {src},
+			"after another":  {latin, src},
+			"before another": {src, latin},
+			"after itself": {
+				file("b.py", "import encodings.iso8859_15\nStreamWriter = 1\n"),
+				latin,
+				file("m2.py", "unusual_name = Codec = 3"),
+				src,
+			},
+		} {
 			if got, _ := compile(t, 0, sources...); !bytes.Equal(got["m.py"], want["m.py"]) {
 				t.Errorf("%s: %d other bytes", name, len(got["m.py"]))
 			}
@@ -140,7 +155,13 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		}
 		err := open(
 			t,
-		).Compile(ctx, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { return failure }, Failed: func(string, string) {}})
+		).Compile(ctx,
+			stage.CompileJob{
+				Sources: sources,
+				Root:    root,
+				Emit:    func(string, []byte) error { return failure },
+				Failed:  func(string, string) {},
+			})
 		if !errors.Is(err, failure) {
 			t.Fatalf("error %v, want %v", err, failure)
 		}
@@ -151,7 +172,13 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		bad.CRC32 ^= 1
 		err := open(
 			t,
-		).Compile(ctx, stage.CompileJob{Sources: []ziptree.Entry{bad}, Root: root, Emit: func(string, []byte) error { return nil }, Failed: func(string, string) {}})
+		).Compile(ctx,
+			stage.CompileJob{
+				Sources: []ziptree.Entry{bad},
+				Root:    root,
+				Emit:    func(string, []byte) error { return nil },
+				Failed:  func(string, string) {},
+			})
 		if err == nil || !strings.Contains(err.Error(), "bad.py") {
 			t.Fatalf("error %v, want one that names bad.py", err)
 		}
@@ -165,7 +192,13 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		}
 		err := open(
 			t,
-		).Compile(stop, stage.CompileJob{Sources: sources, Root: root, Emit: func(string, []byte) error { cancel(); return nil }, Failed: func(string, string) {}})
+		).Compile(stop,
+			stage.CompileJob{
+				Sources: sources,
+				Root:    root,
+				Emit:    func(string, []byte) error { cancel(); return nil },
+				Failed:  func(string, string) {},
+			})
 		if err != context.Canceled { //nolint:errorlint // a fault around it would say that something is wrong
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
@@ -289,7 +322,8 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 			),
 			module("b"),
 			script(
-				"import sys\nbad = [p for p in sys.path if p.endswith('-packages') and '/python/lib/' not in p]\nassert not bad, bad\n",
+				"import sys\nbad = [p for p in sys.path if p.endswith('-packages') and '/python/lib/' not in p]\n"+
+					"assert not bad, bad\n",
 			),
 			module("a"),
 			module("own"),
@@ -307,7 +341,9 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		mount := opt(t, map[string]string{"python/a.py": "x = 1\n"})
 		passes(
 			t,
-			run(t, mount, script("import os, tempfile, a\nassert 'PORTTEST_SECRET' not in os.environ\nopen('f', 'w').close()\ntempfile.mkdtemp()\nopen(os.path.expanduser('~/g'), 'w').close()\n"))[0],
+			run(t, mount,
+				script("import os, tempfile, a\nassert 'PORTTEST_SECRET' not in os.environ\nopen('f', 'w').close()\n"+
+					"tempfile.mkdtemp()\nopen(os.path.expanduser('~/g'), 'w').close()\n"))[0],
 		)
 		if _, err := os.Stat(filepath.Join(mount, "python", "__pycache__")); err == nil {
 			t.Error("the job wrote bytecode into the mount")
@@ -331,7 +367,8 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 			opt(t, nil),
 			script(
 				fmt.Sprintf(
-					"import os, time\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\n    os._exit(0)\nopen(%q, 'w').write(str(pid))\n",
+					"import os, time\npid = os.fork()\nif pid == 0:\n    time.sleep(60)\n    os._exit(0)\nopen(%q, "+
+						"'w').write(str(pid))\n",
 					file,
 				),
 			),
@@ -359,7 +396,8 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 			t,
 			opt(t, nil),
 			script(
-				"import sys\nfor i in range(200000):\n    sys.stderr.write('y' * 99 + '\\n')\nsys.stdout.write('z' * 20_000_000)\nraise SystemExit('the end')\n",
+				"import sys\nfor i in range(200000):\n    sys.stderr.write('y' * 99 + '\\n')\nsys.stdout.write('z' * "+
+					"20_000_000)\nraise SystemExit('the end')\n",
 			),
 		)
 		fails(t, r[0], "the end")

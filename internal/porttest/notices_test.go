@@ -39,8 +39,19 @@ func TestMemoryMetricsRefuseWhatCloudWatchRefuses(t *testing.T) {
 	good := stage.Metric{Name: "PackageSize", Unit: "Megabytes", Value: 1}
 	at := time.Unix(1, 0)
 	for what, bad := range map[string]stage.Metric{
-		"no name": {Unit: "Count"}, "an unknown unit": {Name: "a", Unit: "MiB"}, "no number": {Name: "a", Unit: "Count", Value: math.NaN()}, "infinity": {Name: "a", Unit: "Count", Value: math.Inf(1)},
-		"an empty dimension": {Name: "a", Unit: "Count", Dimensions: []stage.Dimension{{Name: "LayerName"}}}, "many dimensions": {Name: "a", Unit: "Count", Dimensions: make([]stage.Dimension, 31)},
+		"no name": {Unit: "Count"}, "an unknown unit": {
+			Name: "a",
+			Unit: "MiB",
+		}, "no number": {
+			Name:  "a",
+			Unit:  "Count",
+			Value: math.NaN(),
+		}, "infinity": {Name: "a", Unit: "Count", Value: math.Inf(1)},
+		"an empty dimension": {
+			Name:       "a",
+			Unit:       "Count",
+			Dimensions: []stage.Dimension{{Name: "LayerName"}},
+		}, "many dimensions": {Name: "a", Unit: "Count", Dimensions: make([]stage.Dimension, 31)},
 	} {
 		if err := metrics.Put(t.Context(), at, []stage.Metric{bad}); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%s: %v", what, err)
@@ -56,7 +67,13 @@ func TestMemoryMetricsRefuseWhatCloudWatchRefuses(t *testing.T) {
 
 func TestMemoryNoticesRefuseWhatThePortDoesNotPromise(t *testing.T) {
 	var notices porttest.MemoryNotices
-	for _, bad := range []porttest.Notice{{strings.Repeat("a", 101), "t"}, {"déjà vu", "t"}, {"a\nb", "t"}, {"s", ""}, {"s", strings.Repeat("t", 256<<10+1)}} {
+	for _, bad := range []porttest.Notice{
+		{strings.Repeat("a", 101), "t"},
+		{"déjà vu", "t"},
+		{"a\nb", "t"},
+		{"s", ""},
+		{"s", strings.Repeat("t", 256<<10+1)},
+	} {
 		if err := notices.Send(t.Context(), bad.Subject, bad.Text); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%.20q: %v", bad.Subject, err)
 		}

@@ -108,7 +108,10 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 
 	t.Run("names are listed by prefix, sorted", func(t *testing.T) {
 		r := open(t)
-		for _, n := range []string{"runs/b/change-2.json", "runs/b/change-10.json", "runs/a/run.json", "runs/bb/run.json", "state/released.json", "runs/b/Z.json"} {
+		for _, n := range []string{
+			"runs/b/change-2.json", "runs/b/change-10.json", "runs/a/run.json",
+			"runs/bb/run.json", "state/released.json", "runs/b/Z.json",
+		} {
 			store(t, r, n, n, "")
 		}
 		for prefix, want := range map[string]string{

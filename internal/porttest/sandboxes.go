@@ -28,7 +28,8 @@ def fail(event, context):
 func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
 	i := stage.Invocation{Payload: payload, InitSeconds: 0.12345, MaxMemoryMiB: 34}
 	i.LogTail = fmt.Sprintf(
-		"START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n",
+		"START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d "+
+			"MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n",
 		s.Memory,
 	)
 	switch s.Handler {

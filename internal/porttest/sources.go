@@ -86,7 +86,10 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 
 	t.Run("files are listed by name, and read", func(t *testing.T) {
 		s := open(t)
-		for _, n := range []string{"web/requirements.txt", "workspace.yaml", "data science/layer.yaml", "data/wörd+ä.txt", "data-2/a&b=c.txt", "data/100%.txt"} {
+		for _, n := range []string{
+			"web/requirements.txt", "workspace.yaml", "data science/layer.yaml",
+			"data/wörd+ä.txt", "data-2/a&b=c.txt", "data/100%.txt",
+		} {
 			put(t, s, n, "content of "+n)
 		}
 		all := list(t, s)

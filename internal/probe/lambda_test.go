@@ -228,9 +228,10 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	mount := layer(t, map[string]string{
-		"good.py":                     "x = 1\n",
-		"bad.py":                      "import no_such_thing\n",
-		"loud.py":                     "import os\nos.write(1, b'{\"ok\": false}\\n\\xff\\x00' * 1000)\nos.write(2, b'warning \\xfe\\n')\n",
+		"good.py": "x = 1\n",
+		"bad.py":  "import no_such_thing\n",
+		"loud.py": "import os\nos.write(1, b'{\"ok\": false}\\n\\xff\\x00' * 1000)\nos.write(2, " +
+			"b'warning \\xfe\\n')\n",
 		"demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
 		"demo-1.0.dist-info/RECORD":   "good.py,,\ngone.py,,\n",
 	})
@@ -262,7 +263,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 		script("is killed", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"),
 		script(
 			"writes garbage and fails",
-			"import os\nfor i in range(30):\n    os.write(2, b'\\xff line %d\\n' % i)\nos.write(1, b'\\x00' * 3000000)\nraise SystemExit('the end')\n",
+			"import os\nfor i in range(30):\n    os.write(2, b'\\xff line %d\\n' % i)\nos.write(1, b'\\x00' * "+
+				"3000000)\nraise SystemExit('the end')\n",
 		),
 		script(
 			"closes its output and goes on",
@@ -361,7 +363,8 @@ func TestFunctionDoesNotWaitForWhoLeftTheGroup(t *testing.T) {
 		[]probe.Job{
 			script(
 				"daemon",
-				"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(8)\n    os._exit(0)\ntime.sleep(0.2)\n",
+				"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(8)\n    os._exit(0)\n"+
+					"time.sleep(0.2)\n",
 			),
 		},
 		nil,
@@ -476,7 +479,8 @@ func TestFunctionTimesImports(t *testing.T) {
 		t,
 		map[string]string{
 			"varies.py": fmt.Sprintf(
-				"import os, time\nwith open(%q, 'a') as f:\n    f.write('x')\nif os.path.getsize(f.name) != 2:\n    time.sleep(0.5)\n",
+				"import os, time\nwith open(%q, 'a') as f:\n    f.write('x')\nif os.path.getsize(f.name) != 2:\n    "+
+					"time.sleep(0.5)\n",
 				rounds,
 			),
 		},
@@ -498,7 +502,10 @@ func TestFunctionFailsWhenItCannotRunAJob(t *testing.T) {
 	t.Parallel()
 	f := deploy(t, plenty)
 	mount := layer(t, nil)
-	for want, job := range map[string]probe.SentJob{"unknown kind of job: 'import'": {Kind: "import", Name: "os"}, "embedded null byte": {Kind: probe.Module, Name: "a\x00b"}} {
+	for want, job := range map[string]probe.SentJob{
+		"unknown kind of job: 'import'": {Kind: "import", Name: "os"},
+		"embedded null byte":            {Kind: probe.Module, Name: "a\x00b"},
+	} {
 		if b, err := f.invoke(
 			mount,
 			probe.Request{Jobs: []probe.SentJob{{Kind: probe.Module, Name: "json"}, job}},
@@ -542,20 +549,59 @@ func TestAnswersAreChecked(t *testing.T) {
 	a := `{"kind":"module","name":"a","ok":true,"seconds":1}`
 	s := `{"kind":"script","name":"s","ok":false,"detail":"no","seconds":1,"peakBytes":2}`
 	for sentence, tt := range map[string]struct{ doc, want string }{
-		"all of it":                       {head + `"results":[` + a + `,` + s + `],"remaining":0,"import":{"modules":["a"],"seconds":1,"peakBytes":2}}`, ""},
-		"a part":                          {head + `"results":[` + a + `],"remaining":1}`, ""},
-		"no time for imports":             {head + `"results":[` + a + `,` + s + `],"remaining":0,"import":null}`, ""},
-		"no JSON":                         {`Task timed out`, "read the answer of the probe function: invalid character 'T' looking for beginning of value"},
-		"an answer and more":              {head + `"results":[` + a + `],"remaining":1} {}`, "read the answer of the probe function: something follows it"},
-		"an error of Lambda":              {`{"errorMessage":"x"}`, `read the answer of the probe function: json: unknown field "errorMessage"`},
-		"nothing":                         {`null`, "check the answer of the probe function: it does not name its interpreter"},
-		"a result too few":                {head + `"results":[` + a + `],"remaining":0}`, "check the answer of the probe function: 1 results and 0 remaining for 2 jobs"},
-		"less than nothing remaining":     {head + `"results":[` + a + `,` + s + `,` + s + `],"remaining":-1}`, "check the answer of the probe function: 3 results and -1 remaining for 2 jobs"},
-		"results in another order":        {head + `"results":[` + s + `,` + a + `],"remaining":0}`, "check the answer of the probe function: result 0 is of script s, asked was module a"},
-		"no step further":                 {head + `"results":[],"remaining":2}`, "check the answer of the probe function: it did nothing"},
-		"the time of something else":      {head + `"results":[` + a + `,` + s + `],"remaining":0,"import":{"modules":["b"],"seconds":1,"peakBytes":2}}`, "check the answer of the probe function: it timed the import of [b], asked was [a]"},
-		"the time before the jobs' end":   {head + `"results":[` + a + `],"remaining":1,"import":{"modules":["a"],"seconds":1,"peakBytes":2}}`, "check the answer of the probe function: it timed the import of [a], asked was [a]"},
-		"a time that is a text, not ours": {head + `"results":[{"kind":"module","name":"a","ok":true,"seconds":"1"}],"remaining":1}`, "read the answer of the probe function: json: cannot unmarshal string into Go struct field Result.results.seconds of type float64"},
+		"all of it": {
+			head + `"results":[` + a + `,` + s +
+				`],"remaining":0,"import":{"modules":["a"],"seconds":1,"peakBytes":2}}`,
+			"",
+		},
+		"a part":              {head + `"results":[` + a + `],"remaining":1}`, ""},
+		"no time for imports": {head + `"results":[` + a + `,` + s + `],"remaining":0,"import":null}`, ""},
+		"no JSON": {
+			`Task timed out`,
+			"read the answer of the probe function: invalid character 'T' looking for beginning of value",
+		},
+		"an answer and more": {
+			head + `"results":[` + a + `],"remaining":1} {}`,
+			"read the answer of the probe function: something follows it",
+		},
+		"an error of Lambda": {
+			`{"errorMessage":"x"}`,
+			`read the answer of the probe function: json: unknown field "errorMessage"`,
+		},
+		"nothing": {
+			`null`,
+			"check the answer of the probe function: it does not name its interpreter",
+		},
+		"a result too few": {
+			head + `"results":[` + a + `],"remaining":0}`,
+			"check the answer of the probe function: 1 results and 0 remaining for 2 jobs",
+		},
+		"less than nothing remaining": {
+			head + `"results":[` + a + `,` + s + `,` + s + `],"remaining":-1}`,
+			"check the answer of the probe function: 3 results and -1 remaining for 2 jobs",
+		},
+		"results in another order": {
+			head + `"results":[` + s + `,` + a + `],"remaining":0}`,
+			"check the answer of the probe function: result 0 is of script s, asked was module a",
+		},
+		"no step further": {
+			head + `"results":[],"remaining":2}`,
+			"check the answer of the probe function: it did nothing",
+		},
+		"the time of something else": {
+			head + `"results":[` + a + `,` + s +
+				`],"remaining":0,"import":{"modules":["b"],"seconds":1,"peakBytes":2}}`,
+			"check the answer of the probe function: it timed the import of [b], asked was [a]",
+		},
+		"the time before the jobs' end": {
+			head + `"results":[` + a + `],"remaining":1,"import":{"modules":["a"],"seconds":1,"peakBytes":2}}`,
+			"check the answer of the probe function: it timed the import of [a], asked was [a]",
+		},
+		"a time that is a text, not ours": {
+			head + `"results":[{"kind":"module","name":"a","ok":true,"seconds":"1"}],"remaining":1}`,
+			"read the answer of the probe function: json: cannot unmarshal string into Go struct field " +
+				"Result.results.seconds of type float64",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			got, err := probe.OpenResponse([]byte(tt.doc), q)

@@ -40,20 +40,56 @@ func TestJobs(t *testing.T) {
 		own   string
 		want  string
 	}{
-		"modules and the packages directly below":  {files: "python/a.py python/p/__init__.py python/p/q/__init__.py python/p/q/r/__init__.py python/p/m.py", want: "module a, module p, module p.q"},
-		"extension modules":                        {files: "python/x.cpython-313-x86_64-linux-gnu.so python/y.abi3.so", want: "module x, module y"},
-		"bytecode without a source stands for it":  {files: "python/p/__init__.pyc python/a.pyc", want: "module a, module p"},
-		"bytecode beside its source is not asked":  {files: "python/a.py python/__pycache__/a.cpython-313.pyc", want: "module a"},
-		"private and tests' packages are left out": {files: "python/p/__init__.py python/p/_q/__init__.py python/p/tests/__init__.py python/p/test/__init__.py python/p/ok/__init__.py", want: "module p, module p.ok"},
-		"a private module at the top is asked":     {files: "python/_cffi.py python/__main__.py", want: "module _cffi"},
-		"below a namespace package nobody asks":    {files: "python/ns/sub/__init__.py", want: ""},
-		"outside the site folder nobody asks":      {files: "lib/a.py bin/tool", want: ""},
-		"what no distribution brought is asked":    {files: "python/a.py python/b.py python/c/__init__.py", dists: []wheel.Distribution{dist(t, "one", "a.py")}, want: "metadata one, module a, module b, module c"},
-		"not what lies in a distribution's folder": {files: "python/a/__init__.py python/a/b/__init__.py", dists: []wheel.Distribution{dist(t, "one", "a/__init__.py")}, want: "metadata one, module a"},
-		"not programs that no distribution brought": {files: "python/a.py python/setup.py python/conftest.py python/test_a.py", dists: []wheel.Distribution{dist(t, "one", "a.py")},
-			want: "metadata one, module a"},
-		"sourceless bytecode is its owner's":       {files: "python/p/__init__.pyc python/p/q/__init__.pyc", dists: []wheel.Distribution{dist(t, "one", "p/__init__.py")}, want: "metadata one, module p"},
-		"scripts of known distributions, then own": {files: "python/six.py", dists: []wheel.Distribution{dist(t, "six", "six.py")}, own: "pass", want: "metadata six, module six, script probe.py, script six/*"},
+		"modules and the packages directly below": {
+			files: "python/a.py python/p/__init__.py python/p/q/__init__.py python/p/q/r/__init__.py python/p/m.py",
+			want:  "module a, module p, module p.q",
+		},
+		"extension modules": {
+			files: "python/x.cpython-313-x86_64-linux-gnu.so python/y.abi3.so",
+			want:  "module x, module y",
+		},
+		"bytecode without a source stands for it": {
+			files: "python/p/__init__.pyc python/a.pyc",
+			want:  "module a, module p",
+		},
+		"bytecode beside its source is not asked": {
+			files: "python/a.py python/__pycache__/a.cpython-313.pyc",
+			want:  "module a",
+		},
+		"private and tests' packages are left out": {
+			files: "python/p/__init__.py python/p/_q/__init__.py python/p/tests/__init__.py " +
+				"python/p/test/__init__.py python/p/ok/__init__.py",
+			want: "module p, module p.ok",
+		},
+		"a private module at the top is asked":  {files: "python/_cffi.py python/__main__.py", want: "module _cffi"},
+		"below a namespace package nobody asks": {files: "python/ns/sub/__init__.py", want: ""},
+		"outside the site folder nobody asks":   {files: "lib/a.py bin/tool", want: ""},
+		"what no distribution brought is asked": {
+			files: "python/a.py python/b.py python/c/__init__.py",
+			dists: []wheel.Distribution{dist(t, "one", "a.py")},
+			want:  "metadata one, module a, module b, module c",
+		},
+		"not what lies in a distribution's folder": {
+			files: "python/a/__init__.py python/a/b/__init__.py",
+			dists: []wheel.Distribution{dist(t, "one", "a/__init__.py")},
+			want:  "metadata one, module a",
+		},
+		"not programs that no distribution brought": {
+			files: "python/a.py python/setup.py python/conftest.py python/test_a.py",
+			dists: []wheel.Distribution{dist(t, "one", "a.py")},
+			want:  "metadata one, module a",
+		},
+		"sourceless bytecode is its owner's": {
+			files: "python/p/__init__.pyc python/p/q/__init__.pyc",
+			dists: []wheel.Distribution{dist(t, "one", "p/__init__.py")},
+			want:  "metadata one, module p",
+		},
+		"scripts of known distributions, then own": {
+			files: "python/six.py",
+			dists: []wheel.Distribution{dist(t, "six", "six.py")},
+			own:   "pass",
+			want:  "metadata six, module six, script probe.py, script six/*",
+		},
 		"nothing": {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +148,14 @@ func TestJobsAreInAFixedOrder(t *testing.T) {
 
 func TestDigestTellsJobsApart(t *testing.T) {
 	seen := map[string]string{}
-	for _, jobs := range [][]Job{nil, {{Kind: Module, Name: "a"}}, {{Kind: Metadata, Name: "a"}}, {{Kind: Script, Name: "a", Source: "x"}}, {{Kind: Script, Name: "a", Source: "y"}}, {{Kind: Module, Name: "a"}, {Kind: Module, Name: "b"}}} {
+	for _, jobs := range [][]Job{
+		nil,
+		{{Kind: Module, Name: "a"}},
+		{{Kind: Metadata, Name: "a"}},
+		{{Kind: Script, Name: "a", Source: "x"}},
+		{{Kind: Script, Name: "a", Source: "y"}},
+		{{Kind: Module, Name: "a"}, {Kind: Module, Name: "b"}},
+	} {
 		d := Digest(jobs).String()
 		if other, ok := seen[d]; ok {
 			t.Errorf("%v and %s have one digest", jobs, other)

@@ -361,7 +361,9 @@ func (out *Pruned) records(p Plan) error {
 				}
 				e.SHA256 = parsed.Record()
 				e.Size = o.Result.Size
-			} else if shipped, ok := d.Record[o.Site]; ok && o.Site != d.DistInfo+"/RECORD" && !strings.HasSuffix(o.Site, ".pyc") {
+			} else if shipped, ok := d.Record[o.Site]; ok && o.Site != d.DistInfo+"/RECORD" &&
+				!strings.HasSuffix(o.Site,
+					".pyc") {
 				e.SHA256 = shipped
 				e.Size = o.Result.Size
 			}

@@ -165,7 +165,10 @@ func TestRecordMatchesTheLayer(t *testing.T) {
 		t,
 		in,
 		policy.Settings{},
-	).WithBytecode([]ziptree.Entry{ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")}, false)
+	).WithBytecode([]ziptree.Entry{
+		ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled"),
+	},
+		false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,18 +359,35 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 	}{
 		"nothing compiled changes nothing": {want: before},
 		"beside the source, and in place of what the wheel brought": {
-			compiled: []ziptree.Entry{entry("demo/__pycache__/a.cpython-313.pyc"), entry("demo/__pycache__/b.cpython-313.pyc")},
-			want:     "kept demo/__pycache__/a.cpython-313.pyc\nkept demo/__pycache__/b.cpython-313.pyc\nkept demo/a.py\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
+			compiled: []ziptree.Entry{
+				entry("demo/__pycache__/a.cpython-313.pyc"),
+				entry("demo/__pycache__/b.cpython-313.pyc"),
+			},
+			want: "kept demo/__pycache__/a.cpython-313.pyc\nkept demo/__pycache__/b.cpython-313.pyc\nkept demo/a.py\n" +
+				"kept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
 		},
 		"sourceless takes the source's place, and what was below __pycache__ goes, since nothing reads it": {
 			compiled: []ziptree.Entry{entry("demo/a.pyc")}, sourceless: true,
-			want: "dropped demo/__pycache__/a.cpython-313.pyc sourceless\ndropped demo/a.py sourceless\nkept demo/a.pyc\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
+			want: "dropped demo/__pycache__/a.cpython-313.pyc sourceless\ndropped demo/a.py sourceless\nkept " +
+				"demo/a.pyc\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
 		},
-		"of a dropped source": {compiled: []ziptree.Entry{entry("demo/tests/t.pyc")}, err: "add bytecode python/demo/tests/t.pyc: its source is not kept"},
-		"of no source":        {compiled: []ziptree.Entry{entry("demo/z.pyc")}, err: "add bytecode python/demo/z.pyc: its source is not kept"},
-		"of another name":     {compiled: []ziptree.Entry{entry("demo/a.txt")}, err: "add bytecode python/demo/a.txt: not a name of bytecode"},
-		"twice the same is one too many": {compiled: []ziptree.Entry{entry("demo/a.pyc"), entry("demo/a.pyc")}, sourceless: true,
-			err: "add bytecode: python/demo/a.pyc is in compiled and in compiled"},
+		"of a dropped source": {
+			compiled: []ziptree.Entry{entry("demo/tests/t.pyc")},
+			err:      "add bytecode python/demo/tests/t.pyc: its source is not kept",
+		},
+		"of no source": {
+			compiled: []ziptree.Entry{entry("demo/z.pyc")},
+			err:      "add bytecode python/demo/z.pyc: its source is not kept",
+		},
+		"of another name": {
+			compiled: []ziptree.Entry{entry("demo/a.txt")},
+			err:      "add bytecode python/demo/a.txt: not a name of bytecode",
+		},
+		"twice the same is one too many": {
+			compiled:   []ziptree.Entry{entry("demo/a.pyc"), entry("demo/a.pyc")},
+			sourceless: true,
+			err:        "add bytecode: python/demo/a.pyc is in compiled and in compiled",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			q, err := p.WithBytecode(tt.compiled, tt.sourceless)
@@ -429,8 +449,13 @@ func TestVersionsNameEveryTransform(t *testing.T) {
 
 func TestIndexRefusesNumbersOutOfRange(t *testing.T) {
 	for want, x := range map[string]prune.Index{
-		"read import index: a.py refers to module 1 of 1": {Modules: []string{"a"}, Files: []prune.FileRefs{{Path: "a.py", Modules: []uint32{1}}}},
-		"read import index: a.py refers to string 0 of 0": {Files: []prune.FileRefs{{Path: "a.py", Strings: []uint32{0}}}},
+		"read import index: a.py refers to module 1 of 1": {
+			Modules: []string{"a"},
+			Files:   []prune.FileRefs{{Path: "a.py", Modules: []uint32{1}}},
+		},
+		"read import index: a.py refers to string 0 of 0": {
+			Files: []prune.FileRefs{{Path: "a.py", Strings: []uint32{0}}},
+		},
 	} {
 		b, err := x.Encode()
 		if err != nil {

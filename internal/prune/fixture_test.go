@@ -195,16 +195,37 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 
 func TestFixturesRefuseWhatTheyDoNotKnow(t *testing.T) {
 	for sentence, tt := range map[string]struct{ in, err string }{
-		"no comment":             {"-- want --\nkept a\n", "x.txtar:1: the first line says why the case exists"},
-		"an unknown key":         {"why\n-- settings --\nservices: [s3]\nkeeep: []\n-- want --\nkept a\n", `x.txtar:4: settings: [2:1] unknown field "keeep"`},
-		"an unknown section":     {"why\n-- weel a 1 --\n-- want --\nkept a\n", `x.txtar:2: unknown section "weel a 1"; known: settings, wheel NAME VERSION, want, and the path of a file`},
-		"an unknown fate":        {"why\n-- a.py --\n-- want --\nkept a.py\nremoved a.py tests\n", `x.txtar:5: "removed a.py tests"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`},
-		"a drop without a rule":  {"why\n-- want --\ndropped a.py\n", `x.txtar:3: "dropped a.py"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`},
-		"sections behind want":   {"why\n-- want --\nkept a.py\n-- a.py --\n", `x.txtar:4: "a.py" stands after want`},
-		"settings in the middle": {"why\n-- a.py --\n-- settings --\n-- want --\nkept a.py\n", "x.txtar:3: settings stand first"},
-		"a file that is twice":   {"why\n-- a.py --\n-- b.py --\n-- a.py --\n-- want --\nkept a.py\n", "x.txtar:2: a.py is there twice"},
-		"an unknown bytecode":    {"why\n-- a.pyc --\nstale\n-- want --\nkept a.pyc\n", `x.txtar:3: bytecode that is "stale"; known: unchecked, timestamp, checked`},
-		"no want":                {"why\n-- a.py --\n", "x.txtar: no section want"},
+		"no comment": {"-- want --\nkept a\n", "x.txtar:1: the first line says why the case exists"},
+		"an unknown key": {
+			"why\n-- settings --\nservices: [s3]\nkeeep: []\n-- want --\nkept a\n",
+			`x.txtar:4: settings: [2:1] unknown field "keeep"`,
+		},
+		"an unknown section": {
+			"why\n-- weel a 1 --\n-- want --\nkept a\n",
+			`x.txtar:2: unknown section "weel a 1"; known: settings, wheel NAME VERSION, want, and the path of a file`,
+		},
+		"an unknown fate": {
+			"why\n-- a.py --\n-- want --\nkept a.py\nremoved a.py tests\n",
+			`x.txtar:5: "removed a.py tests"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`,
+		},
+		"a drop without a rule": {
+			"why\n-- want --\ndropped a.py\n",
+			`x.txtar:3: "dropped a.py"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`,
+		},
+		"sections behind want": {"why\n-- want --\nkept a.py\n-- a.py --\n", `x.txtar:4: "a.py" stands after want`},
+		"settings in the middle": {
+			"why\n-- a.py --\n-- settings --\n-- want --\nkept a.py\n",
+			"x.txtar:3: settings stand first",
+		},
+		"a file that is twice": {
+			"why\n-- a.py --\n-- b.py --\n-- a.py --\n-- want --\nkept a.py\n",
+			"x.txtar:2: a.py is there twice",
+		},
+		"an unknown bytecode": {
+			"why\n-- a.pyc --\nstale\n-- want --\nkept a.pyc\n",
+			`x.txtar:3: bytecode that is "stale"; known: unchecked, timestamp, checked`,
+		},
+		"no want": {"why\n-- a.py --\n", "x.txtar: no section want"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := parseFixture(t, "x.txtar", []byte(tt.in))

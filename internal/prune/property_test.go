@@ -458,8 +458,15 @@ func TestPruningRandomLayers(t *testing.T) {
 			t.Errorf("%s: pruning the result changes it: %s", what, changes(out.Tree, second.Tree))
 		}
 	}
-	for what, least := range map[string]int{"kept": 10_000, "dropped": 10_000, "transformed": 1_500, "references": 10_000,
-		"no bytecode": 50, "bytecode": 50, "sourceless": 50} {
+	for what, least := range map[string]int{
+		"kept":        10_000,
+		"dropped":     10_000,
+		"transformed": 1_500,
+		"references":  10_000,
+		"no bytecode": 50,
+		"bytecode":    50,
+		"sourceless":  50,
+	} {
 		if seen[what] < least {
 			t.Errorf("%s: %d, want at least %d: the layers show too little", what, seen[what], least)
 		}

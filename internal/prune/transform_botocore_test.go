@@ -111,7 +111,10 @@ func TestGzippedModelsAreDeterministic(t *testing.T) {
 	model := []byte(`{ "documentation": "` + strings.Repeat("text ", 200) + `", "a": 1 }`)
 	const name = "botocore/data/s3/2006-03-01/service-2.json.gz"
 	var results [][]byte
-	for _, head := range []gzip.Header{{}, {Name: "service-2.json", ModTime: time.Unix(1_700_000_000, 0), Comment: "c", OS: 3}} {
+	for _, head := range []gzip.Header{
+		{},
+		{Name: "service-2.json", ModTime: time.Unix(1_700_000_000, 0), Comment: "c", OS: 3},
+	} {
 		var in bytes.Buffer
 		w := gzip.NewWriter(&in)
 		w.Header = head

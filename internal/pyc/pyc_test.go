@@ -42,15 +42,33 @@ func TestCheckHeader(t *testing.T) {
 	const rest = "\x01\x02\x03\x04\x05\x06\x07\x08"
 	const m313 = "\xf3\x0d\r\n"
 	for sentence, tt := range map[string]struct{ head, err string }{
-		"hash-based and unchecked":   {head: m313 + "\x01\x00\x00\x00" + rest + "code"},
-		"nothing":                    {head: "", err: "bytecode of 0 bytes has no header"},
-		"cut off":                    {head: m313 + "\x01\x00\x00\x00" + rest[1:], err: "bytecode of 15 bytes has no header"},
-		"another Python's":           {head: "\xcb\x0d\r\n\x01\x00\x00\x00" + rest, err: "bytecode has the magic number 3531, python3.13 wants 3571"},
-		"mangled as text":            {head: "\xf3\x0d\n\n\x01\x00\x00\x00" + rest, err: "bytecode has the magic number 3571, python3.13 wants 3571"},
-		"with a timestamp":           {head: m313 + "\x00\x00\x00\x00" + rest, err: "bytecode is checked against its source's time, which a layer does not keep"},
-		"hash-based and checked":     {head: m313 + "\x03\x00\x00\x00" + rest, err: "bytecode is checked against its source's hash at every start"},
-		"flags that nobody knows":    {head: m313 + "\x02\x00\x00\x00" + rest, err: "bytecode has unknown flags 0x2"},
-		"flags in their upper bytes": {head: m313 + "\x01\x00\x00\x80" + rest, err: "bytecode has unknown flags 0x80000001"},
+		"hash-based and unchecked": {head: m313 + "\x01\x00\x00\x00" + rest + "code"},
+		"nothing":                  {head: "", err: "bytecode of 0 bytes has no header"},
+		"cut off": {
+			head: m313 + "\x01\x00\x00\x00" + rest[1:],
+			err:  "bytecode of 15 bytes has no header",
+		},
+		"another Python's": {
+			head: "\xcb\x0d\r\n\x01\x00\x00\x00" + rest,
+			err:  "bytecode has the magic number 3531, python3.13 wants 3571",
+		},
+		"mangled as text": {
+			head: "\xf3\x0d\n\n\x01\x00\x00\x00" + rest,
+			err:  "bytecode has the magic number 3571, python3.13 wants 3571",
+		},
+		"with a timestamp": {
+			head: m313 + "\x00\x00\x00\x00" + rest,
+			err:  "bytecode is checked against its source's time, which a layer does not keep",
+		},
+		"hash-based and checked": {
+			head: m313 + "\x03\x00\x00\x00" + rest,
+			err:  "bytecode is checked against its source's hash at every start",
+		},
+		"flags that nobody knows": {head: m313 + "\x02\x00\x00\x00" + rest, err: "bytecode has unknown flags 0x2"},
+		"flags in their upper bytes": {
+			head: m313 + "\x01\x00\x00\x80" + rest,
+			err:  "bytecode has unknown flags 0x80000001",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

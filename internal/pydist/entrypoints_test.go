@@ -21,11 +21,17 @@ func TestParseEntryPoints(t *testing.T) {
 			in:   "# c\r\n[ a.b ]\r\n   x y=m : K.f [extra,other]\r\n",
 			want: []EntryPoint{{"a.b", "x y", "m", "K.f"}},
 		},
-		"empty":                   {in: "\n"},
-		"nothing before a group":  {in: "x = y\n", err: `entry_points.txt:1: entry "x" stands before the first [group]`},
-		"a group without a name":  {in: "[ ]\n", err: `entry_points.txt:1: group is empty`},
-		"a line without =":        {in: "[a]\nfoo\n", err: `entry_points.txt:2: entry "foo": want name = module:attr`},
-		"an object with a dash":   {in: "[a]\nfoo = my-mod:x\n", err: `entry_points.txt:2: entry "foo": object "my-mod:x": want module:attr`},
+		"empty": {in: "\n"},
+		"nothing before a group": {
+			in:  "x = y\n",
+			err: `entry_points.txt:1: entry "x" stands before the first [group]`,
+		},
+		"a group without a name": {in: "[ ]\n", err: `entry_points.txt:1: group is empty`},
+		"a line without =":       {in: "[a]\nfoo\n", err: `entry_points.txt:2: entry "foo": want name = module:attr`},
+		"an object with a dash": {
+			in:  "[a]\nfoo = my-mod:x\n",
+			err: `entry_points.txt:2: entry "foo": object "my-mod:x": want module:attr`,
+		},
 		"a file that is not text": {in: "[a]\n\xff = x\n", err: `entry_points.txt: not UTF-8`},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -10,7 +10,8 @@ import (
 func FuzzLeaves(f *testing.F) {
 	for _, s := range []string{
 		"alpha", "A_b..c", "-x", "python3.13-x86_64", "python3.9-arm64", "python3.99-arm64", ">=1.0,<2", "==1.*", "~=1.4.2", "!=1.0+local", "===x y", ">=1,,<2",
-		"requests[security,socks]>=2.8.1,==2.8.*;python_version<'2.7'", "pip @ https://host/pip-1.0-py3-none-any.whl ; python_version > '3'", "a @ ./b.whl", "a (>=1)", "", "\x00", "a;\"",
+		"requests[security,socks]>=2.8.1,==2.8.*;python_version<'2.7'", "pip @ https://host/pip-1.0-py3-none-any.whl " +
+			"; python_version > '3'", "a @ ./b.whl", "a (>=1)", "", "\x00", "a;\"",
 	} {
 		f.Add(s)
 	}
@@ -44,7 +45,10 @@ func FuzzLeaves(f *testing.F) {
 }
 
 func FuzzParseEntryPoints(f *testing.F) {
-	for _, s := range []string{"[console_scripts]\na = b.c:d\n", "[g]\nx = y [extra]\n; comment\n# another\n", "a = b\n", "[", "[]\n=\n", "\xff", ""} {
+	for _, s := range []string{
+		"[console_scripts]\na = b.c:d\n", "[g]\nx = y [extra]\n; comment\n# another\n",
+		"a = b\n", "[", "[]\n=\n", "\xff", "",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -15,15 +15,27 @@ func errText(err error) string {
 
 func TestParseName(t *testing.T) {
 	for sentence, tt := range map[string]struct{ in, want, err string }{
-		"case is folded":                       {in: "PyYAML", want: "pyyaml"},
-		"runs of separators become one dash":   {in: "ruamel._-yaml", want: "ruamel-yaml"},
-		"one letter is a name":                 {in: "q", want: "q"},
-		"digits may come first":                {in: "2to3", want: "2to3"},
-		"empty is refused":                     {in: "", err: `name is empty`},
-		"a separator cannot come last":         {in: "numpy-", err: `name "numpy-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
-		"letters outside ASCII are refused":    {in: "ſix", err: `name "ſix": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
-		"a newline at the end is not ignored":  {in: "six\n", err: `name "six\n": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
-		"a path is not a name":                 {in: "../six", err: `name "../six": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
+		"case is folded":                     {in: "PyYAML", want: "pyyaml"},
+		"runs of separators become one dash": {in: "ruamel._-yaml", want: "ruamel-yaml"},
+		"one letter is a name":               {in: "q", want: "q"},
+		"digits may come first":              {in: "2to3", want: "2to3"},
+		"empty is refused":                   {in: "", err: `name is empty`},
+		"a separator cannot come last": {
+			in:  "numpy-",
+			err: `name "numpy-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
+		"letters outside ASCII are refused": {
+			in:  "ſix",
+			err: `name "ſix": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
+		"a newline at the end is not ignored": {
+			in:  "six\n",
+			err: `name "six\n": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
+		"a path is not a name": {
+			in:  "../six",
+			err: `name "../six": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
 		"normalizing what is normal is no-op":  {in: "ruamel-yaml", want: "ruamel-yaml"},
 		"separators inside survive as one":     {in: "zope.interface", want: "zope-interface"},
 		"underscores of file names are dashes": {in: "scikit_learn", want: "scikit-learn"},
@@ -53,7 +65,10 @@ func TestLeavesDecodeThroughTheirParsers(t *testing.T) {
 	if b, err := json.Marshal(got); err != nil || string(b) != doc {
 		t.Errorf("again: %s, %v\nwant   %s", b, err, doc)
 	}
-	for _, bad := range []string{`{"Name":"-"}`, `{"Version":"x"}`, `{"Specifier":"1"}`, `{"Wheel":"x.zip"}`, `{"Target":"python2.7-x86_64"}`, `{"Target":""}`} {
+	for _, bad := range []string{
+		`{"Name":"-"}`, `{"Version":"x"}`, `{"Specifier":"1"}`, `{"Wheel":"x.zip"}`,
+		`{"Target":"python2.7-x86_64"}`, `{"Target":""}`,
+	} {
 		if err := json.Unmarshal([]byte(bad), new(leaves)); err == nil {
 			t.Errorf("%s decodes", bad)
 		}

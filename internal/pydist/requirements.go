@@ -370,7 +370,8 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 	// A bare reference begins so, or has a '/' before anything that could be a marker's text.
 	head, _, _ := strings.Cut(word, ";")
 	bare := !namedPattern.MatchString(text) &&
-		(strings.Contains(head, "/") || strings.HasPrefix(head, ".") || schemePattern.MatchString(head) || archivePattern.MatchString(head))
+		(strings.Contains(head, "/") || strings.HasPrefix(head, ".") || schemePattern.MatchString(head) ||
+			archivePattern.MatchString(head))
 	if !bare {
 		r, err := ParseRequirement(text)
 		if err != nil {

@@ -45,36 +45,69 @@ func TestParseRequirementsReads(t *testing.T) {
 		opened              string
 	}{
 		"names, blank lines, comments, CRLF and a byte order mark": {
-			files:  map[string]string{"r.txt": "\ufeff# tools\r\n\r\nSix  # why\r\nnumpy>=1,<3 ; python_version >= '3.9' # x\r\n  boto3[CRT]"},
+			files: map[string]string{
+				"r.txt": "\ufeff# tools\r\n\r\nSix  # why\r\nnumpy>=1,<3 ; python_version >= '3.9' # x\r\n  boto3[CRT]",
+			},
 			direct: "r.txt:3 six\nr.txt:4 numpy>=1,<3; python_version >= '3.9'\nr.txt:5 boto3[crt]\n",
 		},
 		"continuations, hashes in both spellings, once each": {
-			files:  map[string]string{"r.txt": "six==1.17.0 \\\n  --hash=sha256:" + strings.ToUpper(hexA) + " \\\n  --hash sha384:" + hexB + " --hash=sha256:" + hexA + "\nq\n"},
+			files: map[string]string{
+				"r.txt": "six==1.17.0 \\\n  --hash=sha256:" + strings.ToUpper(hexA) + " \\\n  --hash sha384:" + hexB +
+					" --hash=sha256:" + hexA + "\nq\n",
+			},
 			direct: "r.txt:1 six==1.17.0 sha256:" + hexA + " sha384:" + hexB + "\nr.txt:4 q\n",
 		},
-		"a continuation at the end of the file": {files: map[string]string{"r.txt": "six\\\n==1\\"}, direct: "r.txt:1 six==1\n"},
-		"a comment line ends a continuation":    {files: map[string]string{"r.txt": "six \\\n# c \\\nq\n"}, direct: "r.txt:1 six\nr.txt:3 q\n"},
-		"a hash sign inside a word is text":     {files: map[string]string{"r.txt": "./a-1-py3-none-any.whl#sha256=" + hexA}, direct: "r.txt:1 a @ ./a-1-py3-none-any.whl#sha256=" + hexA + " sha256:" + hexA + "\n"},
+		"a continuation at the end of the file": {
+			files:  map[string]string{"r.txt": "six\\\n==1\\"},
+			direct: "r.txt:1 six==1\n",
+		},
+		"a comment line ends a continuation": {
+			files:  map[string]string{"r.txt": "six \\\n# c \\\nq\n"},
+			direct: "r.txt:1 six\nr.txt:3 q\n",
+		},
+		"a hash sign inside a word is text": {
+			files:  map[string]string{"r.txt": "./a-1-py3-none-any.whl#sha256=" + hexA},
+			direct: "r.txt:1 a @ ./a-1-py3-none-any.whl#sha256=" + hexA + " sha256:" + hexA + "\n",
+		},
 		"wheels by path and URL": {
-			files: map[string]string{"r.txt": "./wheels/Foo_x-1.0-py3-none-any.whl\nwheels/a-1-py3-none-any.whl[q] ; extra == 'b'\na-1-py3-none-any.whl;extra == 'b'\n" +
-				"https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\nhttps://h/a-1-py3-none-any.whl; extra == 'b'\na @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
-				"a[z] @ ../w/a-1-py3-none-any.whl\n"},
-			direct: "r.txt:1 foo-x @ ./wheels/Foo_x-1.0-py3-none-any.whl\nr.txt:2 a[q] @ wheels/a-1-py3-none-any.whl ; extra == 'b'\nr.txt:3 a @ a-1-py3-none-any.whl ; extra == 'b'\n" +
-				"r.txt:4 torch @ https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\nr.txt:5 a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
+			files: map[string]string{
+				"r.txt": "./wheels/Foo_x-1.0-py3-none-any.whl\nwheels/a-1-py3-none-any.whl[q] ; extra == 'b'\n" +
+					"a-1-py3-none-any.whl;extra == 'b'\n" +
+					"https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\n" +
+					"https://h/a-1-py3-none-any.whl; extra == 'b'\na @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
+					"a[z] @ ../w/a-1-py3-none-any.whl\n",
+			},
+			direct: "r.txt:1 foo-x @ ./wheels/Foo_x-1.0-py3-none-any.whl\nr.txt:2 a[q] @ wheels/a-1-py3-none-any.whl " +
+				"; extra == 'b'\nr.txt:3 a @ a-1-py3-none-any.whl ; extra == 'b'\n" +
+				"r.txt:4 torch @ https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\nr.txt:5 a @ " +
+				"https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
 				"r.txt:6 a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\nr.txt:7 a[z] @ ../w/a-1-py3-none-any.whl\n",
 		},
 		"includes are relative to the file that names them and read in place": {
-			files:  map[string]string{"l/r.txt": "a\n-r sub/b.txt\n--constraint=../c.txt\nd\n", "l/sub/b.txt": "b\n-r../e.txt\n-c ../../c.txt", "l/e.txt": "e", "c.txt": "a<2\nb @ https://h/b-1-py3-none-any.whl\n"},
-			direct: "l/r.txt:1 a\nl/sub/b.txt:1 b\nl/e.txt:1 e\nl/r.txt:4 d\n", constraints: "c.txt:1 a<2\nc.txt:2 b @ https://h/b-1-py3-none-any.whl\n",
+			files: map[string]string{
+				"l/r.txt":     "a\n-r sub/b.txt\n--constraint=../c.txt\nd\n",
+				"l/sub/b.txt": "b\n-r../e.txt\n-c ../../c.txt",
+				"l/e.txt":     "e",
+				"c.txt":       "a<2\nb @ https://h/b-1-py3-none-any.whl\n",
+			},
+			direct: "l/r.txt:1 a\nl/sub/b.txt:1 b\nl/e.txt:1 e\nl/r.txt:4 d\n", constraints: "c.txt:1 a<2\nc.txt:2 b " +
+				"@ https://h/b-1-py3-none-any.whl\n",
 			opened: "l/r.txt l/sub/b.txt l/e.txt c.txt",
 		},
 		"a file that is both is opened once": {
 			files:  map[string]string{"r.txt": "-r b.txt\n-c b.txt\n--requirement b.txt", "b.txt": "b==1"},
 			direct: "b.txt:1 b==1\n", constraints: "b.txt:1 b==1\n", opened: "r.txt b.txt",
 		},
-		"a quoted file name":                       {files: map[string]string{"r.txt": `-r "my file.txt"`, "my file.txt": "b"}, direct: "my file.txt:1 b\n", opened: "r.txt my file.txt"},
-		"options that ask for what happens anyway": {files: map[string]string{"r.txt": "--only-binary=:all:\n--only-binary numpy,scipy\n--prefer-binary\na"}, direct: "r.txt:4 a\n"},
-		"an empty file":                            {files: map[string]string{"r.txt": ""}},
+		"a quoted file name": {
+			files:  map[string]string{"r.txt": `-r "my file.txt"`, "my file.txt": "b"},
+			direct: "my file.txt:1 b\n",
+			opened: "r.txt my file.txt",
+		},
+		"options that ask for what happens anyway": {
+			files:  map[string]string{"r.txt": "--only-binary=:all:\n--only-binary numpy,scipy\n--prefer-binary\na"},
+			direct: "r.txt:4 a\n",
+		},
+		"an empty file": {files: map[string]string{"r.txt": ""}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			name := "r.txt"
@@ -104,65 +137,263 @@ func TestParseRequirementsReads(t *testing.T) {
 func TestParseRequirementsRefuses(t *testing.T) {
 	const relative = "write a relative path such as ./wheels/example-1.0-py3-none-any.whl"
 	for sentence, tt := range map[string]struct{ in, err, hint string }{
-		"an editable install":          {"a\n-e .", "r.txt:2: -e: an editable install points at a folder, which has no hash and cannot be built again", hintEditable},
-		"a long editable install":      {"--editable=./x", "r.txt:1: --editable: an editable install points at a folder, which has no hash and cannot be built again", hintEditable},
-		"version control":              {"git+https://h/x.git@main#egg=x", "r.txt:1: version control: a checkout has no hash and is built anew each time", hintVCS},
-		"named version control":        {"x @ git+ssh://git@h/x.git", "r.txt:1: version control: a checkout has no hash and is built anew each time", hintVCS},
-		"a folder":                     {".", `r.txt:1: path or url ending in ".": not a wheel`, hintEditable},
-		"a folder below":               {"./src/x", `r.txt:1: path or url ending in "x": not a wheel`, hintEditable},
-		"a source archive":             {"x @ https://h/x-1.0.tar.gz", `r.txt:1: source archive "x-1.0.tar.gz": building it runs its code, and the result has no hash`, hintEditable},
-		"a bare source archive":        {"x-1.0.zip", `r.txt:1: source archive "x-1.0.zip": building it runs its code, and the result has no hash`, hintEditable},
-		"http":                         {"x @ http://h/x-1-py3-none-any.whl", "r.txt:1: url: http does not protect the wheel on its way", "use https"},
-		"file":                         {"file:///w/x-1-py3-none-any.whl", "r.txt:1: url: file: names a path that exists on one machine only", relative},
-		"an unknown scheme":            {"x @ s3://b/x-1-py3-none-any.whl", `r.txt:1: url: unknown scheme "s3"; known: https`, "use https or a relative path"},
-		"an absolute path":             {"/w/x-1-py3-none-any.whl", `r.txt:1: path "/w/x-1-py3-none-any.whl": exists on one machine only`, relative},
-		"credentials":                  {"x @ https://me:secret@h/x-1-py3-none-any.whl", "r.txt:1: url: a committed file must not carry credentials", "remove the credentials; uv reads them from netrc or its configuration"},
-		"no host":                      {"x @ https:x-1-py3-none-any.whl", "r.txt:1: url: host is missing", ""},
-		"escapes without digits":       {"x @ https://h/x%zz-1-py3-none-any.whl", "r.txt:1: url: %-escapes are malformed", ""},
-		"another package's wheel":      {"y @ ./x-1-py3-none-any.whl", `r.txt:1: requirement "y @ ./x-1-py3-none-any.whl": the wheel is of "x"`, ""},
-		"a wheel with a bad name":      {"./x-1.whl", `r.txt:1: wheel name "x-1.whl": has 2 parts between dashes; legal are 5, or 6 with a build number`, ""},
-		"an unknown fragment":          {"./x-1-py3-none-any.whl#egg=x", `r.txt:1: url fragment "egg=x": unknown; known: sha256`, "write #sha256=<hex> or remove it"},
-		"a word after a wheel":         {"./x-1-py3-none-any.whl y", `r.txt:1: requirement "./x-1-py3-none-any.whl y": unexpected "y"; a marker begins with ' ;'`, ""},
-		"a bad marker after a wheel":   {"./x-1-py3-none-any.whl ;", `r.txt:1: requirement "./x-1-py3-none-any.whl ;": marker is empty`, ""},
-		"a bad extra of a wheel":       {"./x-1-py3-none-any.whl[-]", `r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`, ""},
-		"an index":                     {"-i https://u:p@h/simple", "r.txt:1: -i: which index to ask belongs to uv's configuration; a committed file must not carry a host", hintIndex},
-		"a long index":                 {"--extra-index-url=https://h", "r.txt:1: --extra-index-url: which index to ask belongs to uv's configuration; a committed file must not carry a host", hintIndex},
-		"a folder of links":            {"-fwheels", "r.txt:1: -f: which index to ask belongs to uv's configuration; a committed file must not carry a host", hintIndex},
-		"a trusted host":               {"--trusted-host h", "r.txt:1: --trusted-host: which index to ask belongs to uv's configuration; a committed file must not carry a host", hintIndex},
-		"pre-releases of everything":   {"--pre", "r.txt:1: --pre: allows pre-releases of every package", "name the pre-release in its specifier, such as example>=2.0rc1"},
-		"builds from source":           {"--no-binary=:all:", "r.txt:1: --no-binary: layers are made of wheels only", "remove the line"},
-		"wheels only, switched off":    {"--only-binary=:none:", "r.txt:1: --only-binary: want :all: or package names; layers are made of wheels only", "write --only-binary=:all: or remove the line"},
-		"a value for a switch":         {"--prefer-binary x", "r.txt:1: --prefer-binary: takes no value", "put each option on its own line"},
-		"hashes for everything":        {"--require-hashes", "r.txt:1: --require-hashes: the lock carries a hash of every wheel anyway", "remove the line"},
-		"a hash without requirement":   {"a \\\n# c\n  --hash=sha256:x", "r.txt:3: --hash: belongs to a requirement, and none stands on this line", "end the line before with a backslash, without a comment between"},
-		"an unknown option":            {"--use-feature=x", `r.txt:1: option "--use-feature": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`, "remove it"},
-		"an abbreviated option":        {"--req b.txt", `r.txt:1: option "--req": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`, "remove it"},
-		"a build option":               {"a --global-option=x", `r.txt:1: option "--global-option": unknown after a requirement; known: --hash`, "remove it, or put it on its own line"},
-		"text after options":           {"a --hash=sha256:" + hexA + " b", `r.txt:1: unexpected "b" after the options of a requirement`, ""},
-		"a hash without value":         {"a --hash", "r.txt:1: --hash: value missing", ""},
-		"a weak hash":                  {"a --hash=md5:ab", `r.txt:1: hash "md5:ab": unknown algorithm; known: sha256, sha384, sha512`, ""},
-		"a short hash":                 {"a --hash=sha256:ab", `r.txt:1: hash "sha256:ab": sha256 has 64 hexadecimal digits`, ""},
-		"a quote left open":            {`a --hash="x`, `r.txt:1: quote " is not closed`, ""},
-		"a variable":                   {"a @ https://${TOKEN}@h/a-1-py3-none-any.whl", "r.txt:1: variable ${TOKEN}: the result would depend on the environment", "write the value itself"},
-		"a comment before a backslash": {"a # c \\\nb", "r.txt:1: backslash after a comment: tools disagree whether the comment goes on", "remove the backslash or move the comment to its own line"},
-		"a form feed":                  {"a\n\fb", "r.txt:2: control character U+000C: tools disagree whether it ends the line", "remove it"},
-		"a line separator":             {"# a\u2028b", "r.txt:1: control character U+2028: tools disagree whether it ends the line", "remove it"},
-		"a lone carriage return":       {"a\rb", "r.txt:1: control character U+000D: tools disagree whether it ends the line", "remove it"},
-		"another encoding":             {"# \xe9", "r.txt:1: not UTF-8", "save it as UTF-8"},
-		"another encoding, below":      {"alpha\nbeta\n# \xe9\n", "r.txt:3: not UTF-8", "save it as UTF-8"},
-		"a file that is too big":       {strings.Repeat("#", MaxRequirementsBytes+1), "r.txt: has 1048577 bytes, limit 1048576", ""},
-		"a bad specifier":              {"\n\na=1", `r.txt:3: requirement "a=1": specifier "=1": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`, ""},
-		"an include without name":      {"-r", "r.txt:1: -r: file name missing", ""},
-		"an include with empty name":   {"--requirement=", "r.txt:1: --requirement: file name missing", ""},
-		"two includes on a line":       {"-r b.txt -r c.txt", `r.txt:1: -r: unexpected "-r" after the file name`, "put each option on its own line"},
-		"an include by URL":            {"-r https://h/r.txt", "r.txt:1: -r: included files are paths, not URLs", "copy the file next to this one"},
-		"an absolute include":          {"-c /c.txt", "r.txt:1: -c /c.txt: the path exists on one machine only", "write the path relative to this file"},
-		"an include that is missing":   {"-r x/y.txt", "r.txt:1: -r x/y.txt: open x/y.txt: file does not exist", ""},
-		"itself":                       {"-r ./r.txt", "r.txt:1: -r ./r.txt: files include each other: r.txt -> r.txt", "remove one of the includes"},
-		"a circle":                     {"-r circle.txt", "circle.txt:2: -c r.txt: files include each other: r.txt -> circle.txt -> r.txt", "remove one of the includes"},
-		"requirements by constraints":  {"-c adds.txt", "adds.txt:1: -r: a constraints file adds no requirements", "use -c, or move the line to a requirements file"},
-		"a constraint with extras":     {"-c extras.txt", `extras.txt:1: constraint "a[b]<2": constraints have no extras`, "remove the extras here; write them where the package is required"},
-		"a constraint without name":    {"-c bare.txt", `bare.txt:1: constraint "./x-1-py3-none-any.whl": constraints are named`, "write x @ in front of it"},
+		"an editable install": {
+			"a\n-e .",
+			"r.txt:2: -e: an editable install points at a folder, which has no hash and cannot be built again",
+			hintEditable,
+		},
+		"a long editable install": {
+			"--editable=./x",
+			"r.txt:1: --editable: an editable install points at a folder, which has no hash and cannot be built again",
+			hintEditable,
+		},
+		"version control": {
+			"git+https://h/x.git@main#egg=x",
+			"r.txt:1: version control: a checkout has no hash and is built anew each time",
+			hintVCS,
+		},
+		"named version control": {
+			"x @ git+ssh://git@h/x.git",
+			"r.txt:1: version control: a checkout has no hash and is built anew each time",
+			hintVCS,
+		},
+		"a folder":       {".", `r.txt:1: path or url ending in ".": not a wheel`, hintEditable},
+		"a folder below": {"./src/x", `r.txt:1: path or url ending in "x": not a wheel`, hintEditable},
+		"a source archive": {
+			"x @ https://h/x-1.0.tar.gz",
+			`r.txt:1: source archive "x-1.0.tar.gz": building it runs its code, and the result has no hash`,
+			hintEditable,
+		},
+		"a bare source archive": {
+			"x-1.0.zip",
+			`r.txt:1: source archive "x-1.0.zip": building it runs its code, and the result has no hash`,
+			hintEditable,
+		},
+		"http": {
+			"x @ http://h/x-1-py3-none-any.whl",
+			"r.txt:1: url: http does not protect the wheel on its way",
+			"use https",
+		},
+		"file": {
+			"file:///w/x-1-py3-none-any.whl",
+			"r.txt:1: url: file: names a path that exists on one machine only",
+			relative,
+		},
+		"an unknown scheme": {
+			"x @ s3://b/x-1-py3-none-any.whl",
+			`r.txt:1: url: unknown scheme "s3"; known: https`,
+			"use https or a relative path",
+		},
+		"an absolute path": {
+			"/w/x-1-py3-none-any.whl",
+			`r.txt:1: path "/w/x-1-py3-none-any.whl": exists on one machine only`,
+			relative,
+		},
+		"credentials": {
+			"x @ https://me:secret@h/x-1-py3-none-any.whl",
+			"r.txt:1: url: a committed file must not carry credentials",
+			"remove the credentials; uv reads them from netrc or its configuration",
+		},
+		"no host": {"x @ https:x-1-py3-none-any.whl", "r.txt:1: url: host is missing", ""},
+		"escapes without digits": {
+			"x @ https://h/x%zz-1-py3-none-any.whl",
+			"r.txt:1: url: %-escapes are malformed",
+			"",
+		},
+		"another package's wheel": {
+			"y @ ./x-1-py3-none-any.whl",
+			`r.txt:1: requirement "y @ ./x-1-py3-none-any.whl": the wheel is of "x"`,
+			"",
+		},
+		"a wheel with a bad name": {
+			"./x-1.whl",
+			`r.txt:1: wheel name "x-1.whl": has 2 parts between dashes; legal are 5, or 6 with a build number`,
+			"",
+		},
+		"an unknown fragment": {
+			"./x-1-py3-none-any.whl#egg=x",
+			`r.txt:1: url fragment "egg=x": unknown; known: sha256`,
+			"write #sha256=<hex> or remove it",
+		},
+		"a word after a wheel": {
+			"./x-1-py3-none-any.whl y",
+			`r.txt:1: requirement "./x-1-py3-none-any.whl y": unexpected "y"; a marker begins with ' ;'`,
+			"",
+		},
+		"a bad marker after a wheel": {
+			"./x-1-py3-none-any.whl ;",
+			`r.txt:1: requirement "./x-1-py3-none-any.whl ;": marker is empty`,
+			"",
+		},
+		"a bad extra of a wheel": {
+			"./x-1-py3-none-any.whl[-]",
+			`r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			"",
+		},
+		"an index": {
+			"-i https://u:p@h/simple",
+			"r.txt:1: -i: which index to ask belongs to uv's configuration; a committed file must not carry a host",
+			hintIndex,
+		},
+		"a long index": {
+			"--extra-index-url=https://h",
+			"r.txt:1: --extra-index-url: which index to ask belongs to uv's configuration; a committed file must not " +
+				"carry a host",
+			hintIndex,
+		},
+		"a folder of links": {
+			"-fwheels",
+			"r.txt:1: -f: which index to ask belongs to uv's configuration; a committed file must not carry a host",
+			hintIndex,
+		},
+		"a trusted host": {
+			"--trusted-host h",
+			"r.txt:1: --trusted-host: which index to ask belongs to uv's configuration; a committed file must not " +
+				"carry a host",
+			hintIndex,
+		},
+		"pre-releases of everything": {
+			"--pre",
+			"r.txt:1: --pre: allows pre-releases of every package",
+			"name the pre-release in its specifier, such as example>=2.0rc1",
+		},
+		"builds from source": {
+			"--no-binary=:all:",
+			"r.txt:1: --no-binary: layers are made of wheels only",
+			"remove the line",
+		},
+		"wheels only, switched off": {
+			"--only-binary=:none:",
+			"r.txt:1: --only-binary: want :all: or package names; layers are made of wheels only",
+			"write --only-binary=:all: or remove the line",
+		},
+		"a value for a switch": {
+			"--prefer-binary x",
+			"r.txt:1: --prefer-binary: takes no value",
+			"put each option on its own line",
+		},
+		"hashes for everything": {
+			"--require-hashes",
+			"r.txt:1: --require-hashes: the lock carries a hash of every wheel anyway",
+			"remove the line",
+		},
+		"a hash without requirement": {
+			"a \\\n# c\n  --hash=sha256:x",
+			"r.txt:3: --hash: belongs to a requirement, and none stands on this line",
+			"end the line before with a backslash, without a comment between",
+		},
+		"an unknown option": {
+			"--use-feature=x",
+			`r.txt:1: option "--use-feature": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`,
+			"remove it",
+		},
+		"an abbreviated option": {
+			"--req b.txt",
+			`r.txt:1: option "--req": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`,
+			"remove it",
+		},
+		"a build option": {
+			"a --global-option=x",
+			`r.txt:1: option "--global-option": unknown after a requirement; known: --hash`,
+			"remove it, or put it on its own line",
+		},
+		"text after options": {
+			"a --hash=sha256:" + hexA + " b",
+			`r.txt:1: unexpected "b" after the options of a requirement`,
+			"",
+		},
+		"a hash without value": {"a --hash", "r.txt:1: --hash: value missing", ""},
+		"a weak hash": {
+			"a --hash=md5:ab",
+			`r.txt:1: hash "md5:ab": unknown algorithm; known: sha256, sha384, sha512`,
+			"",
+		},
+		"a short hash": {
+			"a --hash=sha256:ab",
+			`r.txt:1: hash "sha256:ab": sha256 has 64 hexadecimal digits`,
+			"",
+		},
+		"a quote left open": {`a --hash="x`, `r.txt:1: quote " is not closed`, ""},
+		"a variable": {
+			"a @ https://${TOKEN}@h/a-1-py3-none-any.whl",
+			"r.txt:1: variable ${TOKEN}: the result would depend on the environment",
+			"write the value itself",
+		},
+		"a comment before a backslash": {
+			"a # c \\\nb",
+			"r.txt:1: backslash after a comment: tools disagree whether the comment goes on",
+			"remove the backslash or move the comment to its own line",
+		},
+		"a form feed": {
+			"a\n\fb",
+			"r.txt:2: control character U+000C: tools disagree whether it ends the line",
+			"remove it",
+		},
+		"a line separator": {
+			"# a\u2028b",
+			"r.txt:1: control character U+2028: tools disagree whether it ends the line",
+			"remove it",
+		},
+		"a lone carriage return": {
+			"a\rb",
+			"r.txt:1: control character U+000D: tools disagree whether it ends the line",
+			"remove it",
+		},
+		"another encoding":        {"# \xe9", "r.txt:1: not UTF-8", "save it as UTF-8"},
+		"another encoding, below": {"alpha\nbeta\n# \xe9\n", "r.txt:3: not UTF-8", "save it as UTF-8"},
+		"a file that is too big": {
+			strings.Repeat("#", MaxRequirementsBytes+1),
+			"r.txt: has 1048577 bytes, limit 1048576",
+			"",
+		},
+		"a bad specifier": {
+			"\n\na=1",
+			`r.txt:3: requirement "a=1": specifier "=1": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`,
+			"",
+		},
+		"an include without name":    {"-r", "r.txt:1: -r: file name missing", ""},
+		"an include with empty name": {"--requirement=", "r.txt:1: --requirement: file name missing", ""},
+		"two includes on a line": {
+			"-r b.txt -r c.txt",
+			`r.txt:1: -r: unexpected "-r" after the file name`,
+			"put each option on its own line",
+		},
+		"an include by URL": {
+			"-r https://h/r.txt",
+			"r.txt:1: -r: included files are paths, not URLs",
+			"copy the file next to this one",
+		},
+		"an absolute include": {
+			"-c /c.txt",
+			"r.txt:1: -c /c.txt: the path exists on one machine only",
+			"write the path relative to this file",
+		},
+		"an include that is missing": {"-r x/y.txt", "r.txt:1: -r x/y.txt: open x/y.txt: file does not exist", ""},
+		"itself": {
+			"-r ./r.txt",
+			"r.txt:1: -r ./r.txt: files include each other: r.txt -> r.txt",
+			"remove one of the includes",
+		},
+		"a circle": {
+			"-r circle.txt",
+			"circle.txt:2: -c r.txt: files include each other: r.txt -> circle.txt -> r.txt",
+			"remove one of the includes",
+		},
+		"requirements by constraints": {
+			"-c adds.txt",
+			"adds.txt:1: -r: a constraints file adds no requirements",
+			"use -c, or move the line to a requirements file",
+		},
+		"a constraint with extras": {
+			"-c extras.txt",
+			`extras.txt:1: constraint "a[b]<2": constraints have no extras`,
+			"remove the extras here; write them where the package is required",
+		},
+		"a constraint without name": {
+			"-c bare.txt",
+			`bare.txt:1: constraint "./x-1-py3-none-any.whl": constraints are named`,
+			"write x @ in front of it",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := ParseRequirements("r.txt", opener(map[string]string{
@@ -213,8 +444,10 @@ func TestParseRequirementsKeepsTheCauseOfReadErrors(t *testing.T) {
 func FuzzParseRequirements(f *testing.F) {
 	for _, s := range []string{
 		"six>=1 # c\nnumpy[x,Y] (<2) ; python_version < '3' --hash=sha256:" + hexA,
-		"-r b.txt\n-c c.txt\n./a-1-py3-none-any.whl[z] ; extra == 'b'\na@https://h/%61-1-py3-none-any.whl#sha256=" + hexA,
-		"a \\\n  \\\n --hash 'sha512:x'", "\ufeff--pre", "-r \"\"", "a===x;", "https://h/a-1-py3-none-any.whl; extra=='x'",
+		"-r b.txt\n-c c.txt\n./a-1-py3-none-any.whl[z] ; extra == 'b'\na@https://h/%61-1-py3-none-any.whl#sha256=" +
+			hexA,
+		"a \\\n  \\\n --hash 'sha512:x'", "\ufeff--pre", "-r \"\"", "a===x;", "https://h/a-1-py3-none-any.whl; " +
+			"extra=='x'",
 	} {
 		f.Add(s, "b\n-r r.txt", "c<2")
 	}

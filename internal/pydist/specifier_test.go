@@ -11,16 +11,40 @@ func TestParseSpecifier(t *testing.T) {
 		"no condition": {in: "", want: ""},
 		"a comma at the end, as old metadata has it": {in: ">=3.6,", want: ">=3.6,"},
 		"arbitrary equality takes any word":          {in: "===2.0-custom~1", want: "===2.0-custom~1"},
-		"a single equals sign":                       {in: "=1.0", err: `specifier "=1.0": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`},
-		"a version without operator":                 {in: "1.0", err: `specifier "1.0": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`},
-		"alternatives are not in PEP 440":            {in: ">=1||<0.5", err: `specifier ">=1||<0.5": version "1||<0.5": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"a forgotten comma":                          {in: ">=1 <2", err: `specifier ">=1 <2": version "1 <2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"a wildcard with an ordering":                {in: ">=3.7.*", err: `specifier ">=3.7.*": .* goes with == and != only`},
-		"a wildcard after a pre-release":             {in: "==1.0a1.*", err: `specifier "==1.0a1.*": .* goes after plain numbers only`},
-		"a compatible release of one number":         {in: "~=1", err: `specifier "~=1": ~= wants at least two numbers, such as ~=1.4`},
-		"a local version with an ordering":           {in: ">=1.0+cu118", err: `specifier ">=1.0+cu118": a local version (+...) goes with == and != only`},
-		"arbitrary equality with a space":            {in: "===a b", err: `specifier "===a b": === takes text without spaces`},
-		"a text that is too long":                    {in: strings.Repeat(">=1,", 2000), err: `specifier has 8000 bytes, limit 4096`},
+		"a single equals sign": {
+			in:  "=1.0",
+			err: `specifier "=1.0": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`,
+		},
+		"a version without operator": {
+			in:  "1.0",
+			err: `specifier "1.0": unknown operator; known: ===, ==, !=, ~=, <=, >=, <, >`,
+		},
+		"alternatives are not in PEP 440": {
+			in:  ">=1||<0.5",
+			err: `specifier ">=1||<0.5": version "1||<0.5": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"a forgotten comma": {
+			in:  ">=1 <2",
+			err: `specifier ">=1 <2": version "1 <2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"a wildcard with an ordering": {in: ">=3.7.*", err: `specifier ">=3.7.*": .* goes with == and != only`},
+		"a wildcard after a pre-release": {
+			in:  "==1.0a1.*",
+			err: `specifier "==1.0a1.*": .* goes after plain numbers only`,
+		},
+		"a compatible release of one number": {
+			in:  "~=1",
+			err: `specifier "~=1": ~= wants at least two numbers, such as ~=1.4`,
+		},
+		"a local version with an ordering": {
+			in:  ">=1.0+cu118",
+			err: `specifier ">=1.0+cu118": a local version (+...) goes with == and != only`,
+		},
+		"arbitrary equality with a space": {in: "===a b", err: `specifier "===a b": === takes text without spaces`},
+		"a text that is too long": {
+			in:  strings.Repeat(">=1,", 2000),
+			err: `specifier has 8000 bytes, limit 4096`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			got, err := ParseSpecifier(tt.in)

@@ -8,18 +8,42 @@ import (
 
 func TestParseVersion(t *testing.T) {
 	for sentence, tt := range map[string]struct{ in, want, normalized, err string }{
-		"text is kept":                     {in: "V1.0-RC.1", want: "V1.0-RC.1", normalized: "1.0rc1"},
-		"space around is dropped":          {in: " 1.0\n", want: "1.0", normalized: "1.0"},
-		"epoch":                            {in: "1!2024.1", want: "1!2024.1", normalized: "1!2024.1"},
-		"local part is normalized":         {in: "2.3.0+CU-118_07", want: "2.3.0+CU-118_07", normalized: "2.3.0+cu.118.7"},
-		"a bare number after - is a post":  {in: "1.0-2", want: "1.0-2", normalized: "1.0.post2"},
-		"everything at once":               {in: "1!1.0a2.post3.dev4+l.5", want: "1!1.0a2.post3.dev4+l.5", normalized: "1!1.0a2.post3.dev4+l.5"},
-		"empty is refused":                 {in: "  ", err: `version is empty`},
-		"words are refused":                {in: "latest", err: `version "latest": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"unicode look-alikes are refused":  {in: "1.poſt1", err: `version "1.poſt1": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"a number beyond 64 bits":          {in: "99999999999999999999", err: `version "99999999999999999999": a number does not fit 64 bits`},
-		"a text that is too long":          {in: strings.Repeat("1.", 200) + "1", err: `version has 401 bytes, limit 256`},
-		"a local number may have any size": {in: "1+99999999999999999999999", want: "1+99999999999999999999999", normalized: "1+99999999999999999999999"},
+		"text is kept":            {in: "V1.0-RC.1", want: "V1.0-RC.1", normalized: "1.0rc1"},
+		"space around is dropped": {in: " 1.0\n", want: "1.0", normalized: "1.0"},
+		"epoch":                   {in: "1!2024.1", want: "1!2024.1", normalized: "1!2024.1"},
+		"local part is normalized": {
+			in:         "2.3.0+CU-118_07",
+			want:       "2.3.0+CU-118_07",
+			normalized: "2.3.0+cu.118.7",
+		},
+		"a bare number after - is a post": {in: "1.0-2", want: "1.0-2", normalized: "1.0.post2"},
+		"everything at once": {
+			in:         "1!1.0a2.post3.dev4+l.5",
+			want:       "1!1.0a2.post3.dev4+l.5",
+			normalized: "1!1.0a2.post3.dev4+l.5",
+		},
+		"empty is refused": {in: "  ", err: `version is empty`},
+		"words are refused": {
+			in:  "latest",
+			err: `version "latest": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"unicode look-alikes are refused": {
+			in:  "1.poſt1",
+			err: `version "1.poſt1": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"a number beyond 64 bits": {
+			in:  "99999999999999999999",
+			err: `version "99999999999999999999": a number does not fit 64 bits`,
+		},
+		"a text that is too long": {
+			in:  strings.Repeat("1.", 200) + "1",
+			err: `version has 401 bytes, limit 256`,
+		},
+		"a local number may have any size": {
+			in:         "1+99999999999999999999999",
+			want:       "1+99999999999999999999999",
+			normalized: "1+99999999999999999999999",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			got, err := ParseVersion(tt.in)
@@ -106,7 +130,10 @@ func TestSpellingsOfOneVersionAreEqual(t *testing.T) {
 }
 
 func FuzzParseVersion(f *testing.F) {
-	for _, s := range []string{"1.0", "v1!2.0-RC.1.post2.dev3+Ab_1.007", "1.0-1", "2024.1", "1.poſt1", "1.*", "18446744073709551616", "1+0"} {
+	for _, s := range []string{
+		"1.0", "v1!2.0-RC.1.post2.dev3+Ab_1.007", "1.0-1", "2024.1", "1.poſt1", "1.*",
+		"18446744073709551616", "1+0",
+	} {
 		f.Add(s, "1.0.post1", ">=1.0a1,<2,!=1.5.*")
 	}
 	f.Add("1.0", "1.0+l", "~=1!1.2rc1,===x,>1,==1.0.*")

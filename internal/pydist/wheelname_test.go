@@ -13,7 +13,8 @@ func TestParseWheelName(t *testing.T) {
 		err                                        string
 	}{
 		"two manylinux tags": {in: "numpy-2.5.5-cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
-			dist: "numpy", version: "2.5.5", pythons: "cp313", abis: "cp313", plats: "manylinux_2_27_x86_64 manylinux_2_28_x86_64"},
+			dist: "numpy", version: "2.5.5", pythons: "cp313", abis: "cp313", plats: "manylinux_2_27_x86_64 " +
+				"manylinux_2_28_x86_64"},
 		"pure, for two Pythons": {in: "python_dateutil-2.9.0.post0-py2.py3-none-any.whl",
 			dist: "python-dateutil", version: "2.9.0.post0", pythons: "py2 py3", abis: "none", plats: "any"},
 		"abi3": {in: "cryptography-42.0.5-cp39-abi3-manylinux_2_28_aarch64.whl",
@@ -30,13 +31,31 @@ func TestParseWheelName(t *testing.T) {
 			dist: "distribution", version: "1.0", build: "1build_2", pythons: "py27", abis: "none", plats: "any"},
 		"a dot in the name and capitals": {in: "Ruamel.YAML-0.18-PY3-None-Any.whl",
 			dist: "ruamel-yaml", version: "0.18", pythons: "py3", abis: "none", plats: "any"},
-		"a source archive":           {in: "foo-1.0.tar.gz", err: `wheel name "foo-1.0.tar.gz": does not end in .whl`},
-		"a name with a dash":         {in: "scikit-learn-1.0-1-py3-none-any.whl", err: `wheel name "scikit-learn-1.0-1-py3-none-any.whl": has 7 parts between dashes; legal are 5, or 6 with a build number`},
-		"too few parts":              {in: "foo-1.0-py3-none.whl", err: `wheel name "foo-1.0-py3-none.whl": has 4 parts between dashes; legal are 5, or 6 with a build number`},
-		"a build without a number":   {in: "foo-1.0-beta-py3-none-any.whl", err: `wheel name "foo-1.0-beta-py3-none-any.whl": build number "beta" does not begin with a digit`},
-		"no version":                 {in: "foo-x-py3-none-any.whl", err: `wheel name "foo-x-py3-none-any.whl": version "x": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`},
-		"an empty tag":               {in: "foo-1-py3.-none-any.whl", err: `wheel name "foo-1-py3.-none-any.whl": tag "py3.": legal are letters, digits and '_', with '.' between tags`},
-		"a directory does not count": {in: "x/foo-1-py3-none-any.whl", err: `wheel name "x/foo-1-py3-none-any.whl": name "x/foo": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`},
+		"a source archive": {in: "foo-1.0.tar.gz", err: `wheel name "foo-1.0.tar.gz": does not end in .whl`},
+		"a name with a dash": {
+			in:  "scikit-learn-1.0-1-py3-none-any.whl",
+			err: `wheel name "scikit-learn-1.0-1-py3-none-any.whl": has 7 parts between dashes; legal are 5, or 6 with a build number`,
+		},
+		"too few parts": {
+			in:  "foo-1.0-py3-none.whl",
+			err: `wheel name "foo-1.0-py3-none.whl": has 4 parts between dashes; legal are 5, or 6 with a build number`,
+		},
+		"a build without a number": {
+			in:  "foo-1.0-beta-py3-none-any.whl",
+			err: `wheel name "foo-1.0-beta-py3-none-any.whl": build number "beta" does not begin with a digit`,
+		},
+		"no version": {
+			in:  "foo-x-py3-none-any.whl",
+			err: `wheel name "foo-x-py3-none-any.whl": version "x": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
+		},
+		"an empty tag": {
+			in:  "foo-1-py3.-none-any.whl",
+			err: `wheel name "foo-1-py3.-none-any.whl": tag "py3.": legal are letters, digits and '_', with '.' between tags`,
+		},
+		"a directory does not count": {
+			in:  "x/foo-1-py3-none-any.whl",
+			err: `wheel name "x/foo-1-py3-none-any.whl": name "x/foo": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w, err := ParseWheelName(tt.in)

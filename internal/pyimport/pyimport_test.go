@@ -99,16 +99,28 @@ func TestSourceReportsTheCorpus(t *testing.T) {
 // Bytes that a text file of cases cannot show.
 func TestSourceReadsBytes(t *testing.T) {
 	for sentence, c := range map[string]struct{ source, want string }{
-		"a byte order mark is not a name":              {"\xef\xbb\xbfimport a\n", "1 import a"},
-		"the last line needs no line end":              {"import a", "1 import a"},
-		"a form feed starts the indentation over":      {"try:\n  import a\n  \fimport b\n", "2 guarded import a\n3 import b"},
-		"a form feed is blank elsewhere":               {"import\fa\n", "1 import a"},
-		"a tab goes to the next multiple of eight":     {"try:\n    if x:\n\timport a\nimport b\n", "3 guarded import a\n4 import b"},
-		"latin-1 bytes are part of names and comments": {"# -*- coding: latin-1 -*-\nx\xe9 = '\xe9' # \xe9\nimport a\xe9\n", "3 import a\xe9"},
-		"line ends may be mixed":                       {"import a\rimport b\r\nimport c\n\rimport d\n", "1 import a\n2 import b\n3 import c\n5 import d"},
-		"NUL bytes do no harm":                         {"\x00import a\x00\nimport b\n", "2 import b"},
-		"an empty source refers to nothing":            {"", ""},
-		"a backslash may end the source":               {"import a\nx = '\\", "1 import a"},
+		"a byte order mark is not a name": {"\xef\xbb\xbfimport a\n", "1 import a"},
+		"the last line needs no line end": {"import a", "1 import a"},
+		"a form feed starts the indentation over": {
+			"try:\n  import a\n  \fimport b\n",
+			"2 guarded import a\n3 import b",
+		},
+		"a form feed is blank elsewhere": {"import\fa\n", "1 import a"},
+		"a tab goes to the next multiple of eight": {
+			"try:\n    if x:\n\timport a\nimport b\n",
+			"3 guarded import a\n4 import b",
+		},
+		"latin-1 bytes are part of names and comments": {
+			"# -*- coding: latin-1 -*-\nx\xe9 = '\xe9' # \xe9\nimport a\xe9\n",
+			"3 import a\xe9",
+		},
+		"line ends may be mixed": {
+			"import a\rimport b\r\nimport c\n\rimport d\n",
+			"1 import a\n2 import b\n3 import c\n5 import d",
+		},
+		"NUL bytes do no harm":              {"\x00import a\x00\nimport b\n", "2 import b"},
+		"an empty source refers to nothing": {"", ""},
+		"a backslash may end the source":    {"import a\nx = '\\", "1 import a"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			scan, err := Source([]byte(c.source))
@@ -136,14 +148,54 @@ func TestResolve(t *testing.T) {
 		isPackage bool
 		want      []string
 	}{
-		"an import loads the parents too":               {Import{Module: "a.b.c"}, "m", false, []string{"a", "a.b", "a.b.c"}},
-		"an imported name may be a submodule":           {Import{Module: "a.b", Names: []string{"c", "d"}}, "m", false, []string{"a", "a.b", "a.b.c", "a.b.d"}},
-		"a star is no submodule":                        {Import{Module: "a", Names: []string{"*"}}, "m", false, []string{"a"}},
-		"two dots in a module leave its package":        {Import{Level: 2, Module: "a", Names: []string{"b"}}, "x.y.z", false, []string{"x.a", "x.a.b"}},
-		"one dot in a package is the package":           {Import{Level: 1, Names: []string{"b"}}, "x.y", true, []string{"x.y", "x.y.b"}},
-		"one dot in a module is its package":            {Import{Level: 1, Names: []string{"b"}}, "x.y", false, []string{"x", "x.b"}},
-		"parents below the base are loaded":             {Import{Level: 1, Module: "a.b", Names: []string{"c"}}, "x", true, []string{"x.a", "x.a.b", "x.a.b.c"}},
-		"a relative dynamic import is like a from":      {Import{Level: 1, Module: "a", Dynamic: true}, "x.y", false, []string{"x.a"}},
+		"an import loads the parents too": {
+			Import{Module: "a.b.c"},
+			"m",
+			false,
+			[]string{"a", "a.b", "a.b.c"},
+		},
+		"an imported name may be a submodule": {
+			Import{Module: "a.b", Names: []string{"c", "d"}},
+			"m",
+			false,
+			[]string{"a", "a.b", "a.b.c", "a.b.d"},
+		},
+		"a star is no submodule": {
+			Import{Module: "a", Names: []string{"*"}},
+			"m",
+			false,
+			[]string{"a"},
+		},
+		"two dots in a module leave its package": {
+			Import{Level: 2, Module: "a", Names: []string{"b"}},
+			"x.y.z",
+			false,
+			[]string{"x.a", "x.a.b"},
+		},
+		"one dot in a package is the package": {
+			Import{Level: 1, Names: []string{"b"}},
+			"x.y",
+			true,
+			[]string{"x.y", "x.y.b"},
+		},
+		"one dot in a module is its package": {
+			Import{Level: 1, Names: []string{"b"}},
+			"x.y",
+			false,
+			[]string{"x", "x.b"},
+		},
+		"parents below the base are loaded": {
+			Import{Level: 1, Module: "a.b", Names: []string{"c"}},
+			"x",
+			true,
+			[]string{"x.a", "x.a.b", "x.a.b.c"},
+		},
+		"a relative dynamic import is like a from": {
+			Import{Level: 1, Module: "a", Dynamic: true},
+			"x.y",
+			false,
+			[]string{"x.a"},
+		},
 		"more dots than packages name nothing":          {Import{Level: 3, Module: "a"}, "x.y", true, nil},
 		"a top-level module has no package":             {Import{Level: 1, Module: "a"}, "six", false, nil},
 		"a script without a name has no package":        {Import{Level: 1, Module: "a"}, "", true, nil},
@@ -254,17 +306,20 @@ func BenchmarkSource(b *testing.B) {
 		fmt.Fprintf(&src, "from ..package%d import (name_a, name_b as c)  # why\nimport os.path, sys\n\n\n", i%50)
 		fmt.Fprintf(&src, "def function_%d(self, value: int = %d, *, axis=None):\n", i, i)
 		src.WriteString(
-			"    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n    value : int\n        The value; it's copied.\n    \"\"\"\n",
+			"    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n    value : int\n        " +
+				"The value; it's copied.\n    \"\"\"\n",
 		)
 		src.WriteString(
-			"    # A comment of ordinary length, as there is one on many lines.\n    if value is None and axis in (0, 1, -1):\n",
+			"    # A comment of ordinary length, as there is one on many lines.\n    if value is None and axis in " +
+				"(0, 1, -1):\n",
 		)
 		src.WriteString(
 			"        raise ValueError(f'unexpected value {value!r:>{axis}} for axis {self.names[\"axis\"]}')\n",
 		)
 		fmt.Fprintf(
 			&src,
-			"    path = os.path.join(HERE, \"data\", 'file%d.csv')\n    return {'result': [float(x) * 1.5e-3 for x in open(path)]}\n\n\n",
+			"    path = os.path.join(HERE, \"data\", 'file%d.csv')\n    return {'result': [float(x) * 1.5e-3 for x "+
+				"in open(path)]}\n\n\n",
 			i%20,
 		)
 	}

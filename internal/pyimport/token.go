@@ -46,7 +46,15 @@ var classes = func() (t [256]class) {
 			t[c] = digit
 		}
 	}
-	for set, k := range map[string]class{" \t\f": blank, "\"'": quote, "\r\n": eol, "([{": open, ")]}": closing, "#": comment, "\\": backslash} {
+	for set, k := range map[string]class{
+		" \t\f": blank,
+		"\"'":   quote,
+		"\r\n":  eol,
+		"([{":   open,
+		")]}":   closing,
+		"#":     comment,
+		"\\":    backslash,
+	} {
 		for _, c := range []byte(set) {
 			t[c] = k
 		}

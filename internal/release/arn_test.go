@@ -8,9 +8,17 @@ func TestLayerVersionARNsAreRead(t *testing.T) {
 		arn, name string
 		version   int64
 	}{
-		"a version":                      {"arn:aws:lambda:us-east-1:123456789012:layer:layersmith-base:41", "layersmith-base", 41},
-		"of another partition":           {"arn:aws-cn:lambda:cn-north-1:123456789012:layer:base_2:1", "base_2", 1},
-		"more versions than 32 bits say": {"arn:aws:lambda:us-east-1:123456789012:layer:base:9223372036854775807", "base", 1<<63 - 1},
+		"a version": {
+			"arn:aws:lambda:us-east-1:123456789012:layer:layersmith-base:41",
+			"layersmith-base",
+			41,
+		},
+		"of another partition": {"arn:aws-cn:lambda:cn-north-1:123456789012:layer:base_2:1", "base_2", 1},
+		"more versions than 32 bits say": {
+			"arn:aws:lambda:us-east-1:123456789012:layer:base:9223372036854775807",
+			"base",
+			1<<63 - 1,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -43,11 +43,27 @@ func TestBackFindsAnEarlierVersion(t *testing.T) {
 		"the one before the current": {layer: layerOf(4, 3, 1), to: 0, want: 3},
 		"a number":                   {layer: layerOf(4, 3, 1), to: 1, want: 1},
 		"after going back, the one before is the newer one": {layer: layerOf(3, 4, 1), to: 0, want: 4},
-		"there is none before the first":                    {layer: layerOf(1), to: 0, err: "there is no earlier version"},
-		"the current one":                                   {layer: layerOf(4, 3), to: 4, err: "version 4 is the current one"},
-		"one that was trimmed":                              {layer: layerOf(4, 3), to: 2, err: "version 2 was not released, or is not kept any more"},
-		"one that is not there yet":                         {layer: layerOf(4, 3), to: 5, err: "version 5 was not released, or is not kept any more"},
-		"no version at all":                                 {layer: layerOf(4, 3), to: -1, err: "version -1 was not released, or is not kept any more"},
+		"there is none before the first": {
+			layer: layerOf(1),
+			to:    0,
+			err:   "there is no earlier version",
+		},
+		"the current one": {layer: layerOf(4, 3), to: 4, err: "version 4 is the current one"},
+		"one that was trimmed": {
+			layer: layerOf(4, 3),
+			to:    2,
+			err:   "version 2 was not released, or is not kept any more",
+		},
+		"one that is not there yet": {
+			layer: layerOf(4, 3),
+			to:    5,
+			err:   "version 5 was not released, or is not kept any more",
+		},
+		"no version at all": {
+			layer: layerOf(4, 3),
+			to:    -1,
+			err:   "version -1 was not released, or is not kept any more",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

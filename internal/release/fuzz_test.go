@@ -72,7 +72,10 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzParseLayerVersionARN(f *testing.F) {
-	for _, s := range []string{"arn:aws:lambda:eu-central-1:123456789012:layer:ml:17", "arn:aws:lambda:::layer::", "arn:aws:lambda:r:a:layer:x:99999999999999999999", ""} {
+	for _, s := range []string{
+		"arn:aws:lambda:eu-central-1:123456789012:layer:ml:17", "arn:aws:lambda:::layer::",
+		"arn:aws:lambda:r:a:layer:x:99999999999999999999", "",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -16,17 +16,29 @@ func TestOneRunHoldsTheLease(t *testing.T) {
 		runs  bool // its holder
 		want  Claim
 	}{
-		"nobody ever had it":                             {Lease{}, "second", 0, false, Take},
-		"it was given back":                              {Lease{SchemaVersion: 1, Until: now}, "second", 0, false, Take},
-		"it was given back by a run that left something": {Lease{SchemaVersion: 1, Until: now, Recovers: "dead"}, "second", 0, false, Take},
-		"one's own":                                      {held, "first", 0, true, Take},
-		"one's own, for whose execution nobody asked":    {held, "first", 0, false, Take},
-		"one's own that ran out":                         {held, "first", LeaseFor + time.Hour, true, Take},
-		"its holder works":                               {held, "second", 0, true, Wait},
-		"its holder works, up to the last moment":        {held, "second", LeaseFor, true, Wait},
-		"its holder hangs":                               {held, "second", LeaseFor + time.Nanosecond, true, TakeOver},
-		"its holder died":                                {held, "second", 0, false, TakeOver},
-		"its holder died and its time ran out":           {held, "second", LeaseFor + time.Hour, false, TakeOver},
+		"nobody ever had it": {Lease{}, "second", 0, false, Take},
+		"it was given back": {
+			Lease{SchemaVersion: 1, Until: now},
+			"second",
+			0,
+			false,
+			Take,
+		},
+		"it was given back by a run that left something": {
+			Lease{SchemaVersion: 1, Until: now, Recovers: "dead"},
+			"second",
+			0,
+			false,
+			Take,
+		},
+		"one's own": {held, "first", 0, true, Take},
+		"one's own, for whose execution nobody asked": {held, "first", 0, false, Take},
+		"one's own that ran out":                      {held, "first", LeaseFor + time.Hour, true, Take},
+		"its holder works":                            {held, "second", 0, true, Wait},
+		"its holder works, up to the last moment":     {held, "second", LeaseFor, true, Wait},
+		"its holder hangs":                            {held, "second", LeaseFor + time.Nanosecond, true, TakeOver},
+		"its holder died":                             {held, "second", 0, false, TakeOver},
+		"its holder died and its time ran out":        {held, "second", LeaseFor + time.Hour, false, TakeOver},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -142,12 +142,19 @@ func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for sentence, doc := range map[string]any{
-		"a lease that nobody holds":                   Lease{SchemaVersion: 1},
-		"nothing released":                            Released{SchemaVersion: 1},
-		"a run whose workspace was not packed":        Run{SchemaVersion: 1, Run: "a"},
-		"a candidate that is only intended":           Candidate{SchemaVersion: 1, Target: target, Measured: ref},
-		"a change of which nothing is made":           Change{SchemaVersion: 1, Replaces: []Replace{{Layer: "base"}}, Before: State{Layers: []string{}}},
-		"a report of a run that did not get anywhere": Report{SchemaVersion: 1, Layers: []ReportedLayer{{Layer: "base", Target: target}}},
+		"a lease that nobody holds":            Lease{SchemaVersion: 1},
+		"nothing released":                     Released{SchemaVersion: 1},
+		"a run whose workspace was not packed": Run{SchemaVersion: 1, Run: "a"},
+		"a candidate that is only intended":    Candidate{SchemaVersion: 1, Target: target, Measured: ref},
+		"a change of which nothing is made": Change{
+			SchemaVersion: 1,
+			Replaces:      []Replace{{Layer: "base"}},
+			Before:        State{Layers: []string{}},
+		},
+		"a report of a run that did not get anywhere": Report{
+			SchemaVersion: 1,
+			Layers:        []ReportedLayer{{Layer: "base", Target: target}},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -248,7 +255,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"what is no JSON":           {"schemaVersion: 1", "is not a JSON object"},
 		"another kind of value":     {`[]`, "is not a JSON object"},
 		"a field that is not known": {`{"schemaVersion": 1, "owner": "me"}`, `json: unknown field "owner"`},
-		"a second document":         {`{"schemaVersion": 1}` + "\n" + `{"schemaVersion": 1}`, "something follows the document"},
+		"a second document": {
+			`{"schemaVersion": 1}` + "\n" + `{"schemaVersion": 1}`,
+			"something follows the document",
+		},
 		"a bracket behind it":       {`{"schemaVersion": 1}]`, "something follows the document"},
 		"words behind it":           {`{"schemaVersion": 1} and more`, "something follows the document"},
 		"one byte more than 16 MiB": {large + " ", "16777217 bytes, at most 16777216 are read"},
@@ -281,7 +291,20 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, run := range []string{"", ".", "..", strings.Repeat(".", 80), "a/b", "a b", "../state", "ä", "a\n", strings.Repeat("x", 81), "a:b", "a\x00"} {
+	for _, run := range []string{
+		"",
+		".",
+		"..",
+		strings.Repeat(".", 80),
+		"a/b",
+		"a b",
+		"../state",
+		"ä",
+		"a\n",
+		strings.Repeat("x", 81),
+		"a:b",
+		"a\x00",
+	} {
 		if err := CheckRun(
 			run,
 		); err == nil ||

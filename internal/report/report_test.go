@@ -208,8 +208,12 @@ func TestTableAlignsColumns(t *testing.T) {
 		right map[int]bool
 		want  string
 	}{
-		"no rows":                        {},
-		"left and right":                 {[][]string{{"name", "MB", "verdict"}, {"a", "1.0", "within"}, {"longer", "100.5", "x"}}, map[int]bool{1: true}, "name       MB  verdict\na         1.0  within\nlonger  100.5  x\n"},
+		"no rows": {},
+		"left and right": {
+			[][]string{{"name", "MB", "verdict"}, {"a", "1.0", "within"}, {"longer", "100.5", "x"}},
+			map[int]bool{1: true},
+			"name       MB  verdict\na         1.0  within\nlonger  100.5  x\n",
+		},
 		"letters are counted, not bytes": {[][]string{{"é", "x"}, {"ab", "y"}}, nil, "é   x\nab  y\n"},
 		"nothing stands behind a line":   {[][]string{{"a", ""}, {"b", "long"}}, nil, "a\nb  long\n"},
 		"rows of different length":       {[][]string{{"a"}, {"bb", "c", "d"}, {}}, nil, "a\nbb  c  d\n\n"},

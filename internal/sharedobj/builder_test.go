@@ -89,7 +89,14 @@ func (im image) build() []byte {
 		h := b[phoff+uint64(i)*programBytes:]
 		le.PutUint32(h, s.Type)
 		le.PutUint32(h[4:], s.Flags)
-		for at, v := range map[int]uint64{8: s.Offset, 16: s.Vaddr, 24: s.Vaddr, 32: s.FileSize, 40: s.MemSize, 48: s.Align} {
+		for at, v := range map[int]uint64{
+			8:  s.Offset,
+			16: s.Vaddr,
+			24: s.Vaddr,
+			32: s.FileSize,
+			40: s.MemSize,
+			48: s.Align,
+		} {
 			le.PutUint64(h[at:], v)
 		}
 	}

@@ -247,12 +247,20 @@ func TestMisalignments(t *testing.T) {
 		"0 and 1 ask for nothing":                       {segments: []Segment{load(3, 0, 1, 0), load(3, 0, 1, 1)}},
 		"only what is loaded counts":                    {segments: []Segment{other(7, 3, 0, 1)}},
 		"one that differs is named by its index and offset": {
-			segments: []Segment{load(0, 0, 1, 0x1000), load(0x1000, 0x1000, 1, 0x1000), load(0x1f40, 0x5f00, 1, 0x1000)},
-			want:     []string{"segment 2 at 0x1f40 is not aligned to 0x1000"}},
+			segments: []Segment{
+				load(0, 0, 1, 0x1000),
+				load(0x1000, 0x1000, 1, 0x1000),
+				load(0x1f40, 0x5f00, 1, 0x1000),
+			},
+			want: []string{"segment 2 at 0x1f40 is not aligned to 0x1000"}},
 		"2 MiB is asked for although pages are smaller": {
-			segments: []Segment{load(0x1000, 0x200000, 1, 0x200000)}, want: []string{"segment 0 at 0x1000 is not aligned to 0x200000"}},
+			segments: []Segment{load(0x1000, 0x200000, 1, 0x200000)}, want: []string{
+				"segment 0 at 0x1000 is not aligned to 0x200000",
+			}},
 		"an alignment that is no power of two": {
-			segments: []Segment{load(0x30, 0x30, 1, 0x30)}, want: []string{"segment 0 at 0x30 has alignment 0x30, not a power of two"}},
+			segments: []Segment{load(0x30, 0x30, 1, 0x30)}, want: []string{
+				"segment 0 at 0x30 has alignment 0x30, not a power of two",
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -249,13 +249,29 @@ func TestSameLoadedNotices(t *testing.T) {
 		to  []byte
 		err string
 	}{
-		"another entry point":      {24, words(uint64(1)), "compare elf: headers differ"},
-		"another machine":          {18, words(uint16(MachineAArch64)), "compare elf: headers differ"},
-		"one header fewer":         {phnumAt, words(uint16(2)), "compare elf: headers differ"},
-		"a byte of code":           {0x5ff, []byte{0}, "compare elf: segment 0: bytes differ between 0x100c0 and 0x10600"},
-		"a byte of data":           {0xe80, []byte{0}, "compare elf: segment 1: bytes differ between 0x18e00 and 0x19100"},
-		"a physical address":       {headerBytes + 24, words(uint64(1)), "compare elf: segment 0: bytes differ between 0x10050 and 0x10080"},
-		"a segment read elsewhere": {headerBytes + 2*programBytes + pOffsetAt, words(uint64(dynamicAt + 8)), "compare elf: segment 2: bytes differ between 0x10400 and 0x10490"},
+		"another entry point": {24, words(uint64(1)), "compare elf: headers differ"},
+		"another machine":     {18, words(uint16(MachineAArch64)), "compare elf: headers differ"},
+		"one header fewer":    {phnumAt, words(uint16(2)), "compare elf: headers differ"},
+		"a byte of code": {
+			0x5ff,
+			[]byte{0},
+			"compare elf: segment 0: bytes differ between 0x100c0 and 0x10600",
+		},
+		"a byte of data": {
+			0xe80,
+			[]byte{0},
+			"compare elf: segment 1: bytes differ between 0x18e00 and 0x19100",
+		},
+		"a physical address": {
+			headerBytes + 24,
+			words(uint64(1)),
+			"compare elf: segment 0: bytes differ between 0x10050 and 0x10080",
+		},
+		"a segment read elsewhere": {
+			headerBytes + 2*programBytes + pOffsetAt,
+			words(uint64(dynamicAt + 8)),
+			"compare elf: segment 2: bytes differ between 0x10400 and 0x10490",
+		},
 		"another address": {headerBytes + programBytes + 16, words(uint64(0x28e00)),
 			"compare elf: segment 1: type, flags, address, sizes or alignment differ"},
 		"no ELF at all": {0, []byte("PK"), "compare elf after: no ELF magic"},

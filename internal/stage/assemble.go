@@ -104,8 +104,10 @@ func (s Assemble) Run(
 				if other.CRC32 == e.CRC32 && other.Size == e.Size {
 					continue // the same file in both: namespace packages of old do that
 				}
-				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name, fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
-					WithHint("they cannot be installed together; put one of them into another layer that no function uses with this one")
+				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name,
+					fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
+					WithHint("they cannot be installed together; put one of them into another layer that no function " +
+						"uses with this one")
 			}
 			from[e.Name] = e
 			entries = append(entries, e)

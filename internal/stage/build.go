@@ -341,7 +341,8 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 		}
 		if s.Python == nil && w.mode != workspace.NoBytecode {
 			if w.spec.Bytecode != workspace.Auto {
-				return fault.New(fault.ToolMissing, "compile", w.spec.Name, fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).
+				return fault.New(fault.ToolMissing, "compile", w.spec.Name,
+					fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).
 					WithHint("install it, name it with --python, or set bytecode: auto")
 			}
 			w.mode = workspace.NoBytecode

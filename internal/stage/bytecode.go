@@ -132,7 +132,8 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		w.bytecode = kept
 		w.partial = true
 		w.reason = fmt.Sprintf(
-			"%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a cold start that imports all of it",
+			"%s of %s fit the budgets of the layer and of every stack (%s); without: %s; costs about %.1f s at a "+
+				"cold start that imports all of it",
 			all-lost,
 			all,
 			ws.Total,

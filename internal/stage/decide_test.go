@@ -42,19 +42,76 @@ func TestChooseBytecode(t *testing.T) {
 		units string
 		want  string
 	}{
-		"all of it when it fits":                         {ws: layers(1000, "a", "b"), units: "a/x=100 a/y=50 b/z=200", want: "a/x a/y b/z"},
-		"all of it when it fits to the byte":             {ws: layers(350, "a", "b"), units: "a/x=100 a/y=50 b/z=200", want: "a/x a/y b/z"},
-		"one byte too much costs the smallest":           {ws: layers(349, "a", "b"), units: "a/x=100 a/y=50 b/z=200", want: "a/x b/z"},
-		"a layer's budget is its own":                    {ws: layers(1000, "a:120", "b"), units: "a/x=100 a/y=50 b/z=200", want: "a/x b/z"},
-		"a small one where a large one does not fit":     {ws: layers(1000, "a:60"), units: "a/x=100 a/y=50", want: "a/y"},
-		"what a layer weighs without counts":             {ws: layers(1000, "a:160"), plain: map[string]measure.Bytes{"a": 100}, units: "a/x=100 a/y=50", want: "a/y"},
-		"nothing when it is too heavy without":           {ws: layers(1000, "a:90", "b"), plain: map[string]measure.Bytes{"a": 100}, units: "a/x=1 b/z=200", want: "b/z"},
-		"nothing when the stack is too heavy without":    {ws: layers(100, "a", "b>a"), plain: map[string]measure.Bytes{"a": 60, "b": 60}, units: "a/x=1 b/z=2", want: ""},
-		"the stack of layers that extend each other":     {ws: layers(300, "a", "b>a"), plain: map[string]measure.Bytes{"a": 100, "b": 100}, units: "a/x=60 b/z=50", want: "a/x"},
-		"layers side by side are one stack too":          {ws: layers(300, "a", "b"), plain: map[string]measure.Bytes{"a": 100, "b": 100}, units: "a/x=60 b/z=50", want: "a/x"},
-		"more layers than a function has are not":        {ws: layers(150, "a", "b", "c", "d", "e", "f"), units: "a/v=100 b/v=100 c/v=100 d/v=100 e/v=100 f/v=100", want: "a/v b/v c/v d/v e/v f/v"},
-		"equal ones by layer, then by distribution":      {ws: layers(200, "b", "a"), units: "b/x=100 a/y=100 a/x=100", want: "a/x a/y"},
-		"a layer that cannot have it does not hold back": {ws: layers(1000, "a:10", "b:200"), units: "a/x=500 b/z=200", want: "b/z"},
+		"all of it when it fits": {
+			ws:    layers(1000, "a", "b"),
+			units: "a/x=100 a/y=50 b/z=200",
+			want:  "a/x a/y b/z",
+		},
+		"all of it when it fits to the byte": {
+			ws:    layers(350, "a", "b"),
+			units: "a/x=100 a/y=50 b/z=200",
+			want:  "a/x a/y b/z",
+		},
+		"one byte too much costs the smallest": {
+			ws:    layers(349, "a", "b"),
+			units: "a/x=100 a/y=50 b/z=200",
+			want:  "a/x b/z",
+		},
+		"a layer's budget is its own": {
+			ws:    layers(1000, "a:120", "b"),
+			units: "a/x=100 a/y=50 b/z=200",
+			want:  "a/x b/z",
+		},
+		"a small one where a large one does not fit": {
+			ws:    layers(1000, "a:60"),
+			units: "a/x=100 a/y=50",
+			want:  "a/y",
+		},
+		"what a layer weighs without counts": {
+			ws:    layers(1000, "a:160"),
+			plain: map[string]measure.Bytes{"a": 100},
+			units: "a/x=100 a/y=50",
+			want:  "a/y",
+		},
+		"nothing when it is too heavy without": {
+			ws:    layers(1000, "a:90", "b"),
+			plain: map[string]measure.Bytes{"a": 100},
+			units: "a/x=1 b/z=200",
+			want:  "b/z",
+		},
+		"nothing when the stack is too heavy without": {
+			ws:    layers(100, "a", "b>a"),
+			plain: map[string]measure.Bytes{"a": 60, "b": 60},
+			units: "a/x=1 b/z=2",
+			want:  "",
+		},
+		"the stack of layers that extend each other": {
+			ws:    layers(300, "a", "b>a"),
+			plain: map[string]measure.Bytes{"a": 100, "b": 100},
+			units: "a/x=60 b/z=50",
+			want:  "a/x",
+		},
+		"layers side by side are one stack too": {
+			ws:    layers(300, "a", "b"),
+			plain: map[string]measure.Bytes{"a": 100, "b": 100},
+			units: "a/x=60 b/z=50",
+			want:  "a/x",
+		},
+		"more layers than a function has are not": {
+			ws:    layers(150, "a", "b", "c", "d", "e", "f"),
+			units: "a/v=100 b/v=100 c/v=100 d/v=100 e/v=100 f/v=100",
+			want:  "a/v b/v c/v d/v e/v f/v",
+		},
+		"equal ones by layer, then by distribution": {
+			ws:    layers(200, "b", "a"),
+			units: "b/x=100 a/y=100 a/x=100",
+			want:  "a/x a/y",
+		},
+		"a layer that cannot have it does not hold back": {
+			ws:    layers(1000, "a:10", "b:200"),
+			units: "a/x=500 b/z=200",
+			want:  "b/z",
+		},
 		"no bytecode": {ws: layers(1000, "a"), units: "", want: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,8 +225,11 @@ func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
 		want string
 	}{
 		"in the workspace's order, without layers that are gone": {old, "a new, b new, c old"},
-		"nothing of another target":                              {report.Report{Target: "python3.12-x86_64", Layers: old.Layers}, "a new, b new"},
-		"nothing of no report":                                   {report.Report{}, "a new, b new"},
+		"nothing of another target": {
+			report.Report{Target: "python3.12-x86_64", Layers: old.Layers},
+			"a new, b new",
+		},
+		"nothing of no report": {report.Report{}, "a new, b new"},
 	} {
 		var got []string
 		for _, l := range merge(ws, []report.Layer{is("b", "new"), is("a", "new")}, c.old, target) {

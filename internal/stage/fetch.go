@@ -92,7 +92,8 @@ func (s Fetch) bring(
 	offline bool,
 ) error {
 	if offline {
-		return fault.New(fault.Unreachable, "fetch", fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version), fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).
+		return fault.New(fault.Unreachable, "fetch", fmt.Sprintf("%s==%s", missing[0].Name, missing[0].Version),
+			fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).
 			WithHint("run once without --offline")
 	}
 	where, err := s.Resolver.Locate(ctx, LocateRequest{Lock: l, Workspace: w, Wanted: missing})
@@ -101,8 +102,10 @@ func (s Fetch) bring(
 	}
 	for _, d := range missing {
 		if _, ok := where[d.File.SHA256]; !ok {
-			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version), fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256)).
-				WithHint("the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package " + d.Name.String())
+			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version),
+				fmt.Errorf("the index has no %s with sha256 %s", d.File.Name, d.File.SHA256)).
+				WithHint("the file was replaced or your index does not mirror it; run: layersmith lock " +
+					"--upgrade-package " + d.Name.String())
 		}
 	}
 	task := s.Progress.Start("fetch", total, "bytes")

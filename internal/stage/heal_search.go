@@ -70,7 +70,10 @@ func (h *healer) job(
 		return nil, trial, err
 	}
 	found = h.files(rules)
-	for _, by := range []func(removal) string{func(r removal) string { return path.Dir(r.site) }, func(r removal) string { return r.site }} {
+	for _, by := range []func(removal) string{
+		func(r removal) string { return path.Dir(r.site) },
+		func(r removal) string { return r.site },
+	} {
 		h.tried = fmt.Sprintf("it needs some of %d files of %s", len(found), list(rules))
 		if ok, err := passes(found); err != nil || !ok {
 			return nil, report.Healing{
@@ -147,7 +150,11 @@ func (h *healer) choices(w *work) []string {
 				out = append(out, "rule "+id)
 			}
 		}
-		for name, said := range map[string]bool{"services": len(p.Services) > 0, "modules": len(p.Modules) > 0, "languages": len(p.Languages) > 0} {
+		for name, said := range map[string]bool{
+			"services":  len(p.Services) > 0,
+			"modules":   len(p.Modules) > 0,
+			"languages": len(p.Languages) > 0,
+		} {
 			if said {
 				out = append(out, name)
 			}

@@ -91,7 +91,8 @@ func silently(string) string {
 }
 
 func byPath(f string) string {
-	return "Traceback\n  File \"/opt/python/alpha/core.py\", line 7, in load\nFileNotFoundError: [Errno 2] No such file or directory: '/opt/python/" + f + "'"
+	return "Traceback\n  File \"/opt/python/alpha/core.py\", line 7, in load\nFileNotFoundError: [Errno 2] No such " +
+		"file or directory: '/opt/python/" + f + "'"
 }
 
 func byModule(f string) string {
@@ -134,25 +135,46 @@ func TestHeal(t *testing.T) {
 	}{
 		"a file that the error names takes one run": {many(300), needs(byPath, "alpha/sub/tests/data.txt"), 1,
 			"keep:\n" + `  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py` + mark,
-			"alpha kept alpha/sub/tests/data.txt (5 B, rule tests): script probe.py fails without it (alpha/core.py:7); written to layers/alpha/layer.yaml"},
+			"alpha kept alpha/sub/tests/data.txt (5 B, rule tests): script probe.py fails without it " +
+				"(alpha/core.py:7); written to layers/alpha/layer.yaml"},
 		"a module that the error names": {many(300), needs(byModule, "alpha/tests/test_123.py"), 1,
 			"keep:\n" + `  - { match: "alpha/tests/test_123.py", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n", ""},
-		"files that errors name one after the other": {many(300), needs(byPath, "alpha/sub/tests/data.txt", "alpha/tests/test_007.py"), 4,
-			"keep:\n" + `  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py` + mark + `  - { match: "alpha/tests/test_007.py", reason: "script probe.py` + mark, ""},
+		"files that errors name one after the other": {
+			many(300),
+			needs(byPath, "alpha/sub/tests/data.txt", "alpha/tests/test_007.py"),
+			4,
+			"keep:\n" + `  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py` + mark +
+				`  - { match: "alpha/tests/test_007.py", reason: "script probe.py` + mark,
+			"",
+		},
 		"a file that no error names is found by halving": {many(300), needs(silently, "alpha/tests/test_123.py"), 34,
 			"keep:\n" + `  - { match: "alpha/tests/test_123.py", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n", ""},
-		"two files of one folder that no error names": {many(60), needs(silently, "alpha/tests/test_023.py", "alpha/tests/test_042.py"), 38,
+		"two files of one folder that no error names": {
+			many(60),
+			needs(silently, "alpha/tests/test_023.py", "alpha/tests/test_042.py"),
+			38,
 			"keep:\n" + `  - { match: "alpha/tests/test_023.py", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n" +
-				`  - { match: "alpha/tests/test_042.py", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n", ""},
+				`  - { match: "alpha/tests/test_042.py", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n",
+			"",
+		},
 		"files of two rules": {many(20), needs(silently, "alpha/a.pyi", "alpha/sub/tests/data.txt"), 38,
 			"keep:\n" + `  - { match: "alpha/a.pyi", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n" +
 				`  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n", ""},
-		"a folder all of which is needed is one entry": {append(many(20), "alpha/tests/set/1.bin=1", "alpha/tests/set/2.bin=2", "alpha/tests/set/3/x.bin=3"),
-			needs(silently, "alpha/tests/set/1.bin", "alpha/tests/set/2.bin", "alpha/tests/set/3/x.bin"), 40,
+		"a folder all of which is needed is one entry": {
+			append(many(20), "alpha/tests/set/1.bin=1", "alpha/tests/set/2.bin=2", "alpha/tests/set/3/x.bin=3"),
+			needs(silently, "alpha/tests/set/1.bin", "alpha/tests/set/2.bin", "alpha/tests/set/3/x.bin"),
+			40,
 			"keep:\n" + `  - { match: "alpha/tests/set/**", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n",
-			"alpha kept alpha/tests/set/** (3 files, 3 B, rule tests): script probe.py fails without it; written to layers/alpha/layer.yaml"},
-		"an odd name is matched literally": {append(many(3), "alpha/tests/a[1]*.txt=1", "alpha/tests/a1b.txt=2"), needs(silently, "alpha/tests/a[1]*.txt"), 20,
-			"keep:\n" + `  - { match: "alpha/tests/a\\[1\\]\\*.txt", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n", ""},
+			"alpha kept alpha/tests/set/** (3 files, 3 B, rule tests): script probe.py fails without it; written to " +
+				"layers/alpha/layer.yaml",
+		},
+		"an odd name is matched literally": {
+			append(many(3), "alpha/tests/a[1]*.txt=1", "alpha/tests/a1b.txt=2"),
+			needs(silently, "alpha/tests/a[1]*.txt"),
+			20,
+			"keep:\n" + `  - { match: "alpha/tests/a\\[1\\]\\*.txt", reason: "script probe.py fails without it; healed 2026-11-23" }` + "\n",
+			"",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			f := newClinic(t, map[string][]string{"alpha": c.files}, "alpha/probe.py=import alpha\n")
@@ -238,7 +260,8 @@ func TestHealOfSeveralJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "keep:\n" + `  - { match: "alpha/b.pyi", reason: "metadata alpha` + mark + `  - { match: "alpha/tests/test_001.py", reason: "import alpha fails without it; healed 2026-11-23" }` + "\n"
+	want := "keep:\n" + `  - { match: "alpha/b.pyi", reason: "metadata alpha` + mark +
+		`  - { match: "alpha/tests/test_001.py", reason: "import alpha fails without it; healed 2026-11-23" }` + "\n"
 	if d := cmp.Diff(want, f.written["alpha/layer.yaml"]); d != "" {
 		t.Error(d)
 	}
@@ -362,12 +385,28 @@ func TestHealGivesUp(t *testing.T) {
 		"at the limit, with what it tried": {nil, needs(silently, "alpha/tests/test_023.py"), 1, 1,
 			"script probe.py: the limit of 1 run of the interpreter is reached; tried all rules: rules stubs, tests", "run: layersmith explain", report.ProbeFailed},
 		"at the limit, with what it found out": {nil, needs(silently, "alpha/tests/test_023.py"), 8, 8,
-			"script probe.py: the limit of 8 runs of the interpreter is reached; it needs some of 63 files of rule tests", "run: layersmith explain", report.ProbeFailed},
-		"where the layer chose": {[]string{"alpha/layer.yaml=drop:\n  - { match: alpha/sub/tests/data.txt, reason: no }\n"}, needs(byPath, "alpha/sub/tests/data.txt"), 0, 2,
-			"script probe.py fails even with all restored that rules stubs, tests removed or changed", "it passes unpruned only: something that layer.yaml itself drops or leaves out (drop alpha/sub/tests/data.txt) is needed", report.ProbeFailed},
-		"where the bytecode is in the way": {[]string{"alpha/layer.yaml=bytecode: sourceless\n"}, needs(silently, "alpha/__init__.py"), 0, 2,
+			"script probe.py: the limit of 8 runs of the interpreter is reached; it needs some of 63 files of rule " +
+				"tests", "run: layersmith explain", report.ProbeFailed},
+		"where the layer chose": {
+			[]string{"alpha/layer.yaml=drop:\n  - { match: alpha/sub/tests/data.txt, reason: no }\n"},
+			needs(byPath, "alpha/sub/tests/data.txt"),
+			0,
+			2,
 			"script probe.py fails even with all restored that rules stubs, tests removed or changed",
-			"it needs the sources, docstrings or asserts that bytecode: sourceless in alpha/layer.yaml takes away; set bytecode: unchecked-hash or auto there", report.ProbeFailed},
+			"it passes unpruned only: something that layer.yaml itself drops or leaves out (drop " +
+				"alpha/sub/tests/data.txt) is needed",
+			report.ProbeFailed,
+		},
+		"where the bytecode is in the way": {
+			[]string{"alpha/layer.yaml=bytecode: sourceless\n"},
+			needs(silently, "alpha/__init__.py"),
+			0,
+			2,
+			"script probe.py fails even with all restored that rules stubs, tests removed or changed",
+			"it needs the sources, docstrings or asserts that bytecode: sourceless in alpha/layer.yaml takes away; " +
+				"set bytecode: unchecked-hash or auto there",
+			report.ProbeFailed,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			f := newClinic(
@@ -400,7 +439,8 @@ func TestHealLeavesAloneWhatFailsUnprunedToo(t *testing.T) {
 	f := newClinic(t, map[string][]string{"alpha": many(3)}, "alpha/probe.py=import alpha\n")
 	f.python.fails = func(j probe.Job, _ func(string) bool) string {
 		if j.Kind == probe.Script {
-			return "Traceback\n  File \"/tmp/script.py\", line 1, in <module>\n  File \"/opt/python/alpha/__init__.py\", line 3, in <module>\nTypeError: it never worked"
+			return "Traceback\n  File \"/tmp/script.py\", line 1, in <module>\n  File " +
+				"\"/opt/python/alpha/__init__.py\", line 3, in <module>\nTypeError: it never worked"
 		}
 		return ""
 	}
@@ -452,9 +492,21 @@ func TestHealWritesNothingWhen(t *testing.T) {
 				return read(name)
 			}
 		}, fault.BadInput, "read alpha/layer.yaml: permission denied"},
-		"it is not asked to":            {func(_ *clinic, b *stage.Build, _ *stage.BuildInput) { b.Heal = nil }, fault.ProbeFailed, "FileNotFoundError"},
-		"nobody probes":                 {func(_ *clinic, _ *stage.Build, in *stage.BuildInput) { in.NoProbe = true }, "", ""},
-		"only the artifacts are wanted": {func(_ *clinic, _ *stage.Build, in *stage.BuildInput) { in.PlanOnly = true }, "", ""},
+		"it is not asked to": {
+			func(_ *clinic, b *stage.Build, _ *stage.BuildInput) { b.Heal = nil },
+			fault.ProbeFailed,
+			"FileNotFoundError",
+		},
+		"nobody probes": {
+			func(_ *clinic, _ *stage.Build, in *stage.BuildInput) { in.NoProbe = true },
+			"",
+			"",
+		},
+		"only the artifacts are wanted": {
+			func(_ *clinic, _ *stage.Build, in *stage.BuildInput) { in.PlanOnly = true },
+			"",
+			"",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			f := newClinic(t, map[string][]string{"alpha": many(3)}, "alpha/probe.py=import alpha\n")

@@ -53,7 +53,8 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	}
 	if _, ok := t.Lookup("PEX-INFO"); ok {
 		return bad(
-			"install the same requirements with pip install --target, or write them into a requirements.txt and run: layersmith build",
+			"install the same requirements with pip install --target, or write them into a requirements.txt and run: "+
+				"layersmith build",
 			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path",
 		)
 	}
@@ -96,7 +97,8 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	case !found && elsewhere != "":
 		hint := "let the packages lie in python/ at the root of the zip"
 		if outer, ok := strings.CutSuffix(elsewhere, "/python/"); ok {
-			hint = "zip what is in " + outer + "/, not the folder itself: cd " + outer + " && zip -r ../layer.zip python"
+			hint = "zip what is in " + outer + "/, not the folder itself: cd " + outer + " && zip -r ../layer.zip " +
+				"python"
 		}
 		return bad(hint, "its packages lie in %s, where Lambda does not look", elsewhere)
 	}

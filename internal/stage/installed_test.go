@@ -31,22 +31,62 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 	}
 	const deep = "python/lib/python3.13/site-packages/"
 	for sentence, tt := range map[string]struct{ files, prefix, err string }{
-		"below python/":                             {"python/a.py python/a-1.dist-info/METADATA", "python/", ""},
-		"below the interpreter's own folder":        {deep + "a/__init__.py " + deep + "a-1.dist-info/METADATA", deep, ""},
-		"for several Pythons, this one too":         {deep + "a.py python/lib/python3.12/site-packages/a.py", deep, ""},
-		"at the root of a function's package":       {"app.py a-1.dist-info/METADATA", "", ""},
-		"a package that has a folder python":        {"app.py google/protobuf/python/x.py google/protobuf/python/y-1.dist-info/METADATA", "", ""},
-		"a package that carries another's":          {"python/a/__init__.py python/a/_vendor/b-1.dist-info/METADATA", "python/", ""},
-		"a namespace package without metadata":      {"python/google/cloud/a.py", "python/", ""},
-		"bytecode in the place of its source":       {"python/a.pyc python/x/python/b-1.dist-info/METADATA", "python/", ""},
-		"shared libraries only":                     {"lib/libx.so", "", ""},
-		"nothing":                                   {"", "", ""},
-		"another Python's folder":                   {"python/lib/python3.12/site-packages/a.py", "python/", "its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look"},
-		"another Python's folder, and a module":     {"python/b.py python/lib/python3.12/site-packages/a.py", "python/", "its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look"},
-		"a folder around the layer":                 {"mine/python/a.py mine/README", "", "its packages lie in mine/python/, where Lambda does not look"},
-		"a folder around what pip installed":        {"mine/a.py mine/a-1.dist-info/METADATA", "", "its packages lie in mine/, where Lambda does not look"},
-		"a folder around a package in the layer":    {"python/mine/a/b.py python/mine/a-1.dist-info/METADATA", "python/", "its packages lie in python/mine/, where Lambda does not look"},
-		"a pex, whatever else there is":             {"PEX-INFO __main__.py .deps/a/a-1.dist-info/METADATA", "", "it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path"},
+		"below python/": {"python/a.py python/a-1.dist-info/METADATA", "python/", ""},
+		"below the interpreter's own folder": {
+			deep + "a/__init__.py " + deep + "a-1.dist-info/METADATA",
+			deep,
+			"",
+		},
+		"for several Pythons, this one too":   {deep + "a.py python/lib/python3.12/site-packages/a.py", deep, ""},
+		"at the root of a function's package": {"app.py a-1.dist-info/METADATA", "", ""},
+		"a package that has a folder python": {
+			"app.py google/protobuf/python/x.py google/protobuf/python/y-1.dist-info/METADATA",
+			"",
+			"",
+		},
+		"a package that carries another's": {
+			"python/a/__init__.py python/a/_vendor/b-1.dist-info/METADATA",
+			"python/",
+			"",
+		},
+		"a namespace package without metadata": {"python/google/cloud/a.py", "python/", ""},
+		"bytecode in the place of its source": {
+			"python/a.pyc python/x/python/b-1.dist-info/METADATA",
+			"python/",
+			"",
+		},
+		"shared libraries only": {"lib/libx.so", "", ""},
+		"nothing":               {"", "", ""},
+		"another Python's folder": {
+			"python/lib/python3.12/site-packages/a.py",
+			"python/",
+			"its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look",
+		},
+		"another Python's folder, and a module": {
+			"python/b.py python/lib/python3.12/site-packages/a.py",
+			"python/",
+			"its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look",
+		},
+		"a folder around the layer": {
+			"mine/python/a.py mine/README",
+			"",
+			"its packages lie in mine/python/, where Lambda does not look",
+		},
+		"a folder around what pip installed": {
+			"mine/a.py mine/a-1.dist-info/METADATA",
+			"",
+			"its packages lie in mine/, where Lambda does not look",
+		},
+		"a folder around a package in the layer": {
+			"python/mine/a/b.py python/mine/a-1.dist-info/METADATA",
+			"python/",
+			"its packages lie in python/mine/, where Lambda does not look",
+		},
+		"a pex, whatever else there is": {
+			"PEX-INFO __main__.py .deps/a/a-1.dist-info/METADATA",
+			"",
+			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path",
+		},
 		"a file that is called as pex's, elsewhere": {"python/a.py python/PEX-INFO", "python/", ""},
 	} {
 		t.Run(sentence, func(t *testing.T) {

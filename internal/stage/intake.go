@@ -192,7 +192,8 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 	var event upload
 	if json.Unmarshal(raw, &event) == nil && event.Source == "aws.s3" {
 		if event.Detail.Object.Key == "" {
-			return release.Request{}, nil, fault.New(fault.BadInput, "read", "event", errors.New("detail.object.key is missing")).
+			return release.Request{}, nil, fault.New(fault.BadInput, "read", "event",
+				errors.New("detail.object.key is missing")).
 				WithHint("start an execution with {} instead")
 		}
 		return release.Request{}, &event, nil
@@ -308,18 +309,21 @@ func end(out IntakeOutput, format string, args ...any) IntakeOutput {
 // uploads during the run belong to the next.
 func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) {
 	if len(files) == 0 {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", errors.New("the bucket holds no workspace")).
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
+			errors.New("the bucket holds no workspace")).
 			WithHint("run: layersmith push")
 	}
 	if len(files) > MaxWorkspaceFiles {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).
+		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
+			fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).
 			WithHint("keep only the workspace below " + workspaceRoot + "/")
 	}
 	var total int64
 	entries := make([]ziptree.Entry, 0, len(files))
 	for _, f := range files {
 		if total += f.Size; total > MaxWorkspaceBytes {
-			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).
+			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
+				fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).
 				WithHint("keep only the workspace below " + workspaceRoot + "/")
 		}
 		if strings.HasSuffix(f.Name, "/") {

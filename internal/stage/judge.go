@@ -79,14 +79,20 @@ func judge(rep report.Report, in BuildInput) error {
 	}
 	for _, l := range rep.Layers {
 		if l.Verdict != measure.Within && l.Verdict != "" {
-			return fault.New(fault.OverLimit, "measure", l.Name, fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).
-				WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " + l.Name + "/layer.yaml")
+			return fault.New(fault.OverLimit, "measure", l.Name,
+				fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped,
+					l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).
+				WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: " +
+					"none in " + l.Name + "/layer.yaml")
 		}
 	}
 	for _, st := range rep.Stacks {
 		if st.Verdict != measure.Within {
-			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped, st.Budget)).
-				WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in workspace.yaml")
+			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "),
+				fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
+					st.Budget)).
+				WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in " +
+					"workspace.yaml")
 		}
 	}
 	if in.Strict {
@@ -131,7 +137,8 @@ func probeHint(l report.Layer, f probe.Result) string {
 		if c := l.Probe.Cause(f); c != "" {
 			from = c
 		}
-		return "it fails on the unpruned layer too: " + from + ", or a requirement that it does not declare, is at fault"
+		return "it fails on the unpruned layer too: " + from + ", or a requirement that it does not declare, is at " +
+			"fault"
 	}
 	if h := l.Probe.Healing; h != nil && h.Cause != "" {
 		return h.Cause

@@ -270,7 +270,8 @@ func (s MeasureLayer) zipBelow(
 }
 
 func notReleased(layer, below string) error {
-	return fault.New(fault.ProvenanceMismatch, "measure", layer, fmt.Errorf("it lies on %s, which is neither in this run nor released", below)).
+	return fault.New(fault.ProvenanceMismatch, "measure", layer,
+		fmt.Errorf("it lies on %s, which is neither in this run nor released", below)).
 		WithHint(`start again with {"force": true}`)
 }
 
@@ -284,7 +285,8 @@ func (i Item) next(doc blob.Ref, summary string) Item {
 // names checks that a document is that of the item's layer.
 func (i Item) names(layer string, t pydist.Target) error {
 	if i.Layer != layer || i.Target != t {
-		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()), fmt.Errorf("its document is that of %s on %s", layer, t)).
+		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()),
+			fmt.Errorf("its document is that of %s on %s", layer, t)).
 			WithHint("start a new execution")
 	}
 	return nil

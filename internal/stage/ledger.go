@@ -34,7 +34,8 @@ func load[T any](ctx context.Context, r Registers, name string) (doc T, tag stri
 	}
 	if err := release.Decode(b, &doc); err != nil {
 		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).
-			WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the object")
+			WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the " +
+				"object")
 	}
 	return doc, tag, true, nil
 }
@@ -95,7 +96,8 @@ func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 		return release.Run{}, err
 	}
 	if r.Ending != nil {
-		return release.Run{}, fault.New(fault.LeaseLost, "continue", name, fmt.Errorf("the run is over: %s", r.Ending.Outcome)).
+		return release.Run{}, fault.New(fault.LeaseLost, "continue", name,
+			fmt.Errorf("the run is over: %s", r.Ending.Outcome)).
 			WithHint("start a new execution")
 	}
 	return r, l.renew(ctx, r)

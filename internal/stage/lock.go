@@ -183,7 +183,9 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
 			}
 			if !found {
-				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line), fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes", d.Name, d.Version, d.File.Name, d.File.SHA256)).
+				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line),
+					fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes",
+						d.Name, d.Version, d.File.Name, d.File.SHA256)).
 					WithHint("add the hash if you trust the file, or correct the requirement")
 			}
 		}

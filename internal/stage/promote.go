@@ -116,7 +116,8 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		}
 		c := v.Candidate
 		if c.Run != run.Run || c.ARN == "" {
-			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer, fmt.Errorf("its candidate is of run %s", c.Run)).
+			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer,
+				fmt.Errorf("its candidate is of run %s", c.Run)).
 				WithHint("start a new execution")
 		}
 		m, err := open[release.Measured](ctx, s.Blobs, c.Measured)

@@ -122,7 +122,8 @@ func (s Publish) publish(
 	)
 	if err == nil && v.CodeSHA256 != "" && v.CodeSHA256 != sum {
 		// Written down by the description, so the rollback finds it.
-		err = fault.New(fault.HashMismatch, "publish", v.ARN, fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).
+		err = fault.New(fault.HashMismatch, "publish", v.ARN,
+			fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).
 			WithHint("start again; if it happens twice, somebody writes to the store bucket")
 	}
 	return v, false, err

@@ -88,7 +88,9 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 		)
 	}
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
-		return out, fault.New(fault.OverLimit, "record", "the run", fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"), count(len(out.Consumers), "consumer"), maxItems)).
+		return out, fault.New(fault.OverLimit, "record", "the run",
+			fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"),
+				count(len(out.Consumers), "consumer"), maxItems)).
 			WithHint("release some layers at a time, or split the workspace over two stacks")
 	}
 	out.Summary = count(len(out.Consumers), "function") + " to move"
@@ -128,7 +130,10 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 			if i, ok := seen[arn]; ok {
 				if o := all[i].consumer; o.Function == "" &&
 					(o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
-					return nil, fault.New(fault.BadInput, "record", arn, fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different things of it", o.Line, c.Line)).
+					return nil, fault.New(fault.BadInput, "record", arn,
+						fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different "+
+							"things of it",
+							o.Line, c.Line)).
 						WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
 				}
 				continue
@@ -209,7 +214,9 @@ func (s Record) change(
 		for _, t := range w.Targets {
 			have = append(have, t.String())
 		}
-		return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch, strings.Join(have, ", "))).
+		return nil, fault.New(fault.BadInput, "record", f.ARN,
+			fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch,
+				strings.Join(have, ", "))).
 			WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
 	}
 	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
@@ -219,7 +226,8 @@ func (s Record) change(
 	for _, layer := range c.Layers {
 		v, ok := versions[layer+" "+t.String()]
 		if !ok {
-			return nil, fault.New(fault.BadInput, "record", f.ARN, fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).
+			return nil, fault.New(fault.BadInput, "record", f.ARN,
+				fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).
 				WithHint(`start again with {"force": true}`)
 		}
 		if run.Request.Rollback != nil && !v.isNew {
@@ -266,11 +274,14 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 		n++
 	}
 	if n > workspace.MaxLayers {
-		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).
+		return fault.New(fault.OverLimit, "record", f.ARN,
+			fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).
 			WithHint("take a layer off the function, or merge two in the workspace")
 	}
 	if total > measure.MaxUnzippedBytes {
-		return fault.New(fault.OverLimit, "record", f.ARN, fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total, measure.MaxUnzippedBytes)).
+		return fault.New(fault.OverLimit, "record", f.ARN,
+			fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total,
+				measure.MaxUnzippedBytes)).
 			WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
 	}
 	return nil
@@ -333,7 +344,8 @@ func (s Record) quiet(ctx context.Context, c release.Change) error {
 		return err
 	}
 	if a.State == AlarmRaised {
-		return fault.New(fault.Unhealthy, "record", c.Function, fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).
+		return fault.New(fault.Unhealthy, "record", c.Function,
+			fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).
 			WithHint("mend the function first, then start again")
 	}
 	return nil

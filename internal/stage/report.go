@@ -232,7 +232,11 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 	}
 	for _, l := range r.Layers {
 		v := l.Released
-		for _, dimensions := range [][]Dimension{{{"LayerName", l.LayerName}, {"Target", l.Target.String()}}, {{"LayerName", l.LayerName}}, stack} {
+		for _, dimensions := range [][]Dimension{
+			{{"LayerName", l.LayerName}, {"Target", l.Target.String()}},
+			{{"LayerName", l.LayerName}},
+			stack,
+		} {
 			values = append(
 				values,
 				Metric{"PackageSize", "Megabytes", megabytes(v.UnzippedBytes), dimensions},

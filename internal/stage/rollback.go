@@ -234,7 +234,8 @@ func (s Rollback) foreign(c release.Change, now release.State) string {
 		to = append(to, r.Layer)
 	}
 	return fmt.Sprintf(
-		"%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: layersmith rollback %s",
+		"%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: "+
+			"layersmith rollback %s",
 		c.Function,
 		runs,
 		strings.Join(to, " / "),

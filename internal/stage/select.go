@@ -104,10 +104,12 @@ func (l Ledger) built(ctx context.Context, run release.Run) (release.Built, erro
 	case err != nil:
 		return b, err
 	case !found:
-		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("the build left nothing")).
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run),
+			errors.New("the build left nothing")).
 			WithHint("look at the build's log in CodeBuild")
 	case b.Run != run.Run || b.Workspace != run.Workspace.SHA256:
-		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run), errors.New("it was built from another workspace")).
+		return b, fault.New(fault.ProvenanceMismatch, "read", release.BuiltName(run.Run),
+			errors.New("it was built from another workspace")).
 			WithHint("start a new execution")
 	}
 	return b, nil

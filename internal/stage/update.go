@@ -143,7 +143,8 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 			return "", err
 		}
 		if !found || candidate.ARN == "" {
-			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function, fmt.Errorf("layer %s of this run is not published", r.Layer)).
+			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function,
+				fmt.Errorf("layer %s of this run is not published", r.Layer)).
 				WithHint("start a new execution")
 		}
 		c.Replaces[i].ARN = candidate.ARN
@@ -235,8 +236,10 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	window := time.Duration(c.WindowSeconds) * time.Second
 	passed := s.Now().Sub(in.Since)
 	if a.State == AlarmRaised {
-		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function, fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
-			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function), in.Since.UTC().Format("15:04 UTC")))
+		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function,
+			fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
+			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function),
+				in.Since.UTC().Format("15:04 UTC")))
 	}
 	if passed >= window {
 		return HealthOutput{

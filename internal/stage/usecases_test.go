@@ -128,7 +128,8 @@ func TestLock(t *testing.T) {
 		}
 	})
 	for name, bad := range map[string]string{
-		"garbage": "not a lock", "a merge conflict": "<<<<<<< HEAD\n", "another target's": strings.ReplaceAll(string(first(t).files["pylock.python3_13-x86_64.toml"]), "python3.13-x86_64", "python3.13-arm64"),
+		"garbage": "not a lock", "a merge conflict": "<<<<<<< HEAD\n", "another target's": strings.ReplaceAll(string(first(t).files["pylock.python3_13-x86_64.toml"]),
+			"python3.13-x86_64", "python3.13-arm64"),
 	} {
 		t.Run(name+" is not overwritten", func(t *testing.T) {
 			b := &bench{files: map[string][]byte{"pylock.python3_13-x86_64.toml": []byte(bad)}, next: "1.0"}
@@ -159,10 +160,14 @@ func TestLock(t *testing.T) {
 		right := "sha256:" + digest.Of(content["1.0"]).String()
 		wrong := "sha256:" + digest.Of([]byte("x")).String()
 		for name, c := range map[string]struct{ requirements, where string }{
-			"the file's":                        {"alpha==1.0 --hash=" + right + "\n", ""},
-			"one of several":                    {"alpha==1.0 --hash=" + wrong + " --hash=" + right + "\n", ""},
-			"another file's":                    {"# one\nalpha==1.0 --hash=" + wrong + "\n", "one/requirements.txt:2"},
-			"of the line whose marker is meant": {"alpha==0.9 ; python_version < '3.10' --hash=" + wrong + "\nalpha==1.0 ; python_version >= '3.10' --hash=" + right + "\n", ""},
+			"the file's":     {"alpha==1.0 --hash=" + right + "\n", ""},
+			"one of several": {"alpha==1.0 --hash=" + wrong + " --hash=" + right + "\n", ""},
+			"another file's": {"# one\nalpha==1.0 --hash=" + wrong + "\n", "one/requirements.txt:2"},
+			"of the line whose marker is meant": {
+				"alpha==0.9 ; python_version < '3.10' --hash=" + wrong + "\nalpha==1.0 ; python_version >= '3.10' " +
+					"--hash=" + right + "\n",
+				"",
+			},
 		} {
 			b := &bench{files: map[string][]byte{}, next: "1.0"}
 			_, err := run(t, b, c.requirements, stage.LockInput{})
@@ -180,7 +185,10 @@ func TestLock(t *testing.T) {
 	})
 	t.Run("Stale says why", func(t *testing.T) {
 		b := first(t)
-		for requirements, want := range map[string]string{"alpha\n": "", "alpha>1\n": "requirements have changed since it was locked"} {
+		for requirements, want := range map[string]string{
+			"alpha\n":   "",
+			"alpha>1\n": "requirements have changed since it was locked",
+		} {
 			w, read := load(t, "one/requirements.txt="+requirements)
 			with := func(n string) ([]byte, error) {
 				if f, ok := b.files[n]; ok {
@@ -273,7 +281,12 @@ func TestFetch(t *testing.T) {
 		}
 		return newFactory(t, files), &porttest.MemoryWheels{}, where
 	}
-	fetch := func(f *factory, store *porttest.MemoryWheels, where map[digest.SHA256]string, download stage.Download) stage.Fetch {
+	fetch := func(
+		f *factory,
+		store *porttest.MemoryWheels,
+		where map[digest.SHA256]string,
+		download stage.Download,
+	) stage.Fetch {
 		return stage.Fetch{
 			Wheels:   store,
 			Cache:    f.cache,
@@ -447,14 +460,28 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 			b, _ := o.Read(context.Background(), stage.ReportName)
 			f.outputs.Set(stage.ReportName, b)
 		}, true},
-		"the zip is longer":       {func(t *testing.T, f *factory) { f.outputs.Set(zip, append(read(t, f, zip), 0)) }, true},
-		"the zip has other bytes": {func(t *testing.T, f *factory) { b := read(t, f, zip); b[len(b)/2] ^= 1; f.outputs.Set(zip, b) }, true},
-		"the report is damaged":   {func(t *testing.T, f *factory) { f.outputs.Set(stage.ReportName, []byte("{")) }, true},
+		"the zip is longer": {
+			func(t *testing.T, f *factory) { f.outputs.Set(zip, append(read(t, f, zip), 0)) },
+			true,
+		},
+		"the zip has other bytes": {
+			func(t *testing.T, f *factory) { b := read(t, f, zip); b[len(b)/2] ^= 1; f.outputs.Set(zip, b) },
+			true,
+		},
+		"the report is damaged": {
+			func(t *testing.T, f *factory) { f.outputs.Set(stage.ReportName, []byte("{")) },
+			true,
+		},
 		"the report is of another version": {func(t *testing.T, f *factory) {
-			f.outputs.Set(stage.ReportName, bytes.Replace(read(t, f, stage.ReportName), []byte(`"schemaVersion": `), []byte(`"schemaVersion": 9`), 1))
+			f.outputs.Set(stage.ReportName,
+				bytes.Replace(read(t, f, stage.ReportName), []byte(`"schemaVersion": `), []byte(`"schemaVersion": 9`),
+					1))
 		}, true},
-		"the layer's spec": {func(t *testing.T, f *factory) { f.ws.Layers[0].Digest = digest.Of([]byte("other")) }, true},
-		"the budget":       {func(t *testing.T, f *factory) { f.ws.Total-- }, true},
+		"the layer's spec": {
+			func(t *testing.T, f *factory) { f.ws.Layers[0].Digest = digest.Of([]byte("other")) },
+			true,
+		},
+		"the budget": {func(t *testing.T, f *factory) { f.ws.Total-- }, true},
 		"a wheel": {func(t *testing.T, f *factory) {
 			other := newFactory(t, map[string][]string{"alpha": {"alpha/__init__.py=y = 2\n"}})
 			f.lock = other.lock
@@ -596,7 +623,13 @@ func TestBytecodeIsCompiledOnce(t *testing.T) {
 }
 
 func TestWithoutInterpreter(t *testing.T) {
-	for mode, want := range map[string]fault.Code{"auto": "", "none": "", "unchecked-hash": fault.ToolMissing, "lean": fault.ToolMissing, "sourceless": fault.ToolMissing} {
+	for mode, want := range map[string]fault.Code{
+		"auto":           "",
+		"none":           "",
+		"unchecked-hash": fault.ToolMissing,
+		"lean":           fault.ToolMissing,
+		"sourceless":     fault.ToolMissing,
+	} {
 		f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}}, "alpha/layer.yaml=bytecode: "+mode+"\n")
 		b := f.build()
 		b.Python = nil
@@ -664,11 +697,46 @@ func TestProbeBlame(t *testing.T) {
 		failures  int
 		imported  string
 	}{
-		"nothing fails":                                    {nil, []ziptree.Tree{unpruned}, report.ProbePassed, false, 0, "[[m json]]"},
-		"what fails pruned only is ours":                   {needsData, []ziptree.Tree{unpruned}, report.ProbeFailed, false, 1, "[]"},
-		"what fails unpruned too is inherited":             {always(probe.Module), []ziptree.Tree{unpruned}, report.ProbePassed, true, 1, "[[json]]"},
-		"a script that fails unpruned too is a failure":    {always(probe.Script), []ziptree.Tree{unpruned}, report.ProbeFailed, true, 1, "[]"},
-		"without an unpruned layer, all failures are ours": {always(probe.Module), nil, report.ProbeFailed, false, 1, "[]"},
+		"nothing fails": {
+			nil,
+			[]ziptree.Tree{unpruned},
+			report.ProbePassed,
+			false,
+			0,
+			"[[m json]]",
+		},
+		"what fails pruned only is ours": {
+			needsData,
+			[]ziptree.Tree{unpruned},
+			report.ProbeFailed,
+			false,
+			1,
+			"[]",
+		},
+		"what fails unpruned too is inherited": {
+			always(probe.Module),
+			[]ziptree.Tree{unpruned},
+			report.ProbePassed,
+			true,
+			1,
+			"[[json]]",
+		},
+		"a script that fails unpruned too is a failure": {
+			always(probe.Script),
+			[]ziptree.Tree{unpruned},
+			report.ProbeFailed,
+			true,
+			1,
+			"[]",
+		},
+		"without an unpruned layer, all failures are ours": {
+			always(probe.Module),
+			nil,
+			report.ProbeFailed,
+			false,
+			1,
+			"[]",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &machine{target: testTarget(t), fails: c.fails}

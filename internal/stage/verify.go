@@ -239,7 +239,8 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
 		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
 	}
-	return fault.New(fault.ProbeFailed, "probe", box.Name, fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).
+	return fault.New(fault.ProbeFailed, "probe", box.Name,
+		fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).
 		WithHint(hint)
 }
 

@@ -168,7 +168,8 @@ func distribution(t testing.TB, name, version string) []byte {
 		"python/" + name + "/__init__.py": "version = '" + version + "'\n",
 		info + "METADATA":                 "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n",
 		info + "WHEEL":                    "Wheel-Version: 1.0\n",
-		info + "RECORD":                   name + "/__init__.py,,\n" + info[7:] + "METADATA,,\n" + info[7:] + "WHEEL,,\n" + info[7:] + "RECORD,,\n",
+		info + "RECORD": name + "/__init__.py,,\n" + info[7:] + "METADATA,,\n" + info[7:] +
+			"WHEEL,,\n" + info[7:] + "RECORD,,\n",
 	})
 }
 
@@ -201,7 +202,13 @@ func heavy(t testing.TB, unzipped int64) []byte {
 func (f *flow) vendor(layer string, unzipped int64) string {
 	f.t.Helper()
 	v, err := f.account.LayerVersions().
-		Publish(f.t.Context(), stage.NewLayerVersion{LayerName: layer, Description: "by the vendor", Target: target, Zip: f.store("vendor/", heavy(f.t, unzipped))})
+		Publish(f.t.Context(),
+			stage.NewLayerVersion{
+				LayerName:   layer,
+				Description: "by the vendor",
+				Target:      target,
+				Zip:         f.store("vendor/", heavy(f.t, unzipped)),
+			})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -348,13 +355,33 @@ func TestAWishForSomeLayersTakesThoseBelowAndAbove(t *testing.T) {
 		layers  []string
 		summary string
 	}{
-		"no wish is all":                           {`{}`, []string{"base", "science", "ml", "web"}, "base new; science new; ml new; web new"},
-		"one on its own goes alone":                {`{"layers": ["web"]}`, []string{"web"}, "web new"},
-		"what it lies on goes with it":             {`{"layers": ["ml"]}`, []string{"base", "science", "ml"}, "base new; science new; ml new"},
-		"what lies on it follows":                  {`{"layers": ["base"]}`, []string{"base", "science", "ml"}, "base new; science new; ml new"},
-		"in the middle, what lies below and above": {`{"layers": ["science"]}`, []string{"base", "science", "ml"}, "base new; science new; ml new"},
-		"two wishes":                               {`{"layers": ["web", "ml"]}`, []string{"base", "science", "ml", "web"}, "base new; science new; ml new; web new"},
-		"force does not reach further":             {`{"layers": ["web"], "force": true}`, []string{"web"}, "web new"},
+		"no wish is all": {
+			`{}`,
+			[]string{"base", "science", "ml", "web"},
+			"base new; science new; ml new; web new",
+		},
+		"one on its own goes alone": {`{"layers": ["web"]}`, []string{"web"}, "web new"},
+		"what it lies on goes with it": {
+			`{"layers": ["ml"]}`,
+			[]string{"base", "science", "ml"},
+			"base new; science new; ml new",
+		},
+		"what lies on it follows": {
+			`{"layers": ["base"]}`,
+			[]string{"base", "science", "ml"},
+			"base new; science new; ml new",
+		},
+		"in the middle, what lies below and above": {
+			`{"layers": ["science"]}`,
+			[]string{"base", "science", "ml"},
+			"base new; science new; ml new",
+		},
+		"two wishes": {
+			`{"layers": ["web", "ml"]}`,
+			[]string{"base", "science", "ml", "web"},
+			"base new; science new; ml new; web new",
+		},
+		"force does not reach further": {`{"layers": ["web"], "force": true}`, []string{"web"}, "web new"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -394,7 +421,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		"first",
 		`{}`,
 		release.Promoted,
-	); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved." {
+	); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, "+
+		"layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
@@ -529,7 +557,8 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		"first",
 		`{}`,
 		release.Promoted,
-	); end.Message != "Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, layersmith-web-python3_13-arm64:1), 2 functions moved." {
+	); end.Message != "Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, "+
+		"layersmith-web-python3_13-arm64:1), 2 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 	if want := []string{
@@ -616,39 +645,67 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 		"an alarm that is not there": {consumers: watch, code: fault.NotFound,
 			want: "read alarm orders-errors: there is no such alarm. Hint: "},
 		"a container image": {consumers: plain, function: porttest.NewFunction{Target: target}, code: fault.BadInput,
-			want: "record " + arn + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " +
+			want: "record " + arn + ": it runs a container image on x86_64, the workspace builds for " +
+				"python3.13-x86_64. " +
 				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"},
-		"another architecture": {consumers: plain, function: porttest.NewFunction{Target: arm, Zip: code}, code: fault.BadInput,
+		"another architecture": {
+			consumers: plain,
+			function:  porttest.NewFunction{Target: arm, Zip: code},
+			code:      fault.BadInput,
 			want: "record " + arn + ": it runs python3.13 on arm64, the workspace builds for python3.13-x86_64. " +
-				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"},
-		"a target that the build did not make": {consumers: plain, function: porttest.NewFunction{Target: arm, Zip: code}, prepare: func(f *flow) {
-			f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
-		}, code: fault.BadInput, want: "record " + arn + `: it is to have base, which is neither released for python3.13-arm64 nor in this run. Hint: start again with {"force": true}`},
-		"five layers of others": {consumers: plain, function: porttest.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}}, code: fault.OverLimit,
-			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: take a layer off the function, or merge two in the workspace"},
+				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml",
+		},
+		"a target that the build did not make": {
+			consumers: plain,
+			function:  porttest.NewFunction{Target: arm, Zip: code},
+			prepare: func(f *flow) {
+				f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
+			},
+			code: fault.BadInput,
+			want: "record " + arn + `: it is to have base, which is neither released for python3.13-arm64 nor in this run. Hint: start again with {"force": true}`,
+		},
+		"five layers of others": {
+			consumers: plain,
+			function:  porttest.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}},
+			code:      fault.OverLimit,
+			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: take a layer off the " +
+				"function, or merge two in the workspace",
+		},
 		"an alias that points to $LATEST": {consumers: live, prepare: func(f *flow) {
 			f.account.AddAlias(f.t, "orders", stage.Alias{Name: "live", Version: "$LATEST"})
-		}, code: fault.BadInput, want: "record " + arn + ":live: the alias points to $LATEST, which cannot be gone back to. " +
+		}, code: fault.BadInput, want: "record " + arn + ":live: the alias points to $LATEST, which cannot be gone " +
+			"back to. " +
 			"Hint: publish a version and point the alias to it, or leave out alias in layers/consumers.yaml"},
 		"an alias in the middle of a deployment": {consumers: live, prepare: func(f *flow) {
 			version(f)
 			f.account.SetMemory(f.t, "orders", 256)
 			version(f)
-			f.account.AddAlias(f.t, "orders", stage.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.1}})
-		}, code: fault.Changed, want: "record " + arn + ":live: the alias is in the middle of a weighted deployment. Hint: finish it, then start again"},
+			f.account.AddAlias(f.t, "orders",
+				stage.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.1}})
+		}, code: fault.Changed, want: "record " + arn + ":live: the alias is in the middle of a weighted deployment. " +
+			"Hint: finish it, then start again"},
 		"a setting that is not released": {consumers: live, prepare: func(f *flow) {
 			version(f)
 			f.account.AddAlias(f.t, "orders", stage.Alias{Name: "live", Version: "1"})
 			f.account.SetMemory(f.t, "orders", 256)
-		}, code: fault.Changed, want: "record " + arn + ":live: $LATEST is not what version 1 is: moving the alias would release changes that are not ours. " +
+		}, code: fault.Changed, want: "record " + arn + ":live: $LATEST is not what version 1 is: moving the alias " +
+			"would release changes that are not ours. " +
 			"Hint: publish $LATEST and move the alias to it, or take the changes back, then start again"},
 		"an alarm that is raised already": {consumers: watch, prepare: func(f *flow) {
 			f.alarms.Set("orders-errors", stage.Alarm{State: stage.AlarmRaised, Reason: "12 errors in 5 minutes"})
-		}, code: fault.Unhealthy, want: "record " + arn + ": alarm orders-errors is raised already: 12 errors in 5 minutes. Hint: mend the function first, then start again"},
-		"two tags that want different things of it": {consumers: "consumers:\n  - { tag: { stage: live }, layers: base, alias: live }\n  - { tag: { team: shop }, layers: base }\n", prepare: func(f *flow) {
-			version(f)
-			f.account.AddAlias(f.t, "orders", stage.Alias{Name: "live", Version: "1"})
-		}, code: fault.BadInput, want: "record " + arn + ": lines 2 and 3 of layers/consumers.yaml find it by its tags and want different things of it. Hint: give it an entry of its own: function: orders"},
+		}, code: fault.Unhealthy, want: "record " + arn + ": alarm orders-errors is raised already: 12 errors in 5 " +
+			"minutes. Hint: mend the function first, then start again"},
+		"two tags that want different things of it": {
+			consumers: "consumers:\n  - { tag: { stage: live }, layers: base, alias: live }\n  - { tag: { team: shop " +
+				"}, layers: base }\n",
+			prepare: func(f *flow) {
+				version(f)
+				f.account.AddAlias(f.t, "orders", stage.Alias{Name: "live", Version: "1"})
+			},
+			code: fault.BadInput,
+			want: "record " + arn + ": lines 2 and 3 of layers/consumers.yaml find it by its tags and want different " +
+				"things of it. Hint: give it an entry of its own: function: orders",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -718,7 +775,8 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if tt.over > 0 {
 				want = want[:1]
 				message = "FailedClean: record arn:aws:lambda:us-east-1:123456789012:function:large: " +
-					"its code (52.4 MB) and its layers would weigh 262144001 bytes unzipped, Lambda's limit is 262144000; " +
+					"its code (52.4 MB) and its layers would weigh 262144001 bytes unzipped, Lambda's limit is " +
+					"262144000; " +
 					"Nothing was published and no function was touched."
 			}
 			if end.Message != message {
@@ -808,7 +866,8 @@ func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	f.version = "2.0"
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmRaised, Reason: "timeouts"})
 	end := f.must("second", `{"refresh": true}`, release.RolledBack)
-	if end.Message != "RolledBack: watch "+functionARN+": alarm errors was raised 1m0s after the update: timeouts; the function is as before (data-validation), candidates deleted." {
+	if end.Message != "RolledBack: watch "+functionARN+": alarm errors was raised 1m0s after the update: timeouts; "+
+		"the function is as before (data-validation), candidates deleted." {
 		t.Errorf("message %q", end.Message)
 	}
 	if d := cmp.Diff(want, f.state()); d != "" {
@@ -855,7 +914,8 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 	}
 
 	end := f.must("back-2", `{"rollback": {"layer": "base", "to": 2}}`, release.FailedClean)
-	if end.Message != "FailedClean: roll back base: version 2 was not released, or is not kept any more; Nothing was published and no function was touched." {
+	if end.Message != "FailedClean: roll back base: version 2 was not released, or is not kept any more; Nothing was "+
+		"published and no function was touched." {
 		t.Errorf("message %q", end.Message)
 	}
 	if end := f.must(
@@ -872,7 +932,8 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		t.Errorf("released is %d, back to %s, there are %v", l.Current.Version, l.Versions(), f.published("base"))
 	}
 	end = f.must("back-1-again", `{"rollback": {"layer": "base", "to": 1}}`, release.FailedClean)
-	if end.Message != "FailedClean: roll back base: version 1 is the current one; Nothing was published and no function was touched." {
+	if end.Message != "FailedClean: roll back base: version 1 is the current one; Nothing was published and no "+
+		"function was touched." {
 		t.Errorf("message %q", end.Message)
 	}
 }
@@ -984,12 +1045,42 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 		want        string
 		reused      bool
 	}{
-		"the same key and bytes, of an earlier run":   {stage.Description(key, "before"), false, `{}`, "layersmith-base:1", true},
-		"the same key, but other bytes":               {stage.Description(key, "before"), true, `{}`, "layersmith-base:2", false},
-		"the same bytes, but another key":             {stage.Description(digest.Of([]byte("x")), "before"), false, `{}`, "layersmith-base:2", false},
-		"the same bytes, published by hand":           {"numpy and friends", false, `{}`, "layersmith-base:2", false},
-		"forced, what was there is not what is meant": {stage.Description(key, "before"), false, `{"force": true}`, "layersmith-base:2", false},
-		"forced, one's own after a lost answer is":    {stage.Description(key, "first"), false, `{"force": true}`, "layersmith-base:1", false},
+		"the same key and bytes, of an earlier run": {
+			stage.Description(key, "before"),
+			false,
+			`{}`,
+			"layersmith-base:1",
+			true,
+		},
+		"the same key, but other bytes": {
+			stage.Description(key, "before"),
+			true,
+			`{}`,
+			"layersmith-base:2",
+			false,
+		},
+		"the same bytes, but another key": {
+			stage.Description(digest.Of([]byte("x")), "before"),
+			false,
+			`{}`,
+			"layersmith-base:2",
+			false,
+		},
+		"the same bytes, published by hand": {"numpy and friends", false, `{}`, "layersmith-base:2", false},
+		"forced, what was there is not what is meant": {
+			stage.Description(key, "before"),
+			false,
+			`{"force": true}`,
+			"layersmith-base:2",
+			false,
+		},
+		"forced, one's own after a lost answer is": {
+			stage.Description(key, "first"),
+			false,
+			`{"force": true}`,
+			"layersmith-base:1",
+			false,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -1002,7 +1093,13 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 				there = f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
 			}
 			if _, err := f.account.LayerVersions().
-				Publish(t.Context(), stage.NewLayerVersion{LayerName: "layersmith-base", Description: tt.description, Target: target, Zip: there}); err != nil {
+				Publish(t.Context(),
+					stage.NewLayerVersion{
+						LayerName:   "layersmith-base",
+						Description: tt.description,
+						Target:      target,
+						Zip:         there,
+					}); err != nil {
 				t.Fatal(err)
 			}
 			item, err := f.publish("first", layer, f.account.LayerVersions())
@@ -1176,21 +1273,59 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 		answer stage.Invocation
 		want   string // behind the name of the function
 	}{
-		"it does not start": {stage.Invocation{Error: "Runtime.ImportModuleError", LogTail: "INIT_START\n[ERROR] Unable to import module 'handler': No module named 'json'\nEND RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\n\n"},
-			"the throw-away function failed with Runtime.ImportModuleError: [ERROR] Unable to import module 'handler': No module named 'json'. " +
-				"Hint: its runtime cannot start with these layers; look at what they put on the path"},
-		"it runs out of time": {stage.Invocation{Error: "Sandbox.Timedout", Payload: []byte(`{"errorMessage": "Task timed out after 900.00 seconds", "errorType": "Sandbox.Timedout"}`)},
-			"the throw-away function failed with Sandbox.Timedout: Task timed out after 900.00 seconds. Hint: a module, or the layer's own probe, took more than Lambda's 15 minutes"},
-		"it runs out of memory": {stage.Invocation{Error: "Runtime.ExitError", MaxMemoryMiB: 512, Payload: []byte(`{"errorMessage": "Runtime exited with error: signal: killed"}`)},
-			"the throw-away function failed with Runtime.ExitError: Runtime exited with error: signal: killed. Hint: its probe needs more than the 512 MiB that the function has"},
-		"it answers nothing": {stage.Invocation{Payload: []byte("null")}, check + "it does not name its interpreter. Hint: "},
-		"it answers no JSON": {stage.Invocation{Payload: []byte("<html>")}, "read the answer of the probe function: invalid character '<' looking for beginning of value. Hint: "},
-		"it answers less than it says": {stage.Invocation{Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 1, "import": null}`)},
-			check + "0 results and 1 remaining for 2 jobs. Hint: "},
-		"it never begins": {stage.Invocation{Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 2, "import": null}`)},
-			check + "it did nothing. Hint: "},
-		"it answers what nobody asked for": {stage.Invocation{Payload: []byte(`{"interpreter": "cpython", "results": [{"kind": "module", "name": "evil", "ok": true}], "remaining": 1, "import": null}`)},
-			check + "result 0 is of module evil, asked was metadata small. Hint: "},
+		"it does not start": {
+			stage.Invocation{
+				Error: "Runtime.ImportModuleError",
+				LogTail: "INIT_START\n[ERROR] Unable to import module 'handler': No module named 'json'\nEND " +
+					"RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\n\n",
+			},
+			"the throw-away function failed with Runtime.ImportModuleError: [ERROR] Unable to import module " +
+				"'handler': No module named 'json'. " +
+				"Hint: its runtime cannot start with these layers; look at what they put on the path",
+		},
+		"it runs out of time": {
+			stage.Invocation{
+				Error:   "Sandbox.Timedout",
+				Payload: []byte(`{"errorMessage": "Task timed out after 900.00 seconds", "errorType": "Sandbox.Timedout"}`),
+			},
+			"the throw-away function failed with Sandbox.Timedout: Task timed out after 900.00 seconds. Hint: a " +
+				"module, or the layer's own probe, took more than Lambda's 15 minutes",
+		},
+		"it runs out of memory": {
+			stage.Invocation{
+				Error:        "Runtime.ExitError",
+				MaxMemoryMiB: 512,
+				Payload:      []byte(`{"errorMessage": "Runtime exited with error: signal: killed"}`),
+			},
+			"the throw-away function failed with Runtime.ExitError: Runtime exited with error: signal: killed. Hint: " +
+				"its probe needs more than the 512 MiB that the function has",
+		},
+		"it answers nothing": {
+			stage.Invocation{Payload: []byte("null")},
+			check + "it does not name its interpreter. Hint: ",
+		},
+		"it answers no JSON": {
+			stage.Invocation{Payload: []byte("<html>")},
+			"read the answer of the probe function: invalid character '<' looking for beginning of value. Hint: ",
+		},
+		"it answers less than it says": {
+			stage.Invocation{
+				Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 1, "import": null}`),
+			},
+			check + "0 results and 1 remaining for 2 jobs. Hint: ",
+		},
+		"it never begins": {
+			stage.Invocation{
+				Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 2, "import": null}`),
+			},
+			check + "it did nothing. Hint: ",
+		},
+		"it answers what nobody asked for": {
+			stage.Invocation{
+				Payload: []byte(`{"interpreter": "cpython", "results": [{"kind": "module", "name": "evil", "ok": true}], "remaining": 1, "import": null}`),
+			},
+			check + "result 0 is of module evil, asked was metadata small. Hint: ",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -1242,27 +1377,72 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 		want string
 		code string
 	}{
-		"a build that said why": {left: conflict, in: stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.TaskFailed", Cause: build}}, code: "LockConflict",
-			want: "FailedClean: lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and small<2; Nothing was published and no function was touched. Relax one of the two."},
-		"a build that said nothing": {in: stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.TaskFailed", Cause: build}}, code: "States.TaskFailed",
-			want: "FailedClean: build layersmith:8a7f: failed; Nothing was published and no function was touched. Look at its log https://console.example/logs/8a7f."},
+		"a build that said why": {
+			left: conflict,
+			in:   stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.TaskFailed", Cause: build}},
+			code: "LockConflict",
+			want: "FailedClean: lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and " +
+				"small<2; Nothing was published and no function was touched. Relax one of the two.",
+		},
+		"a build that said nothing": {
+			in:   stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.TaskFailed", Cause: build}},
+			code: "States.TaskFailed",
+			want: "FailedClean: build layersmith:8a7f: failed; Nothing was published and no function was touched. " +
+				"Look at its log https://console.example/logs/8a7f.",
+		},
 		"a build that was stopped before it had a log": {in: stage.ReportInput{Ending: clean,
-			Error: &stage.Caught{Error: "States.TaskFailed", Cause: `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "STOPPED"}}`}}, code: "States.TaskFailed",
-			want: "FailedClean: build layersmith:8a7f: stopped; Nothing was published and no function was touched. Look at its log."},
+			Error: &stage.Caught{
+				Error: "States.TaskFailed",
+				Cause: `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "STOPPED"}}`,
+			}}, code: "States.TaskFailed",
+			want: "FailedClean: build layersmith:8a7f: stopped; Nothing was published and no function was touched. " +
+				"Look at its log."},
 		"a fault of a function, with its hint": {left: conflict, in: stage.ReportInput{Ending: clean,
-			Error: &stage.Caught{Error: "OverLimit", Cause: `{"errorMessage": "measure base: over limit. Hint: raise the budget", "errorType": "OverLimit"}`}}, code: "OverLimit",
-			want: "FailedClean: measure base: over limit; Nothing was published and no function was touched. Raise the budget."},
-		"a deadline of the state machine": {in: stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.Timeout"}}, code: "States.Timeout",
-			want: "FailedClean: States.Timeout; Nothing was published and no function was touched."},
+			Error: &stage.Caught{
+				Error: "OverLimit",
+				Cause: `{"errorMessage": "measure base: over limit. Hint: raise the budget", "errorType": "OverLimit"}`,
+			}}, code: "OverLimit",
+			want: "FailedClean: measure base: over limit; Nothing was published and no function was touched. Raise " +
+				"the budget."},
+		"a deadline of the state machine": {
+			in:   stage.ReportInput{Ending: clean, Error: &stage.Caught{Error: "States.Timeout"}},
+			code: "States.Timeout",
+			want: "FailedClean: States.Timeout; Nothing was published and no function was touched.",
+		},
 		"a cause that is no JSON": {in: stage.ReportInput{Ending: release.Ending{Outcome: release.FailedClean},
-			Error: &stage.Caught{Error: "Lambda.Unknown", Cause: "The cause could not be determined."}}, code: "Lambda.Unknown",
+			Error: &stage.Caught{
+				Error: "Lambda.Unknown",
+				Cause: "The cause could not be determined.",
+			}}, code: "Lambda.Unknown",
 			want: "FailedClean: The cause could not be determined."},
-		"a failure and a rollback that failed": {in: stage.ReportInput{Ending: release.Ending{Outcome: release.FailedDirty, Message: "FailedDirty: taking the changes back failed {...}"},
-			Error:         &stage.Caught{Error: "Unhealthy", Cause: `{"errorMessage": "watch f: alarm a was raised. Hint: look at its log"}`},
-			RollbackError: &stage.Caught{Error: "NotAllowed", Cause: `{"errorMessage": "undo f: denied. Hint: grant it"}`}}, code: "Unhealthy",
-			want: "FailedDirty: watch f: alarm a was raised; undo f: denied; taking the changes back failed. Look at its log. Grant it."},
-		"no failure": {in: stage.ReportInput{Ending: release.Ending{Outcome: release.Promoted, Message: "Released: 1 layer (layersmith-base:1), 1 function moved."}},
-			want: "Released: 1 layer (layersmith-base:1), 1 function moved."},
+		"a failure and a rollback that failed": {
+			in: stage.ReportInput{
+				Ending: release.Ending{
+					Outcome: release.FailedDirty,
+					Message: "FailedDirty: taking the changes back failed {...}",
+				},
+				Error: &stage.Caught{
+					Error: "Unhealthy",
+					Cause: `{"errorMessage": "watch f: alarm a was raised. Hint: look at its log"}`,
+				},
+				RollbackError: &stage.Caught{
+					Error: "NotAllowed",
+					Cause: `{"errorMessage": "undo f: denied. Hint: grant it"}`,
+				},
+			},
+			code: "Unhealthy",
+			want: "FailedDirty: watch f: alarm a was raised; undo f: denied; taking the changes back failed. Look at " +
+				"its log. Grant it.",
+		},
+		"no failure": {
+			in: stage.ReportInput{
+				Ending: release.Ending{
+					Outcome: release.Promoted,
+					Message: "Released: 1 layer (layersmith-base:1), 1 function moved.",
+				},
+			},
+			want: "Released: 1 layer (layersmith-base:1), 1 function moved.",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -1284,7 +1464,8 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			}
 			want := porttest.Notice{
 				Subject: "Layersmith: " + string(end.Outcome),
-				Text:    tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    runs/first/report.json\n",
+				Text: tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    " +
+					"runs/first/report.json\n",
 			}
 			if d := cmp.Diff([]porttest.Notice{want}, f.notices.Sent()); d != "" {
 				t.Errorf("notices (-want +got):\n%s", d)
@@ -1368,7 +1549,8 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 // What another version of the program wrote is not half understood, and not overwritten.
 func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 	t.Parallel()
-	const hint = ". Hint: it was written by another version of Layersmith, or by hand; restore an earlier version of the object"
+	const hint = ". Hint: it was written by another version of Layersmith, or by hand; restore an earlier version of " +
+		"the object"
 	newer := []byte(`{"schemaVersion": 1, "run": "future", "waves": 3}` + "\n")
 	f := newFlow(t)
 	layers := f.measured("first", `{}`)
@@ -1404,7 +1586,10 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		t.Errorf("state/released.json is now %s %v", now, err)
 	}
 	f.registers.Set(release.ReleasedName, nil)
-	for name, run := range map[string]func() error{"Publish": func() error { _, err := f.publish("first", layers[0], f.account.LayerVersions()); return err }, "Record": stages["Record"]} {
+	for name, run := range map[string]func() error{
+		"Publish": func() error { _, err := f.publish("first", layers[0], f.account.LayerVersions()); return err },
+		"Record":  stages["Record"],
+	} {
 		t.Run(name+" and the lease", func(t *testing.T) {
 			lease, _, err := f.registers.MemoryRegisters.Load(t.Context(), release.LeaseName)
 			if err != nil {
@@ -1427,8 +1612,10 @@ func TestABuildOfAnotherRunIsRefused(t *testing.T) {
 			"read runs/first/built.json: the build left nothing. Hint: look at the build's log in CodeBuild"},
 		"it is another run's": {func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Run = "other" }) },
 			"read runs/first/built.json: it was built from another workspace. Hint: start a new execution"},
-		"it was made of another workspace": {func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Workspace = digest.Of([]byte("other")) }) },
-			"read runs/first/built.json: it was built from another workspace. Hint: start a new execution"},
+		"it was made of another workspace": {
+			func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Workspace = digest.Of([]byte("other")) }) },
+			"read runs/first/built.json: it was built from another workspace. Hint: start a new execution",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -1650,7 +1837,10 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		f := newFlow(t)
 		f.begun("first", `{}`)
 		began := f.now
-		for _, tt := range []struct{ after, until time.Duration }{{release.LeaseFor/2 - time.Second, release.LeaseFor}, {release.LeaseFor / 2, release.LeaseFor/2 + release.LeaseFor}} {
+		for _, tt := range []struct{ after, until time.Duration }{
+			{release.LeaseFor/2 - time.Second, release.LeaseFor},
+			{release.LeaseFor / 2, release.LeaseFor/2 + release.LeaseFor},
+		} {
 			f.now = began.Add(tt.after)
 			if _, err := (stage.Select{Ledger: f.ledger()}).Run(t.Context(), stage.RunInput{Run: "first"}); err != nil {
 				t.Fatal(err)
@@ -1673,7 +1863,10 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 	// Somebody went back with base by hand: that is not undone either.
 	latest := f.function("")
 	if _, err := f.account.Functions().
-		SetLayers(t.Context(), functionName, []string{layerARN + "base:1", layerARN + "web:2"}, latest.RevisionID); err != nil {
+		SetLayers(t.Context(), functionName, []string{
+			layerARN + "base:1",
+			layerARN + "web:2",
+		}, latest.RevisionID); err != nil {
 		t.Fatal(err)
 	}
 	if end := f.must(
@@ -1815,7 +2008,13 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 		!strings.HasPrefix(err.Error(), "publish "+arnOf(1)+": its bytes have sha256 ") {
 		t.Errorf("%v, want HashMismatch", err)
 	}
-	if _, err := (stage.Rollback{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions(), Sandboxes: f.account.Sandboxes(), Probes: "probe-"}).
+	if _, err := (stage.Rollback{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Sandboxes: f.account.Sandboxes(),
+		Probes:    "probe-",
+	}).
 		Run(
 			t.Context(),
 			stage.RunInput{Run: "first"},
@@ -1837,7 +2036,8 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			return ""
 		}
 	}
-	const noModule = "Traceback (most recent call last):\n  File \"x\", line 1\nModuleNotFoundError: No module named 'small.tests.test_small'"
+	const noModule = "Traceback (most recent call last):\n  File \"x\", line 1\nModuleNotFoundError: No module named " +
+		"'small.tests.test_small'"
 	for sentence, tt := range map[string]struct {
 		spec    string
 		fails   func(stage.Sandbox, probe.SentJob) string
@@ -1847,7 +2047,10 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 		boxes   int
 		check   func(report.Probe) bool
 	}{
-		"all is well": {boxes: 1, check: func(p report.Probe) bool { return len(p.Failures) == 0 && p.Modules == 1 && p.Metadata == 1 }},
+		"all is well": {
+			boxes: 1,
+			check: func(p report.Probe) bool { return len(p.Failures) == 0 && p.Modules == 1 && p.Metadata == 1 },
+		},
 		"what fails only when it is pruned": {fails: onlyPruned(noModule), boxes: 2,
 			want: "probe base: module small: ModuleNotFoundError: No module named 'small.tests.test_small'"},
 		"what fails before pruning too is the package's": {fails: func(_ stage.Sandbox, j probe.SentJob) string {
@@ -1862,11 +2065,20 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			}
 			return ""
 		}, boxes: 2, want: "probe base: script probe.py: AssertionError: 1 != 2"},
-		"what the layer chose to leave out is skipped": {spec: "drop:\n  - { match: small/tests/**, reason: not used }\n", fails: onlyPruned(noModule), boxes: 1,
+		"what the layer chose to leave out is skipped": {
+			spec:  "drop:\n  - { match: small/tests/**, reason: not used }\n",
+			fails: onlyPruned(noModule),
+			boxes: 1,
 			check: func(p report.Probe) bool {
-				return len(p.Failures) == 0 && len(p.Skipped) == 1 && p.Skipped[0].Chosen == "small.tests.test_small" && p.Modules == 0
-			}},
-		"what cannot be imported together": {imports: "ImportError: circular", boxes: 2, want: "probe base: module small: ImportError: circular"},
+				return len(p.Failures) == 0 && len(p.Skipped) == 1 &&
+					p.Skipped[0].Chosen == "small.tests.test_small" && p.Modules == 0
+			},
+		},
+		"what cannot be imported together": {
+			imports: "ImportError: circular",
+			boxes:   2,
+			want:    "probe base: module small: ImportError: circular",
+		},
 		"what cannot be compared is not excused": {fails: func(_ stage.Sandbox, j probe.SentJob) string {
 			if j.Kind == probe.Module {
 				return "ImportError: needs a display"
@@ -1945,10 +2157,14 @@ func TestVersionsAreComparedForPeople(t *testing.T) {
 		return all
 	}
 	for sentence, tt := range map[string]struct{ before, after, want []string }{
-		"the same":      {[]string{"numpy 2.1", "six 1.0"}, []string{"numpy 2.1", "six 1.0"}, nil},
-		"the first":     {nil, []string{"numpy 2.1"}, []string{"+ numpy 2.1"}},
-		"another one":   {[]string{"numpy 2.1"}, []string{"numpy 2.2"}, []string{"numpy 2.1 -> 2.2"}},
-		"all at once":   {[]string{"six 1.0", "numpy 2.1", "idna 3"}, []string{"numpy 2.0", "pandas 3.0"}, []string{"numpy 2.1 -> 2.0", "+ pandas 3.0", "- idna 3", "- six 1.0"}},
+		"the same":    {[]string{"numpy 2.1", "six 1.0"}, []string{"numpy 2.1", "six 1.0"}, nil},
+		"the first":   {nil, []string{"numpy 2.1"}, []string{"+ numpy 2.1"}},
+		"another one": {[]string{"numpy 2.1"}, []string{"numpy 2.2"}, []string{"numpy 2.1 -> 2.2"}},
+		"all at once": {
+			[]string{"six 1.0", "numpy 2.1", "idna 3"},
+			[]string{"numpy 2.0", "pandas 3.0"},
+			[]string{"numpy 2.1 -> 2.0", "+ pandas 3.0", "- idna 3", "- six 1.0"},
+		},
 		"nothing is in": {[]string{"six 1.0"}, nil, []string{"- six 1.0"}},
 	} {
 		if got := stage.Versions(wheels(tt.before...), wheels(tt.after...)); !slices.Equal(got, tt.want) {

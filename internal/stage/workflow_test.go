@@ -152,7 +152,8 @@ func newFlow(t *testing.T) *flow {
 	f.push("base/requirements.txt", "small\n")
 	f.push(
 		"consumers.yaml",
-		"consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n",
+		"consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: "+
+			"errors, window: 5m }\n",
 	)
 	f.account.AddFunction(
 		t,
@@ -295,7 +296,8 @@ func (f *flow) build(ctx context.Context, run string) error {
 			"python/small/tests/test_small.py": "import small\n",
 			info + "METADATA":                  "Metadata-Version: 2.1\nName: small\nVersion: " + f.version + "\n",
 			info + "WHEEL":                     "Wheel-Version: 1.0\n",
-			info + "RECORD":                    "small/__init__.py,,\nsmall/tests/test_small.py,,\n" + info[7:] + "METADATA,,\n" + info[7:] + "WHEEL,,\n" + info[7:] + "RECORD,,\n",
+			info + "RECORD": "small/__init__.py,,\nsmall/tests/test_small.py,,\n" + info[7:] +
+				"METADATA,,\n" + info[7:] + "WHEEL,,\n" + info[7:] + "RECORD,,\n",
 		}))
 		return err
 	})
@@ -637,7 +639,8 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	}
 	f.push(
 		"consumers.yaml",
-		"# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: errors, window: 5m }\n",
+		"# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { "+
+			"alarm: errors, window: 5m }\n",
 	)
 	f.must("third", `{}`, release.Unchanged)
 	f.push("base/requirements.txt", "small # the same\n")
@@ -668,7 +671,8 @@ func TestUnhealthyConsumerIsPutBack(t *testing.T) {
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
 	}
-	if want := "RolledBack: watch " + functionARN + ": alarm errors was raised 2m0s after the update: 5 errors; the function is as before (data-validation 1), candidates deleted."; end.Message != want {
+	if want := "RolledBack: watch " + functionARN + ": alarm errors was raised 2m0s after the update: 5 errors; the " +
+		"function is as before (data-validation 1), candidates deleted."; end.Message != want {
 		t.Errorf("message\n%q, want\n%q", end.Message, want)
 	}
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK})
@@ -837,7 +841,8 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 			if len(got.Layers) != 1 || got.Layers[0] != got.Layer[0] {
 				t.Errorf("killed in %s: the function has %v of %v", at, got.Layers, got.Layer)
 			}
-			live := got.Versions[slices.IndexFunc(got.Versions, func(v string) bool { return strings.HasPrefix(v, got.Alias+" ") })]
+			live := got.Versions[slices.IndexFunc(got.Versions,
+				func(v string) bool { return strings.HasPrefix(v, got.Alias+" ") })]
 			if live != got.Alias+" "+got.Layers[0] {
 				t.Errorf("killed in %s: the alias points to %q, the layer is %s", at, live, got.Layers[0])
 			}

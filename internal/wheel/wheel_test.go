@@ -117,17 +117,54 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 		want     string // content afterwards; "" when it stays
 		exec     bool
 	}{
-		"purelib is the site folder":            {from: "purelib/my_pkg/a.py", to: "my_pkg/a.py", content: "a"},
-		"platlib too":                           {from: "platlib/my_pkg/_a.so", to: "my_pkg/_a.so", content: "a", exec: true},
-		"data too":                              {from: "data/share/a.txt", to: "share/a.txt", content: "a"},
-		"headers":                               {from: "headers/sub/a.h", to: "include/my-pkg/sub/a.h", content: "a"},
-		"a script runs on Lambda's interpreter": {from: "scripts/run", to: "bin/run", content: "#!python\nprint(1)\n", want: "#!/var/lang/bin/python3\nprint(1)\n", exec: true},
-		"a windowed script":                     {from: "scripts/run", to: "bin/run", content: "#!pythonw\r\nx\n", want: "#!/var/lang/bin/python3\nx\n", exec: true},
-		"options of a script go":                {from: "scripts/run", to: "bin/run", content: "#!python -E\nx\n", want: "#!/var/lang/bin/python3\nx\n", exec: true},
-		"another language's script":             {from: "scripts/run.sh", to: "bin/run.sh", content: "#!/bin/sh\n#!python\n", exec: true},
-		"a script that is only its first line":  {from: "scripts/run", to: "bin/run", content: "#!python", exec: true},
-		"a program":                             {from: "scripts/tool", to: "bin/tool", content: "\x7fELF#!python\n", exec: true},
-		"another distribution's data stays":     {from: "../other-2.data/purelib/a.py", to: "other-2.data/purelib/a.py", content: "a"},
+		"purelib is the site folder": {from: "purelib/my_pkg/a.py", to: "my_pkg/a.py", content: "a"},
+		"platlib too": {
+			from:    "platlib/my_pkg/_a.so",
+			to:      "my_pkg/_a.so",
+			content: "a",
+			exec:    true,
+		},
+		"data too": {from: "data/share/a.txt", to: "share/a.txt", content: "a"},
+		"headers":  {from: "headers/sub/a.h", to: "include/my-pkg/sub/a.h", content: "a"},
+		"a script runs on Lambda's interpreter": {
+			from:    "scripts/run",
+			to:      "bin/run",
+			content: "#!python\nprint(1)\n",
+			want:    "#!/var/lang/bin/python3\nprint(1)\n",
+			exec:    true,
+		},
+		"a windowed script": {
+			from:    "scripts/run",
+			to:      "bin/run",
+			content: "#!pythonw\r\nx\n",
+			want:    "#!/var/lang/bin/python3\nx\n",
+			exec:    true,
+		},
+		"options of a script go": {
+			from:    "scripts/run",
+			to:      "bin/run",
+			content: "#!python -E\nx\n",
+			want:    "#!/var/lang/bin/python3\nx\n",
+			exec:    true,
+		},
+		"another language's script": {
+			from:    "scripts/run.sh",
+			to:      "bin/run.sh",
+			content: "#!/bin/sh\n#!python\n",
+			exec:    true,
+		},
+		"a script that is only its first line": {from: "scripts/run", to: "bin/run", content: "#!python", exec: true},
+		"a program": {
+			from:    "scripts/tool",
+			to:      "bin/tool",
+			content: "\x7fELF#!python\n",
+			exec:    true,
+		},
+		"another distribution's data stays": {
+			from:    "../other-2.data/purelib/a.py",
+			to:      "other-2.data/purelib/a.py",
+			content: "a",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +209,8 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 		data + "purelib/a.py":  "",
 		data + "scripts/run":   "#!python\n",
 		data + "data/unlisted": "",
-		record:                 data + "purelib/a.py,sha256=" + sum + ",0\n" + data + "scripts/run,sha256=" + sum + ",9\nmy_pkg/__init__.py,,\n" + record + ",,\n",
+		record: data + "purelib/a.py,sha256=" + sum + ",0\n" + data + "scripts/run,sha256=" + sum +
+			",9\nmy_pkg/__init__.py,,\n" + record + ",,\n",
 	})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
 	if err != nil {
 		t.Fatal(err)
@@ -199,25 +237,79 @@ func TestOpenRefuses(t *testing.T) {
 		change map[string]string
 		err    string
 	}{
-		"no WHEEL":                       {map[string]string{info + "WHEEL": "-"}, "no .dist-info/WHEEL in it"},
-		"WHEEL only deeper down":         {map[string]string{info + "WHEEL": "-", info + "sub/WHEEL": wheelFile}, "no .dist-info/WHEEL in it"},
-		"no METADATA":                    {map[string]string{info + "METADATA": "-"}, "no my_pkg-1.0.dist-info/METADATA in it"},
-		"no RECORD":                      {map[string]string{info + "RECORD": "-"}, "no my_pkg-1.0.dist-info/RECORD in it"},
-		"two .dist-info folders":         {map[string]string{"other-2.dist-info/WHEEL": wheelFile}, "two .dist-info folders: my_pkg-1.0.dist-info and other-2.dist-info"},
-		"a second one without WHEEL":     {map[string]string{"other-2.dist-info/METADATA": metadata}, "two .dist-info folders: my_pkg-1.0.dist-info and other-2.dist-info"},
-		"another version of the format":  {map[string]string{info + "WHEEL": "Wheel-Version: 2.0\n"}, "its Wheel-Version is 2.0; known: 1.x"},
-		"one that begins with the known": {map[string]string{info + "WHEEL": "Wheel-Version: 10.1\n"}, "its Wheel-Version is 10.1; known: 1.x"},
-		"no version of the format":       {map[string]string{info + "WHEEL": "Generator: x\n"}, "its WHEEL has no Wheel-Version"},
-		"another name":                   {map[string]string{info + "METADATA": "Name: other\nVersion: 1.0\n"}, "its METADATA is that of other"},
-		"METADATA without a version":     {map[string]string{info + "METADATA": "Name: my-pkg\n"}, "METADATA: field version is missing"},
-		"RECORD that is not one":         {map[string]string{info + "RECORD": "a,b\n"}, "RECORD:1: row has 2 fields, want path, hash and size"},
-		"entry points that are not":      {map[string]string{info + "entry_points.txt": "a = b\n"}, `read my_pkg-1.0.dist-info/entry_points.txt: entry_points.txt:1: entry "a" stands before the first [group]`},
-		"an unknown scheme":              {map[string]string{data + "etc/passwd": ""}, `unknown installation scheme "etc" in my_pkg-1.0.data/etc/passwd`},
-		"a file instead of a scheme":     {map[string]string{data + "purelib": ""}, "my_pkg-1.0.data/purelib is not a file of an installation scheme"},
-		"one of scripts":                 {map[string]string{data + "scripts": ""}, "my_pkg-1.0.data/scripts is not a file of an installation scheme"},
-		"one of headers":                 {map[string]string{data + "headers": ""}, "my_pkg-1.0.data/headers is not a file of an installation scheme"},
-		"a name that is absolute then":   {map[string]string{data + "data/c:x": ""}, "my_pkg-1.0.data/data/c:x is not a file of an installation scheme"},
-		"two files of one name":          {map[string]string{data + "purelib/my_pkg/__init__.py": ""}, "my_pkg/__init__.py is in my_pkg-1.0-py3-none-any.whl and in my_pkg-1.0-py3-none-any.whl"},
+		"no WHEEL": {map[string]string{info + "WHEEL": "-"}, "no .dist-info/WHEEL in it"},
+		"WHEEL only deeper down": {
+			map[string]string{info + "WHEEL": "-", info + "sub/WHEEL": wheelFile},
+			"no .dist-info/WHEEL in it",
+		},
+		"no METADATA": {
+			map[string]string{info + "METADATA": "-"},
+			"no my_pkg-1.0.dist-info/METADATA in it",
+		},
+		"no RECORD": {
+			map[string]string{info + "RECORD": "-"},
+			"no my_pkg-1.0.dist-info/RECORD in it",
+		},
+		"two .dist-info folders": {
+			map[string]string{"other-2.dist-info/WHEEL": wheelFile},
+			"two .dist-info folders: my_pkg-1.0.dist-info and other-2.dist-info",
+		},
+		"a second one without WHEEL": {
+			map[string]string{"other-2.dist-info/METADATA": metadata},
+			"two .dist-info folders: my_pkg-1.0.dist-info and other-2.dist-info",
+		},
+		"another version of the format": {
+			map[string]string{info + "WHEEL": "Wheel-Version: 2.0\n"},
+			"its Wheel-Version is 2.0; known: 1.x",
+		},
+		"one that begins with the known": {
+			map[string]string{info + "WHEEL": "Wheel-Version: 10.1\n"},
+			"its Wheel-Version is 10.1; known: 1.x",
+		},
+		"no version of the format": {
+			map[string]string{info + "WHEEL": "Generator: x\n"},
+			"its WHEEL has no Wheel-Version",
+		},
+		"another name": {
+			map[string]string{info + "METADATA": "Name: other\nVersion: 1.0\n"},
+			"its METADATA is that of other",
+		},
+		"METADATA without a version": {
+			map[string]string{info + "METADATA": "Name: my-pkg\n"},
+			"METADATA: field version is missing",
+		},
+		"RECORD that is not one": {
+			map[string]string{info + "RECORD": "a,b\n"},
+			"RECORD:1: row has 2 fields, want path, hash and size",
+		},
+		"entry points that are not": {
+			map[string]string{info + "entry_points.txt": "a = b\n"},
+			`read my_pkg-1.0.dist-info/entry_points.txt: entry_points.txt:1: entry "a" stands before the first [group]`,
+		},
+		"an unknown scheme": {
+			map[string]string{data + "etc/passwd": ""},
+			`unknown installation scheme "etc" in my_pkg-1.0.data/etc/passwd`,
+		},
+		"a file instead of a scheme": {
+			map[string]string{data + "purelib": ""},
+			"my_pkg-1.0.data/purelib is not a file of an installation scheme",
+		},
+		"one of scripts": {
+			map[string]string{data + "scripts": ""},
+			"my_pkg-1.0.data/scripts is not a file of an installation scheme",
+		},
+		"one of headers": {
+			map[string]string{data + "headers": ""},
+			"my_pkg-1.0.data/headers is not a file of an installation scheme",
+		},
+		"a name that is absolute then": {
+			map[string]string{data + "data/c:x": ""},
+			"my_pkg-1.0.data/data/c:x is not a file of an installation scheme",
+		},
+		"two files of one name": {
+			map[string]string{data + "purelib/my_pkg/__init__.py": ""},
+			"my_pkg/__init__.py is in my_pkg-1.0-py3-none-any.whl and in my_pkg-1.0-py3-none-any.whl",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -245,11 +337,12 @@ func TestOpenTakesVersionOnePointAnythingAndVendoredDistInfo(t *testing.T) {
 func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 	t.Parallel()
 	found, err := Installed(tree(t, map[string]string{
-		"python/a/__init__.py":                          "",
-		"python/a/unlisted.py":                          "",
-		"python/a/compiled.pyc":                         "",
-		"python/a-1.0.dist-info/METADATA":               "Name: A\nVersion: 1.0\n",
-		"python/a-1.0.dist-info/RECORD":                 "a/__init__.py,sha256=" + sum + ",0\na/gone.py,,\na/compiled.py,,\n../../bin/a,,\na-1.0.dist-info/METADATA,,\n",
+		"python/a/__init__.py":            "",
+		"python/a/unlisted.py":            "",
+		"python/a/compiled.pyc":           "",
+		"python/a-1.0.dist-info/METADATA": "Name: A\nVersion: 1.0\n",
+		"python/a-1.0.dist-info/RECORD": "a/__init__.py,sha256=" + sum + ",0\na/gone.py,,\n" +
+			"a/compiled.py,,\n../../bin/a,,\na-1.0.dist-info/METADATA,,\n",
 		"python/a-1.0.dist-info/entry_points.txt":       "[g]\nn = a:b\n",
 		"python/b/__init__.py":                          "",
 		"python/b-2.dist-info/METADATA":                 "Name: b\nVersion: 2\nRequires-Dist: a\n",
@@ -296,10 +389,16 @@ func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
 	t.Parallel()
 	metadata := func(name string) string { return "Name: " + name + "\nVersion: 1\n" }
 	for sentence, tt := range map[string]struct{ files, want string }{
-		"the folder that is called as it is":             {"a/x.py a/y/z.py b/x.py", "a/x.py a/y/z.py"},
-		"the module that is called as it is":             {"a.py b.py", "a.py"},
-		"the extension module that is called as it is":   {"a.cpython-313-x86_64-linux-gnu.so ab.so", "a.cpython-313-x86_64-linux-gnu.so"},
-		"what top_level.txt names, and nothing else":     {"a/x.py b/x.py c.py d.py a-1.dist-info/top_level.txt", "b/x.py c.py"},
+		"the folder that is called as it is": {"a/x.py a/y/z.py b/x.py", "a/x.py a/y/z.py"},
+		"the module that is called as it is": {"a.py b.py", "a.py"},
+		"the extension module that is called as it is": {
+			"a.cpython-313-x86_64-linux-gnu.so ab.so",
+			"a.cpython-313-x86_64-linux-gnu.so",
+		},
+		"what top_level.txt names, and nothing else": {
+			"a/x.py b/x.py c.py d.py a-1.dist-info/top_level.txt",
+			"b/x.py c.py",
+		},
 		"nothing that RECORD gives to another":           {"a/x.py a/other.py other-1.dist-info/RECORD", "a/x.py"},
 		"nothing of a folder that only begins like that": {"ab/x.py a-b/x.py", ""},
 	} {
@@ -310,7 +409,10 @@ func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
 				"python/other-1.dist-info/METADATA": metadata("other"),
 			}
 			for _, f := range strings.Fields(tt.files) {
-				files["python/"+f] = map[string]string{"a-1.dist-info/top_level.txt": "b\nc\n", "other-1.dist-info/RECORD": "a/other.py,,\n"}[f]
+				files["python/"+f] = map[string]string{
+					"a-1.dist-info/top_level.txt": "b\nc\n",
+					"other-1.dist-info/RECORD":    "a/other.py,,\n",
+				}[f]
 			}
 			found, err := Installed(tree(t, files), "python/")
 			if err != nil || len(found) != 2 {
@@ -335,9 +437,18 @@ func TestInstalledRefusesWhatImportlibCouldNotRead(t *testing.T) {
 		change map[string]string
 		err    string
 	}{
-		"METADATA without a name": {map[string]string{"a-1.dist-info/METADATA": "Version: 1\n"}, "read a-1.dist-info/METADATA: METADATA: field name is missing"},
-		"a broken RECORD":         {map[string]string{"a-1.dist-info/RECORD": "x\n"}, "read a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size"},
-		"broken entry points":     {map[string]string{"a-1.dist-info/entry_points.txt": "[]\n"}, "read a-1.dist-info/entry_points.txt: entry_points.txt:1: group is empty"},
+		"METADATA without a name": {
+			map[string]string{"a-1.dist-info/METADATA": "Version: 1\n"},
+			"read a-1.dist-info/METADATA: METADATA: field name is missing",
+		},
+		"a broken RECORD": {
+			map[string]string{"a-1.dist-info/RECORD": "x\n"},
+			"read a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size",
+		},
+		"broken entry points": {
+			map[string]string{"a-1.dist-info/entry_points.txt": "[]\n"},
+			"read a-1.dist-info/entry_points.txt: entry_points.txt:1: group is empty",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -405,7 +516,10 @@ func FuzzOpen(f *testing.F) {
 	add(sound(map[string]string{"my_pkg-1.0.dist-info/entry_points.txt": "[console_scripts]\na = b:c\n"}))
 	add(sound(map[string]string{"other.dist-info/WHEEL": wheelFile}))
 	add(sound(map[string]string{data + "purelib": "", "my_pkg-1.0.dist-info/RECORD": "-"}))
-	for _, name := range []string{"purelib/a", "scripts/../a", "data//", "headers", "scripts", "data/c:", "purelib/my_pkg/__init__.py", "scripts/run", "x/y"} {
+	for _, name := range []string{
+		"purelib/a", "scripts/../a", "data//", "headers", "scripts", "data/c:",
+		"purelib/my_pkg/__init__.py", "scripts/run", "x/y",
+	} {
 		f.Add([]byte(nil), name)
 	}
 	name := fileName(f, "my_pkg-1.0-py3-none-any.whl")

@@ -180,7 +180,8 @@ func (v value) function() string {
 	if !ok || functionPattern.MatchString(s) {
 		return s
 	}
-	hint := "a name has letters, digits, - and _, at most 64; an ARN is arn:aws:lambda:<region>:<account>:function:<name>"
+	hint := "a name has letters, digits, - and _, at most 64; an ARN is " +
+		"arn:aws:lambda:<region>:<account>:function:<name>"
 	if m := qualifiedPattern.FindStringSubmatch(s); m != nil && m[3] == "$LATEST" {
 		hint = "write function: " + m[1]
 	} else if m != nil {

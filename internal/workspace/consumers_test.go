@@ -79,7 +79,12 @@ consumers:
 }
 
 func TestConsumersMayBeAbsent(t *testing.T) {
-	for sentence, text := range map[string]string{"an empty file": "", "comments only": "# later\n", "an empty object": "{}", "an empty list": "consumers: []\n"} {
+	for sentence, text := range map[string]string{
+		"an empty file":   "",
+		"comments only":   "# later\n",
+		"an empty object": "{}",
+		"an empty list":   "consumers: []\n",
+	} {
 		w, err := Load(layers(team(text)), "layers")
 		if err != nil || len(w.Consumers) > 0 {
 			t.Errorf("%s: %v, %v", sentence, w.Consumers, err)
@@ -107,10 +112,12 @@ func TestStacksAreCompleteAndInOrder(t *testing.T) {
 }
 
 const (
-	functionHint = "  hint: a name has letters, digits, - and _, at most 64; an ARN is arn:aws:lambda:<region>:<account>:function:<name>\n"
-	aliasHint    = "  hint: letters, digits, - and _, at most 128, and not a number alone, which would be a version\n"
-	layersHint   = "  hint: name the layers that the function uses: base, aws, five, four, science, ml, one, six, three, two\n"
-	windowHint   = "  hint: write it as 5m or 90s\n"
+	functionHint = "  hint: a name has letters, digits, - and _, at most 64; an ARN is " +
+		"arn:aws:lambda:<region>:<account>:function:<name>\n"
+	aliasHint  = "  hint: letters, digits, - and _, at most 128, and not a number alone, which would be a version\n"
+	layersHint = "  hint: name the layers that the function uses: base, aws, five, four, science, ml, one, six, " +
+		"three, two\n"
+	windowHint = "  hint: write it as 5m or 90s\n"
 )
 
 func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
@@ -120,61 +127,226 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 	function := func(name string) string { return "consumers:\n- layers: base\n  function: " + name + "\n" }
 	const arn = "arn:aws:lambda:eu-west-1:123456789012:function:f"
 	for sentence, tt := range map[string]struct{ yaml, want string }{
-		"another key in the file":             {"consumer: []\n", at + "1: unknown key \"consumer\"\n  hint: did you mean \"consumers\"?\n"},
-		"no list":                             {"consumers:\n  function: f\n  layers: base\n", at + "1: a list is wanted here\n"},
-		"nothing where the list is":           {"consumers:\n", at + "1: a list is wanted here\n"},
-		"a list in place of the file":         {"- function: f\n  layers: base\n", at + "1: keys with values are wanted here\n"},
-		"an entry that is a name":             {"consumers:\n- f\n", at + "2: keys with values are wanted here\n"},
-		"an entry of nothing":                 {"consumers:\n- {}\n", at + "2: function is missing\n  hint: add function: with a name or an ARN, or tag: with the tags of the functions\n" + at + "2: layers is missing\n" + layersHint},
-		"an unknown key in an entry":          {entry("healt: { alarm: a }"), at + "4: unknown key \"healt\"\n  hint: did you mean \"health\"?\n"},
-		"not YAML":                            {"consumers: [\n", at + "1: not YAML: sequence end token ']' not found\n"},
-		"an alias of YAML":                    {"consumers:\n- function: &f f\n  layers: base\n  alias: *f\n", at + "4: an alias is not read here\n  hint: write the value out\n"},
-		"neither function nor tag":            {"consumers:\n- layers: base\n", at + "2: function is missing\n  hint: add function: with a name or an ARN, or tag: with the tags of the functions\n"},
-		"function and tag":                    {entry("tag: { team: x }"), at + "2: function and tag: one of the two is wanted\n  hint: make two entries of it\n"},
-		"a function that is a path":           {function("a/b"), at + "3: \"a/b\" is not a function's name or unqualified ARN\n" + functionHint},
-		"a function with a long name":         {function(long), at + "3: \"" + long + "\" is not a function's name or unqualified ARN\n" + functionHint},
-		"a function with an empty name":       {function(`""`), at + "3: \"\" is not a function's name or unqualified ARN\n" + functionHint},
-		"a name with an alias":                {function("f:live"), at + "3: \"f:live\" is not a function's name or unqualified ARN\n  hint: write function: f, and its alias as alias:\n"},
-		"an ARN with an alias":                {function(arn + ":live"), at + "3: \"" + arn + ":live\" is not a function's name or unqualified ARN\n  hint: write function: " + arn + ", and its alias as alias:\n"},
-		"an ARN with $LATEST":                 {function(arn + ":$LATEST"), at + "3: \"" + arn + ":$LATEST\" is not a function's name or unqualified ARN\n  hint: write function: " + arn + "\n"},
-		"a partial ARN":                       {function("123456789012:function:f"), at + "3: \"123456789012:function:f\" is not a function's name or unqualified ARN\n" + functionHint},
-		"the ARN of a layer":                  {function("arn:aws:lambda:eu-west-1:123456789012:layer:f"), at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" + functionHint},
-		"functions as a list":                 {function("[f, g]"), at + "3: text is wanted here\n"},
-		"a tag that is text":                  {"consumers:\n- tag: team=pricing\n  layers: base\n", at + "2: keys with values are wanted here\n"},
-		"no tag":                              {"consumers:\n- tag: {}\n  layers: base\n", at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n"},
-		"a tag without value":                 {"consumers:\n- tag: { team: }\n  layers: base\n", at + "2: text is wanted here\n" + at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n"},
-		"a tag that is too long":              {"consumers:\n- tag:\n    team: " + strings.Repeat("y", 257) + "\n  layers: base\n", at + "3: \"team\": \"" + strings.Repeat("y", 40) + "\" is not a tag\n  hint: a key has 1 to 128 characters, a value up to 256, on one line\n"},
-		"no layers":                           {"consumers:\n- function: f\n", at + "2: layers is missing\n" + layersHint},
-		"an empty list of layers":             {"consumers:\n- function: f\n  layers: []\n", at + "3: no layer in it\n" + layersHint},
-		"nothing where layers are":            {"consumers:\n- function: f\n  layers:\n", at + "3: text is wanted here\n"},
-		"an unknown layer, nearly a known":    {"consumers:\n- function: f\n  layers:\n  - base\n  - sciense\n", at + "5: \"sciense\" is not a layer\n  hint: did you mean \"science\"?\n"},
-		"a layer twice":                       {"consumers:\n- function: f\n  layers:\n  - base\n  - aws\n  - base\n", at + "6: the layer base is there twice\n"},
-		"six layers":                          {"consumers:\n- function: f\n  layers: [one, two, three, four, five, six]\n", at + "3: needs 6 layers with those they extend: five, four, one, six, three, two; a Lambda function may have 5\n  hint: join some of them\n"},
-		"six layers with those they extend":   {"consumers:\n- function: f\n  layers: [ml, aws, one, two]\n", at + "3: needs 6 layers with those they extend: base, aws, science, ml, one, two; a Lambda function may have 5\n  hint: join some of them\n"},
-		"$LATEST as alias":                    {entry("alias: $LATEST"), at + "4: $LATEST is not an alias\n  hint: leave alias out: then only $LATEST moves\n"},
-		"a version as alias":                  {entry("alias: 7"), at + "4: \"7\" is not the name of an alias\n" + aliasHint},
-		"an alias with a space":               {entry("alias: to be"), at + "4: \"to be\" is not the name of an alias\n" + aliasHint},
-		"an empty alias":                      {entry(`alias: ""`), at + "4: \"\" is not the name of an alias\n" + aliasHint},
-		"a long alias":                        {entry("alias: " + strings.Repeat("z", 129)), at + "4: \"" + strings.Repeat("z", 129) + "\" is not the name of an alias\n" + aliasHint},
-		"health without an alarm":             {entry("health: { window: 5m }"), at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n"},
-		"health that is nothing":              {entry("health:"), at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n"},
-		"health that is text":                 {entry("health: f-errors"), at + "4: keys with values are wanted here\n"},
-		"an unknown key in health":            {entry("health: { alarm: a, windows: 5m }"), at + "4: unknown key \"windows\"\n  hint: did you mean \"window\"?\n"},
-		"an empty alarm":                      {entry(`health: { alarm: "" }`), at + "4: \"\" is not the name of an alarm\n  hint: 1 to 255 characters, on one line\n"},
-		"an alarm with an unknown variable":   {entry(`health: { alarm: "{name}-errors" }`), at + "4: {name} in the name of an alarm stands for nothing\n  hint: only {function} is replaced: by the function's name\n"},
-		"two alarms":                          {entry("health: { alarm: [a, b] }"), at + "4: text is wanted here\n"},
-		"a window without a unit":             {entry("health: { alarm: a, window: 300 }"), at + "4: \"300\" is not a length of time\n" + windowHint},
-		"a window in two units":               {entry("health: { alarm: a, window: 1m30s }"), at + "4: \"1m30s\" is not a length of time\n" + windowHint},
-		"a window that is too short":          {entry("health: { alarm: a, window: 59s }"), at + "4: a window of 59s; from 1m to 1h is possible\n"},
-		"a window that is too long":           {entry("health: { alarm: a, window: 61m }"), at + "4: a window of 61m; from 1m to 1h is possible\n"},
-		"a window that is far too long":       {entry("health: { alarm: a, window: 99999999999999999999h }"), at + "4: \"99999999999999999999h\" is not a length of time\n" + windowHint},
-		"a function twice":                    {"consumers:\n- { function: f, layers: base }\n- { function: g, layers: base }\n- { function: f, layers: aws }\n", at + "4: f is there twice\n  hint: join it with line 2\n"},
-		"a function for two aliases":          {"consumers:\n- { function: f, layers: base, alias: a }\n- { function: f, layers: base, alias: b }\n", at + "3: f is there twice\n  hint: join it with line 2\n"},
-		"a function by name and by ARN":       {"consumers:\n- { function: f, layers: base }\n- { function: \"" + arn + "\", layers: aws }\n", at + "3: " + arn + " is there twice\n  hint: join it with line 2\n"},
-		"tags twice, in another order":        {"consumers:\n- { tag: { a: x, b: y }, layers: base }\n- { tag: { b: y, a: x }, layers: aws }\n", at + "3: tag a=x, b=y is there twice\n  hint: join it with line 2\n"},
-		"several things in the order of line": {"consumers:\n- function: f\n  layer: base\n  alias: 1\n- tag: { team: x }\n  layers: bse\n", at + "2: layers is missing\n" + layersHint + at + "3: unknown key \"layer\"\n  hint: did you mean \"layers\"?\n" + at + "4: \"1\" is not the name of an alias\n" + aliasHint + at + "6: \"bse\" is not a layer\n  hint: did you mean \"base\"?\n"},
-		"brackets that nest too deep":         {"consumers: " + strings.Repeat("[", 33), "layers/consumers.yaml: nested 33 deep, limit 32\n"},
-		"a file that is too large":            {strings.Repeat("#", 64<<10) + "\n", "layers/consumers.yaml: 65537 bytes, limit 65536\n"},
+		"another key in the file": {
+			"consumer: []\n",
+			at + "1: unknown key \"consumer\"\n  hint: did you mean \"consumers\"?\n",
+		},
+		"no list": {
+			"consumers:\n  function: f\n  layers: base\n",
+			at + "1: a list is wanted here\n",
+		},
+		"nothing where the list is": {"consumers:\n", at + "1: a list is wanted here\n"},
+		"a list in place of the file": {
+			"- function: f\n  layers: base\n",
+			at + "1: keys with values are wanted here\n",
+		},
+		"an entry that is a name": {"consumers:\n- f\n", at + "2: keys with values are wanted here\n"},
+		"an entry of nothing": {
+			"consumers:\n- {}\n",
+			at + "2: function is missing\n  hint: add function: with a name or an ARN, or tag: with the tags of the " +
+				"functions\n" + at + "2: layers is missing\n" + layersHint,
+		},
+		"an unknown key in an entry": {
+			entry("healt: { alarm: a }"),
+			at + "4: unknown key \"healt\"\n  hint: did you mean \"health\"?\n",
+		},
+		"not YAML": {
+			"consumers: [\n",
+			at + "1: not YAML: sequence end token ']' not found\n",
+		},
+		"an alias of YAML": {
+			"consumers:\n- function: &f f\n  layers: base\n  alias: *f\n",
+			at + "4: an alias is not read here\n  hint: write the value out\n",
+		},
+		"neither function nor tag": {
+			"consumers:\n- layers: base\n",
+			at + "2: function is missing\n  hint: add function: with a name or an ARN, or tag: with the tags of the " +
+				"functions\n",
+		},
+		"function and tag": {
+			entry("tag: { team: x }"),
+			at + "2: function and tag: one of the two is wanted\n  hint: make two entries of it\n",
+		},
+		"a function that is a path": {
+			function("a/b"),
+			at + "3: \"a/b\" is not a function's name or unqualified ARN\n" + functionHint,
+		},
+		"a function with a long name": {
+			function(long),
+			at + "3: \"" + long + "\" is not a function's name or unqualified ARN\n" + functionHint,
+		},
+		"a function with an empty name": {
+			function(`""`),
+			at + "3: \"\" is not a function's name or unqualified ARN\n" + functionHint,
+		},
+		"a name with an alias": {
+			function("f:live"),
+			at + "3: \"f:live\" is not a function's name or unqualified ARN\n  hint: write function: f, and its " +
+				"alias as alias:\n",
+		},
+		"an ARN with an alias": {
+			function(arn + ":live"),
+			at + "3: \"" + arn + ":live\" is not a function's name or unqualified ARN\n  hint: write function: " +
+				arn + ", and its alias as alias:\n",
+		},
+		"an ARN with $LATEST": {
+			function(arn + ":$LATEST"),
+			at + "3: \"" + arn + ":$LATEST\" is not a function's name or unqualified ARN\n  hint: write function: " +
+				arn + "\n",
+		},
+		"a partial ARN": {
+			function("123456789012:function:f"),
+			at + "3: \"123456789012:function:f\" is not a function's name or unqualified ARN\n" + functionHint,
+		},
+		"the ARN of a layer": {
+			function("arn:aws:lambda:eu-west-1:123456789012:layer:f"),
+			at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" + functionHint,
+		},
+		"functions as a list": {function("[f, g]"), at + "3: text is wanted here\n"},
+		"a tag that is text": {
+			"consumers:\n- tag: team=pricing\n  layers: base\n",
+			at + "2: keys with values are wanted here\n",
+		},
+		"no tag": {
+			"consumers:\n- tag: {}\n  layers: base\n",
+			at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n",
+		},
+		"a tag without value": {
+			"consumers:\n- tag: { team: }\n  layers: base\n",
+			at + "2: text is wanted here\n" + at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n",
+		},
+		"a tag that is too long": {
+			"consumers:\n- tag:\n    team: " + strings.Repeat("y", 257) + "\n  layers: base\n",
+			at + "3: \"team\": \"" + strings.Repeat("y", 40) + "\" is not a tag\n  hint: a key has 1 to 128 " +
+				"characters, a value up to 256, on one line\n",
+		},
+		"no layers": {
+			"consumers:\n- function: f\n",
+			at + "2: layers is missing\n" + layersHint,
+		},
+		"an empty list of layers": {
+			"consumers:\n- function: f\n  layers: []\n",
+			at + "3: no layer in it\n" + layersHint,
+		},
+		"nothing where layers are": {
+			"consumers:\n- function: f\n  layers:\n",
+			at + "3: text is wanted here\n",
+		},
+		"an unknown layer, nearly a known": {
+			"consumers:\n- function: f\n  layers:\n  - base\n  - sciense\n",
+			at + "5: \"sciense\" is not a layer\n  hint: did you mean \"science\"?\n",
+		},
+		"a layer twice": {
+			"consumers:\n- function: f\n  layers:\n  - base\n  - aws\n  - base\n",
+			at + "6: the layer base is there twice\n",
+		},
+		"six layers": {
+			"consumers:\n- function: f\n  layers: [one, two, three, four, five, six]\n",
+			at + "3: needs 6 layers with those they extend: five, four, one, six, three, two; a Lambda function may " +
+				"have 5\n  hint: join some of them\n",
+		},
+		"six layers with those they extend": {
+			"consumers:\n- function: f\n  layers: [ml, aws, one, two]\n",
+			at + "3: needs 6 layers with those they extend: base, aws, science, ml, one, two; a Lambda function may " +
+				"have 5\n  hint: join some of them\n",
+		},
+		"$LATEST as alias": {
+			entry("alias: $LATEST"),
+			at + "4: $LATEST is not an alias\n  hint: leave alias out: then only $LATEST moves\n",
+		},
+		"a version as alias": {
+			entry("alias: 7"),
+			at + "4: \"7\" is not the name of an alias\n" + aliasHint,
+		},
+		"an alias with a space": {
+			entry("alias: to be"),
+			at + "4: \"to be\" is not the name of an alias\n" + aliasHint,
+		},
+		"an empty alias": {
+			entry(`alias: ""`),
+			at + "4: \"\" is not the name of an alias\n" + aliasHint,
+		},
+		"a long alias": {
+			entry("alias: " + strings.Repeat("z", 129)),
+			at + "4: \"" + strings.Repeat("z", 129) + "\" is not the name of an alias\n" + aliasHint,
+		},
+		"health without an alarm": {
+			entry("health: { window: 5m }"),
+			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n",
+		},
+		"health that is nothing": {
+			entry("health:"),
+			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n",
+		},
+		"health that is text": {
+			entry("health: f-errors"),
+			at + "4: keys with values are wanted here\n",
+		},
+		"an unknown key in health": {
+			entry("health: { alarm: a, windows: 5m }"),
+			at + "4: unknown key \"windows\"\n  hint: did you mean \"window\"?\n",
+		},
+		"an empty alarm": {
+			entry(`health: { alarm: "" }`),
+			at + "4: \"\" is not the name of an alarm\n  hint: 1 to 255 characters, on one line\n",
+		},
+		"an alarm with an unknown variable": {
+			entry(`health: { alarm: "{name}-errors" }`),
+			at + "4: {name} in the name of an alarm stands for nothing\n  hint: only {function} is replaced: by the " +
+				"function's name\n",
+		},
+		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: text is wanted here\n"},
+		"a window without a unit": {
+			entry("health: { alarm: a, window: 300 }"),
+			at + "4: \"300\" is not a length of time\n" + windowHint,
+		},
+		"a window in two units": {
+			entry("health: { alarm: a, window: 1m30s }"),
+			at + "4: \"1m30s\" is not a length of time\n" + windowHint,
+		},
+		"a window that is too short": {
+			entry("health: { alarm: a, window: 59s }"),
+			at + "4: a window of 59s; from 1m to 1h is possible\n",
+		},
+		"a window that is too long": {
+			entry("health: { alarm: a, window: 61m }"),
+			at + "4: a window of 61m; from 1m to 1h is possible\n",
+		},
+		"a window that is far too long": {
+			entry("health: { alarm: a, window: 99999999999999999999h }"),
+			at + "4: \"99999999999999999999h\" is not a length of time\n" + windowHint,
+		},
+		"a function twice": {
+			"consumers:\n- { function: f, layers: base }\n- { function: g, layers: base }\n- { function: f, layers: " +
+				"aws }\n",
+			at + "4: f is there twice\n  hint: join it with line 2\n",
+		},
+		"a function for two aliases": {
+			"consumers:\n- { function: f, layers: base, alias: a }\n- { function: f, layers: base, alias: b }\n",
+			at + "3: f is there twice\n  hint: join it with line 2\n",
+		},
+		"a function by name and by ARN": {
+			"consumers:\n- { function: f, layers: base }\n- { function: \"" + arn + "\", layers: aws }\n",
+			at + "3: " + arn + " is there twice\n  hint: join it with line 2\n",
+		},
+		"tags twice, in another order": {
+			"consumers:\n- { tag: { a: x, b: y }, layers: base }\n- { tag: { b: y, a: x }, layers: aws }\n",
+			at + "3: tag a=x, b=y is there twice\n  hint: join it with line 2\n",
+		},
+		"several things in the order of line": {
+			"consumers:\n- function: f\n  layer: base\n  alias: 1\n- tag: { team: x }\n  layers: bse\n",
+			at + "2: layers is missing\n" + layersHint + at + "3: unknown key \"layer\"\n  hint: did you mean " +
+				"\"layers\"?\n" + at + "4: \"1\" is not the name of an alias\n" + aliasHint + at + "6: \"bse\" is " +
+				"not a layer\n  hint: did you mean \"base\"?\n",
+		},
+		"brackets that nest too deep": {
+			"consumers: " + strings.Repeat("[", 33),
+			"layers/consumers.yaml: nested 33 deep, limit 32\n",
+		},
+		"a file that is too large": {
+			strings.Repeat("#", 64<<10) + "\n",
+			"layers/consumers.yaml: 65537 bytes, limit 65536\n",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := Load(layers(team(tt.yaml)), "layers")
@@ -188,7 +360,11 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 // What uses a layer is no part of it: moving a function to another alias must not build anything.
 func TestConsumersDoNotChangeALayer(t *testing.T) {
 	var want string
-	for _, consumers := range []string{"", "consumers: [{ function: f, layers: ml }]", "consumers: [{ function: f, layers: [ml, aws], alias: live }]"} {
+	for _, consumers := range []string{
+		"",
+		"consumers: [{ function: f, layers: ml }]",
+		"consumers: [{ function: f, layers: [ml, aws], alias: live }]",
+	} {
 		w, err := Load(layers(team(consumers)), "layers")
 		if err != nil {
 			t.Fatal(lines(err))
@@ -208,7 +384,12 @@ func TestConsumersDoNotChangeALayer(t *testing.T) {
 }
 
 func TestAlarmOfAFunction(t *testing.T) {
-	for alarm, want := range map[string]string{"errors": "errors", "{function}-errors": "f-errors", "{function}/{function}": "f/f", "": ""} {
+	for alarm, want := range map[string]string{
+		"errors":                "errors",
+		"{function}-errors":     "f-errors",
+		"{function}/{function}": "f/f",
+		"":                      "",
+	} {
 		for _, function := range []string{"f", "arn:aws:lambda:eu-west-1:123456789012:function:f"} {
 			if got := (Health{Alarm: alarm}).AlarmOf(function); got != want {
 				t.Errorf("%s of %s: got %q, want %q", alarm, function, got, want)

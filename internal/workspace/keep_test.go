@@ -34,37 +34,91 @@ const entry = `{ match: "pkg/tests/a.txt", reason: "import pkg fails without it;
 
 func TestAddKeepChangesNothingElse(t *testing.T) {
 	for sentence, c := range map[string]struct{ in, want string }{
-		"an absent file is made":                    {"", "keep:\n  - ENTRY\n"},
-		"a file of comments keeps them":             {"# our layer\n\n# nothing yet\n", "# our layer\n\n# nothing yet\nkeep:\n  - ENTRY\n"},
-		"a file with other keys gets the list last": {"description: x  # why\nbytecode: auto\n", "description: x  # why\nbytecode: auto\nkeep:\n  - ENTRY\n"},
-		"a last line without an end gets one":       {"description: x", "description: x\nkeep:\n  - ENTRY\n"},
-		"a comment at the end stays before it":      {"description: x\n\n# the end\n", "description: x\n\n# the end\nkeep:\n  - ENTRY\n"},
-		"a byte order mark stays":                   {"\ufeffdescription: x\n", "\ufeffdescription: x\nkeep:\n  - ENTRY\n"},
-		"lines end as they did":                     {"description: x\r\nkeep:\r\n  - { match: b, reason: c }\r\n", "description: x\r\nkeep:\r\n  - { match: b, reason: c }\r\n  - ENTRY\r\n"},
-		"lines end as they did, without a list":     {"description: x\r\n", "description: x\r\nkeep:\r\n  - ENTRY\r\n"},
+		"an absent file is made": {"", "keep:\n  - ENTRY\n"},
+		"a file of comments keeps them": {
+			"# our layer\n\n# nothing yet\n",
+			"# our layer\n\n# nothing yet\nkeep:\n  - ENTRY\n",
+		},
+		"a file with other keys gets the list last": {
+			"description: x  # why\nbytecode: auto\n",
+			"description: x  # why\nbytecode: auto\nkeep:\n  - ENTRY\n",
+		},
+		"a last line without an end gets one": {"description: x", "description: x\nkeep:\n  - ENTRY\n"},
+		"a comment at the end stays before it": {
+			"description: x\n\n# the end\n",
+			"description: x\n\n# the end\nkeep:\n  - ENTRY\n",
+		},
+		"a byte order mark stays": {"\ufeffdescription: x\n", "\ufeffdescription: x\nkeep:\n  - ENTRY\n"},
+		"lines end as they did": {
+			"description: x\r\nkeep:\r\n  - { match: b, reason: c }\r\n",
+			"description: x\r\nkeep:\r\n  - { match: b, reason: c }\r\n  - ENTRY\r\n",
+		},
+		"lines end as they did, without a list": {"description: x\r\n", "description: x\r\nkeep:\r\n  - ENTRY\r\n"},
 		"entries in braces": {"keep:\n  - { match: b, reason: c } # because\nbytecode: auto\n",
 			"keep:\n  - { match: b, reason: c } # because\n  - ENTRY\nbytecode: auto\n"},
-		"entries of several lines": {"keep:\n  - match: b\n    reason: c\n  - reason: e\n    match: d   # last\n\n# about bytecode\nbytecode: auto\n",
-			"keep:\n  - match: b\n    reason: c\n  - reason: e\n    match: d   # last\n  - ENTRY\n\n# about bytecode\nbytecode: auto\n"},
-		"a list that is not indented":   {"keep:\n- { match: b, reason: c }\nbytecode: auto\n", "keep:\n- { match: b, reason: c }\n- ENTRY\nbytecode: auto\n"},
-		"a list that is indented a lot": {"keep:\n      - { match: b, reason: c }\n", "keep:\n      - { match: b, reason: c }\n      - ENTRY\n"},
-		"a text of several lines at the end": {"keep:\n  - match: b\n    reason: |\n      one\n      # not a comment\n\nbytecode: auto\n",
-			"keep:\n  - match: b\n    reason: |\n      one\n      # not a comment\n  - ENTRY\n\nbytecode: auto\n"},
-		"a comment among the entries": {"keep:\n  # first\n  - { match: b, reason: c }\n  # second\n  - { match: d, reason: e }\ndrop:\n  - { match: f, reason: g }\n",
-			"keep:\n  # first\n  - { match: b, reason: c }\n  # second\n  - { match: d, reason: e }\n  - ENTRY\ndrop:\n  - { match: f, reason: g }\n"},
-		"a list in brackets":             {"keep: [{ match: b, reason: c }]  # one line\nbytecode: auto\n", "keep: [{ match: b, reason: c }, ENTRY]  # one line\nbytecode: auto\n"},
-		"a list in brackets with spaces": {"keep: [ { match: b, reason: c } ]\n", "keep: [ { match: b, reason: c }, ENTRY ]\n"},
-		"an empty list":                  {"keep: []\nbytecode: auto\n", "keep: [ ENTRY ]\nbytecode: auto\n"},
-		"a pattern with brackets":        {"keep: [{ match: \"b[0-9]\", reason: \"c ]\" }]\n", "keep: [{ match: \"b[0-9]\", reason: \"c ]\" }, ENTRY]\n"},
-		"a list in brackets over several lines": {"keep: [\n  { match: b, reason: c }, # because ]\n]\nbytecode: auto\n",
-			"keep: [\n  { match: b, reason: c }, # because ]\n  ENTRY\n]\nbytecode: auto\n"},
-		"a list in brackets over several lines, without a last comma": {"keep: [\n  { match: b, reason: c }\n]\n", "keep: [\n  { match: b, reason: c }\n, ENTRY ]\n"},
-		"another list in brackets before it":                          {"imports: [a, b]\nkeep: [{ match: b, reason: c }]\n", "imports: [a, b]\nkeep: [{ match: b, reason: c }, ENTRY]\n"},
-		"a document in braces":                                        {"{ description: x }\n", "{ description: x, keep: [ ENTRY ] }\n"},
-		"a document in braces with a list":                            {"{ keep: [{ match: b, reason: c }], description: x }\n", "{ keep: [{ match: b, reason: c }, ENTRY], description: x }\n"},
-		"a document that is indented":                                 {"  description: x\n  bytecode: auto\n", "  description: x\n  bytecode: auto\n  keep:\n    - ENTRY\n"},
-		"a document with its marks":                                   {"---\ndescription: x\n...\n", "---\ndescription: x\nkeep:\n  - ENTRY\n...\n"},
-		"an anchor":                                                   {"keep: &k\n  - { match: b, reason: c }\n", "keep: &k\n  - { match: b, reason: c }\n  - ENTRY\n"},
+		"entries of several lines": {
+			"keep:\n  - match: b\n    reason: c\n  - reason: e\n    match: d   # last\n\n# about bytecode\nbytecode: " +
+				"auto\n",
+			"keep:\n  - match: b\n    reason: c\n  - reason: e\n    match: d   # last\n  - ENTRY\n\n# about " +
+				"bytecode\nbytecode: auto\n",
+		},
+		"a list that is not indented": {
+			"keep:\n- { match: b, reason: c }\nbytecode: auto\n",
+			"keep:\n- { match: b, reason: c }\n- ENTRY\nbytecode: auto\n",
+		},
+		"a list that is indented a lot": {
+			"keep:\n      - { match: b, reason: c }\n",
+			"keep:\n      - { match: b, reason: c }\n      - ENTRY\n",
+		},
+		"a text of several lines at the end": {
+			"keep:\n  - match: b\n    reason: |\n      one\n      # not a comment\n\nbytecode: auto\n",
+			"keep:\n  - match: b\n    reason: |\n      one\n      # not a comment\n  - ENTRY\n\nbytecode: auto\n",
+		},
+		"a comment among the entries": {
+			"keep:\n  # first\n  - { match: b, reason: c }\n  # second\n  - { match: d, reason: e }\ndrop:\n  - { " +
+				"match: f, reason: g }\n",
+			"keep:\n  # first\n  - { match: b, reason: c }\n  # second\n  - { match: d, reason: e }\n  - ENTRY\n" +
+				"drop:\n  - { match: f, reason: g }\n",
+		},
+		"a list in brackets": {
+			"keep: [{ match: b, reason: c }]  # one line\nbytecode: auto\n",
+			"keep: [{ match: b, reason: c }, ENTRY]  # one line\nbytecode: auto\n",
+		},
+		"a list in brackets with spaces": {
+			"keep: [ { match: b, reason: c } ]\n",
+			"keep: [ { match: b, reason: c }, ENTRY ]\n",
+		},
+		"an empty list": {"keep: []\nbytecode: auto\n", "keep: [ ENTRY ]\nbytecode: auto\n"},
+		"a pattern with brackets": {
+			"keep: [{ match: \"b[0-9]\", reason: \"c ]\" }]\n",
+			"keep: [{ match: \"b[0-9]\", reason: \"c ]\" }, ENTRY]\n",
+		},
+		"a list in brackets over several lines": {
+			"keep: [\n  { match: b, reason: c }, # because ]\n]\nbytecode: auto\n",
+			"keep: [\n  { match: b, reason: c }, # because ]\n  ENTRY\n]\nbytecode: auto\n",
+		},
+		"a list in brackets over several lines, without a last comma": {
+			"keep: [\n  { match: b, reason: c }\n]\n",
+			"keep: [\n  { match: b, reason: c }\n, ENTRY ]\n",
+		},
+		"another list in brackets before it": {
+			"imports: [a, b]\nkeep: [{ match: b, reason: c }]\n",
+			"imports: [a, b]\nkeep: [{ match: b, reason: c }, ENTRY]\n",
+		},
+		"a document in braces": {"{ description: x }\n", "{ description: x, keep: [ ENTRY ] }\n"},
+		"a document in braces with a list": {
+			"{ keep: [{ match: b, reason: c }], description: x }\n",
+			"{ keep: [{ match: b, reason: c }, ENTRY], description: x }\n",
+		},
+		"a document that is indented": {
+			"  description: x\n  bytecode: auto\n",
+			"  description: x\n  bytecode: auto\n  keep:\n    - ENTRY\n",
+		},
+		"a document with its marks": {"---\ndescription: x\n...\n", "---\ndescription: x\nkeep:\n  - ENTRY\n...\n"},
+		"an anchor": {
+			"keep: &k\n  - { match: b, reason: c }\n",
+			"keep: &k\n  - { match: b, reason: c }\n  - ENTRY\n",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			var before []byte
@@ -110,9 +164,12 @@ func TestAddKeepQuotes(t *testing.T) {
 
 func TestAddKeepRefuses(t *testing.T) {
 	for sentence, c := range map[string]struct{ in, want string }{
-		"what is not YAML":               {"keep: [\n", "not YAML"},
-		"a list that is none":            {"keep: all\n", "keep is not a list"},
-		"a text that would be too large": {"# " + strings.Repeat("x", maxSpecBytes) + "\n", "add by hand: keep: [ { match: "},
+		"what is not YAML":    {"keep: [\n", "not YAML"},
+		"a list that is none": {"keep: all\n", "keep is not a list"},
+		"a text that would be too large": {
+			"# " + strings.Repeat("x", maxSpecBytes) + "\n",
+			"add by hand: keep: [ { match: ",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			if got, err := AddKeep([]byte(c.in), healed); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -123,7 +180,11 @@ func TestAddKeepRefuses(t *testing.T) {
 }
 
 func TestWithKeepIsWhatLoadingGives(t *testing.T) {
-	for sentence, probe := range map[string][]byte{"without a probe": nil, "with a probe": []byte("import pkg\n"), "with an empty probe": {}} {
+	for sentence, probe := range map[string][]byte{
+		"without a probe":     nil,
+		"with a probe":        []byte("import pkg\n"),
+		"with an empty probe": {},
+	} {
 		t.Run(sentence, func(t *testing.T) {
 			before := []byte("description: x\nkeep:\n  - { match: b, reason: c }\n")
 			l := loadLayer(t, before, probe)
@@ -150,7 +211,11 @@ func TestWithKeepIsWhatLoadingGives(t *testing.T) {
 // Whatever text is given: AddKeep fails, or the text is still there around what was inserted, and
 // is read as before with the entry.
 func FuzzAddKeep(f *testing.F) {
-	for _, s := range []string{"", "description: x\n", "keep: [{match: a, reason: b}]", "keep:\n- match: a\n  reason: |\n   b\n   # c\n\nimports: a\n", "{keep: []}", "keep: !!seq\n0:", "\ufeff---\r\nkeep: !!seq\r\n - {match: a, reason: b}\r\n..."} {
+	for _, s := range []string{
+		"", "description: x\n", "keep: [{match: a, reason: b}]",
+		"keep:\n- match: a\n  reason: |\n   b\n   # c\n\nimports: a\n", "{keep: []}", "keep: !!seq\n0:",
+		"\ufeff---\r\nkeep: !!seq\r\n - {match: a, reason: b}\r\n...",
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

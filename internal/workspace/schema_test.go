@@ -184,7 +184,11 @@ func load(t *testing.T, file string, v any) Findings {
 		"core-data-science/requirements.txt": "numpy\n",
 		"x/requirements.txt":                 "numpy\n",
 	}
-	files[map[string]string{"workspace": "workspace.yaml", "layer": "a/layer.yaml", "consumers": "consumers.yaml"}[file]] = string(
+	files[map[string]string{
+		"workspace": "workspace.yaml",
+		"layer":     "a/layer.yaml",
+		"consumers": "consumers.yaml",
+	}[file]] = string(
 		b,
 	)
 	_, err = Load(folder(files), "layers")
@@ -286,13 +290,19 @@ func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 	}
 
 	size := regexp.MustCompile(layer.Properties["budget"].Properties["zipped"].AnyOf[0].Pattern)
-	for _, s := range []string{"140 MB", "225MiB", "1,000 kB", "1.5 GB", "1 GiB", "262144000", "12 B", " 3 KB ", "", "MB", "1 mb", "-1 MB", "one MB", "1 MB 2"} {
+	for _, s := range []string{
+		"140 MB", "225MiB", "1,000 kB", "1.5 GB", "1 GiB", "262144000", "12 B", " 3 KB ", "",
+		"MB", "1 mb", "-1 MB", "one MB", "1 MB 2",
+	} {
 		if _, err := measure.ParseBytes(s); (err == nil) != size.MatchString(s) {
 			t.Errorf("size %q: the schema says %v, the code %v", s, size.MatchString(s), err)
 		}
 	}
 	target := regexp.MustCompile(space.Properties["targets"].Items.Pattern)
-	for _, s := range []string{DefaultTarget, "python3.12-arm64", "python3.13", "python3.13-mips", "nodejs-arm64", "python3.13-x86_64 "} {
+	for _, s := range []string{
+		DefaultTarget, "python3.12-arm64", "python3.13", "python3.13-mips", "nodejs-arm64",
+		"python3.13-x86_64 ",
+	} {
 		found := load(t, "workspace", map[string]any{"targets": []string{s}})
 		if (len(found) == 0) != target.MatchString(s) {
 			t.Errorf("target %q: the schema says %v, the loader %v", s, target.MatchString(s), found)

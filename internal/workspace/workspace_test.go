@@ -53,51 +53,168 @@ func lines(err error) string {
 }
 
 const (
-	layerKeys = "allow, budget, bytecode, compression, description, drop, extends, imports, keep, languages, modules, rules, services"
-	why       = "  hint: say why: the report prints it\n"
+	layerKeys = "allow, budget, bytecode, compression, description, drop, extends, imports, keep, languages, " +
+		"modules, rules, services"
+	why = "  hint: say why: the report prints it\n"
 )
 
 func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 	for sentence, tt := range map[string]struct{ yaml, want string }{
-		"an unknown key, nearly a known one":    {"description: x\nservice: [s3]\n", "layers/a/layer.yaml:2: unknown key \"service\"\n  hint: did you mean \"services\"?\n"},
-		"an unknown key, far from all":          {"zzzzzzzzzzzzzz: 1\n", "layers/a/layer.yaml:1: unknown key \"zzzzzzzzzzzzzz\"\n  hint: known: " + layerKeys + "\n"},
-		"an unknown key in an object":           {"budget:\n  unziped: 1 MB\n", "layers/a/layer.yaml:2: unknown key \"unziped\"\n  hint: did you mean \"unzipped\"?\n"},
-		"a duplicate key":                       {"description: x\ndescription: y\n", "layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n"},
-		"an unknown rule":                       {"rules:\n  test: { enabled: true, reason: x }\n", "layers/a/layer.yaml:2: unknown rule \"test\"\n  hint: did you mean \"tests\"?\n"},
-		"a rule without reason":                 {"rules:\n  tests: { enabled: false }\n", "layers/a/layer.yaml:2: reason is missing\n" + why},
-		"a rule without anything":               {"rules:\n  tests:\n", "layers/a/layer.yaml:2: enabled is missing\n  hint: add enabled: true or enabled: false\nlayers/a/layer.yaml:2: reason is missing\n" + why},
-		"a rule that is only true":              {"rules:\n  tests: true\n", "layers/a/layer.yaml:2: keys with values are wanted here\n"},
-		"a rule that is enabled: yes":           {"rules:\n  tests: { enabled: yes, reason: x }\n", "layers/a/layer.yaml:2: true or false is wanted here\n"},
-		"a keep without reason":                 {"keep:\n  - { match: \"a/**\" }\n", "layers/a/layer.yaml:2: reason is missing\n" + why},
-		"a keep with an empty reason":           {"keep:\n  - match: \"a/**\"\n    reason: \"\"\n", "layers/a/layer.yaml:2: reason is missing\n" + why},
-		"a drop without match":                  {"drop:\n  - { reason: x }\n", "layers/a/layer.yaml:2: pattern is empty\n"},
-		"a drop of an absolute path":            {"drop:\n  - { match: /opt/python/a, reason: x }\n", "layers/a/layer.yaml:2: pattern \"/opt/python/a\": starts with /; patterns are relative to the folder that is on sys.path\n"},
-		"a drop that is no glob":                {"drop:\n\n  - { match: \"a/[b\", reason: x }\n", "layers/a/layer.yaml:3: pattern \"a/[b\": not a valid glob\n"},
-		"an allow that is no list":              {"allow: { match: a, reason: b }\n", "layers/a/layer.yaml:1: a list is wanted here\n"},
-		"a keep that is text":                   {"keep: [ \"a/**\" ]\n", "layers/a/layer.yaml:1: keys with values are wanted here\n"},
-		"a list where text is":                  {"description: [x]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"nothing where text is":                 {"description:\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"an object where a list is":             {"services: { s3: true }\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"an object in a list":                   {"services:\n  - s3\n  - { a: b }\n", "layers/a/layer.yaml:3: text is wanted here\n"},
-		"a number where an object is":           {"budget: 140 MB\n", "layers/a/layer.yaml:1: keys with values are wanted here\n"},
-		"modules as a list":                     {"modules: [scipy]\n", "layers/a/layer.yaml:1: keys with values are wanted here\n"},
-		"a size without meaning":                {"budget: { unzipped: much }\n", "layers/a/layer.yaml:1: \"much\" is not a size\n  hint: write it as 140 MB or 225 MiB\n"},
-		"a negative size":                       {"budget: { zipped: -1 MB }\n", "layers/a/layer.yaml:1: \"-1 MB\" is not a size\n  hint: write it as 140 MB or 225 MiB\n"},
-		"a size with an unknown unit":           {"budget: { zipped: 1 mb }\n", "layers/a/layer.yaml:1: \"1 mb\" is not a size\n  hint: write it as 140 MB or 225 MiB\n"},
-		"a list where a size is":                {"budget: { zipped: [1] }\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"more than Lambda allows":               {"budget:\n  unzipped: 251 MiB\n", "layers/a/layer.yaml:2: 263192576 bytes is more than Lambda allows: 262144000 (250 MiB)\n"},
-		"an unknown mode":                       {"bytecode: leen\n", "layers/a/layer.yaml:1: \"leen\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: did you mean \"lean\"?\n"},
-		"a mode that is a list":                 {"bytecode: [lean]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"a module that is a path":               {"imports: [sklearn/ensemble]\n", "layers/a/layer.yaml:1: \"sklearn/ensemble\" is not the name of a module\n  hint: write it as in an import statement: sklearn.ensemble\n"},
-		"an unknown layer below":                {"description: x\nextends: [b, aa]\n", "layers/a/layer.yaml:2: extends \"b\", which is not a layer\n  hint: known: a\nlayers/a/layer.yaml:2: extends \"aa\", which is not a layer\n  hint: did you mean \"a\"?\n"},
-		"itself below":                          {"extends: a\n", "layers/a/layer.yaml:1: extends itself: a -> a\n  hint: take one of them out\n"},
-		"not YAML":                              {"description: [\n", "layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n"},
-		"a tab":                                 {"budget:\n\tzipped: 1 MB\n", "layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n"},
-		"text alone":                            {"numpy\n", "layers/a/layer.yaml:1: keys with values are wanted here\n"},
-		"two documents":                         {"description: x\n---\ndescription: y\n", "layers/a/layer.yaml: more than one YAML document\n  hint: keep the first\n"},
-		"an alias":                              {"description: &x text\nextends: *x\n", "layers/a/layer.yaml:2: an alias is not read here\n  hint: write the value out\n"},
-		"a merge key":                           {"budget:\n  <<: { zipped: 1 MB }\n", "layers/a/layer.yaml:2: unknown key \"<<\"\n  hint: known: unzipped, zipped\n"},
-		"several things, in the order of lines": {"bytecode: x\nservces: [s3]\nbudget:\n  zipped: 0\ndescription: x\n\n\n\n\nlanguags: de\n", "layers/a/layer.yaml:1: \"x\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: known: auto, unchecked-hash, lean, sourceless, none\nlayers/a/layer.yaml:2: unknown key \"servces\"\n  hint: did you mean \"services\"?\nlayers/a/layer.yaml:4: \"0\" is not a size\n  hint: write it as 140 MB or 225 MiB\nlayers/a/layer.yaml:10: unknown key \"languags\"\n  hint: did you mean \"languages\"?\n"},
+		"an unknown key, nearly a known one": {
+			"description: x\nservice: [s3]\n",
+			"layers/a/layer.yaml:2: unknown key \"service\"\n  hint: did you mean \"services\"?\n",
+		},
+		"an unknown key, far from all": {
+			"zzzzzzzzzzzzzz: 1\n",
+			"layers/a/layer.yaml:1: unknown key \"zzzzzzzzzzzzzz\"\n  hint: known: " + layerKeys + "\n",
+		},
+		"an unknown key in an object": {
+			"budget:\n  unziped: 1 MB\n",
+			"layers/a/layer.yaml:2: unknown key \"unziped\"\n  hint: did you mean \"unzipped\"?\n",
+		},
+		"a duplicate key": {
+			"description: x\ndescription: y\n",
+			"layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n",
+		},
+		"an unknown rule": {
+			"rules:\n  test: { enabled: true, reason: x }\n",
+			"layers/a/layer.yaml:2: unknown rule \"test\"\n  hint: did you mean \"tests\"?\n",
+		},
+		"a rule without reason": {
+			"rules:\n  tests: { enabled: false }\n",
+			"layers/a/layer.yaml:2: reason is missing\n" + why,
+		},
+		"a rule without anything": {
+			"rules:\n  tests:\n",
+			"layers/a/layer.yaml:2: enabled is missing\n  hint: add enabled: true or enabled: false\n" +
+				"layers/a/layer.yaml:2: reason is missing\n" + why,
+		},
+		"a rule that is only true": {
+			"rules:\n  tests: true\n",
+			"layers/a/layer.yaml:2: keys with values are wanted here\n",
+		},
+		"a rule that is enabled: yes": {
+			"rules:\n  tests: { enabled: yes, reason: x }\n",
+			"layers/a/layer.yaml:2: true or false is wanted here\n",
+		},
+		"a keep without reason": {
+			"keep:\n  - { match: \"a/**\" }\n",
+			"layers/a/layer.yaml:2: reason is missing\n" + why,
+		},
+		"a keep with an empty reason": {
+			"keep:\n  - match: \"a/**\"\n    reason: \"\"\n",
+			"layers/a/layer.yaml:2: reason is missing\n" + why,
+		},
+		"a drop without match": {
+			"drop:\n  - { reason: x }\n",
+			"layers/a/layer.yaml:2: pattern is empty\n",
+		},
+		"a drop of an absolute path": {
+			"drop:\n  - { match: /opt/python/a, reason: x }\n",
+			"layers/a/layer.yaml:2: pattern \"/opt/python/a\": starts with /; patterns are relative to the folder " +
+				"that is on sys.path\n",
+		},
+		"a drop that is no glob": {
+			"drop:\n\n  - { match: \"a/[b\", reason: x }\n",
+			"layers/a/layer.yaml:3: pattern \"a/[b\": not a valid glob\n",
+		},
+		"an allow that is no list": {
+			"allow: { match: a, reason: b }\n",
+			"layers/a/layer.yaml:1: a list is wanted here\n",
+		},
+		"a keep that is text": {
+			"keep: [ \"a/**\" ]\n",
+			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+		},
+		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
+		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: text is wanted here\n"},
+		"an object where a list is": {
+			"services: { s3: true }\n",
+			"layers/a/layer.yaml:1: text is wanted here\n",
+		},
+		"an object in a list": {
+			"services:\n  - s3\n  - { a: b }\n",
+			"layers/a/layer.yaml:3: text is wanted here\n",
+		},
+		"a number where an object is": {
+			"budget: 140 MB\n",
+			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+		},
+		"modules as a list": {
+			"modules: [scipy]\n",
+			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+		},
+		"a size without meaning": {
+			"budget: { unzipped: much }\n",
+			"layers/a/layer.yaml:1: \"much\" is not a size\n  hint: write it as 140 MB or 225 MiB\n",
+		},
+		"a negative size": {
+			"budget: { zipped: -1 MB }\n",
+			"layers/a/layer.yaml:1: \"-1 MB\" is not a size\n  hint: write it as 140 MB or 225 MiB\n",
+		},
+		"a size with an unknown unit": {
+			"budget: { zipped: 1 mb }\n",
+			"layers/a/layer.yaml:1: \"1 mb\" is not a size\n  hint: write it as 140 MB or 225 MiB\n",
+		},
+		"a list where a size is": {
+			"budget: { zipped: [1] }\n",
+			"layers/a/layer.yaml:1: text is wanted here\n",
+		},
+		"more than Lambda allows": {
+			"budget:\n  unzipped: 251 MiB\n",
+			"layers/a/layer.yaml:2: 263192576 bytes is more than Lambda allows: 262144000 (250 MiB)\n",
+		},
+		"an unknown mode": {
+			"bytecode: leen\n",
+			"layers/a/layer.yaml:1: \"leen\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: did you " +
+				"mean \"lean\"?\n",
+		},
+		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
+		"a module that is a path": {
+			"imports: [sklearn/ensemble]\n",
+			"layers/a/layer.yaml:1: \"sklearn/ensemble\" is not the name of a module\n  hint: write it as in an " +
+				"import statement: sklearn.ensemble\n",
+		},
+		"an unknown layer below": {
+			"description: x\nextends: [b, aa]\n",
+			"layers/a/layer.yaml:2: extends \"b\", which is not a layer\n  hint: known: a\nlayers/a/layer.yaml:2: " +
+				"extends \"aa\", which is not a layer\n  hint: did you mean \"a\"?\n",
+		},
+		"itself below": {
+			"extends: a\n",
+			"layers/a/layer.yaml:1: extends itself: a -> a\n  hint: take one of them out\n",
+		},
+		"not YAML": {
+			"description: [\n",
+			"layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n",
+		},
+		"a tab": {
+			"budget:\n\tzipped: 1 MB\n",
+			"layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n",
+		},
+		"text alone": {
+			"numpy\n",
+			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+		},
+		"two documents": {
+			"description: x\n---\ndescription: y\n",
+			"layers/a/layer.yaml: more than one YAML document\n  hint: keep the first\n",
+		},
+		"an alias": {
+			"description: &x text\nextends: *x\n",
+			"layers/a/layer.yaml:2: an alias is not read here\n  hint: write the value out\n",
+		},
+		"a merge key": {
+			"budget:\n  <<: { zipped: 1 MB }\n",
+			"layers/a/layer.yaml:2: unknown key \"<<\"\n  hint: known: unzipped, zipped\n",
+		},
+		"several things, in the order of lines": {
+			"bytecode: x\nservces: [s3]\nbudget:\n  zipped: 0\ndescription: x\n\n\n\n\nlanguags: de\n",
+			"layers/a/layer.yaml:1: \"x\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: known: auto, " +
+				"unchecked-hash, lean, sourceless, none\nlayers/a/layer.yaml:2: unknown key \"servces\"\n  hint: did " +
+				"you mean \"services\"?\nlayers/a/layer.yaml:4: \"0\" is not a size\n  hint: write it as 140 MB or " +
+				"225 MiB\nlayers/a/layer.yaml:10: unknown key \"languags\"\n  hint: did you mean \"languages\"?\n",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := Load(layers(map[string]string{"a/layer.yaml": tt.yaml}), "layers")
@@ -114,31 +231,113 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		files fstest.MapFS
 		want  string
 	}{
-		"an unknown key":            {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "target: [python3.13-x86_64]\n"}), "layers/workspace.yaml:1: unknown key \"target\"\n  hint: did you mean \"targets\"?\n"},
-		"an unknown architecture":   {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets:\n  - python3.13-arm64\n  - python3.13-mips\n"}), "layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n"},
-		"a target in two forms":     {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [[python3.13-arm64]]\n"}), "layers/workspace.yaml:1: text is wanted here\n"},
-		"a target that is there":    {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [python3.13-arm64, python3.13-arm64]\n"}), "layers/workspace.yaml:1: the target python3.13-arm64 is there twice\n"},
-		"no target":                 {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: []\n"}), "layers/workspace.yaml:1: no target in it\n  hint: name one: python3.13-x86_64\n"},
-		"targets that are no list":  {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: python3.13-x86_64\n"}), "layers/workspace.yaml:1: a list is wanted here\n"},
-		"a budget over the limit":   {layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}), "layers/workspace.yaml:1: 1000000000 bytes is more than Lambda allows: 262144000 (250 MiB)\n"},
-		"no layer":                  {folder(map[string]string{"readme.md": "", "wheels/a.whl": ""}), "layers: no layer in it\n  hint: run: layersmith init pandas, or add a folder with requirements.txt\n"},
-		"no layer, a bad workspace": {folder(map[string]string{"workspace.yaml": "targts: []\n"}), "layers/workspace.yaml:1: unknown key \"targts\"\n  hint: did you mean \"targets\"?\n"},
-		"a name that Lambda refuses": {folder(map[string]string{"a b/requirements.txt": "numpy", long + "/requirements.txt": "numpy", "-c/layer.yaml": ""}),
+		"an unknown key": {
+			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "target: [python3.13-x86_64]\n"}),
+			"layers/workspace.yaml:1: unknown key \"target\"\n  hint: did you mean \"targets\"?\n",
+		},
+		"an unknown architecture": {
+			layers(map[string]string{
+				"a/layer.yaml":   "",
+				"workspace.yaml": "targets:\n  - python3.13-arm64\n  - python3.13-mips\n",
+			}),
+			"layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n",
+		},
+		"a target in two forms": {
+			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [[python3.13-arm64]]\n"}),
+			"layers/workspace.yaml:1: text is wanted here\n",
+		},
+		"a target that is there": {
+			layers(map[string]string{
+				"a/layer.yaml":   "",
+				"workspace.yaml": "targets: [python3.13-arm64, python3.13-arm64]\n",
+			}),
+			"layers/workspace.yaml:1: the target python3.13-arm64 is there twice\n",
+		},
+		"no target": {
+			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: []\n"}),
+			"layers/workspace.yaml:1: no target in it\n  hint: name one: python3.13-x86_64\n",
+		},
+		"targets that are no list": {
+			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: python3.13-x86_64\n"}),
+			"layers/workspace.yaml:1: a list is wanted here\n",
+		},
+		"a budget over the limit": {
+			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}),
+			"layers/workspace.yaml:1: 1000000000 bytes is more than Lambda allows: 262144000 (250 MiB)\n",
+		},
+		"no layer": {
+			folder(map[string]string{"readme.md": "", "wheels/a.whl": ""}),
+			"layers: no layer in it\n  hint: run: layersmith init pandas, or add a folder with requirements.txt\n",
+		},
+		"no layer, a bad workspace": {
+			folder(map[string]string{"workspace.yaml": "targts: []\n"}),
+			"layers/workspace.yaml:1: unknown key \"targts\"\n  hint: did you mean \"targets\"?\n",
+		},
+		"a name that Lambda refuses": {
+			folder(map[string]string{
+				"a b/requirements.txt":     "numpy",
+				long + "/requirements.txt": "numpy",
+				"-c/layer.yaml":            "",
+			}),
 			"layers/-c: not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own rule\n" +
-				"layers/a b: not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own rule\n" +
-				"layers/" + long + ": not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own rule\n"},
-		"a layer without requirements": {folder(map[string]string{"a/layer.yaml": ""}), "layers/a: requirements.txt is missing\n  hint: add it, or remove layer.yaml\n"},
-		"empty requirements":           {folder(map[string]string{"a/requirements.txt": "# nothing\n"}), "layers/a/requirements.txt: no requirement in it\n  hint: name at least one distribution\n"},
-		"a requirement that is none":   {folder(map[string]string{"a/requirements.txt": "numpy\n-e .\n"}), "layers/a/requirements.txt:2: -e: an editable install points at a folder, which has no hash and cannot be built again\n  hint: build a wheel (uv build --wheel) and name the .whl file\n"},
-		"an included requirement":      {folder(map[string]string{"a/requirements.txt": "numpy\n-r ../common.txt\n", "common.txt": "\n--pre\n"}), "layers/common.txt:2: --pre: allows pre-releases of every package\n  hint: name the pre-release in its specifier, such as example>=2.0rc1\n"},
-		"a file that is too large":     {layers(map[string]string{"a/layer.yaml": strings.Repeat("#", 64<<10) + "\n"}), "layers/a/layer.yaml: 65537 bytes, limit 65536\n"},
-		"brackets that nest too deep":  {layers(map[string]string{"a/layer.yaml": "x: " + strings.Repeat("[", 33)}), "layers/a/layer.yaml: nested 33 deep, limit 32\n"},
-		"a cycle, and who leads into it": {layers(map[string]string{"a/layer.yaml": "extends: b", "b/layer.yaml": "# x\nextends: [c]", "c/layer.yaml": "extends: [d]", "d/layer.yaml": "extends: b"}),
-			"layers/b/layer.yaml:2: extends itself: b -> c -> d -> b\n  hint: take one of them out\n"},
-		"six layers in one function": {layers(map[string]string{"a/layer.yaml": "", "b/layer.yaml": "extends: a", "c/layer.yaml": "extends: b", "d/layer.yaml": "extends: c", "e/layer.yaml": "extends: d", "f/layer.yaml": "extends: [a, e]"}),
-			"layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may have 5\n  hint: join some of them\n"},
-		"several files, in their order": {layers(map[string]string{"b/layer.yaml": "x: 1", "a/layer.yaml": "\n\ny: 1", "workspace.yaml": "z: 1"}),
-			"layers/a/layer.yaml:3: unknown key \"y\"\n  hint: known: " + layerKeys + "\nlayers/b/layer.yaml:1: unknown key \"x\"\n  hint: known: " + layerKeys + "\nlayers/workspace.yaml:1: unknown key \"z\"\n  hint: known: budget, targets\n"},
+				"layers/a b: not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own " +
+				"rule\n" +
+				"layers/" + long + ": not a name for a layer\n  hint: use letters, digits, - and _, at most 100: " +
+				"Lambda's own rule\n",
+		},
+		"a layer without requirements": {
+			folder(map[string]string{"a/layer.yaml": ""}),
+			"layers/a: requirements.txt is missing\n  hint: add it, or remove layer.yaml\n",
+		},
+		"empty requirements": {
+			folder(map[string]string{"a/requirements.txt": "# nothing\n"}),
+			"layers/a/requirements.txt: no requirement in it\n  hint: name at least one distribution\n",
+		},
+		"a requirement that is none": {
+			folder(map[string]string{"a/requirements.txt": "numpy\n-e .\n"}),
+			"layers/a/requirements.txt:2: -e: an editable install points at a folder, which has no hash and cannot " +
+				"be built again\n  hint: build a wheel (uv build --wheel) and name the .whl file\n",
+		},
+		"an included requirement": {
+			folder(map[string]string{"a/requirements.txt": "numpy\n-r ../common.txt\n", "common.txt": "\n--pre\n"}),
+			"layers/common.txt:2: --pre: allows pre-releases of every package\n  hint: name the pre-release in its " +
+				"specifier, such as example>=2.0rc1\n",
+		},
+		"a file that is too large": {
+			layers(map[string]string{"a/layer.yaml": strings.Repeat("#", 64<<10) + "\n"}),
+			"layers/a/layer.yaml: 65537 bytes, limit 65536\n",
+		},
+		"brackets that nest too deep": {
+			layers(map[string]string{"a/layer.yaml": "x: " + strings.Repeat("[", 33)}),
+			"layers/a/layer.yaml: nested 33 deep, limit 32\n",
+		},
+		"a cycle, and who leads into it": {
+			layers(map[string]string{
+				"a/layer.yaml": "extends: b",
+				"b/layer.yaml": "# x\nextends: [c]",
+				"c/layer.yaml": "extends: [d]",
+				"d/layer.yaml": "extends: b",
+			}),
+			"layers/b/layer.yaml:2: extends itself: b -> c -> d -> b\n  hint: take one of them out\n",
+		},
+		"six layers in one function": {
+			layers(map[string]string{
+				"a/layer.yaml": "",
+				"b/layer.yaml": "extends: a",
+				"c/layer.yaml": "extends: b",
+				"d/layer.yaml": "extends: c",
+				"e/layer.yaml": "extends: d",
+				"f/layer.yaml": "extends: [a, e]",
+			}),
+			"layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may have 5\n  hint: join " +
+				"some of them\n",
+		},
+		"several files, in their order": {
+			layers(map[string]string{"b/layer.yaml": "x: 1", "a/layer.yaml": "\n\ny: 1", "workspace.yaml": "z: 1"}),
+			"layers/a/layer.yaml:3: unknown key \"y\"\n  hint: known: " + layerKeys + "\nlayers/b/layer.yaml:1: " +
+				"unknown key \"x\"\n  hint: known: " + layerKeys + "\nlayers/workspace.yaml:1: unknown key \"z\"\n  " +
+				"hint: known: budget, targets\n",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, err := Load(tt.files, "layers")
@@ -168,11 +367,24 @@ func (brokenFS) Open(name string) (fs.File, error) {
 
 func TestEverythingHasADefault(t *testing.T) {
 	for sentence, files := range map[string]map[string]string{
-		"requirements alone":      {"a/requirements.txt": "numpy>=2\n"},
-		"an empty layer.yaml":     {"a/requirements.txt": "numpy>=2\n", "a/layer.yaml": ""},
-		"comments only":           {"a/requirements.txt": "numpy>=2\n", "a/layer.yaml": "# later\n", "workspace.yaml": "# later\n"},
-		"empty objects and lists": {"a/requirements.txt": "numpy>=2\n", "a/layer.yaml": "budget:\nrules: {}\nkeep: []\nservices: []\n", "workspace.yaml": "{}"},
-		"folders that are none":   {"a/requirements.txt": "numpy>=2\n", "wheels/a.whl": "", ".cache/requirements.txt": "", "dist/report.json": ""},
+		"requirements alone":  {"a/requirements.txt": "numpy>=2\n"},
+		"an empty layer.yaml": {"a/requirements.txt": "numpy>=2\n", "a/layer.yaml": ""},
+		"comments only": {
+			"a/requirements.txt": "numpy>=2\n",
+			"a/layer.yaml":       "# later\n",
+			"workspace.yaml":     "# later\n",
+		},
+		"empty objects and lists": {
+			"a/requirements.txt": "numpy>=2\n",
+			"a/layer.yaml":       "budget:\nrules: {}\nkeep: []\nservices: []\n",
+			"workspace.yaml":     "{}",
+		},
+		"folders that are none": {
+			"a/requirements.txt":      "numpy>=2\n",
+			"wheels/a.whl":            "",
+			".cache/requirements.txt": "",
+			"dist/report.json":        "",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w, err := Load(folder(files), "layers")
@@ -330,7 +542,8 @@ func TestDigestIsThatOfSpecAndProbe(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add(
 		"targets: [python3.13-x86_64]\nbudget: { total: 225 MiB }\n",
-		"extends: [b]\nbudget: {unzipped: 1 MB}\nrules: {tests: {enabled: true, reason: x}}\nkeep:\n - {match: a, reason: b}\n",
+		"extends: [b]\nbudget: {unzipped: 1 MB}\nrules: {tests: {enabled: true, reason: x}}\nkeep:\n - {match: a, "+
+			"reason: b}\n",
 		"numpy\n",
 	)
 	f.Add("? a\n: b\n", "&a a: *a\n<<: *b\n", "-r x\n")

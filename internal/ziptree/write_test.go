@@ -67,8 +67,14 @@ func TestDeflateGivesTheBytesOfItsVersion(t *testing.T) {
 	}
 	for sentence, tt := range map[string]struct{ in, want string }{
 		"nothing": {in: "", want: "deflate-fast-2.1 9b4fb24edd6d1d8830e272398263cdbf026b97392cc35387b991dc0248a628f9"},
-		"zeros":   {in: strings.Repeat("\x00", 1<<20), want: "deflate-fast-2.1 716759f6487523a5ba110d7999d202db8b2b5d106a22863d8b66a2c31a7a070e"},
-		"text":    {in: text.String(), want: "deflate-fast-2.1 57d65462d296ed083be2acc71b7f067ad00d76ae2918ac203838907fe9562e1b"},
+		"zeros": {
+			in:   strings.Repeat("\x00", 1<<20),
+			want: "deflate-fast-2.1 716759f6487523a5ba110d7999d202db8b2b5d106a22863d8b66a2c31a7a070e",
+		},
+		"text": {
+			in:   text.String(),
+			want: "deflate-fast-2.1 57d65462d296ed083be2acc71b7f067ad00d76ae2918ac203838907fe9562e1b",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -197,7 +203,12 @@ func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
 
 func TestWrittenZipIsReadBack(t *testing.T) {
 	t.Parallel()
-	for sentence, entries := range map[string]int{"no files": 0, "one": 1, "as many as 16 bits count": 1<<16 - 1, "more than 16 bits count": 1<<16 + 1} {
+	for sentence, entries := range map[string]int{
+		"no files":                 0,
+		"one":                      1,
+		"as many as 16 bits count": 1<<16 - 1,
+		"more than 16 bits count":  1<<16 + 1,
+	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			all := make([]Entry, entries)

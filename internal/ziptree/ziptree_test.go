@@ -29,20 +29,59 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 		names string
 		exec  string // names of executable files
 	}{
-		"an empty archive":                   {in: archive("")},
-		"files are sorted by bytes":          {in: archive("", member{name: "b.py"}, member{name: "a/z.py"}, member{name: "a.py"}, member{name: "B.py"}), names: "B.py a.py a/z.py b.py"},
-		"folders are implied":                {in: archive("", member{name: "a/"}, member{name: "a/b/", creator: 3, mode: 0o40755}, member{name: "a/b/c.py"}), names: "a/b/c.py"},
-		"something stands before":            {in: archive("#!/usr/bin/env python3\n", member{name: "a.py", content: "x"}), names: "a.py"},
-		"Unix modes":                         {in: archive("", member{name: "r", creator: 3, mode: 0o100644}, member{name: "x", creator: 3, mode: 0o100755}, member{name: "g", creator: 3, mode: 0o100654}), names: "g r x", exec: "g x"},
-		"modes without a kind":               {in: archive("", member{name: "a", creator: 3, mode: 0}, member{name: "b", creator: 3, mode: 0o755}), names: "a b", exec: "b"},
-		"FAT has no modes":                   {in: archive("", member{name: "a", attrs: 0x20}, member{name: "b", attrs: 1}), names: "a b"},
-		"names beyond ASCII":                 {in: archive("", member{name: "é/ñ.py", flags: 1 << 11}, member{name: "z.py"}), names: "z.py é/ñ.py"},
-		"the longest name":                   {in: archive("", member{name: long}), names: long},
-		"dots that are part of a name":       {in: archive("", member{name: "..a/b..c/..."}), names: "..a/b..c/..."},
-		"sizes in a zip64 field":             {in: archive("", member{name: "a", content: "abc", zip64: true}), names: "a"},
-		"a data descriptor":                  {in: archive("", member{name: "a", content: "abc", method: zip.Deflate, descriptor: true}), names: "a"},
-		"unknown extra fields are not ours":  {in: archive("", member{name: "a", extra: []byte("\xfe\xca\x02\x00hi")}), names: "a"},
-		"an encrypted folder holds no bytes": {in: archive("", member{name: "a/", flags: 1}, member{name: "b"}), names: "b"},
+		"an empty archive": {in: archive("")},
+		"files are sorted by bytes": {
+			in: archive("", member{name: "b.py"}, member{
+				name: "a/z.py",
+			}, member{name: "a.py"}, member{name: "B.py"}),
+			names: "B.py a.py a/z.py b.py",
+		},
+		"folders are implied": {
+			in: archive("", member{name: "a/"}, member{name: "a/b/", creator: 3, mode: 0o40755},
+				member{name: "a/b/c.py"}),
+			names: "a/b/c.py",
+		},
+		"something stands before": {
+			in:    archive("#!/usr/bin/env python3\n", member{name: "a.py", content: "x"}),
+			names: "a.py",
+		},
+		"Unix modes": {
+			in: archive("", member{name: "r", creator: 3, mode: 0o100644},
+				member{name: "x", creator: 3, mode: 0o100755}, member{name: "g", creator: 3, mode: 0o100654}),
+			names: "g r x",
+			exec:  "g x",
+		},
+		"modes without a kind": {
+			in:    archive("", member{name: "a", creator: 3, mode: 0}, member{name: "b", creator: 3, mode: 0o755}),
+			names: "a b",
+			exec:  "b",
+		},
+		"FAT has no modes": {
+			in:    archive("", member{name: "a", attrs: 0x20}, member{name: "b", attrs: 1}),
+			names: "a b",
+		},
+		"names beyond ASCII": {
+			in:    archive("", member{name: "é/ñ.py", flags: 1 << 11}, member{name: "z.py"}),
+			names: "z.py é/ñ.py",
+		},
+		"the longest name":             {in: archive("", member{name: long}), names: long},
+		"dots that are part of a name": {in: archive("", member{name: "..a/b..c/..."}), names: "..a/b..c/..."},
+		"sizes in a zip64 field": {
+			in:    archive("", member{name: "a", content: "abc", zip64: true}),
+			names: "a",
+		},
+		"a data descriptor": {
+			in:    archive("", member{name: "a", content: "abc", method: zip.Deflate, descriptor: true}),
+			names: "a",
+		},
+		"unknown extra fields are not ours": {
+			in:    archive("", member{name: "a", extra: []byte("\xfe\xca\x02\x00hi")}),
+			names: "a",
+		},
+		"an encrypted folder holds no bytes": {
+			in:    archive("", member{name: "a/", flags: 1}, member{name: "b"}),
+			names: "b",
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -73,37 +112,126 @@ func TestReadRefuses(t *testing.T) {
 		in  []byte
 		err string
 	}{
-		"no zip":                   {in: []byte("hello"), err: "read x.whl: zip: not a valid zip file"},
-		"nothing":                  {in: nil, err: "read x.whl: zip: not a valid zip file"},
-		"a name that leaves":       {in: archive("", member{name: "../a"}), err: `read x.whl: entry "../a" has a name that leaves the tree or is not clean`},
-		"one that leaves inside":   {in: archive("", member{name: "a/../../b"}), err: `read x.whl: entry "a/../../b" has a name that leaves the tree or is not clean`},
-		"a folder that leaves":     {in: archive("", member{name: "../"}), err: `read x.whl: entry "../" has a name that leaves the tree or is not clean`},
-		"the root as a folder":     {in: archive("", member{name: "/"}), err: `read x.whl: entry "/" has no name`},
-		"the tree itself":          {in: archive("", member{name: "."}), err: `read x.whl: entry "." has a name that leaves the tree or is not clean`},
-		"two slashes":              {in: archive("", member{name: "a//b"}), err: `read x.whl: entry "a//b" has a name that leaves the tree or is not clean`},
-		"an absolute name":         {in: archive("", member{name: "/etc/passwd"}), err: `read x.whl: entry "/etc/passwd" has an absolute name`},
-		"a drive":                  {in: archive("", member{name: "c:a"}), err: `read x.whl: entry "c:a" has an absolute name`},
-		"a backslash":              {in: archive("", member{name: `a\b`}), err: `read x.whl: entry "a\\b" has a backslash in its name`},
-		"a NUL":                    {in: archive("", member{name: "a\x00b"}), err: `read x.whl: entry "a\x00b" has a NUL in its name`},
-		"a name in Latin-1":        {in: archive("", member{name: "\xe9.py"}), err: `read x.whl: entry "\xe9.py" has a name that is not UTF-8`},
-		"no name":                  {in: archive("", member{name: ""}), err: "read x.whl: has no name"},
-		"a name that is too long":  {in: archive("", member{name: strings.Repeat("a", MaxNameBytes+1)}), err: `read x.whl: entry "` + strings.Repeat("a", MaxNameBytes+1) + `" has a name of 1025 bytes, limit 1024`},
-		"a name twice":             {in: archive("", member{name: "a"}, member{name: "b"}, member{name: "a"}), err: "read x.whl: a is in x.whl and in x.whl"},
-		"a symbolic link":          {in: archive("", member{name: "l", content: "a", creator: 3, mode: 0o120777}), err: `read x.whl: entry "l" is a symbolic link; layers are written without`},
-		"a device":                 {in: archive("", member{name: "d", creator: 3, mode: 0o020644}), err: `read x.whl: entry "d" is not a regular file (Dcrw-r--r--)`},
-		"a folder without a slash": {in: archive("", member{name: "d", attrs: 0x10}), err: `read x.whl: entry "d" is not a regular file (drwxrwxrwx)`},
-		"a folder with bytes":      {in: archive("", member{name: "d/", content: "x"}), err: `read x.whl: entry "d/" has a name that leaves the tree or is not clean`},
-		"an encrypted file":        {in: archive("", member{name: "a", content: "x", flags: 1}), err: `read x.whl: entry "a" is encrypted`},
-		"an unknown method":        {in: archive("", member{name: "a", method: 12, raw: []byte("x"), content: "x"}), err: `read x.whl: entry "a" has compression method 12; known: 0 (stored), 8 (deflated)`},
-		"stored, with two sizes":   {in: archive("", member{name: "a", content: "abc", size: number[uint64](4)}), err: `read x.whl: entry "a" is stored, but its two sizes differ (3, 4)`},
-		"more than can be": {in: archive("", member{name: "a", content: "a", raw: []byte("\x4b\x04\x00"), method: zip.Deflate, zip64: true, size: number[uint64](gib4 + 1)}),
-			err: `read x.whl: entry "a" declares 4294967297 bytes (3 zipped); the archive has 123`},
-		"zipped more than the archive": {in: archive("", member{name: "a", content: "a", raw: []byte("\x4b\x04\x00"), method: zip.Deflate, zipped: number[uint64](1000)}),
-			err: `read x.whl: entry "a" declares 1 bytes (1000 zipped); the archive has 103`},
-		"a size beyond 63 bits": {in: archive("", member{name: "a", content: "a", raw: []byte("\x4b\x04\x00"), method: zip.Deflate, zip64: true, size: number[uint64](1<<64 - 1)}),
-			err: `read x.whl: entry "a" declares 18446744073709551615 bytes (3 zipped); the archive has 123`},
-		"more than deflate can say": {in: archive("", member{name: "a", raw: []byte("\x03\x00"), method: zip.Deflate, size: number[uint64](1 << 30)}),
-			err: `read x.whl: entry "a" declares 1073741824 bytes, which is more than 2 bytes can inflate to`},
+		"no zip":  {in: []byte("hello"), err: "read x.whl: zip: not a valid zip file"},
+		"nothing": {in: nil, err: "read x.whl: zip: not a valid zip file"},
+		"a name that leaves": {
+			in:  archive("", member{name: "../a"}),
+			err: `read x.whl: entry "../a" has a name that leaves the tree or is not clean`,
+		},
+		"one that leaves inside": {
+			in:  archive("", member{name: "a/../../b"}),
+			err: `read x.whl: entry "a/../../b" has a name that leaves the tree or is not clean`,
+		},
+		"a folder that leaves": {
+			in:  archive("", member{name: "../"}),
+			err: `read x.whl: entry "../" has a name that leaves the tree or is not clean`,
+		},
+		"the root as a folder": {in: archive("", member{name: "/"}), err: `read x.whl: entry "/" has no name`},
+		"the tree itself": {
+			in:  archive("", member{name: "."}),
+			err: `read x.whl: entry "." has a name that leaves the tree or is not clean`,
+		},
+		"two slashes": {
+			in:  archive("", member{name: "a//b"}),
+			err: `read x.whl: entry "a//b" has a name that leaves the tree or is not clean`,
+		},
+		"an absolute name": {
+			in:  archive("", member{name: "/etc/passwd"}),
+			err: `read x.whl: entry "/etc/passwd" has an absolute name`,
+		},
+		"a drive": {
+			in:  archive("", member{name: "c:a"}),
+			err: `read x.whl: entry "c:a" has an absolute name`,
+		},
+		"a backslash": {
+			in:  archive("", member{name: `a\b`}),
+			err: `read x.whl: entry "a\\b" has a backslash in its name`,
+		},
+		"a NUL": {
+			in:  archive("", member{name: "a\x00b"}),
+			err: `read x.whl: entry "a\x00b" has a NUL in its name`,
+		},
+		"a name in Latin-1": {
+			in:  archive("", member{name: "\xe9.py"}),
+			err: `read x.whl: entry "\xe9.py" has a name that is not UTF-8`,
+		},
+		"no name": {in: archive("", member{name: ""}), err: "read x.whl: has no name"},
+		"a name that is too long": {
+			in:  archive("", member{name: strings.Repeat("a", MaxNameBytes+1)}),
+			err: `read x.whl: entry "` + strings.Repeat("a", MaxNameBytes+1) + `" has a name of 1025 bytes, limit 1024`,
+		},
+		"a name twice": {
+			in:  archive("", member{name: "a"}, member{name: "b"}, member{name: "a"}),
+			err: "read x.whl: a is in x.whl and in x.whl",
+		},
+		"a symbolic link": {
+			in:  archive("", member{name: "l", content: "a", creator: 3, mode: 0o120777}),
+			err: `read x.whl: entry "l" is a symbolic link; layers are written without`,
+		},
+		"a device": {
+			in:  archive("", member{name: "d", creator: 3, mode: 0o020644}),
+			err: `read x.whl: entry "d" is not a regular file (Dcrw-r--r--)`,
+		},
+		"a folder without a slash": {
+			in:  archive("", member{name: "d", attrs: 0x10}),
+			err: `read x.whl: entry "d" is not a regular file (drwxrwxrwx)`,
+		},
+		"a folder with bytes": {
+			in:  archive("", member{name: "d/", content: "x"}),
+			err: `read x.whl: entry "d/" has a name that leaves the tree or is not clean`,
+		},
+		"an encrypted file": {
+			in:  archive("", member{name: "a", content: "x", flags: 1}),
+			err: `read x.whl: entry "a" is encrypted`,
+		},
+		"an unknown method": {
+			in:  archive("", member{name: "a", method: 12, raw: []byte("x"), content: "x"}),
+			err: `read x.whl: entry "a" has compression method 12; known: 0 (stored), 8 (deflated)`,
+		},
+		"stored, with two sizes": {
+			in:  archive("", member{name: "a", content: "abc", size: number[uint64](4)}),
+			err: `read x.whl: entry "a" is stored, but its two sizes differ (3, 4)`,
+		},
+		"more than can be": {
+			in: archive("",
+				member{
+					name:    "a",
+					content: "a",
+					raw:     []byte("\x4b\x04\x00"),
+					method:  zip.Deflate,
+					zip64:   true,
+					size:    number[uint64](gib4 + 1),
+				}),
+			err: `read x.whl: entry "a" declares 4294967297 bytes (3 zipped); the archive has 123`,
+		},
+		"zipped more than the archive": {
+			in: archive("",
+				member{
+					name:    "a",
+					content: "a",
+					raw:     []byte("\x4b\x04\x00"),
+					method:  zip.Deflate,
+					zipped:  number[uint64](1000),
+				}),
+			err: `read x.whl: entry "a" declares 1 bytes (1000 zipped); the archive has 103`,
+		},
+		"a size beyond 63 bits": {
+			in: archive("",
+				member{
+					name:    "a",
+					content: "a",
+					raw:     []byte("\x4b\x04\x00"),
+					method:  zip.Deflate,
+					zip64:   true,
+					size:    number[uint64](1<<64 - 1),
+				}),
+			err: `read x.whl: entry "a" declares 18446744073709551615 bytes (3 zipped); the archive has 123`,
+		},
+		"more than deflate can say": {
+			in: archive("",
+				member{name: "a", raw: []byte("\x03\x00"), method: zip.Deflate, size: number[uint64](1 << 30)}),
+			err: `read x.whl: entry "a" declares 1073741824 bytes, which is more than 2 bytes can inflate to`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -167,17 +295,41 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 		bytes string // what Bytes says
 		open  string // what reading Open says
 	}{
-		"stored":                {in: member{}},
-		"deflated":              {in: member{method: zip.Deflate}},
-		"stored, wrong CRC":     {in: member{crc: number[uint32](1)}, bytes: "read a: CRC-32 e0da4aac, declared 00000001"},
-		"deflated, wrong CRC":   {in: member{method: zip.Deflate, crc: number[uint32](1)}, bytes: "read a: CRC-32 e0da4aac, declared 00000001"},
-		"one byte too many":     {in: member{method: zip.Deflate, size: number(uint64(len(content) - 1))}, bytes: "read a: more bytes than declared (39)"},
-		"none declared":         {in: member{method: zip.Deflate, size: number[uint64](0)}, bytes: "read a: more bytes than declared (0)"},
-		"one byte too few":      {in: member{method: zip.Deflate, size: number(uint64(len(content) + 1))}, bytes: "read a: 1 bytes fewer than declared: unexpected EOF"},
-		"not deflated at all":   {in: member{method: zip.Deflate, raw: []byte("\xff\xff\xff\xff\xff")}, bytes: "read a: flate: corrupt input before offset 1"},
-		"deflated and cut off":  {in: member{method: zip.Deflate, raw: Deflate([]byte(content))[:8]}, bytes: "read a: unexpected EOF"},
-		"behind a descriptor":   {in: member{method: zip.Deflate, descriptor: true}},
-		"no bytes, but a CRC":   {in: member{method: zip.Deflate, raw: Deflate(nil), size: number[uint64](0), crc: number[uint32](7)}, bytes: "read a: CRC-32 00000000, declared 00000007"},
+		"stored":   {in: member{}},
+		"deflated": {in: member{method: zip.Deflate}},
+		"stored, wrong CRC": {
+			in:    member{crc: number[uint32](1)},
+			bytes: "read a: CRC-32 e0da4aac, declared 00000001",
+		},
+		"deflated, wrong CRC": {
+			in:    member{method: zip.Deflate, crc: number[uint32](1)},
+			bytes: "read a: CRC-32 e0da4aac, declared 00000001",
+		},
+		"one byte too many": {
+			in:    member{method: zip.Deflate, size: number(uint64(len(content) - 1))},
+			bytes: "read a: more bytes than declared (39)",
+		},
+		"none declared": {
+			in:    member{method: zip.Deflate, size: number[uint64](0)},
+			bytes: "read a: more bytes than declared (0)",
+		},
+		"one byte too few": {
+			in:    member{method: zip.Deflate, size: number(uint64(len(content) + 1))},
+			bytes: "read a: 1 bytes fewer than declared: unexpected EOF",
+		},
+		"not deflated at all": {
+			in:    member{method: zip.Deflate, raw: []byte("\xff\xff\xff\xff\xff")},
+			bytes: "read a: flate: corrupt input before offset 1",
+		},
+		"deflated and cut off": {
+			in:    member{method: zip.Deflate, raw: Deflate([]byte(content))[:8]},
+			bytes: "read a: unexpected EOF",
+		},
+		"behind a descriptor": {in: member{method: zip.Deflate, descriptor: true}},
+		"no bytes, but a CRC": {
+			in:    member{method: zip.Deflate, raw: Deflate(nil), size: number[uint64](0), crc: number[uint32](7)},
+			bytes: "read a: CRC-32 00000000, declared 00000007",
+		},
 		"behind the directory":  {in: member{at: 1 << 20}, bytes: "read a: EOF"},
 		"at no header of a zip": {in: member{at: 1}, bytes: "read a: zip: not a valid zip file"},
 	} {
@@ -331,12 +483,31 @@ func TestReadFolderTakesRegularFilesOnly(t *testing.T) {
 		want string
 		err  string
 	}{
-		"an empty folder":    {in: fstest.MapFS{}},
-		"files":              {in: fstest.MapFS{"b.py": file("b", 0o644), "a/x.sh": file("xy", 0o755), "empty": {Mode: fs.ModeDir | 0o755}}, want: "a/x.sh:xy:true b.py:b:false"},
-		"a symbolic link":    {in: fstest.MapFS{"a": file("b", fs.ModeSymlink|0o777)}, err: `read dir: entry "a" is a symbolic link; layers are written without`},
-		"a pipe":             {in: fstest.MapFS{"p/a": file("", fs.ModeNamedPipe|0o644)}, err: `read dir: entry "p/a" is not a regular file (p---------)`},
-		"a backslash":        {in: fstest.MapFS{`a\b`: file("", 0o644)}, err: `read dir: entry "a\\b" has a backslash in its name`},
-		"a name that is not": {in: fstest.MapFS{"c:d": file("", 0o644)}, err: `read dir: entry "c:d" has an absolute name`},
+		"an empty folder": {in: fstest.MapFS{}},
+		"files": {
+			in: fstest.MapFS{
+				"b.py":   file("b", 0o644),
+				"a/x.sh": file("xy", 0o755),
+				"empty":  {Mode: fs.ModeDir | 0o755},
+			},
+			want: "a/x.sh:xy:true b.py:b:false",
+		},
+		"a symbolic link": {
+			in:  fstest.MapFS{"a": file("b", fs.ModeSymlink|0o777)},
+			err: `read dir: entry "a" is a symbolic link; layers are written without`,
+		},
+		"a pipe": {
+			in:  fstest.MapFS{"p/a": file("", fs.ModeNamedPipe|0o644)},
+			err: `read dir: entry "p/a" is not a regular file (p---------)`,
+		},
+		"a backslash": {
+			in:  fstest.MapFS{`a\b`: file("", 0o644)},
+			err: `read dir: entry "a\\b" has a backslash in its name`,
+		},
+		"a name that is not": {
+			in:  fstest.MapFS{"c:d": file("", 0o644)},
+			err: `read dir: entry "c:d" has an absolute name`,
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -77,8 +77,10 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 
 	fmt.Fprintf(
 		w,
-		"%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in memory here, so durations have no network in them. "+
-			"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.\n\n",
+		"%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in "+
+			"memory here, so durations have no network in them. "+
+			"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the "+
+			"largest. Target: at most %d MB of memory.\n\n",
 		functionsHead,
 		b.rounds,
 		maxFunctionBytes/1_000_000,

@@ -109,12 +109,14 @@ func (b *bench) run() (string, error) {
 	)
 	fmt.Fprintf(
 		&w,
-		"Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one run (median of %d).\n",
+		"Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one run "+
+			"(median of %d).\n",
 		b.rounds,
 	)
 	fmt.Fprintf(
 		&w,
-		"Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 bytes, zip / unzipped.\n\n",
+		"Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 bytes, zip / "+
+			"unzipped.\n\n",
 	)
 	if err := b.sizeTable(&w, r, sizes); err != nil {
 		return "", err
@@ -141,7 +143,8 @@ var targets = map[string]map[string][2]float64{
 func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map[string]report.Layer) error {
 	fmt.Fprintf(
 		w,
-		"## Sizes\n\n| layer | wheels as installed | no bytecode | unchecked-hash | lean | sourceless |\n|---|---|---|---|---|---|\n",
+		"## Sizes\n\n| layer | wheels as installed | no bytecode | unchecked-hash | lean | sourceless |\n"+
+			"|---|---|---|---|---|---|\n",
 	)
 	var missed []string
 	for _, l := range r.Layers {
@@ -191,7 +194,8 @@ func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map
 func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
 	fmt.Fprintf(
 		w,
-		"## Import time\n\nFastest of three fresh processes, on the mounted stack; targets 3x, 2.5x and 1.9x.\n\n| layer | imports | without bytecode | with | ratio | peak memory |\n|---|---|---|---|---|---|\n",
+		"## Import time\n\nFastest of three fresh processes, on the mounted stack; targets 3x, 2.5x and 1.9x.\n\n| "+
+			"layer | imports | without bytecode | with | ratio | peak memory |\n|---|---|---|---|---|---|\n",
 	)
 	for _, l := range r.Layers {
 		i := l.Probe.Import
@@ -215,11 +219,17 @@ func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
 func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 	fmt.Fprintf(
 		w,
-		"## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are there. b is built with the a that it extends, by everybody. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.\n\n",
+		"## CPU, wall and memory\n\nRequirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, "+
+			"pip = `pip install --target` + `zip -r`, both with warm caches, without bytecode.\nOurs: warm = "+
+			"everything cached, outputs removed, with bytecode; cold = only the wheels are there. b is built with "+
+			"the a that it extends, by everybody. Targets: warm at least 20x, 20x and 10x less CPU than uv; cold no "+
+			"slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.\n\n",
 	)
 	fmt.Fprintf(
 		w,
-		"| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, cold |\n|---|---|---|---|---|---|---|---|---|---|\n",
+		"| layer | uv CPU / wall s | pip CPU / wall s | warm CPU / wall s | uv / warm CPU, wall | pip / warm CPU | "+
+			"cold, no bytecode CPU / wall s | uv / cold CPU, wall | cold with bytecode CPU / wall s | peak MB warm, "+
+			"cold |\n|---|---|---|---|---|---|---|---|---|---|\n",
 	)
 	var missed []string
 	for _, l := range r.Layers {
@@ -360,7 +370,9 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 	}
 	fmt.Fprintf(
 		w,
-		"A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.\n",
+		"A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% "+
+			"smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as "+
+			"gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.\n",
 	)
 	out := filepath.Join(b.temp, "full")
 	nothing, err := b.sideBySide(func() (cost, error) {

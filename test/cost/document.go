@@ -119,8 +119,10 @@ func grouped(v float64) string {
 func (d *document) head(released Run, months []Month) {
 	d.say("# What it costs\n")
 	d.fill(
-		"Written by `go run ./test/cost`; a test fails when it is out of date. Prices are those of `docs/prices.json`: %s, %s, USD. "+
-			"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is deployed; "+
+		"Written by `go run ./test/cost`; a test fails when it is out of date. Prices are those of "+
+			"`docs/prices.json`: %s, %s, USD. "+
+			"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is "+
+			"deployed; "+
 			"what is assumed says so, and is meant to be too much rather than too little.",
 		d.Prices.Region,
 		d.Prices.Date,
@@ -131,7 +133,8 @@ func (d *document) head(released Run, months []Month) {
 	for _, month := range months {
 		list, billed := Total(d.Prices.Bill(month.Use))
 		d.say(
-			"- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every account has.",
+			"- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every "+
+				"account has.",
 			month.Name,
 			usd(list),
 			usd(billed),
@@ -139,7 +142,8 @@ func (d *document) head(released Run, months []Month) {
 	}
 	list, _ := Total(d.Prices.Bill(first.WholeMetrics))
 	d.say(
-		"- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the first month, all paid.",
+		"- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the first "+
+			"month, all paid.",
 		usd(list),
 	)
 	d.say("- Most of the first month, all paid: %s.", d.most(first.Use, listed))
@@ -153,9 +157,12 @@ func (d *document) transitions(runs, team []Run) {
 	d.say("## State transitions\n")
 	price := d.Prices.Of("sfn.transition")
 	d.fill(
-		"Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more files come. A transition is a state that is "+
-			"executed, also within a Map, and the start of the execution as one more. AWS: \"Step Functions counts a state transition each time a step of your "+
-			"workflow is executed\", retries too (%s). There are no retries here. Every alarm is looked at every %d s for %d s; the alarm of RolledBack rises at "+
+		"Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more "+
+			"files come. A transition is a state that is "+
+			"executed, also within a Map, and the start of the execution as one more. AWS: \"Step Functions counts a "+
+			"state transition each time a step of your "+
+			"workflow is executed\", retries too (%s). There are no retries here. Every alarm is looked at every %d "+
+			"s for %d s; the alarm of RolledBack rises at "+
 			"the last look.",
 		len(d.Layers),
 		price.Source,
@@ -223,7 +230,8 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 func (d *document) functions(r Run, s Settings) {
 	d.say("### Functions of that run\n")
 	d.fill(
-		"Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer guide), so what was measured on whole ones "+
+		"Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer "+
+			"guide), so what was measured on whole ones "+
 			"is multiplied.",
 		grouped(fullProcessorMiB),
 	)
@@ -262,8 +270,10 @@ func (d *document) months(months []Month) {
 		s := month.Settings
 		d.say("### %s\n", s.Name)
 		d.fill(
-			"%d layers, %d functions that have them. %d refresh by the schedule, and %d uploads of %d files each, of which %d bring the released files again and "+
-				"end at Intake, and %d are built and give the released layers: %d executions (each file's event starts one, all but the last of an upload end at "+
+			"%d layers, %d functions that have them. %d refresh by the schedule, and %d uploads of %d files each, of "+
+				"which %d bring the released files again and "+
+				"end at Intake, and %d are built and give the released layers: %d executions (each file's event "+
+				"starts one, all but the last of an upload end at "+
 				"once), %d builds, %d releases. Storage is that of month %d.",
 			len(d.Layers),
 			s.Consumers,
@@ -285,15 +295,18 @@ func (d *document) months(months []Month) {
 		)
 		kms, _ := Total(d.Prices.Bill(month.KMS))
 		d.fill(
-			"With the setting `kms`: $%s more, a key and at most %s requests; bucket keys make it fewer. Rotation adds a key's price after the first and "+
+			"With the setting `kms`: $%s more, a key and at most %s requests; bucket keys make it fewer. Rotation "+
+				"adds a key's price after the first and "+
 				"after the second year.",
 			usd(kms),
 			grouped(month.KMS["kms.request"]),
 		)
 		list, after := Total(d.Prices.Bill(month.WholeMetrics))
 		d.fill(
-			"Metrics: a month stores %d different ones in `Lambda/Optimization` (a name with its dimensions is one), counted by running the report. As far as we "+
-				"know they are billed by the hour in which values come, here at most one hour for each execution; compare it with the page (%s). Billed for the "+
+			"Metrics: a month stores %d different ones in `Lambda/Optimization` (a name with its dimensions is one), "+
+				"counted by running the report. As far as we "+
+				"know they are billed by the hour in which values come, here at most one hour for each execution; "+
+				"compare it with the page (%s). Billed for the "+
 				"whole month, the sums would be $%s and $%s.",
 			month.Metrics,
 			d.Prices.Of("cloudwatch.metric").Source,
@@ -302,9 +315,12 @@ func (d *document) months(months []Month) {
 		)
 	}
 	d.fill(
-		"The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to EventBridge are taken at the price of events that a "+
-			"service sends only when asked to, though some count them as free; what AWS services send by themselves, such as the end of a build, is free. Data that "+
-			"comes in from the internet, such as wheels, costs nothing. Not in it: looking at the dashboard (API requests for its metrics), a private index, support, "+
+		"The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to "+
+			"EventBridge are taken at the price of events that a "+
+			"service sends only when asked to, though some count them as free; what AWS services send by themselves, "+
+			"such as the end of a build, is free. Data that "+
+			"comes in from the internet, such as wheels, costs nothing. Not in it: looking at the dashboard (API "+
+			"requests for its metrics), a private index, support, "+
 			"taxes. There is no NAT gateway, because nothing runs in a VPC.",
 		d.Alarms,
 	)
@@ -313,8 +329,10 @@ func (d *document) months(months []Month) {
 func (d *document) stored(month Month) {
 	d.say("### What lies in the buckets, with %s\n", month.Name)
 	d.fill(
-		"Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, `noncurrentDays`). Nothing deletes pruned zips and documents, "+
-			"so they are those of %d months; the %d kept versions (`keepVersions`) need less. Every release is taken to make all layers anew.",
+		"Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, "+
+			"`noncurrentDays`). Nothing deletes pruned zips and documents, "+
+			"so they are those of %d months; the %d kept versions (`keepVersions`) need less. Every release is taken "+
+			"to make all layers anew.",
 		d.ArtifactDays,
 		d.NoncurrentDays,
 		month.Months,
@@ -353,8 +371,10 @@ func (d *document) builders(month Month) {
 	demand := d.OnDemandMinutes() * minute.One()
 	lambda := d.LambdaSeconds() * second.One()
 	d.fill(
-		"A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one (`docs/benchmarks.md`); %d times that is assumed here, "+
-			"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. On demand every begun minute is billed, on Lambda "+
+		"A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one "+
+			"(`docs/benchmarks.md`); %d times that is assumed here, "+
+			"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. "+
+			"On demand every begun minute is billed, on Lambda "+
 			"compute every second.",
 		wall,
 		cpu,
@@ -414,9 +434,12 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 func (d *document) saving(months []Month) {
 	d.say("## What it saves\n")
 	d.fill(
-		"Lambda bills the init of a cold start like any other duration. Saving = cold starts x seconds of init saved x memory x price. The seconds are the import "+
-			"times of `docs/benchmarks.md`, without bytecode (as `uv pip install` leaves a layer) and with it: of that machine, on a whole processor. A layer that "+
-			"carries valid bytecode already saves nothing here. With less than %s MiB Lambda may take longer, and then saves more; fetching the layer before init is "+
+		"Lambda bills the init of a cold start like any other duration. Saving = cold starts x seconds of init saved "+
+			"x memory x price. The seconds are the import "+
+			"times of `docs/benchmarks.md`, without bytecode (as `uv pip install` leaves a layer) and with it: of "+
+			"that machine, on a whole processor. A layer that "+
+			"carries valid bytecode already saves nothing here. With less than %s MiB Lambda may take longer, and "+
+			"then saves more; fetching the layer before init is "+
 			"not in the figures.",
 		grouped(fullProcessorMiB),
 	)
@@ -465,8 +488,10 @@ func (d *document) saving(months []Month) {
 	d.table(header, rows)
 	idle := d.Prices.Of("lambda.provisioned").One() * hoursOfMonth * 3600 * comparedMiB / 1024
 	d.fill(
-		"With fewer cold starts than that the bill is no reason to run it. The wait of whoever meets a cold start, the work of keeping layers up to date, and whether "+
-			"the packages fit at all have no price here. For comparison, keeping one instance of %s MiB warm by provisioned concurrency costs $%s a month.",
+		"With fewer cold starts than that the bill is no reason to run it. The wait of whoever meets a cold start, "+
+			"the work of keeping layers up to date, and whether "+
+			"the packages fit at all have no price here. For comparison, keeping one instance of %s MiB warm by "+
+			"provisioned concurrency costs $%s a month.",
 		grouped(comparedMiB),
 		usd(idle),
 	)
@@ -483,7 +508,8 @@ func BreakEven(cost, saving float64) string {
 func (d *document) sources() {
 	d.say("## Prices\n")
 	d.fill(
-		"%s, %s. *As known* is the list price as known then, not compared with the page: check it before you rely on it. What is free is so for each account and "+
+		"%s, %s. *As known* is the list price as known then, not compared with the page: check it before you rely on "+
+			"it. What is free is so for each account and "+
 			"month, without end, and as known too.",
 		d.Prices.Region,
 		d.Prices.Date,
@@ -509,7 +535,8 @@ func (d *document) sources() {
 	}
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)
 	d.fill(
-		"S3 requests are counted in the code of each function (`test/cost/model.go`), with everything that happens only sometimes. Logs are taken as %d KiB a call "+
+		"S3 requests are counted in the code of each function (`test/cost/model.go`), with everything that happens "+
+			"only sometimes. Logs are taken as %d KiB a call "+
 			"and %d KiB a build.",
 		logBytesInvocation>>10,
 		logBytesBuild>>10,

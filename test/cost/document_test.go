@@ -85,12 +85,24 @@ func TestPricesAreReadStrictly(t *testing.T) {
 	const head = `{"region": "r", "currency": "USD", "date": "d", "notes": [], "prices": [`
 	const ok = `{"id": "a", "service": "s", "what": "w", "usd": 1, "per": 1, "unit": "u", "free": 0, "source": "p", "checked": true}`
 	for name, c := range map[string]struct{ doc, err string }{
-		"one price":          {head + ok + `]}`, ""},
-		"an unknown key":     {head + strings.Replace(ok, "usd", "eur", 1) + `]}`, `read prices: json: unknown field "eur"`},
-		"a price twice":      {head + ok + "," + ok + `]}`, `read price "a": given twice or incomplete`},
-		"no source":          {head + strings.Replace(ok, `"p"`, `""`, 1) + `]}`, `read price "a": given twice or incomplete`},
-		"a price of nothing": {head + strings.Replace(ok, `"per": 1`, `"per": 0`, 1) + `]}`, `read price "a": given twice or incomplete`},
-		"no date":            {strings.Replace(head, `"d"`, `""`, 1) + ok + `]}`, "read prices: region, date, or the currency USD is missing"},
+		"one price": {head + ok + `]}`, ""},
+		"an unknown key": {
+			head + strings.Replace(ok, "usd", "eur", 1) + `]}`,
+			`read prices: json: unknown field "eur"`,
+		},
+		"a price twice": {head + ok + "," + ok + `]}`, `read price "a": given twice or incomplete`},
+		"no source": {
+			head + strings.Replace(ok, `"p"`, `""`, 1) + `]}`,
+			`read price "a": given twice or incomplete`,
+		},
+		"a price of nothing": {
+			head + strings.Replace(ok, `"per": 1`, `"per": 0`, 1) + `]}`,
+			`read price "a": given twice or incomplete`,
+		},
+		"no date": {
+			strings.Replace(head, `"d"`, `""`, 1) + ok + `]}`,
+			"read prices: region, date, or the currency USD is missing",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,12 +123,26 @@ func errorText(err error) string {
 
 func TestNumbersKeepTheDigitsThatTellSomething(t *testing.T) {
 	t.Parallel()
-	for want, v := range map[string]float64{"0": 0, "0.0000086": 8.6e-6, "0.010": 0.01, "0.13": 0.1303, "3.99": 3.988, "1,235": 1234.6} {
+	for want, v := range map[string]float64{
+		"0":         0,
+		"0.0000086": 8.6e-6,
+		"0.010":     0.01,
+		"0.13":      0.1303,
+		"3.99":      3.988,
+		"1,235":     1234.6,
+	} {
 		if got := usd(v); got != want {
 			t.Errorf("usd(%v) is %s, want %s", v, got, want)
 		}
 	}
-	for want, v := range map[string]float64{"0": 0, "2": 2, "20.7": 20.71, "595": 595.3, "4,000": 4000, "0.0438": 0.04384} {
+	for want, v := range map[string]float64{
+		"0":      0,
+		"2":      2,
+		"20.7":   20.71,
+		"595":    595.3,
+		"4,000":  4000,
+		"0.0438": 0.04384,
+	} {
 		if got := plain(v); got != want {
 			t.Errorf("plain(%v) is %s, want %s", v, got, want)
 		}

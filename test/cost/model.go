@@ -106,7 +106,8 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 			return s*float64(
 					m.Processors,
 				)*slower + moved, fmt.Sprintf(
-					"measured, docs/benchmarks.md: %.2f s for the largest layer, as if on all of %d processors, times %.2f; %.1f s to fetch and store, assumed",
+					"measured, docs/benchmarks.md: %.2f s for the largest layer, as if on all of %d processors, "+
+						"times %.2f; %.1f s to fetch and store, assumed",
 					s,
 					m.Processors,
 					slower,
@@ -119,7 +120,8 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 		}
 		mean := sum / float64(len(m.Layers))
 		return mean * slower, fmt.Sprintf(
-			"assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer on average), times %.2f",
+			"assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer "+
+				"on average), times %.2f",
 			mean,
 			slower,
 		)
@@ -291,7 +293,10 @@ func lower(s string) string { return string(s[0]|0x20) + s[1:] }
 func (m Model) Runs(s Settings) ([]Run, error) {
 	var runs []Run
 	c := m.Of(s, 1)
-	for _, route := range []func(Case) Route{Released, UnchangedAtIntake, UnchangedAfterSelect, FailedInBuild, RolledBackInHealth} {
+	for _, route := range []func(Case) Route{
+		Released, UnchangedAtIntake, UnchangedAfterSelect, FailedInBuild,
+		RolledBackInHealth,
+	} {
 		r, err := m.Run(s, c, route(c))
 		if err != nil {
 			return nil, err

@@ -140,11 +140,24 @@ func TestDurationsOfFunctionsAreReadWhenTheyAreThere(t *testing.T) {
 		want map[string]float64
 	}{
 		"no section": {benchmarks, map[string]float64{}},
-		"units in cells": {"\n## Functions\n\n| function | init | duration | peak MB |\n|---|---|---|---|\n| `prune` | 80 ms | 2.5 s | 99 |\n" +
-			"| measure | 80 ms | 300 ms | 99 |\n", map[string]float64{"prune": 2.5, "measure": 0.3}},
-		"units in the head": {"\n## Functions\n\n| function | wall s | init ms |\n|---|---|---|\n| prune | 2.5 | 80 |\n", map[string]float64{"prune": 2.5}},
-		"the longest layer": {"\n## Functions\n\n| function | warm ms |\n|---|---|\n| prune a | 10 |\n| prune b | 1500 |\n", map[string]float64{"prune": 1.5}},
-		"nothing measured":  {"\n## Functions\n\n| function | duration |\n|---|---|\n| prune | - |\n", map[string]float64{}},
+		"units in cells": {
+			"\n## Functions\n\n| function | init | duration | peak MB |\n|---|---|---|---|\n| `prune` | 80 ms | 2.5 " +
+				"s | 99 |\n" +
+				"| measure | 80 ms | 300 ms | 99 |\n",
+			map[string]float64{"prune": 2.5, "measure": 0.3},
+		},
+		"units in the head": {
+			"\n## Functions\n\n| function | wall s | init ms |\n|---|---|---|\n| prune | 2.5 | 80 |\n",
+			map[string]float64{"prune": 2.5},
+		},
+		"the longest layer": {
+			"\n## Functions\n\n| function | warm ms |\n|---|---|\n| prune a | 10 |\n| prune b | 1500 |\n",
+			map[string]float64{"prune": 1.5},
+		},
+		"nothing measured": {
+			"\n## Functions\n\n| function | duration |\n|---|---|\n| prune | - |\n",
+			map[string]float64{},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,13 +38,28 @@ func TestTransitionsAreThoseCountedByHand(t *testing.T) {
 		want   int
 		end    string
 	}{
-		"a task and the end":                             {task, Route{}, 3, "End"},
-		"a task that fails: task, pass, fail":            {caught, Route{Fails: "A"}, 4, "Failed"},
-		"a loop: wait and question three times, the end": {loop, Route{Choose: map[string][]string{"Q": {"A", "A", "End"}}}, 8, "End"},
-		"a map over no items":                            {items, Route{Items: map[string]int{"A": 0}}, 3, "End"},
-		"a map over five items of two states":            {items, Route{Items: map[string]int{"A": 5}}, 13, "End"},
-		"a map that fails: two items of one state began": {items, Route{Items: map[string]int{"A": 5}, Fails: "One"}, 5, "Failed"},
-		"a map that fails with fewer items than may run": {items, Route{Items: map[string]int{"A": 1}, Fails: "One"}, 4, "Failed"},
+		"a task and the end":                  {task, Route{}, 3, "End"},
+		"a task that fails: task, pass, fail": {caught, Route{Fails: "A"}, 4, "Failed"},
+		"a loop: wait and question three times, the end": {
+			loop,
+			Route{Choose: map[string][]string{"Q": {"A", "A", "End"}}},
+			8,
+			"End",
+		},
+		"a map over no items":                 {items, Route{Items: map[string]int{"A": 0}}, 3, "End"},
+		"a map over five items of two states": {items, Route{Items: map[string]int{"A": 5}}, 13, "End"},
+		"a map that fails: two items of one state began": {
+			items,
+			Route{Items: map[string]int{"A": 5}, Fails: "One"},
+			5,
+			"Failed",
+		},
+		"a map that fails with fewer items than may run": {
+			items,
+			Route{Items: map[string]int{"A": 1}, Fails: "One"},
+			4,
+			"Failed",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,14 +81,34 @@ func TestRoutesThatTheDefinitionDoesNotHaveAreRefused(t *testing.T) {
 		route  Route
 		want   string
 	}{
-		"a question without an answer":  {loop, Route{Name: "r"}, "follow r: Q has no answer after 0"},
-		"an answer that leads nowhere":  {loop, Route{Name: "r", Choose: map[string][]string{"Q": {"B"}}}, "follow r: Q does not lead to B"},
-		"an answer too many":            {loop, Route{Name: "r", Choose: map[string][]string{"Q": {"End", "End"}}}, "follow r: Q is asked 1 times, not 2"},
-		"items not said":                {items, Route{Name: "r"}, "follow r: A: over how many items?"},
-		"items of a map not reached":    {task, Route{Name: "r", Items: map[string]int{"M": 1}}, "follow r: M is never reached"},
-		"a failure that nobody catches": {task, Route{Name: "r", Fails: "A"}, "follow r: A fails and nothing catches it"},
-		"a state that is not there":     {`"A": {"Type": "Pass", "Next": "B"}`, Route{Name: "r"}, `follow r: no state "B"`},
-		"a circle":                      {`"A": {"Type": "Pass", "Next": "A"}`, Route{Name: "r"}, "follow r: more than 10000 states"},
+		"a question without an answer": {loop, Route{Name: "r"}, "follow r: Q has no answer after 0"},
+		"an answer that leads nowhere": {
+			loop,
+			Route{Name: "r", Choose: map[string][]string{"Q": {"B"}}},
+			"follow r: Q does not lead to B",
+		},
+		"an answer too many": {
+			loop,
+			Route{Name: "r", Choose: map[string][]string{"Q": {"End", "End"}}},
+			"follow r: Q is asked 1 times, not 2",
+		},
+		"items not said": {items, Route{Name: "r"}, "follow r: A: over how many items?"},
+		"items of a map not reached": {
+			task,
+			Route{Name: "r", Items: map[string]int{"M": 1}},
+			"follow r: M is never reached",
+		},
+		"a failure that nobody catches": {
+			task,
+			Route{Name: "r", Fails: "A"},
+			"follow r: A fails and nothing catches it",
+		},
+		"a state that is not there": {`"A": {"Type": "Pass", "Next": "B"}`, Route{Name: "r"}, `follow r: no state "B"`},
+		"a circle": {
+			`"A": {"Type": "Pass", "Next": "A"}`,
+			Route{Name: "r"},
+			"follow r: more than 10000 states",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,13 +136,30 @@ func TestRoutesOfThePipeline(t *testing.T) {
 		path  string
 		n     int
 	}{
-		"released":               {Released(c), publish + "Promote, Report, Outcome?, Released", 16 + 1 + 4*3 + 2*(1+10*3+1)},
+		"released": {
+			Released(c),
+			publish + "Promote, Report, Outcome?, Released",
+			16 + 1 + 4*3 + 2*(1+10*3+1),
+		},
 		"unchanged at intake":    {UnchangedAtIntake(c), "Intake, What next?, Report, Outcome?, Unchanged", 5 + 1},
 		"unchanged after select": {UnchangedAfterSelect(c), build + "Nothing new, Report, Outcome?, Unchanged", 9 + 1},
-		"failed in build":        {FailedInBuild(c), "Intake, What next?, Build, Nothing touched, Report, Outcome?, FailedClean", 7 + 1},
-		"rolled back in health":  {RolledBackInHealth(c), publish + "Note what failed, Rollback, Report, Outcome?, RolledBack", 17 + 1 + 4*3 + 2*(1+9*3+2)},
-		"nobody to move":         {Released(Case{Layers: 1}), publish + "Promote, Report, Outcome?, Released", 16 + 1 + 4},
-		"after two waits":        {UnchangedAtIntake(Case{Waits: 2}), strings.Repeat("Intake, What next?, Wait for the other run, ", 2) + "Intake, What next?, Report, Outcome?, Unchanged", 11 + 1},
+		"failed in build": {
+			FailedInBuild(c),
+			"Intake, What next?, Build, Nothing touched, Report, Outcome?, FailedClean",
+			7 + 1,
+		},
+		"rolled back in health": {
+			RolledBackInHealth(c),
+			publish + "Note what failed, Rollback, Report, Outcome?, RolledBack",
+			17 + 1 + 4*3 + 2*(1+9*3+2),
+		},
+		"nobody to move": {Released(Case{Layers: 1}), publish + "Promote, Report, Outcome?, Released", 16 + 1 + 4},
+		"after two waits": {
+			UnchangedAtIntake(Case{Waits: 2}),
+			strings.Repeat("Intake, What next?, Wait for the other run, ", 2) + "Intake, What next?, Report, " +
+				"Outcome?, Unchanged",
+			11 + 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -197,7 +197,12 @@ func (w *world) listen(cfg aws.Config) {
 	w.queueURL = *q.QueueUrl
 	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:people", emulator.Region, emulator.Account)
 	if _, err := sns.NewFromConfig(cfg).
-		Subscribe(w.t.Context(), &sns.SubscribeInput{TopicArn: aws.String(w.outputs["TopicArn"]), Protocol: aws.String("sqs"), Endpoint: &arn}); err != nil {
+		Subscribe(w.t.Context(),
+			&sns.SubscribeInput{
+				TopicArn: aws.String(w.outputs["TopicArn"]),
+				Protocol: aws.String("sqs"),
+				Endpoint: &arn,
+			}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -251,7 +256,8 @@ func (w *world) newConsumer() {
 	if err == nil {
 		_, err = f.Write(
 			[]byte(
-				"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n    return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
+				"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n   " +
+					" return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
 			),
 		)
 	}
@@ -278,7 +284,8 @@ func (w *world) newConsumer() {
 	); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := lambda.NewFunctionActiveV2Waiter(w.lambda, func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
+	if err := lambda.NewFunctionActiveV2Waiter(w.lambda,
+		func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(consumer)}, time.Minute); err != nil {
 		w.t.Fatal(err)
 	}
@@ -512,8 +519,12 @@ func (w *world) shares() {
 			ours -= took[s]
 		}
 		table := fmt.Sprintf(
-			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% |\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | %.1f | %.0f %% |\n"+
-				"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | %.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% |\n| from the start of the execution to Released | %.1f | |\n",
+			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% "+
+				"|\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | "+
+				"%.1f | %.0f %% |\n"+
+				"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | "+
+				"%.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% "+
+				"|\n| from the start of the execution to Released | %.1f | |\n",
 			took["Wait for the other run"],
 			100*took["Wait for the other run"]/total,
 			took["Build"],
@@ -529,7 +540,9 @@ func (w *world) shares() {
 		if *update {
 			w.section(
 				"Workflow",
-				"One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end test, where a state costs next to nothing and a build has no machine to wait for. Measured by `make bench`.\n\n"+table,
+				"One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end "+
+					"test, where a state costs next to nothing and a build has no machine to wait for. Measured by "+
+					"`make bench`.\n\n"+table,
 			)
 		}
 		return
@@ -630,7 +643,10 @@ func (w *world) released() (r release.Released) {
 
 func (w *world) told1(t *testing.T) {
 	w.message("Released: 1 layer", layerName+":1", "live 1 -> 2")
-	for _, dimensions := range [][]cwtypes.Dimension{{{Name: aws.String("LayerName"), Value: aws.String(layerName)}}, {{Name: aws.String("Stack"), Value: aws.String(stackName)}}} {
+	for _, dimensions := range [][]cwtypes.Dimension{
+		{{Name: aws.String("LayerName"), Value: aws.String(layerName)}},
+		{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
+	} {
 		got, err := w.alarms.GetMetricStatistics(
 			t.Context(),
 			&cloudwatch.GetMetricStatisticsInput{
@@ -702,7 +718,8 @@ func (w *world) ill(t *testing.T) {
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 5m }\n")
 	w.write(
 		"aws-utilities/layer.yaml",
-		"budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them }\n",
+		"budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them "+
+			"}\n",
 	)
 	w.layersmith("push")
 	for range 600 { // the alarm rises when the alias has moved

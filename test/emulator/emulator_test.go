@@ -177,7 +177,11 @@ def handler(event, context):
         extra = ""
     return {"version": sys.version.split()[0], "carried": carried.where, "both": both.where, "deep": deep.where, "extra": extra,
             "task": __file__, "left": context.get_remaining_time_in_millis(), "arn": context.invoked_function_arn}
-`}, file{"both.py", 0o644, "where = 'function'\n"}, file{"broken.py", 0o644, "import nowhere\n"}, file{"exits.py", 0o644, "import os\nos._exit(3)\n"})
+`}, file{"both.py", 0o644, "where = 'function'\n"}, file{
+		"broken.py",
+		0o644,
+		"import nowhere\n",
+	}, file{"exits.py", 0o644, "import os\nos._exit(3)\n"})
 	function := func(name, handler string) {
 		create(t, client, &lambda.CreateFunctionInput{
 			FunctionName: aws.String(
@@ -952,7 +956,8 @@ func create(t *testing.T, client *lambda.Client, in *lambda.CreateFunctionInput)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lambda.NewFunctionActiveV2Waiter(client, func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
+	if err := lambda.NewFunctionActiveV2Waiter(client,
+		func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: in.FunctionName}, patient); err != nil {
 		t.Fatal(err)
 	}
@@ -962,7 +967,8 @@ func create(t *testing.T, client *lambda.Client, in *lambda.CreateFunctionInput)
 // settled waits for an update and returns the function as it is then.
 func settled(t *testing.T, client *lambda.Client, name string) *types.FunctionConfiguration {
 	t.Helper()
-	out, err := lambda.NewFunctionUpdatedV2Waiter(client, func(o *lambda.FunctionUpdatedV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
+	out, err := lambda.NewFunctionUpdatedV2Waiter(client,
+		func(o *lambda.FunctionUpdatedV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		WaitForOutput(t.Context(), &lambda.GetFunctionInput{FunctionName: &name}, patient)
 	if err != nil {
 		t.Fatal(err)

@@ -255,7 +255,8 @@ func TestBadArchives(t *testing.T) {
 				if f.byUV {
 					fault{
 						title: f.title,
-						want:  "error: lock beta==1.0 (layers/main/requirements.txt:2): …beta==1.0 has an invalid package format…\n" + indexHint,
+						want: "error: lock beta==1.0 (layers/main/requirements.txt:2): …beta==1.0 has an invalid " +
+							"package format…\n" + indexHint,
 					}.check(
 						w,
 					)
@@ -277,7 +278,10 @@ func TestBadArchives(t *testing.T) {
 				w := built(t)
 				f.asLayer(w)
 				w.write("out/small.zip", "what was there")
-				for _, args := range [][]string{{"prune", "in/layer.zip", "-o", "out/small.zip"}, {"check", "in/layer.zip"}} {
+				for _, args := range [][]string{
+					{"prune", "in/layer.zip", "-o", "out/small.zip"},
+					{"check", "in/layer.zip"},
+				} {
 					args = append(args, "--target", thisMachine().target.String())
 					fault{
 						title: f.title,
@@ -324,7 +328,8 @@ func TestLyingArchives(t *testing.T) {
 			requires("alpha", "beta==1.0")(w)
 			w.must("lock")
 			fault{
-				want: "error: unpack beta-1.0-py3-none-any.whl: read python/beta/data.bin: " + l.reason + "\n" + damagedHint,
+				want: "error: unpack beta-1.0-py3-none-any.whl: read python/beta/data.bin: " + l.reason + "\n" +
+					damagedHint,
 			}.check(
 				w,
 			)
@@ -396,12 +401,14 @@ var gateFaults = []struct {
 	{
 		"names that differ in case only",
 		[]entry{{name: "beta/Data.txt", content: "1"}, {name: "beta/data.txt", content: "2"}},
-		"error: check main: python/beta/data.txt: differs from python/beta/Data.txt in case only\nhint: keep one: file systems that ignore case unpack one over the other",
+		"error: check main: python/beta/data.txt: differs from python/beta/Data.txt in case only\nhint: keep one: " +
+			"file systems that ignore case unpack one over the other",
 	},
 	{
 		"a shared object that is none",
 		[]entry{{name: "beta/_x.so", content: "\x7fELF\x02\x01\x01"}},
-		"error: check main: python/beta/_x.so: read elf: header: cut off at 7 bytes\nhint: build from the wheel; this file cannot be loaded",
+		"error: check main: python/beta/_x.so: read elf: header: cut off at 7 bytes\nhint: build from the wheel; " +
+			"this file cannot be loaded",
 	},
 }
 

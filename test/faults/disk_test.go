@@ -83,7 +83,8 @@ func (w *world) fill(name string) {
 }
 
 const (
-	roomInCache  = "hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"
+	roomInCache = "hint: make room and permission for the cache, or name another folder with --cache or " +
+		"LAYERSMITH_CACHE"
 	roomForTemp  = "hint: make room and permission for it, or name another folder with TMPDIR"
 	roomInOutput = "hint: make room and permission for it, or name another folder with --output"
 )

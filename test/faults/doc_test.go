@@ -74,7 +74,8 @@ var elsewhere = []row{
 		"internal/cli TestScript",
 	},
 	{
-		"whatever a fuzzer thinks of: zip, ELF, names of wheels, versions, requirements, RECORD, METADATA, entry points, workspace, lock, documents and events of the pipeline",
+		"whatever a fuzzer thinks of: zip, ELF, names of wheels, versions, requirements, RECORD, METADATA, entry " +
+			"points, workspace, lock, documents and events of the pipeline",
 		"an error, or the same value when it is written and read again",
 		"",
 		"internal/ziptree FuzzRead",
@@ -89,7 +90,8 @@ func shown(want string) string {
 		parts = append(parts, "`"+strings.ReplaceAll(line, "|", "\\|")+"`")
 	}
 	text := strings.Join(parts, "<br>")
-	return strings.NewReplacer("$TARGET", "python3.13-x86_64", "$RUNTIME", "python3.13", "$VERSION", "3.13", "$LOCKFILE", "layers/pylock.python3_13-x86_64.toml", "$LOCK", "pylock.python3_13-x86_64.toml",
+	return strings.NewReplacer("$TARGET", "python3.13-x86_64", "$RUNTIME", "python3.13", "$VERSION", "3.13",
+		"$LOCKFILE", "layers/pylock.python3_13-x86_64.toml", "$LOCK", "pylock.python3_13-x86_64.toml",
 		"$PYTHON", "…/python3.13", "$ZIP", "dist/main-python3.13-x86_64.zip", "$WORK", "…", "$HOST", "127.0.0.1:…", "$TMP", "/tmp", "$ARCHIVE", "layer.zip").
 		Replace(text)
 }
@@ -237,7 +239,8 @@ func pageTables() string {
 			},
 			row{
 				"SIGKILL while it does: " + m.title,
-				"nothing. Finished files are as they were; temporary ones (`.tmp-…`) stay, are not read, and are swept after a day",
+				"nothing. Finished files are as they were; temporary ones (`.tmp-…`) stay, are not read, and are " +
+					"swept after a day",
 				"",
 				named("TestStopped", m.title+" SIGKILL"),
 			},
@@ -298,7 +301,8 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 			d,
 		)
 	}
-	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b),
+		-1) {
 		folder := m[2]
 		if folder == "" {
 			folder = "test/faults"

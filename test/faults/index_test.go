@@ -124,18 +124,21 @@ var indexFaults = []struct {
 		"an index that answers 500",
 		func(x *index) { x.both(status(500)) },
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …500…\n" + networkHint,
-		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 500 Internal Server Error\n" + againHint,
+		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: " +
+			"500 Internal Server Error\n" + againHint,
 	},
 	{
 		"an index that answers 429",
 		func(x *index) { x.both(status(429)) },
 		"error: lock … (layers/main/requirements.txt:…): Failed to fetch: …429…\n" + networkHint,
-		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: 429 Too Many Requests\n" + againHint,
+		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: fetch $HOST/files/beta-1.0-py3-none-any.whl: " +
+			"429 Too Many Requests\n" + againHint,
 	},
 	{
 		"an index that wants credentials",
 		func(x *index) { x.both(status(401)) },
-		"error: lock beta==1.0 (layers/main/requirements.txt:2): …beta was not found in the package registry…\nhint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
+		"error: lock beta==1.0 (layers/main/requirements.txt:2): …beta was not found in the package registry…\nhint: " +
+			"correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
 		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 401 Unauthorized\n" +
 			"hint: give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file",
 	},
@@ -146,14 +149,17 @@ var indexFaults = []struct {
 	{
 		"an index that serves pages of something else",
 		func(x *index) { x.both(instead(func([]byte) []byte { return []byte("<html>log in here</html>") })) },
-		"error: lock beta==1.0 (layers/main/requirements.txt:2): …there is no version of beta==1.0…\nhint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
-		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+		"error: lock beta==1.0 (layers/main/requirements.txt:2): …there is no version of beta==1.0…\nhint: correct " +
+			"the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
+		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, the lock promises …\nhint: do not trust " +
+			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
 		"a file that is gone",
 		func(x *index) { x.set(&x.files, status(404)) },
 		"",
-		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 404 Not Found\nhint: the file is gone from the index; run: layersmith lock --upgrade-package NAME",
+		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 404 Not Found\nhint: the file is gone from the index; " +
+			"run: layersmith lock --upgrade-package NAME",
 	},
 	{"a file that always breaks off", func(x *index) { x.set(&x.files, part(100)) }, "",
 		"error: fetch beta-1.0-py3-none-any.whl: gave up after 5 tries: read: unexpected EOF\n" + againHint},
@@ -161,13 +167,15 @@ var indexFaults = []struct {
 		"a file with bytes too few",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return b[:len(b)-1] })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
 		"a file with bytes too many",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return append(b, 0) })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
 		"a file with another byte",
@@ -175,7 +183,8 @@ var indexFaults = []struct {
 			x.set(&x.files, instead(func(b []byte) []byte { b[50] ^= 1; return b }))
 		},
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust this index; if the file was replaced on purpose, lock again",
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+			"this index; if the file was replaced on purpose, lock again",
 	},
 }
 

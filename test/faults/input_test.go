@@ -34,19 +34,23 @@ var inWorkspace = []section{
 			{
 				title: "a name that no index has",
 				want: "error: lock alpa (layers/main/requirements.txt:2): Because alpa was not found …\n" +
-					"hint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
+					"hint: correct the name or the version; is it on another index? Indexes are configured in " +
+					"uv.toml or UV_INDEX",
 				prepare: requires("alpha", "alpa"),
 			},
 			{
 				title: "a version that there is not",
 				want: "error: lock alpha>=9 (layers/main/requirements.txt:1): …only alpha==1.0 is available…\n" +
-					"hint: correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
+					"hint: correct the name or the version; is it on another index? Indexes are configured in " +
+					"uv.toml or UV_INDEX",
 				prepare: requires("alpha>=9"),
 			},
 			{
 				title: "no wheel for the target",
-				want: "error: lock beta (layers/main/requirements.txt:2): …no wheels with a matching…we only found wheels for `beta` (v1.0) with the following…`cp36m`\n" +
-					"hint: choose a version that has a wheel for $TARGET, or add --allow-source on a machine of that platform",
+				want: "error: lock beta (layers/main/requirements.txt:2): …no wheels with a matching…we only found " +
+					"wheels for `beta` (v1.0) with the following…`cp36m`\n" +
+					"hint: choose a version that has a wheel for $TARGET, or add --allow-source on a machine of that " +
+					"platform",
 				prepare: func(w *world) {
 					w.tagged("beta", "1.0", "cp36-cp36m-win32", nil)
 					w.tagged("beta", "1.0", "cp36-cp36m-manylinux2014_s390x", nil)
@@ -55,8 +59,10 @@ var inWorkspace = []section{
 			},
 			{
 				title: "no wheel for the target of the version that is asked for",
-				want: "error: lock beta==1.0 (layers/main/requirements.txt:2): …no wheels with a matching…we only found wheels for `beta` (v1.0) with the following…`cp36m`\n" +
-					"hint: choose a version that has a wheel for $TARGET, or add --allow-source on a machine of that platform",
+				want: "error: lock beta==1.0 (layers/main/requirements.txt:2): …no wheels with a matching…we only " +
+					"found wheels for `beta` (v1.0) with the following…`cp36m`\n" +
+					"hint: choose a version that has a wheel for $TARGET, or add --allow-source on a machine of that " +
+					"platform",
 				prepare: func(w *world) {
 					w.tagged("beta", "1.0", "cp36-cp36m-win32", nil)
 					w.wheel("beta", "0.9", nil)
@@ -65,7 +71,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "two layers that cannot have the same version",
-				want: "error: lock new (layers/other/requirements.txt:1); old (layers/main/requirements.txt:2): …all versions of new depend on shared>=2 and all versions of old depend on shared<2…\n" +
+				want: "error: lock new (layers/other/requirements.txt:1); old (layers/main/requirements.txt:2): …all " +
+					"versions of new depend on shared>=2 and all versions of old depend on shared<2…\n" +
 					"hint: change one of these requirements, or move one layer to a workspace of its own",
 				prepare: func(w *world) {
 					w.wheel("shared", "1.0", nil)
@@ -78,13 +85,15 @@ var inWorkspace = []section{
 			},
 			{
 				title: "a hash in the requirements that is not the file's",
-				want: "error: lock main/requirements.txt:1: alpha==1.0: the file for this target, alpha-1.0-py3-none-any.whl, has sha256 …, which is not among its hashes\n" +
+				want: "error: lock main/requirements.txt:1: alpha==1.0: the file for this target, " +
+					"alpha-1.0-py3-none-any.whl, has sha256 …, which is not among its hashes\n" +
 					"hint: add the hash if you trust the file, or correct the requirement",
 				prepare: requires("alpha==1.0 --hash=sha256:" + strings.Repeat("0", 64)),
 			},
 			{
 				title: "a requirement without bytes that a hash could name",
-				want: "error: layers/main/requirements.txt:2: version control: a checkout has no hash and is built anew each time\n" +
+				want: "error: layers/main/requirements.txt:2: version control: a checkout has no hash and is built " +
+					"anew each time\n" +
 					"hint: build a wheel from the commit and name the .whl file, or name a published version",
 				prepare: requires("alpha", "beta @ git+https://example.invalid/beta.git", "-e ./mine"),
 			},
@@ -92,7 +101,8 @@ var inWorkspace = []section{
 				"hint: save it as UTF-8", prepare: requires("alpha\x00", "\xff\xfe")},
 			{
 				title: "a wheel that is not where its path says",
-				want: "error: lock beta @ ./beta-1.0-py3-none-any.whl (layers/main/requirements.txt:2): Distribution not found at: file://$WORK/layers/main/beta-1.0-py3-none-any.whl\n" +
+				want: "error: lock beta @ ./beta-1.0-py3-none-any.whl (layers/main/requirements.txt:2): Distribution " +
+					"not found at: file://$WORK/layers/main/beta-1.0-py3-none-any.whl\n" +
 					"hint: put the file there, or correct the requirement",
 				prepare: requires("alpha", "beta @ ./beta-1.0-py3-none-any.whl"),
 			},
@@ -162,7 +172,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "six layers in a stack",
-				want: "error: layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may have 5\n" +
+				want: "error: layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may " +
+					"have 5\n" +
 					"hint: join some of them",
 				prepare: func(w *world) {
 					for i, name := range []string{"b", "c", "d", "e", "f"} {
@@ -172,7 +183,12 @@ var inWorkspace = []section{
 				},
 			},
 			{title: "no workspace", want: "error: open workspace layers: no such folder\n" +
-				"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith init pandas", prepare: func(w *world) { w.remove("layers") }},
+				"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith " +
+				"init pandas", prepare: func(
+				w *world,
+			) {
+				w.remove("layers")
+			}},
 			{
 				title: "an unknown target",
 				want:  `error: read --target: target "$RUNTIME-mips": unknown architecture; known: arm64, x86_64`,
@@ -192,15 +208,22 @@ var inWorkspace = []section{
 				prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "[[packages") },
 			},
 			{title: "a lock with an unknown key", want: "error: read lock $LOCK: line 7: unknown key packages.url\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "[[packages]]\nurl = \"x\"") }},
+				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
+				w *world,
+			) {
+				w.edit(w.lockName(), "[[packages]]", "[[packages]]\nurl = \"x\"")
+			}},
 			{
 				title: "a lock of another target",
-				want: "error: read lock $LOCK: target \"python3.9\": architecture missing; write python3.9-arm64 or python3.9-x86_64\n" +
+				want: "error: read lock $LOCK: target \"python3.9\": architecture missing; write python3.9-arm64 or " +
+					"python3.9-x86_64\n" +
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), "target = \"python3.", "target = \"python3.9\" # ") },
 			},
 			{title: "a lock for another runtime", want: "error: read lock $LOCK: it is the lock of python3.12-arm64\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(w *world) {
+				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
+				w *world,
+			) {
 				w.edit(w.lockName(), "target = \""+thisMachine().target.String(), "target = \"python3.12-arm64")
 			}},
 			{
@@ -212,7 +235,8 @@ var inWorkspace = []section{
 			{
 				title: "a lock with another digest",
 				want: "error: fetch alpha==1.0: the index has no alpha-1.0-py3-none-any.whl with sha256 aaaaaaaa…\n" +
-					"hint: the file was replaced or your index does not mirror it; run: layersmith lock --upgrade-package alpha",
+					"hint: the file was replaced or your index does not mirror it; run: layersmith lock " +
+					"--upgrade-package alpha",
 				prepare: func(w *world) {
 					lines := strings.Split(w.read(w.lockName()), "\n")
 					for i, l := range lines {
@@ -231,12 +255,15 @@ var inWorkspace = []section{
 			},
 			{
 				title: "a lock with a path in the place of a file",
-				want: "error: read lock $LOCK: alpha==1.0: \"../alpha-1.0-py3-none-any.whl\" is not the name of a file\n" +
+				want: "error: read lock $LOCK: alpha==1.0: \"../alpha-1.0-py3-none-any.whl\" is not the name of a " +
+					"file\n" +
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), `path = "`, `path = "../`) },
 			},
 			{title: "a lock with a distribution twice", want: "error: read lock $LOCK: alpha is locked twice\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(w *world) {
+				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
+				w *world,
+			) {
 				text := w.read(w.lockName())
 				from := strings.Index(text, "[[packages]]")
 				to := strings.Index(text, "[tool.layersmith]")
@@ -267,10 +294,15 @@ var inWorkspace = []section{
 				prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "<<<<<<< HEAD\n[[packages]]") },
 			},
 			{title: "a lock that is too long", want: "error: read lock $LOCK: 18874368 bytes, limit 16777216\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(w *world) { w.write(w.lockName(), strings.Repeat("# \n", 6<<20)) }},
+				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
+				w *world,
+			) {
+				w.write(w.lockName(), strings.Repeat("# \n", 6<<20))
+			}},
 			{
 				title: "a folder in the place of the lock",
-				want:  "error: read lock $LOCK: read layers/$LOCK: is a directory\nhint: restore it from version control, or remove it and run: layersmith lock",
+				want: "error: read lock $LOCK: read layers/$LOCK: is a directory\nhint: restore it from version " +
+					"control, or remove it and run: layersmith lock",
 				prepare: func(w *world) {
 					w.remove(w.lockName())
 					w.write(w.lockName()+"/x", "")
@@ -282,7 +314,12 @@ var inWorkspace = []section{
 		"uv",
 		[]fault{
 			{title: "uv is missing", want: "error: find uv: not on PATH, not in $WORK/.tools/bin\n" +
-				"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this project", prepare: func(w *world) { w.remove("bin/uv"); requires("alpha==1.0")(w) }},
+				"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this project", prepare: func(
+				w *world,
+			) {
+				w.remove("bin/uv")
+				requires("alpha==1.0")(w)
+			}},
 			{title: "uv is too old", want: "error: run $WORK/bin/uv: it is version 0.4.30, at least 0.7.0 is needed\n" +
 				"hint: upgrade uv (pip install --upgrade uv)", prepare: uv("echo 'uv 0.4.30'")},
 			{
@@ -303,12 +340,14 @@ var inWorkspace = []section{
 				prepare: uv(answers + "exit 1"),
 			},
 			{title: "uv fails with words", want: "error: lock $TARGET: the moon is in the wrong place\n" +
-				"hint: uv's own words are above", prepare: uv(answers + "echo 'error: the moon is in the wrong place' >&2; exit 2")},
+				"hint: uv's own words are above", prepare: uv(answers + "echo 'error: the moon is in the wrong " +
+				"place' >&2; exit 2")},
 			{title: "uv is killed", want: "error: run $WORK/bin/uv: it failed without a word: signal: killed\n" +
 				"hint: install uv again (pip install --force-reinstall uv)", prepare: uv(answers + "kill -9 $$")},
 			{
 				title: "uv prints garbage",
-				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends\n" +
+				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": legal are letters, " +
+					"digits, '-', '_' and '.', with a letter or digit at both ends\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "echo '}{ garbage'"),
 			},
@@ -352,13 +391,18 @@ var inWorkspace = []section{
 			},
 			{
 				title: "an interpreter that prints without an end",
-				want: "error: run other: it answered \"y\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\n\", not as a Python does\n" +
+				want: "error: run other: it answered " +
+					"\"y\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\n\", not as a Python does\n" +
 					"hint: give --python the path of a $RUNTIME",
 				prepare: func(w *world) { w.program("other", "exec yes") },
 				args:    []string{"build", "--python", "other"},
 			},
 			{title: "an interpreter that crashes", want: "error: run other: signal: segmentation fault\n" +
-				"hint: give --python the path of a $RUNTIME", prepare: func(w *world) { w.program("other", "kill -SEGV $$") }, args: []string{"build", "--python", "other"}},
+				"hint: give --python the path of a $RUNTIME", prepare: func(
+				w *world,
+			) {
+				w.program("other", "kill -SEGV $$")
+			}, args: []string{"build", "--python", "other"}},
 			{
 				title: "an interpreter that fails with words",
 				want: "error: run other: exit status 127: no libpython here\n" +
@@ -400,7 +444,8 @@ var inWorkspace = []section{
 			{
 				title: "an interpreter that does not probe",
 				want: "error: probe main: metadata alpha: signal: segmentation fault\n" +
-					"hint: it fails on the unpruned layer too: alpha 1.0, or a requirement that it does not declare, is at fault",
+					"hint: it fails on the unpruned layer too: alpha 1.0, or a requirement that it does not declare, " +
+					"is at fault",
 				prepare: prober("kill -SEGV $$"),
 				code:    3,
 				writes:  true,
@@ -409,15 +454,21 @@ var inWorkspace = []section{
 	},
 	{"The layer's own probe", []fault{
 		{title: "a probe that fails", want: "error: probe main: script probe.py: AssertionError: alpha is too old\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault", prepare: probe("assert False, 'alpha is too old'"), code: 3, writes: true},
+			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
+			"fault", prepare: probe("assert False, 'alpha is too old'"), code: 3, writes: true},
 		{title: "a probe that crashes", want: "error: probe main: script probe.py: signal: segmentation fault\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault", prepare: probe("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), code: 3, writes: true},
+			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
+			"fault", prepare: probe("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), code: 3, writes: true},
 		{title: "a probe that is no Python", want: "error: probe main: script probe.py: SyntaxError: unmatched '}'\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault", prepare: probe("}{ garbage"), code: 3, writes: true},
+			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
+			"fault", prepare: probe("}{ garbage"), code: 3, writes: true},
 		{title: "a probe that fills memory", want: "error: probe main: script probe.py: MemoryError\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault", prepare: probe("b = bytearray(11 << 30)"), code: 3, writes: true},
+			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
+			"fault", prepare: probe("b = bytearray(11 << 30)"), code: 3, writes: true},
 		{title: "a probe that prints without an end", want: "error: probe main: script probe.py: enough\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at fault", prepare: probe("import sys\nfor n in range(200000): print('x' * 80, file=sys.stderr)\nraise SystemExit('enough')"), code: 3, writes: true},
+			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
+			"fault", prepare: probe("import sys\nfor n in range(200000): print('x' * 80, file=sys.stderr)\nraise " +
+			"SystemExit('enough')"), code: 3, writes: true},
 	}},
 	{
 		"The wheel store",
@@ -438,7 +489,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "a byte of a wheel of the store is another",
-				want: "error: assemble alpha==1.0: index imports: read alpha/__init__.py: flate: corrupt input before offset 7\n" +
+				want: "error: assemble alpha==1.0: index imports: read alpha/__init__.py: flate: corrupt input " +
+					"before offset 7\n" +
 					"hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build",
 				prepare: store(func(w *world, p string) {
 					b := []byte(w.read(p))
@@ -456,7 +508,8 @@ var inWorkspace = []section{
 			{
 				title: "a folder in the place of a wheel of the store",
 				want: "error: open $WORK/cache/wheels/…: not a file\n" +
-					"hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE",
+					"hint: make room and permission for the cache, or name another folder with --cache or " +
+					"LAYERSMITH_CACHE",
 				prepare: store(func(w *world, p string) {
 					w.remove(p)
 					w.write(p+"/x", "")
@@ -478,12 +531,18 @@ var inWorkspace = []section{
 				args:    []string{"build", "--cache", "in/file"},
 			},
 			{title: "the store is a file", want: "error: open $WORK/cache/wheels/…: not a directory\n" +
-				"hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE", prepare: func(w *world) {
+				"hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE", prepare: func(
+				w *world,
+			) {
 				w.remove("cache/wheels")
 				w.write("cache/wheels", "mine")
 			}, args: []string{"build", "--clean"}},
 			{title: "the output is a file", want: "error: write out/main-$TARGET.zip: not a directory\n" +
-				"hint: make room and permission for it, or name another folder with --output", prepare: func(w *world) { w.write("out", "mine") }, args: []string{"build", "--output", "out"}},
+				"hint: make room and permission for it, or name another folder with --output", prepare: func(
+				w *world,
+			) {
+				w.write("out", "mine")
+			}, args: []string{"build", "--output", "out"}},
 			{title: "a folder in the place of a zip", want: "error: write $ZIP: file exists\n" +
 				"hint: make room and permission for it, or name another folder with --output", prepare: func(w *world) {
 				w.remove(w.zipName())
@@ -561,7 +620,8 @@ func (w *world) remove(name string) {
 // here puts this machine's words into a message.
 func (w *world) here(text string) string {
 	t := thisMachine().target
-	return strings.NewReplacer("$TARGET", t.String(), "$RUNTIME", t.Runtime(), "$LOCK", w.lockName()[len("layers/"):], "$PYTHON", w.path("bin/"+w.python()), "$VERSION", t.PythonVersion(), "$ZIP", w.zipName(),
+	return strings.NewReplacer("$TARGET", t.String(), "$RUNTIME", t.Runtime(), "$LOCK", w.lockName()[len("layers/"):],
+		"$PYTHON", w.path("bin/"+w.python()), "$VERSION", t.PythonVersion(), "$ZIP", w.zipName(),
 		"$WORK", w.dir).
 		Replace(text)
 }

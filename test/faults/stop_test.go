@@ -125,7 +125,11 @@ func bulky() entry {
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	for _, s := range moments {
-		for name, sig := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL} {
+		for name, sig := range map[string]syscall.Signal{
+			"SIGINT":  syscall.SIGINT,
+			"SIGTERM": syscall.SIGTERM,
+			"SIGKILL": syscall.SIGKILL,
+		} {
 			t.Run(s.title+" "+name, func(t *testing.T) {
 				w := built(t)
 				if s.title == "write" {
@@ -335,7 +339,8 @@ func TestProbeThatForks(t *testing.T) {
 	t.Parallel()
 	w := built(t)
 	probe(
-		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '" + w.dir + "'])",
+		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; " +
+			"time.sleep(600)', '" + w.dir + "'])",
 	)(
 		w,
 	)

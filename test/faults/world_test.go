@@ -178,7 +178,11 @@ func (w *world) folders(m machine) {
 			w.Fatal(err)
 		}
 	}
-	for name, to := range map[string]string{"uv": m.uv, "python3": m.python, "python" + m.target.PythonVersion(): m.python} {
+	for name, to := range map[string]string{
+		"uv":                                m.uv,
+		"python3":                           m.python,
+		"python" + m.target.PythonVersion(): m.python,
+	} {
 		if err := os.Symlink(to, w.path("bin/"+name)); err != nil {
 			w.Fatal(err)
 		}

@@ -310,7 +310,11 @@ var zipsHave = map[string]input{
 		lacks: []string{"lib/libx.a"},
 		make: changed(func(_ *testing.T, files []file) []file {
 			object := func(ending string) []byte {
-				return files[slices.IndexFunc(files, func(f file) bool { return strings.HasSuffix(f.name, ending) })].content
+				return files[slices.IndexFunc(files, func(
+					f file,
+				) bool {
+					return strings.HasSuffix(f.name, ending)
+				})].content
 			}
 			return with(
 				files,
@@ -538,7 +542,12 @@ func TestForeignLayers(t *testing.T) {
 		t.Skip("short: needs real wheels")
 	}
 	w := newWorld(t)
-	for what, inputs := range map[string]map[string]input{"tools make": toolsMake, "zips have": zipsHave, "packages have": packagesHave, "faults": faults} {
+	for what, inputs := range map[string]map[string]input{
+		"tools make":    toolsMake,
+		"zips have":     zipsHave,
+		"packages have": packagesHave,
+		"faults":        faults,
+	} {
 		for sentence, c := range inputs {
 			t.Run(what+"/"+sentence, func(t *testing.T) { try(t, w, c) })
 		}

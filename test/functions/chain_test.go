@@ -297,13 +297,14 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 func TestEveryFormOfALayerIsTheSameBytes(t *testing.T) {
 	s := stack(t)
 	for name, spec := range map[string]string{
-		"as it comes":          "",
-		"sourceless":           "bytecode: sourceless\n",
-		"lean":                 "bytecode: lean\n",
-		"without bytecode":     "bytecode: none\n",
-		"compressed best":      "compression: best\n",
-		"sourceless and best":  "bytecode: sourceless\ncompression: best\n",
-		"with choices":         "drop: [{ match: dateutil/zoneinfo/**, reason: we have a database of our own }]\nkeep: [{ match: idna/py.typed, reason: we like it }]\n",
+		"as it comes":         "",
+		"sourceless":          "bytecode: sourceless\n",
+		"lean":                "bytecode: lean\n",
+		"without bytecode":    "bytecode: none\n",
+		"compressed best":     "compression: best\n",
+		"sourceless and best": "bytecode: sourceless\ncompression: best\n",
+		"with choices": "drop: [{ match: dateutil/zoneinfo/**, reason: we have a database of our own }]\n" +
+			"keep: [{ match: idna/py.typed, reason: we like it }]\n",
 		"a bytecode file less": "drop: [{ match: idna/__pycache__/core.*, reason: we would like to see }]\n",
 	} {
 		t.Run(name, func(t *testing.T) {

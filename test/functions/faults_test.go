@@ -358,8 +358,15 @@ func artifact() []byte {
 	z := zip.NewWriter(&b)
 	for _, f := range [][2]string{
 		{"python/demo-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"},
-		{"python/demo-1.0.dist-info/RECORD", "demo/__init__.py,,\ndemo/tests/__init__.py,,\ndemo/tests/test_demo.py,,\ndemo-1.0.dist-info/METADATA,,\ndemo-1.0.dist-info/RECORD,,\ndemo-1.0.dist-info/WHEEL,,\n"},
-		{"python/demo-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{
+			"python/demo-1.0.dist-info/RECORD",
+			"demo/__init__.py,,\ndemo/tests/__init__.py,,\ndemo/tests/test_demo.py,,\ndemo-1.0.dist-info/METADATA,,\n" +
+				"demo-1.0.dist-info/RECORD,,\ndemo-1.0.dist-info/WHEEL,,\n",
+		},
+		{
+			"python/demo-1.0.dist-info/WHEEL",
+			"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+		},
 		{"python/demo/__init__.py", "VALUE = 1\n"},
 		{"python/demo/tests/__init__.py", ""},
 		{"python/demo/tests/test_demo.py", "import demo\n\n\ndef test():\n    assert demo.VALUE == 1\n"},
@@ -619,26 +626,61 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		code     string
 		says     []string
 	}{
-		"record is denied": {function: "record", in: stage.RecordInput{Run: "r", Layers: []stage.Item{item}}, code: "NotAllowed",
-			says: []string{"orders", "AccessDeniedException", "consumers"}},
-		"record of a function that is not there": {function: "record", in: stage.RecordInput{Run: "r", Layers: []stage.Item{item}}, lambda: &lambda{}, code: "NotFound",
-			says: []string{"read function orders: ResourceNotFoundException"}},
+		"record is denied": {
+			function: "record",
+			in:       stage.RecordInput{Run: "r", Layers: []stage.Item{item}},
+			code:     "NotAllowed",
+			says:     []string{"orders", "AccessDeniedException", "consumers"},
+		},
+		"record of a function that is not there": {
+			function: "record",
+			in:       stage.RecordInput{Run: "r", Layers: []stage.Item{item}},
+			lambda:   &lambda{},
+			code:     "NotFound",
+			says:     []string{"read function orders: ResourceNotFoundException"},
+		},
 		"publish is denied": {function: "publish", in: stage.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
 			says: []string{"layersmith-small", "allow the role lambda:ListLayerVersions"}},
-		"publish may look but not publish": {function: "publish", in: stage.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
-			lambda: &lambda{answers: map[string]string{"GET /2018-10-31/layers/layersmith-small/versions": `{"LayerVersions":[]}`}},
-			says:   []string{"layersmith-small", "allow the role lambda:PublishLayerVersion"}},
-		"verify is denied": {function: "verify", in: stage.StackInput{Run: "r", Layer: published, Layers: []stage.Item{published}}, code: "NotAllowed",
-			says: []string{"Layersmith-probe-", "allow the role lambda:"}},
-		"update is denied": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: consumer}, code: "NotAllowed",
-			says: []string{"orders", "AccessDeniedException", "consumers"}},
-		"update of a function that is gone": {function: "update", in: stage.ConsumerInput{Run: "r", Consumer: consumer}, lambda: &lambda{}, code: "NotFound",
-			says: []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"}},
+		"publish may look but not publish": {
+			function: "publish",
+			in:       stage.LayerInput{Run: "r", Layer: item},
+			code:     "NotAllowed",
+			lambda: &lambda{
+				answers: map[string]string{"GET /2018-10-31/layers/layersmith-small/versions": `{"LayerVersions":[]}`},
+			},
+			says: []string{"layersmith-small", "allow the role lambda:PublishLayerVersion"},
+		},
+		"verify is denied": {
+			function: "verify",
+			in:       stage.StackInput{Run: "r", Layer: published, Layers: []stage.Item{published}},
+			code:     "NotAllowed",
+			says:     []string{"Layersmith-probe-", "allow the role lambda:"},
+		},
+		"update is denied": {
+			function: "update",
+			in:       stage.ConsumerInput{Run: "r", Consumer: consumer},
+			code:     "NotAllowed",
+			says:     []string{"orders", "AccessDeniedException", "consumers"},
+		},
+		"update of a function that is gone": {
+			function: "update",
+			in:       stage.ConsumerInput{Run: "r", Consumer: consumer},
+			lambda:   &lambda{},
+			code:     "NotFound",
+			says:     []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"},
+		},
 		"update of what is no change": {function: "update", code: "ProvenanceMismatch",
-			in:   stage.ConsumerInput{Run: "r", Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)}},
+			in: stage.ConsumerInput{
+				Run:      "r",
+				Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
+			},
 			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
-		"health is denied": {function: "health", in: stage.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()}, code: "NotAllowed",
-			says: []string{"alarm orders-errors", "allow the role cloudwatch:DescribeAlarms"}},
+		"health is denied": {
+			function: "health",
+			in:       stage.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
+			code:     "NotAllowed",
+			says:     []string{"alarm orders-errors", "allow the role cloudwatch:DescribeAlarms"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keep(t, m.Stack, release.ChangeName("r", 1), change)
@@ -867,9 +909,10 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 	for input, says := range map[string]string{
-		`{"layer":["small"]}`:                         `unknown field "layer"`,
-		`{"layers":["large"]}`:                        "start layers: large: no such layer. Hint: layers here: small",
-		`{"rollback":{"layer":"small"}}`:              "roll back small: nothing of that name is released. Hint: released are: no layers yet",
+		`{"layer":["small"]}`:  `unknown field "layer"`,
+		`{"layers":["large"]}`: "start layers: large: no such layer. Hint: layers here: small",
+		`{"rollback":{"layer":"small"}}`: "roll back small: nothing of that name is released. Hint: " +
+			"released are: no layers yet",
 		`{"rollback":{"layer":"small"},"force":true}`: "rollback goes with nothing else",
 		`[]`: "read input: is not a JSON object",
 	} {

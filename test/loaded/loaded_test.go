@@ -102,7 +102,11 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 	interpreter := python(t)
 	// At least so many files of each kind were changed or made: a comparison of nothing finds
 	// nothing.
-	for layer, least := range map[string][3]int{"core-data-science": {60, 0, 450}, "ml-libraries": {150, 0, 1000}, "aws-utilities": {0, 1500, 150}} {
+	for layer, least := range map[string][3]int{
+		"core-data-science": {60, 0, 450},
+		"ml-libraries":      {150, 0, 1000},
+		"aws-utilities":     {0, 1500, 150},
+	} {
 		before := open(t, filepath.Join(plan, layer+"-python3.13-x86_64.artifact.zip"))
 		after := open(t, filepath.Join(out, layer+"-python3.13-x86_64.zip"))
 		found, err := loaded.Check(t.Context(), before, after, interpreter)
@@ -148,8 +152,9 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(interpreter, "-I", "-S", "-c", "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), "+
-		"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").
+	out, err := exec.Command(interpreter, "-I", "-S", "-c",
+		"import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), "+
+			"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").
 		CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -164,7 +169,8 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 // sharedObject is the smallest extension module that came with the interpreter.
 func sharedObject(t *testing.T, interpreter string) []byte {
 	t.Helper()
-	dir, err := exec.Command(interpreter, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").
+	dir, err := exec.Command(interpreter, "-I", "-S", "-c",
+		"import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").
 		Output()
 	if err != nil {
 		t.Fatal(err)
@@ -216,31 +222,102 @@ func TestDifferencesAreFound(t *testing.T) {
 		want          []string
 	}{
 		"nothing is": {map[string]string{"a.py": source, "b.csv": "1"}, map[string]string{"a.py": source}, nil},
-		"bytecode of its source, beside it or in its place": {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: unchecked, "a.pyc": unchecked}, nil},
-		"RECORD may change": {map[string]string{"a-1.dist-info/RECORD": "a"}, map[string]string{"a-1.dist-info/RECORD": "b"}, nil},
-		"documentation may go": {map[string]string{model: `{"documentation": "x", "n": 1.50, "members": {"documentation": {"documentation": "y"}}}`},
-			map[string]string{model: `{"n":1.50,"members":{"documentation":{}}}`}, nil},
-		"what lies behind the segments may go": {map[string]string{"a.so": string(elfFile) + "symbols"}, map[string]string{"a.so": string(elfFile)}, nil},
-		"section headers may go":               {map[string]string{"a.so": string(elfFile)}, map[string]string{"a.so": string(noSections)}, nil},
+		"bytecode of its source, beside it or in its place": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: unchecked, "a.pyc": unchecked},
+			nil,
+		},
+		"RECORD may change": {
+			map[string]string{"a-1.dist-info/RECORD": "a"},
+			map[string]string{"a-1.dist-info/RECORD": "b"},
+			nil,
+		},
+		"documentation may go": {
+			map[string]string{
+				model: `{"documentation": "x", "n": 1.50, "members": {"documentation": {"documentation": "y"}}}`,
+			},
+			map[string]string{model: `{"n":1.50,"members":{"documentation":{}}}`},
+			nil,
+		},
+		"what lies behind the segments may go": {
+			map[string]string{"a.so": string(elfFile) + "symbols"},
+			map[string]string{"a.so": string(elfFile)},
+			nil,
+		},
+		"section headers may go": {
+			map[string]string{"a.so": string(elfFile)},
+			map[string]string{"a.so": string(noSections)},
+			nil,
+		},
 
-		"a file from nowhere":  {nil, map[string]string{"a.py": source}, []string{"python/a.py: it was not there before"}},
-		"a changed source":     {map[string]string{"a.py": source}, map[string]string{"a.py": other}, []string{"python/a.py: it was changed, and is neither a shared object nor a model"}},
-		"bytecode of nothing":  {nil, map[string]string{cache: unchecked}, []string{"python/" + cache + ": there is no source that it could be made from"}},
-		"code of another file": {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: otherCode}, []string{"python/" + cache + ": has the hash of another source"}},
-		"another constant under the right hash": {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: unchecked[:16] + otherCode[16:]},
-			[]string{"python/" + cache + ": has other code than its source compiles to"}},
-		"bytecode that is checked by time": {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: compiled(t, interpreter, source, "TIMESTAMP")},
-			[]string{"python/" + cache + ": is not unchecked and hash-based"}},
-		"bytecode of another Python": {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: "\xcb\x0d\r\n" + unchecked[4:]}, []string{"python/" + cache + ": is for another Python"}},
-		"half of it":                 {map[string]string{"a.py": source}, map[string]string{"a.py": source, cache: unchecked[:len(unchecked)-9]}, []string{"python/" + cache + ": cannot be read: "}},
-		"a byte that is mapped": {map[string]string{"a.so": string(elfFile)}, map[string]string{"a.so": changedAt(last.Off+last.Filesz-1, 1)},
-			[]string{fmt.Sprintf("python/a.so: segment %d maps other bytes from %#x on", slices.Index(f.Progs, last), last.Vaddr+last.Filesz-1)}},
-		"another entry point":        {map[string]string{"a.so": string(elfFile)}, map[string]string{"a.so": changedAt(24, 1)}, []string{"python/a.so: ELF headers differ"}},
-		"a segment at another place": {map[string]string{"a.so": string(elfFile)}, map[string]string{"a.so": changedAt(64+16+2, 1)}, []string{"python/a.so: program header 0 differs"}},
-		"a model without a shape": {map[string]string{model: `{"documentation": "x", "shapes": {"A": {}}}`}, map[string]string{model: `{"shapes":{}}`},
-			[]string{"python/" + model + ": differs from the original by more than its documentation"}},
-		"documentation that botocore reads": {map[string]string{model: `{"clientContextParams": {"A": {"documentation": "x"}}}`}, map[string]string{model: `{"clientContextParams":{"A":{}}}`},
-			[]string{"python/" + model + ": differs from the original by more than its documentation"}},
+		"a file from nowhere": {
+			nil,
+			map[string]string{"a.py": source},
+			[]string{"python/a.py: it was not there before"},
+		},
+		"a changed source": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": other},
+			[]string{"python/a.py: it was changed, and is neither a shared object nor a model"},
+		},
+		"bytecode of nothing": {
+			nil,
+			map[string]string{cache: unchecked},
+			[]string{"python/" + cache + ": there is no source that it could be made from"},
+		},
+		"code of another file": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: otherCode},
+			[]string{"python/" + cache + ": has the hash of another source"},
+		},
+		"another constant under the right hash": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: unchecked[:16] + otherCode[16:]},
+			[]string{"python/" + cache + ": has other code than its source compiles to"},
+		},
+		"bytecode that is checked by time": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: compiled(t, interpreter, source, "TIMESTAMP")},
+			[]string{"python/" + cache + ": is not unchecked and hash-based"},
+		},
+		"bytecode of another Python": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: "\xcb\x0d\r\n" + unchecked[4:]},
+			[]string{"python/" + cache + ": is for another Python"},
+		},
+		"half of it": {
+			map[string]string{"a.py": source},
+			map[string]string{"a.py": source, cache: unchecked[:len(unchecked)-9]},
+			[]string{"python/" + cache + ": cannot be read: "},
+		},
+		"a byte that is mapped": {
+			map[string]string{"a.so": string(elfFile)},
+			map[string]string{"a.so": changedAt(last.Off+last.Filesz-1, 1)},
+			[]string{
+				fmt.Sprintf("python/a.so: segment %d maps other bytes from %#x on", slices.Index(f.Progs, last),
+					last.Vaddr+last.Filesz-1),
+			},
+		},
+		"another entry point": {
+			map[string]string{"a.so": string(elfFile)},
+			map[string]string{"a.so": changedAt(24, 1)},
+			[]string{"python/a.so: ELF headers differ"},
+		},
+		"a segment at another place": {
+			map[string]string{"a.so": string(elfFile)},
+			map[string]string{"a.so": changedAt(64+16+2, 1)},
+			[]string{"python/a.so: program header 0 differs"},
+		},
+		"a model without a shape": {
+			map[string]string{model: `{"documentation": "x", "shapes": {"A": {}}}`},
+			map[string]string{model: `{"shapes":{}}`},
+			[]string{"python/" + model + ": differs from the original by more than its documentation"},
+		},
+		"documentation that botocore reads": {
+			map[string]string{model: `{"clientContextParams": {"A": {"documentation": "x"}}}`},
+			map[string]string{model: `{"clientContextParams":{"A":{}}}`},
+			[]string{"python/" + model + ": differs from the original by more than its documentation"},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			found, err := loaded.Check(t.Context(), tree(t, c.before), tree(t, c.after), interpreter)

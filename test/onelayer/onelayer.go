@@ -79,7 +79,12 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 	if err := os.MkdirAll(filepath.Join(layers, l.Name), 0o755); err != nil {
 		return Built{}, err
 	}
-	for name, content := range map[string]string{l.Name + "/requirements.txt": l.Requirements, l.Name + "/layer.yaml": l.Spec, l.Name + "/probe.py": l.Probe, lockName: string(l.Lock)} {
+	for name, content := range map[string]string{
+		l.Name + "/requirements.txt": l.Requirements,
+		l.Name + "/layer.yaml":       l.Spec,
+		l.Name + "/probe.py":         l.Probe,
+		lockName:                     string(l.Lock),
+	} {
 		if content == "" {
 			continue
 		}

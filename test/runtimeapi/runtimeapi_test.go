@@ -173,23 +173,54 @@ func TestEndsOfAnInvocation(t *testing.T) {
 		stdout  string   // how it ends
 	}{
 		"an answer": {payload: `echo {"a":1}`, want: Response{Payload: []byte(`{"a":1}`)}},
-		"an error has the type of its body, whatever the header says": {payload: `fail {"errorType":"Body","errorMessage":"m"}`,
-			want: Response{Payload: []byte(`{"errorType":"Body","errorMessage":"m"}`), ErrorType: "Body", ErrorMessage: "m", ErrorTypeHeader: "Function.Header"}},
+		"an error has the type of its body, whatever the header says": {
+			payload: `fail {"errorType":"Body","errorMessage":"m"}`,
+			want: Response{
+				Payload:         []byte(`{"errorType":"Body","errorMessage":"m"}`),
+				ErrorType:       "Body",
+				ErrorMessage:    "m",
+				ErrorTypeHeader: "Function.Header",
+			},
+		},
 		"an error that has no type": {payload: `fail {"errorMessage":"m"}`,
-			want: Response{Payload: []byte(`{"errorMessage":"m"}`), ErrorType: "Lambda.Unknown", ErrorMessage: "m", ErrorTypeHeader: "Function.Header"}},
+			want: Response{
+				Payload:         []byte(`{"errorMessage":"m"}`),
+				ErrorType:       "Lambda.Unknown",
+				ErrorMessage:    "m",
+				ErrorTypeHeader: "Function.Header",
+			}},
 		"an error that ends the process": {payload: `failThenExit {"errorType":"Panic","errorMessage":"m"}`,
-			want: Response{Payload: []byte(`{"errorType":"Panic","errorMessage":"m"}`), ErrorType: "Panic", ErrorMessage: "m", Exited: true}},
-		"the process ends without an answer": {payload: "exit", want: lambdaError(Response{Exited: true}, ErrorExit, id, "Runtime exited with error: exit status 3")},
+			want: Response{
+				Payload:      []byte(`{"errorType":"Panic","errorMessage":"m"}`),
+				ErrorType:    "Panic",
+				ErrorMessage: "m",
+				Exited:       true,
+			}},
+		"the process ends without an answer": {
+			payload: "exit",
+			want:    lambdaError(Response{Exited: true}, ErrorExit, id, "Runtime exited with error: exit status 3"),
+		},
 		"the process ends well, but without an answer": {payload: "exitWell",
 			want: lambdaError(Response{Exited: true}, ErrorExit, id, "Runtime exited without providing a reason")},
 		"no answer before the timeout": {payload: "sleep 1m", timeout: 300 * time.Millisecond,
 			want: lambdaError(Response{Exited: true}, ErrorTimeout, id, "Task timed out after 0.30 seconds")},
-		"an answer counts, though the process does not come back": {payload: "answerThenSleep", timeout: time.Second, want: Response{Payload: []byte(`"early"`), Exited: true}},
+		"an answer counts, though the process does not come back": {
+			payload: "answerThenSleep",
+			timeout: time.Second,
+			want:    Response{Payload: []byte(`"early"`), Exited: true},
+		},
 		"an answer to another invocation, and a request before the answer": {payload: "wrong",
-			want:   Response{Payload: []byte(`400 {"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}; next 403`)},
+			want: Response{
+				Payload: []byte(`400 {"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}; next 403`),
+			},
 			stdout: "400 {\"errorMessage\":\"Invalid request ID\",\"errorType\":\"InvalidRequestID\"}\n"},
-		"an answer that is too large": {payload: "large", want: lambdaError(Response{}, ErrorResponseTooLarge, id, "Response payload size exceeded maximum allowed payload size (6291556 bytes)."),
-			stdout: "413 {\"errorMessage\":\"Exceeded maximum allowed payload size\",\"errorType\":\"RequestEntityTooLarge\"}\n"},
+		"an answer that is too large": {
+			payload: "large",
+			want: lambdaError(Response{}, ErrorResponseTooLarge, id,
+				"Response payload size exceeded maximum allowed payload size (6291556 bytes)."),
+			stdout: "413 {\"errorMessage\":\"Exceeded maximum allowed payload " +
+				"size\",\"errorType\":\"RequestEntityTooLarge\"}\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -263,7 +294,10 @@ func TestWhatAFunctionIsTold(t *testing.T) {
 		},
 	)
 	env := strings.Split(string(invoke(t, f, "env").Payload), "\n")
-	for _, want := range []string{"LAYERSMITH_STORE=s", "AWS_REGION=eu-central-1", "AWS_LAMBDA_FUNCTION_NAME=prune", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/prune"} {
+	for _, want := range []string{
+		"LAYERSMITH_STORE=s", "AWS_REGION=eu-central-1", "AWS_LAMBDA_FUNCTION_NAME=prune",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/prune",
+	} {
 		if !slices.Contains(env, want) {
 			t.Errorf("%s is not in its environment", want)
 		}

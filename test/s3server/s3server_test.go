@@ -26,8 +26,11 @@ func TestItIsAsStrictAsS3(t *testing.T) {
 		method, key, header, value string
 		status                     int
 	}{
-		"new bytes":                    {"PUT", "new", "", "", 200},
-		"a promise that is not kept":   {"PUT", "promised", "x-amz-checksum-sha256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", 400},
+		"new bytes": {"PUT", "new", "", "", 200},
+		"a promise that is not kept": {
+			"PUT", "promised", "x-amz-checksum-sha256",
+			"LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", 400,
+		},
 		"only if it is absent, and is": {"PUT", "absent", "If-None-Match", "*", 200},
 		"only if it is absent, is not": {"PUT", "dir/old", "If-None-Match", "*", 412},
 		"only if it is as it was":      {"PUT", "dir/old", "If-Match", `"0123456789abcdef0123456789abcdef"`, 412},

@@ -101,7 +101,12 @@ func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string
 	}
 	for _, name := range slices.Sorted(maps.Keys(away)) {
 		if away[name] != testRule {
-			wanted := func(r reasoned) bool { ok, _ := doublestar.Match(r.Match, strings.TrimPrefix(name, prefix)); return ok }
+			wanted := func(
+				r reasoned,
+			) bool {
+				ok, _ := doublestar.Match(r.Match, strings.TrimPrefix(name, prefix))
+				return ok
+			}
 			if !slices.ContainsFunc(e.Restore, wanted) {
 				continue
 			}

@@ -37,7 +37,8 @@ func document(results []result, short bool, command string, when time.Time) stri
 	}
 	fmt.Fprintf(
 		&w,
-		"# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d lost**. Target %s, %s, %.0f minutes of tests.\n\n",
+		"# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d "+
+			"lost**. Target %s, %s, %.0f minutes of tests.\n\n",
 		command,
 		when.Format("2006-01-02"),
 		len(results),
@@ -51,16 +52,22 @@ func document(results []result, short bool, command string, when time.Time) stri
 	)
 	fmt.Fprintf(
 		&w,
-		"Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the same layer with all rules off, in the versions of `test/suites/locks`. ",
+		"Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the "+
+			"same layer with all rules off, in the versions of `test/suites/locks`. ",
 	)
 	fmt.Fprintf(&w, "Of what rules did only the removal of the tests themselves was undone. Nothing was healed.\n\n")
 	fmt.Fprintf(
 		&w,
-		"Lost: passes unpruned and fails, is skipped or is not there pruned. What differed ran again alone, twice on both; what then changed its mind is flaky. \"Of removed\" are tests of the very thing that a rule removes: they were run on a layer with only that rule off too, and pass there. Other: did not pass unpruned, and not in the same way pruned. MB = 10^6 bytes, zip / unzipped.\n\n",
+		"Lost: passes unpruned and fails, is skipped or is not there pruned. What differed ran again alone, twice on "+
+			"both; what then changed its mind is flaky. \"Of removed\" are tests of the very thing that a rule "+
+			"removes: they were run on a layer with only that rule off too, and pass there. Other: did not pass "+
+			"unpruned, and not in the same way pruned. MB = 10^6 bytes, zip / unzipped.\n\n",
 	)
 	fmt.Fprintf(
 		&w,
-		"| distribution | tests | passed on both | failed on both | skipped | xfailed | other | flaky | of removed | lost | s unpruned / pruned | layer as shipped | pruned | and bytecode |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+		"| distribution | tests | passed on both | failed on both | skipped | xfailed | other | flaky | of removed | "+
+			"lost | s unpruned / pruned | layer as shipped | pruned | and bytecode |\n"+
+			"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
 	)
 	for _, r := range results {
 		c := r.Counts
@@ -97,7 +104,8 @@ func document(results []result, short bool, command string, when time.Time) stri
 		&w,
 		results,
 		"What ran",
-		"Arguments of pytest, then files and folders. Networks, databases and what upstream calls slow are left out. What other rules than `tests` removed stayed away.",
+		"Arguments of pytest, then files and folders. Networks, databases and what upstream calls slow are left out. "+
+			"What other rules than `tests` removed stayed away.",
 		func(r result) []string { return r.ran(short) },
 	)
 	section(

@@ -35,7 +35,8 @@ func main() {
 		&s.keep,
 		"keep",
 		"",
-		"folder of results: what is there of the same tests is taken, what is new is put there; a run that was interrupted goes on. For other rules take another folder",
+		"folder of results: what is there of the same tests is taken, what is new is put there; a run that was "+
+			"interrupted goes on. For other rules take another folder",
 	)
 	cache := flag.String("cache", "", "folder of wheels and caches (default: as layersmith)")
 	python := flag.String("python", "", "the target's interpreter (default: as layersmith)")

@@ -101,18 +101,45 @@ func TestEveryEntryIsLocked(t *testing.T) {
 func TestTheListIsReadStrictly(t *testing.T) {
 	const sound = "- { name: a, module: a, tests: wheel, needs: [pytest], run: [a], short: [a]"
 	for name, c := range map[string]struct{ text, err string }{
-		"nothing wrong":              {sound + " }\n", ""},
-		"a name in capitals":         {strings.Replace(sound, "name: a", "name: A", 1) + " }\n", `entry 1: "A" is not a normalized name: small letters, digits and single hyphens`},
-		"a name twice":               {sound + " }\n" + sound + " }\n", "a is there twice"},
-		"an unknown key":             {sound + ", wiht: [b] }\n", "unknown field"},
-		"tests from elsewhere":       {strings.Replace(sound, "wheel", "git", 1) + " }\n", `tests: "git"; known: wheel, and sdist with an sdist`},
-		"tests of no sdist":          {strings.Replace(sound, "wheel", "sdist", 1) + " }\n", `tests: "sdist"; known: wheel, and sdist with an sdist`},
-		"nothing for short":          {strings.Replace(sound, "short: [a]", "short: []", 1) + " }\n", "run and short must name tests"},
-		"left out without a reason":  {sound + ", deselect: [{ match: a.py }] }\n", "deselect: each has match and reason"},
-		"laid back without a reason": {sound + ", restore: [{ match: a.pyx }] }\n", "restore: each has match and reason"},
-		"about no rule":              {sound + ", about: [{ match: a.py, reason: b }] }\n", "about: each has match, rule and reason"},
-		"an sdist without a hash":    {sound + ", sdist: { file: a-1.tar.gz, unpack: [tests] } }\n", "sdist: file (.tar.gz), sha256 and unpack must be there"},
-		"a config of no sdist":       {sound + ", config: setup.cfg }\n", "config is a file of the sdist, in the place of ini"},
+		"nothing wrong": {sound + " }\n", ""},
+		"a name in capitals": {
+			strings.Replace(sound, "name: a", "name: A", 1) + " }\n",
+			`entry 1: "A" is not a normalized name: small letters, digits and single hyphens`,
+		},
+		"a name twice":   {sound + " }\n" + sound + " }\n", "a is there twice"},
+		"an unknown key": {sound + ", wiht: [b] }\n", "unknown field"},
+		"tests from elsewhere": {
+			strings.Replace(sound, "wheel", "git", 1) + " }\n",
+			`tests: "git"; known: wheel, and sdist with an sdist`,
+		},
+		"tests of no sdist": {
+			strings.Replace(sound, "wheel", "sdist", 1) + " }\n",
+			`tests: "sdist"; known: wheel, and sdist with an sdist`,
+		},
+		"nothing for short": {
+			strings.Replace(sound, "short: [a]", "short: []", 1) + " }\n",
+			"run and short must name tests",
+		},
+		"left out without a reason": {
+			sound + ", deselect: [{ match: a.py }] }\n",
+			"deselect: each has match and reason",
+		},
+		"laid back without a reason": {
+			sound + ", restore: [{ match: a.pyx }] }\n",
+			"restore: each has match and reason",
+		},
+		"about no rule": {
+			sound + ", about: [{ match: a.py, reason: b }] }\n",
+			"about: each has match, rule and reason",
+		},
+		"an sdist without a hash": {
+			sound + ", sdist: { file: a-1.tar.gz, unpack: [tests] } }\n",
+			"sdist: file (.tar.gz), sha256 and unpack must be there",
+		},
+		"a config of no sdist": {
+			sound + ", config: setup.cfg }\n",
+			"config is a file of the sdist, in the place of ini",
+		},
 	} {
 		file := filepath.Join(t.TempDir(), "list.yaml")
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
@@ -175,24 +202,97 @@ func TestWhatIsLost(t *testing.T) {
 		lost, flaky     []string
 		counts          counts
 	}{
-		"nothing":                       {shipped: tests("t: passed"), pruned: tests("t: passed"), counts: counts{Collected: 1, Passed: 1}},
-		"a test that newly fails":       {shipped: tests("t: passed"), pruned: tests("t: failed"), lost: []string{"t: passed unpruned, failed pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"one whose setup newly fails":   {shipped: tests("t: passed"), pruned: tests("t: error"), lost: []string{"t: passed unpruned, error pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"one that vanishes":             {shipped: tests("t: passed", "u: passed"), pruned: tests("u: passed"), lost: []string{"t: passed unpruned, not collected pruned"}, counts: counts{Collected: 2, Passed: 1, Lost: 1}},
-		"one of a file that vanishes":   {shipped: tests("a/test_x.py::t: passed"), pruned: unimportable, lost: []string{"a/test_x.py::t: passed unpruned, not collected pruned: ModuleNotFoundError: No module named 'a.y'"}, counts: counts{Collected: 1, Lost: 1}},
-		"one that is newly skipped":     {shipped: tests("t: passed"), pruned: tests("t: skipped"), lost: []string{"t: passed unpruned, skipped pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"one that ends its process":     {shipped: tests("t: passed"), pruned: tests("t: crashed"), lost: []string{"t: passed unpruned, crashed pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"one that was not come to":      {shipped: tests("t: passed"), pruned: tests("t: not run"), lost: []string{"t: passed unpruned, not run pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"one that should fail and does": {shipped: tests("t: xpassed"), pruned: tests("t: xfailed"), lost: []string{"t: xpassed unpruned, xfailed pruned"}, counts: counts{Collected: 1, Lost: 1}},
-		"what fails on both":            {shipped: tests("t: failed", "u: error"), pruned: tests("t: failed", "u: failed"), counts: counts{Collected: 2, Failed: 2}},
-		"what is skipped on both":       {shipped: tests("t: skipped", "u: xfailed"), pruned: tests("t: skipped", "u: xfailed"), counts: counts{Collected: 2, Skipped: 1, XFailed: 1}},
-		"one that passes only pruned":   {shipped: tests("t: failed"), pruned: tests("t: passed"), counts: counts{Collected: 1, Otherwise: 1}},
-		"one that passes pruned later": {shipped: tests("t: passed"), pruned: tests("t: failed"), again: []side{tests("t: passed"), tests("t: failed"), tests("t: passed"), tests("t: passed")},
-			flaky: []string{"t: passed unpruned, failed pruned"}, counts: counts{Collected: 1, Flaky: 1}},
-		"one that fails unpruned later": {shipped: tests("t: passed"), pruned: tests("t: failed"), again: []side{tests("t: passed"), tests("t: failed"), tests("t: failed"), tests("t: failed")},
-			flaky: []string{"t: passed unpruned, failed pruned"}, counts: counts{Collected: 1, Flaky: 1}},
-		"one whose name changes": {shipped: tests("t[0x1]: passed"), pruned: tests("t[0x2]: passed"), again: []side{tests("t[0x3]: passed"), tests("t[0x4]: passed"), tests(), tests()},
-			flaky: []string{"t[0x1]: passed unpruned, not collected pruned"}, counts: counts{Collected: 1, Flaky: 1}},
+		"nothing": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: passed"),
+			counts:  counts{Collected: 1, Passed: 1},
+		},
+		"a test that newly fails": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: failed"),
+			lost:    []string{"t: passed unpruned, failed pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"one whose setup newly fails": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: error"),
+			lost:    []string{"t: passed unpruned, error pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"one that vanishes": {
+			shipped: tests("t: passed", "u: passed"),
+			pruned:  tests("u: passed"),
+			lost:    []string{"t: passed unpruned, not collected pruned"},
+			counts:  counts{Collected: 2, Passed: 1, Lost: 1},
+		},
+		"one of a file that vanishes": {
+			shipped: tests("a/test_x.py::t: passed"),
+			pruned:  unimportable,
+			lost: []string{
+				"a/test_x.py::t: passed unpruned, not collected pruned: ModuleNotFoundError: No module named 'a.y'",
+			},
+			counts: counts{Collected: 1, Lost: 1},
+		},
+		"one that is newly skipped": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: skipped"),
+			lost:    []string{"t: passed unpruned, skipped pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"one that ends its process": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: crashed"),
+			lost:    []string{"t: passed unpruned, crashed pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"one that was not come to": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: not run"),
+			lost:    []string{"t: passed unpruned, not run pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"one that should fail and does": {
+			shipped: tests("t: xpassed"),
+			pruned:  tests("t: xfailed"),
+			lost:    []string{"t: xpassed unpruned, xfailed pruned"},
+			counts:  counts{Collected: 1, Lost: 1},
+		},
+		"what fails on both": {
+			shipped: tests("t: failed", "u: error"),
+			pruned:  tests("t: failed", "u: failed"),
+			counts:  counts{Collected: 2, Failed: 2},
+		},
+		"what is skipped on both": {
+			shipped: tests("t: skipped", "u: xfailed"),
+			pruned:  tests("t: skipped", "u: xfailed"),
+			counts:  counts{Collected: 2, Skipped: 1, XFailed: 1},
+		},
+		"one that passes only pruned": {
+			shipped: tests("t: failed"),
+			pruned:  tests("t: passed"),
+			counts:  counts{Collected: 1, Otherwise: 1},
+		},
+		"one that passes pruned later": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: failed"),
+			again:   []side{tests("t: passed"), tests("t: failed"), tests("t: passed"), tests("t: passed")},
+			flaky:   []string{"t: passed unpruned, failed pruned"},
+			counts:  counts{Collected: 1, Flaky: 1},
+		},
+		"one that fails unpruned later": {
+			shipped: tests("t: passed"),
+			pruned:  tests("t: failed"),
+			again:   []side{tests("t: passed"), tests("t: failed"), tests("t: failed"), tests("t: failed")},
+			flaky:   []string{"t: passed unpruned, failed pruned"},
+			counts:  counts{Collected: 1, Flaky: 1},
+		},
+		"one whose name changes": {
+			shipped: tests("t[0x1]: passed"),
+			pruned:  tests("t[0x2]: passed"),
+			again:   []side{tests("t[0x3]: passed"), tests("t[0x4]: passed"), tests(), tests()},
+			flaky:   []string{"t[0x1]: passed unpruned, not collected pruned"},
+			counts:  counts{Collected: 1, Flaky: 1},
+		},
 	} {
 		runs := 0
 		really, flaky, err := again(lost(c.shipped, c.pruned), func(form string, _ []string) (side, error) {
@@ -308,8 +408,14 @@ func TestARunIsWorthLess(t *testing.T) {
 			s.Exit = 4
 			s.Output = "a\nb\nc\nERROR: no file\n"
 		}, []string{"pruned: pytest ended with exit code 4: b; c; ERROR: no file"}},
-		"nothing of it": {func(s *side) { s.Own = []string{"n"} }, []string{"pruned: m was not imported from the layer"}},
-		"another copy":  {func(s *side) { s.Foreign = []string{"m.x from /y/m/x.py"} }, []string{"pruned: the layer has it, but it was loaded from elsewhere: m.x from /y/m/x.py"}},
+		"nothing of it": {
+			func(s *side) { s.Own = []string{"n"} },
+			[]string{"pruned: m was not imported from the layer"},
+		},
+		"another copy": {
+			func(s *side) { s.Foreign = []string{"m.x from /y/m/x.py"} },
+			[]string{"pruned: the layer has it, but it was loaded from elsewhere: m.x from /y/m/x.py"},
+		},
 	} {
 		s := sound
 		c.change(&s)
@@ -355,11 +461,15 @@ func TestTheDocument(t *testing.T) {
 	}
 	text := document([]result{r}, false, "go run ./test/suites", time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	for _, want := range []string{
-		"Written by `go run ./test/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
+		"Written by `go run ./test/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both " +
+			"layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
 		"| x 1 | 1,234,567 | 1,234 | 3 | 0 | 0 | 0 | 1 | 1 | 1 | 61 / 59 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 |\n",
 		"## Problems\n\n- x: lost: tests/a.py::t: passed unpruned, failed pruned: no 'x/a.json'\n",
-		"## Flaky\n\nThey came to something else on the same layer when they ran again.\n\n- x: tests/a.py::u: passed unpruned, failed pruned\n",
-		"- x: `-m not slow tests` of x-1.tar.gz\n- x: files that stayed away, by rule: docs 1, stubs 2\n- x: 1 tests below `tests/docs` are about what rule docs removes: they read it\n- x: not run: `tests/test_net.py`: it asks a server\n",
+		"## Flaky\n\nThey came to something else on the same layer when they ran again.\n\n- x: tests/a.py::u: " +
+			"passed unpruned, failed pruned\n",
+		"- x: `-m not slow tests` of x-1.tar.gz\n- x: files that stayed away, by rule: docs 1, stubs 2\n- x: 1 tests " +
+			"below `tests/docs` are about what rule docs removes: they read it\n- x: not run: `tests/test_net.py`: " +
+			"it asks a server\n",
 		"- x: 3 like tests/a.py::v: no network\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -20,7 +20,8 @@ func document(results []result, when time.Time) string {
 	}
 	fmt.Fprintf(
 		&w,
-		"# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).\n\n",
+		"# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules "+
+			"(%s).\n\n",
 		when.Format(
 			"2006-01-02",
 		),
@@ -33,7 +34,8 @@ func document(results []result, when time.Time) string {
 	)
 	fmt.Fprintf(
 		&w,
-		"One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also built with all rules off, as an installer leaves it; ",
+		"One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also "+
+			"built with all rules off, as an installer leaves it; ",
 	)
 	fmt.Fprintf(
 		&w,
@@ -42,13 +44,15 @@ func document(results []result, when time.Time) string {
 	)
 	fmt.Fprintf(
 		&w,
-		"MB = 10^6 bytes, zip / unzipped. Import times are this machine's, the fastest of three fresh processes: without bytecode -> pruned with it. ",
+		"MB = 10^6 bytes, zip / unzipped. Import times are this machine's, the fastest of three fresh processes: "+
+			"without bytecode -> pruned with it. ",
 	)
 	fmt.Fprintf(&w, "Asked: modules + metadata + scripts.\n\n")
 	sum.write(&w)
 	fmt.Fprintf(
 		&w,
-		"\n| distribution | with | as shipped | pruned | and bytecode | import s | removed by, MB unzipped | asked | broken |\n",
+		"\n| distribution | with | as shipped | pruned | and bytecode | import s | removed by, MB unzipped | asked | "+
+			"broken |\n",
 	)
 	fmt.Fprintf(&w, "|---|--:|--:|--:|--:|--:|---|--:|--:|\n")
 	for _, r := range results {

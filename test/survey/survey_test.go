@@ -181,23 +181,50 @@ func TestWhatIsBroken(t *testing.T) {
 		broken    []string
 		inherited []string
 	}{
-		"nothing":                     {change: func(*result) {}},
-		"a build that failed":         {change: func(r *result) { r.Failed = "exit code 2: no wheel" }, broken: []string{"not built: exit code 2: no wheel"}},
-		"a module that pruning broke": {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, false) }, broken: []string{"module x: KeyError: 'k'"}},
-		"a module that never worked":  {change: func(r *result) { r.Pruned.Probe = failure(probe.Module, true) }, inherited: []string{"module x: KeyError: 'k'"}},
-		"a script that never worked":  {change: func(r *result) { r.Pruned.Probe = failure(probe.Script, true) }, broken: []string{"script x: KeyError: 'k' (as shipped too: the script or the package is wrong)"}},
-		"a finding of the gate":       {change: func(r *result) { r.Pruned.Gate = finding("elf-align") }, broken: []string{"gate: x.so: no [elf-align]"}, inherited: nil},
+		"nothing": {change: func(*result) {}},
+		"a build that failed": {
+			change: func(r *result) { r.Failed = "exit code 2: no wheel" },
+			broken: []string{"not built: exit code 2: no wheel"},
+		},
+		"a module that pruning broke": {
+			change: func(r *result) { r.Pruned.Probe = failure(probe.Module, false) },
+			broken: []string{"module x: KeyError: 'k'"},
+		},
+		"a module that never worked": {
+			change:    func(r *result) { r.Pruned.Probe = failure(probe.Module, true) },
+			inherited: []string{"module x: KeyError: 'k'"},
+		},
+		"a script that never worked": {
+			change: func(r *result) { r.Pruned.Probe = failure(probe.Script, true) },
+			broken: []string{"script x: KeyError: 'k' (as shipped too: the script or the package is wrong)"},
+		},
+		"a finding of the gate": {
+			change:    func(r *result) { r.Pruned.Gate = finding("elf-align") },
+			broken:    []string{"gate: x.so: no [elf-align]"},
+			inherited: nil,
+		},
 		"a finding that was there before": {change: func(r *result) {
 			r.Pruned.Gate = finding("elf-needed")
 			r.Shipped.Gate = finding("elf-needed")
 		}, inherited: []string{"gate: x.so: no [elf-needed]"}},
 		"a layer that Lambda would refuse": {change: func(r *result) { r.Pruned.Gate = finding("limits") }},
 		"what the build healed": {change: func(r *result) {
-			r.Pruned.Healed = []report.Healed{{Match: "x/tests/a.py", Rules: []string{"tests"}, Why: "module x fails without it"}}
+			r.Pruned.Healed = []report.Healed{
+				{Match: "x/tests/a.py", Rules: []string{"tests"}, Why: "module x fails without it"},
+			}
 		}, broken: []string{"healed: x/tests/a.py had to come back, tests: module x fails without it"}},
-		"other bytes": {change: func(r *result) { r.Differ = []string{"x.so: segment 1"} }, broken: []string{"not as shipped: x.so: segment 1"}},
-		"no interpreter": {change: func(r *result) { r.Pruned.Probe = report.Probe{Status: report.NotProbed, Reason: "no python3.13"} },
-			broken: []string{"not probed: no python3.13"}},
+		"other bytes": {
+			change: func(r *result) { r.Differ = []string{"x.so: segment 1"} },
+			broken: []string{"not as shipped: x.so: segment 1"},
+		},
+		"no interpreter": {
+			change: func(
+				r *result,
+			) {
+				r.Pruned.Probe = report.Probe{Status: report.NotProbed, Reason: "no python3.13"}
+			},
+			broken: []string{"not probed: no python3.13"},
+		},
 	} {
 		r := sound()
 		c.change(&r)
@@ -214,8 +241,10 @@ func TestTheDocument(t *testing.T) {
 	failed := result{Entry: entry{Name: "y"}, Failed: "no wheel for a|b"}
 	text := document([]result{sound(), failed}, time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	for _, want := range []string{
-		"on 2026-11-24: 2 distributions, 1 broken. layersmith 0, cpython-3.13.0, target python3.13-x86_64, default rules (stubs 2, tests 1).",
-		"| x 1.0 | 1 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 | 1.00 -> 0.25 | stubs 4.00, tests 2.00 | 3+2+1 | 0 |\n| y | | | | | | | | 1 |\n",
+		"on 2026-11-24: 2 distributions, 1 broken. layersmith 0, cpython-3.13.0, target python3.13-x86_64, default " +
+			"rules (stubs 2, tests 1).",
+		"| x 1.0 | 1 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 | 1.00 -> 0.25 | stubs 4.00, tests 2.00 | 3+2+1 | 0 " +
+			"|\n| y | | | | | | | | 1 |\n",
 		"| pruned | 6.00 / 12.0 MB, 0 files: 33.3 % / 33.3 % less; the median distribution 33.3 % unzipped |\n",
 		"| compared by what is loaded | 4 shared objects and 5 models that were changed, 6 files of bytecode |\n",
 		"\n## Broken\n\n- y: not built: no wheel for a\\|b\n",
@@ -228,7 +257,10 @@ func TestTheDocument(t *testing.T) {
 
 func TestTheListIsReadStrictly(t *testing.T) {
 	for name, c := range map[string]struct{ text, err string }{
-		"a name in capitals":             {"- name: PyYAML\n", `entry 1: "PyYAML" is not a normalized name: small letters, digits and single hyphens`},
+		"a name in capitals": {
+			"- name: PyYAML\n",
+			`entry 1: "PyYAML" is not a normalized name: small letters, digits and single hyphens`,
+		},
 		"a name twice":                   {"- name: a\n- name: b\n- name: a\n", "a is there twice"},
 		"built twice outside the spread": {"- name: a\n  twice: true\n", "a is built twice and not in the spread"},
 		"an unknown key":                 {"- name: a\n  wiht: [b]\n", "unknown field"},
@@ -261,7 +293,11 @@ func TestAPartOfTheList(t *testing.T) {
 			t.Errorf("-only %q: %s, %v; want %s", only, got, err, want)
 		}
 	}
-	for only, want := range map[string]string{"4": "-only 4: the list has 3", "0": "-only 0: the list has 3", "a,z": `-only: "z" is not in the list`} {
+	for only, want := range map[string]string{
+		"4":   "-only 4: the list has 3",
+		"0":   "-only 0: the list has 3",
+		"a,z": `-only: "z" is not in the list`,
+	} {
 		if _, err := choose(all, only); err == nil || err.Error() != want {
 			t.Errorf("-only %q: %v", only, err)
 		}

@@ -28,7 +28,8 @@ type hardEnd struct {
 	left      string
 }
 
-const leftForNext = "Whatever the run had done. Its lease is still there: the next run recovers (`TestWays/an_earlier_run_died`)"
+const leftForNext = "Whatever the run had done. Its lease is still there: the next run recovers " +
+	"(`TestWays/an_earlier_run_died`)"
 
 var hardEnds = []hardEnd{
 	{

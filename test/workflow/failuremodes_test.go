@@ -146,7 +146,8 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(b)
-	const begin, end = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n", "<!-- end of the tables -->"
+	const begin, end = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n", "<!-- end of the " +
+		"tables -->"
 	before, rest, ok := strings.Cut(page, begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
@@ -166,7 +167,11 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 			diff,
 		)
 	}
-	for _, want := range []string{strings.Join(released, " -> "), fmt.Sprintf("%d layers and %d consumers", fits, fits), "`" + joined(common) + "`"} {
+	for _, want := range []string{
+		strings.Join(released, " -> "),
+		fmt.Sprintf("%d layers and %d consumers", fits, fits),
+		"`" + joined(common) + "`",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s does not say: %s", failureModes, want)
 		}
@@ -208,7 +213,10 @@ func testNames(t *testing.T) map[string]bool {
 		add("TestHardEnds", h.name)
 	}
 	for _, k := range tasks {
-		for _, test := range []string{"TestDeclaredErrors", "TestTimeouts", "TestAnswersOverTheLimit", "TestRetriesHelp"} {
+		for _, test := range []string{
+			"TestDeclaredErrors", "TestTimeouts", "TestAnswersOverTheLimit",
+			"TestRetriesHelp",
+		} {
 			add(test, k.state)
 		}
 	}

@@ -56,9 +56,11 @@ const (
 const (
 	leftNothing = "Nothing in Lambda. Documents of the run stay in the store"
 	leftDeleted = "Candidates are deleted, no function was touched. Documents of the run stay in the store"
-	leftBefore  = "Every function as before, which was read back; candidates are deleted. Documents of the run stay in the store"
-	leftDirty   = "What could not be taken back: `runs/<run>/changes/` holds each function's before and after. The alarm says so, and the message where"
-	leftNew     = "The new versions, in use"
+	leftBefore  = "Every function as before, which was read back; candidates are deleted. Documents of the run stay " +
+		"in the store"
+	leftDirty = "What could not be taken back: `runs/<run>/changes/` holds each function's before and after. The " +
+		"alarm says so, and the message where"
+	leftNew = "The new versions, in use"
 )
 
 // A scenario is one way through the workflow, and one row in docs/failure-modes.md.
@@ -124,7 +126,8 @@ var ways = []scenario{
 		left:  "The earlier versions, in use",
 		input: `{"rollback":{"layer":"ml","to":3}}`,
 		path: names(
-			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released",
+			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, " +
+				"Report, Outcome?, Released",
 		),
 		script: script{"intake": {next("Restore")}},
 		asked:  map[string]int{"build": 0, "publish": 0},

@@ -27,7 +27,8 @@ func main() {
 	calls := 0 // of this process
 	lambdamain.Start(func(ctx context.Context, in input) (output, error) {
 		calls++
-		missing := fault.New(fault.OverLimit, "measure", "layer ml", errors.New("271,004,112 bytes unzipped, limit 262,144,000")).
+		missing := fault.New(fault.OverLimit, "measure", "layer ml",
+			errors.New("271,004,112 bytes unzipped, limit 262,144,000")).
 			WithHint("let ml extend science")
 		out := output{Run: in.Run, Calls: calls}
 		switch in.Do {

@@ -36,6 +36,12 @@ func main() {
 		if err := os.WriteFile("/tmp/written", nil, 0o600); err != nil {
 			return seen{}, err
 		}
-		return seen{Greeting: string(greeting), Tool: strings.TrimSpace(string(tool)), Home: os.Getenv("HOME"), Denied: denied, Late: string(late)}, nil
+		return seen{
+			Greeting: string(greeting),
+			Tool:     strings.TrimSpace(string(tool)),
+			Home:     os.Getenv("HOME"),
+			Denied:   denied,
+			Late:     string(late),
+		}, nil
 	})
 }
