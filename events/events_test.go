@@ -34,10 +34,12 @@ func TestRequestsDecodeStrictly(t *testing.T) {
 			t.Error(err)
 			continue
 		}
+
 		var got release.Request
 		if err := release.Decode(b, &got); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
@@ -80,20 +82,25 @@ func TestUploadIsWhatEventBridgeSends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var e objectCreated
 	if err := release.Decode(b, &e); err != nil {
 		t.Fatal(err)
 	}
+
 	if e.Source != "aws.s3" || e.DetailType != "Object Created" || e.Detail.Reason != "PutObject" {
 		t.Errorf("%s, %s, %s: not an upload", e.Source, e.DetailType, e.Detail.Reason)
 	}
+
 	o := e.Detail.Object
 	if !strings.HasPrefix(o.Key, "layers/") || o.VersionID == "" || o.ETag == "" || e.Time.IsZero() {
 		t.Errorf("%+v: the workflow would not act on it", o)
 	}
+
 	if !slices.Equal(e.Resources, []string{"arn:aws:s3:::" + e.Detail.Bucket.Name}) {
 		t.Errorf("resources %v of bucket %s", e.Resources, e.Detail.Bucket.Name)
 	}
+
 	if err := release.Decode(b, &release.Request{}); err == nil {
 		t.Error("it can be mistaken for a request")
 	}
@@ -106,28 +113,35 @@ func TestEveryFileIsKnownAndDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	found, err := filepath.Glob("*.json")
 	if err != nil || len(found) == 0 {
 		t.Fatal(err)
 	}
+
 	for _, name := range found {
 		if _, known := requests[name]; !known && name != "upload.json" {
 			t.Errorf("no test reads %s", name)
 		}
+
 		if !bytes.Contains(docs, []byte("events/"+name)) {
 			t.Errorf("docs/operations.md does not name events/%s", name)
 		}
+
 		if _, pasted := requests[name]; !pasted {
 			continue
 		}
+
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		var line bytes.Buffer
 		if err := json.Compact(&line, b); err != nil {
 			t.Fatal(err)
 		}
+
 		if !bytes.Contains(docs, append(append([]byte("`"), line.Bytes()...), '`')) {
 			t.Errorf("docs/operations.md does not show `%s`", line.Bytes())
 		}

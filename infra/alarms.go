@@ -35,6 +35,7 @@ func newTopic(scope constructs.Construct, p topicProps) topic {
 	if p.Key.Key != nil {
 		props.MasterKey = p.Key.Key
 	}
+
 	made := awssns.NewTopic(scope, jsii.String("Topic"), props)
 	here := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *awscdk.Aws_ACCOUNT_ID()}}
 	made.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -47,6 +48,7 @@ func newTopic(scope constructs.Construct, p topicProps) topic {
 	if p.Notify != "" {
 		made.AddSubscription(awssnssubscriptions.NewEmailSubscription(jsii.String(p.Notify), nil))
 	}
+
 	return topic{made}
 }
 
@@ -125,6 +127,7 @@ func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
 			DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(p.Machine.ARN)},
 		}), 1, atLeast, silence)
 	}
+
 	alarm(
 		"DeadLetters",
 		"An upload or the schedule did not start an execution: start one by hand, then purge the queue.",

@@ -33,6 +33,7 @@ func newKey(scope constructs.Construct, p keyProps) key {
 	default:
 		return key{awskms.Key_FromKeyArn(scope, jsii.String("Key"), jsii.String(p.Setting))}
 	}
+
 	made := awskms.NewKey(scope, jsii.String("Key"), &awskms.KeyProps{
 		Description: jsii.String(
 			"Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME(),
@@ -64,6 +65,7 @@ func newKey(scope constructs.Construct, p keyProps) key {
 			Conditions: &s.when,
 		}), nil)
 	}
+
 	return key{made}
 }
 
@@ -110,6 +112,7 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 			props.EncryptionKey = p.Key.Key
 			props.BucketKeyEnabled = jsii.Bool(true)
 		}
+
 		b := awss3.NewBucket(scope, jsii.String(id), props)
 		explain(
 			b,
@@ -135,5 +138,6 @@ func removal(retain bool) awscdk.RemovalPolicy {
 	if retain {
 		return awscdk.RemovalPolicy_RETAIN
 	}
+
 	return awscdk.RemovalPolicy_DESTROY
 }

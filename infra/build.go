@@ -72,9 +72,11 @@ func (c Config) builder() machineKind {
 		m.kind = "ARM_CONTAINER"
 		m.image = "aws/codebuild/amazonlinux-aarch64-standard:4.0"
 	}
+
 	if c.ComputeType != "" {
 		m.compute = c.ComputeType
 	}
+
 	return m
 }
 
@@ -122,6 +124,7 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 			Value: jsii.String(p.Config.IndexSecret),
 		})
 	}
+
 	props := &awscodebuild.CfnProjectProps{
 		Name:        jsii.String(name),
 		Description: jsii.String("Layersmith: lock, fetch and assemble the layers of a run"),
@@ -154,9 +157,11 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 			Modes: jsii.Strings("LOCAL_CUSTOM_CACHE"),
 		}
 	}
+
 	if p.Key.Key != nil {
 		props.EncryptionKey = p.Key.Key.KeyArn()
 	}
+
 	project := awscodebuild.NewCfnProject(scope, jsii.String("Build"), props)
 	if p.Key.Key == nil {
 		explain(
@@ -166,6 +171,7 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 				"setting kms gives a key.",
 		)
 	}
+
 	return build{Project: *project.Ref(), ARN: *project.AttrArn()}
 }
 

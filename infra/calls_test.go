@@ -33,12 +33,14 @@ func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 			t.Errorf("functions/%s is not there", f.name)
 			continue
 		}
+
 		granted := map[string]bool{}
 		for _, s := range statements(t, f.name, roles[title(f.name)+"Role"]) {
 			for _, action := range s.Actions {
 				granted[action] = true
 			}
 		}
+
 		wantEqual(
 			t,
 			"actions of "+f.name+": called (-) and granted (+)",
@@ -55,13 +57,16 @@ func compiled(t *testing.T) *ssa.Program {
 	if testing.Short() {
 		t.Skip("compiles the functions and the command line")
 	}
+
 	loaded, err := sources()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if packages.PrintErrors(loaded) > 0 {
 		t.Fatal("the programs do not compile")
 	}
+
 	return ssaOf()
 }
 
@@ -95,10 +100,12 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 		if f == nil {
 			t.Fatalf("internal/cli has no %s", constructor)
 		}
+
 		called := actions(reach(program, f))
 		for _, action := range always {
 			delete(called, action)
 		}
+
 		return called
 	}
 	built := needs("artifactsCommand")
@@ -106,12 +113,14 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 		"s3:GetBucketLocation") { // CodeBuild's own: it fetches the source and writes the log
 		built[action] = true
 	}
+
 	granted := map[string]bool{}
 	for _, s := range statements(t, "build", plainStack(t).byType("AWS::IAM::Role")["BuildRole"]) {
 		for _, action := range s.Actions {
 			granted[action] = true
 		}
 	}
+
 	wantEqual(
 		t,
 		"actions of the build: called (-) and granted (+)",
@@ -144,6 +153,7 @@ func commandTable(t *testing.T) map[string]map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, section, _ := strings.Cut(string(doc), "\n## Operating\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	quoted := regexp.MustCompile("`([^`]+)`")
@@ -154,16 +164,19 @@ func commandTable(t *testing.T) map[string]map[string]bool {
 		if len(cells) != 5 || !strings.Contains(cells[2], ":") || strings.Contains(line, "---") {
 			continue
 		}
+
 		if strings.TrimSpace(cells[1]) != "" {
 			commands = nil
 			for _, m := range quoted.FindAllStringSubmatch(cells[1], -1) {
 				commands = append(commands, m[1])
 			}
 		}
+
 		for _, command := range commands {
 			if table[command] == nil {
 				table[command] = map[string]bool{}
 			}
+
 			for _, m := range quoted.FindAllStringSubmatch(cells[2], -1) {
 				if !strings.HasPrefix(m[1], "--") {
 					table[command][m[1]] = true
@@ -171,6 +184,7 @@ func commandTable(t *testing.T) map[string]map[string]bool {
 			}
 		}
 	}
+
 	return table
 }
 
@@ -201,19 +215,23 @@ func actions(called map[string]bool) map[string]bool {
 	for _, a := range always {
 		needed[a] = true
 	}
+
 	for op := range called {
 		service, name, _ := strings.Cut(op, ":")
 		if s := services[service]; s != "" {
 			op = s + ":" + name
 		}
+
 		if o := operations[op]; o != "" {
 			op = o
 		}
+
 		needed[op] = true
 		for _, also := range besides[op] {
 			needed[also] = true
 		}
 	}
+
 	return needed
 }
 
@@ -233,10 +251,12 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 		if f == nil || seen[f] {
 			return
 		}
+
 		seen[f] = true
 		if op := operation(f); op != "" {
 			called[op] = true
 		}
+
 		work = append(work, f)
 	}
 	meet := func(call *ssa.CallCommon, t types.Type) {
@@ -256,6 +276,7 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 						visit(g)
 					}
 				}
+
 				if m, ok := instruction.(*ssa.MakeInterface); ok && !known[m.X.Type()] {
 					known[m.X.Type()] = true
 					boxed = append(boxed, m.X.Type())
@@ -263,6 +284,7 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 						meet(call, m.X.Type())
 					}
 				}
+
 				if call, ok := instruction.(ssa.CallInstruction); ok && call.Common().IsInvoke() {
 					invoked = append(invoked, call.Common())
 					for _, t := range boxed {
@@ -272,6 +294,7 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 			}
 		}
 	}
+
 	return called
 }
 
@@ -282,25 +305,32 @@ func operation(f *ssa.Function) string {
 	if object == nil || object.Pkg() == nil {
 		return ""
 	}
+
 	service, ours := strings.CutPrefix(object.Pkg().Path(), sdk)
 	if !ours || strings.Contains(service, "/") {
 		return ""
 	}
+
 	if receiver := object.Signature().Recv(); receiver != nil {
 		if strings.HasSuffix(receiver.Type().String(), ".Client") && object.Exported() && object.Name() != "Options" {
 			return service + ":" + object.Name()
 		}
+
 		return ""
 	}
+
 	name, made := strings.CutPrefix(object.Name(), "New")
 	if op, ok := strings.CutSuffix(name, "Paginator"); ok && made {
 		return service + ":" + op
 	}
+
 	if strings.HasSuffix(name, "Waiter") && made {
 		if waiters[name] == "" {
 			panic(fmt.Sprintf("what does %s call?", name))
 		}
+
 		return service + ":" + waiters[name]
 	}
+
 	return ""
 }

@@ -164,6 +164,7 @@ func configFrom(context map[string]any) (Config, error) {
 	default:
 		wrong = append(wrong, "layersmith: must be an object with settings")
 	}
+
 	fields := cfg.fields()
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		field, known := fields[key]
@@ -171,32 +172,39 @@ func configFrom(context map[string]any) (Config, error) {
 			wrong.add(key, "unknown; known: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			continue
 		}
+
 		doc, err := json.Marshal(settings[key])
 		if err == nil {
 			err = json.Unmarshal(doc, field)
 		}
+
 		if err != nil {
 			wrong.add(key, "%s is not %s", doc, kind(field))
 		}
 	}
+
 	for _, full := range slices.Sorted(maps.Keys(context)) {
 		key, ours := strings.CutPrefix(full, "layersmith.")
 		if !ours {
 			continue
 		}
+
 		field, known := fields[key]
 		if !known {
 			wrong.add(key, "unknown; known: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			continue
 		}
+
 		if text := fmt.Sprint(context[full]); !set(field, text) {
 			wrong.add(key, "%q is not %s", text, kind(field))
 		}
 	}
+
 	cfg.check(&wrong)
 	if len(wrong) > 0 {
 		return Config{}, wrong
 	}
+
 	return cfg, nil
 }
 
@@ -246,6 +254,7 @@ func set(field any, text string) bool {
 	case *float64:
 		*f, err = strconv.ParseFloat(text, 64)
 	}
+
 	return err == nil
 }
 
@@ -261,6 +270,7 @@ func kind(field any) string {
 	case *[]string:
 		return "a list of texts"
 	}
+
 	return "a text"
 }
 
@@ -295,15 +305,18 @@ func (c Config) check(wrong *mistakes) {
 	for _, with := range c.Share {
 		match("share", with, shares, "an organization (o-...) or an account (12 digits)")
 	}
+
 	for _, pattern := range c.Consumers {
 		match("consumers", pattern, patterns, "names of functions, with * and ?")
 	}
+
 	between("keepVersions", float64(c.KeepVersions), 1, 100)
 	between("packageSizeAlarmMegabytes", c.PackageSizeAlarmMegabytes, 1, 250)
 	between("noncurrentDays", float64(c.NoncurrentDays), 1, math.MaxInt32)
 	if c.KMS != "create" {
 		optional("kms", c.KMS, keys, `"create", a key's ARN`)
 	}
+
 	optional("boundary", c.Boundary, boundaries, "a policy's name or ARN")
 	if !slices.Contains(logDays, c.LogRetentionDays) {
 		wrong.add(
@@ -313,19 +326,23 @@ func (c Config) check(wrong *mistakes) {
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(logDays), " ", ", "), "[]"),
 		)
 	}
+
 	if c.ComputeType != "" {
 		legal := computeTypes
 		if c.CodeBuildLambda {
 			legal = lambdaTypes
 		}
+
 		oneOf("computeType", c.ComputeType, legal)
 	}
+
 	optional("indexSecret", c.IndexSecret, secrets, "the full ARN of a secret")
 	for _, file := range c.binaries() {
 		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 			wrong.add("assets", "%s is no program; make build makes it", file)
 		}
 	}
+
 	if doc, err := os.ReadFile(c.Definition); err != nil {
 		wrong.add("definition", "%v", err)
 	} else if !json.Valid(doc) {
@@ -339,6 +356,7 @@ func (c Config) binaries() []string {
 	for _, f := range functionTable {
 		files = append(files, filepath.Join(c.code(f.name), "bootstrap"))
 	}
+
 	return files
 }
 

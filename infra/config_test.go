@@ -12,6 +12,7 @@ func TestConfigReadsCdkJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want := defaults()
 	want.Assets = assets
 	want.Definition = "../statemachine/pipeline.asl.json"
@@ -32,6 +33,7 @@ func TestConfigTakesOneSettingFromTheCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	wantEqual(
 		t,
 		"settings",
@@ -125,6 +127,7 @@ func TestConfigRefuses(t *testing.T) {
 					"layersmith.definition": "../statemachine/pipeline.asl.json",
 				}
 			}
+
 			_, err := configFrom(context)
 			wantEqual(t, "error", fmt.Sprint(err), "read cdk.json: 1 wrong under \"context\":\n  "+test.wrong)
 		})
@@ -142,6 +145,7 @@ func TestConfigNamesEveryProgramThatIsMissing(t *testing.T) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
+
 	if !strings.Contains(fmt.Sprint(err), "layersmith.assets: nowhere/cli/layersmith is no program") {
 		t.Errorf("%v does not name the command line", err)
 	}
@@ -155,5 +159,6 @@ func TestRetentionsAreComplete(t *testing.T) {
 			t.Errorf("no retention of %d days", days)
 		}
 	}
+
 	wantEqual(t, "number of retentions", len(retentions), len(logDays))
 }

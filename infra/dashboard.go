@@ -47,6 +47,7 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	for _, name := range outcomes {
 		counters = append(counters, ofStack(p.Config, name, "Sum"))
 	}
+
 	board.AddWidgets(awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
 		Title: jsii.String("Alarms"), Alarms: &p.Alarms.All, Width: jsii.Number(24),
 	}))

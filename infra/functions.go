@@ -103,6 +103,7 @@ func newFunctions(scope constructs.Construct, p functionsProps) functions {
 		})
 		made.ARN[f.name] = *function.AttrArn()
 	}
+
 	return made
 }
 
@@ -136,6 +137,7 @@ func newLogGroup(scope constructs.Construct, id string, p logGroupProps) awslogs
 	if p.Key.Key != nil {
 		props.EncryptionKey = p.Key.Key
 	}
+
 	return awslogs.NewLogGroup(scope, jsii.String(id), props)
 }
 

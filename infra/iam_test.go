@@ -18,6 +18,7 @@ func roleNames() []string {
 	for _, f := range functionTable {
 		names = append(names, f.name)
 	}
+
 	return append(names, "probe", "build", "pipeline", "upload", "schedule")
 }
 
@@ -32,6 +33,7 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 			t.Errorf("no role for %s", name)
 			continue
 		}
+
 		delete(roles, title(name)+"Role")
 		var doc bytes.Buffer
 		enc := json.NewEncoder(&doc)
@@ -40,6 +42,7 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 		if err := enc.Encode(statements(t, name, role)); err != nil {
 			t.Fatal(err)
 		}
+
 		golden := filepath.Join("testdata", "iam", name+".json")
 		if *update {
 			if err := errorsOf(
@@ -49,15 +52,19 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		want, err := os.ReadFile(golden)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		wantEqual(t, golden, doc.String(), string(want))
 	}
+
 	if len(roles) > 0 {
 		t.Errorf("roles without a golden file: %v", slices.Sorted(maps.Keys(roles)))
 	}
+
 	for id, r := range a.resources {
 		if strings.HasPrefix(r.Type, "AWS::IAM::") && r.Type != "AWS::IAM::Role" {
 			t.Errorf("%s is a %s: grants stand in permissions.go and in roles", id, r.Type)
@@ -93,13 +100,16 @@ func TestNothingIsGrantedWithAStarButWhatMustBe(t *testing.T) {
 						t.Errorf("%s %s: action %s", name, s.Sid, action)
 					}
 				}
+
 				if slices.Contains(s.Resources, "*") {
 					starred = append(starred, s.Actions...)
 				}
+
 				if slices.Contains(s.Actions, "cloudwatch:PutMetricData") &&
 					fmt.Sprint(s.Condition) != "map[StringEquals:map[cloudwatch:namespace:Lambda/Optimization]]" {
 					t.Errorf("%s %s: condition %v", name, s.Sid, s.Condition)
 				}
+
 				if slices.Contains(s.Actions, "iam:PassRole") &&
 					fmt.Sprint(s.Condition) != "map[StringEquals:map[iam:PassedToService:lambda.amazonaws.com]]" {
 					t.Errorf("%s %s: condition %v", name, s.Sid, s.Condition)
@@ -107,6 +117,7 @@ func TestNothingIsGrantedWithAStarButWhatMustBe(t *testing.T) {
 			}
 		}
 	}
+
 	slices.Sort(starred)
 	wantEqual(t, "actions on *", slices.Compact(starred), anywhere)
 }
@@ -129,6 +140,7 @@ func TestNoConsumerCanBeTouchedByDefault(t *testing.T) {
 				for _, r := range s.Resources {
 					ours = ours || strings.HasSuffix(r, ":function:layersmith-probe-*")
 				}
+
 				if slices.Contains(changes, action) && !ours {
 					t.Errorf("%s %s: %s on %v", name, s.Sid, action, s.Resources)
 				}
@@ -162,6 +174,7 @@ func TestTheBuildCannotBeChangedByWhoStartsIt(t *testing.T) {
 			}
 		}
 	}
+
 	// One statement each: several keys of one condition must all be there to deny.
 	wantEqual(t, "denied", denied, []string{"codebuild:source.buildspec false", "codebuild:environment.image false",
 		"codebuild:environment.privilegedMode false"})
@@ -184,18 +197,22 @@ func TestDocumentationHasTheGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	before, rest, ok := strings.Cut(string(doc), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
 		t.Fatalf("%s lacks %q or %q", file, begin, end)
 	}
+
 	want := before + begin + tables(t) + end + after
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		return
 	}
+
 	wantEqual(t, file, string(doc), want)
 }
 
@@ -218,21 +235,26 @@ func tables(t *testing.T) string {
 					"`",
 			)
 		}
+
 		var condition string
 		if s.Condition != nil {
 			c, _ := json.Marshal(s.Condition)
 			condition = "`" + string(c) + "`"
 		}
+
 		effect := s.Sid
 		if s.Effect == "Deny" {
 			effect += " (deny)"
 		}
+
 		if s.Sid == "Log" {
 			resources = []string{"its log group"}
 		}
+
 		if s.Sid == "Functions" {
 			resources = []string{"the twelve functions"}
 		}
+
 		return fmt.Sprintf(
 			"| %s | %s | %s | %s | %s |\n",
 			effect,
@@ -250,6 +272,7 @@ func tables(t *testing.T) string {
 			}
 		}
 	}
+
 	const head = "| grant | actions | resources | condition | reason |\n|---|---|---|---|---|\n"
 	var b strings.Builder
 	b.WriteString("\n### every function\n\n" + head)
@@ -258,6 +281,7 @@ func tables(t *testing.T) string {
 			b.WriteString(r)
 		}
 	}
+
 	for _, name := range roleNames() {
 		b.WriteString("\n### " + name + "\n\n")
 		var rows string
@@ -266,12 +290,15 @@ func tables(t *testing.T) string {
 				rows += r
 			}
 		}
+
 		if rows == "" {
 			b.WriteString("Nothing.\n")
 			continue
 		}
+
 		b.WriteString(head + rows)
 	}
+
 	b.WriteString("\n")
 	return b.String()
 }
@@ -295,5 +322,6 @@ func reason(role resource, s statement) string {
 			}
 		}
 	}
+
 	return ""
 }

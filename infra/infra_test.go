@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 		}
+
 		outputs = filepath.Join(dir, "out")
 		return m.Run()
 	}()
@@ -59,6 +60,7 @@ func errorsOf(list ...error) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -69,10 +71,12 @@ func settings(t *testing.T, changed map[string]any) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var file struct{ Context map[string]any }
 	if err := json.Unmarshal(doc, &file); err != nil {
 		t.Fatal(err)
 	}
+
 	ours := file.Context["layersmith"].(map[string]any)
 	ours["assets"] = assets
 	ours["definition"] = "../statemachine/pipeline.asl.json"
@@ -137,11 +141,13 @@ func synthesized(t *testing.T, name string, changed map[string]any) *assembly {
 	if made[name] != nil {
 		return made[name]
 	}
+
 	context := settings(t, changed)
 	cfg, err := configFrom(context)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dir := filepath.Join(outputs, name)
 	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(dir)})
 	newStack(app, cfg)
@@ -157,11 +163,13 @@ func read(t *testing.T, dir, stack string) *assembly {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	a.text = string(text)
 	var typed struct{ Resources map[string]resource }
 	if err := errorsOf(json.Unmarshal(text, &a.template), json.Unmarshal(text, &typed)); err != nil {
 		t.Fatal(err)
 	}
+
 	a.resources = typed.Resources
 	entries := map[string][]struct {
 		Type string
@@ -172,6 +180,7 @@ func read(t *testing.T, dir, stack string) *assembly {
 		if err != nil {
 			continue
 		}
+
 		if file == "manifest.json" {
 			var manifest struct {
 				Artifacts map[string]struct {
@@ -184,11 +193,13 @@ func read(t *testing.T, dir, stack string) *assembly {
 			if err := json.Unmarshal(doc, &manifest); err != nil {
 				t.Fatal(err)
 			}
+
 			maps.Copy(entries, manifest.Artifacts[stack].Metadata)
 		} else if err := json.Unmarshal(doc, &entries); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	for _, path := range slices.Sorted(maps.Keys(entries)) {
 		for _, e := range entries[path] {
 			switch e.Type {
@@ -199,6 +210,7 @@ func read(t *testing.T, dir, stack string) *assembly {
 			}
 		}
 	}
+
 	return &a
 }
 
@@ -213,6 +225,7 @@ func (a *assembly) byType(kind string) map[string]resource {
 			found[readable(id)] = r
 		}
 	}
+
 	return found
 }
 
@@ -232,6 +245,7 @@ func at(value any, path ...string) any {
 		m, _ := value.(map[string]any)
 		value = m[key]
 	}
+
 	return value
 }
 
@@ -241,10 +255,12 @@ func list(value any) []string {
 	if !ok {
 		many = []any{value}
 	}
+
 	var out []string
 	for _, v := range many {
 		out = append(out, readable(flat(v)))
 	}
+
 	return out
 }
 
@@ -270,10 +286,12 @@ func statements(t *testing.T, name string, role resource) []statement {
 	if role.Properties["ManagedPolicyArns"] != nil {
 		t.Errorf("%s has managed policies", name)
 	}
+
 	policies, _ := role.Properties["Policies"].([]any)
 	if len(policies) > 1 {
 		t.Errorf("%s has %d policies, want one", name, len(policies))
 	}
+
 	all := []statement{}
 	for _, p := range policies {
 		for _, raw := range at(p, "PolicyDocument", "Statement").([]any) {
@@ -281,6 +299,7 @@ func statements(t *testing.T, name string, role resource) []statement {
 			if s["NotAction"] != nil || s["NotResource"] != nil {
 				t.Errorf("%s grants by exclusion: %v", name, s)
 			}
+
 			all = append(
 				all,
 				statement{
@@ -293,6 +312,7 @@ func statements(t *testing.T, name string, role resource) []statement {
 			)
 		}
 	}
+
 	return all
 }
 
@@ -303,6 +323,7 @@ func TestFunctionsAreWhatTheTableSays(t *testing.T) {
 	if len(functions) != len(functionTable) || len(functionTable) != 12 {
 		t.Fatalf("%d functions in the template, %d in the table, want 12", len(functions), len(functionTable))
 	}
+
 	for _, f := range functionTable {
 		p := functions[title(f.name)].Properties
 		wantEqual(
@@ -345,6 +366,7 @@ func TestFunctionsAreWhatTheTableSays(t *testing.T) {
 		for k, v := range at(p, "Environment", "Variables").(map[string]any) {
 			env[k] = flatReadable(v)
 		}
+
 		wantEqual(t, f.name+"'s environment", env, map[string]string{
 			"LAYERSMITH_STACK":        "layersmith",
 			"LAYERSMITH_STORE":        "<Store>",
@@ -368,6 +390,7 @@ func TestEveryLogGroupHasRetention(t *testing.T) {
 		if len(groups) != len(functionTable)+2 {
 			t.Errorf("%d log groups, want one for each function, the builds and the state machine", len(groups))
 		}
+
 		for name, g := range groups {
 			if g.Properties["RetentionInDays"] == nil || g.DeletionPolicy != "Delete" {
 				t.Errorf("%s: retention %v, on deletion %s", name, g.Properties["RetentionInDays"], g.DeletionPolicy)
@@ -386,6 +409,7 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	called := map[string]bool{}
 	longest := map[string]int{}
 	for _, s := range parsed.All() {
@@ -396,6 +420,7 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 			}
 		}
 	}
+
 	var table []string
 	for _, f := range functionTable {
 		table = append(table, title(f.name))
@@ -409,6 +434,7 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 			)
 		}
 	}
+
 	slices.Sort(table)
 	wantEqual(t, "states", slices.Sorted(maps.Keys(called)), table)
 	wantEqual(
@@ -421,12 +447,14 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 	for name, v := range machine["DefinitionSubstitutions"].(map[string]any) {
 		values[name] = flatReadable(v)
 	}
+
 	want := map[string]string{"BuildProject": "<Build>"}
 	var arns []string
 	for _, name := range table {
 		want[name] = "<" + name + ".Arn>"
 		arns = append(arns, want[name])
 	}
+
 	wantEqual(t, "substitutions", values, want)
 	for _, s := range statements(t, "PipelineRole", a.byType("AWS::IAM::Role")["PipelineRole"]) {
 		if s.Sid == "Functions" {
@@ -435,6 +463,7 @@ func TestStatesFunctionsPlaceholdersAndGrantsAgree(t *testing.T) {
 			return
 		}
 	}
+
 	t.Error("the state machine may call no function")
 }
 
@@ -474,6 +503,7 @@ func TestBucketsAreClosedVersionedAndTidy(t *testing.T) {
 		if algorithm := fmt.Sprint(at(p, "BucketEncryption")); !strings.Contains(algorithm, "AES256") {
 			t.Errorf("%s is encrypted by %s", name, algorithm)
 		}
+
 		if deny := fmt.Sprint(
 			policies[name+"Policy"].Properties,
 		); !strings.Contains(deny, "aws:SecureTransport:false") ||
@@ -481,13 +511,16 @@ func TestBucketsAreClosedVersionedAndTidy(t *testing.T) {
 				"Effect:Deny") {
 			t.Errorf("%s allows requests without TLS: %s", name, deny)
 		}
+
 		rules, _ := json.Marshal(at(p, "LifecycleConfiguration", "Rules"))
 		want := `{"AbortIncompleteMultipartUpload":{"DaysAfterInitiation":1},"ExpiredObjectDeleteMarker":true,"Id":"leftovers","NoncurrentVersionExpiration":{"NoncurrentDays":30},"Status":"Enabled"}`
 		if name == "Store" {
 			want += `,{"ExpirationInDays":30,"Id":"artifacts","Prefix":"artifacts/","Status":"Enabled"}`
 		}
+
 		wantEqual(t, name+"'s lifecycle", string(rules), "["+want+"]")
 	}
+
 	wantEqual(t, "events of the workspace", at(buckets["Workspace"].Properties, "NotificationConfiguration"),
 		any(map[string]any{"EventBridgeConfiguration": map[string]any{"EventBridgeEnabled": true}}))
 	wantEqual(t, "events of the store", at(buckets["Store"].Properties, "NotificationConfiguration"), any(nil))
@@ -506,6 +539,7 @@ func TestBuildRunsOurCommandLineAndNothingElse(t *testing.T) {
 			commands = append(commands, command)
 		}
 	}
+
 	wantEqual(
 		t,
 		"commands",
@@ -524,6 +558,7 @@ func TestBuildRunsOurCommandLineAndNothingElse(t *testing.T) {
 		!strings.Contains(complaint.String(), "is not the address of a run") {
 		t.Errorf("the command line does not know the command: exit %d, %s", code, complaint.String())
 	}
+
 	wantEqual(
 		t,
 		"environment",
@@ -599,6 +634,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 			" ",
 		)
 	}
+
 	const ours = `Lambda/Optimization %s [{"Name":"Stack","Value":"layersmith"}] `
 	wantEqual(t, "alarms", got, map[string]string{
 		"layersmith-PackageSize": fmt.Sprintf(
@@ -617,6 +653,7 @@ func TestAlarmsTellTheTopic(t *testing.T) {
 	for _, s := range at(a.byType("AWS::SNS::TopicPolicy")["TopicPolicy"].Properties, "PolicyDocument", "Statement").([]any) {
 		may = may || at(s, "Principal", "Service") == "cloudwatch.amazonaws.com" && at(s, "Effect") == "Allow"
 	}
+
 	if !may {
 		t.Error("the topic's policy does not let alarms publish")
 	}
@@ -630,6 +667,7 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &parsed); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, metric := range append([]string{
 		"PackageSize", "ZippedSize", "BytesSaved", "ImportTime", "BuildDuration",
 		"LockAge", "BucketSizeBytes",
@@ -639,6 +677,7 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 			t.Errorf("no %s on the dashboard", metric)
 		}
 	}
+
 	wantEqual(t, "outcomes", outcomes, statemachine.Outcomes())
 	if !strings.Contains(body, `"value":250`) || !strings.Contains(body, `"value":200`) {
 		t.Error("the limits are not on the dashboard")
@@ -650,6 +689,7 @@ func TestOutputsAreWhatTheCommandLineReads(t *testing.T) {
 	for name, o := range plainStack(t).template["Outputs"].(map[string]any) {
 		got[name] = flatReadable(at(o, "Value"))
 	}
+
 	wantEqual(
 		t,
 		"outputs",
@@ -680,9 +720,11 @@ func TestOneLineChangesTheRuntime(t *testing.T) {
 	if n := strings.Count(a.text, `"Runtime": "provided.al2"`); n != len(functionTable) {
 		t.Fatalf("%d functions on provided.al2", n)
 	}
+
 	if strings.ReplaceAll(a.text, `"provided.al2"`, `"provided.al2023"`) != b.text {
 		t.Error(cmp.Diff(a.text, b.text))
 	}
+
 	wantEqual(
 		t,
 		"warnings with provided.al2",
@@ -713,6 +755,7 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 			[]any{"provided.al2023", []any{"arm64"}, "o-abcdefghij,111122223333", "5", "shared-"},
 		)
 	}
+
 	build := a.byType("AWS::CodeBuild::Project")["Build"].Properties
 	wantEqual(
 		t,
@@ -740,6 +783,7 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 	) {
 		t.Errorf("the index's secret is not in %s", env)
 	}
+
 	for name, r := range a.byType("AWS::IAM::Role") {
 		if got := flatReadable(
 			r.Properties["PermissionsBoundary"],
@@ -747,12 +791,14 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 			t.Errorf("%s has boundary %s", name, got)
 		}
 	}
+
 	for name, b := range a.byType("AWS::S3::Bucket") {
 		if text, _ := json.Marshal(b.Properties["BucketEncryption"]); !strings.Contains(readable(string(text)),
 			`"KMSMasterKeyID":{"Fn::GetAtt":["Key","Arn"]}`) || b.DeletionPolicy != "Delete" {
 			t.Errorf("%s: %s, on deletion %s", name, text, b.DeletionPolicy)
 		}
 	}
+
 	for name, g := range a.byType("AWS::Logs::LogGroup") {
 		wantEqual(
 			t,
@@ -761,6 +807,7 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 			[]any{"<Key.Arn>", 7.0},
 		)
 	}
+
 	wantEqual(t, "topic", flatReadable(a.byType("AWS::SNS::Topic")["Topic"].Properties["KmsMasterKeyId"]), "<Key.Arn>")
 	wantEqual(
 		t,
@@ -774,10 +821,12 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 			t.Errorf("the key's policy does not name %s", service)
 		}
 	}
+
 	holders := []string{"build"}
 	for _, f := range functionTable {
 		holders = append(holders, f.name)
 	}
+
 	for _, name := range holders {
 		wantGrant(
 			t,
@@ -787,6 +836,7 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 				Resources: []string{"<Key.Arn>"}},
 		)
 	}
+
 	wantGrant(
 		t,
 		a,
@@ -802,6 +852,7 @@ func TestEveryOptionReachesItsResources(t *testing.T) {
 	) {
 		t.Error("nobody is notified")
 	}
+
 	if metric := fmt.Sprint(
 		a.byType("AWS::CloudWatch::Alarm")["PackageSizeAlarm"].Properties["Threshold"],
 	); metric != "150" {
@@ -817,6 +868,7 @@ func wantGrant(t *testing.T, a *assembly, role string, want statement) {
 			return
 		}
 	}
+
 	t.Errorf("%s has no grant %s", role, want.Sid)
 }
 
@@ -838,6 +890,7 @@ func TestSuppressionsAreNarrowAndExplained(t *testing.T) {
 			if len(strings.Fields(reason)) < 4 {
 				t.Errorf("%s: %v for %q", id, at(s, "id"), reason)
 			}
+
 			if at(s, "id") == "AwsSolutions-IAM5" && at(s, "applies_to") == nil {
 				t.Errorf("%s: every wildcard is allowed", id)
 			}

@@ -16,11 +16,13 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 		if err := os.WriteFile(file, []byte(a.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		if out, err := exec.Command(lint, "--regions", "us-east-1", "--ignore-checks", "W2531", "--", file).
 			CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
+
 	broken := filepath.Join(t.TempDir(), "broken.template.json")
 	if err := os.WriteFile(
 		broken,
@@ -29,6 +31,7 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	if exec.Command(lint, "--", broken).Run() == nil {
 		t.Error("it finds nothing wrong with a property that does not exist")
 	}
@@ -40,12 +43,15 @@ func tool(t *testing.T, variable, below string) string {
 	if path := os.Getenv(variable); path != "" {
 		return path
 	}
+
 	path, err := filepath.Abs(filepath.Join("..", ".tools", below))
 	if err == nil {
 		_, err = os.Stat(path)
 	}
+
 	if err != nil {
 		t.Fatalf("%v\nhint: run: make tools", err)
 	}
+
 	return path
 }

@@ -25,6 +25,7 @@ func synth() int {
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		return 2
 	}
+
 	newStack(app, cfg)
 	app.Synth(nil)
 	return 0

@@ -70,9 +70,11 @@ func newAccess(p accessProps) access {
 		a.consumers = append(a.consumers, arn("lambda", "function", pattern))
 		a.consumed = append(a.consumed, arn("lambda", "function", pattern, "*"))
 	}
+
 	if p.Key.Key != nil {
 		a.key = *p.Key.Key.KeyArn()
 	}
+
 	return a
 }
 
@@ -234,6 +236,7 @@ func (a access) machineRole(b build, f functions) []grant {
 	for _, name := range functionTable {
 		arns = append(arns, f.ARN[name.name])
 	}
+
 	rule := arn("events", "rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
 	return a.all(
 		a.may("Functions", "lambda:InvokeFunction").on(arns...),
@@ -274,6 +277,7 @@ func (a access) all(list ...any) []grant {
 			joined = append(joined, g...)
 		}
 	}
+
 	return joined
 }
 
@@ -375,6 +379,7 @@ func (a access) encrypts() grant {
 	if a.key == "" {
 		return grant{}
 	}
+
 	return a.may("Key", "kms:Decrypt", "kms:GenerateDataKey").on(a.key)
 }
 
@@ -382,6 +387,7 @@ func (a access) index() grant {
 	if a.secret == "" {
 		return grant{}
 	}
+
 	return a.may("Index", "secretsmanager:GetSecretValue").on(a.secret)
 }
 
@@ -402,6 +408,7 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 		here := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *awscdk.Aws_ACCOUNT_ID()}}
 		narrowed = &awsiam.ServicePrincipalOpts{Conditions: &here}
 	}
+
 	props := &awsiam.RoleProps{
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String(p.Service), narrowed),
 		Description: jsii.String(p.Description),
@@ -416,20 +423,25 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 		if g.deny {
 			s.Effect = awsiam.Effect_DENY
 		}
+
 		if g.when != nil {
 			s.Conditions = &g.when
 		}
+
 		statements = append(statements, awsiam.NewPolicyStatement(s))
 	}
+
 	if len(statements) > 0 {
 		props.InlinePolicies = &map[string]awsiam.PolicyDocument{
 			"grants": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
 		}
 	}
+
 	role := awsiam.NewRole(scope, jsii.String(id), props)
 	for _, g := range p.Grants {
 		explainWildcards(scope, role, g)
 	}
+
 	return role
 }
 
@@ -441,6 +453,7 @@ func boundary(setting string) awscdk.PermissionsBoundary {
 	case strings.HasPrefix(setting, "arn:"):
 		return awscdk.PermissionsBoundary_FromArn(jsii.String(setting))
 	}
+
 	return awscdk.PermissionsBoundary_FromName(jsii.String(setting))
 }
 
@@ -453,12 +466,15 @@ func explainWildcards(scope constructs.Construct, role awsiam.Role, g grant) {
 			wide = append(wide, "Resource::"+name)
 		}
 	}
+
 	if len(wide) == 0 {
 		return
 	}
+
 	if g.why == "" {
 		panic(fmt.Sprintf("grant %s has a wildcard and no reason", g.sid))
 	}
+
 	cdknag.NagSuppressions_AddResourceSuppressions(role, &[]*cdknag.NagPackSuppression{
 		{Id: jsii.String("AwsSolutions-IAM5"), Reason: jsii.String(g.why), AppliesTo: &wide},
 	}, nil)
@@ -499,17 +515,21 @@ func flat(value any) string {
 		for _, part := range v {
 			b.WriteString(flat(part))
 		}
+
 		return b.String()
 	case map[string]any:
 		if ref, ok := v["Ref"].(string); ok {
 			return "<" + ref + ">"
 		}
+
 		if sub, ok := v["Fn::Sub"].(string); ok {
 			return strings.NewReplacer("${", "<", "}", ">").Replace(sub)
 		}
+
 		if join, ok := v["Fn::Join"].([]any); ok && len(join) == 2 {
 			return flat(join[1])
 		}
+
 		if get, ok := v["Fn::GetAtt"].([]any); ok {
 			return "<" + strings.Join(slices.Collect(func(yield func(string) bool) {
 				for _, part := range get {
@@ -518,5 +538,6 @@ func flat(value any) string {
 			}), ".") + ">"
 		}
 	}
+
 	return fmt.Sprint(value)
 }

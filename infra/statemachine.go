@@ -40,6 +40,7 @@ func newStateMachine(scope constructs.Construct, p stateMachineProps) stateMachi
 	for name, arn := range p.Functions.ARN {
 		values[title(name)] = jsii.String(arn)
 	}
+
 	machine := awsstepfunctions.NewCfnStateMachine(
 		scope,
 		jsii.String("Pipeline"),
@@ -79,9 +80,11 @@ func definition(file string) string {
 	if err != nil {
 		panic(fmt.Sprintf("read definition: %v", err))
 	}
+
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, doc); err != nil {
 		panic(fmt.Sprintf("read definition %s: %v", file, err))
 	}
+
 	return compact.String()
 }

@@ -40,6 +40,7 @@ func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 		queue.Encryption = awssqs.QueueEncryption_KMS
 		queue.EncryptionMasterKey = p.Key.Key
 	}
+
 	t := triggers{DeadLetters: awssqs.NewQueue(scope, jsii.String("DeadLetters"), queue)}
 	explain(t.DeadLetters, "AwsSolutions-SQS3", "It is the dead letter queue itself.")
 
@@ -77,6 +78,7 @@ func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 	if p.Config.Schedule == "" {
 		return t
 	}
+
 	monthly := newRole(scope, "ScheduleRole", roleProps{
 		Service:     "scheduler.amazonaws.com",
 		Description: "Layersmith: start an execution on the schedule",

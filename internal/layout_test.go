@@ -287,10 +287,12 @@ func nameOf(path string) (string, bool) {
 	if path == module {
 		return ".", true
 	}
+
 	name, ours := strings.CutPrefix(path, module+"/")
 	if strings.HasPrefix(name, "functions/") {
 		return "functions", ours
 	}
+
 	return strings.TrimPrefix(name, "internal/"), ours
 }
 
@@ -305,6 +307,7 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 			found = append(found, fmt.Sprintf("%s has no room: add it to rooms with a reason", path))
 			continue
 		}
+
 		for _, imported := range imports[path] {
 			other, ours := nameOf(imported)
 			switch {
@@ -324,6 +327,7 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 			}
 		}
 	}
+
 	return found
 }
 
@@ -343,16 +347,19 @@ func chain(imports map[string][]string, path, imported string) []string {
 			}
 		}
 	}
+
 	way := []string{imported}
 	for p := path; p != ""; p = from[p] {
 		way = append(way, p)
 	}
+
 	slices.Reverse(way)
 	for i := range way {
 		if name, ours := nameOf(way[i]); ours {
 			way[i] = name
 		}
 	}
+
 	return way
 }
 
@@ -361,6 +368,7 @@ func sorted(m map[string][]string) []string {
 	for k := range m {
 		keys = append(keys, k)
 	}
+
 	slices.Sort(keys)
 	return keys
 }
@@ -370,6 +378,7 @@ func TestPackagesKeepToTheirRooms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	imports := map[string][]string{}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p struct {
@@ -381,20 +390,25 @@ func TestPackagesKeepToTheirRooms(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+
 		if p.ImportPath != module+"/internal" { // this test's own folder
 			imports[p.ImportPath] = p.Imports
 		}
 	}
+
 	if len(imports) < 15 {
 		t.Fatalf("go list knows %d packages only", len(imports))
 	}
+
 	for _, b := range breaches(imports, rooms) {
 		t.Error(b)
 	}
+
 	for name := range rooms {
 		if !slices.ContainsFunc(sorted(imports), func(p string) bool { n, _ := nameOf(p); return n == name }) {
 			t.Errorf("%s has a room, but is not there", name)
 		}
+
 		if rooms[name].why == "" {
 			t.Errorf("%s has no reason", name)
 		}
@@ -464,6 +478,7 @@ func TestBreachesAreFound(t *testing.T) {
 		if c.from != "" {
 			graph[c.from] = append(graph[c.from], c.to)
 		}
+
 		if got := strings.Join(breaches(graph, rooms), "\n"); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

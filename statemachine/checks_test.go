@@ -67,12 +67,14 @@ func problems(definition string) map[string][]string {
 	if err != nil {
 		return map[string][]string{"parse": {err.Error()}}
 	}
+
 	found := map[string][]string{}
 	for name, check := range checks {
 		if p := check(definition, m); len(p) > 0 {
 			found[name] = p
 		}
 	}
+
 	return found
 }
 
@@ -84,6 +86,7 @@ func duplicateKeys(definition string, _ statemachine.Machine) (found []string) {
 		if err != nil {
 			return
 		}
+
 		switch t {
 		case json.Delim('{'):
 			seen := map[string]bool{}
@@ -92,18 +95,22 @@ func duplicateKeys(definition string, _ statemachine.Machine) (found []string) {
 				if err != nil {
 					return
 				}
+
 				key := k.(string)
 				if seen[key] {
 					found = append(found, fmt.Sprintf("%s/%s: the key is there twice", at, key))
 				}
+
 				seen[key] = true
 				walk(at + "/" + key)
 			}
+
 			_, _ = d.Token()
 		case json.Delim('['):
 			for d.More() {
 				walk(at)
 			}
+
 			_, _ = d.Token()
 		}
 	}
@@ -118,10 +125,12 @@ func uniqueNames(_ string, m statemachine.Machine) (found []string) {
 		if i > 0 && s.Name == all[i-1].Name {
 			found = append(found, s.Name+": two states have the name")
 		}
+
 		if len(s.Name) > 80 { // docs: "Amazon States Language", States
 			found = append(found, s.Name+": longer than 80 characters")
 		}
 	}
+
 	return found
 }
 
@@ -133,12 +142,15 @@ func follows(s statemachine.State) []string {
 			to = append(to, name)
 		}
 	}
+
 	for _, c := range s.Choices {
 		to = append(to, c.Next)
 	}
+
 	for _, c := range s.Catch {
 		to = append(to, c.Next)
 	}
+
 	return to
 }
 
@@ -157,6 +169,7 @@ func nextExists(_ string, m statemachine.Machine) (found []string) {
 		if _, ok := m.States[m.StartAt]; !ok {
 			found = append(found, fmt.Sprintf("StartAt: no state %q", m.StartAt))
 		}
+
 		for _, name := range slices.Sorted(maps.Keys(m.States)) {
 			s := m.States[name]
 			for _, to := range follows(s) {
@@ -164,6 +177,7 @@ func nextExists(_ string, m statemachine.Machine) (found []string) {
 					found = append(found, fmt.Sprintf("%s: leads to %q, which is not there", name, to))
 				}
 			}
+
 			ends := s.End || s.Type == "Succeed" || s.Type == "Fail" || s.Type == "Choice"
 			if ends == (s.Next != "") {
 				found = append(found, name+": has neither Next nor an end, or both")
@@ -185,6 +199,7 @@ func reachable(m statemachine.Machine, from string) map[string]bool {
 			queue = append(queue, follows(s)...)
 		}
 	}
+
 	return seen
 }
 
@@ -206,6 +221,7 @@ func choicesHaveDefault(_ string, m statemachine.Machine) (found []string) {
 			found = append(found, s.Name+": no Default; engines differ where nothing matches")
 		}
 	}
+
 	return found
 }
 
@@ -213,6 +229,7 @@ func tasksHaveTimeout(_ string, m statemachine.Machine) (found []string) {
 	if m.TimeoutSeconds == 0 {
 		found = append(found, "the machine: no TimeoutSeconds")
 	}
+
 	for _, s := range m.All() {
 		if s.Type == "Task" && s.TimeoutSeconds <= longestFunction {
 			found = append(
@@ -220,6 +237,7 @@ func tasksHaveTimeout(_ string, m statemachine.Machine) (found []string) {
 				fmt.Sprintf("%s: TimeoutSeconds %d, must be more than %d", s.Name, s.TimeoutSeconds, longestFunction),
 			)
 		}
+
 		if s.TimeoutSeconds >= m.TimeoutSeconds {
 			found = append(
 				found,
@@ -227,6 +245,7 @@ func tasksHaveTimeout(_ string, m statemachine.Machine) (found []string) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -247,6 +266,7 @@ func tasksAreCaught(_ string, m statemachine.Machine) (found []string) {
 		if s.Type != "Task" && s.Type != "Map" {
 			continue
 		}
+
 		if s.Within == "" && !catchesAll(s.State) || s.Within != "" && len(s.Catch) > 0 {
 			found = append(
 				found,
@@ -254,6 +274,7 @@ func tasksAreCaught(_ string, m statemachine.Machine) (found []string) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -263,16 +284,19 @@ func allIsLastAndAlone(_ string, m statemachine.Machine) (found []string) {
 		for _, r := range s.Retry {
 			lists = append(lists, r.ErrorEquals)
 		}
+
 		retriers := len(lists)
 		for _, c := range s.Catch {
 			lists = append(lists, c.ErrorEquals)
 		}
+
 		for i, names := range lists {
 			if slices.Contains(names, "States.ALL") && (len(names) > 1 || i != retriers-1 && i != len(lists)-1) {
 				found = append(found, s.Name+": States.ALL is not alone, or not last")
 			}
 		}
 	}
+
 	return found
 }
 
@@ -289,6 +313,7 @@ func retriesAreBounded(_ string, m statemachine.Machine) (found []string) {
 			}
 		}
 	}
+
 	return found
 }
 
@@ -297,10 +322,12 @@ func knownIntegrations(_ string, m statemachine.Machine) (found []string) {
 		if s.Type == "Task" && s.Resource != buildTask && !slices.Contains(statemachine.Functions(), s.Function()) {
 			found = append(found, fmt.Sprintf("%s: unknown integration %q", s.Name, s.Resource))
 		}
+
 		if s.ItemProcessor != nil && s.ItemProcessor.ProcessorConfig.Mode != "INLINE" {
 			found = append(found, s.Name+": the Map is not INLINE")
 		}
 	}
+
 	return found
 }
 
@@ -309,11 +336,13 @@ func codebuildIsPascalCase(_ string, m statemachine.Machine) (found []string) {
 		if !strings.Contains(s.Resource, ":codebuild:") {
 			continue
 		}
+
 		var parameters any
 		if err := json.Unmarshal(s.Parameters, &parameters); err != nil {
 			found = append(found, fmt.Sprintf("%s: Parameters: %v", s.Name, err))
 			continue
 		}
+
 		var walk func(v any)
 		walk = func(v any) {
 			switch v := v.(type) {
@@ -322,6 +351,7 @@ func codebuildIsPascalCase(_ string, m statemachine.Machine) (found []string) {
 					if key[:1] != strings.ToUpper(key[:1]) {
 						found = append(found, fmt.Sprintf("%s: parameter %s must be PascalCase", s.Name, key))
 					}
+
 					walk(v[key])
 				}
 			case []any:
@@ -332,6 +362,7 @@ func codebuildIsPascalCase(_ string, m statemachine.Machine) (found []string) {
 		}
 		walk(parameters)
 	}
+
 	return found
 }
 
@@ -342,28 +373,34 @@ func faultCodes() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var codes []string
 	for _, d := range file.Decls {
 		g, ok := d.(*ast.GenDecl)
 		if !ok || g.Tok != token.CONST {
 			continue
 		}
+
 		for _, spec := range g.Specs {
 			v := spec.(*ast.ValueSpec)
 			if t, ok := v.Type.(*ast.Ident); !ok || t.Name != "Code" || len(v.Values) != 1 {
 				continue
 			}
+
 			literal, ok := v.Values[0].(*ast.BasicLit)
 			if !ok {
 				continue
 			}
+
 			code, err := strconv.Unquote(literal.Value)
 			if err != nil {
 				return nil, err
 			}
+
 			codes = append(codes, code)
 		}
 	}
+
 	return codes, nil
 }
 
@@ -372,6 +409,7 @@ func knownErrors(_ string, m statemachine.Machine) (found []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
+
 	foreign := regexp.MustCompile(
 		`^((Lambda|CodeBuild)\.[A-Z][A-Za-z]+Exception|States\.(ALL|DataLimitExceeded|Timeout|TaskFailed))$`,
 	)
@@ -380,9 +418,11 @@ func knownErrors(_ string, m statemachine.Machine) (found []string) {
 		for _, r := range s.Retry {
 			names = append(names, r.ErrorEquals...)
 		}
+
 		for _, c := range s.Catch {
 			names = append(names, c.ErrorEquals...)
 		}
+
 		for _, name := range names {
 			if !slices.Contains(codes, name) && !foreign.MatchString(name) {
 				found = append(
@@ -394,12 +434,14 @@ func knownErrors(_ string, m statemachine.Machine) (found []string) {
 					),
 				)
 			}
+
 			if strings.HasPrefix(name, "CodeBuild.") && s.Resource != buildTask ||
 				strings.HasPrefix(name, "Lambda.") && s.Function() == "" {
 				found = append(found, fmt.Sprintf("%s: cannot have %s", s.Name, name))
 			}
 		}
 	}
+
 	return found
 }
 
@@ -408,16 +450,19 @@ func retryableIsRetried(_ string, m statemachine.Machine) (found []string) {
 		if s.Function() == "" {
 			continue
 		}
+
 		var names []string
 		for _, r := range s.Retry {
 			names = append(names, r.ErrorEquals...)
 		}
+
 		for _, name := range retried {
 			if !slices.Contains(names, name) {
 				found = append(found, fmt.Sprintf("%s: %s is not retried", s.Name, name))
 			}
 		}
 	}
+
 	return found
 }
 
@@ -426,13 +471,16 @@ func commentsDiffer(_ string, m statemachine.Machine) (found []string) {
 	if m.Comment == "" {
 		found = append(found, "the machine: no Comment")
 	}
+
 	of[m.Comment] = "the machine"
 	for _, s := range m.All() {
 		if other, ok := of[s.Comment]; ok && s.Comment != "" {
 			found = append(found, fmt.Sprintf("%s: has the Comment of %s", s.Name, other))
 		}
+
 		of[s.Comment] = s.Name
 	}
+
 	return found
 }
 
@@ -448,12 +496,14 @@ func mutationsAreTakenBack(_ string, m statemachine.Machine) (found []string) {
 		if !ok || seen[name] || name == "Report" {
 			continue
 		}
+
 		seen[name] = true
 		for _, c := range s.Catch {
 			to := c.Next
 			for m.States[to].Type == "Pass" { // notes the error
 				to = m.States[to].Next
 			}
+
 			if to != takesBack {
 				found = append(
 					found,
@@ -467,12 +517,15 @@ func mutationsAreTakenBack(_ string, m statemachine.Machine) (found []string) {
 				)
 			}
 		}
+
 		s.Catch = nil
 		queue = append(queue, follows(s)...)
 	}
+
 	if !seen["Promote"] {
 		found = append(found, firstMutation+": does not come to Promote")
 	}
+
 	return found
 }
 
@@ -493,15 +546,18 @@ func endsAreOutcomes(_ string, m statemachine.Machine) (found []string) {
 			found = append(found, name+": must fail with its name as the error, and the ending's message as the cause")
 		}
 	}
+
 	for _, outcome := range statemachine.Outcomes() {
 		if _, ok := m.States[outcome]; !ok {
 			found = append(found, outcome+": is not there")
 		}
 	}
+
 	for name, s := range m.States {
 		if len(s.Catch) == 0 || name == "Report" {
 			continue
 		}
+
 		for _, c := range s.Catch {
 			for _, end := range good {
 				if withoutReport(m, c.Next)[end] {
@@ -510,6 +566,7 @@ func endsAreOutcomes(_ string, m statemachine.Machine) (found []string) {
 			}
 		}
 	}
+
 	slices.Sort(found)
 	return found
 }
@@ -528,6 +585,7 @@ func endingsHaveMessages(_ string, m statemachine.Machine) (found []string) {
 		if s.Type != "Pass" || !strings.Contains(string(s.Parameters), `"outcome"`) {
 			continue
 		}
+
 		var p struct {
 			Outcome, Message string
 			MessagePath      string `json:"message.$"`
@@ -540,11 +598,13 @@ func endingsHaveMessages(_ string, m statemachine.Machine) (found []string) {
 			found = append(found, fmt.Sprintf("%s: %v", s.Name, err))
 			continue
 		}
+
 		if p.Outcome == "" {
 			p.Outcome = p.Ending.Outcome
 			p.Message = p.Ending.Message
 			p.MessagePath = p.Ending.MessagePath
 		}
+
 		if !slices.Contains(statemachine.Outcomes(), p.Outcome) || p.Message+p.MessagePath == "" {
 			found = append(
 				found,
@@ -556,6 +616,7 @@ func endingsHaveMessages(_ string, m statemachine.Machine) (found []string) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -567,6 +628,7 @@ func placeholdersAreInStrings(definition string, _ statemachine.Machine) (found 
 			found = append(found, p+": must be a string by itself")
 		}
 	}
+
 	return found
 }
 
@@ -767,12 +829,14 @@ func TestBrokenDefinitionsAreFound(t *testing.T) {
 			if !strings.Contains(sound, b.old) {
 				t.Fatalf("the definition has no %s", b.old)
 			}
+
 			found := problems(strings.Replace(sound, b.old, b.new, 1))
 			if !slices.ContainsFunc(found[b.check], func(p string) bool { return strings.Contains(p, b.finding) }) {
 				t.Errorf("found %q, want %s: %s", found, b.check, b.finding)
 			}
 		})
 	}
+
 	for name := range checks {
 		if !proved[name] {
 			t.Errorf("nothing shows that the check %q can fail", name)

@@ -46,6 +46,7 @@ func Placeholders() []string {
 	for _, m := range placeholder.FindAllStringSubmatch(definition, -1) {
 		names[m[1]] = true
 	}
+
 	return slices.Sorted(maps.Keys(names))
 }
 
@@ -65,14 +66,17 @@ func Resolve(values map[string]string) (string, error) {
 			problems = append(problems, fmt.Errorf("resolve ${%s}: no value", name))
 		}
 	}
+
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
 			problems = append(problems, fmt.Errorf("resolve ${%s}: the definition has no such placeholder", name))
 		}
 	}
+
 	if len(problems) > 0 {
 		return "", errors.Join(problems...)
 	}
+
 	return placeholder.ReplaceAllStringFunc(definition, func(p string) string {
 		quoted, _ := json.Marshal(values[p[2:len(p)-1]]) // a string always encodes
 		return string(quoted[1 : len(quoted)-1])
@@ -155,9 +159,11 @@ func Parse(definition string) (Machine, error) {
 	if err := d.Decode(&m); err != nil {
 		return Machine{}, fmt.Errorf("parse state machine: %w", err)
 	}
+
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Machine{}, errors.New("parse state machine: something follows the definition")
 	}
+
 	return m, nil
 }
 
@@ -184,6 +190,7 @@ func (m Machine) All() []Placed {
 		if c := strings.Compare(a.Name, b.Name); c != 0 {
 			return c
 		}
+
 		return strings.Compare(a.Within, b.Within)
 	})
 	return all
@@ -195,5 +202,6 @@ func (s State) Function() string {
 	if s.Type != "Task" || m == nil || m[0] != s.Resource {
 		return ""
 	}
+
 	return m[1]
 }

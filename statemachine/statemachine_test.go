@@ -30,16 +30,19 @@ func TestPlaceholdersAreTheFunctions(t *testing.T) {
 	if diff := cmp.Diff(want, statemachine.Functions()); diff != "" {
 		t.Errorf("functions (- want, + got):\n%s", diff)
 	}
+
 	m, err := statemachine.Parse(statemachine.Definition())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	called := map[string]bool{}
 	for _, s := range m.All() {
 		if f := s.Function(); f != "" {
 			called[f] = true
 		}
 	}
+
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(called))); diff != "" {
 		t.Errorf("functions that states call (- want, + got):\n%s", diff)
 	}
@@ -50,6 +53,7 @@ func values() map[string]string {
 	for _, name := range statemachine.Placeholders() {
 		all[name] = `arn:"` + name + `\`
 	}
+
 	return all
 }
 
@@ -59,10 +63,12 @@ func TestResolveReplacesEveryPlaceholder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	m, err := statemachine.Parse(definition)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got := m.States["Intake"].Resource; got != `arn:"Intake\` || strings.Contains(definition, "${") {
 		t.Errorf("Intake is %q", got)
 	}
@@ -86,12 +92,14 @@ func TestAllFindsStatesInsideOfMaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	got := map[string]string{}
 	for _, s := range m.All() {
 		if s.Within != "" {
 			got[s.Name] = s.Within
 		}
 	}
+
 	want := map[string]string{
 		"Prune":   "Prune each",
 		"Measure": "Measure each",

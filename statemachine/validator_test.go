@@ -15,17 +15,21 @@ func TestDefinitionPassesAslValidator(t *testing.T) {
 	if err == nil {
 		_, err = os.Stat(validator)
 	}
+
 	if err != nil {
 		t.Fatalf("%v\nhint: run: make tools", err)
 	}
+
 	values := map[string]string{statemachine.BuildProject: "layersmith-build"}
 	for _, f := range statemachine.Functions() {
 		values[f] = "arn:aws:lambda:us-east-1:123456789012:function:layersmith-" + f
 	}
+
 	definition, err := statemachine.Resolve(values)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name, c := range map[string]struct {
 		definition string
 		good       bool
@@ -37,6 +41,7 @@ func TestDefinitionPassesAslValidator(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.definition), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		out, err := exec.Command(validator, "--json-path", file).CombinedOutput()
 		if (err == nil) != c.good {
 			t.Errorf("%s: %v\n%s", name, err, out)

@@ -15,10 +15,12 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	python := filepath.Join(root(t), ".tools", "arm64", "bin", "python3.13")
 	if _, err := os.Stat(python); err != nil {
 		t.Skipf("NOT RUN: there is no interpreter for arm64 (.ci/tools/install says why): %v", err)
 	}
+
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"workspace.yaml":        "targets: [python3.13-arm64]\n",
@@ -28,10 +30,12 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	out := layersmith(
 		t,
 		"build",
@@ -51,10 +55,12 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
+
 	l := r.Layers[0]
 	if p := l.Probe; p.Status != report.ProbePassed || p.Modules < 10 || p.Scripts < 5 || len(p.Failures) > 0 {
 		t.Errorf("probe %+v", p)
 	}
+
 	if l.Removed["elf-strip"].Unzipped < 1e6 {
 		t.Errorf("removed %+v: nothing was stripped", l.Removed)
 	}

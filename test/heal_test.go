@@ -17,6 +17,7 @@ func TestHealOfNumpy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real wheels")
 	}
+
 	dir := t.TempDir()
 	layers := filepath.Join(dir, "layers")
 	const was = "# what every analysis needs\nbytecode: none   # small\n"
@@ -39,10 +40,12 @@ except OSError:
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	args := []string{
 		"build",
 		"--workspace",
@@ -57,10 +60,12 @@ except OSError:
 	if code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics}); code != 0 {
 		t.Fatalf("exit %d\n%s", code, diagnostics.String())
 	}
+
 	b, err := os.ReadFile(filepath.Join(layers, "core", "layer.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	added, ok := strings.CutPrefix(string(b), was+"keep:\n")
 	if lines := strings.Split(
 		strings.TrimSpace(added),
@@ -69,6 +74,7 @@ except OSError:
 		!strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
 		t.Errorf("layer.yaml is\n%s", b)
 	}
+
 	for _, want := range []string{
 		"healed: core kept numpy/_core/tests/_natype.py (",
 		"healed: core kept numpy/_core/tests/data/astype_copy.pkl (",
@@ -77,6 +83,7 @@ except OSError:
 			t.Errorf("stderr has no %q:\n%s", want, diagnostics.String())
 		}
 	}
+
 	// A build that may not heal needs nothing more.
 	layersmith(t, append(args, "--strict", "--clean")...)
 }

@@ -27,6 +27,7 @@ func root(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return dir
 }
 
@@ -37,6 +38,7 @@ func layersmith(t *testing.T, args ...string) string {
 	if code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics}); code != 0 {
 		t.Fatalf("layersmith %s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), diagnostics.String())
 	}
+
 	return out.String()
 }
 
@@ -46,6 +48,7 @@ func workspaceCopy(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root(t), "layers"))); err != nil {
 		t.Fatal(err)
 	}
+
 	return dir
 }
 
@@ -56,10 +59,12 @@ func cache(t *testing.T) string {
 	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
 		return dir
 	}
+
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return filepath.Join(dir, "layersmith")
 }
 
@@ -75,6 +80,7 @@ func TestTheThreeLayers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	ws := workspaceCopy(t)
 	out := t.TempDir()
 	text := layersmith(
@@ -94,9 +100,11 @@ func TestTheThreeLayers(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
+
 	if len(r.Layers) != len(most) {
 		t.Fatalf("%d layers, want %d", len(r.Layers), len(most))
 	}
+
 	for _, l := range r.Layers {
 		if limit := most[l.Name]; int64(l.Zip.Bytes) > limit[0] || int64(l.After.Unzipped) > limit[1] {
 			t.Errorf(
@@ -108,21 +116,27 @@ func TestTheThreeLayers(t *testing.T) {
 				limit[1],
 			)
 		}
+
 		if l.Verdict != "within" || len(l.Gate) > 0 {
 			t.Errorf("%s: verdict %s, gate %v", l.Name, l.Verdict, l.Gate)
 		}
+
 		if l.Probe.Status != report.ProbePassed || l.Probe.Scripts < 5 || l.Probe.Modules < 5 ||
 			len(l.Probe.Skipped) > 0 {
 			t.Errorf("%s: probe %+v", l.Name, l.Probe)
 		}
+
 		for _, f := range l.Probe.Failures {
 			t.Logf("%s: %s %s fails unpruned too: %s", l.Name, f.Kind, f.Name, f.Detail)
 		}
+
 		if l.Bytecode.Mode != "unchecked-hash" || l.Bytecode.Partial {
 			t.Errorf("%s: bytecode %+v", l.Name, l.Bytecode)
 		}
+
 		checkZip(t, filepath.Join(out, l.Zip.Name), l)
 	}
+
 	if again := layersmith(
 		t,
 		"build",
@@ -138,6 +152,7 @@ func TestTheThreeLayers(t *testing.T) {
 	) {
 		t.Errorf("the second build says\n%s", again)
 	}
+
 	if strings.Contains(text, "://") {
 		t.Error("the report has an address in it")
 	}
@@ -158,6 +173,7 @@ func checkZip(t *testing.T, file string, l report.Layer) {
 			t.Fatalf("%s carries %s, which is in the layer below", l.Name, f.Name)
 		}
 	}
+
 	if unzipped != int64(l.After.Unzipped) || len(z.File) != l.After.Files {
 		t.Errorf(
 			"%s: the zip has %d files, %d bytes; the report says %d, %d",
@@ -176,6 +192,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	one := t.TempDir()
 	two := t.TempDir()
 	layersmith(
@@ -194,6 +211,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 	if err := os.Symlink(filepath.Join(cache(t), "wheels"), filepath.Join(fresh, "wheels")); err != nil {
 		t.Fatal(err)
 	}
+
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	layersmith(
 		t,
@@ -213,6 +231,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 	if err != nil || len(names) != len(most) {
 		t.Fatalf("%v, %v", names, err)
 	}
+
 	for _, a := range names {
 		b := filepath.Join(two, filepath.Base(a))
 		if x, y := sum(t, a), sum(t, b); x != y {
@@ -227,6 +246,7 @@ func TestPlanThenPruneIsBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	ws := workspaceCopy(t)
 	out := t.TempDir()
 	common := []string{"--workspace", ws, "--output", out, "--cache", cache(t)}
@@ -263,6 +283,7 @@ func sum(t *testing.T, file string) digest.SHA256 {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return d
 }
 
@@ -273,14 +294,17 @@ func TestNothingNamesARegistryOrAMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, name := range strings.Split(strings.TrimRight(string(files), "\x00"), "\x00") {
 		b, err := os.ReadFile(filepath.Join(root(t), name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // deleted, not committed yet
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, bad := range []string{"files." + "pythonhosted", "/packages" + "/py3/", "/root" + "/"} {
 			if bytes.Contains(b, []byte(bad)) {
 				t.Errorf("%s contains %q", name, bad)

@@ -17,6 +17,7 @@ func main() {
 		if err != nil {
 			return stage.HealthOutput{}, err
 		}
+
 		return stage.Health{
 			Ledger: env.Ledger(),
 			Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,

@@ -23,6 +23,7 @@ func main() {
 		if err != nil {
 			return stage.IntakeOutput{}, err
 		}
+
 		aws := lambdamain.AWS()
 		return stage.Intake{
 			Ledger: env.Ledger(),

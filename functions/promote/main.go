@@ -18,6 +18,7 @@ func main() {
 		if err != nil {
 			return release.Ending{}, err
 		}
+
 		return stage.Promote{
 			Ledger:    env.Ledger(),
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},

@@ -14,6 +14,7 @@ func main() {
 		if err != nil {
 			return stage.Item{}, err
 		}
+
 		cache, discard, err := lambdamain.Scratch()
 		if err != nil {
 			return stage.Item{}, err

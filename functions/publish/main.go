@@ -14,6 +14,7 @@ func main() {
 		if err != nil {
 			return stage.Item{}, err
 		}
+
 		return stage.Publish{Ledger: env.Ledger(), Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
 	})
 }

@@ -19,6 +19,7 @@ func main() {
 		if err != nil {
 			return stage.RecordOutput{}, err
 		}
+
 		aws := lambdamain.AWS()
 		return stage.Record{
 			Ledger: env.Ledger(),

@@ -19,6 +19,7 @@ func main() {
 		if err != nil {
 			return release.Ending{}, err
 		}
+
 		aws := lambdamain.AWS()
 		return stage.Report{
 			Ledger:  env.Ledger(),

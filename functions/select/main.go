@@ -14,6 +14,7 @@ func main() {
 		if err != nil {
 			return stage.SelectOutput{}, err
 		}
+
 		return stage.Select{Ledger: env.Ledger()}.Run(ctx, in)
 	})
 }

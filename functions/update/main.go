@@ -17,6 +17,7 @@ func main() {
 		if err != nil {
 			return stage.UpdateOutput{}, err
 		}
+
 		return stage.Update{
 			Ledger:    env.Ledger(),
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},

@@ -18,6 +18,7 @@ func main() {
 		if err != nil {
 			return stage.Item{}, err
 		}
+
 		return stage.Verify{
 			Ledger:    env.Ledger(),
 			Sandboxes: env.Sandboxes(),

@@ -41,6 +41,7 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 	if err != nil {
 		return stage.Alarm{}, classify(op, name, err)
 	}
+
 	for _, m := range out.MetricAlarms {
 		if aws.ToString(m.AlarmName) == name {
 			return stage.Alarm{
@@ -50,6 +51,7 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 			}, nil
 		}
 	}
+
 	for _, c := range out.CompositeAlarms {
 		if aws.ToString(c.AlarmName) == name {
 			return stage.Alarm{
@@ -59,6 +61,7 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 			}, nil
 		}
 	}
+
 	return stage.Alarm{}, fault.New(fault.NotFound, op, name,
 		errors.New("there is no such alarm in this account and region")).
 		WithHint("correct the alarm's name in consumers.yaml")
@@ -69,6 +72,7 @@ func since(transitioned, updated *time.Time) time.Time {
 	if transitioned != nil {
 		return *transitioned
 	}
+
 	return aws.ToTime(updated)
 }
 
@@ -115,8 +119,10 @@ func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) e
 					types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)},
 				)
 			}
+
 			in.MetricData = append(in.MetricData, datum)
 		}
+
 		if _, err := m.Client.PutMetricData(ctx, in); err != nil {
 			failed += len(batch)
 			if first == nil {
@@ -124,8 +130,10 @@ func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) e
 			}
 		}
 	}
+
 	if first == nil {
 		return nil
 	}
+
 	return classify("store", fmt.Sprintf("%d of %d metric values in %s", failed, len(values), MetricsNamespace), first)
 }

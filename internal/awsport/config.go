@@ -38,10 +38,12 @@ func Config(ctx context.Context, o Options) (aws.Config, error) {
 	if version == "" {
 		version = "dev"
 	}
+
 	attempts := o.Attempts
 	if attempts <= 0 {
 		attempts = MaxAttempts
 	}
+
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
@@ -58,17 +60,21 @@ func Config(ctx context.Context, o Options) (aws.Config, error) {
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
+
 	if o.Profile != "" {
 		load = append(load, config.WithSharedConfigProfile(o.Profile))
 	}
+
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return aws.Config{}, fault.New(fault.BadInput, "read", "the AWS configuration", err).
 			WithHint("name a profile of ~/.aws/config, or set AWS_REGION and credentials in the environment")
 	}
+
 	if cfg.Region == "" {
 		return aws.Config{}, fault.New(fault.BadInput, "read", "the AWS configuration", errors.New("no region")).
 			WithHint(regionHint)
 	}
+
 	return cfg, nil
 }

@@ -25,11 +25,13 @@ func account(t *testing.T, config string) {
 			t.Setenv(name, "")
 		}
 	}
+
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Setenv("AWS_CONFIG_FILE", file)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
 }
@@ -73,13 +75,16 @@ func TestConfigTakesRegionAndProfile(t *testing.T) {
 				if !strings.Contains(fault.HintOf(err), c.hint) {
 					t.Errorf("hint %q", fault.HintOf(err))
 				}
+
 				return
 			}
+
 			if err != nil || cfg.Region != c.region {
 				t.Errorf("region %q, %v; want %q", cfg.Region, err, c.region)
 			}
 		})
 	}
+
 	t.Run("no region anywhere", func(t *testing.T) {
 		account(t, "")
 		_, err := awsport.Config(t.Context(), awsport.Options{})
@@ -106,15 +111,18 @@ func TestConfigSendsNothingBeforeItIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	c := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	if n := requests.Load(); n != 0 {
 		t.Fatalf("%d requests", n)
 	}
+
 	_, _, err = awsport.Registers{Client: c, Bucket: testBucket}.Load(t.Context(), "state/lease.json")
 	wantFault(t, err, fault.Unreachable)
 	if n := requests.Load(); n != 3 {
 		t.Errorf("%d attempts, want 3", n)
 	}
+
 	if a, _ := agent.Load().(string); !strings.Contains(a, " layersmith/1.2.3") ||
 		!strings.Contains(a, "aws-sdk-go-v2") {
 		t.Errorf("user agent %q", a)
@@ -127,9 +135,11 @@ func TestConfigRetriesAdaptively(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got := cfg.Retryer().MaxAttempts(); got != awsport.MaxAttempts {
 		t.Errorf("%d attempts, want %d", got, awsport.MaxAttempts)
 	}
+
 	if _, ok := cfg.Retryer().(*retry.AdaptiveMode); !ok {
 		t.Errorf("retries by %T", cfg.Retryer())
 	}

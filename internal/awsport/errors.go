@@ -156,10 +156,12 @@ func classify(op, subject string, err error) error {
 	if err == nil {
 		return nil
 	}
+
 	var known *fault.Error
 	if errors.As(err, &known) {
 		return err
 	}
+
 	code, hint := judge(err)
 	return fault.New(code, op, subject, &answer{text: text(err), err: err}).WithHint(hint)
 }
@@ -171,6 +173,7 @@ func hinted(err error, code fault.Code, hint string) error {
 	if !errors.As(err, &f) || f.Code != code {
 		return err
 	}
+
 	c := *f
 	c.Hint = hint
 	return &c
@@ -180,6 +183,7 @@ func judge(err error) (code fault.Code, hint string) {
 	if login(err) && !errors.Is(err, context.Canceled) {
 		return fault.NotAllowed, credentialHint
 	}
+
 	var (
 		api      smithy.APIError
 		send     *smithyhttp.RequestSendError
@@ -208,9 +212,11 @@ func judge(err error) (code fault.Code, hint string) {
 	case isMissingRegion(err):
 		return fault.BadInput, regionHint
 	}
+
 	if s := status(err); s >= 300 {
 		return judgeStatus(s), ""
 	}
+
 	switch {
 	case errors.As(err, &netErr),
 		errors.As(err, &deserial),
@@ -218,6 +224,7 @@ func judge(err error) (code fault.Code, hint string) {
 		errors.Is(err, net.ErrClosed):
 		return fault.Unreachable, networkHint
 	}
+
 	return fault.Internal, ""
 }
 
@@ -225,6 +232,7 @@ func ended(err error) fault.Code {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.TimedOut
 	}
+
 	return fault.Canceled
 }
 
@@ -239,19 +247,23 @@ func judgeAPI(err error, api smithy.APIError) (fault.Code, string) {
 	case regionCodes[code]:
 		return fault.BadInput, regionHint
 	}
+
 	verdict, ok := codes[code]
 	if !ok {
 		verdict = judgeStatus(status(err))
 	}
+
 	if verdict == fault.Internal && api.ErrorFault() == smithy.FaultServer {
 		verdict = fault.Unreachable
 	}
+
 	switch {
 	case code == "NoSuchBucket":
 		return verdict, bucketHint
 	case verdict == fault.NotAllowed:
 		return verdict, grantHint(err)
 	}
+
 	return verdict, ""
 }
 
@@ -272,6 +284,7 @@ func judgeStatus(status int) fault.Code {
 	case status >= 400:
 		return fault.BadInput
 	}
+
 	return fault.Internal
 }
 
@@ -287,6 +300,7 @@ func grantHint(err error) string {
 	case strings.HasPrefix(action, "s3:Put"):
 		return "allow the role " + action + "; kms:GenerateDataKey where the bucket has a key of its own"
 	}
+
 	return "allow the role " + action
 }
 
@@ -296,10 +310,12 @@ func action(err error) string {
 	if !errors.As(err, &o) || iamServices[o.ServiceID] == "" {
 		return ""
 	}
+
 	a := iamServices[o.ServiceID] + ":" + o.OperationName
 	if other, ok := iamActions[a]; ok {
 		return other
 	}
+
 	return a
 }
 
@@ -310,10 +326,12 @@ func login(err error) bool {
 	if !errors.As(err, &outer) {
 		return false
 	}
+
 	var token *ssocreds.InvalidTokenError
 	if errors.As(outer.Err, &token) {
 		return true
 	}
+
 	return errors.As(outer.Err, &inner) && loginServices[inner.ServiceID]
 }
 
@@ -328,6 +346,7 @@ func status(err error) int {
 	if errors.As(err, &r) && r.Response != nil {
 		return r.HTTPStatusCode()
 	}
+
 	return 0
 }
 
@@ -361,6 +380,7 @@ func text(err error) string {
 	if !errors.As(err, &op) || login(err) {
 		return err.Error()
 	}
+
 	what := op.Err.Error()
 	switch {
 	case errors.As(err, &api):
@@ -371,15 +391,19 @@ func text(err error) string {
 	case errors.As(err, &send):
 		what = send.Err.Error()
 	}
+
 	facts = append(facts, op.ServiceID+" "+op.OperationName)
 	if s := status(err); s != 0 {
 		facts = append(facts, fmt.Sprintf("status %d", s))
 	}
+
 	if errors.As(err, &request) && request.ServiceRequestID() != "" {
 		facts = append(facts, "request "+request.ServiceRequestID())
 	}
+
 	if errors.As(err, &attempts) && attempts.Attempt > 1 {
 		facts = append(facts, fmt.Sprintf("%d attempts", attempts.Attempt))
 	}
+
 	return what + " (" + strings.Join(facts, ", ") + ")"
 }

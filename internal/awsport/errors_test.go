@@ -53,6 +53,7 @@ func dialTimeout(t *testing.T) error {
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("dial: %v", err)
 	}
+
 	return err
 }
 
@@ -362,12 +363,15 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 			if got := fault.CodeOf(err); got != c.code {
 				t.Errorf("fault %s, want %s", got, c.code)
 			}
+
 			if want := "move alias live: " + c.text; c.text != "" && err.Error() != want {
 				t.Errorf("error %q\nwant  %q", err, want)
 			}
+
 			if got := fault.HintOf(err); got != c.hint {
 				t.Errorf("hint %q, want %q", got, c.hint)
 			}
+
 			var f *fault.Error
 			if !errors.As(err, &f) || f.Op != "move alias" || f.Subject != "live" ||
 				!errors.Is(err, c.err) && c.code != fault.Internal {
@@ -382,6 +386,7 @@ func TestClassifyKeepsFaultsAndSuccess(t *testing.T) {
 	if err := classify("op", "subject", nil); err != nil {
 		t.Errorf("nil became %v", err)
 	}
+
 	known := fmt.Errorf("around: %w", fault.New(fault.LeaseLost, "renew", "", nil))
 	if err := classify("op", "subject", known); err != known { //nolint:errorlint // the very same
 		t.Errorf("a fault became %v", err)
@@ -394,12 +399,15 @@ func TestHintedReplacesTheHintOfOneCode(t *testing.T) {
 	if got := fault.HintOf(hinted(denied, fault.NotAllowed, "add fn to consumers")); got != "add fn to consumers" {
 		t.Errorf("hint %q", got)
 	}
+
 	if got := fault.HintOf(denied); got != "allow the role lambda:UpdateAlias" {
 		t.Errorf("the first fault was changed: %q", got)
 	}
+
 	if got := hinted(denied, fault.Changed, "x"); got != denied { //nolint:errorlint // the very same
 		t.Errorf("another code became %v", got)
 	}
+
 	if hinted(nil, fault.Changed, "x") != nil {
 		t.Error("nil became an error")
 	}

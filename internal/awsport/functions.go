@@ -80,6 +80,7 @@ func (f Functions) Get(ctx context.Context, function, qualifier string) (stage.F
 	if err != nil {
 		return stage.Function{}, err
 	}
+
 	return functionOf(out.Configuration)
 }
 
@@ -88,10 +89,12 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 	if qualifier != "" {
 		in.Qualifier = &qualifier
 	}
+
 	out, err := f.Client.GetFunction(ctx, in)
 	if err != nil {
 		return nil, told(op, qualified(function, qualifier), err)
 	}
+
 	if out.Configuration == nil {
 		return nil, fault.New(
 			fault.Internal,
@@ -100,6 +103,7 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 			errors.New("an answer without a configuration"),
 		)
 	}
+
 	return out, nil
 }
 
@@ -107,6 +111,7 @@ func qualified(function, qualifier string) string {
 	if qualifier == "" {
 		return function
 	}
+
 	return function + ":" + qualifier
 }
 
@@ -115,6 +120,7 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 	if err != nil {
 		return stage.Function{}, err
 	}
+
 	f := stage.Function{
 		ARN: unqualified(
 			aws.ToString(c.FunctionArn),
@@ -134,9 +140,11 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 	if len(c.Architectures) > 0 {
 		f.Arch = string(c.Architectures[0])
 	}
+
 	for _, l := range c.Layers {
 		f.Layers = append(f.Layers, stage.Layered{ARN: aws.ToString(l.Arn), Bytes: measure.Bytes(l.CodeSize)})
 	}
+
 	return f, nil
 }
 
@@ -146,6 +154,7 @@ func unqualified(arn string) string {
 	if parts := strings.SplitN(arn, ":", 8); len(parts) == 8 {
 		return strings.Join(parts[:7], ":")
 	}
+
 	return arn
 }
 
@@ -185,25 +194,32 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 	if c.DeadLetterConfig != nil {
 		frozen.DeadLetters = aws.ToString(c.DeadLetterConfig.TargetArn)
 	}
+
 	if c.TracingConfig != nil {
 		frozen.Tracing = string(c.TracingConfig.Mode)
 	}
+
 	if c.SnapStart != nil {
 		frozen.SnapStart = string(c.SnapStart.ApplyOn)
 	}
+
 	if c.TenancyConfig != nil {
 		frozen.Tenancy = string(c.TenancyConfig.TenantIsolationMode)
 	}
+
 	if c.EphemeralStorage != nil {
 		frozen.StorageMiB = aws.ToInt32(c.EphemeralStorage.Size)
 	}
+
 	if c.Environment != nil {
 		frozen.Environment = c.Environment.Variables
 		frozen.EnvironmentError = c.Environment.Error
 	}
+
 	if c.ImageConfigResponse != nil {
 		frozen.Image = c.ImageConfigResponse.ImageConfig
 	}
+
 	if v := c.VpcConfig; v != nil &&
 		len(v.SubnetIds)+len(v.SecurityGroupIds) > 0 { // leaving a network leaves an empty one behind
 		frozen.VPC = &vpc{
@@ -212,6 +228,7 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 			IPv6:    aws.ToBool(v.Ipv6AllowedForDualStack),
 		}
 	}
+
 	sum, err := digest.Canonical("lambda function configuration v1", frozen)
 	return sum.String(), err
 }
@@ -222,6 +239,7 @@ func (f Functions) Alias(ctx context.Context, function, alias string) (stage.Ali
 	if err != nil {
 		return stage.Alias{}, told("read alias", qualified(function, alias), err)
 	}
+
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil
 }
 
@@ -230,6 +248,7 @@ func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfigu
 	if routing != nil && len(routing.AdditionalVersionWeights) > 0 {
 		a.Weights = routing.AdditionalVersionWeights
 	}
+
 	return a
 }
 
@@ -241,6 +260,7 @@ func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string
 		return nil, fault.New(fault.BadInput, op, "", errors.New("no tag is given")).
 			WithHint("give at least one tag in consumers.yaml")
 	}
+
 	in := &resourcegroupstaggingapi.GetResourcesInput{
 		ResourceTypeFilters: []string{"lambda:function"},
 		ResourcesPerPage:    aws.Int32(100),
@@ -250,16 +270,19 @@ func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string
 		in.TagFilters = append(in.TagFilters, tagtypes.TagFilter{Key: aws.String(key), Values: []string{tags[key]}})
 		words = append(words, key+"="+tags[key])
 	}
+
 	var arns []string
 	for pages := resourcegroupstaggingapi.NewGetResourcesPaginator(f.Tags, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify(op, strings.Join(words, ", "), err)
 		}
+
 		for _, r := range page.ResourceTagMappingList {
 			arns = append(arns, aws.ToString(r.ResourceARN))
 		}
 	}
+
 	slices.Sort(arns)
 	return slices.Compact(arns), nil
 }
@@ -271,6 +294,7 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	if err != nil {
 		return 0, err
 	}
+
 	subject := qualified(function, qualifier)
 	switch {
 	case out.Configuration.PackageType == types.PackageTypeImage:
@@ -279,6 +303,7 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	case out.Code == nil || aws.ToString(out.Code.Location) == "":
 		return 0, fault.New(fault.Internal, op, subject, errors.New("the answer does not say where it is"))
 	}
+
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }
 
@@ -294,6 +319,7 @@ func (f Functions) SetLayers(
 	if layers == nil {
 		layers = []string{} // nil would leave them as they are
 	}
+
 	err := f.whenIdle(ctx, op, function, func() error {
 		_, err := f.Client.UpdateFunctionConfiguration(
 			ctx,
@@ -305,14 +331,17 @@ func (f Functions) SetLayers(
 	if err != nil {
 		return stage.Function{}, err
 	}
+
 	out, err := updated(ctx, f.Client, &watch{op: op, subject: function, poll: f.Poll}, function)
 	if err != nil {
 		return stage.Function{}, hinted(err, fault.NotAllowed, consumersHint)
 	}
+
 	now, err := functionOf(out.Configuration)
 	if err != nil {
 		return stage.Function{}, err
 	}
+
 	if !slices.EqualFunc(now.Layers, layers, func(l stage.Layered, arn string) bool { return l.ARN == arn }) {
 		return stage.Function{}, fault.New(
 			fault.Changed,
@@ -321,6 +350,7 @@ func (f Functions) SetLayers(
 			errors.New("it has other layers right after the update"),
 		)
 	}
+
 	return now, nil
 }
 
@@ -337,11 +367,13 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 		if err == nil {
 			version = aws.ToString(out.Version)
 		}
+
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
+
 	err = published(
 		ctx,
 		f.Client,
@@ -363,6 +395,7 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 		if err == nil || !conflicts(err) {
 			return told(op, function, err)
 		}
+
 		if try == busyTries {
 			return fault.New(
 				fault.Throttled,
@@ -371,6 +404,7 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 				fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)),
 			)
 		}
+
 		w := &watch{op: op, subject: function, poll: f.Poll}
 		if _, err := updated(
 			ctx,
@@ -400,6 +434,7 @@ func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revi
 	if err != nil {
 		return stage.Alias{}, told("move alias", qualified(function, alias), err)
 	}
+
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil
 }
 
@@ -418,6 +453,7 @@ func (f Functions) DeleteVersion(ctx context.Context, function, version string) 
 			fmt.Errorf("%q is not the number of a version", version),
 		)
 	}
+
 	if _, err := f.Client.DeleteFunction(
 		ctx,
 		&lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version},
@@ -425,6 +461,7 @@ func (f Functions) DeleteVersion(ctx context.Context, function, version string) 
 		!absent(err) {
 		return told(op, qualified(function, version), err)
 	}
+
 	return nil
 }
 
@@ -443,15 +480,18 @@ func (f Functions) LayersInUse(ctx context.Context) (map[string]bool, error) {
 				return nil, classify(op, "", err)
 			}
 		}
+
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify(op, "", err)
 		}
+
 		for _, fn := range page.Functions {
 			for _, l := range fn.Layers {
 				used[aws.ToString(l.Arn)] = true
 			}
 		}
 	}
+
 	return used, nil
 }

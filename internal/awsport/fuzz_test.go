@@ -28,6 +28,7 @@ func FuzzReportLine(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, tail []byte) {
 		before := bytes.Clone(tail)
 		seconds, _ := parseReport(tail)
@@ -56,13 +57,16 @@ func FuzzRemoteZip(f *testing.F) {
 		if err == nil {
 			_, err = io.WriteString(w, strings.Repeat(name, 100))
 		}
+
 		if err != nil {
 			f.Fatal(err)
 		}
 	}
+
 	if err := z.Close(); err != nil {
 		f.Fatal(err)
 	}
+
 	f.Add(whole.Bytes())
 	f.Add(whole.Bytes()[:whole.Len()-1])
 	f.Add(append([]byte("prefix"), whole.Bytes()...))
@@ -85,16 +89,20 @@ func FuzzRemoteZip(f *testing.F) {
 			if strings.Contains(err.Error(), "secret") || fault.CodeOf(err) == fault.Internal {
 				t.Errorf("%v (%v)", err, fault.CodeOf(err))
 			}
+
 			return
 		}
+
 		local, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 		if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 			t.Fatalf("%d bytes from afar, but: %v", got, err)
 		}
+
 		var want measure.Bytes
 		for _, file := range local.File {
 			want += measure.Bytes(file.UncompressedSize64)
 		}
+
 		if got != want || got < 0 {
 			t.Errorf("%d bytes from afar, %d at hand", got, want)
 		}

@@ -76,6 +76,7 @@ func longest(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return max(time.Until(end), time.Nanosecond)
 	}
+
 	return defaultWait
 }
 
@@ -101,6 +102,7 @@ func (w *watch) fault(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return classify(w.op, w.subject, ctx.Err())
 	}
+
 	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it was not done in time")).
 		WithHint("look at the function's state in the Lambda console")
 }
@@ -134,6 +136,7 @@ func updated(
 					} else {
 						w.saw(false, "", "", err)
 					}
+
 					return judge(ctx, in, out, err)
 				}
 			})
@@ -158,6 +161,7 @@ func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, f
 					} else {
 						w.saw(false, "", "", err)
 					}
+
 					return judge(ctx, in, out, err)
 				}
 			})
@@ -188,6 +192,7 @@ func published(
 						w.saw(false, "", "", err)
 						return judge(ctx, in, out, err)
 					}
+
 					w.saw(
 						out.State == types.StateFailed,
 						string(out.StateReasonCode),
@@ -197,6 +202,7 @@ func published(
 					if out.State == types.StateInactive {
 						return false, nil
 					}
+
 					return judge(ctx, in, out, err)
 				}
 			})
@@ -207,6 +213,7 @@ func configurationOf(out *lambda.GetFunctionOutput) *types.FunctionConfiguration
 	if out == nil {
 		return nil
 	}
+
 	return out.Configuration
 }
 
@@ -228,5 +235,6 @@ func created(s string) (time.Time, error) {
 	if err != nil {
 		t, err = time.Parse(time.RFC3339, s)
 	}
+
 	return t.UTC(), err
 }

@@ -66,13 +66,16 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(s.replies) > 1 {
 		s.replies = s.replies[1:]
 	}
+
 	if p.code != "" {
 		refusal{p.status, p.code, p.body}.write(w)
 		return
 	}
+
 	for k, v := range p.header {
 		w.Header().Set(k, v)
 	}
+
 	w.WriteHeader(p.status)
 	_, _ = io.WriteString(w, p.body)
 }
@@ -233,6 +236,7 @@ func TestErrorsOfLambdaBecomeFaults(t *testing.T) {
 			} else {
 				wantRefusal(t, err, c.code, c.text, c.hint)
 			}
+
 			if got := len(s.requests()); got != c.requests {
 				t.Fatalf("%d requests, want %d", got, c.requests)
 			}
@@ -247,6 +251,7 @@ func TestSetLayersWaitsUntilTheUpdateIsDone(t *testing.T) {
 	if err != nil || f.RevisionID != "r3" {
 		t.Fatalf("%+v, %v; want the revision after the update", f, err)
 	}
+
 	wantRequests(t, s, putLayers, getFunction, getFunction, getFunction)
 	var body struct {
 		Layers     *[]string
@@ -421,12 +426,15 @@ func TestPublishVersionWaitsForTheVersion(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
+
 			if v != "7" {
 				t.Fatalf("version %q: it was made, and whoever cleans up must know", v)
 			}
+
 			if got := s.requests()[1]; got != "GET /2015-03-31/functions/f/configuration?Qualifier=7" {
 				t.Fatal(got)
 			}
+
 			if want := `{"Description":"d","RevisionId":"r1"}`; s.bodies[0] != want {
 				t.Fatalf("sent %s, want %s", s.bodies[0], want)
 			}
@@ -475,6 +483,7 @@ func TestChangesAreSentOnceUnlessThrottled(t *testing.T) {
 					t.Fatalf("requests %v, want one", got)
 				}
 			}
+
 			s := play(t, throttled)
 			wantRefusal(t, change(t.Context(), s.client()), fault.Throttled, "TooManyRequestsException", "")
 			if got := s.requests(); len(got) != 3 {
@@ -490,10 +499,12 @@ func newLayerVersion(t *testing.T) stage.NewLayerVersion {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	ref, err := blob.New("pruned/x.zip", "version-1", digest.Of([]byte("x")), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return stage.NewLayerVersion{
 		LayerName:   "layersmith-data",
 		Description: "d",
@@ -521,11 +532,13 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 	if err != nil || v != want {
 		t.Fatalf("%+v, %v; want %+v", v, err, want)
 	}
+
 	wantRequests(t, s, "POST /2018-10-31/layers/layersmith-data/versions")
 	var got map[string]any
 	if err := json.Unmarshal([]byte(s.bodies[0]), &got); err != nil {
 		t.Fatal(err)
 	}
+
 	text := `map[CompatibleArchitectures:[arm64] CompatibleRuntimes:[python3.12] Content:map[S3Bucket:layersmith-store S3Key:pruned/x.zip S3ObjectVersion:version-1] Description:d LicenseInfo:MIT]`
 	if fmt.Sprint(got) != text {
 		t.Fatalf("sent %v, want %s", got, text)
@@ -645,6 +658,7 @@ func TestLayersInUseAsksForAllVersions(t *testing.T) {
 	if err != nil || len(used) != 2 || !used["a:1"] || !used["b:2"] {
 		t.Fatal(used, err)
 	}
+
 	wantRequests(
 		t,
 		s,
@@ -680,6 +694,7 @@ func TestConfigHashComparesVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return f.ConfigHash
 	}
 	base := hash(t, `"Version":"$LATEST"`)
@@ -692,6 +707,7 @@ func TestConfigHashComparesVersions(t *testing.T) {
 			t.Errorf("%s differs", same)
 		}
 	}
+
 	seen := map[string]string{base: ""}
 	for _, other := range []string{
 		`"MemorySize":256`, `"Timeout":4`, `"Role":"s"`, `"Handler":"b.c"`, `"Runtime":"python3.12"`, `"Architectures":["arm64"]`, `"Environment":{"Variables":{"A":"1"}}`, `"EphemeralStorage":{"Size":1024}`,
@@ -703,8 +719,10 @@ func TestConfigHashComparesVersions(t *testing.T) {
 		if was, ok := seen[h]; ok {
 			t.Errorf("%s is the same as %q", other, was)
 		}
+
 		seen[h] = other
 	}
+
 	if hash(
 		t,
 		`"VpcConfig":{"SubnetIds":["a","b"],"SecurityGroupIds":["g"]}`,
@@ -745,13 +763,16 @@ func zipOf(t *testing.T, n, size int) []byte {
 		if err == nil {
 			_, err = f.Write(make([]byte, size))
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -763,6 +784,7 @@ func TestPackagesAreWeighedByTheirDirectory(t *testing.T) {
 			if !ranges {
 				r.Header.Del("Range")
 			}
+
 			count := &counter{ResponseWriter: w}
 			http.ServeContent(count, r, "", time.Time{}, bytes.NewReader(content))
 			sent += count.n
@@ -772,6 +794,7 @@ func TestPackagesAreWeighedByTheirDirectory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return int64(got), sent
 	}
 	t.Run("a small zip", func(t *testing.T) {
@@ -864,6 +887,7 @@ func TestPackagesThatCannotBeWeighed(t *testing.T) {
 			}
 		})
 	}
+
 	t.Run("a deadline", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -886,9 +910,11 @@ func TestDeleteVersionNeverSendsAFunctionAlone(t *testing.T) {
 			"",
 		)
 	}
+
 	if err := s.functions().DeleteVersion(t.Context(), "f", "7"); err != nil {
 		t.Fatal(err)
 	}
+
 	wantRequests(t, s, "DELETE /2015-03-31/functions/f?Qualifier=7")
 }
 
@@ -1047,9 +1073,11 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
+
 			if got := s.requests(); c.code == "" && len(got) != len(c.replies) {
 				t.Fatalf("requests %v", got)
 			}
+
 			if len(s.bodies) > 1 && !strings.Contains(s.bodies[1], `"Timeout":2`) {
 				t.Fatalf("a part of a second is lost: %s", s.bodies[1])
 			}

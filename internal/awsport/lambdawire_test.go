@@ -130,6 +130,7 @@ func refused(err error) refusal {
 	case fault.BadInput:
 		return refusal{400, "InvalidParameterValueException", err.Error()}
 	}
+
 	return refusal{500, "ServiceException", err.Error()}
 }
 
@@ -160,15 +161,18 @@ func (s *wire) routes(t *testing.T) http.Handler {
 			if b, err := io.ReadAll(r.Body); err != nil || len(b) > 0 && json.Unmarshal(b, &body) != nil {
 				t.Errorf("%s %s: body %q, %v", r.Method, r.URL, b, err)
 			}
+
 			status, out, err := answer(r, body)
 			if r, ok := err.(*refusal); ok {
 				r.write(w)
 				return
 			}
+
 			if err != nil {
 				refused(err).write(w)
 				return
 			}
+
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			if status != http.StatusNoContent {
@@ -198,12 +202,14 @@ func (s *wire) routes(t *testing.T) http.Handler {
 		if r.Header.Get("Authorization") != "" {
 			t.Error("credentials were sent to a presigned address")
 		}
+
 		b := s.account.LayerZip(r.URL.Query().Get("layer"))
 		for _, v := range s.account.Versions() {
 			if v.ARN+":"+v.Version == r.URL.Query().Get("function") {
 				b = v.Zip
 			}
 		}
+
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -229,6 +235,7 @@ func list(o object, key string) (out []string) {
 	for _, v := range l {
 		out = append(out, fmt.Sprint(v))
 	}
+
 	return out
 }
 
@@ -248,6 +255,7 @@ func (s *wire) listLayerVersions(r *http.Request, _ object) (int, any, error) {
 			},
 		)
 	}
+
 	page, next := paged(out, r.URL.Query().Get("Marker"))
 	return 200, object{"LayerVersions": page, "NextMarker": next}, err
 }
@@ -259,6 +267,7 @@ func paged[T any](all []T, marker string) (page []T, next any) {
 	if to < len(all) {
 		next = strconv.Itoa(to)
 	}
+
 	return all[from:to], next
 }
 
@@ -266,6 +275,7 @@ func (s *wire) getLayerVersion(r *http.Request, _ object) (int, any, error) {
 	if q := r.URL.Query(); q.Get("find") != "LayerVersion" {
 		return 0, nil, &refusal{400, "InvalidRequestContentException", "find"}
 	}
+
 	v, err := s.account.LayerVersions().Get(r.Context(), r.URL.Query().Get("Arn"))
 	return 200, s.layerVersion(v), err
 }
@@ -293,10 +303,12 @@ func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, erro
 	if str(content, "S3Bucket") != bucket || len(runtimes) != 1 || len(architectures) != 1 {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
+
 	target, err := pydist.ParseTarget(runtimes[0] + "-" + architectures[0])
 	if err != nil {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", err.Error()}
 	}
+
 	v, err := s.account.LayerVersions().
 		Publish(r.Context(),
 			stage.NewLayerVersion{
@@ -318,9 +330,11 @@ func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
 	case strings.HasPrefix(grantee, "o-"):
 		return 0, nil, &refusal{400, "InvalidParameterValueException", "The provided principal was invalid."}
 	}
+
 	if str(body, "Action") != "lambda:GetLayerVersion" || str(body, "StatementId") != "layersmith-"+grantee {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
+
 	if slices.Contains(s.account.Grants(arn), grantee) {
 		return 0, nil, conflict(
 			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the "+
@@ -328,6 +342,7 @@ func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
 			str(body, "StatementId"),
 		)
 	}
+
 	return 201, object{
 			"Statement":  "{}",
 			"RevisionId": "r",
@@ -341,6 +356,7 @@ func (s *wire) layerARN(r *http.Request) string {
 	if !strings.HasPrefix(layer, "arn:") {
 		layer = "arn:aws:lambda:us-east-1:123456789012:layer:" + layer
 	}
+
 	return layer + ":" + r.PathValue("version")
 }
 
@@ -354,11 +370,13 @@ func (s *wire) version(r *http.Request, name, qualifier string) (porttest.Functi
 	if err != nil {
 		return porttest.FunctionVersion{}, err
 	}
+
 	for _, v := range s.account.Versions() {
 		if v.ARN == f.ARN && v.Version == f.Version {
 			return v, nil
 		}
 	}
+
 	return porttest.FunctionVersion{}, fmt.Errorf("%s:%s vanished", name, qualifier)
 }
 
@@ -368,6 +386,7 @@ func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, e
 	if err != nil {
 		return configuration{}, v, err
 	}
+
 	c := configurationOf(v)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -379,10 +398,12 @@ func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, e
 		c.LastUpdateStatus = "InProgress"
 		c.RevisionId = "in-progress"
 	}
+
 	if s.state[key] > 0 {
 		s.state[key]--
 		c.State = "Pending"
 	}
+
 	return c, v, nil
 }
 
@@ -408,13 +429,16 @@ func configurationOf(v porttest.FunctionVersion) configuration {
 	if v.Zip == nil {
 		c.PackageType = "Image"
 	}
+
 	if v.Version != "$LATEST" {
 		c.FunctionArn += ":" + v.Version
 		c.LastUpdateStatus = ""
 	}
+
 	for _, l := range v.Layers {
 		c.Layers = append(c.Layers, layerJSON{l.ARN, int64(l.Bytes)})
 	}
+
 	return c
 }
 
@@ -427,6 +451,7 @@ func (s *wire) getFunction(r *http.Request, _ object) (int, any, error) {
 	if v.Zip == nil {
 		code = object{"RepositoryType": "ECR", "ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"}
 	}
+
 	return 200, object{"Configuration": c, "Code": code}, err
 }
 
@@ -444,6 +469,7 @@ func (s *wire) busy(name string) error {
 			name,
 		)
 	}
+
 	return nil
 }
 
@@ -452,18 +478,22 @@ func (s *wire) updateConfiguration(r *http.Request, body object) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
+
 	if err := s.busy(v.Name); err != nil {
 		return 0, nil, err
 	}
+
 	arns := list(body, "Layers")
 	if _, given := body["Layers"]; !given { // what is left out stays
 		for _, l := range v.Layers {
 			arns = append(arns, l.ARN)
 		}
 	}
+
 	if _, err = s.account.Functions().SetLayers(r.Context(), v.Name, arns, revisionOf(body, v.RevisionID)); err != nil {
 		return 0, nil, err
 	}
+
 	s.mu.Lock()
 	s.update[v.Name] = looks
 	s.mu.Unlock()
@@ -479,6 +509,7 @@ func revisionOf(body object, current string) string {
 	if r := str(body, "RevisionId"); r != "" {
 		return r
 	}
+
 	return current
 }
 
@@ -487,15 +518,18 @@ func (s *wire) publishVersion(r *http.Request, body object) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+
 	if err := s.busy(v.Name); err != nil {
 		return 0, nil, err
 	}
+
 	before := len(s.account.Versions())
 	number, err := s.account.Functions().
 		PublishVersion(r.Context(), v.Name, str(body, "Description"), revisionOf(body, v.RevisionID))
 	if err != nil {
 		return 0, nil, err
 	}
+
 	made, err := s.version(r, v.Name, number)
 	c := configurationOf(made)
 	if len(s.account.Versions()) > before {
@@ -504,6 +538,7 @@ func (s *wire) publishVersion(r *http.Request, body object) (int, any, error) {
 		s.mu.Unlock()
 		c.State = "Pending"
 	}
+
 	return 201, c, err
 }
 
@@ -518,6 +553,7 @@ func aliasJSON(arn string, a stage.Alias) object {
 	if a.Weights != nil {
 		out["RoutingConfig"] = object{"AdditionalVersionWeights": a.Weights}
 	}
+
 	return out
 }
 
@@ -533,11 +569,13 @@ func (s *wire) updateAlias(r *http.Request, body object) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+
 	routing, _ := body["RoutingConfig"].(object)
 	if weights, given := routing["AdditionalVersionWeights"].(object); before.Weights != nil &&
 		(!given || len(weights) > 0) {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", "the weights would stay"}
 	}
+
 	a, err := s.account.Functions().
 		MoveAlias(r.Context(), name, alias, str(body, "FunctionVersion"), revisionOf(body, before.RevisionID))
 	return 200, aliasJSON("arn", a), err
@@ -550,6 +588,7 @@ func (s *wire) listFunctions(r *http.Request, _ object) (int, any, error) {
 			all = append(all, configurationOf(v))
 		}
 	}
+
 	page, next := paged(all, r.URL.Query().Get("Marker"))
 	return 200, object{"Functions": page, "NextMarker": next}, nil
 }
@@ -559,6 +598,7 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	if _, err := s.account.Functions().Get(r.Context(), name, ""); err == nil {
 		return 0, nil, conflict("Function already exist: %s", name)
 	}
+
 	code, _ := body["Code"].(object)
 	zip, err := base64.StdEncoding.DecodeString(str(code, "ZipFile"))
 	runtime := str(body, "Runtime")
@@ -566,10 +606,12 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	if err != nil || str(body, "Role") != probeRole || len(architectures) != 1 {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", fmt.Sprint(body)}
 	}
+
 	target, err := pydist.ParseTarget(runtime + "-" + architectures[0])
 	if err != nil {
 		return 0, nil, &refusal{400, "InvalidParameterValueException", err.Error()}
 	}
+
 	memory, _ := body["MemorySize"].(float64)
 	timeout, _ := body["Timeout"].(float64)
 	err = s.account.Sandboxes().
@@ -586,6 +628,7 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+
 	s.mu.Lock()
 	s.state[name] = looks
 	s.mu.Unlock()
@@ -601,13 +644,16 @@ func (s *wire) deleteFunction(r *http.Request, _ object) (int, any, error) {
 	if _, err := s.account.Functions().Get(r.Context(), name, qualifier); err != nil {
 		return 0, nil, err
 	}
+
 	if qualifier == "" {
 		return 204, nil, s.account.Sandboxes().Delete(r.Context(), name)
 	}
+
 	err := s.account.Functions().DeleteVersion(r.Context(), name, qualifier)
 	if fault.CodeOf(err) == fault.Changed {
 		err = conflict("Function was unable to be deleted due to the following reason: it has aliases")
 	}
+
 	return 204, nil, err
 }
 
@@ -623,20 +669,24 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 		)
 		return
 	}
+
 	payload, err := io.ReadAll(r.Body)
 	if err != nil || r.Header.Get("X-Amz-Invocation-Type") != "RequestResponse" ||
 		r.Header.Get("X-Amz-Log-Type") != "Tail" {
 		refusal{400, "InvalidRequestContentException", fmt.Sprint(r.Header)}.write(w)
 		return
 	}
+
 	i, err := s.account.Sandboxes().Invoke(r.Context(), name, payload)
 	if err != nil {
 		refused(err).write(w)
 		return
 	}
+
 	if i.Error != "" {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 	}
+
 	w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString([]byte(i.LogTail)))
 	_, _ = w.Write(i.Payload)
 }
@@ -648,22 +698,26 @@ func (s *wire) getResources(r *http.Request, body object) (int, any, error) {
 		!slices.Equal(list(body, "ResourceTypeFilters"), []string{"lambda:function"}) {
 		return 0, nil, &refusal{400, "InvalidParameterException", target}
 	}
+
 	tags := map[string]string{}
 	filters, _ := body["TagFilters"].([]any)
 	for _, f := range filters {
 		tags[str(f.(object), "Key")] = strings.Join(list(f.(object), "Values"), "|")
 	}
+
 	arns, err := s.account.Functions().Tagged(r.Context(), tags)
 	slices.Reverse(arns) // the API has no order
 	var all []object
 	for _, arn := range arns {
 		all = append(all, object{"ResourceARN": arn})
 	}
+
 	from, _ := strconv.Atoi(str(body, "PaginationToken"))
 	next := ""
 	if from+1 < len(all) {
 		next = strconv.Itoa(from + 1)
 	}
+
 	return 200, object{
 		"ResourceTagMappingList": all[min(from, len(all)):min(from+1, len(all))],
 		"PaginationToken":        next,

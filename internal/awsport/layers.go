@@ -69,11 +69,13 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 		case err != nil:
 			return nil, classify(op, layerName, err)
 		}
+
 		for _, v := range page.LayerVersions {
 			at, err := created(aws.ToString(v.CreatedDate))
 			if err != nil {
 				return nil, fault.New(fault.Internal, op, layerName, err)
 			}
+
 			all = append(
 				all,
 				stage.LayerVersion{
@@ -86,6 +88,7 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 			)
 		}
 	}
+
 	slices.SortStableFunc(all, func(a, b stage.LayerVersion) int { return cmp.Compare(b.Version, a.Version) })
 	return all, nil
 }
@@ -97,6 +100,7 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion,
 	if err != nil {
 		return stage.LayerVersion{}, err
 	}
+
 	return versionOf(
 		op,
 		release.NameOf(arn),
@@ -112,6 +116,7 @@ func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLaye
 	if _, _, err := release.ParseLayerVersionARN(arn); err != nil {
 		return nil, fault.New(fault.BadInput, op, "", err)
 	}
+
 	out, err := l.Client.GetLayerVersionByArn(ctx, &lambda.GetLayerVersionByArnInput{Arn: &arn})
 	return out, classify(op, arn, err)
 }
@@ -126,6 +131,7 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 	case out.Content == nil || aws.ToString(out.Content.Location) == "":
 		return 0, fault.New(fault.Internal, op, arn, errors.New("the answer does not say where it is"))
 	}
+
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }
 
@@ -143,13 +149,16 @@ func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (st
 	if v.License != "" {
 		in.LicenseInfo = &v.License
 	}
+
 	if v.Zip.VersionID != "" {
 		in.Content.S3ObjectVersion = &v.Zip.VersionID
 	}
+
 	out, err := l.Client.PublishLayerVersion(ctx, in, once)
 	if err != nil {
 		return stage.LayerVersion{}, classify(op, v.LayerName, err)
 	}
+
 	return versionOf(op, v.LayerName, out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
 }
 
@@ -169,10 +178,12 @@ func versionOf(
 	if content != nil {
 		v.CodeSHA256 = aws.ToString(content.CodeSha256)
 	}
+
 	var err error
 	if v.Created, err = created(aws.ToString(date)); err != nil {
 		return stage.LayerVersion{}, fault.New(fault.Internal, op, v.ARN, err)
 	}
+
 	return v, nil
 }
 
@@ -202,9 +213,11 @@ func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with str
 			fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
 			WithHint("correct `share` in cdk.json and deploy again")
 	}
+
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {
 		return classify(op, v.ARN, err)
 	}
+
 	return nil
 }
 
@@ -216,16 +229,20 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	if err != nil {
 		return fault.New(fault.BadInput, op, "", err)
 	}
+
 	own, err := l.List(ctx, name)
 	if err != nil {
 		return err
 	}
+
 	if !slices.ContainsFunc(own, func(v stage.LayerVersion) bool { return v.ARN == arn }) {
 		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
 			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", layerOf(own[0].ARN)))
 		}
+
 		return nil
 	}
+
 	if _, err := l.Client.DeleteLayerVersion(
 		ctx,
 		&lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version},
@@ -233,6 +250,7 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 		!absent(err) {
 		return classify(op, arn, err)
 	}
+
 	return nil
 }
 

@@ -41,15 +41,18 @@ func serveCloudWatch(
 				body, err = io.ReadAll(z)
 			}
 		}
+
 		var in cbor.Value
 		if err == nil {
 			in, err = cbor.Decode(body)
 		}
+
 		request, isMap := in.(cbor.Map)
 		operation := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 		if err != nil || !isMap || r.URL.Path != "/service/GraniteServiceVersion20100801/operation/"+operation {
 			t.Errorf("%s: %v", r.URL, err)
 		}
+
 		status, out := answer(operation, request)
 		w.Header().Set("Content-Type", "application/cbor")
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
@@ -78,6 +81,7 @@ func TestAlarmsOfBothKindsAreRead(t *testing.T) {
 			!slices.Equal(types, cbor.List{cbor.String("MetricAlarm"), cbor.String("CompositeAlarm")}) {
 			return 400, cborError("InvalidParameterValue", fmt.Sprint(in))
 		}
+
 		out := cbor.Map{"MetricAlarms": cbor.List{}, "CompositeAlarms": cbor.List{}}
 		switch names[0] {
 		case cbor.String("orders-errors"):
@@ -103,6 +107,7 @@ func TestAlarmsOfBothKindsAreRead(t *testing.T) {
 				cbor.Map{"AlarmName": cbor.String("Other"), "StateValue": cbor.String("OK")},
 			}
 		}
+
 		return 200, out
 	})}
 	began := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
@@ -115,6 +120,7 @@ func TestAlarmsOfBothKindsAreRead(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 	}
+
 	for _, name := range []string{"nobody", "other"} {
 		_, err := alarms.Get(t.Context(), name)
 		wantRefusal(t, err, fault.NotFound, "read alarm "+name, "consumers.yaml")
@@ -163,6 +169,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 			},
 		}
 	}
+
 	at := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
 	// store returns the values that came, by batch; the batches that are named fail.
 	store := func(t *testing.T, values []stage.Metric, failing ...int) (batches [][]float64, err error) {
@@ -174,6 +181,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 			if operation != "PutMetricData" || in["Namespace"] != cbor.String("Lambda/Optimization") {
 				return 400, cborError("InvalidParameterValue", fmt.Sprint(in["Namespace"]))
 			}
+
 			var batch []float64
 			for _, d := range in["MetricData"].(cbor.List) {
 				datum := d.(cbor.Map)
@@ -185,12 +193,15 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 						"Value:python3.13-x86_64]]" {
 					t.Errorf("datum %v", datum)
 				}
+
 				batch = append(batch, value)
 			}
+
 			batches = append(batches, batch)
 			if slices.Contains(failing, len(batches)) {
 				return 403, cborError("AccessDenied", "no")
 			}
+
 			return 200, cbor.Map{}
 		})
 		err = awsport.Metrics{Client: client}.Put(t.Context(), at, values)
@@ -200,6 +211,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 		for _, b := range batches {
 			out = append(out, len(b))
 		}
+
 		return out
 	}
 	t.Run("all of them, in order", func(t *testing.T) {
@@ -208,6 +220,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 		if err != nil || !slices.Equal(sizes(batches), []int{1000, 1000, 300}) {
 			t.Fatal(sizes(batches), err)
 		}
+
 		for i, v := range slices.Concat(batches...) {
 			if v != float64(i) {
 				t.Fatalf("value %d is %v", i, v)
@@ -249,6 +262,7 @@ func serveSNS(t *testing.T, status int, answer string) (awsport.Notify, func() [
 		if err := r.ParseForm(); err != nil {
 			t.Error(err)
 		}
+
 		sent = append(sent, r.PostForm)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, answer)
@@ -287,16 +301,19 @@ func TestNotifySendsWhatSNSTakes(t *testing.T) {
 			if err := notify.Send(t.Context(), c.subject, c.text); err != nil {
 				t.Fatal(err)
 			}
+
 			form := sent()[0]
 			if len(c.text) > 1000 && form.Get("Message") != c.wantText {
 				got := form.Get("Message")
 				t.Fatalf("%d bytes, want %d, ending in %q", len(got), len(c.wantText), got[len(got)-50:])
 			}
+
 			if form.Get("Subject") != c.wantSubject || form.Has("Subject") != (c.wantSubject != "") ||
 				form.Get("Message") != c.wantText ||
 				form.Get("TopicArn") != topic {
 				t.Fatalf("sent %q", form)
 			}
+
 			if len(form.Get("Message")) > 256<<10 {
 				t.Fatalf("%d bytes", len(form.Get("Message")))
 			}
@@ -343,6 +360,7 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 				r.Header.Get("X-Amz-Target") != "AWSStepFunctions.DescribeExecution" {
 				t.Errorf("asked %s %v, %v", r.Header.Get("X-Amz-Target"), in, err)
 			}
+
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(answer)
 		}))
@@ -365,6 +383,7 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 			}
 		})
 	}
+
 	t.Run("one that nobody knows does not run", func(t *testing.T) {
 		t.Parallel()
 		got, err := ask(

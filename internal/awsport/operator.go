@@ -59,12 +59,14 @@ func OpenOperator(ctx context.Context, o Options, stack string) (Operator, error
 	if err != nil {
 		return Operator{}, err
 	}
+
 	// what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
 	cfg.Logger = logging.Nop{}
 	found, err := findStack(ctx, cloudformation.NewFromConfig(cfg), stack)
 	if err != nil {
 		return Operator{}, err
 	}
+
 	objects := s3.NewFromConfig(cfg)
 	return Operator{
 		Stack:      found,
@@ -88,12 +90,15 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New(answer.ErrorMessage())).
 			WithHint(deploy)
 	}
+
 	if err != nil {
 		return Stack{}, classify("find", "stack "+name, err)
 	}
+
 	if len(out.Stacks) == 0 || out.Stacks[0].StackStatus == cfntypes.StackStatusDeleteComplete {
 		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New("no such stack")).WithHint(deploy)
 	}
+
 	s := Stack{Name: name}
 	fields := map[string]*string{
 		"WorkspaceBucket": &s.WorkspaceBucket,
@@ -109,17 +114,20 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 			*field = aws.ToString(o.OutputValue)
 		}
 	}
+
 	var missing []string
 	for _, needed := range []string{"WorkspaceBucket", "StoreBucket", "StateMachineArn"} {
 		if *fields[needed] == "" {
 			missing = append(missing, needed)
 		}
 	}
+
 	if len(missing) > 0 {
 		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name,
 			fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).
 			WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
 	}
+
 	return s, nil
 }
 
@@ -175,6 +183,7 @@ func (e Executions) ARN(name string) string {
 	if strings.HasPrefix(name, "arn:") {
 		return name
 	}
+
 	return strings.Replace(e.Machine, ":stateMachine:", ":execution:", 1) + ":" + name
 }
 
@@ -192,6 +201,7 @@ func (e Executions) Start(ctx context.Context, name string, input []byte) (Execu
 	if err != nil {
 		return Execution{}, classify("start", "execution "+name, err)
 	}
+
 	return Execution{
 		ARN:     aws.ToString(out.ExecutionArn),
 		Name:    name,
@@ -207,6 +217,7 @@ func (e Executions) Describe(ctx context.Context, arn string) (Execution, error)
 	if err != nil {
 		return Execution{}, classify("read", "execution "+arn, err)
 	}
+
 	return Execution{
 		ARN:     aws.ToString(out.ExecutionArn),
 		Name:    aws.ToString(out.Name),
@@ -238,6 +249,7 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 		if err != nil {
 			return nil, classify("list", "executions of "+e.Machine, err)
 		}
+
 		for _, x := range out.Executions {
 			found = append(
 				found,
@@ -250,10 +262,12 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 				},
 			)
 		}
+
 		if in.NextToken = out.NextToken; in.NextToken == nil {
 			break
 		}
 	}
+
 	found = found[:min(limit, len(found))]
 	slices.SortStableFunc(found, func(a, b Execution) int { return b.Started.Compare(a.Started) })
 	return found, nil
@@ -270,17 +284,21 @@ func (e Executions) History(ctx context.Context, arn string, after int64) ([]Eve
 		if err != nil {
 			return nil, classify("read", "history of "+arn, err)
 		}
+
 		known := false
 		for _, h := range out.Events {
 			if known = h.Id <= after; known {
 				break
 			}
+
 			events = append(events, event(h))
 		}
+
 		if in.NextToken = out.NextToken; known || in.NextToken == nil {
 			break
 		}
 	}
+
 	slices.Reverse(events)
 	return events, nil
 }
@@ -325,6 +343,7 @@ func event(h sfntypes.HistoryEvent) Event {
 	case h.ExecutionAbortedEventDetails != nil:
 		failed(h.ExecutionAbortedEventDetails.Error, h.ExecutionAbortedEventDetails.Cause)
 	}
+
 	return e
 }
 
@@ -334,9 +353,11 @@ func ConsoleURL(arn string) string {
 	if len(parts) < 5 {
 		return ""
 	}
+
 	host := map[string]string{"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}[parts[1]]
 	if host == "" {
 		host = "console.aws.amazon.com"
 	}
+
 	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, parts[3], arn)
 }

@@ -44,6 +44,7 @@ func executionsOf(t *testing.T, answers func(operation string, in map[string]any
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			t.Error(err)
 		}
+
 		status, out := answers(strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions."), in)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		w.WriteHeader(status)
@@ -124,6 +125,7 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 					form.Get("StackName") != "Layersmith" {
 					t.Errorf("asked %q", b)
 				}
+
 				w.Header().Set("Content-Type", "text/xml")
 				w.WriteHeader(c.status)
 				io.WriteString(w, c.answer)
@@ -132,6 +134,7 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)
 			}
+
 			checkFault(t, err, c.code, c.err, c.hint)
 		})
 	}
@@ -145,8 +148,10 @@ func checkFault(t *testing.T, err error, code fault.Code, text, hint string) {
 		if err != nil {
 			t.Error(err)
 		}
+
 		return
 	}
+
 	if err == nil || err.Error() != text || fault.CodeOf(err) != code || !strings.Contains(fault.HintOf(err), hint) {
 		t.Errorf(
 			"%v (%s, hint %q), want %s (%s, hint with %q)",
@@ -167,6 +172,7 @@ func TestStartSendsNameAndInput(t *testing.T) {
 		if d := cmp.Diff(want, in); d != "" || operation != "StartExecution" {
 			t.Errorf("%s %s", operation, d)
 		}
+
 		return 200, map[string]any{"executionArn": testMachine + ":x", "startDate": 1.7e9}
 	})
 	x, err := e.Start(t.Context(), "run-1", []byte(`{"force":true}`))
@@ -272,6 +278,7 @@ func TestListTakesPagesUntilThereAreEnough(t *testing.T) {
 				},
 			)
 		}
+
 		return 200, map[string]any{"executions": page, "nextToken": fmt.Sprint("t", len(asked))}
 	})
 	got, err := e.List(t.Context(), "RUNNING", 3)
@@ -279,9 +286,11 @@ func TestListTakesPagesUntilThereAreEnough(t *testing.T) {
 	for _, x := range got {
 		names = append(names, x.Name)
 	}
+
 	if err != nil || !slices.Equal(names, []string{"1", "2", "3"}) {
 		t.Errorf("%v, %v", names, err)
 	}
+
 	if want := []string{"3 <nil> RUNNING", "1 t1 RUNNING"}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
@@ -306,6 +315,7 @@ func TestHistoryReadsBackwardsToWhatIsKnown(t *testing.T) {
 				if in["reverseOrder"] != true {
 					t.Error("asked forwards")
 				}
+
 				first := size - 2*pages
 				pages++
 				out := map[string]any{}
@@ -321,9 +331,11 @@ func TestHistoryReadsBackwardsToWhatIsKnown(t *testing.T) {
 						},
 					)
 				}
+
 				if first > 2 {
 					out["nextToken"] = "more"
 				}
+
 				out["events"] = events
 				return 200, out
 			})
@@ -332,6 +344,7 @@ func TestHistoryReadsBackwardsToWhatIsKnown(t *testing.T) {
 			for _, x := range events {
 				ids = append(ids, x.ID)
 			}
+
 			if err != nil || !slices.Equal(ids, c.ids) || pages != c.pages {
 				t.Errorf("%v in %d pages, %v; want %v in %d", ids, pages, err, c.ids, c.pages)
 			}
@@ -457,6 +470,7 @@ func TestOperatorSaysWhatTheConfigurationLacks(t *testing.T) {
 			} {
 				t.Setenv(k, c.env[k])
 			}
+
 			t.Setenv("HOME", t.TempDir())
 			t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
 			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
@@ -486,9 +500,11 @@ func TestExecutionNamesBecomeARNs(t *testing.T) {
 	if got := e.ARN("run-1"); got != arn {
 		t.Error(got)
 	}
+
 	if got := e.ARN(arn); got != arn {
 		t.Error(got)
 	}
+
 	for in, want := range map[string]string{
 		arn: "https://console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/" + arn,
 		"arn:aws-cn:states:cn-north-1:1:execution:m:x":        "https://console.amazonaws.cn/states/home?region=cn-north-1#/v2/executions/details/arn:aws-cn:states:cn-north-1:1:execution:m:x",

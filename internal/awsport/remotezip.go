@@ -39,6 +39,7 @@ func unzippedAt(ctx context.Context, client *http.Client, address, op, subject s
 	if client == nil {
 		client = http.DefaultClient
 	}
+
 	z := remoteZip{client: client, url: address, op: op, subject: subject}
 	return z.unzipped(ctx)
 }
@@ -48,6 +49,7 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	if err := z.fetch(ctx, fmt.Sprintf("bytes=-%d", blockBytes)); err != nil {
 		return 0, err
 	}
+
 	r, err := zip.NewReader(readerAt(func(p []byte, at int64) (int, error) { return z.readAt(ctx, p, at) }), z.size)
 	var known *fault.Error
 	switch {
@@ -56,6 +58,7 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // odd names weigh as much
 		return 0, z.fault(fault.BadInput, fmt.Errorf("its zip: %w", err))
 	}
+
 	var total measure.Bytes
 	for _, f := range r.File {
 		if f.UncompressedSize64 > 1<<40 {
@@ -64,8 +67,10 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 				fmt.Errorf("its zip: entry %q claims %d bytes", f.Name, f.UncompressedSize64),
 			)
 		}
+
 		total += measure.Bytes(f.UncompressedSize64)
 	}
+
 	return total, nil
 }
 
@@ -79,10 +84,12 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 		if here >= z.size {
 			return n, io.EOF
 		}
+
 		if here < z.start || here >= z.start+int64(len(z.block)) {
 			if err := z.fetch(ctx, fmt.Sprintf("bytes=%d-%d", here, min(here+blockBytes, z.size)-1)); err != nil {
 				return n, err
 			}
+
 			if here < z.start || here >= z.start+int64(len(z.block)) {
 				return n, z.fault(
 					fault.Unreachable,
@@ -90,8 +97,10 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 				)
 			}
 		}
+
 		n += copy(p[n:], z.block[here-z.start:])
 	}
+
 	return n, nil
 }
 
@@ -101,6 +110,7 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	if err != nil {
 		return z.fault(fault.Internal, errors.New("an address that is no URL"))
 	}
+
 	req.Header.Set("Range", bytes)
 	req.Header.Set("Accept-Encoding", "identity") // the bytes of the zip are meant, not of a body
 	resp, err := z.client.Do(req)
@@ -131,6 +141,7 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	default:
 		return z.fault(fault.Unreachable, fmt.Errorf("its zip: %s", resp.Status))
 	}
+
 	block, err := io.ReadAll(io.LimitReader(resp.Body, end-start+1))
 	switch {
 	case err != nil:
@@ -147,6 +158,7 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 			fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size),
 		)
 	}
+
 	z.start = start
 	z.size = size
 	z.block = block
@@ -158,10 +170,12 @@ func (z *remoteZip) broken(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return classify(z.op, z.subject, ctx.Err())
 	}
+
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
+
 	return z.fault(fault.Unreachable, err)
 }
 

@@ -64,9 +64,11 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 	if err := ctx.Err(); err != nil {
 		return blob.Ref{}, classify("store", address(b.Bucket, prefix), err)
 	}
+
 	if _, err := blob.New(prefix+digest.Of(nil).String()+suffix, "", digest.Of(nil), 0); err != nil {
 		return blob.Ref{}, fault.New(fault.Internal, "store", address(b.Bucket, prefix), err)
 	}
+
 	f, err := b.temporary()
 	if err != nil {
 		return blob.Ref{}, err
@@ -78,15 +80,19 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 		if ctx.Err() != nil {
 			return blob.Ref{}, classify("store", address(b.Bucket, prefix), ctx.Err())
 		}
+
 		return blob.Ref{}, spaceHint(err)
 	}
+
 	if err := w.Flush(); err != nil {
 		return blob.Ref{}, spaceHint(fmt.Errorf("write %s: %w", f.Name(), err))
 	}
+
 	size, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return blob.Ref{}, fmt.Errorf("write %s: %w", f.Name(), err)
 	}
+
 	return b.send(ctx, prefix+h.Sum().String()+suffix, h.Sum(), f, size)
 }
 
@@ -117,10 +123,12 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 		default:
 			return blob.Ref{}, err
 		}
+
 		out, err := b.Client.PutObject(ctx, in)
 		if err == nil {
 			return blob.New(key, version(out.VersionId), sum, size)
 		}
+
 		last = classify("store", where, err)
 		// Changed: another one stored it between the question and the upload, or our own first
 		// attempt did and its answer got lost. NotFound: it was deleted.
@@ -128,6 +136,7 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 			return blob.Ref{}, last
 		}
 	}
+
 	return blob.Ref{}, last
 }
 
@@ -142,14 +151,17 @@ func (b Blobs) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
 		if err != nil {
 			return nil, classify("open", where, err)
 		}
+
 		opened, err := b.receive(ctx, ref, out)
 		if err == nil {
 			return opened, nil
 		}
+
 		if last = err; fault.CodeOf(err) != fault.Unreachable {
 			break
 		}
 	}
+
 	return nil, last
 }
 
@@ -169,6 +181,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	if n := out.ContentLength; n != nil && *n >= 0 && *n != ref.Size {
 		return nil, mismatch("%d bytes, the reference says %d", *n, ref.Size)
 	}
+
 	h := digest.NewHasher()
 	body := &reading{r: io.LimitReader(out.Body, ref.Size+1)}
 	var n int64
@@ -182,6 +195,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 		if ferr != nil {
 			return nil, ferr
 		}
+
 		defer func() {
 			if err != nil {
 				f.Close()
@@ -190,6 +204,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 		n, err = io.Copy(io.MultiWriter(f, h), body)
 		opened = file{File: f, size: ref.Size}
 	}
+
 	switch {
 	case body.err != nil:
 		return nil, broken(ctx, "open", where, body.err)
@@ -202,6 +217,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	case h.Sum() != ref.SHA256:
 		return nil, mismatch("sha256 %s, the reference says %s", h.Sum(), ref.SHA256)
 	}
+
 	return opened, nil
 }
 
@@ -212,10 +228,12 @@ func (b Blobs) temporary() (*os.File, error) {
 	if err != nil {
 		return nil, spaceHint(err)
 	}
+
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
 		return nil, err
 	}
+
 	return f, nil
 }
 
@@ -224,6 +242,7 @@ func spaceHint(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
+
 	return fault.New(fault.Internal, "use", "temporary files", err).
 		WithHint("give the function more ephemeral storage, or the machine more room in its temporary folder")
 }
@@ -244,6 +263,7 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 	if err := checkKey(name); err != nil {
 		return nil, "", fault.New(fault.Internal, "load", where, err)
 	}
+
 	var tag string
 	b, err := get(
 		ctx,
@@ -257,9 +277,11 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 	if err == nil && tag == "" {
 		err = fault.New(fault.Internal, "load", where, errors.New("it came without an ETag"))
 	}
+
 	if err != nil {
 		return nil, "", err
 	}
+
 	return b, tag, nil
 }
 
@@ -270,6 +292,7 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 	if err := checkKey(name); err != nil {
 		return "", fault.New(fault.Internal, "store", where, err)
 	}
+
 	if len(doc) > release.MaxDocumentBytes {
 		return "", fault.New(
 			fault.OverLimit,
@@ -278,6 +301,7 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
 		)
 	}
+
 	in := &s3.PutObjectInput{Bucket: &r.Bucket, Key: &name, Body: bytes.NewReader(doc), ContentType: contentType(name),
 		ChecksumSHA256: aws.String(checksum(digest.Of(doc)))}
 	if tag == "" {
@@ -285,11 +309,13 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 	} else {
 		in.IfMatch = &tag
 	}
+
 	var attempts atomic.Int32
 	out, err := r.Client.PutObject(ctx, in, counting(&attempts))
 	if err == nil {
 		return aws.ToString(out.ETag), nil
 	}
+
 	err = classify("store", where, err)
 	switch fault.CodeOf(err) {
 	case fault.NotFound: // If-Match on what is not there
@@ -301,6 +327,7 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 			}
 		}
 	}
+
 	return "", err
 }
 
@@ -315,10 +342,12 @@ func (r Registers) List(ctx context.Context, prefix string) ([]string, error) {
 		if err != nil {
 			return nil, classify("list", address(r.Bucket, prefix), err)
 		}
+
 		for _, o := range page.Contents {
 			names = append(names, aws.ToString(o.Key))
 		}
 	}
+
 	slices.Sort(names)
 	return names, nil
 }
@@ -343,6 +372,7 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 		if err != nil {
 			return nil, classify("list", address(s.Bucket, s.Prefix), err)
 		}
+
 		if aws.ToBool(page.IsTruncated) &&
 			aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
 			return nil, fault.New(
@@ -352,11 +382,13 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 				errors.New("the listing breaks off without saying where it goes on"),
 			)
 		}
+
 		for _, v := range page.Versions {
 			name, below := strings.CutPrefix(aws.ToString(v.Key), s.Prefix)
 			if !aws.ToBool(v.IsLatest) || !below || name == "" || strings.HasSuffix(name, "/") {
 				continue
 			}
+
 			all = append(
 				all,
 				stage.Source{
@@ -369,6 +401,7 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 			)
 		}
 	}
+
 	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
@@ -383,10 +416,12 @@ func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]by
 			fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).
 			WithHint("push a smaller file, or none")
 	}
+
 	in := &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: versionParam(from.VersionID)}
 	if in.VersionId == nil && from.ETag != "" {
 		in.IfMatch = aws.String(`"` + from.ETag + `"`)
 	}
+
 	b, err := get(ctx, s.Client, "read", where, in, limit, nil)
 	switch {
 	case fault.CodeOf(err) == fault.NotFound:
@@ -396,6 +431,7 @@ func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]by
 	case int64(len(b)) != from.Size:
 		return nil, changed("read", where, fmt.Errorf("%d bytes, %d were listed", len(b), from.Size))
 	}
+
 	return b, nil
 }
 
@@ -414,14 +450,17 @@ func (w Workspace) Same(ctx context.Context, listed stage.Source, content []byte
 	if listed.Size != int64(len(content)) {
 		return false, nil
 	}
+
 	sum := md5.Sum(content) //nolint:gosec // see above
 	if listed.ETag == hex.EncodeToString(sum[:]) {
 		return true, nil
 	}
+
 	head, err := head(ctx, w.Client, w.Bucket, w.Prefix+listed.Name)
 	if fault.CodeOf(err) == fault.NotFound {
 		return false, nil
 	}
+
 	return err == nil && holds(head, digest.Of(content), listed.Size), err
 }
 
@@ -432,6 +471,7 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	if err := checkSource(w.Prefix, name); err != nil {
 		return fault.New(fault.BadInput, "push", where, err).WithHint("rename the file")
 	}
+
 	sum := digest.Of(content)
 	_, err := w.Client.PutObject(
 		ctx,
@@ -454,10 +494,12 @@ func (w Workspace) Delete(ctx context.Context, name string) error {
 	if err := checkSource(w.Prefix, name); err != nil {
 		return fault.New(fault.BadInput, "delete", where, err)
 	}
+
 	_, err := w.Client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &w.Bucket, Key: &key})
 	if err = classify("delete", where, err); fault.CodeOf(err) == fault.NotFound {
 		return nil
 	}
+
 	return err
 }
 
@@ -478,12 +520,14 @@ func get(
 		if err != nil {
 			return nil, classify(op, where, err)
 		}
+
 		tooLarge := aws.ToInt64(out.ContentLength) > limit
 		var b []byte
 		if !tooLarge {
 			b, err = io.ReadAll(io.LimitReader(out.Body, limit+1))
 			tooLarge = int64(len(b)) > limit
 		}
+
 		out.Body.Close()
 		switch {
 		case tooLarge:
@@ -493,12 +537,15 @@ func get(
 			if tag != nil {
 				*tag = aws.ToString(out.ETag)
 			}
+
 			return b, nil
 		}
+
 		if last = broken(ctx, op, where, err); fault.CodeOf(last) != fault.Unreachable {
 			break
 		}
 	}
+
 	return nil, last
 }
 
@@ -508,6 +555,7 @@ func broken(ctx context.Context, op, where string, err error) error {
 	if ctx.Err() != nil {
 		return classify(op, where, ctx.Err())
 	}
+
 	return classify(op, where, &interrupted{err})
 }
 
@@ -516,6 +564,7 @@ func changed(op, where string, err error) error {
 	if errors.As(err, &f) {
 		err = f.Err
 	}
+
 	return fault.New(fault.Changed, op, where, err)
 }
 
@@ -533,9 +582,11 @@ func holds(head *s3.HeadObjectOutput, sum digest.SHA256, size int64) bool {
 	if aws.ToInt64(head.ContentLength) != size {
 		return false
 	}
+
 	if c := aws.ToString(head.ChecksumSHA256); c != "" && head.ChecksumType != types.ChecksumTypeComposite {
 		return c == checksum(sum)
 	}
+
 	return head.Metadata[digestKey] == sum.String()
 }
 
@@ -545,6 +596,7 @@ func checksum(sum digest.SHA256) string {
 	if err != nil {
 		panic(err) // a SHA256 prints hexadecimal digits
 	}
+
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
@@ -554,6 +606,7 @@ func version(id *string) string {
 	if v := aws.ToString(id); v != "null" {
 		return v
 	}
+
 	return ""
 }
 
@@ -561,6 +614,7 @@ func versionParam(id string) *string {
 	if id == "" || id == "null" {
 		return nil
 	}
+
 	return &id
 }
 
@@ -570,6 +624,7 @@ func checkKey(name string) error {
 	if _, err := blob.New(name, "", digest.Of(nil), 0); err != nil || strings.HasSuffix(name, "/") {
 		return fmt.Errorf("%q is not a name", name)
 	}
+
 	return nil
 }
 
@@ -581,6 +636,7 @@ func checkSource(prefix, name string) error {
 		strings.ContainsFunc(name, control) {
 		return fmt.Errorf("%q is not a name for a file of the workspace", name)
 	}
+
 	return nil
 }
 
@@ -596,6 +652,7 @@ func contentType(key string) *string {
 	case ".html":
 		return aws.String("text/html; charset=utf-8")
 	}
+
 	return nil
 }
 
@@ -624,6 +681,7 @@ func (c *checked) Write(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
+
 	return c.w.Write(p)
 }
 
@@ -639,6 +697,7 @@ func (r *reading) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns it bare
 		r.err = err
 	}
+
 	return n, err
 }
 

@@ -69,10 +69,12 @@ func fakeS3(t *testing.T, versions bool) (http.Handler, *s3mem.Backend) {
 	if versions {
 		start = s3server.New
 	}
+
 	s, err := start(testBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return s, s.Backend
 }
 
@@ -88,6 +90,7 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.by == nil {
 		c.by = map[string]int{}
 	}
+
 	c.by[r.Method]++
 	c.mu.Unlock()
 	c.next.ServeHTTP(w, r)
@@ -104,6 +107,7 @@ func wantFault(t *testing.T, err error, want fault.Code) {
 	if err == nil {
 		t.Fatalf("no error, want fault %s", want)
 	}
+
 	if got := fault.CodeOf(err); got != want {
 		t.Fatalf("fault %s (%v), want %s", got, err, want)
 	}
@@ -194,6 +198,7 @@ func TestBlobsSendOnlyWhatIsNotThere(t *testing.T) {
 		if _, err := b.Put(t.Context(), "documents/", ".json", writing("{}")); err != nil {
 			t.Fatal(err)
 		}
+
 		if requests.String() != want {
 			t.Errorf("requests %s, want %s", requests, want)
 		}
@@ -211,10 +216,12 @@ func TestBlobsReplaceWhatIsNotWhatItsKeySays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			opened, err := b.Open(t.Context(), ref)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			opened.Close()
 		})
 	}
@@ -244,6 +251,7 @@ func TestBlobsReplaceOnlyWhatTheySaw(t *testing.T) {
 					}
 				})
 			}
+
 			h.ServeHTTP(w, r)
 		})),
 	}
@@ -251,6 +259,7 @@ func TestBlobsReplaceOnlyWhatTheySaw(t *testing.T) {
 	if _, err := b.Put(t.Context(), "documents/", ".json", writing(string(good))); err != nil {
 		t.Fatal(err)
 	}
+
 	if versions, err := mem.ListBucketVersions(testBucket, nil, nil); err != nil || len(versions.Versions) != 2 {
 		t.Errorf("%d versions, %v; want the foreign and the good one", len(versions.Versions), err)
 	}
@@ -264,12 +273,14 @@ func TestBlobsOpenTheVersionThatWasPut(t *testing.T) {
 	if err != nil || ref.VersionID == "" {
 		t.Fatal(ref, err)
 	}
+
 	putDirectly(t, mem, ref.Key, "overwritten")
 	if opened, err := b.Open(t.Context(), ref); err != nil {
 		t.Error(err)
 	} else {
 		opened.Close()
 	}
+
 	ref.VersionID = ""
 	_, err = b.Open(t.Context(), ref)
 	wantFault(t, err, fault.HashMismatch)
@@ -296,6 +307,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 					w.WriteHeader(404)
 					return
 				}
+
 				s.Handler.ServeHTTP(w, r)
 			},
 		},
@@ -304,6 +316,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
 				return
 			}
+
 			s.Handler.ServeHTTP(w, r)
 		}},
 		"conflicts never end": {code: fault.Changed, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
@@ -311,6 +324,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
 				return
 			}
+
 			s.Handler.ServeHTTP(w, r)
 		}},
 		"the answer to our first upload gets lost": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
@@ -319,6 +333,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				s3server.Refuse(w, 500, "InternalError", "we are sorry")
 				return
 			}
+
 			s.Handler.ServeHTTP(w, r)
 		}},
 		"without s3:ListBucket what is absent is denied": {
@@ -327,6 +342,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 					w.WriteHeader(403)
 					return
 				}
+
 				s.Handler.ServeHTTP(w, r)
 			},
 		},
@@ -338,6 +354,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 					w.WriteHeader(403)
 					return
 				}
+
 				s.Handler.ServeHTTP(w, r)
 			},
 		},
@@ -347,6 +364,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				if r.Method == http.MethodPut {
 					r.Body = io.NopCloser(strings.NewReader("[]"))
 				}
+
 				s.Handler.ServeHTTP(w, r)
 			},
 		},
@@ -369,6 +387,7 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+
 			b := awsport.Blobs{
 				Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) })),
 				Bucket: testBucket,
@@ -379,13 +398,16 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				wantFault(t, err, c.code)
 				return
 			}
+
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			opened, err := b.Open(t.Context(), ref)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			opened.Close()
 			versions, err := mem.ListBucketVersions(testBucket, nil, nil)
 			if err != nil || len(versions.Versions) != 1 {
@@ -424,6 +446,7 @@ func TestBlobsNeedLittleMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	opened, err := b.Open(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
@@ -533,6 +556,7 @@ func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 					c.first(w, r)
 					return
 				}
+
 				c.serve(w, r)
 			}))
 			dir := t.TempDir()
@@ -540,16 +564,20 @@ func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 			if err == nil {
 				opened.Close()
 			}
+
 			if int(gets.Load()) != c.gets {
 				t.Errorf("asked %d times, want %d", gets.Load(), c.gets)
 			}
+
 			wantEmpty(t, dir)
 			if c.code == "" {
 				if err != nil {
 					t.Error(err)
 				}
+
 				return
 			}
+
 			wantFault(t, err, c.code)
 			if !strings.Contains(err.Error(), c.text) {
 				t.Errorf("error %q, want %q in it", err, c.text)
@@ -585,6 +613,7 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 				io.Copy(io.Discard, r.Body) //nolint:errcheck // until the client ends it
 				return
 			}
+
 			w.WriteHeader(404)
 		}))
 		dir := t.TempDir()
@@ -653,8 +682,10 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 							if c.foreign != "" {
 								putDirectly(t, mem, "state/lease.json", c.foreign)
 							}
+
 							panic(http.ErrAbortHandler)
 						}
+
 						h.ServeHTTP(w, r)
 					})),
 				}
@@ -665,15 +696,18 @@ func TestRegistersKnowTheirOwnWriting(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+
 				lose.Store(true)
 				stored, err := r.Store(t.Context(), "state/lease.json", []byte(`{"run":"ours"}`), tag)
 				if c.code != "" {
 					wantFault(t, err, c.code)
 					return
 				}
+
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				if _, err := r.Store(t.Context(), "state/lease.json", []byte("next"), stored); err != nil {
 					t.Errorf("the tag is of no use: %v", err)
 				}
@@ -742,15 +776,18 @@ func TestDamagedRegistersAreNotBelieved(t *testing.T) {
 				for k, v := range answer.Header() {
 					w.Header()[k] = v
 				}
+
 				w.Write(bytes.ToUpper(answer.Body.Bytes())) //nolint:errcheck // the client sees it
 				return
 			}
+
 			h.ServeHTTP(w, r)
 		})),
 	}
 	if _, err := r.Store(t.Context(), "state/lease.json", []byte(`{"run":"1"}`), ""); err != nil {
 		t.Fatal(err)
 	}
+
 	damage.Store(true)
 	_, _, err := r.Load(t.Context(), "state/lease.json")
 	wantFault(t, err, fault.Unreachable)
@@ -767,11 +804,13 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			want = append(want, fmt.Sprintf("runs/%04d.json", i))
 			putDirectly(t, mem, want[i], "{}")
 		}
+
 		requests := &counted{next: h}
 		got, err := awsport.Registers{Client: serveS3(t, requests), Bucket: testBucket}.List(t.Context(), "runs/")
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%d names, %v", len(got), err)
 		}
+
 		if requests.String() != "[GET:3]" {
 			t.Errorf("requests %s", requests)
 		}
@@ -803,8 +842,10 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 					stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at},
 				)
 			}
+
 			entries = append(entries, version("Version", "layers/"+name, "o"+name, false))
 		}
+
 		c := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			q := r.URL.Query()
 			from := 0
@@ -814,6 +855,7 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 						strings.Contains(e, "<Key>"+q.Get("key-marker")+"</Key>")
 				})
 			}
+
 			to := min(from+1000, len(entries))
 			fmt.Fprintf(w, "<ListVersionsResult><IsTruncated>%v</IsTruncated>", to < len(entries))
 			if to < len(entries) {
@@ -827,6 +869,7 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 					i,
 				)
 			}
+
 			io.WriteString(
 				w,
 				strings.Join(entries[from:to], "")+"</ListVersionsResult>",
@@ -836,6 +879,7 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -864,10 +908,12 @@ func TestSourcesReadWhatWasListed(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].VersionID != "" {
 			t.Fatal(all, err)
 		}
+
 		all[0].VersionID = id
 		if b, err := s.Read(t.Context(), all[0], 10); err != nil || string(b) != "one" {
 			t.Errorf("%q, %v", b, err)
 		}
+
 		putDirectly(t, mem, "layers/a", "two")
 		_, err = s.Read(t.Context(), all[0], 10)
 		wantFault(t, err, fault.Changed)
@@ -927,22 +973,27 @@ func TestWorkspaceKnowsWhatIsTheSame(t *testing.T) {
 			} else if err := quiet.Put(t.Context(), "a", []byte("one")); err != nil {
 				t.Fatal(err)
 			}
+
 			all, err := quiet.List(t.Context())
 			if err != nil || len(all) != 1 {
 				t.Fatal(all, err)
 			}
+
 			if c.etag != "" {
 				all[0].ETag = c.etag
 			}
+
 			if c.deleted {
 				if err := quiet.Delete(t.Context(), "a"); err != nil {
 					t.Fatal(err)
 				}
 			}
+
 			same, err := w.Same(t.Context(), all[0], []byte(c.content))
 			if err != nil || same != c.same {
 				t.Errorf("same: %v, %v; want %v", same, err, c.same)
 			}
+
 			if requests.String() != c.requested {
 				t.Errorf("requests %s, want %s", requests, c.requested)
 			}
@@ -1054,9 +1105,11 @@ func TestS3ErrorsAreFaults(t *testing.T) {
 			if err.Error() != c.text {
 				t.Errorf("error %q\nwant  %q", err, c.text)
 			}
+
 			if int(attempts.Load()) != c.attempts {
 				t.Errorf("%d attempts, want %d", attempts.Load(), c.attempts)
 			}
+
 			if hint := fault.HintOf(err); !strings.Contains(hint, c.hint) || c.hint == "" && hint != "" {
 				t.Errorf("hint %q, want %q in it", hint, c.hint)
 			}
@@ -1073,6 +1126,7 @@ func TestASlowDownThatEndsIsNoFault(t *testing.T) {
 			s3server.Refuse(w, 503, "SlowDown", "Please reduce your request rate.")
 			return
 		}
+
 		h.ServeHTTP(w, r)
 	}))
 	b := awsport.Blobs{Client: client, Bucket: testBucket, Temp: t.TempDir()}
@@ -1081,10 +1135,12 @@ func TestASlowDownThatEndsIsNoFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	opened, err := b.Open(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	opened.Close()
 }
 
@@ -1098,6 +1154,7 @@ func TestNobodyAtTheAddressIsUnreachable(t *testing.T) {
 		!strings.HasSuffix(err.Error(), "connection refused (S3 GetObject, 3 attempts)") {
 		t.Errorf("error %q", err)
 	}
+
 	page := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "<html>Sign in to the airport's network")
 	})) //nolint:errcheck // the client sees it

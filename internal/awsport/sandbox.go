@@ -71,13 +71,16 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 		if err := s.Delete(ctx, b.Name); err != nil {
 			return err
 		}
+
 		_, err := s.Client.CreateFunction(ctx, in)
 		if err == nil {
 			break
 		}
+
 		if !conflicts(err) {
 			return classify(op, b.Name, err)
 		}
+
 		if try == createTries {
 			return fault.New(
 				fault.Throttled,
@@ -87,6 +90,7 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 			)
 		}
 	}
+
 	return active(ctx, s.Client, &watch{op: op, subject: b.Name, poll: s.Poll}, b.Name)
 }
 
@@ -101,6 +105,7 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes),
 		)
 	}
+
 	out, err := s.Client.Invoke(
 		ctx,
 		&lambda.InvokeInput{
@@ -113,10 +118,12 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 	if err != nil {
 		return stage.Invocation{}, classify(op, name, err)
 	}
+
 	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	if err != nil {
 		return stage.Invocation{}, fault.New(fault.Internal, op, name, fmt.Errorf("its log: %w", err))
 	}
+
 	i := stage.Invocation{Payload: out.Payload, LogTail: string(tail)}
 	i.InitSeconds, i.MaxMemoryMiB = parseReport(tail)
 	if word := aws.ToString(out.FunctionError); word != "" {
@@ -128,6 +135,7 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 			i.Error = said.Type
 		}
 	}
+
 	return i, nil
 }
 
@@ -140,6 +148,7 @@ func (s Sandboxes) Delete(ctx context.Context, name string) error {
 		!absent(err) {
 		return classify("delete function", name, err)
 	}
+
 	return nil
 }
 
@@ -165,6 +174,7 @@ func parseReport(tail []byte) (initSeconds float64, maxMemoryMiB int64) {
 				ms, _ := strconv.ParseFloat(string(m[1]), 64)
 				initSeconds = ms / 1000
 			}
+
 			if m := maxMemory.FindSubmatch(line); m != nil {
 				maxMemoryMiB, _ = strconv.ParseInt(string(m[1]), 10, 64)
 			}
@@ -184,5 +194,6 @@ func parseReport(tail []byte) (initSeconds float64, maxMemoryMiB int64) {
 			}
 		}
 	}
+
 	return initSeconds, maxMemoryMiB
 }

@@ -34,5 +34,6 @@ func (e ExecutionRuns) Runs(ctx context.Context, arn string) (bool, error) {
 	case err != nil:
 		return false, classify("read execution", arn, err)
 	}
+
 	return out.Status == types.ExecutionStatusRunning, nil
 }

@@ -36,9 +36,11 @@ func (n Notify) Send(ctx context.Context, subject, text string) error {
 	if s := asciiSubject(subject); s != "" {
 		in.Subject = &s
 	}
+
 	if _, err := n.Client.Publish(ctx, in); err != nil {
 		return classify("notify", n.Topic, err)
 	}
+
 	return nil
 }
 
@@ -52,6 +54,7 @@ func asciiSubject(s string) string {
 		case r > 0x7f:
 			return '?'
 		}
+
 		return r
 	}, s)
 	s = strings.Join(strings.Fields(s), " ")
@@ -64,9 +67,11 @@ func cut(text string) string {
 	if len(text) <= maxMessageBytes {
 		return text
 	}
+
 	end := maxMessageBytes - len(cutMark)
 	for !utf8.RuneStart(text[end]) {
 		end--
 	}
+
 	return text[:end] + cutMark
 }

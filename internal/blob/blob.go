@@ -43,6 +43,7 @@ func (r Ref) check() error {
 	case r.SHA256.IsZero():
 		return fmt.Errorf("reference %s: no digest", r.Key)
 	}
+
 	return nil
 }
 
@@ -56,6 +57,7 @@ func (r *Ref) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return errors.New("reference: null")
 	}
+
 	type plain Ref
 	var p plain
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -63,9 +65,11 @@ func (r *Ref) UnmarshalJSON(b []byte) error {
 	if err := d.Decode(&p); err != nil {
 		return fmt.Errorf("reference: %w", err)
 	}
+
 	if err := Ref(p).check(); err != nil {
 		return err
 	}
+
 	*r = Ref(p)
 	return nil
 }

@@ -59,21 +59,26 @@ func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
 			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
 				t.Errorf("New: error %s, want %q", text, tt.err)
 			}
+
 			if tt.err == "" && made != tt.ref {
 				t.Errorf("New: %+v, want %+v", made, tt.ref)
 			}
+
 			b, err := json.Marshal(tt.ref)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			var read Ref
 			err = json.Unmarshal(b, &read)
 			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
 				t.Errorf("read from JSON: error %s, want %q", text, tt.err)
 			}
+
 			if tt.err == "" && read != tt.ref {
 				t.Errorf("read from JSON: %+v, want %+v", read, tt.ref)
 			}
+
 			if tt.err != "" && !read.IsZero() {
 				t.Errorf("what is wrong was read all the same: %+v", read)
 			}
@@ -100,6 +105,7 @@ func TestWhatIsNoReferenceIsRefused(t *testing.T) {
 		if err := json.Unmarshal([]byte(doc), &read); err == nil || err.Error() != want {
 			t.Errorf("%s: error %v, want %s", doc, err, want)
 		}
+
 		if read != was {
 			t.Errorf("%s: what was there before became %+v", doc, read)
 		}
@@ -112,17 +118,21 @@ func TestAReferenceIsOneShortLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if want := "pruned/" + sum.String() + ".zip (" + sum.String() + ")"; ref.String() != want {
 		t.Errorf("%s, want %s", ref, want)
 	}
+
 	b, err := json.Marshal(ref)
 	if want := `{"key":"pruned/` + sum.String() + `.zip","sha256":"` + sum.String() + `","size":7}`; err != nil ||
 		string(b) != want {
 		t.Errorf("%s %v, want %s", b, err, want)
 	}
+
 	if ref.IsZero() || !(Ref{}).IsZero() {
 		t.Error("only the zero reference refers to nothing")
 	}
+
 	var holder struct {
 		Ref Ref `json:"ref,omitzero"`
 	}

@@ -49,6 +49,7 @@ func (w where) connect(ctx context.Context) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return &account{o}, nil
 }
 
@@ -58,14 +59,17 @@ func (c *account) released(ctx context.Context) (r release.Released, found bool,
 	if fault.CodeOf(err) == fault.NotFound {
 		return r, false, nil
 	}
+
 	if err != nil {
 		return r, false, err
 	}
+
 	if err := release.Decode(b, &r); err != nil {
 		return r, false, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+release.ReleasedName,
 			err).
 			WithHint("it was written by another version of Layersmith: use the one that is deployed")
 	}
+
 	return r, true, nil
 }
 
@@ -78,10 +82,12 @@ func (c *account) releasedLayer(
 	if err != nil {
 		return r, nil, err
 	}
+
 	if !found || len(r.Layers) == 0 {
 		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("nothing is released yet")).
 			WithHint("run: layersmith push, then layersmith watch")
 	}
+
 	var these []release.ReleasedLayer
 	hint := "released are:"
 	said := map[string]bool{}
@@ -89,14 +95,17 @@ func (c *account) releasedLayer(
 		if l.Layer == layer {
 			these = append(these, l)
 		}
+
 		if !said[l.Layer] {
 			said[l.Layer] = true
 			hint += " " + l.Layer
 		}
 	}
+
 	if len(these) == 0 {
 		return r, nil, fault.New(fault.NotFound, op, layer, errors.New("no layer of that name is released")).
 			WithHint(hint)
 	}
+
 	return r, these, nil
 }

@@ -43,19 +43,23 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 			if err != nil {
 				return err
 			}
+
 			cfg, err := awsport.Config(ctx, awsport.Options{Version: stage.Version})
 			if err != nil {
 				return err
 			}
+
 			client := s3.NewFromConfig(cfg)
 			cache, err := a.cacheFolder()
 			if err != nil {
 				return err
 			}
+
 			temp := filepath.Join(cache, "temp")
 			if err := os.MkdirAll(temp, 0o755); err != nil {
 				return err
 			}
+
 			r := remote{
 				app:       a,
 				prefix:    prefix,
@@ -66,6 +70,7 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 			if err != nil && ctx.Err() == nil {
 				err = errors.Join(err, r.leave(ctx, name, err))
 			}
+
 			return err
 		},
 	}
@@ -82,6 +87,7 @@ func runAddress(address string) (bucket, run string, err error) {
 		return "", "", fault.New(fault.BadInput, "read", address, errors.New("is not the address of a run")).
 			WithHint("write s3://STORE/runs/RUN")
 	}
+
 	return bucket, run, nil
 }
 
@@ -99,10 +105,12 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 	if _, err := r.read(ctx, release.RunName(name), &run); err != nil {
 		return err
 	}
+
 	var released release.Released
 	if _, err := r.read(ctx, release.ReleasedName, &released); err != nil && fault.CodeOf(err) != fault.NotFound {
 		return err
 	}
+
 	dir, remove, err := r.unpack(ctx, run.Workspace, temp)
 	if err != nil {
 		return err
@@ -112,12 +120,14 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
+
 	r.workspaceDir = "layers"
 	r.outputDir = "dist"
 	w, _, err := r.open()
 	if err != nil {
 		return err
 	}
+
 	built := release.Built{
 		SchemaVersion: release.SchemaVersion,
 		Run:           name,
@@ -131,15 +141,18 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 		if err != nil {
 			return err
 		}
+
 		m, err := r.machine(ctx, t)
 		if err != nil {
 			return err
 		}
+
 		rep, l, err := r.one(ctx, m, stage.LockInput{Workspace: w, Target: t, UpgradeAll: run.Request.Refresh})
 		m.close()
 		if err != nil {
 			return err
 		}
+
 		b := l.Marshal()
 		ref, err := r.blobs.Put(
 			ctx,
@@ -150,6 +163,7 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 		if err != nil {
 			return err
 		}
+
 		built.Locks = append(built.Locks, release.Lock{Target: t, File: ref, Pushed: pushed})
 		for _, layer := range rep.Layers {
 			below := w.Below(layer.Name)
@@ -157,6 +171,7 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 			if err != nil {
 				return err
 			}
+
 			r.say("stored  %s, %s MB", layer.Name, layer.Zip.Bytes.MB())
 			built.Layers = append(
 				built.Layers,
@@ -174,6 +189,7 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 			)
 		}
 	}
+
 	built.Seconds = time.Since(start).Seconds()
 	return r.store(ctx, release.BuiltName(name), built)
 }
@@ -184,6 +200,7 @@ func (r remote) one(ctx context.Context, m *machine, in stage.LockInput) (report
 	if err != nil {
 		return report.Report{}, lock.Lock{}, err
 	}
+
 	rep, _, err := r.buildStage(m).
 		Run(ctx, stage.BuildInput{Workspace: in.Workspace, Lock: l, ReadProbe: r.app.read, PlanOnly: true})
 	return rep, l, err
@@ -205,10 +222,12 @@ func (r remote) chooseLock(
 	case !errors.Is(err, fs.ErrNotExist):
 		return pushed, err
 	}
+
 	for _, l := range released.Locks {
 		if l.Target != t || l.Pushed != pushed {
 			continue
 		}
+
 		f, err := r.blobs.Open(ctx, l.File)
 		if err != nil {
 			return pushed, err
@@ -218,8 +237,10 @@ func (r remote) chooseLock(
 		if err != nil {
 			return pushed, err
 		}
+
 		return pushed, r.app.write(name, b)
 	}
+
 	return pushed, nil
 }
 
@@ -234,13 +255,16 @@ func (r remote) unpack(ctx context.Context, ref blob.Ref, temp string) (dir stri
 	if err != nil {
 		return "", nil, fault.New(fault.CorruptArchive, "open", ref.Key, err)
 	}
+
 	var entries []ziptree.Entry
 	for _, e := range t.Entries() {
 		entries = append(entries, e.Named("layers/"+e.Name))
 	}
+
 	if t, err = ziptree.New(entries); err != nil {
 		return "", nil, err
 	}
+
 	return localport.Mounts{Dir: temp}.Mount(ctx, []ziptree.Tree{t}, true)
 }
 
@@ -261,10 +285,12 @@ func (r remote) read(ctx context.Context, name string, into any) (tag string, er
 	if err != nil {
 		return "", err
 	}
+
 	if err := release.Decode(b, into); err != nil {
 		return "", fault.New(fault.ProvenanceMismatch, "read", name, err).
 			WithHint("deploy the same version of Layersmith everywhere: make deploy")
 	}
+
 	return tag, nil
 }
 
@@ -274,10 +300,12 @@ func (r remote) store(ctx context.Context, name string, doc any) error {
 	if err != nil {
 		return err
 	}
+
 	_, tag, err := r.registers.Load(ctx, name)
 	if err != nil && fault.CodeOf(err) != fault.NotFound {
 		return err
 	}
+
 	_, err = r.registers.Store(ctx, name, b, tag)
 	return err
 }

@@ -36,16 +36,19 @@ func (a *app) buildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			names := layers
 			if len(names) == 0 {
 				names = w.Names()
 			}
+
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
 					return fault.New(fault.BadInput, "build", n, errors.New("no such layer")).
 						WithHint(suggestLayer(w.Names()))
 				}
 			}
+
 			m, err := a.machine(ctx, t)
 			if err != nil {
 				return err
@@ -62,24 +65,29 @@ func (a *app) buildCommand() *cobra.Command {
 			); err != nil {
 				return err
 			}
+
 			if m.foreign {
 				in.NoProbe = true
 				in.NoProbeReason = cannotRun(t)
 			}
+
 			build := a.buildStage(m)
 			told := func() {}
 			if !noHeal && !in.Strict {
 				build.Heal, told = a.heal()
 			}
+
 			rep, changed, err := build.Run(ctx, in)
 			m.close()
 			told() // whatever else comes, files of the workspace were changed
 			if len(rep.Layers) == 0 {
 				return err
 			}
+
 			if a.json {
 				return errors.Join(a.printJSON(rep), err)
 			}
+
 			if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, Told: true})
 				if changed {
@@ -87,6 +95,7 @@ func (a *app) buildCommand() *cobra.Command {
 					if in.PlanOnly {
 						what = report.Count(len(names), "artifact")
 					}
+
 					a.say(
 						"wrote   %s/ (%s) in %s",
 						filepath.ToSlash(filepath.Clean(a.outputDir)),
@@ -101,6 +110,7 @@ func (a *app) buildCommand() *cobra.Command {
 					)
 				}
 			}
+
 			return err
 		},
 	}
@@ -144,11 +154,13 @@ func (a *app) replace(name string, b []byte) error {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
 	}
+
 	info, statErr := os.Stat(file)
 	err := localport.WriteFile(file, func(w io.Writer) error { _, err := w.Write(b); return err })
 	if err == nil && statErr == nil {
 		err = os.Chmod(file, info.Mode().Perm())
 	}
+
 	return unwrapPath(err)
 }
 
@@ -159,6 +171,7 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) 
 	if err != nil {
 		return lock.Lock{}, err
 	}
+
 	a.sayLock(locked)
 	http := localport.HTTP{
 		Client: localport.NewClient(),
@@ -179,6 +192,7 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) 
 	if err != nil {
 		return lock.Lock{}, err
 	}
+
 	if fetched.Downloaded == 0 {
 		a.say(
 			"fetch   %s, %s MB, all in the store",
@@ -194,9 +208,11 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) 
 			measure.Bytes(fetched.Came).MB(),
 		)
 	}
+
 	if fetched.Built > 0 {
 		a.say("        %d built from source", fetched.Built)
 	}
+
 	return fetched.Lock, nil
 }
 
@@ -204,6 +220,7 @@ func seconds(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()
 	}
+
 	return d.Round(100 * time.Millisecond).String()
 }
 
@@ -211,10 +228,12 @@ func suggestLayer(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
+
 	s := "layers here:"
 	for _, n := range names {
 		s += " " + n
 	}
+
 	return s
 }
 
@@ -223,5 +242,6 @@ func (a *app) completeLayers(*cobra.Command, []string, string) ([]string, cobra.
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+
 	return w.Names(), cobra.ShellCompDirectiveNoFileComp
 }

@@ -32,12 +32,15 @@ func (a *app) checkCommand() *cobra.Command {
 					return err
 				}
 			}
+
 			if len(args) == 0 {
 				if wsErr != nil {
 					return wsErr
 				}
+
 				args = ws.Names()
 			}
+
 			m, err := a.machine(ctx, t)
 			if err != nil {
 				return err
@@ -73,39 +76,48 @@ func (a *app) checkCommand() *cobra.Command {
 					if in.Below, closeBelow, err = a.openBelow(ws, arg, t); err != nil {
 						return err
 					}
+
 					defer closeBelow()
 					if in.OwnProbe, err = a.ownProbe(spec); err != nil {
 						return err
 					}
 				}
+
 				tree, closeTree, err := openTree(file)
 				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
 					if _, isLayer := ws.Layer(arg); isLayer {
 						return fault.New(fault.BadInput, "check", arg, errors.New("is not built")).
 							WithHint("run: layersmith build")
 					}
+
 					if !strings.ContainsAny(arg, "./") {
 						return fault.New(fault.BadInput, "check", arg, errors.New("no such layer, and no such file")).
 							WithHint(suggestLayer(ws.Names()))
 					}
 				}
+
 				if err != nil {
 					return err
 				}
+
 				defer closeTree()
 				in.Tree = tree
 				if info, err := os.Stat(file); err == nil && !info.IsDir() {
 					in.ZipBytes = info.Size()
 				}
+
 				r, err := s.Run(ctx, in)
 				if err != nil {
 					return err
 				}
+
 				rep.Layers = append(rep.Layers, r)
 			}
+
 			if wsErr == nil {
 				rep.Stacks = stage.Stacks(ws, rep.Layers)
 			}
+
 			m.close()
 			if a.json {
 				err = a.printJSON(rep)
@@ -115,9 +127,11 @@ func (a *app) checkCommand() *cobra.Command {
 					report.Explain(a.Out, l, a.verbose)
 				}
 			}
+
 			for _, l := range rep.Layers {
 				err = errors.Join(err, stage.Judge(l, strict))
 			}
+
 			return err
 		},
 	}

@@ -29,16 +29,19 @@ func (a *app) cleanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			names := layers
 			if len(names) == 0 {
 				names = w.Names()
 			}
+
 			var remove []string
 			for _, n := range names {
 				if _, ok := w.Layer(n); !ok {
 					return fault.New(fault.BadInput, "clean", n, errors.New("no such layer")).
 						WithHint(suggestLayer(w.Names()))
 				}
+
 				for _, t := range pydist.Targets() {
 					for _, f := range []string{
 						stage.ZipName(n, t),
@@ -49,13 +52,16 @@ func (a *app) cleanCommand() *cobra.Command {
 					}
 				}
 			}
+
 			if len(layers) == 0 {
 				remove = append(remove, filepath.Join(a.outputDir, stage.ReportName))
 			}
+
 			dir, err := a.cacheFolder()
 			if err != nil {
 				return err
 			}
+
 			if cache {
 				remove = append(
 					remove,
@@ -64,9 +70,11 @@ func (a *app) cleanCommand() *cobra.Command {
 					filepath.Join(dir, "interpreters.json"),
 				)
 			}
+
 			if wheels {
 				remove = append(remove, filepath.Join(dir, "wheels"))
 			}
+
 			var files int
 			var bytes int64
 			for _, p := range remove {
@@ -74,17 +82,21 @@ func (a *app) cleanCommand() *cobra.Command {
 				if n == 0 {
 					continue
 				}
+
 				if err := os.RemoveAll(p); err != nil {
 					return fault.New(fault.BadInput, "remove", p, unwrapPath(err))
 				}
+
 				files = files + n
 				bytes = bytes + b
 			}
+
 			if a.json {
 				return a.printJSON(
 					map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes},
 				)
 			}
+
 			a.say("removed %d files, %s", files, measure.Bytes(bytes))
 			return nil
 		},
@@ -102,6 +114,7 @@ func weigh(path string) (files int, bytes int64) {
 				bytes += info.Size()
 			}
 		}
+
 		return nil
 	})
 	return files, bytes

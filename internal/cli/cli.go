@@ -140,33 +140,40 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
+
 	if ctx.Err() != nil {
 		what := "what was there before is as it was"
 		var i *interrupted
 		if errors.As(err, &i) {
 			what = i.what
 		}
+
 		fmt.Fprintln(a.Err, "interrupted: "+what)
 		return exitCanceled
 	}
+
 	var failed *failedExecution
 	if errors.As(err, &failed) {
 		a.complain(err.Error(), "look at "+failed.console)
 		return failed.code
 	}
+
 	var findings workspace.Findings
 	if errors.As(err, &findings) {
 		for _, f := range findings {
 			a.complain(f.Error(), f.Hint)
 		}
+
 		return exitInput
 	}
+
 	text := err.Error()
 	code := fault.CodeOf(err)
 	if strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "accepts ") ||
 		strings.HasPrefix(text, "requires ") { // cobra's own
 		code = fault.BadInput
 	}
+
 	a.complain(text, fault.HintOf(err))
 	switch code {
 	case fault.Internal:
@@ -174,6 +181,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 	case fault.GateFailed, fault.ProbeFailed, fault.OverLimit, fault.NotProbed:
 		return exitVerdict
 	}
+
 	return exitInput
 }
 
@@ -189,6 +197,7 @@ func (a *app) paint(w io.Writer, colour, s string) string {
 	if os.Getenv("NO_COLOR") != "" || !isTerminal(w) {
 		return s
 	}
+
 	return "\x1b[" + colour + "m" + s + "\x1b[0m"
 }
 
@@ -197,6 +206,7 @@ func isTerminal(w io.Writer) bool {
 	if !ok {
 		return false
 	}
+
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }

@@ -39,6 +39,7 @@ func (m *machine) foreignReason(noProbe bool, t pydist.Target) string {
 	if m.foreign && !noProbe {
 		return cannotRun(t)
 	}
+
 	return ""
 }
 
@@ -49,11 +50,13 @@ func (a *app) cacheFolder() (string, error) {
 			return filepath.Abs(dir)
 		}
 	}
+
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", fault.New(fault.BadInput, "find", "the cache folder", err).
 			WithHint("name one with --cache or LAYERSMITH_CACHE")
 	}
+
 	return filepath.Join(dir, "layersmith"), nil
 }
 
@@ -63,6 +66,7 @@ func (a *app) toolsFolder() string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		return abs // programs in it are started from other folders
 	}
+
 	return dir
 }
 
@@ -73,15 +77,18 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	temp := filepath.Join(cache, "temp")
 	if err := os.MkdirAll(temp, 0o755); err != nil {
 		return nil, fault.New(fault.BadInput, "make", "the cache folder", err).
 			WithHint("name another with --cache or LAYERSMITH_CACHE")
 	}
+
 	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > staleTemp }
 	for _, dir := range []string{temp, a.outputDir} {
 		localport.Sweep(dir, old) // a killed run's leavings; not worth failing for
 	}
+
 	m := &machine{
 		wheels:  localport.Wheels{Dir: filepath.Join(cache, "wheels")},
 		packs:   &localport.Packs{Dir: filepath.Join(cache, "packs")},
@@ -100,6 +107,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		m.python = python
 		m.foreign = !python.Runs(t)
 	}
+
 	p := newProgress(a)
 	m.progress = p
 	m.close = func() {
@@ -115,6 +123,7 @@ func (m *machine) scratch() (*localport.Packs, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+
 	packs := &localport.Packs{Dir: dir}
 	return packs, func() { packs.Close(); os.RemoveAll(dir) }, nil
 }
@@ -124,6 +133,7 @@ func (m *machine) resolver(a *app) localport.UV {
 	if p, ok := m.python.(localport.Python); ok {
 		u.Python = p.Path
 	}
+
 	return u
 }
 
@@ -134,6 +144,7 @@ func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *m
 	if err != nil {
 		return w, t, nil, err
 	}
+
 	m, err := a.machine(ctx, t)
 	return w, t, m, err
 }
@@ -147,10 +158,12 @@ func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 			WithHint("run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith " +
 				"init pandas")
 	}
+
 	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
 	if err != nil {
 		return workspace.Workspace{}, pydist.Target{}, err
 	}
+
 	t, err := a.chooseTarget(w)
 	return w, t, err
 }
@@ -159,10 +172,12 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 	if a.target == "" {
 		return w.Targets[0], nil
 	}
+
 	t, err := pydist.ParseTarget(a.target)
 	if err != nil {
 		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err)
 	}
+
 	return t, nil
 }
 
@@ -202,6 +217,7 @@ func (m *machine) builds(t pydist.Target) error {
 	case m.python == nil:
 		return errors.New("it has no wheel, and " + m.noPython)
 	}
+
 	return nil
 }
 

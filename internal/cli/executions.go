@@ -38,15 +38,18 @@ func (a *app) executionsCommand() *cobra.Command {
 			if limit < 1 || limit > maxExecutions {
 				return fault.New(fault.BadInput, "read", "--limit", errors.New("it is 1 to 200"))
 			}
+
 			ctx := cmd.Context()
 			account, err := in.connect(ctx)
 			if err != nil {
 				return err
 			}
+
 			listed, err := account.Executions.List(ctx, "", limit)
 			if err != nil {
 				return err
 			}
+
 			rows := make([]executionRow, len(listed))
 			g, ctx := errgroup.WithContext(ctx)
 			g.SetLimit(describes)
@@ -57,16 +60,20 @@ func (a *app) executionsCommand() *cobra.Command {
 					return err
 				})
 			}
+
 			if err := g.Wait(); err != nil {
 				return err
 			}
+
 			if a.json {
 				return a.printJSON(map[string]any{"schemaVersion": 1, "stack": account.Name, "executions": rows})
 			}
+
 			if len(rows) == 0 {
 				a.say("no executions yet; start one with: layersmith push, or layersmith start")
 				return nil
 			}
+
 			table := [][]string{{"execution", "started", "took", "outcome", "trigger"}}
 			for _, r := range rows {
 				table = append(
@@ -80,9 +87,11 @@ func (a *app) executionsCommand() *cobra.Command {
 					},
 				)
 			}
+
 			if !a.quiet {
 				report.Table(a.Out, table, map[int]bool{2: true})
 			}
+
 			return nil
 		},
 	}
@@ -108,6 +117,7 @@ func rowOf(x awsport.Execution, now time.Time) executionRow {
 	if until.IsZero() {
 		until = now
 	}
+
 	return executionRow{
 		Execution: x.Name,
 		ARN:       x.ARN,
@@ -129,6 +139,7 @@ func triggerOf(input string) string {
 	if json.Unmarshal([]byte(input), &in) != nil {
 		return "input that cannot be read"
 	}
+
 	switch {
 	case in.Source == "aws.s3":
 		return "upload of " + in.Detail.Object.Key
@@ -137,10 +148,12 @@ func triggerOf(input string) string {
 	case in.Rollback != nil:
 		return "operator: rollback of " + in.Rollback.Layer
 	}
+
 	said := []string{}
 	if len(in.Layers) > 0 {
 		said = append(said, strings.Join(in.Layers, " "))
 	}
+
 	for _, s := range []struct {
 		set  bool
 		word string
@@ -149,8 +162,10 @@ func triggerOf(input string) string {
 			said = append(said, s.word)
 		}
 	}
+
 	if len(said) == 0 {
 		return "operator"
 	}
+
 	return "operator: " + strings.Join(said, ", ")
 }

@@ -44,10 +44,12 @@ func (a *app) explainCommand() *cobra.Command {
 					unwrapPath(err)).
 					WithHint("run: layersmith build")
 			}
+
 			l, err := lock.Open(b)
 			if err != nil {
 				return fault.New(fault.BadInput, "read", lock.FileName(t), err)
 			}
+
 			what := strings.Trim(strings.TrimPrefix(filepath.ToSlash(args[0]), stage.LayerPlace.Prefix), "/")
 			found := false
 			var all []explanation
@@ -55,25 +57,31 @@ func (a *app) explainCommand() *cobra.Command {
 				if layer != "" && spec.Name != layer {
 					continue
 				}
+
 				pruned, err := a.buildStage(m).Inspect(ctx, l, w, spec)
 				if err != nil {
 					return err
 				}
+
 				for _, e := range explain(what, spec, pruned, l) {
 					found = true
 					all = append(all, e)
 				}
 			}
+
 			if !found {
 				return fault.New(fault.BadInput, "explain", what, errors.New("no layer has it")).
 					WithHint("give a path below python/, or the name of a distribution: " + names(l))
 			}
+
 			if a.json {
 				return a.printJSON(all)
 			}
+
 			for _, e := range all {
 				e.print(a.Out, a.workspaceDir, a.scriptsPassed(e.Layer, t))
 			}
+
 			return nil
 		},
 	}
@@ -86,6 +94,7 @@ func names(l lock.Lock) string {
 	for _, d := range l.Distributions {
 		s = append(s, d.Name.String())
 	}
+
 	return strings.Join(s, ", ")
 }
 
@@ -118,11 +127,13 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 			for _, o := range p.Decisions {
 				isDist = isDist || o.Owner.Name == owner
 			}
+
 			if isDist {
 				e.Version = d.Version.String()
 				for _, n := range l.RequiredBy(owner) {
 					e.RequiredBy = append(e.RequiredBy, n.String())
 				}
+
 				for _, r := range spec.Requirements.Direct {
 					if r.Name == owner {
 						e.RequiredBy = append(e.RequiredBy, fmt.Sprintf("%s:%d", r.File, r.Line))
@@ -131,17 +142,20 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 			}
 		}
 	}
+
 	byKey := map[string]*fate{}
 	var order []string
 	for _, o := range p.Decisions {
 		if isDist && o.Owner.Name != owner || !isDist && o.Site != what && !strings.HasPrefix(o.Site, what+"/") {
 			continue
 		}
+
 		rule := o.Rule
 		why := o.Why
 		if o.Fate == prune.Kept && why == "" {
 			rule = ""
 		}
+
 		key := o.Fate.String() + "\x00" + rule
 		f := byKey[key]
 		if f == nil {
@@ -149,20 +163,25 @@ func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) []e
 			byKey[key] = f
 			order = append(order, key)
 		}
+
 		if why != "" && why != f.Why {
 			f.others++
 		}
+
 		f.Before = f.Before.Add(measure.Of(o.Entry.Name, o.Entry.Size, o.Entry.ZippedBytes))
 		if o.Fate != prune.Dropped {
 			f.After = f.After.Add(measure.Of(o.Result.Name, o.Result.Size, o.Result.ZippedBytes))
 		}
 	}
+
 	if len(order) == 0 {
 		return nil
 	}
+
 	for _, k := range order {
 		e.Fates = append(e.Fates, *byKey[k])
 	}
+
 	sort.SliceStable(e.Fates, func(i, j int) bool { return e.Fates[i].Before.Unzipped > e.Fates[j].Before.Unzipped })
 	return []explanation{e}
 }
@@ -174,11 +193,13 @@ func (a *app) scriptsPassed(layer string, t pydist.Target) int {
 	if err != nil || r.Target != t.String() {
 		return 0
 	}
+
 	for _, l := range r.Layers {
 		if l.Name == layer && l.Probe.Status == report.ProbePassed {
 			return l.Probe.Scripts
 		}
 	}
+
 	return 0
 }
 
@@ -187,14 +208,17 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 	if err != nil {
 		return
 	}
+
 	title := e.What
 	if e.Version != "" {
 		title += " " + e.Version
 	}
+
 	fmt.Fprintf(w, "%s in %s\n", title, e.Layer)
 	if len(e.RequiredBy) > 0 {
 		fmt.Fprintf(w, "  required by %s\n", strings.Join(e.RequiredBy, ", "))
 	}
+
 	for _, f := range e.Fates {
 		by := ""
 		switch {
@@ -203,14 +227,17 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 		case f.Rule != "":
 			by = " by rule " + f.Rule
 		}
+
 		files := fmt.Sprintf("%d files", f.Before.Files)
 		if f.Before.Files == 1 {
 			files = f.Example
 		}
+
 		fmt.Fprintf(w, "  %s%s: %s, %s unzipped, %s zipped", f.Fate, by, files, f.Before.Unzipped, f.Before.Zipped)
 		if f.Fate == "transformed" {
 			fmt.Fprintf(w, " -> %s, %s", f.After.Unzipped, f.After.Zipped)
 		}
+
 		fmt.Fprintln(w)
 		for _, r := range book {
 			if r.ID == f.Rule && f.Fate != "kept" {
@@ -220,14 +247,17 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 					if r.References != "ignore" {
 						proof = "nothing that is kept refers to it"
 					}
+
 					if scripts > 0 {
 						proof += fmt.Sprintf(
 							"; in the last build %s passed without it",
 							report.Count(scripts, "functional script"),
 						)
 					}
+
 					fmt.Fprintf(w, "    proof  %s\n", proof)
 				}
+
 				fmt.Fprintf(
 					w,
 					"    undo   keep: [{ match: %q, reason: ... }] in %s\n",
@@ -236,11 +266,13 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 				)
 			}
 		}
+
 		if f.Why != "" {
 			others := ""
 			if f.others > 0 {
 				others = fmt.Sprintf(" (%d files have other reasons: ask for them by name)", f.others)
 			}
+
 			fmt.Fprintf(w, "    why    %s%s\n", f.Why, others)
 		}
 	}
@@ -250,5 +282,6 @@ func undo(what string, f fate) string {
 	if f.Before.Files == 1 {
 		return f.Example
 	}
+
 	return cmp.Or(strings.TrimSuffix(what, "/"), "**") + "/**"
 }

@@ -27,6 +27,7 @@ func (a *app) initCommand() *cobra.Command {
 			if err := workspace.CheckLayerName(name); err != nil {
 				return fault.New(fault.BadInput, "init", "", err).WithHint("name it with --layer")
 			}
+
 			text := strings.Join(reqs, "\n") + "\n"
 			if _, err := pydist.ParseRequirements(
 				"requirements.txt",
@@ -34,22 +35,27 @@ func (a *app) initCommand() *cobra.Command {
 			); err != nil {
 				return fault.New(fault.BadInput, "init", "", err).WithHint(fault.HintOf(err))
 			}
+
 			if a.target == "" {
 				a.target = workspace.DefaultTarget
 			}
+
 			t, err := pydist.ParseTarget(a.target)
 			if err != nil {
 				return fault.New(fault.BadInput, "init", "", err)
 			}
+
 			if entries, err := os.ReadDir(a.workspaceDir); err == nil && len(entries) > 0 {
 				return fault.New(fault.BadInput, "init", a.workspaceDir,
 					errors.New("the folder is there and not empty")).
 					WithHint("name another with --workspace")
 			}
+
 			layer := filepath.Join(a.workspaceDir, name)
 			if err := os.MkdirAll(layer, 0o755); err != nil {
 				return fault.New(fault.BadInput, "init", layer, unwrapPath(err))
 			}
+
 			for file, content := range map[string]string{
 				filepath.Join(a.workspaceDir, "workspace.yaml"): fmt.Sprintf(workspaceTemplate, t),
 				filepath.Join(layer, "requirements.txt"):        text,
@@ -62,9 +68,11 @@ func (a *app) initCommand() *cobra.Command {
 					return fault.New(fault.BadInput, "init", file, unwrapPath(err))
 				}
 			}
+
 			if _, err := workspace.Load(os.DirFS(a.workspaceDir), filepath.ToSlash(a.workspaceDir)); err != nil {
 				return err
 			}
+
 			a.say("wrote   %s with the layer %s; next: layersmith build", a.workspaceDir, name)
 			return nil
 		},

@@ -34,6 +34,7 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 			if err != nil {
 				return err
 			}
+
 			if a.json {
 				return a.printJSON(
 					map[string]any{
@@ -45,6 +46,7 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 					},
 				)
 			}
+
 			a.sayLock(locked)
 			return nil
 		},
@@ -65,6 +67,7 @@ func (a *app) sayLock(l stage.Locked) {
 	if !l.Fresh {
 		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)
 	}
+
 	a.say("lock    %s: %s, %s", l.Lock.Target, report.Count(len(l.Lock.Distributions), "distribution"), state)
 	for _, c := range l.Changes {
 		a.say("        %s", c)

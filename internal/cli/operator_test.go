@@ -63,6 +63,7 @@ func setUpAccount(e *testscript.Env) error {
 	if err := a.open(); err != nil {
 		return err
 	}
+
 	server := httptest.NewServer(a)
 	e.Defer(server.Close)
 	e.Values["state"] = &state{}
@@ -111,40 +112,49 @@ func (a *fakeAccount) open() error {
 		if err := mem.CreateBucket(bucket); err != nil {
 			return err
 		}
+
 		if err := mem.SetVersioningConfiguration(
 			bucket,
 			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled},
 		); err != nil {
 			return err
 		}
+
 		root := os.DirFS(filepath.Join(a.dir, folder))
 		err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) && name == "." {
 				return nil
 			}
+
 			if err != nil || d.IsDir() {
 				return err
 			}
+
 			b, err := fs.ReadFile(root, name)
 			if err == nil {
 				_, err = mem.PutObject(bucket, name, map[string]string{}, bytes.NewReader(b), int64(len(b)), nil)
 			}
+
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
+
 	b, err := os.ReadFile(filepath.Join(a.dir, "executions.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	if err == nil {
 		err = json.Unmarshal(b, &a.executions)
 	}
+
 	for _, x := range a.executions {
 		err = errors.Join(err, x.read(filepath.Join(a.dir, x.Name+".history")))
 	}
+
 	return err
 }
 
@@ -173,6 +183,7 @@ func (a *fakeAccount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut || r.Method == http.MethodDelete {
 			a.note("%s %s", r.Method, r.URL.Path)
 		}
+
 		a.objects.ServeHTTP(w, r)
 	}
 }
@@ -192,16 +203,19 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 		)
 		return
 	}
+
 	var outputs map[string]string
 	if err := json.Unmarshal(file, &outputs); err != nil {
 		panic(err)
 	}
+
 	var members strings.Builder
 	for key, value := range outputs {
 		members.WriteString("<member><OutputKey>" + key + "</OutputKey><OutputValue>")
 		xml.EscapeText(&members, []byte(value))
 		members.WriteString("</OutputValue></member>")
 	}
+
 	fmt.Fprintf(
 		w,
 		`<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>%s</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
@@ -225,10 +239,12 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 		answer(400, map[string]any{"__type": "ValidationException", "message": err.Error()})
 		return
 	}
+
 	if in.StateMachineArn != "" && in.StateMachineArn != machineARN {
 		answer(400, map[string]any{"__type": "StateMachineDoesNotExist", "message": in.StateMachineArn})
 		return
 	}
+
 	known := func(x *fakeExecution) bool { return x.arn() == in.ExecutionArn }
 	at := slices.IndexFunc(a.executions, known)
 	if in.ExecutionArn != "" && at < 0 {
@@ -241,6 +257,7 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 		)
 		return
 	}
+
 	switch operation {
 	case "StartExecution":
 		a.note("StartExecution %s", in.Input)
@@ -250,6 +267,7 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 				panic(err)
 			}
 		}
+
 		x.Name = in.Name
 		x.Input = json.RawMessage(in.Input)
 		a.executions = append([]*fakeExecution{x}, a.executions...)
@@ -269,11 +287,13 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 			if x.Output != nil {
 				out["output"] = string(x.Output)
 			}
+
 			if x.Error != "" {
 				out["error"] = x.Error
 				out["cause"] = x.Cause
 			}
 		}
+
 		answer(200, out)
 	case "ListExecutions":
 		list := []map[string]any{}
@@ -281,6 +301,7 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 			if in.StatusFilter != "" && in.StatusFilter != x.status() || len(list) == in.MaxResults {
 				continue
 			}
+
 			list = append(
 				list,
 				map[string]any{
@@ -292,17 +313,20 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 				},
 			)
 		}
+
 		answer(200, map[string]any{"executions": list})
 	case "GetExecutionHistory":
 		x := a.executions[at]
 		if x.looked < len(x.looks) {
 			x.looked++
 		}
+
 		events := slices.Concat(x.looks[:x.looked]...)
 		slices.Reverse(events)
 		if len(events) == 0 {
 			events = []map[string]any{}
 		}
+
 		os.WriteFile(a.polled, nil, 0o644)
 		answer(200, map[string]any{"events": events})
 	default:
@@ -321,6 +345,7 @@ func (x *fakeExecution) status() string {
 	if len(x.looks) > 1 && x.looked < len(x.looks) || x.forever {
 		return "RUNNING"
 	}
+
 	return x.Status
 }
 
@@ -331,9 +356,11 @@ func (x *fakeExecution) read(file string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	if err != nil {
 		return err
 	}
+
 	var look []map[string]any
 	id := 0
 	kind := ""
@@ -343,11 +370,13 @@ func (x *fakeExecution) read(file string) error {
 			look = nil
 			continue
 		}
+
 		f := append(strings.SplitN(line, " ", 4), "")
 		var seconds, previous int
 		if _, err := fmt.Sscan(f[0]+" "+f[1], &seconds, &previous); err != nil {
 			return fmt.Errorf("%s: %q: %w", file, line, err)
 		}
+
 		id = id + 1
 		kind = f[2]
 		e := map[string]any{
@@ -370,8 +399,10 @@ func (x *fakeExecution) read(file string) error {
 			code, cause, _ := strings.Cut(f[3], " ")
 			e[details] = map[string]any{"error": code, "cause": cause, "resource": "r", "resourceType": "t"}
 		}
+
 		look = append(look, e)
 	}
+
 	x.looks = append(x.looks, look)
 	x.forever = !strings.HasPrefix(kind, "Execution") || kind == "ExecutionStarted"
 	return nil

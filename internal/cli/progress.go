@@ -35,6 +35,7 @@ func newProgress(a *app) *progress {
 	case a.verbose:
 		return &progress{plain: a.Err}
 	}
+
 	return &progress{plain: a.Err, patience: patience}
 }
 
@@ -50,13 +51,16 @@ func (p *progress) Start(name string, total int64, unit string) stage.Task {
 	if total <= 0 || p.bars == nil && p.plain == nil {
 		return idle{}
 	}
+
 	if p.bars == nil {
 		return &lineTask{p: p, name: name, unit: unit, start: time.Now()}
 	}
+
 	counter := decor.CountersNoUnit("%d / %d " + unit)
 	if unit == "bytes" {
 		counter = decor.CountersKiloByte("% .1f / % .1f")
 	}
+
 	bar := p.bars.AddBar(
 		total,
 		mpb.BarRemoveOnComplete(),
@@ -96,11 +100,13 @@ func (t *lineTask) Done() {
 	if took < t.p.patience {
 		return
 	}
+
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
 	amount := fmt.Sprintf("%d %s", t.n, t.unit)
 	if t.unit == "bytes" {
 		amount = measure.Bytes(t.n).String()
 	}
+
 	fmt.Fprintf(t.p.plain, "%s: %s in %s\n", t.name, amount, seconds(took))
 }

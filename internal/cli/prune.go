@@ -35,18 +35,22 @@ func (a *app) pruneCommand() *cobra.Command {
 				return fault.New(fault.BadInput, "prune", args[0], errors.New("where to?")).
 					WithHint("name the result: -o OUT.zip")
 			}
+
 			same, err := sameFile(args[0], out)
 			if err != nil {
 				return err
 			}
+
 			if same {
 				return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).
 					WithHint("write the result to another file")
 			}
+
 			spec, t, ws, err := a.specFor(layer)
 			if err != nil {
 				return err
 			}
+
 			m, err := a.machine(ctx, t)
 			if err != nil {
 				return err
@@ -67,9 +71,11 @@ func (a *app) pruneCommand() *cobra.Command {
 				if inner := zipIn(tree); inner != "" {
 					hint = "it holds another archive, " + inner + ": unpack it, and give that one"
 				}
+
 				return fault.New(fault.BadInput, "prune", args[0], errors.New("there is no Python in it")).
 					WithHint(hint)
 			}
+
 			below, closeBelow, err := a.openBelow(ws, layer, t)
 			if err != nil {
 				return err
@@ -79,6 +85,7 @@ func (a *app) pruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			s := stage.Prune{
 				Tool:     stage.Tool,
 				Cache:    packs,
@@ -103,6 +110,7 @@ func (a *app) pruneCommand() *cobra.Command {
 						if err := localport.WriteFile(out, write); err != nil {
 							return fault.New(fault.BadInput, "write", out, unwrapPath(err))
 						}
+
 						return nil
 					},
 				},
@@ -110,6 +118,7 @@ func (a *app) pruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			m.close()
 			return a.showOne(r, strict)
 		},
@@ -142,11 +151,14 @@ func (a *app) openBelow(
 				err = fault.New(fault.BadInput, "open", name, errors.New("is not built")).
 					WithHint("run: layersmith build " + name)
 			}
+
 			return nil, nil, err
 		}
+
 		trees = append(trees, tree)
 		closers = append(closers, closeTree)
 	}
+
 	return trees, closeAll, nil
 }
 
@@ -155,6 +167,7 @@ func (a *app) ownProbe(spec workspace.Layer) (string, error) {
 	if spec.Probe == "" {
 		return "", nil
 	}
+
 	b, err := a.read(spec.Probe)
 	return string(b), err
 }
@@ -167,6 +180,7 @@ func holdsPython(t ziptree.Tree) bool {
 			}
 		}
 	}
+
 	return false
 }
 
@@ -179,6 +193,7 @@ func zipIn(t ziptree.Tree) string {
 			}
 		}
 	}
+
 	return ""
 }
 
@@ -187,6 +202,7 @@ func sameFile(a, b string) (bool, error) {
 	if err != nil {
 		return false, fault.New(fault.BadInput, "open", a, unwrapPath(err))
 	}
+
 	infoB, err := os.Stat(b)
 	return err == nil && os.SameFile(infoA, infoB), nil
 }
@@ -199,19 +215,23 @@ func (a *app) specFor(layer string) (workspace.Layer, pydist.Target, workspace.W
 		if err != nil {
 			return workspace.Layer{}, pydist.Target{}, ws, err
 		}
+
 		ws.Targets = []pydist.Target{def}
 		t, err := a.chooseTarget(ws)
 		return workspace.Layer{Bytecode: workspace.Auto}, t, ws, err
 	}
+
 	ws, t, err := a.open()
 	if err != nil {
 		return workspace.Layer{}, t, ws, err
 	}
+
 	spec, ok := ws.Layer(layer)
 	if !ok {
 		return workspace.Layer{}, t, ws, fault.New(fault.BadInput, "find", layer, errors.New("no such layer")).
 			WithHint(suggestLayer(ws.Names()))
 	}
+
 	return spec, t, ws, nil
 }
 
@@ -221,22 +241,27 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	if err != nil {
 		return ziptree.Tree{}, nil, fault.New(fault.BadInput, "open", path, unwrapPath(err))
 	}
+
 	if info.IsDir() {
 		t, err := ziptree.ReadFolder(os.DirFS(path), path)
 		if err != nil {
 			return ziptree.Tree{}, nil, unreadable(err)
 		}
+
 		return t, func() {}, nil
 	}
+
 	b, err := localport.OpenBlob(path)
 	if err != nil {
 		return ziptree.Tree{}, nil, fault.New(fault.BadInput, "open", path, unwrapPath(err))
 	}
+
 	t, err := ziptree.Read(b, b.Size(), path)
 	if err != nil {
 		b.Close()
 		return ziptree.Tree{}, nil, unreadable(err)
 	}
+
 	return t, func() { b.Close() }, nil
 }
 
@@ -247,6 +272,7 @@ func unreadable(err error) error {
 	if strings.Contains(err.Error(), "symbolic link") {
 		hint = "put what the link points to in its place: zip -r without -y does that, and cp -rL for a folder"
 	}
+
 	return fault.New(fault.CorruptArchive, "", "", err).WithHint(hint)
 }
 
@@ -255,8 +281,10 @@ func (a *app) showOne(r report.Layer, strict bool) error {
 	if a.json {
 		return errors.Join(a.printJSON(r), err)
 	}
+
 	if !a.quiet {
 		report.Text(a.Out, report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
 	}
+
 	return err
 }

@@ -43,32 +43,39 @@ files, __pycache__ and wheels that nothing names stay here.`,
 			if err != nil {
 				return err
 			}
+
 			local, err := a.workspaceFiles(w)
 			if err != nil {
 				return err
 			}
+
 			account, err := in.connect(ctx)
 			if err != nil {
 				return err
 			}
+
 			p, err := compare(ctx, account.Workspace, local)
 			if err != nil {
 				return err
 			}
+
 			p.Bucket = account.WorkspaceBucket
 			p.DryRun = dryRun
 			if remove {
 				p.Deleted = p.OnlyThere
 				p.OnlyThere = []string{}
 			}
+
 			if !dryRun {
 				if err := p.run(ctx, account.Workspace, local); err != nil {
 					return err
 				}
 			}
+
 			if a.json {
 				return a.printJSON(p)
 			}
+
 			p.say(a)
 			return nil
 		},
@@ -103,6 +110,7 @@ func compare(ctx context.Context, remote awsport.Workspace, local map[string][]b
 	if err != nil {
 		return p, err
 	}
+
 	same := make([]bool, len(listed))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(compares)
@@ -112,37 +120,44 @@ func compare(ctx context.Context, remote awsport.Workspace, local map[string][]b
 			p.OnlyThere = append(p.OnlyThere, there.Name)
 			continue
 		}
+
 		g.Go(func() (err error) {
 			same[i], err = remote.Same(ctx, there, content)
 			return err
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return p, err
 	}
+
 	unchanged := map[string]bool{}
 	for i, there := range listed {
 		if same[i] {
 			unchanged[there.Name] = true
 		}
 	}
+
 	for name, content := range local {
 		if !unchanged[name] {
 			p.Uploaded = append(p.Uploaded, name)
 			p.Bytes += measure.Bytes(len(content))
 		}
 	}
+
 	p.Unchanged = len(unchanged)
 	slices.SortFunc(p.Uploaded, func(a, b string) int {
 		last := func(name string) int {
 			if path.Base(name) == "requirements.txt" {
 				return 1
 			}
+
 			return 0
 		}
 		if c := last(a) - last(b); c != 0 {
 			return c
 		}
+
 		return strings.Compare(a, b)
 	})
 	return p, nil
@@ -157,11 +172,13 @@ func (p *pushed) run(ctx context.Context, remote awsport.Workspace, local map[st
 			return halfPushed(ctx, err, i, total)
 		}
 	}
+
 	for i, name := range p.Uploaded {
 		if err := remote.Put(ctx, name, local[name]); err != nil {
 			return halfPushed(ctx, err, len(p.Deleted)+i, total)
 		}
 	}
+
 	return nil
 }
 
@@ -170,13 +187,16 @@ func halfPushed(ctx context.Context, err error, done, total int) error {
 	if ctx.Err() != nil {
 		return &interrupted{fmt.Sprintf("%d of %d files are pushed; run it again to push the rest", done, total)}
 	}
+
 	if done == 0 {
 		return err
 	}
+
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		return err
 	}
+
 	g := *f
 	g.Err = fmt.Errorf("%w; %d of %d files were pushed before", f.Err, done, total)
 	return &g
@@ -189,12 +209,15 @@ func (p *pushed) say(a *app) {
 		uploads = "would upload"
 		deletes = "would delete"
 	}
+
 	for _, name := range p.Deleted {
 		a.say("%s %s", deletes, name)
 	}
+
 	for _, name := range p.Uploaded {
 		a.say("%s %s", uploads, name)
 	}
+
 	bucket := "s3://" + p.Bucket + "/" + awsport.WorkspacePrefix
 	switch {
 	case len(p.Uploaded)+len(p.Deleted) == 0:
@@ -222,11 +245,13 @@ func (p *pushed) say(a *app) {
 			a.say("        a deletion starts nothing by itself; run: layersmith start")
 		}
 	}
+
 	if n := len(p.OnlyThere); n > 0 {
 		shown := strings.Join(p.OnlyThere[:min(n, 5)], ", ")
 		if n > 5 {
 			shown += fmt.Sprintf(" and %d more", n-5)
 		}
+
 		a.say("note    %s in the bucket, not here: %s; --delete removes such files", verb(n, "is", "are"), shown)
 	}
 }
@@ -235,6 +260,7 @@ func verb(n int, one, many string) string {
 	if n == 1 {
 		return "1 file " + one
 	}
+
 	return fmt.Sprintf("%d files %s", n, many)
 }
 
@@ -247,6 +273,7 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	names := slices.Clone(named)
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch base := path.Base(name); {
@@ -266,11 +293,13 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 				names = append(names, name)
 			}
 		}
+
 		return nil
 	})
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "read workspace", root, err)
 	}
+
 	slices.Sort(names)
 	names = slices.Compact(names)
 	const smaller = "keep data and wheels outside of the workspace; name a wheel by an https URL"
@@ -279,6 +308,7 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 			fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).
 			WithHint(smaller)
 	}
+
 	files := make(map[string][]byte, len(names))
 	var total int64
 	for _, name := range names {
@@ -289,18 +319,22 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 				fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).
 				WithHint(smaller)
 		}
+
 		if err == nil {
 			files[name], err = fs.ReadFile(fsys, name)
 		}
+
 		if err != nil {
 			return nil, fault.New(fault.BadInput, "read", where, err)
 		}
+
 		if total += int64(len(files[name])); total > stage.MaxWorkspaceBytes {
 			return nil, fault.New(fault.BadInput, "push", root,
 				fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).
 				WithHint(smaller)
 		}
 	}
+
 	return files, nil
 }
 
@@ -313,6 +347,7 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 			if r.URL == "" || strings.Contains(r.URL, "://") {
 				continue
 			}
+
 			file, _, _ := strings.Cut(r.URL, "#") // the hash
 			name := path.Join(l.Name, file)
 			if !fs.ValidPath(name) {
@@ -320,8 +355,10 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 					fmt.Errorf("%s is outside of the workspace", file)).
 					WithHint("put the wheel below " + root + "/, where the account gets it too")
 			}
+
 			names = append(names, name)
 		}
 	}
+
 	return names, nil
 }

@@ -34,10 +34,12 @@ func TestAPushThatBreaksOffSaysHowFarItCame(t *testing.T) {
 		if err.Error() != c.want || errors.As(err, &i) != c.interrupted {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
+
 		if !c.interrupted && (fault.CodeOf(err) != fault.NotAllowed || fault.HintOf(err) != "ask") {
 			t.Errorf("%s: %s, hint %q", name, fault.CodeOf(err), fault.HintOf(err))
 		}
 	}
+
 	if denied.Err.Error() != "no" {
 		t.Error("the fault itself was changed")
 	}

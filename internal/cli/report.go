@@ -23,12 +23,15 @@ func (a *app) lastReport() (report.Report, error) {
 	if err == nil {
 		err = json.Unmarshal(b, &r)
 	}
+
 	if err == nil && r.SchemaVersion != report.SchemaVersion {
 		err = fmt.Errorf("schema version %d; known: %d", r.SchemaVersion, report.SchemaVersion)
 	}
+
 	if err != nil {
 		return r, fault.New(fault.BadInput, "read", file, unwrapPath(err)).WithHint("run: layersmith build")
 	}
+
 	return r, nil
 }
 
@@ -38,6 +41,7 @@ func unwrapPath(err error) error {
 	if errors.As(err, &p) {
 		return p.Err
 	}
+
 	return err
 }
 
@@ -52,9 +56,11 @@ func (a *app) reportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			if a.json {
 				return a.printJSON(r)
 			}
+
 			report.Text(a.Out, r, report.TextOptions{Verbose: a.verbose})
 			fmt.Fprintln(a.Out)
 			report.Details(a.Out, r)

@@ -30,25 +30,31 @@ Without --to it is the version that was current before this one. Nothing is buil
 				return fault.New(fault.BadInput, "read", "--to", errors.New("versions are numbered from 1")).
 					WithHint("run: layersmith versions " + layer)
 			}
+
 			account, err := in.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
+
 			_, released, err := account.releasedLayer(cmd.Context(), "roll back", layer)
 			if err != nil {
 				return err
 			}
+
 			var back []release.ReleasedVersion
 			for _, l := range released {
 				v, err := l.Back(to)
 				if err != nil {
 					return fault.New(fault.BadInput, "roll back", layer, err).WithHint(backHint(l))
 				}
+
 				back = append(back, v)
 			}
+
 			if len(back) == 1 {
 				to = back[0].Version // what was said here is what happens, whatever is released meanwhile
 			}
+
 			for i, l := range released {
 				a.say(
 					"%s %d -> %d (released %s)",
@@ -58,6 +64,7 @@ Without --to it is the version that was current before this one. Nothing is buil
 					back[i].At.UTC().Format(timeFormat),
 				)
 			}
+
 			return a.begin(
 				cmd.Context(),
 				account,
@@ -76,5 +83,6 @@ func backHint(l release.ReleasedLayer) string {
 	if len(l.Earlier) == 0 {
 		return "there is nothing to go back to; change the requirements and run: layersmith push"
 	}
+
 	return "choose one of: " + l.Versions()
 }

@@ -25,6 +25,7 @@ func (a *app) rulesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			saved := measure.Sizes{}
 			if r, err := a.lastReport(); err == nil {
 				for _, l := range r.Layers {
@@ -33,17 +34,20 @@ func (a *app) rulesCommand() *cobra.Command {
 					}
 				}
 			}
+
 			if len(args) == 1 {
 				for _, r := range book {
 					if r.ID == args[0] {
 						book = []policy.Rule{r}
 					}
 				}
+
 				if len(book) != 1 {
 					return fault.New(fault.BadInput, "find rule", args[0], errors.New("no such rule")).
 						WithHint("known: " + strings.Join(policy.IDs(book), ", "))
 				}
 			}
+
 			if a.json {
 				type row struct {
 					policy.Rule
@@ -53,16 +57,20 @@ func (a *app) rulesCommand() *cobra.Command {
 				for _, r := range book {
 					rows = append(rows, row{r, saved[r.ID]})
 				}
+
 				return a.printJSON(rows)
 			}
+
 			if len(args) == 1 {
 				printRule(a.Out, book[0], saved[book[0].ID])
 				return nil
 			}
+
 			rows := [][]string{{"rule", "on", "saved MB", "what it is about"}}
 			for _, r := range book {
 				rows = append(rows, []string{r.ID, switchText(r), saved[r.ID].Unzipped.MB(), r.Title})
 			}
+
 			report.Table(a.Out, rows, map[int]bool{2: true})
 			return nil
 		},
@@ -76,6 +84,7 @@ func switchText(r policy.Rule) string {
 	case r.Default:
 		return "yes"
 	}
+
 	return "opt-in"
 }
 
@@ -86,9 +95,11 @@ func printRule(w io.Writer, r policy.Rule, saved measure.Size) {
 	if len(r.Only) > 0 {
 		fmt.Fprintf(w, "  only     %s\n", strings.Join(r.Only, ", "))
 	}
+
 	for _, e := range r.Except {
 		fmt.Fprintf(w, "  except   %s: %s\n", strings.TrimSpace(e.Distribution+e.Versions+" "+e.Match), e.Why)
 	}
+
 	fmt.Fprintf(
 		w,
 		"  saved    %s unzipped, %s zipped, %d files in the last build\n",

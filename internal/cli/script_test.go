@@ -91,12 +91,14 @@ func findUV(t *testing.T) string {
 	if found, err := exec.LookPath("uv"); err == nil {
 		return found
 	}
+
 	found, err := filepath.Abs(filepath.Join("..", "..", ".tools", "bin", "uv"))
 	if err == nil {
 		if _, err = os.Stat(found); err == nil {
 			return found
 		}
 	}
+
 	t.Fatal("there is no uv on PATH nor in .tools/bin; `make test` installs one there")
 	return ""
 }
@@ -110,6 +112,7 @@ func findPython(t *testing.T) interpreter {
 	for minor := 14; minor >= 9; minor-- {
 		candidates = append(candidates, fmt.Sprintf("python3.%d", minor))
 	}
+
 	for minor := 14; minor >= 9; minor-- {
 		found, _ := filepath.Glob(
 			filepath.Join(home, ".pyenv", "versions", "*", "bin", fmt.Sprintf("python3.%d", minor)),
@@ -118,6 +121,7 @@ func findPython(t *testing.T) interpreter {
 		slices.Reverse(found)
 		candidates = append(candidates, found...)
 	}
+
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	for _, c := range candidates {
 		// sys.executable, since python3 may be a script of pyenv's that needs the user's home.
@@ -129,10 +133,12 @@ func findPython(t *testing.T) interpreter {
 		if err != nil || implementation != "cpython" || file == "" {
 			continue
 		}
+
 		if target, err := pydist.ParseTarget(name + "-" + arch); err == nil {
 			return interpreter{file, target}
 		}
 	}
+
 	t.Fatal(
 		"there is no Python of a version that Lambda has, 3.9 to 3.14, on PATH or below pyenv's folder; install one",
 	)
@@ -149,17 +155,21 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 			return err
 		}
 	}
+
 	if err := os.Symlink(uv, in("bin/uv")); err != nil {
 		return err
 	}
+
 	for _, name := range []string{"python" + python.target.PythonVersion(), "python3"} { // uv itself wants any Python
 		if err := os.Symlink(python.path, in("bin/"+name)); err != nil {
 			return err
 		}
 	}
+
 	if err := os.WriteFile(in("uv.toml"), []byte("no-index = true\n"), 0o644); err != nil {
 		return err
 	}
+
 	e.Values["state"] = &state{}
 	own, _, _ := strings.Cut(e.Getenv("PATH"), string(os.PathListSeparator)) // where testscript put layersmith
 	e.Setenv("PATH", own+string(os.PathListSeparator)+in("bin"))
@@ -181,9 +191,11 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
 		e.Setenv(name, "http://127.0.0.1:1") // whatever would ask a network all the same ends here
 	}
+
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		e.Setenv(name, "")
 	}
+
 	e.Setenv("UV_CACHE_DIR", in("uvcache"))
 	return targetInFiles(e.WorkDir, python.target)
 }
@@ -199,14 +211,17 @@ func targetInFiles(work string, target pydist.Target) error {
 			}
 		}
 	}
+
 	return filepath.WalkDir(work, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(p) != ".yaml" {
 			return err
 		}
+
 		b, err := os.ReadFile(p)
 		if err != nil {
 			return err
 		}
+
 		return os.WriteFile(p, bytes.ReplaceAll(b, []byte("$TARGET"), []byte(target.String())), 0o644)
 	})
 }
@@ -224,6 +239,7 @@ func runWithCode(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: code N command...")
 	}
+
 	got := 0
 	err := ts.Exec(args[1], args[2:]...)
 	var exit *exec.ExitError
@@ -232,6 +248,7 @@ func runWithCode(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		ts.Check(err)
 	}
+
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
@@ -244,14 +261,17 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 || len(running) != 1 {
 		ts.Fatalf("usage: interrupt pattern, with one background command")
 	}
+
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if found, _ := filepath.Glob(ts.MkAbs(args[0])); len(found) > 0 {
 			break
 		}
+
 		if time.Now().After(end) {
 			ts.Fatalf("%s did not appear", args[0])
 		}
 	}
+
 	ts.Value("state").(*state).background = running[0]
 	ts.Check(running[0].Process.Signal(syscall.SIGINT))
 }
@@ -263,6 +283,7 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 || c == nil || c.ProcessState == nil {
 		ts.Fatalf("usage: ended N, after interrupt and wait")
 	}
+
 	if got := strconv.Itoa(c.ProcessState.ExitCode()); got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
@@ -282,22 +303,26 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok {
 		ts.Fatalf("usage: wheel [-to folder] [-from folder] [-tag tag] NAME==VERSION [requirement...]")
 	}
+
 	module := strings.ReplaceAll(name, "-", "_")
 	files := map[string][]byte{}
 	folder := ts.MkAbs(filepath.Join("wheels", name))
 	if *from != "" {
 		folder = ts.MkAbs(*from)
 	}
+
 	if _, err := os.Stat(folder); err == nil {
 		readFolder(ts, folder, files)
 	} else {
 		files[module+"/__init__.py"] = fmt.Appendf(nil, "__version__ = %q\n", version)
 	}
+
 	info := module + "-" + version + ".dist-info/"
 	if b, ok := files["entry_points.txt"]; ok {
 		files[info+"entry_points.txt"] = b
 		delete(files, "entry_points.txt")
 	}
+
 	files[info+"METADATA"] = metadata(name, version, flags.Args()[1:])
 	files[info+"WHEEL"] = fmt.Appendf(
 		nil,
@@ -309,6 +334,7 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 		sum := sha256.Sum256(files[f])
 		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", f, base64.RawURLEncoding.EncodeToString(sum[:]), len(files[f]))
 	}
+
 	files[info+"RECORD"] = []byte(record.String() + info + "RECORD,,\n")
 	dir := strings.ReplaceAll(*to, "$WORK", ts.Getenv("WORK"))
 	ts.Check(os.MkdirAll(ts.MkAbs(dir), 0o755))
@@ -320,6 +346,7 @@ func metadata(name, version string, requires []string) []byte {
 	for _, r := range requires {
 		b = fmt.Appendf(b, "Requires-Dist: %s\n", r)
 	}
+
 	return b
 }
 
@@ -328,6 +355,7 @@ func readFolder(ts *testscript.TestScript, folder string, files map[string][]byt
 		if err != nil || d.IsDir() {
 			return err
 		}
+
 		files[p], err = os.ReadFile(filepath.Join(folder, filepath.FromSlash(p)))
 		return err
 	}))
@@ -338,6 +366,7 @@ func sortedNames(files map[string][]byte) []string {
 	for n := range files {
 		names = append(names, n)
 	}
+
 	sort.Strings(names)
 	return names
 }
@@ -352,13 +381,16 @@ func writeZip(file string, files map[string][]byte) error {
 		if err != nil {
 			return err
 		}
+
 		if _, err := w.Write(files[n]); err != nil {
 			return err
 		}
 	}
+
 	if err := z.Close(); err != nil {
 		return err
 	}
+
 	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
@@ -369,6 +401,7 @@ func makeSdist(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok {
 		ts.Fatalf("usage: sdist NAME==VERSION")
 	}
+
 	var b bytes.Buffer
 	compressed := gzip.NewWriter(&b)
 	archive := tar.NewWriter(compressed)
@@ -385,6 +418,7 @@ func makeSdist(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := archive.Write(content)
 		ts.Check(err)
 	}
+
 	ts.Check(errors.Join(archive.Close(), compressed.Close()))
 	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), "index", name+"-"+version+".tar.gz"), b.Bytes(), 0o644))
 }
@@ -395,10 +429,12 @@ func makeELF(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: elf machine file")
 	}
+
 	machine, ok := map[string]uint16{"x86_64": 62, "arm64": 183}[args[0]]
 	if !ok {
 		ts.Fatalf("unknown machine %q", args[0])
 	}
+
 	const headers = 64 + 56
 	b := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 9)...)
 	for _, v := range []any{
@@ -411,6 +447,7 @@ func makeELF(ts *testscript.TestScript, neg bool, args []string) {
 		b, err = binary.Append(b, binary.LittleEndian, v)
 		ts.Check(err)
 	}
+
 	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[1])), 0o755))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o644))
 }
@@ -421,6 +458,7 @@ func makeZip(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: zip file folder")
 	}
+
 	files := map[string][]byte{}
 	readFolder(ts, ts.MkAbs(args[1]), files)
 	ts.Check(writeZip(ts.MkAbs(args[0]), files))
@@ -432,6 +470,7 @@ func unpackZip(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: unzip file folder")
 	}
+
 	z, err := zip.OpenReader(ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer z.Close()
@@ -443,6 +482,7 @@ func inZip(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] inzip file pattern...")
 	}
+
 	z, err := zip.OpenReader(ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer z.Close()
@@ -455,12 +495,14 @@ func inZip(ts *testscript.TestScript, neg bool, args []string) {
 				found = f.Name
 			}
 		}
+
 		switch {
 		case found == "" && !neg:
 			var names []string
 			for _, f := range z.File {
 				names = append(names, f.Name)
 			}
+
 			ts.Fatalf("%s has no %s; it has %s", args[0], pattern, strings.Join(names, " "))
 		case found != "" && neg:
 			ts.Fatalf("%s has %s", args[0], found)
@@ -475,6 +517,7 @@ func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 && len(args) != 3 {
 		ts.Fatalf("usage: [!] jsonget file path [value]")
 	}
+
 	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
 	d.UseNumber()
 	var at any
@@ -482,6 +525,7 @@ func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 	if d.More() {
 		ts.Fatalf("%s: more than one JSON document", args[0])
 	}
+
 	there := true
 	for key := range strings.SplitSeq(args[1], ".") {
 		switch v := at.(type) {
@@ -497,10 +541,12 @@ func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 		default:
 			there = false
 		}
+
 		if !there {
 			break
 		}
 	}
+
 	got := fmt.Sprint(at)
 	switch {
 	case !there && !neg:
@@ -517,6 +563,7 @@ func sameDigest(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: [!] digest file json path")
 	}
+
 	b, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	sum := sha256.Sum256(b)
@@ -528,6 +575,7 @@ func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: [!] same file file")
 	}
+
 	a, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	b, err := os.ReadFile(ts.MkAbs(args[1]))
@@ -545,6 +593,7 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	if len(found) == 0 {
 		ts.Fatalf("no file %s", args)
 	}
+
 	for _, f := range found {
 		info, err := os.Stat(f)
 		ts.Check(err)
@@ -558,6 +607,7 @@ func appendLine(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: append file line")
 	}
+
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ts.ReadFile(args[0])+args[1]+"\n"), 0o644))
 }
 
@@ -569,9 +619,11 @@ func emptyFolder(ts *testscript.TestScript, neg bool, args []string) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
+
 			if err == nil && !d.IsDir() {
 				return fmt.Errorf("%s is there", p)
 			}
+
 			return err
 		})
 		ts.Check(err)

@@ -35,11 +35,13 @@ Without --watch it returns at once; an execution goes on by itself.` + exitByOut
 					return fault.New(fault.BadInput, "start", l, err).WithHint("name folders of the workspace")
 				}
 			}
+
 			request.Layers = layers
 			account, err := in.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
+
 			return a.begin(cmd.Context(), account, request, follow)
 		},
 	}
@@ -66,14 +68,17 @@ func (a *app) begin(ctx context.Context, account *account, request release.Reque
 	if err != nil {
 		return err
 	}
+
 	name, err := executionName(time.Now())
 	if err != nil {
 		return err
 	}
+
 	x, err := account.Executions.Start(ctx, name, input)
 	if err != nil {
 		return err
 	}
+
 	console := awsport.ConsoleURL(x.ARN)
 	switch {
 	case follow.watch:
@@ -82,6 +87,7 @@ func (a *app) begin(ctx context.Context, account *account, request release.Reque
 	case a.json:
 		return a.printJSON(started{Execution: x.Name, ARN: x.ARN, Console: console, Request: request})
 	}
+
 	a.say("execution %s   %s", x.Name, console)
 	a.say("follow it with: layersmith watch %s", x.Name)
 	return nil
@@ -94,5 +100,6 @@ func executionName(now time.Time) (string, error) {
 	if _, err := rand.Read(b[:]); err != nil {
 		return "", err
 	}
+
 	return now.UTC().Format("2006-01-02T15-04-05") + "-" + hex.EncodeToString(b[:]), nil
 }

@@ -35,21 +35,25 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			var states map[string]string
 			if stale == "" {
 				b, err := a.read(lock.FileName(t))
 				if err != nil {
 					return err
 				}
+
 				l, err := lock.Open(b)
 				if err != nil {
 					return err
 				}
+
 				if states, err = a.buildStage(m).
 					States(cmd.Context(), stage.BuildInput{Workspace: w, Lock: l}); err != nil {
 					return err
 				}
 			}
+
 			last, _ := a.lastReport()
 			var rows []row
 			for _, l := range w.Layers {
@@ -66,8 +70,10 @@ func (a *app) statusCommand() *cobra.Command {
 						r.Probe = string(x.Probe.Status)
 					}
 				}
+
 				rows = append(rows, r)
 			}
+
 			if a.json {
 				return a.printJSON(
 					map[string]any{
@@ -79,21 +85,25 @@ func (a *app) statusCommand() *cobra.Command {
 					},
 				)
 			}
+
 			table := [][]string{{"layer", "state", "unzipped MB", "budget MB", "verdict", "probe"}}
 			for _, r := range rows {
 				budget := "-"
 				if r.Budget > 0 {
 					budget = r.Budget.MB()
 				}
+
 				table = append(
 					table,
 					[]string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe},
 				)
 			}
+
 			a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
 			if !a.quiet {
 				report.Table(a.Out, table, map[int]bool{2: true, 3: true})
 			}
+
 			return nil
 		},
 	}

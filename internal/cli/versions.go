@@ -37,38 +37,47 @@ the one of --target. Consumers are the functions that the current version's exec
 					return fault.New(fault.BadInput, "read", "--target", err)
 				}
 			}
+
 			account, err := in.connect(ctx)
 			if err != nil {
 				return err
 			}
+
 			released, layers, err := account.releasedLayer(ctx, "list versions of", args[0])
 			if err != nil {
 				return err
 			}
+
 			rows := []versionRow{}
 			for _, l := range layers {
 				if a.target != "" && l.Target != only {
 					continue
 				}
+
 				consumers, err := account.consumers(ctx, l.Current, released.Run)
 				if err != nil {
 					return err
 				}
+
 				rows = append(rows, versionRows(l, consumers)...)
 			}
+
 			if len(rows) == 0 {
 				return fault.New(fault.NotFound, "list versions of", args[0],
 					fmt.Errorf("nothing is released for %s", only)).
 					WithHint("leave --target out to see all")
 			}
+
 			if a.json {
 				return a.printJSON(
 					map[string]any{"schemaVersion": 1, "stack": account.Name, "layer": args[0], "versions": rows},
 				)
 			}
+
 			if !a.quiet {
 				printVersions(a, rows, len(layers) > 1)
 			}
+
 			return nil
 		},
 	}
@@ -111,6 +120,7 @@ func versionRows(l release.ReleasedLayer, consumers []string) []versionRow {
 			},
 		)
 	}
+
 	rows[0].Current = true
 	rows[0].Consumers = consumers
 	slices.SortStableFunc(rows, func(a, b versionRow) int { return int(b.Version - a.Version) })
@@ -122,6 +132,7 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 	if targets {
 		table[0] = append(table[0], "target")
 	}
+
 	for _, r := range rows {
 		version := strconv.FormatInt(r.Version, 10)
 		imports := "-"
@@ -129,6 +140,7 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 		if r.ImportSeconds > 0 {
 			imports = strconv.FormatFloat(r.ImportSeconds, 'f', 2, 64)
 		}
+
 		if r.Current {
 			version += " current"
 			consumers = "-"
@@ -136,6 +148,7 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 				consumers = strings.Join(r.Consumers, ", ")
 			}
 		}
+
 		row := []string{
 			version,
 			r.ReleasedAt.Format(timeFormat),
@@ -148,8 +161,10 @@ func printVersions(a *app, rows []versionRow, targets bool) {
 		if targets {
 			row = append(row, r.Target.String())
 		}
+
 		table = append(table, row)
 	}
+
 	report.Table(a.Out, table, map[int]bool{2: true, 3: true, 4: true})
 }
 
@@ -162,25 +177,30 @@ func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last
 	if last != v.Run {
 		runs = append(runs, last)
 	}
+
 	var found []string
 	for _, run := range runs {
 		if release.CheckRun(run) != nil {
 			continue
 		}
+
 		names, err := c.Registers.List(ctx, release.ChangesPrefix(run))
 		if err != nil {
 			return nil, err
 		}
+
 		for _, name := range names {
 			b, _, err := c.Registers.Load(ctx, name)
 			if err != nil {
 				return nil, err
 			}
+
 			var change release.Change
 			if err := release.Decode(b, &change); err != nil {
 				return nil, fault.New(fault.ProvenanceMismatch, "read", "s3://"+c.StoreBucket+"/"+name, err).
 					WithHint("it was written by another version of Layersmith: use the one that is deployed")
 			}
+
 			moved := change.After != nil && !change.Undone &&
 				slices.ContainsFunc(change.Replaces, func(r release.Replace) bool { return r.ARN == v.ARN })
 			if who := consumerName(change); moved && !slices.Contains(found, who) {
@@ -188,6 +208,7 @@ func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last
 			}
 		}
 	}
+
 	slices.Sort(found)
 	return found, nil
 }
@@ -198,5 +219,6 @@ func consumerName(c release.Change) string {
 	if c.Alias != "" {
 		name += ":" + c.Alias
 	}
+
 	return name
 }

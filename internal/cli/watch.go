@@ -43,6 +43,7 @@ func (f *follow) flags(c *cobra.Command, optional bool) {
 	if optional {
 		c.Flags().BoolVar(&f.watch, "watch", false, "follow it to its end")
 	}
+
 	c.Flags().DurationVar(&f.interval, "interval", defaultInterval, "time between two looks")
 }
 
@@ -65,10 +66,12 @@ EXECUTION is its name, the end of its name, or its ARN; without it, the newest t
 			if err != nil {
 				return err
 			}
+
 			x, err := account.find(ctx, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
+
 			a.say("execution %s   %s", x.Name, awsport.ConsoleURL(x.ARN))
 			return a.watch(ctx, account, x.ARN, follow.interval)
 		},
@@ -89,28 +92,34 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 			if err != nil {
 				return awsport.Execution{}, err
 			}
+
 			if len(found) > 0 {
 				return found[0], nil
 			}
 		}
+
 		return awsport.Execution{}, fault.New(fault.NotFound, "watch", "stack "+c.Name,
 			errors.New("there was no execution yet")).
 			WithHint("run: layersmith push, or layersmith start")
 	}
+
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))
 	if err == nil || strings.HasPrefix(name, "arn:") || fault.CodeOf(err) != fault.NotFound {
 		return x, err
 	}
+
 	listed, err := c.Executions.List(ctx, "", recent)
 	if err != nil {
 		return awsport.Execution{}, err
 	}
+
 	var found []awsport.Execution
 	for _, x := range listed {
 		if strings.HasSuffix(x.Name, name) {
 			found = append(found, x)
 		}
 	}
+
 	switch len(found) {
 	case 1:
 		return found[0], nil
@@ -118,6 +127,7 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 		return awsport.Execution{}, fault.New(fault.NotFound, "watch", name, errors.New("no such execution")).
 			WithHint("run: layersmith executions")
 	}
+
 	return awsport.Execution{}, fault.New(fault.BadInput, "watch", name, fmt.Errorf("%d executions end so", len(found))).
 		WithHint("give more of the name: " + found[0].Name + " or " + found[1].Name)
 }
@@ -142,6 +152,7 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 		return fault.New(fault.BadInput, "read", "--interval", errors.New("it must be more than nothing")).
 			WithHint("leave it out for 2s")
 	}
+
 	name := arn[strings.LastIndexByte(arn, ':')+1:]
 	live := newLive(a)
 	acts, err := followHistory(ctx, account.Executions, arn, interval, live)
@@ -152,22 +163,27 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 				fmt.Sprintf("execution %s goes on; follow it again with: layersmith watch %s", name, name),
 			}
 		}
+
 		return err
 	}
+
 	x, err := account.Executions.Describe(ctx, arn)
 	for err == nil && x.Status == "RUNNING" { // its history is ahead of it
 		if err = pause(ctx, interval); err == nil {
 			x, err = account.Executions.Describe(ctx, arn)
 		}
 	}
+
 	if err != nil {
 		return err
 	}
+
 	ending := endingOf(x)
 	if a.json {
 		if acts == nil {
 			acts = []act{}
 		}
+
 		doc := watched{
 			SchemaVersion: 1,
 			Execution:     x.Name,
@@ -187,9 +203,11 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 	} else if code := exitCodeOf(ending.Outcome); code != exitOK || !a.quiet {
 		fmt.Fprintln(a.Out, sentence(ending))
 	}
+
 	if code := exitCodeOf(ending.Outcome); code != exitOK {
 		return &failedExecution{name: x.Name, outcome: ending.Outcome, console: awsport.ConsoleURL(x.ARN), code: code}
 	}
+
 	return nil
 }
 
@@ -202,6 +220,7 @@ func sentence(e release.Ending) string {
 	case strings.HasPrefix(e.Message, o):
 		return e.Message
 	}
+
 	return o + ": " + e.Message
 }
 
@@ -239,6 +258,7 @@ func exitCodeOf(o release.Outcome) int {
 	case release.RolledBack, release.FailedClean:
 		return exitVerdict
 	}
+
 	return exitInternal
 }
 
@@ -255,6 +275,7 @@ func endingOf(x awsport.Execution) release.Ending {
 		if json.Unmarshal([]byte(x.Output), &out) == nil && out.Ending != nil && out.Ending.Outcome != "" {
 			return *out.Ending
 		}
+
 		return release.Ending{Outcome: succeeded}
 	case "FAILED":
 		for _, o := range []release.Outcome{release.RolledBack, release.FailedClean, release.FailedDirty} {
@@ -262,6 +283,7 @@ func endingOf(x awsport.Execution) release.Ending {
 				return release.Ending{Outcome: o, Message: x.Cause}
 			}
 		}
+
 		return release.Ending{
 			Outcome: crashed,
 			Message: strings.TrimSuffix(why(x.Error, x.Cause), ".") + "; " + nextUndoes,
@@ -274,6 +296,7 @@ func endingOf(x awsport.Execution) release.Ending {
 			Message: cmp.Or(why(x.Error, x.Cause), "somebody stopped it") + "; " + nextUndoes,
 		}
 	}
+
 	return release.Ending{Outcome: running}
 }
 
@@ -286,17 +309,20 @@ func why(code, cause string) string {
 	if json.Unmarshal([]byte(cause), &lambda) == nil {
 		cause, _, _ = strings.Cut(lambda.ErrorMessage, "\nhint: ") // the sentence at the end has the hint
 	}
+
 	const longest = 300 // more than that is a document, which the console shows better
 	cause = strings.Join(strings.Fields(cause), " ")
 	if r := []rune(cause); len(r) > longest {
 		cause = string(r[:longest]) + "..."
 	}
+
 	switch {
 	case cause == "":
 		return code
 	case code == "":
 		return cause
 	}
+
 	return code + ": " + cause
 }
 
@@ -315,15 +341,18 @@ func followHistory(
 		if err != nil {
 			return nil, err
 		}
+
 		for _, e := range events {
 			last = e.ID
 			for _, done := range s.tell(e) {
 				live.done(done)
 			}
 		}
+
 		if s.over {
 			return s.acts, nil
 		}
+
 		live.going(s.going())
 		if err := pause(ctx, interval); err != nil {
 			return nil, err
@@ -383,10 +412,12 @@ func (s *story) tell(e awsport.Event) []act {
 	if s.at == nil {
 		s.at = map[int64]place{}
 	}
+
 	here, ok := s.at[cmp.Or(e.Previous, s.last)]
 	if !ok {
 		here = s.at[s.last]
 	}
+
 	var done []act
 	switch {
 	case strings.HasSuffix(e.Type, "StateEntered"):
@@ -394,10 +425,12 @@ func (s *story) tell(e awsport.Event) []act {
 			done = s.leave(here.visit, e.At)
 			here = here.visit.in
 		}
+
 		v := &visit{state: e.State, kind: strings.TrimSuffix(e.Type, "StateEntered"), in: here, from: e.At}
 		if here.visit != nil && v.kind == "Task" {
 			here.visit.inner = append(here.visit.inner, v)
 		}
+
 		s.open = append(s.open, v)
 		here = place{visit: v}
 	case strings.HasSuffix(e.Type, "StateExited"):
@@ -405,11 +438,13 @@ func (s *story) tell(e awsport.Event) []act {
 		for v != nil && v.state != e.State {
 			v = v.in.visit
 		}
+
 		if v == nil {
 			if i := slices.IndexFunc(s.open, func(o *visit) bool { return o.state == e.State }); i >= 0 {
 				v = s.open[i]
 			}
 		}
+
 		if v != nil {
 			done = s.leave(v, e.At)
 			here = v.in
@@ -420,6 +455,7 @@ func (s *story) tell(e awsport.Event) []act {
 		for len(s.open) > 0 {
 			done = append(done, s.leave(s.open[0], e.At)...)
 		}
+
 		s.over = true
 		here = place{}
 	case e.Type == "ExecutionRedriven":
@@ -432,6 +468,7 @@ func (s *story) tell(e awsport.Event) []act {
 	case e.Error != "" && here.visit != nil:
 		here.visit.err = why(e.Error, e.Cause)
 	}
+
 	s.at[e.ID] = here
 	s.last = e.ID
 	s.acts = append(s.acts, done...)
@@ -446,6 +483,7 @@ func (s *story) leave(v *visit, at time.Time) []act {
 				return true
 			}
 		}
+
 		return false
 	}
 	for _, o := range s.open {
@@ -453,10 +491,12 @@ func (s *story) leave(v *visit, at time.Time) []act {
 			o.to = at
 		}
 	}
+
 	s.open = slices.DeleteFunc(s.open, within)
 	if v.in.visit != nil {
 		return nil
 	}
+
 	acts := v.acts()
 	if n := len(
 		s.acts,
@@ -465,6 +505,7 @@ func (s *story) leave(v *visit, at time.Time) []act {
 		s.acts[n-1].Seconds = at.Sub(s.acts[n-1].StartedAt).Seconds() // the same again, as after a wait for another run
 		return nil
 	}
+
 	return acts
 }
 
@@ -484,6 +525,7 @@ func (v *visit) acts() []act {
 	case v.kind != "Map":
 		return nil
 	}
+
 	type group struct {
 		from, to  time.Time
 		summaries map[int]string // by branch; the last word of each counts
@@ -498,14 +540,18 @@ func (v *visit) acts() []act {
 			groups[t.state] = g
 			order = append(order, t.state)
 		}
+
 		if t.to.After(g.to) {
 			g.to = t.to
 		}
+
 		if text := t.lastSummary(); len(text) > 0 {
 			g.summaries[t.in.branch] = text[0]
 		}
+
 		g.err = cmp.Or(g.err, t.err)
 	}
+
 	var acts []act
 	for _, state := range order {
 		g := groups[state]
@@ -513,11 +559,13 @@ func (v *visit) acts() []act {
 		for b := range g.summaries {
 			branches = append(branches, b)
 		}
+
 		slices.Sort(branches)
 		var said []string
 		for _, b := range branches {
 			said = append(said, g.summaries[b])
 		}
+
 		acts = append(
 			acts,
 			act{
@@ -529,6 +577,7 @@ func (v *visit) acts() []act {
 			},
 		)
 	}
+
 	return acts
 }
 
@@ -538,6 +587,7 @@ func (v *visit) lastSummary() []string {
 	if v.kind == "Task" && len(v.summary) > 1 {
 		return v.summary[len(v.summary)-1:]
 	}
+
 	return v.summary
 }
 
@@ -551,6 +601,7 @@ func summaryOf(output string) string {
 	if json.Unmarshal([]byte(output), &out) != nil {
 		return ""
 	}
+
 	return strings.Join(strings.Fields(cmp.Or(out.Summary, out.Consumer.Summary, out.Message)), " ")
 }
 
@@ -561,11 +612,13 @@ func (s *story) going() (states []string, since time.Time) {
 			slices.Contains(states, v.state) {
 			continue
 		}
+
 		states = append(states, v.state)
 		if since.IsZero() || v.from.Before(since) {
 			since = v.from
 		}
 	}
+
 	return states, since
 }
 
@@ -582,6 +635,7 @@ func newLive(a *app) *live {
 	if a.quiet || a.json {
 		return &live{}
 	}
+
 	return &live{w: a.Err, terminal: isTerminal(a.Err), now: time.Now}
 }
 
@@ -589,11 +643,13 @@ func (l *live) done(x act) {
 	if l.w == nil {
 		return
 	}
+
 	l.clear()
 	text := x.Summary
 	if x.Error != "" {
 		text = strings.TrimPrefix(text+"; failed: "+x.Error, "; ")
 	}
+
 	fmt.Fprintln(
 		l.w,
 		strings.TrimRight(
@@ -607,6 +663,7 @@ func (l *live) going(states []string, since time.Time) {
 	if l.w == nil || !l.terminal || len(states) == 0 {
 		return
 	}
+
 	l.clear()
 	fmt.Fprintf(l.w, "  %-10s %10s    ...", strings.Join(states, ", "), span(max(0, l.now().Sub(since))))
 	l.dirty = true
@@ -629,5 +686,6 @@ func span(d time.Duration) string {
 	case s < 3600:
 		return fmt.Sprintf("%d min %02d s", s/60, s%60)
 	}
+
 	return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
 }

@@ -25,6 +25,7 @@ func history(t *testing.T, text string) []awsport.Event {
 		if _, err := fmt.Sscan(f[0]+" "+f[1], &at, &e.Previous); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
+
 		e.At = time.Date(2026, 11, 23, 19, 30, 0, 0, time.UTC).Add(time.Duration(at) * time.Second)
 		rest := strings.Join(f[3:], "")
 		switch {
@@ -37,8 +38,10 @@ func history(t *testing.T, text string) []awsport.Event {
 		case strings.HasSuffix(e.Type, "Failed"), strings.HasSuffix(e.Type, "TimedOut"):
 			e.Error, e.Cause, _ = strings.Cut(rest, " ")
 		}
+
 		events = append(events, e)
 	}
+
 	return events
 }
 
@@ -52,6 +55,7 @@ func told(t *testing.T, events []awsport.Event) (lines []string, s story) {
 			lines = append(lines, strings.TrimSuffix(b.String(), "\n"))
 		}
 	}
+
 	return lines, s
 }
 
@@ -201,9 +205,11 @@ func TestStoryTellsOneLineForEachAct(t *testing.T) {
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Error(d)
 			}
+
 			if s.over != c.over {
 				t.Errorf("over is %v", s.over)
 			}
+
 			if c.over && len(s.open) > 0 {
 				t.Errorf("%d states are still open", len(s.open))
 			}
@@ -244,6 +250,7 @@ func TestATerminalShowsWhatGoesOn(t *testing.T) {
 	if got, want := b.String(), line+clear+line+clear+"  Update           41 s\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+
 	b.Reset()
 	l.terminal = false
 	l.going(s.going())
@@ -317,10 +324,12 @@ func TestEveryStatusHasAnEndingAndAnExitCode(t *testing.T) {
 		if got := sentence(e); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+
 		if got := exitCodeOf(e.Outcome); got != c.code {
 			t.Errorf("%s: exit code %d, want %d", name, got, c.code)
 		}
 	}
+
 	if exitCodeOf(release.Outcome("new one")) == exitOK {
 		t.Error("an outcome that nobody knows counts as success")
 	}
@@ -397,8 +406,10 @@ func TestExecutionNamesAreRunsAndDiffer(t *testing.T) {
 			len(name) != len("2026-11-23T19-30-00-5d1f2c") {
 			t.Fatalf("%q, %v", name, err)
 		}
+
 		seen[name] = true
 	}
+
 	if len(seen) < 18 { // of 16 million
 		t.Errorf("%d names of 20", len(seen))
 	}

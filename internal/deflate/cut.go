@@ -19,6 +19,7 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 	for i := from; i < to; i += p.step[i-p.base].length() {
 		items++
 	}
+
 	size := max(minUnit, (items+units-1)/units)
 	c.ends = c.ends[:0]
 	c.units = c.units[:0]
@@ -28,6 +29,7 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 		for n := 0; n < size && i < to; n++ {
 			i += p.tally(i, h)
 		}
+
 		c.ends = append(c.ends, i)
 	}
 
@@ -45,9 +47,11 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 				start = i
 			}
 		}
+
 		c.cost = append(c.cost, best)
 		c.start = append(c.start, start)
 	}
+
 	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends,
 	// over units passed already.
 	out := len(c.ends)
@@ -55,6 +59,7 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 		out--
 		c.ends[out] = c.ends[j-1]
 	}
+
 	return c.ends[out:]
 }
 
@@ -62,6 +67,7 @@ func (h *histogram) add(o *histogram) {
 	for s := range h.lit {
 		h.lit[s] += o.lit[s]
 	}
+
 	for s := range h.dist {
 		h.dist[s] += o.dist[s]
 	}
@@ -89,10 +95,13 @@ func entropy(freq []uint32) (size, header uint64) {
 		case !gap:
 			header += 3
 		}
+
 		gap = f == 0
 	}
+
 	if total == 0 {
 		return 0, 0
 	}
+
 	return uint64(total)*uint64(log2(total)) - size, header
 }

@@ -82,6 +82,7 @@ func Encode(dst, src []byte, level Level) []byte {
 	if len(src) > maxSegment {
 		return encodeSegments(dst, src, level)
 	}
+
 	return encode(dst, src, level, true)
 }
 
@@ -94,14 +95,17 @@ func encode(dst, src []byte, level Level, last bool) []byte {
 		e.out.write(0b011, 3) // last, fixed codes
 		e.out.write(0, 7)     // end mark
 	}
+
 	if len(src) > 0 {
 		e.segment(src, last)
 	}
+
 	if !last {
 		e.out.write(0, 3) // an empty stored block, not the last, ends at a byte: what follows can be appended
 		e.out.align()
 		e.out.buf = append(e.out.buf, 0, 0, 0xff, 0xff)
 	}
+
 	e.out.align()
 	dst = e.out.buf
 	e.out = bitWriter{}
@@ -127,10 +131,12 @@ func encodeSegments(dst, src []byte, level Level) []byte {
 			parts[i] = encode(nil, src[from:to], level, to == len(src))
 		}()
 	}
+
 	work.Wait()
 	for _, p := range parts {
 		dst = append(dst, p...)
 	}
+
 	return dst
 }
 
@@ -150,16 +156,20 @@ func (e *encoder) segment(src []byte, last bool) {
 			p.price.set(&p.hist)
 			p.parse(from, to)
 		}
+
 		cuts := e.cutter.cut(p, from, to, e.units)
 		if n := len(cuts) - 1; to < len(src) && n > 0 && to-cuts[n-1] <= (to-from)/2 {
 			cuts = cuts[:n]
 		}
+
 		for _, end := range cuts {
 			e.block(from, end, last && end == len(src))
 			from = end
 		}
+
 		p.drop(from)
 	}
+
 	e.flushStored(last)
 }
 
@@ -176,6 +186,7 @@ func (e *encoder) block(from, to int, last bool) {
 		if bits >= best {
 			break
 		}
+
 		e.code, e.trial = e.trial, e.code
 		p.keep(from, to)
 		small := best-bits < best/enough
@@ -184,5 +195,6 @@ func (e *encoder) block(from, to int, last bool) {
 			break
 		}
 	}
+
 	e.emit(from, to, best, last)
 }

@@ -29,6 +29,7 @@ func noise(n int, seed uint64) []byte {
 		x ^= x << 17
 		b[i] = byte(x >> 32)
 	}
+
 	return b
 }
 
@@ -56,6 +57,7 @@ func mixed(n int) []byte {
 			b = append(b, byte(r))
 		}
 	}
+
 	return b[:n]
 }
 
@@ -67,6 +69,7 @@ func apart(dist int) []byte {
 	for i := range b {
 		b[i] &= 15 // half a byte of noise, so that its block is coded and not stored
 	}
+
 	copy(b, text)
 	copy(b[dist:], text)
 	return b
@@ -95,20 +98,25 @@ func cases() map[string][]byte {
 	for i := range 256 {
 		m["all bytes once"] = append(m["all bytes once"], byte(i))
 	}
+
 	for _, period := range []int{2, 3, 5, 255, 257, 258, 259, 4093} {
 		m[fmt.Sprint("period of ", period)] = bytes.Repeat(noise(period, uint64(period)), 100_000/period)
 	}
+
 	for _, n := range []int{4, 5, 7, 8, 9, 4*65535 - 1, 4 * 65535, 4*65535 + 1, 8*65535 + 2} {
 		m[fmt.Sprint("mixed, size ", n)] = mixed(n)
 		m[fmt.Sprint("noise, size ", n)] = noise(n, uint64(n))
 	}
+
 	for _, n := range []int{257, 258, 259, 260} {
 		b := noise(4096, 6)
 		m[fmt.Sprint("a match of ", n)] = append(b, append(b[100:100+n:100+n], noise(50, 7)...)...)
 	}
+
 	for _, d := range []int{1, 32766, 32767, 32768, 32769, 65536} {
 		m[fmt.Sprint("equal text at distance ", d)] = apart(d)
 	}
+
 	return m
 }
 
@@ -118,6 +126,7 @@ func readAll(t testing.TB, name string, r io.Reader, want []byte) {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
+
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%s: %d bytes differ from the %d put in", name, len(got), len(want))
 	}
@@ -131,12 +140,14 @@ func roundTrip(t testing.TB, src []byte, level deflate.Level) {
 	if !ok {
 		t.Fatalf("dst is not the start of the result")
 	}
+
 	// An extra byte behind the stream shows that the readers stop by the stream's own end mark.
 	in := bytes.NewReader(append(z[:len(z):len(z)], 0xff))
 	readAll(t, "compress/flate", flate.NewReader(in), src)
 	if in.Len() != 1 {
 		t.Fatalf("compress/flate left %d bytes, want the one behind the stream", in.Len())
 	}
+
 	readAll(t, "klauspost", kflate.NewReader(bytes.NewReader(z)), src)
 	if limit := len(src) + 5*(len(src)/65535+1); len(z) > limit {
 		t.Fatalf("%d bytes became %d, more than the %d of stored blocks", len(src), len(z), limit)
@@ -193,6 +204,7 @@ func TestBytesAreTheSameEverywhere(t *testing.T) {
 			})
 		}
 	}
+
 	wg.Wait()
 }
 
@@ -202,6 +214,7 @@ func FuzzEncode(f *testing.F) {
 			f.Add(src, uint16(1))
 		}
 	}
+
 	f.Add([]byte("ab"), uint16(40000))
 	f.Add(noise(300, 1), uint16(999))
 	f.Fuzz(func(t *testing.T, src []byte, times uint16) {
@@ -210,6 +223,7 @@ func FuzzEncode(f *testing.F) {
 		if n := len(src); n > 0 {
 			src = bytes.Repeat(src, 1+int(times)%(1+600_000/n))
 		}
+
 		for _, l := range levels {
 			roundTrip(t, src, l)
 		}
@@ -224,6 +238,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+
 	for name, l := range levels {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(src)))
@@ -231,6 +246,7 @@ func BenchmarkEncode(b *testing.B) {
 			for b.Loop() {
 				z = deflate.Encode(z[:0], src, l)
 			}
+
 			b.ReportMetric(float64(len(z))/float64(len(src)), "ratio")
 		})
 	}
@@ -243,6 +259,7 @@ func TestSegmentsJoinToOneStream(t *testing.T) {
 	for i := range src {
 		src[i] = byte(i>>7) ^ byte(i*i>>13)
 	}
+
 	many := deflate.Encode([]byte("before"), src, deflate.Fast)
 	before := runtime.GOMAXPROCS(1)
 	one := deflate.Encode([]byte("before"), src, deflate.Fast)
@@ -250,10 +267,12 @@ func TestSegmentsJoinToOneStream(t *testing.T) {
 	if !bytes.Equal(one, many) {
 		t.Fatal("the number of processors changes the bytes")
 	}
+
 	rest, ok := bytes.CutPrefix(many, []byte("before"))
 	if !ok {
 		t.Fatal("what was there before is gone")
 	}
+
 	got, err := io.ReadAll(flate.NewReader(bytes.NewReader(rest)))
 	if err != nil || !bytes.Equal(got, src) {
 		t.Fatalf("%d bytes back of %d, %v", len(got), len(src), err)

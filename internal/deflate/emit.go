@@ -32,6 +32,7 @@ func lastBit(last bool) uint32 {
 	if last {
 		return 1
 	}
+
 	return 0
 }
 
@@ -48,13 +49,16 @@ func (e *encoder) emit(from, to, codedBits int, last bool) {
 		// and no mix of kinds makes the stream longer than stored blocks alone.
 		storedBits -= 40 + 7
 	}
+
 	if storedBits <= bits {
 		if e.stored.from == e.stored.to {
 			e.stored.from = from
 		}
+
 		e.stored.to = to
 		return
 	}
+
 	e.flushStored(false)
 	if fixedBits <= codedBits {
 		e.out.write(lastBit(last)|1<<1, 3)
@@ -74,6 +78,7 @@ func (e *encoder) emitHeader() {
 	for _, s := range clenOrder[:c.nclen] {
 		e.out.write(uint32(c.clen[s]), 3)
 	}
+
 	var words [numClenSyms]uint16
 	codewords(words[:], c.clen[:])
 	for _, r := range c.runs {
@@ -98,6 +103,7 @@ func (e *encoder) emitItems(from, to int, lit, dist *[288]uint8) {
 			i++
 			continue
 		}
+
 		s := lengthSlot[n]
 		sym := endMark + 1 + int(s)
 		bits := uint(lit[sym])
@@ -107,6 +113,7 @@ func (e *encoder) emitItems(from, to int, lit, dist *[288]uint8) {
 		e.out.write(uint32(distWords[d])|(m.dist()-distBase(d))<<bits, bits+uint(distExtra(d)))
 		i += n
 	}
+
 	e.out.write(uint32(litWords[endMark]), uint(lit[endMark]))
 }
 
@@ -120,5 +127,6 @@ func (e *encoder) flushStored(last bool) {
 		e.out.buf = append(e.out.buf, e.src[s.from:s.from+n]...)
 		s.from += n
 	}
+
 	e.stored = span{}
 }

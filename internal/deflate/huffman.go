@@ -34,12 +34,14 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 			n++
 		}
 	}
+
 	for s := 0; n < 2; s++ {
 		if freq[s] == 0 {
 			keys[n] = 1<<9 | uint32(s)
 			n++
 		}
 	}
+
 	leaves := keys[:n]
 	slices.Sort(leaves)
 
@@ -61,8 +63,10 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 				p += 2
 			}
 		}
+
 		prev = row
 	}
+
 	for level, take := limit-1, 2*n-2; level >= 0; level-- {
 		l := 0
 		for _, leaf := range isLeaf[level][:take] {
@@ -71,6 +75,7 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 				l++
 			}
 		}
+
 		take = 2 * (take - l)
 	}
 }
@@ -81,10 +86,12 @@ func codewords(words []uint16, lens []uint8) {
 	for _, n := range lens {
 		count[n]++
 	}
+
 	count[0] = 0
 	for n := 1; n <= maxCodeBits; n++ {
 		next[n] = (next[n-1] + count[n-1]) << 1
 	}
+
 	for s, n := range lens {
 		if n > 0 {
 			words[s] = bits.Reverse16(next[n]) >> (16 - n)
@@ -130,9 +137,11 @@ func (c *blockCode) header() int {
 	for c.nlit > 257 && c.lit[c.nlit-1] == 0 {
 		c.nlit--
 	}
+
 	for c.ndist > 1 && c.dist[c.ndist-1] == 0 {
 		c.ndist--
 	}
+
 	all := append(append(c.lengths[:0], c.lit[:c.nlit]...), c.dist[:c.ndist]...)
 	price := [numClenSyms]uint32{4, 5, 5, 5, 5, 4, 4, 3, 3, 3, 4, 4, 5, 5, 6, 6, 5, 7, 10}
 	price[16] = 4
@@ -147,11 +156,13 @@ func (c *blockCode) header() int {
 		for _, r := range c.runs {
 			freq[r.sym]++
 		}
+
 		codeLengths(c.clen[:], freq[:], maxClenBits)
 		c.nclen = numClenSyms
 		for c.nclen > 4 && c.clen[clenOrder[c.nclen-1]] == 0 {
 			c.nclen--
 		}
+
 		size = 3 + 5 + 5 + 4 + 3*c.nclen
 		for s, f := range freq {
 			size += int(f) * int(c.clen[s]+runExtra[s].bits)
@@ -161,6 +172,7 @@ func (c *blockCode) header() int {
 			}
 		}
 	}
+
 	return size
 }
 
@@ -175,6 +187,7 @@ func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 		} else {
 			same = 1
 		}
+
 		best := c.price[i+1] + price[v]
 		pick := run{v, 1}
 		try := func(sym uint8, from, to int) {
@@ -189,13 +202,16 @@ func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 		if i > 0 && all[i-1] == v {
 			try(16, 3, 6)
 		}
+
 		if v == 0 {
 			try(17, 3, 10)
 			try(18, 11, 138)
 		}
+
 		c.price[i] = best
 		c.choice[i] = pick
 	}
+
 	c.runs = c.runs[:0]
 	for i := 0; i < len(all); i += int(c.choice[i].n) {
 		c.runs = append(c.runs, c.choice[i])
@@ -211,9 +227,11 @@ func itemBits(h *histogram, lit, dist *[288]uint8) int {
 			n += int(f) * int(lengthExtra[s-endMark-1])
 		}
 	}
+
 	for s, f := range h.dist {
 		n += int(f) * int(dist[s]+distExtra(uint32(s)))
 	}
+
 	return n
 }
 
@@ -227,7 +245,9 @@ var fixedLit, fixedDist = func() (lit, dist [288]uint8) {
 		default:
 			lit[s] = 7
 		}
+
 		dist[s] = 5
 	}
+
 	return lit, dist
 }()

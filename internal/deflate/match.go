@@ -69,8 +69,10 @@ func (f *finder) fill(p *parser, to int) int {
 				f.taken = f.next + l
 			}
 		}
+
 		first = append(first, uint32(len(matches)))
 	}
+
 	p.matches = matches
 	p.first = first
 	return f.next
@@ -84,6 +86,7 @@ func (f *finder) enter(pos int, found []item) []item {
 	if limit < 4 {
 		return found
 	}
+
 	four := binary.LittleEndian.Uint32(src[pos:])
 	h3 := four << 8 * 0x9E3779B1 >> (32 - hash3Bits)
 	h4 := four * 0x9E3779B1 >> (32 - hash4Bits)
@@ -101,6 +104,7 @@ func (f *finder) enter(pos int, found []item) []item {
 			best = minMatch
 		}
 	}
+
 	nice := min(f.nice, limit)
 	left := &f.child[here&windowMask][0]
 	right := &f.child[here&windowMask][1]
@@ -120,6 +124,7 @@ func (f *finder) enter(pos int, found []item) []item {
 				return found
 			}
 		}
+
 		if old[n] < cur[n] {
 			*left = node
 			left = &pair[1]
@@ -132,6 +137,7 @@ func (f *finder) enter(pos int, found []item) []item {
 			node = pair[0]
 		}
 	}
+
 	*left = 0
 	*right = 0
 	return found
@@ -145,8 +151,10 @@ func common(a, b []byte, n int) int {
 			return n + bits.TrailingZeros64(x)>>3
 		}
 	}
+
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
 	}
+
 	return n
 }

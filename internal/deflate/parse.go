@@ -19,17 +19,21 @@ func (p *prices) set(h *histogram) {
 	for _, f := range h.lit {
 		total += f
 	}
+
 	for b := range p.lit {
 		p.lit[b] = price(h.lit[b], total)
 	}
+
 	for n := minMatch; n <= maxMatch; n++ {
 		s := lengthSlot[n]
 		p.length[n] = price(h.lit[endMark+1+int(s)], total) + uint32(lengthExtra[s])*bitPrice
 	}
+
 	total = 0
 	for _, f := range h.dist {
 		total += f
 	}
+
 	for s := range h.dist {
 		p.dist[s] = price(h.dist[s], total) + uint32(distExtra(uint32(s)))*bitPrice
 	}
@@ -42,6 +46,7 @@ func price(count, total uint32) uint32 {
 	if count > 0 {
 		p -= bitPrice + log2(count)
 	}
+
 	return min(max(p, bitPrice), 14*bitPrice)
 }
 
@@ -74,6 +79,7 @@ func (p *parser) drop(from int) {
 	for i := range p.first {
 		p.first[i] -= gone
 	}
+
 	p.matches = p.matches[:copy(p.matches, p.matches[gone:])]
 	p.base = from
 }
@@ -89,9 +95,11 @@ func (p *parser) guess(from, to int) {
 				pick = m.cut(min(m.length(), to-i))
 			}
 		}
+
 		if pick.length() < minMatch {
 			pick = literal
 		}
+
 		p.step[i] = pick
 		i += pick.length()
 	}
@@ -102,6 +110,7 @@ func (p *parser) longest(i int) item {
 	if lo, hi := p.first[i], p.first[i+1]; lo < hi {
 		return p.matches[hi-1]
 	}
+
 	return literal
 }
 
@@ -127,6 +136,7 @@ func (p *parser) parse(from, to int) {
 				if n > reach {
 					continue
 				}
+
 				lens := pr.length[n : reach+1]
 				ahead := p.cost[i+n:][:len(lens)]
 				at := -1
@@ -136,12 +146,15 @@ func (p *parser) parse(from, to int) {
 						at = k
 					}
 				}
+
 				if at >= 0 {
 					pick = m.cut(n + at)
 				}
+
 				n = reach + 1
 			}
 		}
+
 		hi = lo
 		p.cost[i] = best
 		p.step[i] = pick
@@ -172,6 +185,7 @@ func (p *parser) tally(i int, h *histogram) int {
 		h.lit[endMark+1+int(lengthSlot[n])]++
 		h.dist[m.slot()]++
 	}
+
 	return n
 }
 
@@ -186,6 +200,7 @@ var lengthSlot, lengthBase, lengthExtra = func() (slot [maxMatch + 1]uint8, base
 			n++
 		}
 	}
+
 	base[28] = maxMatch
 	slot[maxMatch] = 28
 	return slot, base, extra
@@ -197,6 +212,7 @@ func distSlot(dist uint32) uint32 {
 	if d < 2 {
 		return d
 	}
+
 	n := uint32(bits.Len32(d)) - 1
 	return 2*n + d>>(n-1)&1
 }
@@ -205,6 +221,7 @@ func distExtra(slot uint32) uint8 {
 	if slot < 2 {
 		return 0
 	}
+
 	return uint8(slot/2 - 1)
 }
 
@@ -212,6 +229,7 @@ func distBase(slot uint32) uint32 {
 	if slot < 2 {
 		return slot + 1
 	}
+
 	return 1 + (2+slot&1)<<(slot/2-1)
 }
 
@@ -232,8 +250,10 @@ var logs = func() (t [logTableSize]uint16) {
 				r |= 1
 			}
 		}
+
 		t[x] = uint16((r + 1) >> 1)
 	}
+
 	return t
 }()
 

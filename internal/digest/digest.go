@@ -34,9 +34,11 @@ func Parse(s string) (SHA256, error) {
 	if len(s) != hex.EncodedLen(len(d.sum)) {
 		return SHA256{}, fmt.Errorf("sha256 %q: %d digits, want %d", clip(s), len(s), hex.EncodedLen(len(d.sum)))
 	}
+
 	if _, err := hex.Decode(d.sum[:], []byte(s)); err != nil {
 		return SHA256{}, fmt.Errorf("sha256 %q: %w", clip(s), err)
 	}
+
 	return d, nil
 }
 
@@ -44,6 +46,7 @@ func clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "..."
 	}
+
 	return s
 }
 
@@ -90,5 +93,6 @@ func Canonical(domain string, v any) (SHA256, error) {
 	if err := enc.Encode(v); err != nil {
 		return SHA256{}, fmt.Errorf("hash %s: %w", domain, err)
 	}
+
 	return Of(buf.Bytes()), nil
 }

@@ -18,6 +18,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -27,6 +28,7 @@ func TestDigestHasItsWellKnownForms(t *testing.T) {
 	if d.String() != emptyHex || d.Short() != emptyHex[:12] || d.Record() != emptyRecord {
 		t.Errorf("%s %s %s", d, d.Short(), d.Record())
 	}
+
 	if d.IsZero() || !(SHA256{}).IsZero() {
 		t.Error("the digest of nothing is not the zero value")
 	}
@@ -40,19 +42,23 @@ func TestEveryConstructorGivesTheSameValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	read, n, err := Reader(iotest.OneByteReader(strings.NewReader(text)))
 	if err != nil || n != int64(len(text)) {
 		t.Fatal(n, err)
 	}
+
 	h := NewHasher()
 	io.WriteString(h, text[:3])
 	if h.Sum() != Of([]byte(text[:3])) {
 		t.Error("a sum in between")
 	}
+
 	io.WriteString(h, text[3:])
 	if parsed != want || read != want || h.Sum() != want {
 		t.Errorf("Parse %s, Reader %s, Hasher %s; want %s", parsed, read, h.Sum(), want)
 	}
+
 	if _, _, err := Reader(iotest.ErrReader(io.ErrClosedPipe)); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("error %v", err)
 	}
@@ -86,10 +92,12 @@ func TestJSONIsNoWayRoundParse(t *testing.T) {
 	if err != nil || string(b) != `{"a":"`+emptyHex+`"}` {
 		t.Fatalf("%s, %v", b, err)
 	}
+
 	var back map[string]SHA256
 	if err := json.Unmarshal(b, &back); err != nil || back["a"] != Of(nil) {
 		t.Errorf("%v, %v", back, err)
 	}
+
 	if err := json.Unmarshal([]byte(`{"a":"abc"}`), &back); errText(err) != `sha256 "abc": 3 digits, want 64` {
 		t.Errorf("error %v", err)
 	}
@@ -101,10 +109,12 @@ func TestCanonicalIsOfJSONBelowADomain(t *testing.T) {
 	if want := Of([]byte("layer-key/1\n{\"a\":[1,2],\"b\":\"<&>\"}\n")); got != want || err != nil {
 		t.Errorf("%s, %v, want %s", got, err, want)
 	}
+
 	other, err := Canonical("layer-key/2", map[string]any{"b": "<&>", "a": []int{1, 2}})
 	if other == got || err != nil {
 		t.Errorf("two domains, one digest: %v", err)
 	}
+
 	if _, err := Canonical("x", func() {}); errText(err) != "hash x: json: unsupported type: func()" {
 		t.Errorf("error %v", err)
 	}

@@ -67,14 +67,18 @@ func (e *Error) Error() string {
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
+
 		b.WriteString(e.Subject)
 	}
+
 	if e.Err != nil {
 		if b.Len() > 0 {
 			b.WriteString(": ")
 		}
+
 		b.WriteString(e.Err.Error())
 	}
+
 	return b.String()
 }
 
@@ -87,6 +91,7 @@ func CodeOf(err error) Code {
 	if errors.As(err, &e) {
 		return e.Code
 	}
+
 	return Internal
 }
 
@@ -101,10 +106,13 @@ func HintOf(err error) string {
 		if !errors.As(err, &e) {
 			return ""
 		}
+
 		if e.Hint != "" {
 			return e.Hint
 		}
+
 		err = e.Err
 	}
+
 	return ""
 }

@@ -62,11 +62,13 @@ func TestCodeIsTheOutermostAndHintTheFirst(t *testing.T) {
 			if got := CodeOf(tt.err); got != tt.code {
 				t.Errorf("code %s, want %s", got, tt.code)
 			}
+
 			if got := HintOf(tt.err); got != tt.hint {
 				t.Errorf("hint %q, want %q", got, tt.hint)
 			}
 		})
 	}
+
 	if !errors.Is(&Error{Err: inner}, io.EOF) {
 		t.Error("the cause is hidden")
 	}

@@ -24,18 +24,22 @@ func botoFamily(in Input) []Finding {
 			if !ok {
 				_, ok = p.Tree.Lookup(p.Prefix + name + "/__init__.pyc")
 			}
+
 			code = code || ok
 		}
+
 		if code {
 			there = append(there, name)
 		} else {
 			gone = append(gone, name)
 		}
 	}
+
 	// botocore alone is a complete library; what stands on it is not.
 	if len(there) == 0 || len(gone) == 0 || strings.Join(there, " ") == "botocore" {
 		return nil
 	}
+
 	return []Finding{
 		{
 			in.Name,
@@ -61,6 +65,7 @@ func distInfo(in Input) (found []Finding) {
 	for _, d := range in.Distributions {
 		known[in.Prefix+d.DistInfo] = d.Name.String()
 	}
+
 	for _, dir := range distInfoFolders(in.Part) {
 		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
 			name, _, _ := strings.Cut(path.Base(dir), "-")
@@ -88,38 +93,46 @@ func distInfo(in Input) (found []Finding) {
 			first[known[dir]] = dir
 		}
 	}
+
 	for _, d := range in.Distributions {
 		dir := in.Prefix + d.DistInfo
 		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
 			continue
 		}
+
 		e, ok := in.Tree.Lookup(dir + "/RECORD")
 		if !ok {
 			continue // optional; pip writes it always, other tools do not
 		}
+
 		b, err := e.Bytes(maxRecordBytes)
 		if err != nil {
 			found = append(found, Finding{e.Name, "dist-info", err.Error(), ""})
 			continue
 		}
+
 		record, err := pydist.ParseRecord(b)
 		if err != nil {
 			found = append(found, Finding{e.Name, "dist-info", err.Error(), ""})
 			continue
 		}
+
 		missing := 0
 		first := ""
 		for _, r := range record {
 			if strings.HasPrefix(r.Path, "../") || strings.HasPrefix(r.Path, "/") {
 				continue // a script outside of the site folder
 			}
+
 			if _, ok := in.Tree.Lookup(in.Prefix + r.Path); !ok {
 				if missing == 0 {
 					first = r.Path
 				}
+
 				missing++
 			}
 		}
+
 		if missing > 0 {
 			found = append(
 				found,
@@ -132,6 +145,7 @@ func distInfo(in Input) (found []Finding) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -142,6 +156,7 @@ func distInfoFolders(p Part) []string {
 	for _, d := range p.Distributions {
 		dirs[p.Prefix+d.DistInfo] = true
 	}
+
 	for _, e := range p.Tree.Entries() {
 		site, inside := strings.CutPrefix(e.Name, p.Prefix)
 		dir, _, nested := strings.Cut(site, "/")
@@ -149,6 +164,7 @@ func distInfoFolders(p Part) []string {
 			dirs[p.Prefix+dir] = true
 		}
 	}
+
 	return slices.Sorted(maps.Keys(dirs))
 }
 
@@ -159,6 +175,7 @@ func paths(in Input) (found []Finding) {
 		if err := ziptree.CheckName(e.Name); err != nil {
 			found = append(found, Finding{e.Name, "paths", err.Error(), ""})
 		}
+
 		for dir := path.Dir(e.Name); dir != "." && dir != "/"; dir = path.Dir(dir) {
 			if _, ok := in.Tree.Lookup(dir); ok {
 				found = append(
@@ -173,6 +190,7 @@ func paths(in Input) (found []Finding) {
 				break
 			}
 		}
+
 		key := strings.ToLower(e.Name)
 		if other, ok := lower[key]; ok {
 			found = append(
@@ -185,7 +203,9 @@ func paths(in Input) (found []Finding) {
 				},
 			)
 		}
+
 		lower[key] = e.Name
 	}
+
 	return found
 }

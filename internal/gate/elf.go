@@ -19,12 +19,14 @@ func elfAlign(in Input) (found []Finding) {
 	for name, why := range in.Broken {
 		found = append(found, Finding{name, "elf-format", why, "build from the wheel; this file cannot be loaded"})
 	}
+
 	for _, name := range in.objects() {
 		for _, m := range in.Objects[name].Misalignments() {
 			found = append(found, Finding{name, "elf-align", m.String() + ", Linux will not load it",
 				"build from the wheel; this file was stripped by another tool, or came so in " + in.owner(name)})
 		}
 	}
+
 	return found
 }
 
@@ -34,6 +36,7 @@ func elfMachine(in Input) (found []Finding) {
 	if in.Target.Arch() == "arm64" {
 		want = sharedobj.MachineAArch64
 	}
+
 	for _, name := range in.objects() {
 		if got := in.Objects[name].Machine; got != want {
 			found = append(
@@ -43,6 +46,7 @@ func elfMachine(in Input) (found []Finding) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -56,6 +60,7 @@ func elfGlibc(in Input) (found []Finding) {
 				worst = v.Version
 			}
 		}
+
 		if worst != "" {
 			found = append(
 				found,
@@ -70,6 +75,7 @@ func elfGlibc(in Input) (found []Finding) {
 			)
 		}
 	}
+
 	return found
 }
 
@@ -90,10 +96,12 @@ func glibcVersion(s string) (major, minor int, ok bool) {
 	if !ok {
 		return 0, 0, false
 	}
+
 	parts := strings.SplitN(rest, ".", 3)
 	if len(parts) < 2 {
 		return 0, 0, false
 	}
+
 	major, err1 := strconv.Atoi(parts[0])
 	minor, err2 := strconv.Atoi(parts[1])
 	return major, minor, err1 == nil && err2 == nil
@@ -110,17 +118,20 @@ func base(t pydist.Target) map[string]bool {
 	if _, minor := t.Glibc(); minor < 34 {
 		system = "al2"
 	}
+
 	for _, line := range strings.Split(baseLibraries, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || fields[0] == "#" {
 			continue
 		}
+
 		if fields[0] == system || fields[0] == "both" {
 			for _, lib := range fields[1:] {
 				out[lib] = true
 			}
 		}
 	}
+
 	return out
 }
 
@@ -144,6 +155,7 @@ func elfNeeded(in Input) (found []Finding) {
 			}
 		}
 	}
+
 	for _, name := range in.objects() {
 		var missing []string
 		for _, lib := range in.Objects[name].Needed {
@@ -151,9 +163,11 @@ func elfNeeded(in Input) (found []Finding) {
 				missing = append(missing, lib)
 			}
 		}
+
 		if len(missing) == 0 || optional(strings.TrimPrefix(name, in.Prefix)) {
 			continue
 		}
+
 		sort.Strings(missing)
 		found = append(
 			found,
@@ -171,6 +185,7 @@ func elfNeeded(in Input) (found []Finding) {
 			},
 		)
 	}
+
 	return found
 }
 
@@ -180,5 +195,6 @@ func optional(site string) bool {
 			return true
 		}
 	}
+
 	return false
 }

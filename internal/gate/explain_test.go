@@ -20,13 +20,16 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 				t.Errorf("%v leaves something unsaid", c.names)
 			}
 		}
+
 		for _, n := range c.names {
 			if seen[n] {
 				t.Errorf("%s is the name of two checks", n)
 			}
+
 			seen[n] = true
 		}
 	}
+
 	// A layer with something for each of them to find.
 	p := objects(
 		t,
@@ -50,6 +53,7 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 			t.Errorf("%s is found by a check that has no such name", f)
 		}
 	}
+
 	for _, l := range Explain(input(t, "python3.13-x86_64", p)) {
 		if l.Findings == 0 && l.Check != "limits" {
 			t.Errorf("%s found nothing in a layer that was made for it", l.Check)
@@ -72,6 +76,7 @@ func TestExplainCountsWhatWasLookedAt(t *testing.T) {
 	for _, l := range Explain(input(t, "python3.13-x86_64", p, Part{}, Part{})) {
 		got[l.Check] = l.Count
 	}
+
 	want := map[string]int{
 		"elf-align":   2,
 		"elf-machine": 2,

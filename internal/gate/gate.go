@@ -123,6 +123,7 @@ func links(in Input) (n int) {
 	for _, f := range in.Objects {
 		n += len(f.Needed)
 	}
+
 	return n
 }
 
@@ -142,6 +143,7 @@ func Explain(in Input) []Looked {
 	for _, c := range checks {
 		all = append(all, Looked{c.names[0], c.about, c.of, c.count(in), len(c.run(in)), c.blind})
 	}
+
 	return all
 }
 
@@ -151,12 +153,14 @@ func Check(in Input) []Finding {
 	for _, c := range checks {
 		all = append(all, c.run(in)...)
 	}
+
 	sort.SliceStable(all, func(i, j int) bool {
 		a := all[i]
 		b := all[j]
 		if a.Subject != b.Subject {
 			return a.Subject < b.Subject
 		}
+
 		return a.Check < b.Check
 	})
 	return all
@@ -172,6 +176,7 @@ func (p Part) owner(file string) string {
 			}
 		}
 	}
+
 	return "the layer"
 }
 
@@ -180,6 +185,7 @@ func (p Part) objects() []string {
 	for n := range p.Objects {
 		names = append(names, n)
 	}
+
 	sort.Strings(names)
 	return names
 }
@@ -197,5 +203,6 @@ func limits(in Input) []Finding {
 			},
 		}
 	}
+
 	return nil
 }

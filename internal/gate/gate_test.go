@@ -24,10 +24,12 @@ func tree(t testing.TB, files map[string]string) ziptree.Tree {
 	for name, content := range files {
 		entries = append(entries, ziptree.File(name, []byte(content), false, "test"))
 	}
+
 	made, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return made
 }
 
@@ -38,6 +40,7 @@ func part(t testing.TB, name string, files ...string) Part {
 	for _, f := range files {
 		all[prefix+f] = ""
 	}
+
 	return Part{Name: name, Prefix: prefix, Tree: tree(t, all)}
 }
 
@@ -47,10 +50,12 @@ func owned(t testing.TB, name, version string, files ...string) wheel.Distributi
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	v, err := pydist.ParseVersion(version)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return wheel.Distribution{Name: n, Version: v, DistInfo: name + "-" + version + ".dist-info", Files: files}
 }
 
@@ -60,6 +65,7 @@ func input(t testing.TB, target string, p Part, below ...Part) Input {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return Input{Target: made, Part: p, Below: below}
 }
 
@@ -73,9 +79,11 @@ func objects(t testing.TB, facts map[string]sharedobj.Facts) Part {
 		if f.Machine == 0 {
 			f.Machine = sharedobj.MachineX86_64
 		}
+
 		p.Objects[prefix+name] = f
 		files = append(files, name)
 	}
+
 	p.Distributions = []wheel.Distribution{owned(t, "scipy", "1.18.1", files...)}
 	p.Tree = part(t, "", append(files, "scipy-1.18.1.dist-info/METADATA")...).Tree
 	return p
@@ -85,6 +93,7 @@ func needs(versions ...string) (f sharedobj.Facts) {
 	for _, v := range versions {
 		f.VersionNeeds = append(f.VersionNeeds, sharedobj.VersionNeed{Library: "libc.so.6", Version: v})
 	}
+
 	return f
 }
 
@@ -97,6 +106,7 @@ func said(found []Finding) []string {
 	for _, f := range found {
 		all = append(all, f.String())
 	}
+
 	return all
 }
 
@@ -191,10 +201,12 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			if target == "" {
 				target = "python3.13-x86_64"
 			}
+
 			var below []Part
 			if tt.below != nil {
 				below = []Part{objects(t, tt.below)}
 			}
+
 			if d := cmp.Diff(
 				append([]string{}, tt.want...),
 				said(Check(input(t, target, objects(t, tt.objects), below...))),
@@ -213,6 +225,7 @@ func TestHintsNameWhoShippedTheFile(t *testing.T) {
 	for _, f := range Check(input(t, "python3.13-x86_64", p)) {
 		hints = append(hints, f.Subject+": "+f.Hint)
 	}
+
 	want := []string{
 		"bin/tool: build it for python3.13-x86_64; it came with the layer",
 		"python/scipy/_x.so: choose a version of scipy==1.18.1 with a wheel for an older manylinux, or a newer runtime",
@@ -250,6 +263,7 @@ func TestBaseLibrariesAreTheSmallestSet(t *testing.T) {
 				t.Errorf("%s lacks %s", target, lib)
 			}
 		}
+
 		for _, lib := range []string{
 			"libGL.so.1", "libX11.so.6", "libXext.so.6", "libglib-2.0.so.0", "libgomp.so.1",
 			"libgfortran.so.5", "both", "#", "",
@@ -269,16 +283,19 @@ func TestBaseLibrariesNameAKnownSystemOnEveryLine(t *testing.T) {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
+
 		lines++
 		if !slices.Contains([]string{"both", "al2", "al2023"}, fields[0]) || len(fields) < 2 {
 			t.Errorf("line %d: %s", i+1, line)
 		}
+
 		for _, lib := range fields[1:] {
 			if !strings.Contains(lib, ".so") {
 				t.Errorf("line %d: %s is not the name of a library", i+1, lib)
 			}
 		}
 	}
+
 	if lines == 0 {
 		t.Error("no library at all")
 	}
@@ -318,6 +335,7 @@ func TestBotoFamilyIsWholeOrAbsent(t *testing.T) {
 			if tt.below != "" {
 				below = []Part{part(t, "base", strings.Fields(tt.below)...)}
 			}
+
 			got := said(Check(input(t, "python3.13-x86_64", part(t, "science", strings.Fields(tt.layer)...), below...)))
 			if d := cmp.Diff(append([]string{}, tt.want...), got); d != "" {
 				t.Error(d)
@@ -387,6 +405,7 @@ func TestRecordWithWrongBytesIsAFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p := Part{Name: "x", Prefix: prefix, Tree: made, Distributions: []wheel.Distribution{owned(t, "a", "1")}}
 	got := said(Check(input(t, "python3.13-x86_64", p)))
 	if len(got) != 1 ||
@@ -455,6 +474,7 @@ func TestLimitsAreThoseOfLambda(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if d := cmp.Diff(want, said(Check(input(t, "python3.13-x86_64", Part{Name: "big", Tree: made})))); d != "" {
 				t.Error(d)
 			}
@@ -469,15 +489,18 @@ func TestFindingsHaveOneOrder(t *testing.T) {
 	for i := range 30 {
 		facts[fmt.Sprintf("f%02d.so", i)] = sharedobj.Facts{Machine: 3, Needed: []string{"z.so", "a.so"}}
 	}
+
 	p := objects(t, facts)
 	p.Broken = map[string]string{}
 	for i := range 30 {
 		p.Broken[fmt.Sprintf("python/f%02d.broken", i)] = "broken"
 	}
+
 	first := said(Check(input(t, "python3.13-x86_64", p)))
 	if len(first) != 90 {
 		t.Fatalf("%d findings", len(first))
 	}
+
 	for range 20 {
 		if d := cmp.Diff(first, said(Check(input(t, "python3.13-x86_64", p)))); d != "" {
 			t.Fatal(d)
@@ -498,10 +521,12 @@ func TestACleanLayerHasNoFindings(t *testing.T) {
 	if _, err := ziptree.Write(t.Context(), &b, p.Tree); err != nil {
 		t.Fatal(err)
 	}
+
 	again, err := ziptree.Read(bytes.NewReader(b.Bytes()), int64(b.Len()), "layer.zip")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p.Tree = again
 	if found := Check(input(t, "python3.13-x86_64", p)); len(found) != 0 || found == nil { // a list in JSON, not null
 		t.Errorf("%q", said(found))

@@ -39,6 +39,7 @@ func Scratch() (stage.Cache, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+
 	packs := &localport.Packs{Dir: dir}
 	return packs, func() { packs.Close(); os.RemoveAll(dir) }, nil
 }

@@ -30,6 +30,7 @@ func decode(raw []byte, into any) error {
 			fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes),
 		)
 	}
+
 	var value any
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -37,18 +38,23 @@ func decode(raw []byte, into any) error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
+
 		return bad(shapeHint(t), err)
 	}
+
 	end := d.InputOffset()
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return bad("pass one JSON value", fmt.Errorf("something follows the JSON value that ends at byte %d", end))
 	}
+
 	if value == nil && t.Kind() == reflect.Struct {
 		return bad(shapeHint(t), errors.New("it is null"))
 	}
+
 	if path, among := foreign(value, t); path != "" {
 		return bad("the fields there are "+strings.Join(among, ", "), fmt.Errorf("unknown field %q", path))
 	}
+
 	d = json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -57,10 +63,13 @@ func decode(raw []byte, into any) error {
 			if wrong.Field != "" {
 				at = fmt.Sprintf("field %q", wrong.Field)
 			}
+
 			err = fmt.Errorf("%s is a JSON %s, want %s", at, wrong.Value, wrong.Type)
 		}
+
 		return bad(shapeHint(t), err)
 	}
+
 	return nil
 }
 
@@ -71,14 +80,17 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+
 	if decodesItself(t) {
 		return "", nil
 	}
+
 	below := func(step string, value any, t reflect.Type) bool {
 		path, among = foreign(value, t)
 		if path != "" {
 			path = step + "." + path
 		}
+
 		return path != ""
 	}
 	switch v := value.(type) {
@@ -91,15 +103,18 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 		default:
 			return "", nil // a wrong type, which the decoder says
 		}
+
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			of, known := fields[name]
 			if t.Kind() == reflect.Map {
 				of = t.Elem()
 				known = true
 			}
+
 			if !known {
 				return name, slices.Sorted(maps.Keys(fields))
 			}
+
 			if below(name, v[name], of) {
 				return path, among
 			}
@@ -108,12 +123,14 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 		if t.Kind() != reflect.Slice && t.Kind() != reflect.Array {
 			return "", nil
 		}
+
 		for i, element := range v {
 			if below(fmt.Sprint(i), element, t.Elem()) {
 				return path, among
 			}
 		}
 	}
+
 	return "", nil
 }
 
@@ -135,8 +152,10 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 		case name == "":
 			name = f.Name
 		}
+
 		fields[name] = f.Type
 	}
+
 	return fields
 }
 
@@ -145,6 +164,7 @@ func shapeHint(t reflect.Type) string {
 	if t.Kind() != reflect.Struct {
 		return "pass one JSON value"
 	}
+
 	return "pass an object with the fields " + strings.Join(slices.Sorted(maps.Keys(fieldsOf(t))), ", ")
 }
 
@@ -156,6 +176,7 @@ func encode(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, fault.New(fault.Internal, "write", "output", err)
 	}
+
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > MaxBytes {
 		return nil, fault.New(
@@ -165,6 +186,7 @@ func encode(v any) ([]byte, error) {
 			fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes),
 		)
 	}
+
 	return out, nil
 }
 
@@ -176,5 +198,6 @@ func runOf(raw []byte) string {
 	if len(raw) > MaxBytes || json.Unmarshal(raw, &in) != nil {
 		return ""
 	}
+
 	return in.Run
 }

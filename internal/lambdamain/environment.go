@@ -74,6 +74,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 			mistakes = append(mistakes, fmt.Sprintf("%s is not set", name))
 		}
 	}
+
 	for _, name := range needs {
 		if !slices.Contains(known, name) {
 			return Environment{}, fault.New(
@@ -84,11 +85,13 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 			)
 		}
 	}
+
 	match := func(name string, legal *regexp.Regexp, said string) string {
 		v := get(name)
 		if v != "" && !legal.MatchString(v) {
 			wrong(name, v, said)
 		}
+
 		return v
 	}
 	resource := func(name, service string) string {
@@ -96,6 +99,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 		if a, err := arn.Parse(v); v != "" && (err != nil || a.Service != service || a.Resource == "") {
 			wrong(name, v, "an ARN of "+service)
 		}
+
 		return v
 	}
 	const bucket, prefix = "a bucket's name", "1 to 64 letters, digits, hyphens and underscores"
@@ -107,21 +111,26 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	if e.Account.Prefix == "" {
 		e.Account.Prefix = DefaultPrefix
 	}
+
 	if list := get(Share); list != "" {
 		for with := range strings.SplitSeq(list, ",") {
 			if with = strings.TrimSpace(with); !sharedTo.MatchString(with) {
 				wrong(Share, with, "organizations (o-...) and accounts (12 digits) with commas between them")
 			}
+
 			e.Account.Share = append(e.Account.Share, with)
 		}
 	}
+
 	if v := get(Keep); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 || n > 100 {
 			wrong(Keep, v, "1 to 100")
 		}
+
 		e.Account.Keep = n
 	}
+
 	e.Topic = resource(Topic, "sns")
 	e.ProbeRole = resource(ProbeRole, "iam")
 	e.ProbePrefix = match(ProbePrefix, prefixes, prefix)
@@ -133,11 +142,13 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 		(err != nil || !slices.Contains(consoleOf, u.Scheme) || u.Host == "") {
 		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
 	}
+
 	if len(mistakes) > 0 {
 		return Environment{}, fault.New(fault.BadInput, "read", "the environment",
 			errors.New(strings.Join(mistakes, "; "))).
 			WithHint("deploy the stack again, which sets these variables from cdk.json")
 	}
+
 	return e, nil
 }
 
@@ -149,6 +160,7 @@ func AWS() aws.Config {
 	if err != nil {
 		panic(unusable{err})
 	}
+
 	return cfg
 }
 

@@ -41,6 +41,7 @@ func settle(ctx context.Context, err error) error {
 	default:
 		code = fault.Internal
 	}
+
 	return fault.New(code, "", "", err)
 }
 
@@ -61,6 +62,7 @@ func recovered(v any) error {
 	if u, ok := v.(unusable); ok {
 		return u.err
 	}
+
 	return &panicked{value: v, stack: string(debug.Stack())}
 }
 
@@ -69,6 +71,7 @@ func stackOf(err error) string {
 	if p := (*panicked)(nil); errors.As(err, &p) {
 		return p.stack
 	}
+
 	return ""
 }
 
@@ -82,18 +85,22 @@ func translate(err error, at place) messages.InvokeResponse_Error {
 	if out.Type == "" {
 		out.Type = string(fault.Internal)
 	}
+
 	if p := (*panicked)(nil); errors.As(err, &p) {
 		out.Type = Panic
 		out.ShouldExit = true
 	}
+
 	hint := fault.HintOf(err)
 	if hint == "" {
 		hint = defaultHint(out.Type, at)
 	}
+
 	out.Message = shorten(strings.TrimSuffix(strings.ToValidUTF8(err.Error(), "\uFFFD"), "."), maxSentence)
 	if hint != "" {
 		out.Message += fault.HintMark + shorten(hint, maxSentence)
 	}
+
 	return out
 }
 
@@ -107,8 +114,10 @@ func defaultHint(code string, at place) string {
 		if at.request == "" {
 			return "read the function's log; this is a mistake in Layersmith"
 		}
+
 		return fmt.Sprintf("read request %s in log group %s; this is a mistake in Layersmith", at.request, at.logGroup)
 	}
+
 	return ""
 }
 
@@ -118,14 +127,17 @@ func shorten(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
+
 	const gap = " [...] "
 	head := (n - len(gap)) / 2
 	tail := len(s) - (n-len(gap))/2
 	for head > 0 && !utf8.RuneStart(s[head]) {
 		head--
 	}
+
 	for tail < len(s) && !utf8.RuneStart(s[tail]) {
 		tail++
 	}
+
 	return s[:head] + gap + s[tail:]
 }

@@ -18,6 +18,7 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := bytes.Clone(raw)
 		_ = runOf(raw)
@@ -26,23 +27,29 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(before, raw) {
 			t.Fatal("the input was written to")
 		}
+
 		if err != nil {
 			if fault.CodeOf(err) != fault.BadInput || fault.HintOf(err) == "" {
 				t.Errorf("%v (%v, hint %q)", err, fault.CodeOf(err), fault.HintOf(err))
 			}
+
 			return
 		}
+
 		if !json.Valid(raw) {
 			t.Fatal("read what is no JSON")
 		}
+
 		written, err := encode(first)
 		if err != nil {
 			return // what \u escapes stand for may be longer than they are
 		}
+
 		var second nested
 		if bytes.Contains(written, []byte(`"target":""`)) {
 			return // the zero target is written, and not read: no stage sends one
 		}
+
 		if err := decode(written, &second); err != nil {
 			t.Fatalf("what was written: %v\n%s", err, written)
 		}

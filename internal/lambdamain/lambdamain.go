@@ -70,6 +70,7 @@ func (d door[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		request = lc.AwsRequestID
 	}
+
 	line := d.log.With("function", d.function, "run", runOf(raw), "request", request)
 	line.InfoContext(ctx, "start")
 	began := d.now()
@@ -81,11 +82,13 @@ func (d door[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
 		line.InfoContext(ctx, "end", elapsed, "code", "OK")
 		return out, nil
 	}
+
 	translated := translate(err, place{request: request, logGroup: d.logGroup})
 	rest := []any{elapsed, "code", translated.Type}
 	if stack := stackOf(err); stack != "" {
 		rest = append(rest, "stack", stack)
 	}
+
 	line.ErrorContext(ctx, "end", rest...)
 	return nil, translated
 }
@@ -103,15 +106,18 @@ func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err 
 	if err := decode(raw, &in); err != nil {
 		return nil, err
 	}
+
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, cut(time.Now(), deadline)) // of the wall, as the context's own
 		defer cancel()
 	}
+
 	result, err := d.run(ctx, in)
 	if err != nil {
 		return nil, settle(ctx, err)
 	}
+
 	return encode(result)
 }
 

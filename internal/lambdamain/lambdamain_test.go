@@ -57,6 +57,7 @@ func TestInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name, c := range map[string]struct {
 		raw  string
 		want nested
@@ -190,11 +191,14 @@ func TestInput(t *testing.T) {
 						c.hint,
 					)
 				}
+
 				return
 			}
+
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(nested{}, pydist.Target{})); diff != "" {
 				t.Error(diff)
 			}
@@ -220,6 +224,7 @@ func TestInputThatIsNoObject(t *testing.T) {
 	if err := decode([]byte(`["a"]`), &list); err != nil || len(list) != 1 {
 		t.Errorf("got %v, %v", list, err)
 	}
+
 	if err := decode(
 		[]byte(`{}`),
 		&list,
@@ -258,6 +263,7 @@ func ended(t *testing.T, why error) context.Context {
 		t.Cleanup(cancel)
 		return ctx
 	}
+
 	return t.Context()
 }
 
@@ -312,9 +318,11 @@ func TestErrorsHaveTheCodeThatTheStateMachineActsBy(t *testing.T) {
 			if got := fault.CodeOf(err); got != c.want {
 				t.Errorf("code %s, want %s", got, c.want)
 			}
+
 			if err.Error() != c.err.Error() {
 				t.Errorf("the sentence becomes %q", err)
 			}
+
 			if translated := translate(err, place{}); translated.Type != string(c.want) || translated.ShouldExit {
 				t.Errorf("translated to %q, exit %v", translated.Type, translated.ShouldExit)
 			}
@@ -411,15 +419,19 @@ func TestHandle(t *testing.T) {
 			if string(got) != c.want {
 				t.Errorf("output %.80s, want %.80s", got, c.want)
 			}
+
 			if c.err == "" {
 				if err != nil {
 					t.Error(err)
 				}
+
 				return
 			}
+
 			if err == nil {
 				t.Fatal("no error")
 			}
+
 			translated := translate(err, place{})
 			if err.Error() != c.err || translated.Type != c.code || translated.ShouldExit != (c.code == "Panic") {
 				t.Errorf(
@@ -457,6 +469,7 @@ func TestTheStagesContextEndsEarly(t *testing.T) {
 		if want := deadline.Add(-5 * time.Second); !ok || !got.Equal(want) {
 			t.Errorf("deadline %v, want %v", got, want)
 		}
+
 		return "", nil
 	})
 	if _, err := d.handle(ctx, []byte(`{}`)); err != nil {
@@ -509,6 +522,7 @@ func TestLog(t *testing.T) {
 				if a.Key == slog.TimeKey {
 					return slog.Attr{}
 				}
+
 				return a
 			}}
 			clock := time.Unix(0, 0)
@@ -614,14 +628,18 @@ func TestEnvironment(t *testing.T) {
 				if c.code == "" {
 					c.code = fault.BadInput
 				}
+
 				if err == nil || err.Error() != "read the environment: "+c.err || fault.CodeOf(err) != c.code {
 					t.Errorf("got %v (%s)\nwant read the environment: %s", err, fault.CodeOf(err), c.err)
 				}
+
 				return
 			}
+
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}

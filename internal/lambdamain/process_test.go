@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+
 	code := m.Run()
 	os.RemoveAll(folder)
 	os.Exit(code)
@@ -50,6 +51,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
+
 	return bootstrap, nil
 })
 
@@ -60,10 +62,12 @@ func function(t *testing.T, timeout time.Duration, env map[string]string) *runti
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	f, err := runtimeapi.Start(t.Context(), bootstrap, runtimeapi.Options{Name: "measure", Timeout: timeout, Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -74,6 +78,7 @@ func invoke(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Res
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return r
 }
 
@@ -86,13 +91,16 @@ func lines(t *testing.T, log string, not ...string) []map[string]any {
 		if slices.Contains(not, strings.TrimSuffix(line, "\n")) {
 			continue
 		}
+
 		var m map[string]any
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Errorf("line %q: %v", line, err)
 			continue
 		}
+
 		all = append(all, m)
 	}
+
 	return all
 }
 
@@ -103,6 +111,7 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
+
 	t.Parallel()
 	const exits = "calling the handler function resulted in a panic, the process should exit"
 	const shape = `. Hint: pass an object with the fields do, run`
@@ -201,17 +210,20 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if c.timeout == 0 {
 				c.timeout = time.Minute
 			}
+
 			if c.run == "" {
 				c.run = "r-1"
 			} else if c.run == "-" {
 				c.run = ""
 			}
+
 			f := function(t, c.timeout, c.env)
 			r := invoke(t, f, c.payload)
 
 			if r.ErrorType != c.kind || r.Exited != c.exits {
 				t.Errorf("errorType %q, exited %v; want %q, %v\n%s", r.ErrorType, r.Exited, c.kind, c.exits, r.Log())
 			}
+
 			if message, open := strings.CutSuffix(
 				c.message,
 				"*",
@@ -219,9 +231,11 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 				!(open && strings.HasPrefix(r.ErrorMessage, message)) {
 				t.Errorf("errorMessage\n%s\nwant\n%s", r.ErrorMessage, c.message)
 			}
+
 			if c.kind == "" && string(r.Payload) != c.answer {
 				t.Errorf("answer %s, want %s", r.Payload, c.answer)
 			}
+
 			if r.ErrorTypeHeader != "" { // what the ASL catches by must not depend on it: aws-lambda-go sends none
 				t.Errorf("header says %q", r.ErrorTypeHeader)
 			}
@@ -229,60 +243,76 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 			if r.Stdout != "" {
 				t.Errorf("stdout %q", r.Stdout)
 			}
+
 			if c.kind == runtimeapi.ErrorExit {
 				if !strings.Contains(r.Stderr, "nobody recovers this") {
 					t.Errorf("the log does not say why:\n%s", r.Stderr)
 				}
+
 				return
 			}
+
 			log := lines(t, r.Stderr, exits)
 			if len(log) == 0 {
 				t.Fatal("nothing is logged")
 			}
+
 			if start := log[0]; start["msg"] != "start" || start["function"] != "measure" || start["run"] != c.run ||
 				start["request"] != request {
 				t.Errorf("first line %v", start)
 			}
+
 			if c.kind == runtimeapi.ErrorTimeout {
 				if len(log) != 1 {
 					t.Errorf("a function that is killed logs no end:\n%s", r.Stderr)
 				}
+
 				return
 			}
+
 			if len(log) < 2 {
 				t.Fatalf("no line at the end:\n%s", r.Stderr)
 			}
+
 			end := log[1]
 			rest := log[2:]
 			code := c.kind
 			if code == "" {
 				code = "OK"
 			}
+
 			if end["msg"] != "end" || end["code"] != code || end["run"] != c.run || end["function"] != "measure" ||
 				end["request"] != request {
 				t.Errorf("second line %v", end)
 			}
+
 			if ms, ok := end["durationMs"].(float64); !ok || ms < 0 || ms > float64(c.timeout.Milliseconds()) {
 				t.Errorf("duration %v", end["durationMs"])
 			}
+
 			stack, has := end["stack"].(string)
 			if has != (c.kind == "Panic") || has && !strings.Contains(stack, "testdata/function/main.go:") {
 				t.Errorf("stack of a %q: %s", c.kind, stack)
 			}
+
 			// aws-lambda-go logs the error document, once, and we do not.
 			if c.kind == "" {
 				if len(rest) != 0 {
 					t.Errorf("an answer is logged: %v", rest)
 				}
+
 				return
 			}
+
 			if len(rest) != 1 || rest[0]["errorType"] != r.ErrorType || rest[0]["errorMessage"] != r.ErrorMessage ||
 				len(rest[0]) != 2 {
 				t.Errorf("after the end: %v", rest)
 			}
+
 			if n := strings.Count(r.Stderr, `"errorMessage"`); n != 1 {
 				t.Errorf("the message is logged %d times", n)
 			}
+
 			if c.exits != strings.Contains(r.Stderr, exits) {
 				t.Errorf("the process says that it ends, or not:\n%s", r.Stderr)
 			}
@@ -294,6 +324,7 @@ func TestAProcessGoesOnAfterAnErrorAndIsReplacedAfterAPanic(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
+
 	t.Parallel()
 	f := function(t, time.Minute, nil)
 	for i, step := range []struct{ do, want string }{
@@ -309,9 +340,11 @@ func TestAProcessGoesOnAfterAnErrorAndIsReplacedAfterAPanic(t *testing.T) {
 		if r.ErrorType != "" {
 			got = r.ErrorType
 		}
+
 		if got != step.want {
 			t.Errorf("invocation %d: %s, want %s", i+1, got, step.want)
 		}
+
 		if fresh := i == 0 || i == 5; fresh != (r.Init > 0) {
 			t.Errorf("invocation %d: init %v", i+1, r.Init)
 		}
@@ -322,6 +355,7 @@ func TestTheStageHasMostOfTheTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
+
 	t.Parallel()
 	f := function(t, 2*time.Second, nil)
 	if r := invoke(t, f, `{"do":"wait"}`); r.Duration < 1400*time.Millisecond || r.ErrorType != "TimedOut" || r.Exited {
@@ -338,6 +372,7 @@ func TestNothingIsLoggedOrReadBeforeTheFirstInvocation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
+
 	t.Parallel()
 	// Settings that cannot be read do not matter to an invocation that needs none.
 	f := function(t, time.Minute, map[string]string{"LAYERSMITH_KEEP": "none", "AWS_MAX_ATTEMPTS": "none"})
@@ -346,5 +381,6 @@ func TestNothingIsLoggedOrReadBeforeTheFirstInvocation(t *testing.T) {
 		strings.Count(r.Stderr, "\n") != 2 {
 		t.Errorf("%s\n%s", r.ErrorMessage, r.Stderr)
 	}
+
 	t.Logf("init %v, %d bytes of memory", r.Init, r.MaxRSSBytes)
 }

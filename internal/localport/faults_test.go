@@ -43,6 +43,7 @@ func TestInterpreterThatDoesNotCompile(t *testing.T) {
 			if strings.Contains(c.want, "200ms") {
 				p.Timeout = 200 * time.Millisecond
 			}
+
 			source := ziptree.File("a.py", []byte("x = 1\n"), false, "here")
 			job := stage.CompileJob{
 				Sources: []ziptree.Entry{source},
@@ -75,13 +76,16 @@ func TestProgramThatDoesNotSayWhoItIs(t *testing.T) {
 					!strings.HasPrefix(string(out), c.out[:maxAnswerBytes]) {
 					t.Errorf("%d bytes, %v", len(out), err)
 				}
+
 				return
 			}
+
 			if got := errorText(err); string(out) != c.out || got != c.err {
 				t.Errorf("%q, %v", out, err)
 			}
 		})
 	}
+
 	stop, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := ask(stop, "sleep", "60"); !errors.Is(err, context.Canceled) {
@@ -93,6 +97,7 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -105,10 +110,12 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	folder := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(folder, "out.zip", "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	full := func(w io.Writer) error {
 		return &fs.PathError{Op: "write", Path: "/cache/.tmp-1", Err: syscall.ENOSPC}
 	}
@@ -117,12 +124,14 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	short := tree.Entries()[0]
 	short.Size++
 	damagedTree, err := ziptree.New([]ziptree.Entry{short})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for sentence, c := range map[string]struct {
 		do   func() error
 		want string
@@ -178,6 +187,7 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 			t.Errorf("%s: %v (%v, hint %q)\n want %s", sentence, err, fault.CodeOf(err), fault.HintOf(err), c.want)
 		}
 	}
+
 	left, err := filepath.Glob(filepath.Join(folder, ".tmp-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)

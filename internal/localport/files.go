@@ -45,6 +45,7 @@ func ours(op, subject, hint string, err error) error {
 	default:
 		return err
 	}
+
 	return fault.New(fault.BadInput, op, subject, err).WithHint(hint)
 }
 
@@ -68,6 +69,7 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
+
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -77,15 +79,19 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
+
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
+
 	if err := f.Sync(); err != nil {
 		return err
 	}
+
 	if err := f.Close(); err != nil {
 		return err
 	}
+
 	return os.Rename(f.Name(), path)
 }
 
@@ -103,14 +109,17 @@ func OpenBlob(path string) (stage.Blob, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a file")}
 	}
+
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
+
 	return blob{f, info.Size()}, nil
 }
 
@@ -123,6 +132,7 @@ func (o Outputs) path(name string) (string, error) {
 	if name == "" || strings.ContainsAny(name, "/\\") || strings.HasPrefix(name, ".") {
 		return "", fmt.Errorf("%q is not a name for an output", name)
 	}
+
 	return filepath.Join(o.Dir, name), nil
 }
 
@@ -132,21 +142,26 @@ func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) e
 	if err != nil {
 		return err
 	}
+
 	err = os.MkdirAll(o.Dir, 0o755)
 	if err == nil {
 		err = writeFile(p, func(w io.Writer) error {
 			if err := write(w); err != nil {
 				return err
 			}
+
 			return ctx.Err()
 		})
 	}
+
 	if err == nil {
 		return nil
 	}
+
 	if err := ours("write", p, hintOutput, err); fault.CodeOf(err) != fault.Internal {
 		return err
 	}
+
 	return fmt.Errorf("write %s: %w", p, err)
 }
 
@@ -159,6 +174,7 @@ func (o Outputs) Read(_ context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return readLimited(p, maxDocumentBytes)
 }
 
@@ -172,6 +188,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("read %s: more than %d bytes", path, limit)
 	}
+
 	return b, err
 }
 
@@ -181,6 +198,7 @@ func (o Outputs) Open(_ context.Context, name string) (stage.Blob, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return OpenBlob(p)
 }
 
@@ -191,17 +209,21 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	if err != nil {
 		return err
 	}
+
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), tempPrefix) {
 			continue
 		}
+
 		if info, err := e.Info(); err == nil && tooOld(info) {
 			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
+
 	return nil
 }
 
@@ -212,6 +234,7 @@ func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err er
 	if err != nil {
 		return "", nil, ours("make a folder in", temp, hintCache, err)
 	}
+
 	done = func() { os.RemoveAll(dir) }
 	path = filepath.Join(dir, filepath.Base(name))
 	out, err := os.Create(path)
@@ -221,9 +244,11 @@ func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err er
 			err = closeErr
 		}
 	}
+
 	if err != nil {
 		done()
 		return "", nil, ours("write", path, hintCache, err)
 	}
+
 	return path, done, nil
 }

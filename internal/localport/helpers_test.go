@@ -25,7 +25,9 @@ func names(t testing.TB, list ...string) (out []pydist.Name) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		out = append(out, n)
 	}
+
 	return out
 }

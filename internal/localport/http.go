@@ -54,41 +54,50 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 			errors.New("an address that is no URL"),
 		) // it may hold credentials
 	}
+
 	if err != nil || u.Scheme == "" || u.Scheme == "file" {
 		path := address
 		if err == nil && u.Scheme == "file" {
 			path = u.Path
 		}
+
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(h.Root, path)
 		}
+
 		return openAt(path, offset)
 	}
+
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return nil, 0, fault.New(fault.BadInput, "fetch", u.Redacted(), fmt.Errorf("unknown scheme %q", u.Scheme))
 	}
+
 	bodyCtx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(bodyCtx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, 0, err
 	}
+
 	req.Header.Set("User-Agent", h.Agent)
 	req.Header.Set("Accept-Encoding", "identity") // a Content-Encoding would break resuming
 	if offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
+
 	if u.User == nil {
 		if user, password, ok := h.credentials(u); ok {
 			req.SetBasicAuth(user, password)
 		}
 	}
+
 	resp, err := h.Client.Do(req)
 	if err != nil {
 		cancel(nil)
 		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, trim(err)).
 			WithHint("check the network and your index configuration")
 	}
+
 	at := int64(0)
 	switch {
 	case resp.StatusCode == http.StatusPartialContent:
@@ -109,6 +118,7 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 		cancel(nil)
 		return nil, 0, h.refused(u, resp.StatusCode)
 	}
+
 	quiet := cmp.Or(h.Silence, silence)
 	w := &watched{ReadCloser: resp.Body, cancel: cancel, quiet: quiet}
 	w.timer = time.AfterFunc(quiet, func() { cancel(fmt.Errorf("no byte for %v", quiet)) })
@@ -129,6 +139,7 @@ func (h HTTP) refused(u *url.URL, status int) error {
 		f.Code = fault.BadInput
 		f.Hint = ""
 	}
+
 	return f
 }
 
@@ -138,6 +149,7 @@ func trim(err error) error {
 	if errors.As(err, &u) {
 		return u.Err
 	}
+
 	return err
 }
 
@@ -147,10 +159,12 @@ func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
 		return nil, 0, fault.New(fault.BadInput, "fetch", path, err).
 			WithHint("put the file there, or correct the requirement")
 	}
+
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		f.Close()
 		return nil, 0, err
 	}
+
 	return f, offset, nil
 }
 
@@ -167,6 +181,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	if n > 0 {
 		w.timer.Reset(w.quiet)
 	}
+
 	return n, err
 }
 
@@ -192,24 +207,29 @@ func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 				name = ""
 				address = field
 			}
+
 			u, err := url.Parse(address)
 			if err != nil || u.Scheme != wanted.Scheme || !strings.EqualFold(u.Host, wanted.Host) {
 				continue
 			}
+
 			if u.User != nil {
 				password, _ := u.User.Password()
 				return u.User.Username(), password, true
 			}
+
 			prefix := "UV_INDEX_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_"
 			if user := h.Getenv(prefix + "USERNAME"); name != "" && user != "" {
 				return user, h.Getenv(prefix + "PASSWORD"), true
 			}
 		}
 	}
+
 	path := h.Getenv("NETRC")
 	if path == "" {
 		path = filepath.Join(h.Getenv("HOME"), ".netrc")
 	}
+
 	f, err := os.Open(path)
 	if err != nil {
 		return "", "", false
@@ -227,6 +247,7 @@ func netrc(r io.Reader, host string) (user, password string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
+
 	words := bufio.NewScanner(bytes.NewReader(netrcComment.ReplaceAll(b, nil)))
 	words.Split(bufio.ScanWords)
 	in := false
@@ -236,12 +257,14 @@ func netrc(r io.Reader, host string) (user, password string, ok bool) {
 			if ok {
 				return user, password, true
 			}
+
 			words.Scan()
 			in = words.Text() == host
 		case "default":
 			if ok {
 				return user, password, true
 			}
+
 			in = true
 		case "login":
 			if words.Scan() && in {
@@ -254,5 +277,6 @@ func netrc(r io.Reader, host string) (user, password string, ok bool) {
 			}
 		}
 	}
+
 	return user, password, ok
 }

@@ -34,9 +34,11 @@ func download(t *testing.T, h HTTP, address string, offset int64) (string, int64
 	if h.Client == nil {
 		h.Client = NewClient()
 	}
+
 	if h.Getenv == nil {
 		h.Getenv = environment(map[string]string{"HOME": t.TempDir()})
 	}
+
 	b, at, err := h.Download(context.Background(), address, offset)
 	if err != nil {
 		return "", at, err
@@ -52,6 +54,7 @@ func TestDownloadResumes(t *testing.T) {
 		if got := r.Header.Get("Accept-Encoding"); got != "identity" {
 			t.Errorf("Accept-Encoding %q", got)
 		}
+
 		http.ServeContent(w, r, "f", time.Time{}, strings.NewReader(content))
 	}
 	plain := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, content) }
@@ -113,6 +116,7 @@ func TestDownloadRefused(t *testing.T) {
 			!strings.Contains(err.Error(), strconv.Itoa(status)) {
 			t.Errorf("%d: %v (%v), hint %q", status, err, fault.CodeOf(err), fault.HintOf(err))
 		}
+
 		if strings.Contains(fmt.Sprintf("%v %+v", err, err), "s3cret") {
 			t.Errorf("%d: the error has credentials: %v", status, err)
 		}
@@ -153,6 +157,7 @@ func TestDownloadEndsASilentBody(t *testing.T) {
 	if got != "some" || err == nil || time.Since(start) > 5*time.Second {
 		t.Errorf("got %q, %v after %v", got, err, time.Since(start))
 	}
+
 	if err != nil && !strings.Contains(err.Error(), "no byte for 100ms") {
 		t.Errorf("the error does not say why: %v", err)
 	}
@@ -176,6 +181,7 @@ func TestDownloadLocalFiles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "a b.whl"), []byte("0123456789"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, address := range []string{
 		"a b.whl",
 		filepath.Join(root, "a b.whl"),
@@ -185,6 +191,7 @@ func TestDownloadLocalFiles(t *testing.T) {
 			t.Errorf("%s: %q at %d, %v", address, got, at, err)
 		}
 	}
+
 	if _, _, err := download(t, HTTP{Root: root}, "absent.whl", 0); fault.CodeOf(err) != fault.BadInput {
 		t.Errorf("absent: %v", err)
 	}
@@ -208,6 +215,7 @@ func TestDownloadCredentials(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	for name, c := range map[string]struct {
 		env  func(base string) map[string]string
 		user string
@@ -272,13 +280,16 @@ func TestDownloadCredentials(t *testing.T) {
 			if c.env != nil {
 				env = c.env(base)
 			}
+
 			address := base
 			if c.user != "" {
 				address = with(base, c.user)
 			}
+
 			if _, _, err := download(t, HTTP{Getenv: environment(env)}, address+"/f", 0); err != nil {
 				t.Fatal(err)
 			}
+
 			if got := strings.Join(seen, " "); got != c.want {
 				t.Errorf("the server saw %q, want %q", got, c.want)
 			}
@@ -335,6 +346,7 @@ func TestNetrc(t *testing.T) {
 		if ok {
 			got = user + ":" + password
 		}
+
 		if got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
@@ -349,6 +361,7 @@ func FuzzNetrc(f *testing.F) {
 		if ok && (!strings.Contains(in, user) || !strings.Contains(in, password)) {
 			t.Errorf("%q: %q %q are not in it", in, user, password)
 		}
+
 		if ok && !strings.Contains(in, "default") && (host == "" || !strings.Contains(in, host)) {
 			t.Errorf("%q gives credentials for %q", in, host)
 		}

@@ -26,10 +26,12 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
 		return "", nil, ours("make", m.Dir, hintCache, err)
 	}
+
 	dir, err := os.MkdirTemp(m.Dir, tempPrefix+"opt-")
 	if err != nil {
 		return "", nil, ours("make a folder in", m.Dir, hintCache, err)
 	}
+
 	unmount := func() { os.RemoveAll(dir) }
 	top := map[string]ziptree.Entry{}
 	for _, t := range layers {
@@ -37,9 +39,11 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 			if !bytecode && strings.Contains(e.Name, "__pycache__/") {
 				continue
 			}
+
 			top[e.Name] = e
 		}
 	}
+
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	made := map[string]bool{}
@@ -51,19 +55,24 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 				unmount()
 				return "", nil, ours("unpack", name, hintCache, err)
 			}
+
 			made[parent] = true
 		}
+
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+
 			return extract(path, e)
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		unmount()
 		return "", nil, err
 	}
+
 	return dir, unmount, nil
 }
 
@@ -72,24 +81,30 @@ func extract(path string, e ziptree.Entry) error {
 	if e.Exec {
 		mode = 0o755
 	}
+
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return ours("unpack", e.Name, hintCache, err)
 	}
+
 	in, err := e.Open()
 	if err == nil {
 		_, err = io.Copy(out, in)
 		in.Close()
 	}
+
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}
+
 	if err == nil {
 		return nil
 	}
+
 	if err := ours("unpack", e.Name, hintCache, err); fault.CodeOf(err) != fault.Internal {
 		return err
 	}
+
 	return damaged("unpack", e, err)
 }
 

@@ -30,18 +30,22 @@ func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
 	}
+
 	f, err := os.Open(p.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return ziptree.Tree{}, nil
 	}
+
 	if err != nil {
 		return ziptree.Tree{}, ours("open", p.path(key), hintCache, err)
 	}
+
 	t, err := p.read(f, key)
 	var format *ziptree.FormatError
 	if errors.As(err, &format) {
 		return ziptree.Tree{}, nil
 	}
+
 	return t, err
 }
 
@@ -53,11 +57,13 @@ func (p *Packs) read(f *os.File, key string) (ziptree.Tree, error) {
 		f.Close()
 		return ziptree.Tree{}, err
 	}
+
 	t, err := ziptree.Read(f, info.Size(), key)
 	if err != nil {
 		f.Close()
 		return ziptree.Tree{}, err
 	}
+
 	p.mu.Lock()
 	p.opened = append(p.opened, f)
 	p.mu.Unlock()
@@ -74,22 +80,27 @@ func (p *Packs) Store(
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
 	}
+
 	path := p.path(key)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return ziptree.Tree{}, ours("write", path, hintCache, err)
 	}
+
 	var made *os.File
 	err := writeFile(path, func(w io.Writer) (err error) {
 		z := ziptree.NewWriter(w)
 		if err := write(z.Add); err != nil {
 			return err
 		}
+
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
 		if _, err := z.Close(); err != nil {
 			return err
 		}
+
 		made, err = os.Open(w.(*os.File).Name())
 		return err
 	})
@@ -97,8 +108,10 @@ func (p *Packs) Store(
 		if made != nil {
 			made.Close()
 		}
+
 		return ziptree.Tree{}, ours("write", path, hintCache, err)
 	}
+
 	return p.read(made, key)
 }
 
@@ -109,5 +122,6 @@ func (p *Packs) Close() {
 	for _, f := range p.opened {
 		f.Close()
 	}
+
 	p.opened = nil
 }

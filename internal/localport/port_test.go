@@ -62,6 +62,7 @@ func noTemp(t *testing.T, dir string) {
 		if err == nil && strings.HasPrefix(d.Name(), tempPrefix) {
 			t.Errorf("left behind: %s", p)
 		}
+
 		return nil
 	})
 }
@@ -71,13 +72,16 @@ var found = sync.OnceValues(func() (Python, error) {
 	if err != nil {
 		return Python{}, err
 	}
+
 	id, err := identify(context.Background(), path, os.TempDir()+"/layersmith-test-none")
 	if err != nil {
 		return Python{}, err
 	}
+
 	if _, err := pydist.ParseTarget("python" + id.Version + "-x86_64"); err != nil {
 		return Python{}, err
 	}
+
 	return Python{Path: path, identity: id.String()}, nil
 })
 
@@ -88,11 +92,13 @@ func testPython(t *testing.T) (Python, pydist.Target) {
 	if err != nil {
 		t.Fatalf("these tests need a CPython 3.9 or later on PATH as python3: %v", err)
 	}
+
 	version := strings.Split(strings.TrimPrefix(p.identity, "cpython-"), ".")
 	target, err := pydist.ParseTarget("python" + version[0] + "." + version[1] + "-x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return p, target
 }
 
@@ -101,9 +107,11 @@ func TestReadsAreLimited(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "big"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := os.Truncate(filepath.Join(dir, "big"), maxDocumentBytes+1); err != nil {
 		t.Fatal(err)
 	}
+
 	_, err := Outputs{Dir: dir}.Read(context.Background(), "big")
 	if err == nil || !strings.HasSuffix(err.Error(), "more than 67108864 bytes") {
 		t.Errorf("error %v", err)
@@ -122,6 +130,7 @@ func TestDamagedPackCountsAsAbsent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.Dir, "k.zip"), []byte("PK not a zip"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	tree, err := p.Load(context.Background(), "k")
 	if err != nil || tree.Len() != 0 {
 		t.Errorf("%d entries, %v", tree.Len(), err)
@@ -140,6 +149,7 @@ func TestWheelsLeaveNoPartialFile(t *testing.T) {
 	if err := errors.Join(put(), put()); err != nil {
 		t.Fatal(err)
 	}
+
 	if left, _ := filepath.Glob(filepath.Join(w.Dir, "*", "*.partial")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -156,9 +166,11 @@ func TestWheelsRemove(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := errors.Join(w.Remove(f.SHA256), w.Remove(f.SHA256)); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := w.Open(ctx, f.SHA256); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Open: %v", err)
 	}

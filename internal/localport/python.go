@@ -62,28 +62,34 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 		if err == nil {
 			path, err = filepath.Abs(path) // it is run in other folders
 		}
+
 		if err != nil {
 			return Python{}, fault.New(fault.BadInput, "find", named, err).
 				WithHint("give --python the path of a " + t.Runtime())
 		}
+
 		id, err := identify(ctx, path, cacheDir)
 		if err != nil {
 			return Python{}, fault.New(fault.BadInput, "run", named, err).
 				WithHint("give --python the path of a " + t.Runtime())
 		}
+
 		if !id.is(t) {
 			return Python{}, fault.New(fault.BadInput, "run", named,
 				fmt.Errorf("it is %s %s, the target needs %s", id.Implementation, id.Full, t.PythonVersion())).
 				WithHint("give --python the path of a " + t.Runtime())
 		}
+
 		return Python{Path: path, identity: id.String(), platform: id.Platform}, nil
 	}
+
 	home, _ := os.UserHomeDir()
 	command := "python" + t.PythonVersion()
 	var candidates []string
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 		candidates = append(candidates, filepath.Join(dir, command))
 	}
+
 	for _, dir := range append([]string{
 		filepath.Join(home, ".pyenv", "versions"),
 		os.Getenv("UV_PYTHON_INSTALL_DIR"),
@@ -92,12 +98,14 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 		if dir == "" {
 			continue
 		}
+
 		for _, pattern := range []string{"*", "."} {
 			found, _ := filepath.Glob(filepath.Join(dir, pattern, "bin", command))
 			sort.Sort(sort.Reverse(sort.StringSlice(found)))
 			candidates = append(candidates, found...)
 		}
 	}
+
 	// Programs before scripts: pyenv's shims are scripts that take long to say that they have no
 	// such version.
 	sort.SliceStable(candidates, func(i, j int) bool { return !isScript(candidates[i]) && isScript(candidates[j]) })
@@ -106,26 +114,32 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 		if second.Path != "" && filepath.Base(filepath.Dir(path)) == "shims" {
 			continue // pyenv's: slow to ask, and what they lead to was asked already
 		}
+
 		if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			continue
 		}
+
 		id, err := identify(ctx, path, cacheDir)
 		if err == nil && id.is(t) {
 			p := Python{Path: path, identity: id.String(), platform: id.Platform}
 			if p.Runs(t) {
 				return p, nil
 			}
+
 			if second.Path == "" {
 				second = p
 			}
 		}
+
 		if ctx.Err() != nil {
 			return Python{}, ctx.Err()
 		}
 	}
+
 	if second.Path != "" {
 		return second, nil
 	}
+
 	return Python{}, &NoPython{t}
 }
 
@@ -165,32 +179,39 @@ func identify(ctx context.Context, path, cacheDir string) (pythonID, error) {
 	if err != nil {
 		return pythonID{}, err
 	}
+
 	info, err := os.Stat(real)
 	if err != nil {
 		return pythonID{}, err
 	}
+
 	file := filepath.Join(cacheDir, "interpreters.json")
 	known := map[string]pythonID{}
 	if b, err := readLimited(file, 1<<20); err == nil {
 		json.Unmarshal(b, &known) // what cannot be read is asked again
 	}
+
 	if id, ok := known[path]; ok && id.Platform != "" && id.Modified == info.ModTime().UnixNano() &&
 		id.Size == info.Size() {
 		return id, nil
 	}
+
 	out, err := ask(ctx, path, "-I", "-S", "-c", identityScript)
 	fields := strings.Fields(string(out))
 	if err != nil && len(out) <= maxAnswerBytes {
 		return pythonID{}, err
 	}
+
 	if len(fields) != 4 || len(out) > maxAnswerBytes {
 		return pythonID{}, fmt.Errorf("it answered %.80q, not as a Python does", out)
 	}
+
 	id := pythonID{fields[0], fields[1], fields[2], fields[3], info.ModTime().UnixNano(), info.Size()}
 	known[path] = id
 	if b, err := json.Marshal(known); err == nil && os.MkdirAll(cacheDir, 0o755) == nil {
 		WriteFile(file, func(w io.Writer) error { _, err := w.Write(b); return err }) // only saves time
 	}
+
 	return id, nil
 }
 
@@ -223,6 +244,7 @@ func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	case err != nil && diagnostics.String() != "":
 		err = fmt.Errorf("%w: %s", err, lastLines(diagnostics.String(), 1))
 	}
+
 	return out.b, err
 }
 
@@ -235,6 +257,7 @@ func (h *head) Write(p []byte) (int, error) {
 	if len(h.b) > maxAnswerBytes {
 		return 0, errTooMuch
 	}
+
 	return len(p), nil
 }
 
@@ -277,13 +300,16 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	if err != nil {
 		return err
 	}
+
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
+
 	if err := cmd.Start(); err != nil {
 		return fault.New(fault.ToolMissing, "run", p.Path, err)
 	}
+
 	g := new(errgroup.Group)
 	g.Go(func() error {
 		defer in.Close()
@@ -294,15 +320,18 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 				cancel(err)
 				return &sourceError{damaged("compile", e, err)}
 			}
+
 			for _, field := range [][]byte{[]byte(e.Name), src} {
 				if err := binary.Write(w, binary.LittleEndian, uint32(len(field))); err != nil {
 					return err
 				}
+
 				if _, err := w.Write(field); err != nil {
 					return err
 				}
 			}
 		}
+
 		return w.Flush()
 	})
 	answers := 0
@@ -315,14 +344,17 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 			} else if err != nil {
 				return err
 			}
+
 			name, err := readFrame(r)
 			if err != nil {
 				return err
 			}
+
 			data, err := readFrame(r)
 			if err != nil {
 				return err
 			}
+
 			answers++
 			silent.Reset(patience)
 			if failed != 0 {
@@ -335,6 +367,7 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	if readErr != nil {
 		cancel(readErr)
 	}
+
 	writeErr := g.Wait()
 	waitErr := cmd.Wait()
 	var source *sourceError
@@ -358,6 +391,7 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	case writeErr != nil:
 		return p.broken(writeErr, lastLines(stderr.String(), 1))
 	}
+
 	return nil
 }
 
@@ -372,6 +406,7 @@ func (p Python) broken(err error, words string) error {
 	if words != "" {
 		err = fmt.Errorf("%w: %s", err, words)
 	}
+
 	return fault.New(fault.ToolMissing, "compile with", p.Path, err).WithHint(otherPython)
 }
 
@@ -380,9 +415,11 @@ func readFrame(r io.Reader) ([]byte, error) {
 	if err := binary.Read(r, binary.LittleEndian, &n); err != nil {
 		return nil, io.ErrUnexpectedEOF
 	}
+
 	if n > maxFrameBytes {
 		return nil, fmt.Errorf("an answer of %d bytes, limit %d", n, maxFrameBytes)
 	}
+
 	b := make([]byte, n)
 	_, err := io.ReadFull(r, b)
 	return b, err
@@ -398,6 +435,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	if len(l.b) > 2*maxOutputBytes {
 		l.b = append(l.b[:0], l.b[len(l.b)-maxOutputBytes:]...)
 	}
+
 	return len(p), nil
 }
 
@@ -425,21 +463,26 @@ func (p Python) Probe(ctx context.Context, mount string, jobs []probe.Job, done 
 				if err := os.WriteFile(file, []byte(j.Source), 0o644); err != nil {
 					return ours("write", file, hintCache, err)
 				}
+
 				args[1] = file
 			}
+
 			_, r, err := p.run(ctx, mount, dir, args)
 			if err != nil {
 				return err
 			}
+
 			r.Job = j
 			r.Detail = strings.ReplaceAll(strings.ReplaceAll(r.Detail, mount, "/opt"), dir, "/tmp")
 			results[i] = r
 			return nil
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+
 	return results, nil
 }
 
@@ -456,22 +499,27 @@ func (p Python) Import(ctx context.Context, mount string, modules []string, roun
 		if err != nil {
 			return best, err
 		}
+
 		if !r.OK {
 			return best, fault.New(fault.ProbeFailed, "import", strings.Join(modules, ", "),
 				errors.New(lastLines(r.Detail, 1))).
 				WithHint("name modules that can be imported together as imports in layer.yaml")
 		}
+
 		seconds, err := strconv.ParseFloat(lastLines(out, 1), 64)
 		if err != nil {
 			return best, fault.New(fault.ToolMissing, "time imports with", p.Path,
 				fmt.Errorf("its last line is %.80q", lastLines(out, 1))).
 				WithHint(otherPython)
 		}
+
 		if n == 0 || seconds < best.Seconds {
 			best.Seconds = seconds
 		}
+
 		best.PeakBytes = max(best.PeakBytes, r.PeakBytes)
 	}
+
 	return best, nil
 }
 
@@ -519,16 +567,20 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	if cmd.Process != nil {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left running
 	}
+
 	r.Seconds = time.Since(start).Seconds()
 	if ctx.Err() != nil {
 		return "", r, ctx.Err()
 	}
+
 	if cmd.ProcessState == nil {
 		return "", r, fault.New(fault.ToolMissing, "run", p.Path, err)
 	}
+
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.PeakBytes = usage.Maxrss * 1024
 	}
+
 	switch {
 	case limit.Err() != nil && !errors.Is(err, exec.ErrWaitDelay):
 		r.Detail = fmt.Sprintf("did not end within %v", timeout)
@@ -542,5 +594,6 @@ func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdo
 	default:
 		r.OK = true
 	}
+
 	return out.String(), r, nil
 }

@@ -49,22 +49,27 @@ func (u UV) program(ctx context.Context) (string, error) {
 		found, err = exec.LookPath(filepath.Join(u.Tools, "uv"))
 		where += ", not in " + u.Tools
 	}
+
 	if err != nil {
 		return "", fault.New(fault.ToolMissing, "find", "uv", errors.New(where)).
 			WithHint("install uv (pip install uv), or run: make layers, which installs a pinned one for this project")
 	}
+
 	out, err := ask(ctx, found, "--version")
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
+
 	m := uvVersion.FindSubmatch(out)
 	if err != nil || m == nil {
 		problem := fmt.Errorf("it does not answer as uv does: %.80q", out)
 		if errors.Is(err, errNoAnswer) {
 			problem = err
 		}
+
 		return "", fault.New(fault.ToolMissing, "run", found, problem).WithHint(reinstallUV)
 	}
+
 	have, err1 := pydist.ParseVersion(string(m[1]))
 	want, err2 := pydist.ParseVersion(MinimumUV)
 	if err1 != nil || err2 != nil || have.Compare(want) < 0 {
@@ -72,6 +77,7 @@ func (u UV) program(ctx context.Context) (string, error) {
 			fmt.Errorf("it is version %s, at least %s is needed", m[1], MinimumUV)).
 			WithHint("upgrade uv (pip install --upgrade uv)")
 	}
+
 	return found, nil
 }
 
@@ -109,6 +115,7 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	case err != nil:
 		return nil, &uvError{program: program, text: diagnostics.String(), err: err}
 	}
+
 	return out.Bytes(), nil
 }
 
@@ -138,12 +145,15 @@ func (u UV) flags(t pydist.Target, allowSource, offline bool) []string {
 	if !allowSource {
 		args = append(args, "--only-binary", ":all:")
 	}
+
 	if offline {
 		args = append(args, "--offline")
 	}
+
 	if u.Python != "" {
 		args = append(args, "--python", u.Python)
 	}
+
 	return args
 }
 
@@ -164,6 +174,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	if err != nil {
 		return stage.Resolution{}, err
 	}
+
 	temp, err := os.MkdirTemp("", "layersmith-lock-")
 	if err != nil {
 		return stage.Resolution{}, unwritten(err)
@@ -173,21 +184,25 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	if r.ExcludeNewer != "" {
 		flags = append(flags, "--exclude-newer", r.ExcludeNewer)
 	}
+
 	pins := filepath.Join(temp, "pins.txt")
 	if r.Locked != nil { // uv prefers the versions of an output file that is there
 		if err := os.WriteFile(pins, pinned(r.Locked.Distributions), 0o644); err != nil {
 			return stage.Resolution{}, unwritten(err)
 		}
 	}
+
 	args := append([]string{"pip", "compile"}, flags...)
 	for _, name := range r.Upgrade {
 		args = append(args, "--upgrade-package", name)
 	}
+
 	args = append(args, "--no-annotate", "--output-file", pins)
 	for _, l := range r.Workspace.Layers {
 		if err := u.flatten(temp, l); err != nil {
 			return stage.Resolution{}, unwritten(err)
 		}
+
 		args = append(
 			args,
 			filepath.Join(temp, l.Name+".txt"),
@@ -195,9 +210,11 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 			filepath.Join(temp, l.Name+"-constraints.txt"),
 		)
 	}
+
 	if _, err := u.run(ctx, program, args...); err != nil {
 		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
+
 	res := stage.Resolution{Closures: map[string][]pydist.Name{}}
 	requires := map[pydist.Name]map[pydist.Name]bool{}
 	for _, l := range r.Workspace.Layers {
@@ -215,40 +232,50 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 		if err != nil {
 			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
+
 		names, err := closure(out, requires)
 		if err == nil {
 			err = complete(filepath.ToSlash(u.Root), l, names)
 		}
+
 		if err != nil {
 			return stage.Resolution{}, unreadable(program, err)
 		}
+
 		res.Closures[l.Name] = names
 	}
+
 	files, err := u.files(ctx, program, pins, flags)
 	if err != nil {
 		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
+
 	needed := map[pydist.Name]bool{}
 	for _, names := range res.Closures {
 		for _, n := range names {
 			needed[n] = true
 		}
 	}
+
 	for _, f := range files {
 		d := f.Distribution
 		if !needed[d.Name] {
 			continue
 		}
+
 		for n := range requires[d.Name] {
 			d.Requires = append(d.Requires, n)
 		}
+
 		if d.File.SHA256.IsZero() { // a local wheel: uv gives no hash for it
 			if d.File, err = u.local(f.address); err != nil {
 				return stage.Resolution{}, err
 			}
 		}
+
 		res.Distributions = append(res.Distributions, d)
 	}
+
 	return res, nil
 }
 
@@ -263,15 +290,19 @@ func (u UV) flatten(temp string, l workspace.Layer) error {
 				if err != nil {
 					return err
 				}
+
 				q.URL = (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
 			}
+
 			fmt.Fprintln(&b, q.String())
 		}
+
 		return os.WriteFile(filepath.Join(temp, name), b.Bytes(), 0o644)
 	}
 	if err := write(l.Name+".txt", l.Requirements.Direct); err != nil {
 		return err
 	}
+
 	return write(l.Name+"-constraints.txt", l.Requirements.Constraints)
 }
 
@@ -290,9 +321,11 @@ func (u UV) localPath(address string) string {
 	if parsed, err := url.Parse(address); err == nil && parsed.Scheme == "file" {
 		return parsed.Path
 	}
+
 	if filepath.IsAbs(address) {
 		return address
 	}
+
 	return filepath.Join(u.Root, address)
 }
 
@@ -303,6 +336,7 @@ func pinned(dists []lock.Distribution) []byte {
 			fmt.Fprintf(&b, "%s==%s\n", d.Name, d.Version)
 		}
 	}
+
 	return b.Bytes()
 }
 
@@ -320,26 +354,33 @@ func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydis
 			if err != nil || current == (pydist.Name{}) {
 				continue // "-r requirements.txt", "-c pins.txt"
 			}
+
 			if requires[by] == nil {
 				requires[by] = map[pydist.Name]bool{}
 			}
+
 			requires[by][current] = true
 			continue
 		}
+
 		if text == "" || strings.HasPrefix(text, "-") {
 			continue
 		}
+
 		end := strings.IndexAny(text, "=<>!~ @[;")
 		if end < 0 {
 			end = len(text)
 		}
+
 		name, err := pydist.ParseName(text[:end])
 		if err != nil {
 			return nil, fmt.Errorf("line %.80q: %w", text, err)
 		}
+
 		current = name
 		names = append(names, name)
 	}
+
 	return names, nil
 }
 
@@ -351,6 +392,7 @@ func complete(root string, l workspace.Layer, names []pydist.Name) error {
 			return fmt.Errorf("%s:%d: %s is not in it", path.Join(root, q.File), q.Line, q.Name)
 		}
 	}
+
 	return nil
 }
 
@@ -376,6 +418,7 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 	if err != nil {
 		return nil, err
 	}
+
 	var answer struct {
 		Packages []struct {
 			Name      string   `toml:"name"`
@@ -390,12 +433,14 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 	if err := toml.Unmarshal(out, &answer); err != nil {
 		return nil, unreadable(program, err)
 	}
+
 	var found []located
 	for _, p := range answer.Packages {
 		var l located
 		if l.Name, err = pydist.ParseName(p.Name); err != nil {
 			return nil, unreadable(program, err)
 		}
+
 		files := p.Wheels
 		switch {
 		case p.Archive != nil:
@@ -408,16 +453,19 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 		case len(files) == 0 && p.Sdist != nil:
 			files = []uvFile{*p.Sdist}
 		}
+
 		if len(files) == 0 {
 			return nil, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version,
 				errors.New("uv names no file for it")).
 				WithHint("choose another version")
 		}
+
 		f := best(files)
 		l.address = f.URL
 		if l.address == "" {
 			l.address = f.Path
 		}
+
 		name := f.Name
 		if name == "" {
 			name = path.Base(strings.SplitN(l.address, "#", 2)[0])
@@ -425,23 +473,28 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 				name = path.Base(parsed.Path)
 			}
 		}
+
 		l.File = lock.File{Name: name, Size: f.Size}
 		if sum, ok := f.Hashes["sha256"]; ok {
 			if l.File.SHA256, err = digest.Parse(sum); err != nil {
 				return nil, unreadable(program, err)
 			}
 		}
+
 		version := p.Version
 		if version == "" {
 			if w, err := pydist.ParseWheelName(name); err == nil {
 				version = w.Version().String()
 			}
 		}
+
 		if l.Version, err = pydist.ParseVersion(version); err != nil {
 			return nil, unreadable(program, fmt.Errorf("%s: %w", p.Name, err))
 		}
+
 		found = append(found, l)
 	}
+
 	return found, nil
 }
 
@@ -454,6 +507,7 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 	if err != nil {
 		return nil, err
 	}
+
 	temp, err := os.MkdirTemp("", "layersmith-fetch-")
 	if err != nil {
 		return nil, unwritten(err)
@@ -470,6 +524,7 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 			indexed++
 			continue
 		}
+
 		for _, l := range r.Workspace.Layers {
 			for _, q := range l.Requirements.Direct {
 				if q.Name == d.Name && q.URL != "" {
@@ -479,22 +534,27 @@ func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA25
 			}
 		}
 	}
+
 	if indexed == 0 {
 		return where, nil
 	}
+
 	pins := filepath.Join(temp, "pins.txt")
 	if err := os.WriteFile(pins, lines.Bytes(), 0o644); err != nil {
 		return nil, unwritten(err)
 	}
+
 	files, err := u.files(ctx, program, pins, u.flags(r.Lock.Target, source, false))
 	if err != nil {
 		return nil, explain(err, r.Workspace, r.Lock.Target, filepath.ToSlash(u.Root))
 	}
+
 	for _, f := range files {
 		if !f.File.SHA256.IsZero() {
 			where[f.File.SHA256] = f.address
 		}
 	}
+
 	return where, nil
 }
 
@@ -503,6 +563,7 @@ func relative(address, dir string) string {
 	if strings.Contains(address, "://") || strings.HasPrefix(address, "/") {
 		return address
 	}
+
 	return path.Join(dir, address)
 }
 
@@ -513,10 +574,12 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 	if err != nil {
 		return "", err
 	}
+
 	python := u.Python
 	if python == "" {
 		python = t.PythonVersion()
 	}
+
 	if _, err := u.run(
 		ctx,
 		program,
@@ -532,13 +595,16 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
+
 		return "", fault.New(fault.WheelMissing, "build", filepath.Base(sdist), errors.New(lastLines(err.Error(), 5))).
 			WithHint("install what it needs to compile, or choose a version that has a wheel")
 	}
+
 	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(wheels) != 1 {
 		return "", fmt.Errorf("build %s: %d wheels, want 1", filepath.Base(sdist), len(wheels))
 	}
+
 	return wheels[0], nil
 }
 
@@ -555,6 +621,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	if !errors.As(err, &u) {
 		return err
 	}
+
 	text := strings.TrimSpace(spaces.ReplaceAllString(drawing.Replace(u.text), " "))
 	noSolution := strings.Contains(text, "No solution found")
 	text, hints, _ := strings.Cut(preamble.ReplaceAllString(text, ""), " hint: ")
@@ -562,6 +629,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		return fault.New(fault.ToolMissing, "run", u.program, fmt.Errorf("it failed without a word: %w", u.err)).
 			WithHint(reinstallUV)
 	}
+
 	// The requirements that the account speaks of, where they stand.
 	var where []string
 	lower := strings.ToLower(text)
@@ -572,6 +640,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 			}
 		}
 	}
+
 	sort.Strings(where)
 	where = dedupe(where)
 	f := fault.New(fault.LockConflict, "lock", strings.Join(where, "; "), errors.New(text)).
@@ -579,6 +648,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 	if f.Subject == "" {
 		f.Subject = t.String()
 	}
+
 	switch {
 	case strings.Contains(text, "error sending request"),
 		strings.Contains(text, "Failed to fetch"),
@@ -594,6 +664,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		if hints != "" { // which wheels there are
 			f.Err = errors.New(text + " " + strings.ReplaceAll(hints, " hint: ", " "))
 		}
+
 		f.Code = fault.WheelMissing
 		f.Hint = fmt.Sprintf(
 			"choose a version that has a wheel for %s, or add --allow-source on a machine of that platform",
@@ -621,6 +692,7 @@ func explain(err error, w workspace.Workspace, t pydist.Target, root string) err
 		f.Code = fault.BadInput
 		f.Hint = "uv's own words are above"
 	}
+
 	return f
 }
 
@@ -631,6 +703,7 @@ func mentions(text, name string) bool {
 		if k < 0 {
 			return false
 		}
+
 		start := i + k
 		end := i + k + len(name)
 		before := start == 0 || !wordByte(text[start-1])
@@ -639,6 +712,7 @@ func mentions(text, name string) bool {
 		if before && after {
 			return true
 		}
+
 		i = end
 	}
 }
@@ -654,5 +728,6 @@ func dedupe(sorted []string) []string {
 			out = append(out, s)
 		}
 	}
+
 	return out
 }

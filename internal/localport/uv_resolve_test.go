@@ -27,6 +27,7 @@ func fakeUV(t *testing.T, pylock string) (u UV, asked func() []string) {
 	if err := os.WriteFile(filepath.Join(dir, "pylock"), []byte(pylock), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	program := script(t, filepath.Join(dir, "uv"), `here='`+dir+`'
 [ "$1" = --version ] && { echo uv 0.13.9; exit; }
 echo "$@" >> "$here/asked"
@@ -43,6 +44,7 @@ esac`)
 		if err != nil {
 			return nil
 		}
+
 		return strings.Split(strings.TrimSpace(string(b)), "\n")
 	}
 }
@@ -53,10 +55,12 @@ func testWorkspace(t *testing.T, files map[string]string) workspace.Workspace {
 	for name, content := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(content)}
 	}
+
 	w, err := workspace.Load(fsys, "layers")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return w
 }
 
@@ -85,6 +89,7 @@ func target313(t *testing.T) pydist.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return target
 }
 
@@ -101,6 +106,7 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	got, err := u.Resolve(
 		context.Background(),
 		stage.ResolveRequest{
@@ -120,6 +126,7 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var dists []string
 	for _, d := range got.Distributions {
 		dists = append(
@@ -139,6 +146,7 @@ func TestResolve(t *testing.T) {
 			),
 		)
 	}
+
 	if g, want := strings.Join(
 		dists,
 		"; ",
@@ -146,13 +154,16 @@ func TestResolve(t *testing.T) {
 		"222222222222 []"; g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
+
 	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha here shared] two:[shared]]" {
 		t.Errorf("closures %s", g)
 	}
+
 	commands := asked()
 	if len(commands) != 4 {
 		t.Fatalf("asked %q", commands)
 	}
+
 	for i, c := range commands {
 		for _, flag := range []string{
 			"--python-version 3.13", "--python-platform x86_64-manylinux_2_34",
@@ -163,13 +174,16 @@ func TestResolve(t *testing.T) {
 			}
 		}
 	}
+
 	if !strings.Contains(commands[0], "--upgrade-package alpha") || strings.Contains(commands[1], "--upgrade-package") {
 		t.Errorf("upgrades: %q", commands[:2])
 	}
+
 	beside := filepath.Dir(u.Path)
 	if b, _ := os.ReadFile(filepath.Join(beside, "preferred")); string(b) != "shared==0.9\n" {
 		t.Errorf("preferred %q", b)
 	}
+
 	if b, _ := os.ReadFile(
 		filepath.Join(beside, "one"),
 	); !strings.Contains(
@@ -215,11 +229,13 @@ func TestLocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	sum := func(s string) digest.SHA256 {
 		d, err := digest.Parse(s)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return d
 	}
 	direct := lock.Distribution{
@@ -238,6 +254,7 @@ func TestLocate(t *testing.T) {
 		len(asked()) != 0 {
 		t.Fatalf("%v, %v, asked %q", got, err, asked())
 	}
+
 	request.Wanted = append(
 		request.Wanted,
 		lock.Distribution{
@@ -295,8 +312,10 @@ func TestBuildWheel(t *testing.T) {
 				) {
 					t.Errorf("error %v", err)
 				}
+
 				return
 			}
+
 			got, err := u.BuildWheel(ctx, filepath.Join(t.TempDir(), "demo-1.0.tar.gz"), target313(t))
 			switch {
 			case c.code == "" && (err != nil || filepath.Base(got) != "demo-1.0-py3-none-any.whl"):

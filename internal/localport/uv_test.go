@@ -22,9 +22,11 @@ func script(t *testing.T, path, text string) string {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+
 	return path
 }
 
@@ -51,6 +53,7 @@ func TestUVProgram(t *testing.T) {
 			}
 		})
 	}
+
 	t.Run("missing", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		if _, err := (UV{Path: "uv"}).program(
@@ -59,6 +62,7 @@ func TestUVProgram(t *testing.T) {
 			fault.HintOf(err) == "" {
 			t.Errorf("error %v", err)
 		}
+
 		tools := t.TempDir()
 		want := script(t, filepath.Join(tools, "uv"), "echo uv 0.8.0")
 		if got, err := (UV{Path: "uv", Tools: tools}).program(context.Background()); err != nil || got != want {
@@ -93,16 +97,19 @@ func TestClosure(t *testing.T) {
 		for _, n := range got {
 			list = append(list, n.String())
 		}
+
 		for from, tos := range requires {
 			for to := range tos {
 				by = append(by, from.String()+">"+to.String())
 			}
 		}
+
 		slices.Sort(by)
 		if err != nil || strings.Join(list, " ") != c.names || strings.Join(by, " ") != c.requires {
 			t.Errorf("%s: %v, %v, %v; want %q, %q", name, list, by, err, c.names, c.requires)
 		}
 	}
+
 	if _, err := closure([]byte("==1\n"), nil); err == nil {
 		t.Error("a line without a name is taken")
 	}
@@ -118,9 +125,11 @@ func FuzzClosure(f *testing.F) {
 		for _, n := range got {
 			known[n] = true
 		}
+
 		if err != nil {
 			return
 		}
+
 		for _, tos := range requires {
 			for to := range tos {
 				if !known[to] {
@@ -137,6 +146,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	layer := func(name string, reqs ...string) workspace.Layer {
 		l := workspace.Layer{Name: name}
 		for i, r := range reqs {
@@ -144,10 +154,12 @@ func TestExplain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			q.File = name + "/requirements.txt"
 			q.Line = i + 1
 			l.Requirements.Direct = append(l.Requirements.Direct, q)
 		}
+
 		return l
 	}
 	w := workspace.Workspace{
@@ -239,11 +251,13 @@ func TestExplain(t *testing.T) {
 			if !errors.As(got, &f) || f.Code != c.code || f.Subject != c.subject || !strings.Contains(f.Hint, c.hint) {
 				t.Fatalf("got %+v; want %v, %q, hint %q", f, c.code, c.subject, c.hint)
 			}
+
 			if strings.ContainsAny(f.Err.Error(), "\n╰×│") {
 				t.Errorf("text %q is not one plain line", f.Err)
 			}
 		})
 	}
+
 	other := errors.New("another")
 	if got := explain(other, w, target, "layers"); got != other {
 		t.Errorf("an error that is not uv's becomes %v", got)
@@ -281,6 +295,7 @@ func TestFindPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const right, wrong, foreign = "echo cpython 3.13 3.13.7 Linux-x86_64", "echo cpython 3.12 3.12.1 Linux-x86_64", "echo cpython 3.13 3.13.5 Linux-aarch64"
 	setup := func(t *testing.T) (home, path string) {
 		home = t.TempDir()
@@ -312,6 +327,7 @@ func TestFindPython(t *testing.T) {
 			if err != nil || got.Path != want || got.Identity() != "cpython-3.13.7" {
 				t.Errorf("got %+v, %v; want %s", got, err, want)
 			}
+
 			if err := os.Remove(want); err != nil {
 				t.Fatal(err)
 			}
@@ -323,13 +339,16 @@ func TestFindPython(t *testing.T) {
 		if got, err := find(t, ""); err != nil || got.Path != other || got.Runs(target) {
 			t.Errorf("alone it is %+v, %v", got, err)
 		}
+
 		want := fakePython(t, filepath.Join(home, ".pyenv/versions/3.13.0/bin/python3.13"), right)
 		if got, err := find(t, ""); err != nil || got.Path != want || !got.Runs(target) {
 			t.Errorf("got %+v, %v", got, err)
 		}
+
 		if got, err := find(t, other); err != nil || got.Path != other || got.Runs(target) {
 			t.Errorf("named it is %+v, %v", got, err)
 		}
+
 		if err := os.Remove(want); err != nil {
 			t.Fatal(err)
 		}
@@ -361,15 +380,18 @@ func TestFindPython(t *testing.T) {
 			}
 		})
 	}
+
 	t.Run("a file that is not executable, and a folder, are passed over", func(t *testing.T) {
 		home, path := setup(t)
 		p := fakePython(t, filepath.Join(path, "python3.13"), right)
 		if err := os.Chmod(p, 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.MkdirAll(filepath.Join(home, ".pyenv/versions/x/bin/python3.13"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		t.Setenv("PATH", path)
 		_, err := find(t, "")
 		none(t, err)
@@ -411,16 +433,20 @@ func TestFindPython(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		if b, _ := os.ReadFile(count); string(b) != "x\n" {
 			t.Errorf("asked %d times", len(b)/2)
 		}
+
 		fakePython(t, p, wrong+" # changed")
 		if _, err := FindPython(context.Background(), target, p, cache); err == nil {
 			t.Error("the old answer is taken for the new file")
 		}
+
 		if err := os.WriteFile(filepath.Join(cache, "interpreters.json"), []byte("{"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		fakePython(t, p, right)
 		if _, err := FindPython(context.Background(), target, p, cache); err != nil {
 			t.Errorf("with a damaged memory: %v", err)
@@ -433,21 +459,25 @@ func TestSweepRemovesOldTemporaryFilesOnly(t *testing.T) {
 	for _, name := range []string{".tmp-old", ".tmp-new", "kept", ".tmp-folder/x"} {
 		script(t, filepath.Join(dir, name), "")
 	}
+
 	past := time.Now().Add(-48 * time.Hour)
 	for _, name := range []string{".tmp-old", "kept", ".tmp-folder"} {
 		if err := os.Chtimes(filepath.Join(dir, name), past, past); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	old := func(i os.FileInfo) bool { return time.Since(i.ModTime()) > 24*time.Hour }
 	if err := errors.Join(Sweep(dir, old), Sweep(filepath.Join(dir, "absent"), old)); err != nil {
 		t.Fatal(err)
 	}
+
 	entries, _ := os.ReadDir(dir)
 	var left []string
 	for _, e := range entries {
 		left = append(left, e.Name())
 	}
+
 	if strings.Join(left, " ") != ".tmp-new kept" {
 		t.Errorf("left %v", left)
 	}

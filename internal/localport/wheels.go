@@ -38,6 +38,7 @@ func (w Wheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, ours("open", w.path(sum), hintCache, err)
 	}
+
 	return b, err
 }
 
@@ -64,6 +65,7 @@ func (w Wheels) Put(
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return ours("fetch", f.Name, hintCache, err)
 	}
+
 	part, err := openLocked(ctx, final+".partial")
 	if err != nil {
 		return ours("fetch", f.Name, hintCache, err)
@@ -72,6 +74,7 @@ func (w Wheels) Put(
 	if _, err := os.Stat(final); err == nil {
 		return os.Remove(part.Name()) // another run was faster
 	}
+
 	var last error
 	for n := range tries {
 		if n > 0 {
@@ -79,30 +82,38 @@ func (w Wheels) Put(
 				return err
 			}
 		}
+
 		if last = w.try(ctx, part, f, from); last == nil {
 			if err := part.Sync(); err != nil {
 				return ours("fetch", f.Name, hintCache, err)
 			}
+
 			return ours("fetch", f.Name, hintCache, os.Rename(final+".partial", final))
 		}
+
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+
 		if errors.Is(last, errDamaged) {
 			continue
 		}
+
 		var system *os.PathError // of our own files: what is the network's comes as another type
 		if errors.As(last, &system) {
 			return ours("fetch", f.Name, hintCache, system)
 		}
+
 		var permanent *fault.Error
 		if errors.As(last, &permanent) && permanent.Code != fault.Unreachable {
 			if permanent.Code == fault.HashMismatch {
 				os.Remove(final + ".partial")
 			}
+
 			return last
 		}
 	}
+
 	return fault.New(fault.Unreachable, "fetch", f.Name, fmt.Errorf("gave up after %d tries: %w", tries, last)).
 		WithHint("try again: what arrived is kept")
 }
@@ -111,6 +122,7 @@ func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
 	if w.Sleep != nil {
 		return w.Sleep(ctx, d)
 	}
+
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -131,11 +143,13 @@ func (w Wheels) try(
 	if err != nil {
 		return err
 	}
+
 	have := info.Size()
 	resumed := have > 0
 	if f.Size > 0 && have > f.Size {
 		have = 0
 	}
+
 	if f.Size == 0 || have < f.Size {
 		body, at, err := from(ctx, have)
 		if err != nil {
@@ -148,41 +162,51 @@ func (w Wheels) try(
 				return fmt.Errorf("the server resumed at %d", at)
 			}
 		}
+
 		if err := part.Truncate(have); err != nil {
 			return err
 		}
+
 		if _, err := part.Seek(have, io.SeekStart); err != nil {
 			return err
 		}
+
 		limit := int64(maxWheelBytes)
 		if f.Size > 0 {
 			limit = f.Size
 		}
+
 		n, err := io.Copy(part, io.LimitReader(body, limit-have+1))
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}
+
 		have += n
 		if f.Size > 0 && have < f.Size {
 			return fmt.Errorf("the connection ended after %d of %d bytes", have, f.Size)
 		}
 	}
+
 	if _, err := part.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
+
 	sum, n, err := digest.Reader(part)
 	if err != nil {
 		return err
 	}
+
 	if sum != f.SHA256 || f.Size > 0 && n != f.Size {
 		part.Truncate(0)
 		if resumed {
 			return errDamaged
 		}
+
 		return fault.New(fault.HashMismatch, "fetch", f.Name,
 			fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).
 			WithHint("do not trust this index; if the file was replaced on purpose, lock again")
 	}
+
 	return nil
 }
 
@@ -198,18 +222,22 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		if err := lockFile(ctx, f); err != nil {
 			f.Close()
 			return nil, err
 		}
+
 		mine, err := f.Stat()
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
+
 		if named, err := os.Stat(path); err == nil && os.SameFile(mine, named) {
 			return f, nil
 		}
+
 		f.Close()
 	}
 }
@@ -221,9 +249,11 @@ func lockFile(ctx context.Context, f *os.File) error {
 		if err == nil {
 			return nil
 		}
+
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
+
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -238,5 +268,6 @@ func (w Wheels) Remove(sum digest.SHA256) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	return err
 }

@@ -81,29 +81,36 @@ func New(
 		if known[d.Name] {
 			return Lock{}, fmt.Errorf("%s is locked twice", d.Name)
 		}
+
 		known[d.Name] = true
 		if d.File.SHA256.IsZero() {
 			return Lock{}, fmt.Errorf("%s==%s has no sha256", d.Name, d.Version)
 		}
+
 		if !isFileName(d.File.Name) {
 			return Lock{}, fmt.Errorf("%s==%s: %q is not the name of a file", d.Name, d.Version, d.File.Name)
 		}
+
 		if d.File.Size < 0 {
 			return Lock{}, fmt.Errorf("%s==%s: %s has a size of %d bytes", d.Name, d.Version, d.File.Name, d.File.Size)
 		}
+
 		if !d.File.IsSource() {
 			w, err := pydist.ParseWheelName(d.File.Name)
 			if err != nil {
 				return Lock{}, fmt.Errorf("%s==%s: %w", d.Name, d.Version, err)
 			}
+
 			if w.Distribution() != d.Name || w.Version().Compare(d.Version) != 0 {
 				return Lock{}, fmt.Errorf("%s==%s: %s is another distribution", d.Name, d.Version, d.File.Name)
 			}
+
 			if !target.Supports(w) {
 				return Lock{}, fmt.Errorf("%s==%s: %s does not run on %s", d.Name, d.Version, d.File.Name, target)
 			}
 		}
 	}
+
 	for i, d := range l.Distributions {
 		l.Distributions[i].Requires = sortedNames(d.Requires)
 		for _, r := range d.Requires {
@@ -112,17 +119,21 @@ func New(
 			}
 		}
 	}
+
 	for layer, names := range closures {
 		if !isFileName(layer) {
 			return Lock{}, fmt.Errorf("%q is not the name of a layer", layer)
 		}
+
 		for _, n := range names {
 			if !known[n] {
 				return Lock{}, fmt.Errorf("layer %s needs %s, which is not locked", layer, n)
 			}
 		}
+
 		l.Closures[layer] = sortedNames(names)
 	}
+
 	return l, nil
 }
 
@@ -145,6 +156,7 @@ func (l Lock) Find(n pydist.Name) (Distribution, bool) {
 	if i < len(l.Distributions) && l.Distributions[i].Name == n {
 		return l.Distributions[i], true
 	}
+
 	return Distribution{}, false
 }
 
@@ -157,6 +169,7 @@ func (l Lock) RequiredBy(n pydist.Name) (by []pydist.Name) {
 			}
 		}
 	}
+
 	return by
 }
 
@@ -170,12 +183,14 @@ func (l Lock) Carries(layer string, below []string) []Distribution {
 			there[n] = true
 		}
 	}
+
 	var out []Distribution
 	for _, n := range l.Closures[layer] {
 		if d, ok := l.Find(n); ok && !there[n] {
 			out = append(out, d)
 		}
 	}
+
 	return out
 }
 
@@ -196,14 +211,18 @@ func (l Lock) Marshal() []byte {
 				if i > 0 {
 					b.WriteString(", ")
 				}
+
 				fmt.Fprintf(&b, "{ name = %q }", r)
 			}
+
 			b.WriteString("]\n")
 		}
+
 		size := ""
 		if d.File.Size > 0 {
 			size = ", size = " + strconv.FormatInt(d.File.Size, 10)
 		}
+
 		file := fmt.Sprintf("{ path = %q%s, hashes = { sha256 = %q } }", d.File.Name, size, d.File.SHA256)
 		switch {
 		case d.Direct:
@@ -214,11 +233,13 @@ func (l Lock) Marshal() []byte {
 			fmt.Fprintf(&b, "wheels = [%s]\n", file)
 		}
 	}
+
 	fmt.Fprintf(&b, "\n[tool.layersmith]\ntarget = %q\ninputs = %q\n\n[tool.layersmith.closures]\n", l.Target, l.Inputs)
 	layers := make([]string, 0, len(l.Closures))
 	for layer := range l.Closures {
 		layers = append(layers, layer)
 	}
+
 	sort.Strings(layers)
 	for _, layer := range layers {
 		fmt.Fprintf(&b, "%s = [", strconv.Quote(layer))
@@ -226,10 +247,13 @@ func (l Lock) Marshal() []byte {
 			if i > 0 {
 				b.WriteString(", ")
 			}
+
 			fmt.Fprintf(&b, "%q", n)
 		}
+
 		b.WriteString("]\n")
 	}
+
 	return b.Bytes()
 }
 
@@ -270,55 +294,69 @@ func Open(b []byte) (Lock, error) {
 	if len(b) > MaxBytes {
 		return Lock{}, fmt.Errorf("%d bytes, limit %d", len(b), MaxBytes)
 	}
+
 	var f tomlLock
 	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&f); err != nil {
 		if unknown, ok := err.(*toml.StrictMissingError); ok && len(unknown.Errors) > 0 {
 			row, _ := unknown.Errors[0].Position()
 			return Lock{}, fmt.Errorf("line %d: unknown key %s", row, strings.Join(unknown.Errors[0].Key(), "."))
 		}
+
 		if at, ok := err.(*toml.DecodeError); ok {
 			row, _ := at.Position()
 			return Lock{}, fmt.Errorf("line %d: %w", row, err)
 		}
+
 		return Lock{}, err
 	}
+
 	if f.LockVersion != "1.0" {
 		return Lock{}, fmt.Errorf("lock-version %q; known: 1.0", f.LockVersion)
 	}
+
 	target, err := pydist.ParseTarget(f.Tool.Layersmith.Target)
 	if err != nil {
 		return Lock{}, err
 	}
+
 	var dists []Distribution
 	for _, p := range f.Packages {
 		var d Distribution
 		if d.Name, err = pydist.ParseName(p.Name); err != nil {
 			return Lock{}, err
 		}
+
 		if d.Version, err = pydist.ParseVersion(p.Version); err != nil {
 			return Lock{}, fmt.Errorf("%s: %w", p.Name, err)
 		}
+
 		files := p.Wheels
 		if p.Sdist != nil {
 			files = append(files, *p.Sdist)
 		}
+
 		if p.Archive != nil {
 			files = append(files, *p.Archive)
 			d.Direct = true
 		}
+
 		if len(files) != 1 {
 			return Lock{}, fmt.Errorf("%s==%s has %d files, want 1", p.Name, p.Version, len(files))
 		}
+
 		d.File = File{files[0].Path, files[0].Size, files[0].Hashes.SHA256}
 		for _, r := range p.Dependencies {
 			n, err := pydist.ParseName(r.Name)
 			if err != nil {
 				return Lock{}, err
 			}
+
 			d.Requires = append(d.Requires, n)
 		}
+
 		dists = append(dists, d)
 	}
+
 	closures := map[string][]pydist.Name{}
 	for layer, names := range f.Tool.Layersmith.Closures {
 		closures[layer] = []pydist.Name{}
@@ -327,24 +365,29 @@ func Open(b []byte) (Lock, error) {
 			if err != nil {
 				return Lock{}, err
 			}
+
 			closures[layer] = append(closures[layer], n)
 		}
 	}
+
 	l, err := New(target, f.Tool.Layersmith.Inputs, dists, closures)
 	if err != nil {
 		return Lock{}, err
 	}
+
 	needed := map[pydist.Name]bool{}
 	for _, names := range closures {
 		for _, n := range names {
 			needed[n] = true
 		}
 	}
+
 	for _, d := range l.Distributions { // a closure that somebody cut short would give a layer that lacks it
 		if !needed[d.Name] {
 			return Lock{}, fmt.Errorf("%s==%s is locked, but no layer needs it", d.Name, d.Version)
 		}
 	}
+
 	return l, nil
 }
 
@@ -362,11 +405,13 @@ func Difference(before, after Lock) []string {
 			lines = append(lines, fmt.Sprintf("~ %s %s: another file, %s", d.Name, d.Version, d.File.Name))
 		}
 	}
+
 	for _, d := range before.Distributions {
 		if _, ok := after.Find(d.Name); !ok {
 			lines = append(lines, fmt.Sprintf("- %s %s", d.Name, d.Version))
 		}
 	}
+
 	sort.Slice(lines, func(i, j int) bool { return lines[i][2:] < lines[j][2:] })
 	return lines
 }

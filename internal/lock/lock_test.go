@@ -21,6 +21,7 @@ func must[T any](t testing.TB, parse func(string) (T, error), s string) T {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return v
 }
 
@@ -32,6 +33,7 @@ func list(t testing.TB, s string) []pydist.Name {
 	for _, n := range strings.Fields(s) {
 		all = append(all, must(t, pydist.ParseName, n))
 	}
+
 	return all
 }
 
@@ -69,6 +71,7 @@ func example(t testing.TB) Lock {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return l
 }
 
@@ -76,6 +79,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -127,6 +131,7 @@ func goldenOf(l Lock) string {
 	for i, d := range l.Distributions {
 		want = strings.Replace(want, "SUM"+string(rune('0'+i)), d.File.SHA256.String(), 1)
 	}
+
 	return want
 }
 
@@ -157,6 +162,7 @@ func TestMarshalDoesNotDependOnTheOrderGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if d := cmp.Diff(string(l.Marshal()), string(again.Marshal())); d != "" {
 		t.Error(d)
 	}
@@ -169,6 +175,7 @@ func TestOpenReadsWhatMarshalWrote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if d := cmp.Diff(l, again, leaves, cmpopts.EquateEmpty()); d != "" {
 		t.Error(d)
 	}
@@ -183,6 +190,7 @@ func TestLockHoldsNoAddress(t *testing.T) {
 		strings.Contains(b, "index =") {
 		t.Error(b)
 	}
+
 	for _, file := range []string{
 		"https://user:secret@host/six-1-py3-none-any.whl", "file:///home/a/six-1.tar.gz",
 		"../six-1.tar.gz", `c:\six-1.tar.gz`, "git+ssh://git@host/six",
@@ -204,8 +212,10 @@ func TestFileNameIsOneOfPEP751(t *testing.T) {
 		if !legal.MatchString(name) || seen[name] {
 			t.Errorf("%s: %s", target, name)
 		}
+
 		seen[name] = true
 	}
+
 	if got := FileName(target(t)); got != "pylock.python3_13-x86_64.toml" {
 		t.Error(got)
 	}
@@ -402,6 +412,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 			if in == whole {
 				t.Fatalf("%q is not in the lock", tt.old)
 			}
+
 			if _, err := Open([]byte(in)); errText(err) != tt.err {
 				t.Errorf("error %v\n want %s", err, tt.err)
 			}
@@ -432,6 +443,7 @@ func TestOpenTakesANameOnceOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got := l.Carries("base", nil); len(got) != 1 {
 		t.Errorf("base carries %v", got)
 	}
@@ -445,14 +457,17 @@ func TestFindAndRequiredBy(t *testing.T) {
 			t.Errorf("%s: %v, %v", d.Name, got.Name, ok)
 		}
 	}
+
 	for _, n := range list(t, "aaa nump numpyx zzz") {
 		if _, ok := l.Find(n); ok {
 			t.Errorf("%s is there", n)
 		}
 	}
+
 	if d := cmp.Diff(list(t, "own pandas"), l.RequiredBy(must(t, pydist.ParseName, "six")), leaves); d != "" {
 		t.Error(d)
 	}
+
 	if by := l.RequiredBy(must(t, pydist.ParseName, "pandas")); by != nil {
 		t.Errorf("pandas is required by %v", by)
 	}
@@ -464,6 +479,7 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 	for _, n := range []string{"numpy", "pandas", "scipy", "sklearn", "boto"} {
 		dists = append(dists, dist(t, n, "1", n+"-1-py3-none-any.whl", ""))
 	}
+
 	l, err := New(target(t), digest.SHA256{}, dists, map[string][]pydist.Name{
 		"base": list(
 			t,
@@ -477,6 +493,7 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for sentence, tt := range map[string]struct {
 		layer string
 		below []string
@@ -499,6 +516,7 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 			for _, d := range l.Carries(tt.layer, tt.below) {
 				got = append(got, d.Name.String())
 			}
+
 			if s := strings.Join(got, " "); s != tt.want {
 				t.Errorf("carries %q, want %q", s, tt.want)
 			}
@@ -513,6 +531,7 @@ func TestDifferenceHasALineForEachDistribution(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return l
 	}
 	rebuilt := dist(t, "c", "1", "c-1-py3-none-any.whl", "")
@@ -533,9 +552,11 @@ func TestDifferenceHasALineForEachDistribution(t *testing.T) {
 	if d := cmp.Diff(want, Difference(before, after)); d != "" {
 		t.Error(d)
 	}
+
 	if lines := Difference(before, before); lines != nil {
 		t.Errorf("a lock differs from itself: %q", lines)
 	}
+
 	if d := cmp.Diff([]string{"+ b 1", "+ c 1", "+ same 1", "+ z 1"}, Difference(Lock{}, before)); d != "" {
 		t.Error(d)
 	}
@@ -575,20 +596,25 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		out := l.Marshal()
 		again, err := Open(out)
 		if err != nil {
 			t.Fatalf("what Marshal wrote: %v\n%s", err, out)
 		}
+
 		if d := cmp.Diff(l, again, leaves, cmpopts.EquateEmpty()); d != "" {
 			t.Fatal(d)
 		}
+
 		if string(again.Marshal()) != string(out) {
 			t.Fatalf("another text:\n%s\n%s", out, again.Marshal())
 		}
+
 		if strings.Contains(string(out), "://") {
 			t.Fatalf("an address:\n%s", out)
 		}
+
 		if lines := Difference(l, again); lines != nil {
 			t.Fatal(lines)
 		}

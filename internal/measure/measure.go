@@ -55,13 +55,16 @@ func ParseBytes(s string) (Bytes, error) {
 			break
 		}
 	}
+
 	if !decimal.MatchString(number) {
 		return 0, fmt.Errorf("%q is not a size", s)
 	}
+
 	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
 	if err != nil || math.Round(n*unit) < 1 || n*unit > 1<<50 {
 		return 0, fmt.Errorf("%q is not a size", s)
 	}
+
 	return Bytes(math.Round(n * unit)), nil
 }
 
@@ -78,6 +81,7 @@ func (b Bytes) String() string {
 	case b >= kilo || b <= -kilo:
 		return strconv.FormatFloat(float64(b)/kilo, 'f', 1, 64) + " kB"
 	}
+
 	return strconv.FormatInt(int64(b), 10) + " B"
 }
 
@@ -110,6 +114,7 @@ func (s Sizes) Largest() []string {
 	for n := range s {
 		names = append(names, n)
 	}
+
 	sort.Slice(names, func(i, j int) bool {
 		a := s[names[i]].Unzipped
 		b := s[names[j]].Unzipped
@@ -131,6 +136,7 @@ func Kind(name string) string {
 	case strings.HasSuffix(base, ".so"), strings.Contains(base, ".so."):
 		return "shared object"
 	}
+
 	return "data"
 }
 
@@ -158,6 +164,7 @@ func Judge(unzipped, zipped Bytes, b Budget) Verdict {
 	case b.Unzipped > 0 && unzipped > b.Unzipped, b.Zipped > 0 && zipped > b.Zipped:
 		return OverTarget
 	}
+
 	return Within
 }
 
@@ -179,5 +186,6 @@ func JudgeStack(layers []string, unzipped, budget Bytes) Stack {
 	case budget > 0 && unzipped > budget:
 		s.Verdict = OverTarget
 	}
+
 	return s
 }

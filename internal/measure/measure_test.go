@@ -11,6 +11,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -89,6 +90,7 @@ func TestBytesStringHasAUnit(t *testing.T) {
 			t.Errorf("%d: %q, want %q", int64(tt.in), got, tt.want)
 		}
 	}
+
 	if got := Bytes(70_849_999).MB(); got != "70.8" {
 		t.Error(got)
 	}
@@ -106,9 +108,11 @@ func TestSizesAreSummedByName(t *testing.T) {
 	if want := (Size{2, 30, 5 + 5 + 2*(76+2*10)}); s["numpy"] != want {
 		t.Errorf("%+v, want %+v", s["numpy"], want)
 	}
+
 	if got, want := s.Largest(), []string{"scipy", "a", "b", "numpy"}; !slices.Equal(got, want) {
 		t.Errorf("largest first: %q, want %q", got, want)
 	}
+
 	if got := (Sizes{}).Largest(); len(got) != 0 {
 		t.Errorf("nothing has rows %q", got)
 	}
@@ -204,20 +208,25 @@ func FuzzParseBytes(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+
 	f.Fuzz(func(t *testing.T, s string) {
 		n, err := ParseBytes(s)
 		if err != nil {
 			if n != 0 || err.Error() != fmt.Sprintf("%q is not a size", s) {
 				t.Fatalf("%d, %v", n, err)
 			}
+
 			return
 		}
+
 		if n < 1 || n > 1<<50 {
 			t.Fatalf("%q is %d", s, n)
 		}
+
 		if again, err := ParseBytes(fmt.Sprintf("%d B", int64(n))); again != n || err != nil {
 			t.Fatalf("%q is %d, that is %d, %v", s, n, again, err)
 		}
+
 		if strings.ContainsAny(s, "eExXpPnN-+_") {
 			t.Fatalf("%q is %d", s, n)
 		}

@@ -29,6 +29,7 @@ func compile(texts []string) (patterns, error) {
 		if err := CheckPattern(t); err != nil {
 			return patterns{}, err
 		}
+
 		rest, anywhere := strings.CutPrefix(t, "**/")
 		switch {
 		case anywhere && literal(strings.TrimSuffix(rest, "/**")) && strings.HasSuffix(rest, "/**"):
@@ -42,9 +43,11 @@ func compile(texts []string) (patterns, error) {
 			if first, _, ok := strings.Cut(t, "/"); ok && literal(first) {
 				g.first = first
 			}
+
 			p.globs = append(p.globs, g)
 		}
 	}
+
 	return p, nil
 }
 
@@ -61,6 +64,7 @@ func CheckPattern(t string) error {
 	case !doublestar.ValidatePattern(t):
 		return fmt.Errorf("pattern %q: not a valid glob", t)
 	}
+
 	return nil
 }
 
@@ -77,27 +81,34 @@ func (p patterns) match(file string) bool {
 			if !more {
 				break
 			}
+
 			if p.folders[segment] {
 				return true
 			}
+
 			rest = after
 		}
 	}
+
 	base := file[strings.LastIndexByte(file, '/')+1:]
 	if p.names[base] {
 		return true
 	}
+
 	if len(p.endings) > 0 && p.endings[path.Ext(base)] {
 		return true
 	}
+
 	for _, g := range p.globs {
 		if g.first != "" &&
 			!(strings.HasPrefix(file, g.first) && len(file) > len(g.first) && file[len(g.first)] == '/') {
 			continue
 		}
+
 		if ok, _ := doublestar.Match(g.text, file); ok { // the pattern was checked
 			return true
 		}
 	}
+
 	return false
 }

@@ -85,18 +85,22 @@ func Load(fsys fs.FS) ([]Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	rules := make([]Rule, 0, len(files))
 	for _, f := range files {
 		b, err := fs.ReadFile(fsys, f)
 		if err != nil {
 			return nil, err
 		}
+
 		r, err := parse(strings.Split(f, "/")[1], b)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", f, err)
 		}
+
 		rules = append(rules, r)
 	}
+
 	sort.Slice(rules, func(i, j int) bool { return rules[i].ID < rules[j].ID })
 	return rules, nil
 }
@@ -106,6 +110,7 @@ func parse(id string, b []byte) (Rule, error) {
 	if err := yaml.UnmarshalWithOptions(b, &r, yaml.Strict()); err != nil {
 		return Rule{}, err
 	}
+
 	switch {
 	case r.Version < 1:
 		return Rule{}, fmt.Errorf("version: missing")
@@ -114,6 +119,7 @@ func parse(id string, b []byte) (Rule, error) {
 	case len(r.Match) == 0:
 		return Rule{}, fmt.Errorf("match: missing")
 	}
+
 	switch r.References {
 	case "":
 		r.References = "file"
@@ -121,34 +127,42 @@ func parse(id string, b []byte) (Rule, error) {
 	default:
 		return Rule{}, fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}
+
 	var err error
 	if r.match, err = compile(r.Match); err != nil {
 		return Rule{}, err
 	}
+
 	for _, e := range r.Except {
 		x := exception{why: e.Why, any: e.Match == ""}
 		if e.Why == "" {
 			return Rule{}, fmt.Errorf("except: a reason is missing")
 		}
+
 		if !x.any {
 			if x.match, err = compile([]string{e.Match}); err != nil {
 				return Rule{}, err
 			}
 		}
+
 		if e.Distribution != "" {
 			if x.distribution, err = pydist.ParseName(e.Distribution); err != nil {
 				return Rule{}, err
 			}
 		}
+
 		if e.Versions != "" {
 			s, err := pydist.ParseSpecifier(e.Versions)
 			if err != nil {
 				return Rule{}, err
 			}
+
 			x.versions = &s
 		}
+
 		r.except = append(r.except, x)
 	}
+
 	return r, nil
 }
 
@@ -165,10 +179,12 @@ func (r *Rule) Matches(file string, o Owner) bool {
 		for _, n := range r.Only {
 			found = found || n == o.Name.String()
 		}
+
 		if !found {
 			return false
 		}
 	}
+
 	return r.match.match(file)
 }
 
@@ -178,13 +194,16 @@ func (r *Rule) Excepted(file string, o Owner) (why string, ok bool) {
 		if x.distribution != (pydist.Name{}) && x.distribution != o.Name {
 			continue
 		}
+
 		if x.versions != nil && !x.versions.Contains(o.Version) {
 			continue
 		}
+
 		if x.any || x.match.match(file) {
 			return x.why, true
 		}
 	}
+
 	return "", false
 }
 
@@ -230,32 +249,40 @@ func New(book []Rule, s Settings) (Policy, error) {
 		if r.Select != nil {
 			on = len(s.list(r.Select.From)) > 0
 		}
+
 		if sw, ok := s.Rules[r.ID]; ok {
 			on = sw.Enabled && (r.Select == nil || on)
 		}
+
 		if on {
 			p.rules = append(p.rules, r)
 		}
 	}
+
 	for id := range s.Rules {
 		if !known[id] {
 			return Policy{}, fmt.Errorf("unknown rule %q; known: %s", id, strings.Join(IDs(book), ", "))
 		}
 	}
+
 	for _, c := range s.Keep {
 		m, err := compile([]string{c.Match})
 		if err != nil {
 			return Policy{}, err
 		}
+
 		p.keep = append(p.keep, m)
 	}
+
 	for _, c := range s.Drop {
 		m, err := compile([]string{c.Match})
 		if err != nil {
 			return Policy{}, err
 		}
+
 		p.drop = append(p.drop, m)
 	}
+
 	var err error
 	p.digest, err = digest.Canonical("layersmith/policy/v1", struct {
 		Rules    []Rule
@@ -270,6 +297,7 @@ func IDs(rules []Rule) []string {
 	for i, r := range rules {
 		ids[i] = r.ID
 	}
+
 	return ids
 }
 
@@ -294,6 +322,7 @@ func chosen(m []patterns, c []Choice, file string) (Choice, bool) {
 			return c[i], true
 		}
 	}
+
 	return Choice{}, false
 }
 
@@ -308,9 +337,11 @@ func (s Settings) list(from string) []string {
 		for pkg := range s.Modules {
 			all = append(all, pkg)
 		}
+
 		sort.Strings(all)
 		return all
 	}
+
 	return nil
 }
 
@@ -320,6 +351,7 @@ func (p Policy) Selected(r *Rule, file string) bool {
 	if r.Select == nil {
 		return false
 	}
+
 	segments := strings.Split(file, "/")
 	if r.Select.From == "modules" {
 		wanted, ok := p.settings.Modules[segments[0]]
@@ -327,6 +359,7 @@ func (p Policy) Selected(r *Rule, file string) bool {
 		// what is asked for.
 		return !ok || len(segments) < 3 || strings.HasPrefix(segments[1], "_") || slices.Contains(wanted, segments[1])
 	}
+
 	if r.Select.From == "languages" {
 		// The language is a folder or the stem of a file; de keeps de_AT and de-AT.
 		last := len(segments) - 1
@@ -339,12 +372,15 @@ func (p Policy) Selected(r *Rule, file string) bool {
 				}
 			}
 		}
+
 		return false
 	}
+
 	// A file at the segment's own level (botocore/data/endpoints.json) is not part of a selection.
 	if r.Select.Segment >= len(segments)-1 {
 		return true
 	}
+
 	segment := segments[r.Select.Segment]
 	return slices.Contains(r.Select.Always, segment) || slices.Contains(p.settings.list(r.Select.From), segment)
 }

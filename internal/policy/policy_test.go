@@ -18,6 +18,7 @@ func book(t testing.TB) []Rule {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return rules
 }
 
@@ -27,10 +28,12 @@ func owner(t testing.TB, name, version string) Owner {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	v, err := pydist.ParseVersion(version)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return Owner{Name: n, Version: v}
 }
 
@@ -82,6 +85,7 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 			}
 		})
 	}
+
 	for sentence, yaml := range map[string]string{
 		"an unknown key":            goodRule + "matches: [a]\n",
 		"a name that is none":       goodRule + "except: [{distribution: '-', why: w}]\n",
@@ -93,6 +97,7 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 			t.Errorf("%s was accepted", sentence)
 		}
 	}
+
 	rules, err := Load(
 		fstest.MapFS{
 			"rules/b/rule.yaml":  {Data: []byte(goodRule)},
@@ -114,25 +119,30 @@ func TestBuiltinRulesAreComplete(t *testing.T) {
 			default:
 				t.Errorf("%s selects from %q", r.ID, r.Select.From)
 			}
+
 			if !strings.Contains(r.Remedy, r.Select.From) {
 				t.Errorf("%s: its remedy %q does not name the list %s", r.ID, r.Remedy, r.Select.From)
 			}
+
 			if r.Default {
 				t.Errorf("%s has a list and is on by default", r.ID)
 			}
 		} else if !strings.Contains(r.Remedy, "keep:") && !strings.Contains(r.Remedy, r.ID+": { enabled: false") {
 			t.Errorf("%s: its remedy %q says neither keep nor how to switch it off", r.ID, r.Remedy)
 		}
+
 		for _, only := range r.Only {
 			if n, err := pydist.ParseName(only); err != nil || n.String() != only {
 				t.Errorf("%s is about %q, which is not a normalized name", r.ID, only)
 			}
 		}
+
 		for text, what := range map[string]string{r.Title: "title", r.Why: "why", r.Risk: "risk"} {
 			if strings.HasSuffix(text, ".") {
 				t.Errorf("%s: its %s ends with a full stop", r.ID, what)
 			}
 		}
+
 		if r.Transform != "" && r.References != "ignore" {
 			t.Errorf("%s rewrites files, so that references do not matter to it", r.ID)
 		}
@@ -145,6 +155,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return strings.Join(IDs(p.Rules()), " ")
 	}
 	defaults := "botocore-docs botocore-examples docs elf-strip native-sources stale-bytecode static-libraries stubs " +
@@ -176,6 +187,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", sentence, got, tt.want)
 		}
 	}
+
 	for sentence, tt := range map[string]struct {
 		s   Settings
 		err string
@@ -202,31 +214,37 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return p.Digest().String()
 	}
 	base := of(book(t), Settings{})
 	if base != of(book(t), Settings{}) {
 		t.Error("two equal policies differ")
 	}
+
 	if base == of(book(t), Settings{Keep: []Choice{{Match: "a", Reason: "r"}}}) ||
 		base == of(book(t), Settings{Rules: map[string]Switch{"tests": {}}}) {
 		t.Error("settings do not count")
 	}
+
 	changed := append([]Rule(nil), book(t)...)
 	for i := range changed {
 		if changed[i].ID == "tests" {
 			changed[i].Version++
 		}
 	}
+
 	if base == of(changed, Settings{}) {
 		t.Error("the version of an active rule does not count")
 	}
+
 	changed = append([]Rule(nil), book(t)...)
 	for i := range changed {
 		if changed[i].ID == "time-zones" {
 			changed[i].Version++
 		}
 	}
+
 	if base != of(changed, Settings{}) {
 		t.Error("the version of a rule that is off counts")
 	}
@@ -239,6 +257,7 @@ func TestExceptionsNameDistributionsAndVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	r := &rules[0]
 	for _, tt := range []struct {
 		file  string
@@ -269,12 +288,15 @@ func TestChoicesGiveTheirReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if c, ok := p.Kept("a/b/c"); !ok || c.Reason != "first" {
 		t.Errorf("got %v, %v", c, ok)
 	}
+
 	if c, ok := p.Dropped("a/x.txt"); !ok || c.Reason != "third" {
 		t.Errorf("got %v, %v", c, ok)
 	}
+
 	if _, ok := p.Kept("b/a"); ok {
 		t.Error("kept what nobody asked for")
 	}
@@ -285,12 +307,14 @@ func TestSelectedModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var rule *Rule
 	for _, r := range p.Rules() {
 		if r.ID == "modules" {
 			rule = &r
 		}
 	}
+
 	got := map[string]bool{}
 	for _, f := range []string{
 		"scipy/linalg/a.py", "scipy/signal/a.py", "scipy/_lib/a.py", "scipy/version.py",
@@ -298,6 +322,7 @@ func TestSelectedModules(t *testing.T) {
 	} {
 		got[f] = p.Selected(rule, f)
 	}
+
 	want := map[string]bool{
 		"scipy/linalg/a.py": true,
 		"scipy/signal/a.py": false,
@@ -341,6 +366,7 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 		for i := range s {
 			s[i] = words[r.Intn(len(words))]
 		}
+
 		return strings.Join(s, "/")
 	}
 	hits := 0
@@ -351,6 +377,7 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		want := doublestar.MatchUnvalidated(text, file)
 		if folder, ok := strings.CutSuffix(
 			text,
@@ -359,13 +386,16 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 			!p.match(file) {
 			continue
 		}
+
 		if got := p.match(file); got != want {
 			t.Fatalf("%q and %q: got %v, want %v", text, file, got, want)
 		}
+
 		if want {
 			hits++
 		}
 	}
+
 	if hits < 1000 {
 		t.Errorf("only %d of the pairs match", hits)
 	}
@@ -375,6 +405,7 @@ func TestRulesReadTheirFilesOnly(t *testing.T) {
 	if _, err := builtin.ReadFile("rules/tests/natype.txtar"); err == nil {
 		t.Error("fixtures are in the binary")
 	}
+
 	if _, err := builtin.ReadFile("rules/tests/rule.yaml"); err != nil {
 		t.Error(err)
 	}

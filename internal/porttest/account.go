@@ -153,6 +153,7 @@ func (m *MemoryAccount) Grants(arn string) []string {
 	if v := m.layer(arn); v != nil {
 		return slices.Sorted(slices.Values(v.grants))
 	}
+
 	return nil
 }
 
@@ -163,6 +164,7 @@ func (m *MemoryAccount) LayerZip(arn string) []byte {
 	if v := m.layer(arn); v != nil {
 		return v.zip
 	}
+
 	return nil
 }
 
@@ -174,6 +176,7 @@ func (m *MemoryAccount) Versions() []FunctionVersion {
 	for _, name := range slices.Sorted(maps.Keys(m.functions)) {
 		all = append(append(all, m.functions[name].latest), m.functions[name].versions...)
 	}
+
 	return all
 }
 
@@ -184,17 +187,21 @@ func (m *MemoryAccount) enter(ctx context.Context, changes bool, method, subject
 		if errors.Is(err, context.DeadlineExceeded) {
 			code = fault.TimedOut
 		}
+
 		return nil, fault.New(code, method, subject, err)
 	}
+
 	if m.Fail != nil {
 		if err := m.Fail(method, subject); err != nil {
 			return nil, err
 		}
 	}
+
 	m.mu.Lock()
 	if changes {
 		m.calls = append(m.calls, method+" "+subject)
 	}
+
 	return m.mu.Unlock, nil
 }
 
@@ -211,6 +218,7 @@ func (m *MemoryAccount) now() time.Time {
 	if m.Now != nil {
 		return m.Now()
 	}
+
 	return time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 }
 
@@ -226,10 +234,12 @@ func unzipped(b []byte) (measure.Bytes, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	var total measure.Bytes
 	for _, f := range r.File {
 		total += measure.Bytes(f.UncompressedSize64)
 	}
+
 	return total, nil
 }
 
@@ -240,11 +250,13 @@ func (m *MemoryAccount) Upload(t testing.TB, zip []byte) blobs.Ref {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.objects == nil {
 		m.objects = map[string][]byte{}
 	}
+
 	m.objects[ref.Key] = zip
 	return ref
 }
@@ -253,10 +265,12 @@ func (m *MemoryAccount) object(ctx context.Context, ref blobs.Ref) ([]byte, erro
 	if m.Objects != nil {
 		return m.Objects(ctx, ref)
 	}
+
 	b, ok := m.objects[ref.Key]
 	if !ok || ref.VersionID != "v1" {
 		return nil, fmt.Errorf("no object %s in version %q", ref.Key, ref.VersionID)
 	}
+
 	return b, nil
 }
 
@@ -266,9 +280,11 @@ func (m *MemoryAccount) layer(arn string) *memoryLayerVersion {
 	if err != nil || m.layers[name] == nil {
 		return nil
 	}
+
 	if v := m.layers[name].versions[number]; v != nil && v.ARN == arn {
 		return v
 	}
+
 	return nil
 }
 
@@ -279,6 +295,7 @@ func (m *MemoryAccount) function(op, name string) (*memoryFunction, error) {
 	if f == nil {
 		return nil, refuse(fault.NotFound, op, name, "there is no such function")
 	}
+
 	return f, nil
 }
 
@@ -295,14 +312,17 @@ func (f *memoryFunction) at(op, qualifier string) (*FunctionVersion, error) {
 	if a, ok := f.aliases[qualifier]; ok {
 		qualifier = a.Version
 	}
+
 	if qualifier == "" || qualifier == "$LATEST" {
 		return &f.latest, nil
 	}
+
 	for i := range f.versions {
 		if f.versions[i].Version == qualifier {
 			return &f.versions[i], nil
 		}
 	}
+
 	return nil, refuse(fault.NotFound, op, f.latest.Name+":"+qualifier, "there is no such version")
 }
 
@@ -312,10 +332,12 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 	if len(arns) > maxLayers {
 		return nil, refuse(fault.BadInput, op, name, "%d layers, limit %d", len(arns), maxLayers)
 	}
+
 	total, err := unzipped(zip)
 	if err != nil {
 		return nil, refuse(fault.BadInput, op, name, "its zip: %w", err)
 	}
+
 	var list []stage.Layered
 	seen := map[string]bool{}
 	for _, arn := range arns {
@@ -326,10 +348,12 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 		case seen[v.LayerName]:
 			return nil, refuse(fault.BadInput, op, name, "two versions of layer %s", v.LayerName)
 		}
+
 		seen[v.LayerName] = true
 		total += v.unzipped
 		list = append(list, stage.Layered{ARN: arn, Bytes: v.bytes})
 	}
+
 	if total > measure.MaxUnzippedBytes {
 		return nil, refuse(
 			fault.BadInput,
@@ -340,6 +364,7 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 			measure.MaxUnzippedBytes,
 		)
 	}
+
 	return list, nil
 }
 
@@ -354,6 +379,7 @@ func (m *MemoryAccount) add(
 	if m.functions[n.Name] != nil {
 		return nil, refuse(fault.Changed, op, n.Name, "there is one of that name")
 	}
+
 	f := &memoryFunction{aliases: map[string]stage.Alias{}, tags: maps.Clone(n.Tags)}
 	f.latest = FunctionVersion{Handler: handler, MemoryMiB: memory, TimeoutSeconds: int(timeout.Seconds()), Zip: n.Zip}
 	f.latest.Function = stage.Function{
@@ -371,10 +397,12 @@ func (m *MemoryAccount) add(
 			return nil, err
 		}
 	}
+
 	f.latest.wrote(m)
 	if m.functions == nil {
 		m.functions = map[string]*memoryFunction{}
 	}
+
 	m.functions[n.Name] = f
 	return f, nil
 }
@@ -386,6 +414,7 @@ func (v *FunctionVersion) wrote(m *MemoryAccount) {
 	if err != nil {
 		panic(err)
 	}
+
 	v.ConfigHash = sum.String()
 }
 
@@ -408,9 +437,11 @@ func (m *MemoryAccount) AddAlias(t testing.TB, function string, a stage.Alias) {
 	if err == nil {
 		_, err = f.at("add alias", a.Version)
 	}
+
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	a.RevisionID = m.revision()
 	f.aliases[a.Name] = a
 }
@@ -439,6 +470,7 @@ func (m *MemoryAccount) change(t testing.TB, function string, change func(*Funct
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	change(&f.latest)
 	f.latest.wrote(m)
 }
@@ -455,12 +487,14 @@ func (m memoryLayerVersions) List(ctx context.Context, layerName string) ([]stag
 	if l == nil {
 		return nil, nil
 	}
+
 	var all []stage.LayerVersion
 	for _, n := range slices.Backward(slices.Sorted(maps.Keys(l.versions))) {
 		v := l.versions[n].LayerVersion
 		v.CodeSHA256 = ""
 		all = append(all, v)
 	}
+
 	return all, nil
 }
 
@@ -474,10 +508,12 @@ func (m memoryLayerVersions) Get(ctx context.Context, arn string) (stage.LayerVe
 	if release.NameOf(arn) == "" {
 		return stage.LayerVersion{}, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
+
 	v := m.layer(arn)
 	if v == nil {
 		return stage.LayerVersion{}, refuse(fault.NotFound, op, arn, "there is no such layer version")
 	}
+
 	return v.LayerVersion, nil
 }
 
@@ -492,6 +528,7 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 	if err != nil {
 		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
 	}
+
 	weight, err := unzipped(zip)
 	switch {
 	case err != nil:
@@ -514,14 +551,17 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 			len(v.Description),
 		)
 	}
+
 	if m.layers == nil {
 		m.layers = map[string]*memoryLayer{}
 	}
+
 	l := m.layers[v.LayerName]
 	if l == nil {
 		l = &memoryLayer{versions: map[int64]*memoryLayerVersion{}}
 		m.layers[v.LayerName] = l
 	}
+
 	l.last++
 	made := &memoryLayerVersion{zip: zip, bytes: measure.Bytes(len(zip)), unzipped: weight}
 	made.LayerVersion = stage.LayerVersion{
@@ -552,6 +592,7 @@ func (m memoryLayerVersions) Share(ctx context.Context, v stage.LayerVersion, wi
 	case !slices.Contains(l.grants, with):
 		l.grants = append(l.grants, with)
 	}
+
 	return nil
 }
 
@@ -568,10 +609,12 @@ func (m memoryLayerVersions) Unzipped(ctx context.Context, arn string) (measure.
 	if release.NameOf(arn) == "" {
 		return 0, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
+
 	v := m.layer(arn)
 	if v == nil {
 		return 0, refuse(fault.NotFound, op, arn, "there is no such layer version")
 	}
+
 	return v.unzipped, nil
 }
 
@@ -586,12 +629,15 @@ func (m memoryLayerVersions) Delete(ctx context.Context, arn string) error {
 	if err != nil {
 		return refuse(fault.BadInput, op, arn, "%w", err)
 	}
+
 	if !strings.HasPrefix(arn, layerARN("")) {
 		return refuse(fault.BadInput, op, arn, "it is not in account %s, %s", accountID, accountRegion)
 	}
+
 	if m.layer(arn) != nil {
 		delete(m.layers[name].versions, number)
 	}
+
 	return nil
 }
 
@@ -612,10 +658,12 @@ func (m memoryFunctions) version(ctx context.Context, op, function, qualifier st
 	if err != nil {
 		return FunctionVersion{}, err
 	}
+
 	v, err := f.at(op, qualifier)
 	if err != nil {
 		return FunctionVersion{}, err
 	}
+
 	out := *v
 	out.Layers = slices.Clone(v.Layers)
 	return out, nil
@@ -632,6 +680,7 @@ func (m memoryFunctions) Alias(ctx context.Context, function, alias string) (sta
 	if err != nil {
 		return stage.Alias{}, err
 	}
+
 	return f.alias(op, alias)
 }
 
@@ -640,6 +689,7 @@ func (f *memoryFunction) alias(op, name string) (stage.Alias, error) {
 	if !ok {
 		return stage.Alias{}, refuse(fault.NotFound, op, f.latest.Name+":"+name, "there is no such alias")
 	}
+
 	a.Weights = maps.Clone(a.Weights)
 	return a, nil
 }
@@ -654,6 +704,7 @@ func (m memoryFunctions) Tagged(ctx context.Context, tags map[string]string) ([]
 	if len(tags) == 0 {
 		return nil, refuse(fault.BadInput, op, "", "no tag is given")
 	}
+
 	var arns []string
 	for _, name := range slices.Sorted(maps.Keys(m.functions)) {
 		has := true
@@ -661,10 +712,12 @@ func (m memoryFunctions) Tagged(ctx context.Context, tags map[string]string) ([]
 			got, ok := m.functions[name].tags[k]
 			has = has && ok && got == v
 		}
+
 		if has {
 			arns = append(arns, functionARN(name))
 		}
 	}
+
 	return arns, nil
 }
 
@@ -677,6 +730,7 @@ func (m memoryFunctions) CodeUnzipped(ctx context.Context, function, qualifier s
 	case v.Zip == nil:
 		return 0, refuse(fault.BadInput, op, function, "it is a container image")
 	}
+
 	return unzipped(v.Zip)
 }
 
@@ -686,6 +740,7 @@ func (m *MemoryAccount) current(op, function, revision string) (*memoryFunction,
 	if err == nil && f.latest.RevisionID != revision {
 		return nil, refuse(fault.Changed, op, function, "its revision is %s, not %q", f.latest.RevisionID, revision)
 	}
+
 	return f, err
 }
 
@@ -708,10 +763,12 @@ func (m memoryFunctions) SetLayers(
 	case f.latest.Zip == nil:
 		return stage.Function{}, refuse(fault.BadInput, op, function, "a container image has no layers")
 	}
+
 	list, err := m.attach(op, f, f.latest.Zip, layers)
 	if err != nil {
 		return stage.Function{}, err
 	}
+
 	f.latest.Layers = list
 	f.latest.wrote(m.MemoryAccount)
 	out := f.latest.Function
@@ -730,6 +787,7 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 	if err != nil {
 		return "", err
 	}
+
 	if n := len(f.versions); n > 0 {
 		last := f.versions[n-1]
 		if last.CodeSHA256 == f.latest.CodeSHA256 && last.ConfigHash == f.latest.ConfigHash &&
@@ -737,6 +795,7 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 			return last.Version, nil
 		}
 	}
+
 	v := f.latest
 	v.Layers = slices.Clone(v.Layers)
 	f.last++
@@ -762,10 +821,12 @@ func (m memoryFunctions) MoveAlias(
 	if err != nil {
 		return stage.Alias{}, err
 	}
+
 	a, err := f.alias(op, alias)
 	if err != nil {
 		return stage.Alias{}, err
 	}
+
 	if a.RevisionID != revision {
 		return stage.Alias{}, refuse(
 			fault.Changed,
@@ -776,6 +837,7 @@ func (m memoryFunctions) MoveAlias(
 			revision,
 		)
 	}
+
 	if f.aliases[version].Name != "" {
 		return stage.Alias{}, refuse(
 			fault.BadInput,
@@ -785,9 +847,11 @@ func (m memoryFunctions) MoveAlias(
 			version,
 		)
 	}
+
 	if _, err := f.at(op, version); err != nil {
 		return stage.Alias{}, err
 	}
+
 	a = stage.Alias{Name: alias, Version: version, RevisionID: m.revision()}
 	f.aliases[alias] = a
 	return a, nil
@@ -803,15 +867,18 @@ func (m memoryFunctions) DeleteVersion(ctx context.Context, function, version st
 	if n, err := strconv.Atoi(version); err != nil || n < 1 {
 		return refuse(fault.BadInput, op, function+":"+version, "not the number of a version")
 	}
+
 	f, err := m.function(op, function)
 	if err != nil {
 		return nil // gone with all of its versions
 	}
+
 	for _, a := range f.aliases {
 		if _, weighs := a.Weights[version]; weighs || a.Version == version {
 			return refuse(fault.Changed, op, function+":"+version, "alias %s points to it", a.Name)
 		}
 	}
+
 	f.versions = slices.DeleteFunc(f.versions, func(v FunctionVersion) bool { return v.Version == version })
 	return nil
 }
@@ -830,6 +897,7 @@ func (m memoryFunctions) LayersInUse(ctx context.Context) (map[string]bool, erro
 			}
 		}
 	}
+
 	return used, nil
 }
 
@@ -853,6 +921,7 @@ func (m memorySandboxes) Create(ctx context.Context, s stage.Sandbox) error {
 	if err != nil {
 		return err
 	}
+
 	f.sandbox = &s
 	return nil
 }
@@ -863,6 +932,7 @@ func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte
 	if err != nil {
 		return stage.Invocation{}, err
 	}
+
 	f, err := m.function(op, name)
 	leave() // a run may take its time, and look at the account
 	switch {
@@ -882,6 +952,7 @@ func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte
 	case m.Run == nil:
 		return stage.Invocation{Payload: []byte("null")}, nil
 	}
+
 	return m.Run(ctx, *f.sandbox, payload)
 }
 

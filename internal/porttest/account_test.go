@@ -34,6 +34,7 @@ func heavy(t *testing.T, n int) []byte {
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -48,10 +49,12 @@ func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 	if _, err := publish("toolarge", 262_144_001); fault.CodeOf(err) != fault.BadInput {
 		t.Fatalf("a layer of a byte too many: %v", err)
 	}
+
 	a, err := publish("a", 262_143_000)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	account.AddFunction(t, porttest.NewFunction{Name: "fits", Target: target, Zip: heavy(t, 1000)})
 	account.AddFunction(t, porttest.NewFunction{Name: "over", Target: target, Zip: heavy(t, 1001)})
 	for name, want := range map[string]bool{"fits": true, "over": false} {
@@ -59,6 +62,7 @@ func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		_, err = account.Functions().SetLayers(t.Context(), name, []string{a.ARN}, f.RevisionID)
 		if (err == nil) != want || err != nil && fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%s: %v", name, err)
@@ -71,6 +75,7 @@ func TestMemoryAccountFailsWhenTold(t *testing.T) {
 		if method == "Functions.SetLayers" && subject == "orders" {
 			return fault.New(fault.Throttled, method, subject, nil)
 		}
+
 		return nil
 	}}
 	account.AddFunction(t, porttest.NewFunction{Name: "orders", Target: target, Zip: heavy(t, 1)})
@@ -78,15 +83,18 @@ func TestMemoryAccountFailsWhenTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := account.Functions().
 		SetLayers(t.Context(), "orders", nil, f.RevisionID); fault.CodeOf(
 		err,
 	) != fault.Throttled {
 		t.Fatal(err)
 	}
+
 	if _, err := account.Functions().PublishVersion(t.Context(), "orders", "", f.RevisionID); err != nil {
 		t.Fatalf("the failed call changed the function: %v", err)
 	}
+
 	if want := []string{"Functions.PublishVersion orders"}; !slices.Equal(account.Calls(), want) {
 		t.Fatalf("calls %v, want %v", account.Calls(), want)
 	}
@@ -104,6 +112,7 @@ func TestMemoryAccountTakesObjectsFromElsewhere(t *testing.T) {
 	if err != nil || asked != ref || !bytes.Equal(account.LayerZip(v.ARN), content) {
 		t.Fatal(v, err, asked)
 	}
+
 	if err := account.LayerVersions().
 		Share(t.Context(), v, "210987654321"); err != nil ||
 		!slices.Equal(account.Grants(v.ARN), []string{"210987654321"}) {

@@ -22,6 +22,7 @@ func codedAs(t *testing.T, err error, want fault.Code) {
 	if err == nil {
 		t.Fatalf("no error, want fault %s", want)
 	}
+
 	if got := fault.CodeOf(err); got != want {
 		t.Fatalf("fault %s (%v), want %s", got, err, want)
 	}
@@ -37,6 +38,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return ref
 	}
 	has := func(t *testing.T, b stage.Blobs, ref objects.Ref, want string) {
@@ -45,9 +47,11 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if opened.Size() != int64(len(want)) {
 			t.Errorf("the blob says that it has %d bytes, want %d", opened.Size(), len(want))
 		}
+
 		if got := contents(t, opened); string(got) != want {
 			t.Fatalf("Open has %.40q (%d bytes), want %.40q", got, len(got), want)
 		}
@@ -58,6 +62,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if err == nil {
 			opened.Close()
 		}
+
 		codedAs(t, err, want)
 	}
 	sizes := map[string]string{"nothing": "", "a few bytes": "{}\n", "several megabytes": string(pattern(3<<20 + 7))}
@@ -70,6 +75,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			if ref.Key != prefix+sum.String()+suffix || ref.SHA256 != sum || ref.Size != int64(len(want)) {
 				t.Errorf("reference %+v", ref)
 			}
+
 			has(t, b, ref, want)
 		})
 	}
@@ -81,6 +87,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			middle := int64(len(s) / 2)
 			end := int64(len(s))
 			got := make([]byte, end-middle)
@@ -95,6 +102,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			) != s[middle:] {
 				t.Errorf("%s: other bytes", name)
 			}
+
 			if n, err := opened.ReadAt(
 				make([]byte, 1),
 				end,
@@ -102,6 +110,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 				err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: behind its end are %d bytes, %v", name, n, err)
 			}
+
 			if err := opened.Close(); err != nil {
 				t.Error(err)
 			}
@@ -124,10 +133,12 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if other.Key == first.Key || !strings.HasPrefix(other.Key, "artifacts/") ||
 			!strings.HasSuffix(other.Key, ".zip") {
 			t.Errorf("keys %s and %s", first.Key, other.Key)
 		}
+
 		has(t, b, other, "one")
 		has(t, b, first, "one")
 	})
@@ -140,11 +151,13 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 				if _, err := io.WriteString(w, half); err != nil {
 					return err
 				}
+
 				return failure
 			})
 			if !errors.Is(err, failure) {
 				t.Fatalf("%s: error %v, want %v", name, err, failure)
 			}
+
 			sum := digest.Of([]byte(half))
 			refuses(
 				t,
@@ -170,6 +183,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled in its chain", err)
 		}
+
 		sum := digest.Of([]byte("two"))
 		refuses(t, b, objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: 3}, fault.NotFound)
 	})
@@ -204,11 +218,13 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			if good.Size > 0 {
 				bad = append(bad, shorter)
 			}
+
 			for _, ref := range bad {
 				opened, err := b.Open(ctx, ref)
 				if err == nil {
 					opened.Close()
 				}
+
 				if fault.CodeOf(err) != fault.HashMismatch {
 					t.Errorf(
 						"%s, of which the reference says %d bytes and %s: %v, want HashMismatch",
@@ -219,6 +235,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 					)
 				}
 			}
+
 			has(t, b, good, s)
 		}
 	})
@@ -231,6 +248,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			put(t, b, s+"more")
 			has(t, b, ref, s)
 			if got := contents(t, opened); string(got) != s {
@@ -252,12 +270,14 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 				}
 			})
 		}
+
 		wg.Wait()
 		for _, ref := range refs {
 			if ref != refs[0] {
 				t.Fatalf("references %+v and %+v", refs[0], ref)
 			}
 		}
+
 		has(t, b, refs[0], s)
 	})
 
@@ -288,27 +308,33 @@ func (m *MemoryBlobs) Put(
 	if err := endedAs("store", prefix, ctx.Err()); err != nil {
 		return objects.Ref{}, err
 	}
+
 	var b bytes.Buffer
 	err := write(&b)
 	if e := endedAs("store", prefix, ctx.Err()); e != nil {
 		return objects.Ref{}, e
 	}
+
 	if err != nil {
 		return objects.Ref{}, err
 	}
+
 	sum := digest.Of(b.Bytes())
 	ref, err := objects.New(prefix+sum.String()+suffix, "", sum, int64(b.Len()))
 	if err != nil {
 		return objects.Ref{}, fault.New(fault.Internal, "store", prefix, err)
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old, ok := m.files[ref.Key]; !ok || digest.Of(old) != sum {
 		m.Puts++
 	}
+
 	if m.files == nil {
 		m.files = map[string][]byte{}
 	}
+
 	m.files[ref.Key] = b.Bytes()
 	return ref, nil
 }
@@ -318,6 +344,7 @@ func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, er
 	if err := endedAs("open", ref.Key, ctx.Err()); err != nil {
 		return nil, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, ok := m.files[ref.Key]
@@ -332,6 +359,7 @@ func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, er
 			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)),
 		)
 	}
+
 	return newBlob(b), nil
 }
 
@@ -342,10 +370,12 @@ func (m *MemoryBlobs) Set(key string, b []byte) {
 	if m.files == nil {
 		m.files = map[string][]byte{}
 	}
+
 	if b == nil {
 		delete(m.files, key)
 		return
 	}
+
 	m.files[key] = clone(b)
 }
 
@@ -358,5 +388,6 @@ func endedAs(op, subject string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		code = fault.TimedOut
 	}
+
 	return fault.New(code, op, subject, err)
 }

@@ -24,6 +24,7 @@ func packOf(pairs ...string) pack {
 				return err
 			}
 		}
+
 		return nil
 	}
 }
@@ -37,8 +38,10 @@ func listed(t *testing.T, tree ziptree.Tree) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		out = append(out, e.Name+"="+string(b))
 	}
+
 	return strings.Join(out, " ")
 }
 
@@ -52,6 +55,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := listed(t, tree); got != want {
 			t.Fatalf("the pack has %q, want %q", got, want)
 		}
@@ -62,6 +66,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := listed(t, tree); got != want {
 			t.Fatalf("Store returned %q, want %q", got, want)
 		}
@@ -97,12 +102,14 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		store(t, c, key, func(add func(ziptree.Entry) error) error {
 			for _, e := range before.Entries() {
 				if err := add(e); err != nil {
 					return err
 				}
 			}
+
 			return add(ziptree.File("b", []byte("2"), false, "test"))
 		}, "a=1 b=2")
 		if got := listed(t, before); got != "a=1" {
@@ -118,10 +125,12 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 			if err := add(ziptree.File("b", []byte("2"), false, "test")); err != nil {
 				return err
 			}
+
 			return failure
 		}); !errors.Is(err, failure) {
 			t.Fatalf("error %v, want %v", err, failure)
 		}
+
 		load(t, c, key, "a=1")
 	})
 
@@ -135,6 +144,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
+
 		load(t, c, key, "a=1")
 	})
 
@@ -146,10 +156,12 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		loaded, err := c.Load(ctx, key)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, tree := range []ziptree.Tree{stored, loaded} {
 			if got, ok := tree.Lookup("x"); !ok || got.Note != e.Note || !got.Exec || got.Size != 0 {
 				t.Fatalf("got %+v, %v", got, ok)
@@ -164,6 +176,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		got, _ := tree.Lookup("x")
 		b, err := got.Bytes(1 << 20)
 		if err != nil || !bytes.Equal(b, pattern(50_000)) || got.ZippedBytes != e.ZippedBytes ||
@@ -186,6 +199,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 						t.Error(err)
 						return
 					}
+
 					if got := listed(t, tree); got != want {
 						t.Errorf("Store returned %q, want %q", got, want)
 						return
@@ -193,6 +207,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 				}
 			})
 		}
+
 		wg.Wait()
 		if tree, err := c.Load(ctx, key); err != nil || tree.Len() != 1 {
 			t.Fatalf("%d entries, %v", tree.Len(), err)
@@ -205,6 +220,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 			if _, err := c.Store(ctx, bad, packOf("a=1")); err == nil {
 				t.Error("Store takes it")
 			}
+
 			if _, err := c.Load(ctx, bad); err == nil {
 				t.Error("Load takes it")
 			}
@@ -226,6 +242,7 @@ func (m *MemoryCache) Load(_ context.Context, key string) (ziptree.Tree, error) 
 	if err := checkKey(key); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.packs[key], nil
@@ -240,26 +257,32 @@ func (m *MemoryCache) Store(
 	if err := checkKey(key); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	var b bytes.Buffer
 	z := ziptree.NewWriter(&b)
 	if err := write(z.Add); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	if err := ctx.Err(); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	if _, err := z.Close(); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	tree, err := ziptree.Read(bytes.NewReader(b.Bytes()), int64(b.Len()), key)
 	if err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.packs == nil {
 		m.packs = map[string]ziptree.Tree{}
 	}
+
 	m.packs[key] = tree
 	m.Stores++
 	return tree, nil
@@ -269,5 +292,6 @@ func checkKey(key string) error {
 	if err := ziptree.CheckName(key); err != nil {
 		return fmt.Errorf("key %q %w", key, err)
 	}
+
 	return nil
 }

@@ -46,6 +46,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		for _, l := range f.Layers {
 			list = append(list, l.ARN)
 		}
+
 		return list
 	}
 	has := func(t *testing.T, a Account, qualifier string, want ...string) {
@@ -73,10 +74,12 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			f.RevisionID == "" {
 			t.Fatalf("read %+v", f)
 		}
+
 		if len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN ||
 			f.Layers[0].Bytes != measure.Bytes(len(zipped(t, "python/a.py=1"))) {
 			t.Fatalf("layers %+v", f.Layers)
 		}
+
 		again := must(a.Functions.Get(ctx, f.ARN, "$LATEST"))(t)
 		if again.Name != f.Name || again.ARN != f.ARN || again.RevisionID != f.RevisionID {
 			t.Fatalf("by ARN %+v, by name %+v", again, f)
@@ -118,9 +121,11 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			after.CodeSHA256 != before.CodeSHA256 {
 			t.Fatalf("before %+v, after %+v", before, after)
 		}
+
 		if now := get(t, a, ""); now.RevisionID != after.RevisionID {
 			t.Fatalf("SetLayers gave revision %s, the function has %s", after.RevisionID, now.RevisionID)
 		}
+
 		has(t, a, "", other.ARN, layer.ARN)
 	})
 
@@ -130,6 +135,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			if _, err := a.Functions.SetLayers(ctx, name, none, get(t, a, "").RevisionID); err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
+
 			has(t, a, "")
 		}
 	})
@@ -160,6 +166,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		for i := range 6 {
 			six = append(six, addLayer(t, a, fmt.Sprintf("l%d", i), "python/a.py=1").ARN)
 		}
+
 		f := must(a.Functions.SetLayers(ctx, name, six[:5], get(t, a, "").RevisionID))(t)
 		_, err := a.Functions.SetLayers(ctx, name, six, f.RevisionID)
 		fails(t, "six", err, fault.BadInput)
@@ -183,6 +190,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if err := a.LayerVersions.Delete(ctx, layer.ARN); err != nil {
 			t.Fatal(err)
 		}
+
 		has(t, a, "", layer.ARN)
 		f := must(a.Functions.SetLayers(ctx, name, nil, get(t, a, "").RevisionID))(t)
 		_, err := a.Functions.SetLayers(ctx, name, []string{layer.ARN}, f.RevisionID)
@@ -204,17 +212,20 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if got := publish(t, a); got != "1" {
 			t.Fatalf("version %s, want 1", got)
 		}
+
 		v := get(t, a, "1")
 		if v.Version != "1" || v.ARN != before.ARN || v.ConfigHash != before.ConfigHash ||
 			v.CodeSHA256 != before.CodeSHA256 {
 			t.Fatalf("published %+v of %+v", v, before)
 		}
+
 		must(a.Functions.SetLayers(ctx, name, nil, get(t, a, "").RevisionID))(t)
 		a.Others.SetMemory(t, name, 512)
 		a.Others.SetCode(t, name, zipped(t, "app.py=def handler(event, context): return 2\n"))
 		if again := get(t, a, "1"); again.ConfigHash != v.ConfigHash || again.CodeSHA256 != v.CodeSHA256 {
 			t.Fatalf("%+v, then %+v", v, again)
 		}
+
 		has(t, a, "1", layer.ARN)
 		has(t, a, "")
 		if got := publish(t, a); got != "2" {
@@ -230,10 +241,12 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if got := get(t, a, ""); got.ConfigHash != first.ConfigHash || got.CodeSHA256 == first.CodeSHA256 {
 			t.Fatalf("%+v, then %+v", first, got)
 		}
+
 		a.Others.SetMemory(t, name, 512)
 		if got := get(t, a, ""); got.ConfigHash == first.ConfigHash {
 			t.Fatal("another memory has the same hash")
 		}
+
 		a.Others.SetMemory(t, name, 128)
 		if got := get(t, a, ""); got.ConfigHash != first.ConfigHash {
 			t.Fatal("the same memory has another hash")
@@ -245,6 +258,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if one, again := publish(t, a), publish(t, a); one != "1" || again != "1" {
 			t.Fatalf("versions %s and %s, want 1 twice", one, again)
 		}
+
 		must(a.Functions.SetLayers(ctx, name, nil, get(t, a, "").RevisionID))(t)
 		if got := publish(t, a); got != "2" {
 			t.Fatalf("version %s, want 2", got)
@@ -263,11 +277,13 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			before.RevisionID == "" {
 			t.Fatalf("alias %+v", before)
 		}
+
 		after := must(a.Functions.MoveAlias(ctx, name, "live", "2", before.RevisionID))(t)
 		if after.Name != "live" || after.Version != "2" || after.Weights != nil ||
 			after.RevisionID == before.RevisionID {
 			t.Fatalf("moved %+v", after)
 		}
+
 		if now := must(
 			a.Functions.Alias(ctx, name, "live"),
 		)(
@@ -276,6 +292,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			now.RevisionID != after.RevisionID {
 			t.Fatalf("alias %+v, moved %+v", now, after)
 		}
+
 		if v := get(t, a, "live"); v.Version != "2" {
 			t.Fatalf("live is version %s", v.Version)
 		}
@@ -320,6 +337,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 				t.Fatal(err)
 			}
 		}
+
 		_, err := a.Functions.Get(ctx, name, "2")
 		fails(t, "version 2", err, fault.NotFound)
 		get(t, a, "1")
@@ -327,6 +345,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if got := publish(t, a); got != "3" {
 			t.Fatalf("version %s, want 3", got)
 		}
+
 		if err := a.Functions.DeleteVersion(ctx, "nobody", "1"); err != nil {
 			t.Fatalf("of a function that is gone: %v", err)
 		}
@@ -347,6 +366,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		for _, version := range []string{"", "$LATEST", "live", "0", "-1"} {
 			fails(t, "delete "+version, a.Functions.DeleteVersion(ctx, name, version), fault.BadInput)
 		}
+
 		get(t, a, "")
 		get(t, a, "live")
 	})
@@ -381,10 +401,12 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			for _, arn := range must(a.Functions.Tagged(ctx, tags))(t) {
 				names = append(names, arn[strings.LastIndex(arn, ":")+1:])
 			}
+
 			if got := strings.Join(names, " "); got != want {
 				t.Errorf("tags %v: %q, want %q", tags, got, want)
 			}
 		}
+
 		_, err := a.Functions.Tagged(ctx, nil)
 		fails(t, "no tags", err, fault.BadInput)
 	})
@@ -399,6 +421,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 				t.Errorf("%q: %d bytes, want %d", qualifier, got, want)
 			}
 		}
+
 		_, err := a.Functions.CodeUnzipped(ctx, "nobody", "")
 		fails(t, "nobody", err, fault.NotFound)
 	})
@@ -409,6 +432,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		if f := must(a.Functions.Get(ctx, "image", ""))(t); f.Runtime != "" || f.Layers != nil {
 			t.Fatalf("read %+v", f)
 		}
+
 		_, err := a.Functions.CodeUnzipped(ctx, "image", "")
 		fails(t, "image", err, fault.BadInput)
 	})

@@ -55,6 +55,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		return made, failed
 	}
 	file := func(name, source string) ziptree.Entry { return ziptree.File(name, []byte(source), false, "test") }
@@ -65,9 +66,11 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		if err := pyc.CheckHeader(b, target); err != nil || len(failed) > 0 {
 			t.Fatal(err, failed)
 		}
+
 		if !bytes.Contains(b, []byte(root+"p/__init__.py")) {
 			t.Error("the code does not have the name that it will have on Lambda")
 		}
+
 		if here, err := os.Getwd(); err == nil && bytes.Contains(b, []byte(here)) {
 			t.Error("the code has a path of this machine")
 		}
@@ -98,11 +101,13 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		if got, want := fmt.Sprint(slices.Sorted(maps.Keys(made))), "[empty.py good.py wörd.py]"; got != want {
 			t.Errorf("compiled %s, want %s", got, want)
 		}
+
 		if got, want := fmt.Sprint(
 			slices.Sorted(maps.Keys(failed)),
 		), "[deep.py enc.py nul.py py2.py utf8.py]"; got != want {
 			t.Errorf("failed %s, want %s", got, want)
 		}
+
 		if !strings.Contains(failed["py2.py"], "SyntaxError") {
 			t.Errorf("reason %q, want a SyntaxError", failed["py2.py"])
 		}
@@ -153,6 +158,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		for i := range 500 {
 			sources = append(sources, file("m"+strconv.Itoa(i)+".py", "x = '"+strings.Repeat("y", 5000)+"'\n"))
 		}
+
 		err := open(
 			t,
 		).Compile(ctx,
@@ -190,6 +196,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		for i := range 2000 {
 			sources = append(sources, file("m"+strconv.Itoa(i)+".py", "x = 1\n"+strings.Repeat("y = [1, 2]\n", 100)))
 		}
+
 		err := open(
 			t,
 		).Compile(stop,
@@ -214,10 +221,12 @@ func opt(t *testing.T, files map[string]string) string {
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	return dir
 }
 
@@ -233,17 +242,21 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if len(results) != len(jobs) || int(done.Load()) != len(jobs) {
 			t.Fatalf("%d results, %d done for %d jobs", len(results), done.Load(), len(jobs))
 		}
+
 		for i, r := range results {
 			if r.Kind != jobs[i].Kind || r.Name != jobs[i].Name {
 				t.Fatalf("result %d is of %s %s, want %s %s", i, r.Kind, r.Name, jobs[i].Kind, jobs[i].Name)
 			}
+
 			if strings.Contains(r.Detail, mount) {
 				t.Errorf("%s %s: the detail has a path of this machine: %s", r.Kind, r.Name, r.Detail)
 			}
 		}
+
 		return results
 	}
 	passes := func(t *testing.T, r probe.Result) {
@@ -294,6 +307,7 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		for _, i := range []int{0, 2, 3, 7} {
 			passes(t, r[i])
 		}
+
 		fails(t, r[1], "no_such_thing")
 		fails(t, r[4], "gone.py")
 		fails(t, r[5], "absent")
@@ -304,6 +318,7 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		if r[0].Seconds <= 0 || r[0].PeakBytes < 1<<20 {
 			t.Errorf("took %v s, %d bytes", r[0].Seconds, r[0].PeakBytes)
 		}
+
 		fails(t, r[1], "/opt/python/bad.py")
 	})
 
@@ -332,6 +347,7 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		for i := range 4 {
 			passes(t, r[i])
 		}
+
 		fails(t, r[4], "pip")
 	})
 
@@ -378,16 +394,20 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		pid, err := strconv.Atoi(string(b))
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for range 100 {
 			if gone(pid) {
 				return
 			}
+
 			time.Sleep(20 * time.Millisecond)
 		}
+
 		t.Errorf("process %d still runs", pid)
 	})
 
@@ -429,6 +449,7 @@ func gone(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return true
 	}
+
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && strings.Contains(string(b), ") Z ")
 }
@@ -446,6 +467,7 @@ func imports(t *testing.T, open func(t *testing.T) stage.Interpreter) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got.Seconds < 0.05 || got.Seconds > 2 || got.PeakBytes < 1<<20 || fmt.Sprint(got.Modules) != "[slow json]" {
 			t.Errorf("got %+v", got)
 		}

@@ -24,13 +24,16 @@ func zipped(t testing.TB, pairs ...string) []byte {
 		if err == nil {
 			_, err = io.WriteString(f, content)
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -40,6 +43,7 @@ func suiteTarget(t testing.TB) pydist.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return target
 }
 
@@ -49,6 +53,7 @@ func fails(t *testing.T, what string, err error, want fault.Code) {
 	if err == nil {
 		t.Fatalf("%s: no error, want %s", what, want)
 	}
+
 	if got := fault.CodeOf(err); got != want {
 		t.Fatalf("%s: %s (%v), want %s", what, got, err, want)
 	}
@@ -60,6 +65,7 @@ func must[T any](v T, err error) func(t testing.TB) T {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return v
 	}
 }
@@ -92,6 +98,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		for _, v := range must(a.LayerVersions.List(ctx, name))(t) {
 			got = append(got, v.Version)
 		}
+
 		return got
 	}
 	expect := func(t *testing.T, a Account, want ...int64) {
@@ -100,6 +107,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		if len(got) != len(want) {
 			t.Fatalf("versions %v, want %v", got, want)
 		}
+
 		for i := range want {
 			if got[i] != want[i] {
 				t.Fatalf("versions %v, want %v", got, want)
@@ -136,9 +144,11 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 			!strings.HasSuffix(made.ARN, ":layer:"+name+":1") {
 			t.Fatalf("published %+v", made)
 		}
+
 		if got := must(a.LayerVersions.Get(ctx, made.ARN))(t); got != made {
 			t.Fatalf("read %+v, published %+v", got, made)
 		}
+
 		listed := made
 		listed.CodeSHA256 = ""
 		if all := must(a.LayerVersions.List(ctx, name))(t); len(all) != 1 || all[0] != listed {
@@ -151,6 +161,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		for _, file := range []string{"a=1", "a=2", "a=3"} {
 			addLayer(t, a, name, file)
 		}
+
 		addLayer(t, a, name+"-other", "a=1")
 		expect(t, a, 3, 2, 1)
 	})
@@ -201,6 +212,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		if got := must(a.LayerVersions.Publish(ctx, v))(t); got.Description != v.Description {
 			t.Fatalf("description %q", got.Description)
 		}
+
 		v.Description += "x"
 		_, err := a.LayerVersions.Publish(ctx, v)
 		fails(t, "publish", err, fault.BadInput)
@@ -227,6 +239,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		if got := must(a.LayerVersions.Unzipped(ctx, v.ARN))(t); got != 100_000 {
 			t.Fatalf("%d bytes, want 100000", got)
 		}
+
 		_, err := a.LayerVersions.Unzipped(ctx, strings.TrimSuffix(v.ARN, "1")+"7")
 		fails(t, "version 7", err, fault.NotFound)
 		_, err = a.LayerVersions.Unzipped(ctx, name)
@@ -241,6 +254,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 				t.Fatalf("share with %s: %v", with, err)
 			}
 		}
+
 		for _, with := range []string{"", "*", "o-x", "12345", "arn:aws:iam::210987654321:root"} {
 			fails(t, "share with "+with, a.LayerVersions.Share(ctx, v, with), fault.BadInput)
 		}
@@ -252,6 +266,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		if err := a.LayerVersions.Delete(ctx, v.ARN); err != nil {
 			t.Fatal(err)
 		}
+
 		fails(t, "share", a.LayerVersions.Share(ctx, v, "210987654321"), fault.NotFound)
 	})
 
@@ -266,6 +281,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 					t.Fatal(err)
 				}
 			}
+
 			expect(t, a, 1)
 			_, err := a.LayerVersions.Get(ctx, v.ARN)
 			fails(t, "get", err, fault.NotFound)

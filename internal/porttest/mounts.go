@@ -23,10 +23,12 @@ func Tree(t testing.TB, pairs ...string) ziptree.Tree {
 		name, exec := strings.CutSuffix(name, "*")
 		entries = append(entries, ziptree.File(name, []byte(content), exec, "test"))
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return tree
 }
 
@@ -39,6 +41,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		t.Cleanup(unmount)
 		return dir, unmount
 	}
@@ -50,6 +53,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 			if err != nil || d.IsDir() {
 				return err
 			}
+
 			b, err := os.ReadFile(p)
 			rel, _ := filepath.Rel(dir, p)
 			out = append(out, filepath.ToSlash(rel)+"="+string(b))
@@ -58,6 +62,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		slices.Sort(out)
 		return strings.Join(out, " ")
 	}
@@ -114,6 +119,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("%v, want fs.ErrNotExist", err)
 		}
+
 		unmount()
 	})
 
@@ -128,10 +134,12 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		unmountB()
 		if a == b {
 			t.Fatal("the same folder")
 		}
+
 		expect(t, a, "x=a")
 	})
 
@@ -150,6 +158,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if _, _, err := open(
 			t,
 		).Mount(ctx, []ziptree.Tree{tree}, true); err == nil ||

@@ -28,6 +28,7 @@ func (m *MemoryAlarms) Set(name string, states ...stage.Alarm) {
 	if m.states == nil {
 		m.states = map[string][]stage.Alarm{}
 	}
+
 	m.states[name] = slices.Clone(states)
 }
 
@@ -36,6 +37,7 @@ func (m *MemoryAlarms) Get(ctx context.Context, name string) (stage.Alarm, error
 	if err := ctx.Err(); err != nil {
 		return stage.Alarm{}, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, name)
@@ -43,9 +45,11 @@ func (m *MemoryAlarms) Get(ctx context.Context, name string) (stage.Alarm, error
 	if len(states) == 0 {
 		return stage.Alarm{}, refuse(fault.NotFound, "read alarm", name, "there is no such alarm")
 	}
+
 	if len(states) > 1 {
 		m.states[name] = states[1:]
 	}
+
 	return states[0], nil
 }
 
@@ -89,22 +93,27 @@ func (m *MemoryMetrics) Put(ctx context.Context, at time.Time, values []stage.Me
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range values {
 		if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
 			return refuse(fault.BadInput, "store metric", v.Name, "its value is %v", v.Value)
 		}
+
 		if v.Name == "" || !slices.Contains(metricUnits, v.Unit) || len(v.Dimensions) > 30 {
 			return refuse(fault.BadInput, "store metric", v.Name, "unit %q, %d dimensions", v.Unit, len(v.Dimensions))
 		}
+
 		for _, d := range v.Dimensions {
 			if d.Name == "" || d.Value == "" {
 				return refuse(fault.BadInput, "store metric", v.Name, "dimension %q has value %q", d.Name, d.Value)
 			}
 		}
+
 		m.stored = append(m.stored, StoredMetric{At: at, Metric: v})
 	}
+
 	return nil
 }
 
@@ -131,11 +140,13 @@ func (m *MemoryNotices) Send(ctx context.Context, subject, text string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := checkNotice(subject, text); err != nil {
 		return refuse(fault.BadInput, "notify", subject, "%w", err)
 	}
+
 	m.sent = append(m.sent, Notice{subject, text})
 	return nil
 }
@@ -144,14 +155,17 @@ func checkNotice(subject, text string) error {
 	if len(subject) > 100 {
 		return fmt.Errorf("a subject of %d characters, limit 100", len(subject))
 	}
+
 	for _, r := range subject {
 		if r < ' ' || r > '~' {
 			return fmt.Errorf("the subject holds %q", r)
 		}
 	}
+
 	if text == "" || len(text) > 256<<10 {
 		return fmt.Errorf("a text of %d bytes, limit %d", len(text), 256<<10)
 	}
+
 	return nil
 }
 

@@ -21,14 +21,18 @@ func TestMemoryAlarmsSayEachStateOnceAndTheLastForEver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		got = append(got, a.State)
 	}
+
 	if want := []stage.AlarmState{stage.AlarmOK, stage.AlarmRaised, stage.AlarmRaised}; !slices.Equal(got, want) {
 		t.Fatalf("%v, want %v", got, want)
 	}
+
 	if _, err := alarms.Get(t.Context(), "b"); fault.CodeOf(err) != fault.NotFound {
 		t.Fatal(err)
 	}
+
 	if want := []string{"a", "a", "a", "b"}; !slices.Equal(alarms.Asked(), want) {
 		t.Fatalf("asked %v", alarms.Asked())
 	}
@@ -57,9 +61,11 @@ func TestMemoryMetricsRefuseWhatCloudWatchRefuses(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+
 	if err := metrics.Put(t.Context(), at, []stage.Metric{good}); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := metrics.Stored(); len(got) != 1 || got[0].Name != "PackageSize" || !got[0].At.Equal(at) {
 		t.Fatalf("stored %v", got)
 	}
@@ -78,6 +84,7 @@ func TestMemoryNoticesRefuseWhatThePortDoesNotPromise(t *testing.T) {
 			t.Errorf("%.20q: %v", bad.Subject, err)
 		}
 	}
+
 	if err := notices.Send(
 		t.Context(),
 		"s",

@@ -28,10 +28,12 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		if err != nil || string(b) != want {
 			t.Fatalf("Read = %q, %v; want %q", b, err, want)
 		}
+
 		opened, err := o.Open(ctx, name)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := contents(t, opened); string(got) != want {
 			t.Fatalf("Open has %q, want %q", got, want)
 		}
@@ -48,6 +50,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Read: %v, want fs.ErrNotExist", err)
 		}
+
 		if _, err := o.Open(ctx, name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Open: %v, want fs.ErrNotExist", err)
 		}
@@ -71,10 +74,12 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 			if _, err := io.WriteString(w, "half"); err != nil {
 				return err
 			}
+
 			return failure
 		}); !errors.Is(err, failure) {
 			t.Fatalf("error %v, want %v", err, failure)
 		}
+
 		has(t, o, "one")
 	})
 
@@ -83,6 +88,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		if err := o.Write(ctx, name, func(io.Writer) error { return errors.New("no more") }); err == nil {
 			t.Fatal("no error")
 		}
+
 		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("Read: %v, want fs.ErrNotExist", err)
 		}
@@ -102,6 +108,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
+
 		has(t, o, "one")
 	})
 
@@ -112,6 +119,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		write(t, o, "second")
 		if got := contents(t, opened); string(got) != "one" {
 			t.Fatalf("it reads %q, want what it opened", got)
@@ -128,6 +136,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 				}
 			})
 		}
+
 		wg.Wait()
 		b, err := o.Read(ctx, name)
 		if err != nil || len(b) != 100_000 || !bytes.Equal(b, bytes.Repeat(b[:1], len(b))) {
@@ -141,9 +150,11 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 			if err := o.Write(ctx, bad, writes("x")); err == nil {
 				t.Error("Write takes it")
 			}
+
 			if _, err := o.Read(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("Read: %v, want a refusal", err)
 			}
+
 			if _, err := o.Open(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("Open: %v, want a refusal", err)
 			}
@@ -165,13 +176,16 @@ func (m *MemoryOutputs) Write(ctx context.Context, name string, write func(io.Wr
 	if err := checkOutput(name); err != nil {
 		return err
 	}
+
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return err
 	}
+
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	m.Set(name, b.Bytes())
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -186,6 +200,7 @@ func (m *MemoryOutputs) Set(name string, b []byte) {
 	if m.files == nil {
 		m.files = map[string][]byte{}
 	}
+
 	m.files[name] = b
 }
 
@@ -194,12 +209,14 @@ func (m *MemoryOutputs) Read(_ context.Context, name string) ([]byte, error) {
 	if err := checkOutput(name); err != nil {
 		return nil, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, ok := m.files[name]
 	if !ok {
 		return nil, fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
 	}
+
 	return clone(b), nil
 }
 
@@ -209,6 +226,7 @@ func (m *MemoryOutputs) Open(ctx context.Context, name string) (stage.Blob, erro
 	if err != nil {
 		return nil, err
 	}
+
 	return newBlob(b), nil
 }
 
@@ -216,5 +234,6 @@ func checkOutput(name string) error {
 	if name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
 		return fmt.Errorf("%q is not a name for an output", name)
 	}
+
 	return nil
 }

@@ -23,6 +23,7 @@ func contents(t *testing.T, b stage.Blob) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return got
 }
 

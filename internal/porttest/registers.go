@@ -27,9 +27,11 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if tag == "" {
 			t.Fatal("Store returned no tag")
 		}
+
 		return tag
 	}
 	refuses := func(t *testing.T, r stage.Registers, doc, tag string, want fault.Code) {
@@ -77,6 +79,7 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 		if first == second {
 			t.Fatalf("another document has the same tag %q", first)
 		}
+
 		refuses(t, r, "three", first, fault.Changed)
 		has(t, r, "two", second)
 		has(t, r, "three", store(t, r, name, "three", second))
@@ -97,11 +100,13 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		doc[0] = 'x'
 		loaded, _, err := r.Load(ctx, name)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		loaded[0] = 'y'
 		has(t, r, "one", tag)
 	})
@@ -114,6 +119,7 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 		} {
 			store(t, r, n, n, "")
 		}
+
 		for prefix, want := range map[string]string{
 			"runs/b/":       "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json",
 			"runs/b":        "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json runs/bb/run.json",
@@ -151,11 +157,13 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 						t.Error(err)
 						return
 					}
+
 					n, err := strconv.Atoi(string(doc))
 					if err != nil {
 						t.Error(err)
 						return
 					}
+
 					switch _, err := r.Store(ctx, name, []byte(strconv.Itoa(n+1)), tag); {
 					case err == nil:
 						done++
@@ -166,6 +174,7 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 				}
 			})
 		}
+
 		wg.Wait()
 		if doc, _, err := r.Load(ctx, name); err != nil || string(doc) != strconv.Itoa(writers*each) {
 			t.Fatalf("counted %s, %v; want %d", doc, err, writers*each)
@@ -226,6 +235,7 @@ func oneWins(t *testing.T, r stage.Registers, name, tag string) {
 			}
 		})
 	}
+
 	wg.Wait()
 	doc, now, err := r.Load(ctx, name)
 	if err != nil || len(won) != 1 || won[string(doc)] != now {
@@ -246,12 +256,14 @@ func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string
 	if err := checkRegister(ctx, "load", name); err != nil {
 		return nil, "", err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	doc, ok := m.docs[name]
 	if !ok {
 		return nil, "", fault.New(fault.NotFound, "load", name, errors.New("there is none"))
 	}
+
 	return clone(doc), digest.Of(doc).Short(), nil
 }
 
@@ -260,6 +272,7 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 	if err := checkRegister(ctx, "store", name); err != nil {
 		return "", err
 	}
+
 	if len(doc) > release.MaxDocumentBytes {
 		return "", fault.New(
 			fault.OverLimit,
@@ -268,18 +281,22 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
 		)
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := ""
 	if old, ok := m.docs[name]; ok {
 		now = digest.Of(old).Short()
 	}
+
 	if now != tag {
 		return "", fault.New(fault.Changed, "store", name, fmt.Errorf("tag %q, want %q", now, tag))
 	}
+
 	if m.docs == nil {
 		m.docs = map[string][]byte{}
 	}
+
 	m.docs[name] = clone(doc)
 	return digest.Of(doc).Short(), nil
 }
@@ -289,6 +306,7 @@ func (m *MemoryRegisters) List(ctx context.Context, prefix string) ([]string, er
 	if err := endedAs("list", prefix, ctx.Err()); err != nil {
 		return nil, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var names []string
@@ -297,6 +315,7 @@ func (m *MemoryRegisters) List(ctx context.Context, prefix string) ([]string, er
 			names = append(names, name)
 		}
 	}
+
 	slices.Sort(names)
 	return names, nil
 }
@@ -308,10 +327,12 @@ func (m *MemoryRegisters) Set(name string, doc []byte) {
 	if m.docs == nil {
 		m.docs = map[string][]byte{}
 	}
+
 	if doc == nil {
 		delete(m.docs, name)
 		return
 	}
+
 	m.docs[name] = bytes.Clone(doc)
 }
 
@@ -320,5 +341,6 @@ func checkRegister(ctx context.Context, op, name string) error {
 		strings.ContainsAny(name, "\x00\n\r") {
 		return fault.New(fault.Internal, op, name, fmt.Errorf("%q is not a name", name))
 	}
+
 	return endedAs(op, name, ctx.Err())
 }

@@ -41,6 +41,7 @@ func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Inv
 		i.Payload = []byte(`{"errorMessage": "no handler", "errorType": "Runtime.HandlerNotFound"}`)
 		i.Error = "Runtime.HandlerNotFound"
 	}
+
 	return i, nil
 }
 
@@ -65,6 +66,7 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 		if err := a.Sandboxes.Create(ctx, s); err != nil {
 			t.Fatal(err)
 		}
+
 		t.Cleanup(func() { _ = a.Sandboxes.Delete(context.Background(), name) })
 	}
 	same := func(t *testing.T, got []byte, want string) {
@@ -84,6 +86,7 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 		if i.Error != "" || i.InitSeconds < 0 || i.InitSeconds > 60 {
 			t.Fatalf("answered %+v", i)
 		}
+
 		f := must(a.Functions.Get(ctx, name, ""))(t)
 		if f.Runtime != "python3.13" || f.Arch != "x86_64" || len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN {
 			t.Fatalf("made %+v", f)
@@ -125,6 +128,7 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 				t.Fatal(err)
 			}
 		}
+
 		_, err := a.Sandboxes.Invoke(ctx, name, nil)
 		fails(t, "invoke", err, fault.NotFound)
 		_, err = a.Functions.Get(ctx, name, "")
@@ -144,6 +148,7 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 		for i := range 6 {
 			six = append(six, addLayer(t, a, fmt.Sprintf("l%d", i), "python/a.py=1").ARN)
 		}
+
 		fails(t, "six", a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", six...)), fault.BadInput)
 		_, err := a.Functions.Get(ctx, name, "")
 		fails(t, "get", err, fault.NotFound)

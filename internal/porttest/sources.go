@@ -40,6 +40,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return all
 	}
 	names := func(all []stage.Source) string {
@@ -47,6 +48,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		for _, f := range all {
 			out = append(out, f.Name)
 		}
+
 		return strings.Join(out, "|")
 	}
 	only := func(t *testing.T, s PushedSources) stage.Source {
@@ -55,6 +57,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		if len(all) != 1 {
 			t.Fatalf("listed %s, want one file", names(all))
 		}
+
 		return all[0]
 	}
 	has := func(t *testing.T, s PushedSources, f stage.Source, want string) {
@@ -92,16 +95,19 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		} {
 			put(t, s, n, "content of "+n)
 		}
+
 		all := list(t, s)
 		if got, want := names(
 			all,
 		), "data science/layer.yaml|data-2/a&b=c.txt|data/100%.txt|data/wörd+ä.txt|web/requirements.txt|workspace.yaml"; got != want {
 			t.Fatalf("listed %s, want %s", got, want)
 		}
+
 		for _, f := range all {
 			if f.Size != int64(len("content of "+f.Name)) || f.ETag == "" || f.Modified.IsZero() {
 				t.Errorf("listed %+v", f)
 			}
+
 			has(t, s, f, "content of "+f.Name)
 		}
 	})
@@ -121,6 +127,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		if now.ETag == before.ETag || now.Size != 4 {
 			t.Errorf("listed %+v, before %+v", now, before)
 		}
+
 		has(t, s, now, "twos")
 		hadOrChanged(t, s, before, "one")
 	})
@@ -144,14 +151,17 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		if err := s.Delete(ctx, "a"); err != nil {
 			t.Fatal(err)
 		}
+
 		if got := names(list(t, s)); got != "b" {
 			t.Errorf("listed %s, want b", got)
 		}
+
 		hadOrChanged(t, s, listed[0], "one")
 		put(t, s, "a", "three")
 		if got := names(list(t, s)); got != "a|b" {
 			t.Errorf("listed %s, want a and b again", got)
 		}
+
 		has(t, s, list(t, s)[0], "three")
 	})
 
@@ -173,6 +183,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 		if b, err := s.Read(ctx, f, 5); err != nil || string(b) != "12345" {
 			t.Errorf("at the limit: %q, %v", b, err)
 		}
+
 		_, err := s.Read(ctx, f, 4)
 		codedAs(t, err, fault.BadInput)
 		f.Size = 1 // of which a listing may say anything
@@ -220,12 +231,14 @@ func (m *MemorySources) List(ctx context.Context) ([]stage.Source, error) {
 	if err := endedAs("list", "layers/", ctx.Err()); err != nil {
 		return nil, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []stage.Source
 	for _, s := range m.current {
 		all = append(all, s)
 	}
+
 	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
@@ -235,6 +248,7 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 	if err := endedAs("read", s.Name, ctx.Err()); err != nil {
 		return nil, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, ok := m.versions[s.VersionID]
@@ -249,6 +263,7 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 			fmt.Errorf("%d bytes, at most %d are read", len(b), limit),
 		)
 	}
+
 	return clone(b), nil
 }
 
@@ -258,20 +273,24 @@ func (m *MemorySources) Put(ctx context.Context, name string, content []byte) er
 	if checkKey(name) != nil || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
 		return fault.New(fault.BadInput, "push", name, fmt.Errorf("%q is not a name", name))
 	}
+
 	if err := endedAs("push", name, ctx.Err()); err != nil {
 		return err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.current == nil {
 		m.current = map[string]stage.Source{}
 		m.versions = map[string][]byte{}
 	}
+
 	id := "v" + strconv.Itoa(len(m.versions)+1)
 	at := time.Date(2026, 1, 1, 0, 0, len(m.versions), 0, time.UTC)
 	if m.Now != nil {
 		at = m.Now()
 	}
+
 	sum := md5.Sum(content) //nolint:gosec // see above
 	m.current[name] = stage.Source{
 		Name:      name,
@@ -289,6 +308,7 @@ func (m *MemorySources) Delete(ctx context.Context, name string) error {
 	if err := endedAs("delete", name, ctx.Err()); err != nil {
 		return err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.current, name)

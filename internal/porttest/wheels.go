@@ -55,6 +55,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if err == nil {
 			b.Close()
 		}
+
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("Open = %v, want fs.ErrNotExist", err)
 		}
@@ -65,6 +66,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := contents(t, b); !bytes.Equal(got, content) {
 			t.Fatalf("the store has %d other bytes", len(got))
 		}
@@ -83,6 +85,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if err := s.Put(ctx, file, serve(content)); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 		b, err := s.Open(ctx, file.SHA256)
 		if err != nil {
@@ -100,12 +103,14 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if err := s.Put(ctx, file, serve(content)); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
 			t.Error("the source was asked")
 			return nil, 0, errors.New("must not be asked")
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -114,6 +119,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if err := s.Put(ctx, unsized, serve(content)); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -130,6 +136,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 				if err := s.Put(ctx, f, serve(content)); err != nil {
 					t.Fatalf("after the index was mended: %v", err)
 				}
+
 				stored(t, s)
 			}
 		})
@@ -146,6 +153,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if calls < 2 {
 			t.Fatalf("asked %d times", calls)
 		}
+
 		absent(t, s, file.SHA256)
 	})
 
@@ -157,14 +165,17 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			if len(offsets) < 3 {
 				return broken(content[offset : offset+1000]), offset, nil
 			}
+
 			return serve(content)(ctx, offset)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got, want := fmt.Sprint(offsets), "[0 1000 2000]"; got != want {
 			t.Fatalf("offsets %s, want %s", got, want)
 		}
+
 		stored(t, s)
 	})
 
@@ -177,19 +188,23 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
+
 		absent(t, s, file.SHA256)
 		first := int64(-1)
 		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 			if first < 0 {
 				first = offset
 			}
+
 			return serve(content)(ctx, offset)
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		if first != 5000 {
 			t.Fatalf("resumed at %d, want 5000", first)
 		}
+
 		stored(t, s)
 	})
 
@@ -200,11 +215,13 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			if calls++; calls == 1 {
 				return broken(flipped(content[:5000])), 0, nil
 			}
+
 			return serve(content)(ctx, offset)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -215,10 +232,12 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			if calls++; calls == 1 {
 				return broken(content[:5000]), 0, nil
 			}
+
 			return io.NopCloser(bytes.NewReader(content)), 0, nil
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -232,10 +251,12 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			case 2:
 				return io.NopCloser(bytes.NewReader(content[7000:])), 7000, nil
 			}
+
 			return serve(content)(ctx, offset)
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -246,10 +267,12 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			if calls++; calls < 3 {
 				return nil, 0, fault.New(fault.Unreachable, "fetch", "", errors.New("503"))
 			}
+
 			return serve(content)(ctx, offset)
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -264,6 +287,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if calls != 1 {
 			t.Fatalf("asked %d times", calls)
 		}
+
 		absent(t, s, file.SHA256)
 	})
 
@@ -277,10 +301,12 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			if calls++; calls == 1 {
 				body = broken(content[:10])
 			}
+
 			return closing{body, func() { closed.Add(1) }}, at, err
 		}); err != nil {
 			t.Fatal(err)
 		}
+
 		if opened.Load() != closed.Load() {
 			t.Fatalf("%d opened, %d closed", opened.Load(), closed.Load())
 		}
@@ -293,10 +319,12 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		for i := range errs {
 			wg.Go(func() { errs[i] = s.Put(ctx, file, serve(content)) })
 		}
+
 		wg.Wait()
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -321,11 +349,13 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		for i := range errs {
 			wg.Go(func() { errs[i] = s.Put(ctx, file, serve(content)) })
 		}
+
 		close(goOn)
 		wg.Wait()
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
+
 		stored(t, s)
 	})
 
@@ -341,6 +371,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
+
 		absent(t, s, file.SHA256)
 	})
 
@@ -371,6 +402,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
+
 		stored(t, s)
 	})
 }
@@ -405,6 +437,7 @@ func (m *MemoryWheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, e
 	if !ok {
 		return nil, fmt.Errorf("open %s: %w", sum.Short(), fs.ErrNotExist)
 	}
+
 	return newBlob(b), nil
 }
 
@@ -439,6 +472,7 @@ func (m *MemoryWheels) Put(
 		turn = make(chan struct{}, 1)
 		m.turn[f.SHA256] = turn
 	}
+
 	m.mu.Unlock()
 	select {
 	case turn <- struct{}{}:
@@ -446,14 +480,17 @@ func (m *MemoryWheels) Put(
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+
 	if b, err := m.Open(ctx, f.SHA256); err == nil {
 		return b.Close()
 	}
+
 	var last error
 	for range 5 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
 		resumed := len(m.part(f.SHA256)) > 0
 		last = m.try(ctx, f, from)
 		var permanent *fault.Error
@@ -467,6 +504,7 @@ func (m *MemoryWheels) Put(
 			return last
 		}
 	}
+
 	return fault.New(fault.Unreachable, "fetch", f.Name, last)
 }
 
@@ -500,6 +538,7 @@ func (m *MemoryWheels) try(
 	default:
 		return fmt.Errorf("the server resumed at %d", at)
 	}
+
 	came, err := io.ReadAll(body)
 	have = append(have, came...)
 	m.keep(f.SHA256, have)
@@ -509,10 +548,12 @@ func (m *MemoryWheels) try(
 	case int64(len(have)) < f.Size:
 		return io.ErrUnexpectedEOF
 	}
+
 	m.keep(f.SHA256, nil)
 	if sum := digest.Of(have); sum != f.SHA256 || f.Size > 0 && f.Size != int64(len(have)) {
 		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %s", sum))
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.files[f.SHA256] = have

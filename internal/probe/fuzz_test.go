@@ -14,6 +14,7 @@ func FuzzOpenResponse(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		left := q
 		results := 0
@@ -21,24 +22,29 @@ func FuzzOpenResponse(f *testing.F) {
 			if n > len(q.Jobs)+1 {
 				t.Fatal("asking on does not end")
 			}
+
 			a, err := OpenResponse(doc, left)
 			if err != nil {
 				if err.Error() == "" {
 					t.Error("refused without a text")
 				}
+
 				return
 			}
+
 			for i, r := range a.Results {
 				if want := left.Jobs[i]; r.Kind != want.Kind || r.Name != want.Name || r.Source != want.Source {
 					t.Fatalf("result %d is of %v, want %v", i, r.Job, want)
 				}
 			}
+
 			results += len(a.Results)
 			more := false
 			if left, more = left.After(a); !more {
 				break
 			}
 		}
+
 		if results != len(q.Jobs) {
 			t.Errorf("%d results for %d jobs", results, len(q.Jobs))
 		}

@@ -37,10 +37,12 @@ func HandlerZip() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack the probe function: %w", err)
 	}
+
 	var b bytes.Buffer
 	if _, err := ziptree.Write(context.Background(), &b, tree); err != nil {
 		return nil, fmt.Errorf("pack the probe function: %w", err)
 	}
+
 	return b.Bytes(), nil
 }
 
@@ -67,6 +69,7 @@ func NewRequest(jobs []Job, imports []string) Request {
 	for _, j := range jobs {
 		q.Jobs = append(q.Jobs, SentJob(j))
 	}
+
 	return q
 }
 
@@ -94,15 +97,19 @@ func OpenResponse(doc []byte, q Request) (Response, error) {
 	if _, more := d.Token(); err == nil && more != io.EOF {
 		err = errors.New("something follows it")
 	}
+
 	if err != nil {
 		return Response{}, fmt.Errorf("read the answer of the probe function: %w", err)
 	}
+
 	if err := a.check(q); err != nil {
 		return Response{}, fmt.Errorf("check the answer of the probe function: %w", err)
 	}
+
 	for i := range a.Results {
 		a.Results[i].Source = q.Jobs[i].Source
 	}
+
 	return a, nil
 }
 
@@ -110,20 +117,24 @@ func (a Response) check(q Request) error {
 	if a.Interpreter == "" {
 		return errors.New("it does not name its interpreter")
 	}
+
 	if len(a.Results)+a.Remaining != len(q.Jobs) || a.Remaining < 0 {
 		return fmt.Errorf("%d results and %d remaining for %d jobs", len(a.Results), a.Remaining, len(q.Jobs))
 	}
+
 	for i, r := range a.Results {
 		if want := q.Jobs[i]; r.Kind != want.Kind || r.Name != want.Name {
 			return fmt.Errorf("result %d is of %s %s, asked was %s %s", i, r.Kind, r.Name, want.Kind, want.Name)
 		}
 	}
+
 	switch {
 	case a.Import != nil && (a.Remaining > 0 || !slices.Equal(a.Import.Modules, q.Imports)):
 		return fmt.Errorf("it timed the import of %v, asked was %v", a.Import.Modules, q.Imports)
 	case len(a.Results) == 0 && a.Import == nil && len(q.Jobs)+len(q.Imports) > 0:
 		return errors.New("it did nothing")
 	}
+
 	return nil
 }
 
@@ -133,5 +144,6 @@ func (q Request) After(a Response) (Request, bool) {
 	if a.Import != nil {
 		q.Imports = nil
 	}
+
 	return q, len(q.Jobs)+len(q.Imports) > 0
 }

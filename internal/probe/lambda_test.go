@@ -48,11 +48,13 @@ var python = sync.OnceValues(func() (found localport.Python, err error) {
 	if err != nil {
 		return found, err
 	}
+
 	for _, version := range []string{"3.13", "3.14", "3.12", "3.11", "3.10", "3.9"} {
 		target, parseErr := pydist.ParseTarget("python" + version + "-x86_64")
 		if parseErr != nil {
 			return found, parseErr
 		}
+
 		if found, err = localport.FindPython(
 			context.Background(),
 			target,
@@ -63,6 +65,7 @@ var python = sync.OnceValues(func() (found localport.Python, err error) {
 			return found, nil
 		}
 	}
+
 	return found, err
 })
 
@@ -81,18 +84,22 @@ func deploy(t *testing.T, left ...int) function {
 	if err != nil {
 		t.Fatalf("these tests need CPython 3.9 or later: %v", err)
 	}
+
 	b, err := probe.HandlerZip()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	f := function{python: p.Path, task: t.TempDir(), temp: t.TempDir(), left: left}
 	if err := os.CopyFS(f.task, z); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if left, err := os.ReadDir(f.temp); err != nil || len(left) > 0 {
 			t.Errorf("left behind in /tmp: %v, %v", left, err)
@@ -107,10 +114,12 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	left, err := json.Marshal(f.left)
 	if err != nil {
 		return nil, err
 	}
+
 	answer := filepath.Join(f.task, "answer.json")
 	cmd := exec.Command(f.python, "-S", "-B", "-c", runtime, f.task, mount, answer, string(left))
 	cmd.Stdin = bytes.NewReader(event)
@@ -124,6 +133,7 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
+
 	return os.ReadFile(answer)
 }
 
@@ -139,18 +149,22 @@ func (f function) ask(
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		a, err := probe.OpenResponse(b, q)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if !strings.HasPrefix(a.Interpreter, "cpython-3.") {
 			t.Errorf("the interpreter is %q", a.Interpreter)
 		}
+
 		invocations++
 		results = append(results, a.Results...)
 		times = a.Import
 		q, more = q.After(a)
 	}
+
 	return results, times, invocations
 }
 
@@ -163,10 +177,12 @@ func layer(t *testing.T, files map[string]string) string {
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	return dir
 }
 
@@ -190,6 +206,7 @@ func (r remote) Probe(ctx context.Context, mount string, jobs []probe.Job, done 
 		results[i].Detail = strings.ReplaceAll(results[i].Detail, mount, "/opt") // where Lambda has it
 		done()
 	}
+
 	return results, ctx.Err()
 }
 
@@ -201,6 +218,7 @@ func (r remote) Import(_ context.Context, mount string, modules []string, rounds
 	if times.Detail != "" {
 		return probe.ImportTime{}, errors.New(times.Detail)
 	}
+
 	return times.ImportTime, nil
 }
 
@@ -210,11 +228,13 @@ func TestFunctionIsAnInterpreter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	version := strings.Split(strings.TrimPrefix(p.Identity(), "cpython-"), ".")
 	target, err := pydist.ParseTarget("python" + version[0] + "." + version[1] + "-x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	porttest.Interpreter(t, target, func(t *testing.T) stage.Interpreter {
 		return remote{p, t, deploy(t, plenty)}
 	})
@@ -227,6 +247,7 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	mount := layer(t, map[string]string{
 		"good.py": "x = 1\n",
 		"bad.py":  "import no_such_thing\n",
@@ -282,21 +303,26 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	got, err := remote{p, t, deploy(t, plenty)}.Probe(context.Background(), mount, jobs, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if len(got) != len(want) {
 		t.Fatalf("%d results, want %d", len(got), len(want))
 	}
+
 	failed := 0
 	for i := range want {
 		if !want[i].OK {
 			failed++
 		}
+
 		if got[i].Seconds <= 0 || got[i].PeakBytes < 1<<20 {
 			t.Errorf("%s took %v s, %d bytes", got[i].Name, got[i].Seconds, got[i].PeakBytes)
 		}
+
 		want[i].Detail = strings.ToValidUTF8(want[i].Detail, "\uFFFD") // as a report has it
 		got[i].Seconds = want[i].Seconds
 		got[i].PeakBytes = want[i].PeakBytes
@@ -304,6 +330,7 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 			t.Errorf("%s (-laptop +function):\n%s", want[i].Name, diff)
 		}
 	}
+
 	if failed != len(want)-3 {
 		t.Errorf("%d of %d jobs failed", failed, len(want))
 	}
@@ -339,16 +366,20 @@ time.sleep(0.3)
 	if !results[0].OK || results[1].OK || results[1].Detail != "did not end within 2s" || !results[2].OK {
 		t.Errorf("got %+v", results)
 	}
+
 	if results[0].Seconds > 1.5 {
 		t.Errorf("a job that ended after 0.3 s took %v s", results[0].Seconds)
 	}
+
 	b, err := os.ReadFile(pids)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if started := len(strings.Fields(string(b))); started < 20 {
 		t.Fatalf("only %d processes were left running", started)
 	}
+
 	time.Sleep(100 * time.Millisecond) // ten generations, if one were left
 	if again, err := os.ReadFile(pids); err != nil || len(again) != len(b) {
 		t.Errorf("processes still breed: %d bytes, then %d, %v", len(b), len(again), err)
@@ -382,6 +413,7 @@ func TestFunctionStopsInTime(t *testing.T) {
 	for i := range 5 {
 		jobs = append(jobs, script("job"+strconv.Itoa(i), "pass"))
 	}
+
 	mount := layer(t, nil)
 	for sentence, tt := range map[string]struct {
 		left        []int
@@ -409,11 +441,13 @@ func TestFunctionStopsInTime(t *testing.T) {
 					tt.invocations,
 				)
 			}
+
 			for i, r := range results {
 				if !r.OK || r.Job != jobs[i] {
 					t.Errorf("result %d: %+v", i, r)
 				}
 			}
+
 			if times == nil || times.Seconds <= 0 || times.Detail != "" {
 				t.Errorf("import %+v", times)
 			}
@@ -431,6 +465,7 @@ func TestFunctionAnswersWithinLimits(t *testing.T) {
 	for i := range 60 {
 		jobs = append(jobs, script(strconv.Itoa(i), noisy))
 	}
+
 	f := deploy(t, plenty)
 	mount := layer(t, nil)
 	q := probe.NewRequest(jobs, nil)
@@ -439,16 +474,20 @@ func TestFunctionAnswersWithinLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	a, err := probe.OpenResponse(b, q)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if len(b) > 5_000_000 || len(b) < 3_000_000 || a.Remaining == 0 {
 		t.Errorf("%d bytes, %d results, %d remaining", len(b), len(a.Results), a.Remaining)
 	}
+
 	if n := len(a.Results[0].Detail); n < 4000 || n > 16_000 {
 		t.Errorf("a detail has %d characters", n)
 	}
+
 	if rest, more := q.After(
 		a,
 	); !more || len(rest.Jobs) != a.Remaining ||
@@ -474,6 +513,7 @@ func TestFunctionTimesImports(t *testing.T) {
 		fmt.Sprint(times.Modules) != "[slow json]" {
 		t.Errorf("got %+v, %+v", results, times)
 	}
+
 	rounds := filepath.Join(t.TempDir(), "rounds") // only the second is fast
 	varies := layer(
 		t,
@@ -488,9 +528,11 @@ func TestFunctionTimesImports(t *testing.T) {
 	if _, times, _ := f.ask(t, varies, probe.NewRequest(nil, []string{"varies"})); times.Seconds >= 0.5 {
 		t.Errorf("the fastest of three rounds took %v s", times.Seconds)
 	}
+
 	if b, err := os.ReadFile(rounds); string(b) != "xxx" {
 		t.Errorf("rounds %q, %v", b, err)
 	}
+
 	_, times, _ = f.ask(t, mount, probe.NewRequest(nil, []string{"json", "bad"}))
 	if times.Seconds != 0 || !strings.HasSuffix(times.Detail, "ValueError: at import") {
 		t.Errorf("got %+v", times)
@@ -521,21 +563,26 @@ func TestHandlerZipIsTheSameEveryTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	second, err := probe.HandlerZip()
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("%d and %d bytes differ, %v", len(first), len(second), err)
 	}
+
 	z, err := zip.NewReader(bytes.NewReader(first), int64(len(first)))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var names []string
 	for _, f := range z.File {
 		names = append(names, fmt.Sprint(f.Name, " ", f.Mode()))
 	}
+
 	if diff := cmp.Diff([]string{"handler.py -rw-r--r--", "runner.py -rw-r--r--"}, names); diff != "" {
 		t.Error(diff)
 	}
+
 	module, function, _ := strings.Cut(probe.Handler, ".")
 	b, err := os.ReadFile(filepath.Join("lambda", module+".py"))
 	if err != nil || !strings.Contains(string(b), "\ndef "+function+"(event, context):\n") {
@@ -609,17 +656,21 @@ func TestAnswersAreChecked(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 			}
+
 			if text != tt.want {
 				t.Fatalf("error %q, want %q", text, tt.want)
 			}
+
 			if err == nil && len(got.Results) == 2 && got.Results[1].Source != "pass" {
 				t.Error("the result's job lost its source")
 			}
 		})
 	}
+
 	if _, more := q.After(probe.Response{Results: make([]probe.Result, 2), Import: &probe.TimedImports{}}); more {
 		t.Error("something is left to ask after everything was answered")
 	}
+
 	if rest, more := q.After(
 		probe.Response{Results: make([]probe.Result, 2)},
 	); !more || len(rest.Jobs) > 0 ||

@@ -78,47 +78,59 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 			tops[topName(f)] = true
 		}
 	}
+
 	modules := map[string]bool{}
 	for _, e := range tree.Entries() {
 		site, ok := strings.CutPrefix(e.Name, prefix)
 		if !ok {
 			continue
 		}
+
 		mine := len(dists) == 0 || owned[site] || prefix != "" && !tops[topName(site)] && !program(topName(site))
 		if source, isBytecode := pyc.Source(site); isBytecode {
 			if strings.Contains(site, "__pycache__/") {
 				continue
 			}
+
 			site = source // bytecode without a source stands for it
 		}
+
 		if !mine && !owned[site] {
 			continue
 		}
+
 		module, isPackage, ok := pyimport.ModuleName(site)
 		if !ok {
 			continue
 		}
+
 		depth := strings.Count(module, ".")
 		if depth == 0 && !strings.HasPrefix(module, "__") || depth == 1 && isPackage && importable(module) {
 			modules[module] = true
 		}
 	}
+
 	for m := range modules {
 		if parent, _, ok := strings.Cut(m, "."); ok && !modules[parent] {
 			continue // below a namespace package: its own distribution's business
 		}
+
 		jobs = append(jobs, Job{Kind: Module, Name: m})
 	}
+
 	for _, d := range dists {
 		jobs = append(jobs, Scripts(d.Name)...)
 	}
+
 	if own != "" {
 		jobs = append(jobs, Job{Kind: Script, Name: "probe.py", Source: own})
 	}
+
 	sort.SliceStable(jobs, func(i, j int) bool {
 		if jobs[i].Kind != jobs[j].Kind {
 			return jobs[i].Kind < jobs[j].Kind
 		}
+
 		return jobs[i].Name < jobs[j].Name
 	})
 	return jobs
@@ -149,17 +161,20 @@ func Scripts(n pydist.Name) []Job {
 	if err != nil {
 		return nil
 	}
+
 	var jobs []Job
 	for _, f := range files {
 		b, err := fs.ReadFile(scripts, f)
 		if err != nil {
 			continue
 		}
+
 		jobs = append(
 			jobs,
 			Job{Kind: Script, Name: n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py"), Source: string(b)},
 		)
 	}
+
 	return jobs
 }
 
@@ -169,6 +184,7 @@ func Digest(jobs []Job) digest.SHA256 {
 	for _, j := range jobs {
 		h.Write([]byte(string(j.Kind) + "\x00" + j.Name + "\x00" + j.Source + "\x00"))
 	}
+
 	return h.Sum()
 }
 
@@ -181,10 +197,12 @@ func TopLevel(d wheel.Distribution) []string {
 			seen[module] = true
 		}
 	}
+
 	var out []string
 	for m := range seen {
 		out = append(out, m)
 	}
+
 	sort.Strings(out)
 	return out
 }
@@ -197,6 +215,7 @@ func (r Result) Missing() string {
 	if m == nil {
 		return ""
 	}
+
 	return m[1]
 }
 

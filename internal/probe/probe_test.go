@@ -17,6 +17,7 @@ func dist(t *testing.T, name string, files ...string) wheel.Distribution {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return wheel.Distribution{Name: n, Files: files}
 }
 
@@ -26,10 +27,12 @@ func tree(t *testing.T, names ...string) ziptree.Tree {
 	for _, n := range names {
 		entries = append(entries, ziptree.File(n, nil, false, "test"))
 	}
+
 	out, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return out
 }
 
@@ -100,13 +103,16 @@ func TestJobs(t *testing.T) {
 				if strings.Contains(j.Name, "/") {
 					what = string(j.Kind) + " " + j.Name[:strings.Index(j.Name, "/")] + "/*"
 				}
+
 				if (j.Kind == Script) != (j.Source != "") {
 					t.Errorf("%s has a source of %d bytes", what, len(j.Source))
 				}
+
 				if !slices.Contains(got, what) {
 					got = append(got, what)
 				}
 			}
+
 			if g := strings.Join(got, ", "); g != c.want {
 				t.Errorf("got %q, want %q", g, c.want)
 			}
@@ -120,6 +126,7 @@ func TestJobsLeaveTheFunctionAlone(t *testing.T) {
 	for _, j := range Jobs(tree(t, "app.py", "a.py"), "", []wheel.Distribution{dist(t, "one", "a.py")}, "") {
 		got = append(got, string(j.Kind)+" "+j.Name)
 	}
+
 	if g := strings.Join(got, ", "); g != "metadata one, module a" {
 		t.Error(g)
 	}
@@ -160,6 +167,7 @@ func TestDigestTellsJobsApart(t *testing.T) {
 		if other, ok := seen[d]; ok {
 			t.Errorf("%v and %s have one digest", jobs, other)
 		}
+
 		seen[d] = fmt.Sprint(jobs)
 	}
 }
@@ -170,16 +178,19 @@ func TestScriptsHaveADocstring(t *testing.T) {
 	if err != nil || len(folders) == 0 {
 		t.Fatalf("%d folders, %v", len(folders), err)
 	}
+
 	for _, f := range folders {
 		n, err := pydist.ParseName(f.Name())
 		if err != nil || n.String() != f.Name() {
 			t.Errorf("scripts/%s: the name is not normalized (%v)", f.Name(), err)
 			continue
 		}
+
 		jobs := Scripts(n)
 		if len(jobs) == 0 {
 			t.Errorf("scripts/%s is empty", f.Name())
 		}
+
 		for _, j := range jobs {
 			if !strings.HasPrefix(j.Source, `"""`) {
 				t.Errorf("%s does not begin with a docstring that says what it proves", j.Name)
@@ -218,6 +229,7 @@ func TestResultsSayWhatIsMissing(t *testing.T) {
 			t.Errorf("%q: missing %q, want %q", detail, got, want)
 		}
 	}
+
 	if !(Result{Job: Job{Kind: Metadata}, Detail: "x\nentry point run: no such"}).EntryPoint() ||
 		(Result{Job: Job{Kind: Script}, Detail: "entry point run"}).EntryPoint() {
 		t.Error("an entry point is not told from others")

@@ -72,6 +72,7 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 			batches[key] = append(batches[key], i)
 		}
 	}
+
 	pool := newPool()
 	g, running := errgroup.WithContext(ctx)
 	for _, key := range slices.Sorted(maps.Keys(batches)) {
@@ -79,31 +80,39 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 		for n, i := range batches[key] {
 			batch[n] = p.decisions[i]
 		}
+
 		g.Go(func() error {
 			origin, err := Origin(batch)
 			if err != nil {
 				return err
 			}
+
 			return out.transform(running, pool, p, cache, origin+"/"+batch[0].transform.pack(), batches[key])
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return Pruned{}, err
 	}
+
 	if err := ctx.Err(); err != nil {
 		return Pruned{}, err
 	}
+
 	for _, o := range out.Decisions {
 		if strings.HasPrefix(o.Why, o.Rule+leftAlone) {
 			out.Notes = append(out.Notes, o.Site+": "+o.Why)
 		}
 	}
+
 	if err := out.records(p); err != nil {
 		return Pruned{}, err
 	}
+
 	if err := out.pack(ctx, pool, cache); err != nil {
 		return Pruned{}, err
 	}
+
 	sort.Strings(out.Notes)
 	return out, out.gather()
 }
@@ -116,9 +125,11 @@ func (out *Pruned) gather() (err error) {
 			entries = append(entries, o.Result)
 		}
 	}
+
 	if out.Tree, err = ziptree.New(entries); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
+
 	return nil
 }
 
@@ -129,17 +140,20 @@ func Origin(files []Decision) (string, error) {
 	if len(files) > 0 && files[0].Wheel != "" {
 		return files[0].Wheel, nil
 	}
+
 	h := digest.NewHasher()
 	for _, d := range files {
 		raw, err := d.Entry.OpenRaw()
 		if err != nil {
 			return "", fmt.Errorf("read %s: %w", d.Entry.Name, err)
 		}
+
 		fmt.Fprintf(h, "%s\x00%d %d %d\x00", d.Site, d.Entry.Method, d.Entry.Size, d.Entry.ZippedBytes)
 		if _, err := io.Copy(h, io.LimitReader(raw, d.Entry.ZippedBytes)); err != nil {
 			return "", fmt.Errorf("read %s: %w", d.Entry.Name, err)
 		}
 	}
+
 	return "foreign/" + h.Sum().String(), nil
 }
 
@@ -162,27 +176,32 @@ func complete(
 	if err != nil {
 		return ziptree.Tree{}, fmt.Errorf("read cache %s: %w", key, err)
 	}
+
 	var missing []Decision
 	for _, d := range files {
 		if _, ok := pack.Lookup(d.Site); !ok {
 			missing = append(missing, d)
 		}
 	}
+
 	if len(missing) == 0 {
 		return pack, nil
 	}
+
 	return cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
 		for _, e := range pack.Entries() {
 			if err := add(e); err != nil {
 				return err
 			}
 		}
+
 		var mu sync.Mutex
 		return parallel(ctx, pool, missing, func(d Decision) error {
 			e, err := made(d)
 			if err != nil {
 				return err
 			}
+
 			mu.Lock()
 			defer mu.Unlock()
 			return add(e)
@@ -196,10 +215,12 @@ func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache
 	for n, i := range batch {
 		files[n] = out.Decisions[i].Decision
 	}
+
 	pack, err := complete(ctx, pool, cache, key, files, func(d Decision) (ziptree.Entry, error) { return d.rewrite(p) })
 	if err != nil {
 		return err
 	}
+
 	for _, i := range batch {
 		o := &out.Decisions[i]
 		made, _ := pack.Lookup(o.Site)
@@ -208,12 +229,15 @@ func (out *Pruned) transform(ctx context.Context, pool pool, p Plan, cache Cache
 			o.Result.Exec = o.Entry.Exec
 			continue
 		}
+
 		if reason, failed := strings.CutPrefix(made.Note, noteFailed); failed {
 			o.Why = o.Rule + leftAlone + reason
 		}
+
 		o.Fate = Kept
 		o.Result = o.Entry
 	}
+
 	return nil
 }
 
@@ -225,18 +249,22 @@ func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
 			loose = append(loose, i)
 		}
 	}
+
 	if len(loose) == 0 {
 		return nil
 	}
+
 	files := make([]Decision, len(loose))
 	for n, i := range loose {
 		files[n] = out.Decisions[i].Decision
 		files[n].transform = &deflated
 	}
+
 	origin, err := Origin(files)
 	if err != nil {
 		return err
 	}
+
 	pack, err := complete(ctx, pool, cache, origin+"/"+deflated.pack(), files, func(d Decision) (ziptree.Entry, error) {
 		e, err := d.Entry.Deflated()
 		return e.Named(d.Site), err
@@ -244,6 +272,7 @@ func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
 	if err != nil {
 		return err
 	}
+
 	for _, i := range loose {
 		o := &out.Decisions[i]
 		if e, ok := pack.Lookup(o.Site); ok {
@@ -252,6 +281,7 @@ func (out *Pruned) pack(ctx context.Context, pool pool, cache Cache) error {
 			o.Result.Note = ""
 		}
 	}
+
 	return nil
 }
 
@@ -278,19 +308,23 @@ func parallel(ctx context.Context, pool pool, files []Decision, do func(Decision
 		if err := pool.room.Acquire(running, weight); err != nil {
 			break // the group has the reason
 		}
+
 		if err := pool.processors.Acquire(running, 1); err != nil {
 			pool.room.Release(weight)
 			break
 		}
+
 		g.Go(func() error {
 			defer pool.room.Release(weight)
 			defer pool.processors.Release(1)
 			return do(d)
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return err
 	}
+
 	return ctx.Err()
 }
 
@@ -305,20 +339,24 @@ func (d Decision) rewrite(p Plan) (ziptree.Entry, error) {
 	if d.Entry.Size > maxTransformedBytes {
 		return note(fmt.Sprintf("%s%d bytes, limit %d", noteFailed, d.Entry.Size, int64(maxTransformedBytes)))
 	}
+
 	before, err := d.Entry.Bytes(maxTransformedBytes)
 	if err != nil {
 		return ziptree.Entry{}, err
 	}
+
 	after, err := d.transform.Rewrite(d.Site, before, p.policy)
 	if err == nil && len(after) < len(before) {
 		err = d.transform.Verify(d.Site, before, after)
 	}
+
 	switch {
 	case err != nil:
 		return note(noteFailed + clip(err.Error()))
 	case len(after) >= len(before):
 		return note(noteUnchanged)
 	}
+
 	e := ziptree.File(d.Site, after, false, d.transform.ID)
 	e.Note = noteSHA256 + digest.Of(after).String()
 	return e, nil
@@ -328,6 +366,7 @@ func clip(s string) string {
 	if len(s) > 300 {
 		return s[:300] + "..."
 	}
+
 	return s
 }
 
@@ -339,17 +378,20 @@ func (out *Pruned) records(p Plan) error {
 	for i := range out.Decisions {
 		at[out.Decisions[i].Site] = i
 	}
+
 	files := map[pydist.Name][]int{}
 	for i, o := range out.Decisions {
 		if o.Fate != Dropped && o.Owner.Name != (pydist.Name{}) {
 			files[o.Owner.Name] = append(files[o.Owner.Name], i)
 		}
 	}
+
 	for _, d := range p.input.Distributions {
 		i, ok := at[d.DistInfo+"/RECORD"]
 		if !ok || out.Decisions[i].Fate == Dropped {
 			continue
 		}
+
 		entries := make([]pydist.RecordEntry, 0, len(files[d.Name]))
 		for _, j := range files[d.Name] {
 			o := out.Decisions[j]
@@ -359,6 +401,7 @@ func (out *Pruned) records(p Plan) error {
 				if err != nil {
 					return fmt.Errorf("rewrite RECORD of %s: %w", d.Name, err)
 				}
+
 				e.SHA256 = parsed.Record()
 				e.Size = o.Result.Size
 			} else if shipped, ok := d.Record[o.Site]; ok && o.Site != d.DistInfo+"/RECORD" &&
@@ -367,12 +410,15 @@ func (out *Pruned) records(p Plan) error {
 				e.SHA256 = shipped
 				e.Size = o.Result.Size
 			}
+
 			entries = append(entries, e)
 		}
+
 		o := &out.Decisions[i]
 		o.Fate = Transformed
 		o.Rule = ByRecord
 		o.Result = ziptree.File(o.Entry.Name, pydist.FormatRecord(entries), false, ByRecord)
 	}
+
 	return nil
 }

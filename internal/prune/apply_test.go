@@ -38,6 +38,7 @@ func (m *memory) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	if !ok {
 		return ziptree.Tree{}, nil
 	}
+
 	return ziptree.Read(bytes.NewReader(b), int64(len(b)), key)
 }
 
@@ -49,21 +50,26 @@ func (m *memory) Store(
 	if m.fail != nil {
 		return ziptree.Tree{}, m.fail
 	}
+
 	var b bytes.Buffer
 	z := ziptree.NewWriter(&b)
 	if err := write(z.Add); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	if err := ctx.Err(); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	if _, err := z.Close(); err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	m.mu.Lock()
 	if m.packs == nil {
 		m.packs = map[string][]byte{}
 	}
+
 	m.packs[key] = b.Bytes()
 	m.stored = append(m.stored, key)
 	m.mu.Unlock()
@@ -91,6 +97,7 @@ func boto(models map[string]string) source {
 	for name, m := range models {
 		s.files["botocore/data/"+name+"/2020-01-01/service-2.json"] = m
 	}
+
 	return s
 }
 
@@ -100,6 +107,7 @@ func apply(t testing.TB, p prune.Plan, c prune.Cache) prune.Pruned {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return out
 }
 
@@ -109,10 +117,12 @@ func content(t testing.TB, tree ziptree.Tree, name string) string {
 	if !ok {
 		t.Fatalf("%s is not in the tree", name)
 	}
+
 	b, err := e.Bytes(1 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return string(b)
 }
 
@@ -124,11 +134,13 @@ func TestApplyMakesWhatThePlanSays(t *testing.T) {
 		if strings.Contains(o.Site, ".dist-info/") {
 			continue
 		}
+
 		got = append(got, line(o.Decision))
 		if _, there := out.Tree.Lookup(o.Entry.Name); there != (o.Fate != prune.Dropped) {
 			t.Errorf("%s is %s, in the tree: %v", o.Site, o.Fate, there)
 		}
 	}
+
 	reason := "botocore-docs left it alone: not JSON"
 	want := []string{
 		"kept botocore/__init__.py",
@@ -140,9 +152,11 @@ func TestApplyMakesWhatThePlanSays(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+
 	if diff := cmp.Diff([]string{"botocore/data/c/2020-01-01/service-2.json: " + reason}, out.Notes); diff != "" {
 		t.Error(diff)
 	}
+
 	for name, want := range map[string]string{"a": leanModel, "b": compactModel, "c": brokenModel} {
 		if got := content(t, out.Tree, prefix+"botocore/data/"+name+"/2020-01-01/service-2.json"); got != want {
 			t.Errorf("%s is %s", name, got)
@@ -172,6 +186,7 @@ func TestRecordMatchesTheLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	m := &memory{}
 	apply(t, p, m)
 	for _, out := range []prune.Pruned{apply(t, p, m), apply(t, p, m.cold())} {
@@ -181,24 +196,29 @@ func TestRecordMatchesTheLayer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for _, r := range rows {
 				if listed[r.Path] {
 					t.Errorf("%s is listed twice", r.Path)
 				}
+
 				listed[r.Path] = true
 				b := content(t, out.Tree, prefix+r.Path)
 				if r.Path == info+"/RECORD" || strings.HasSuffix(r.Path, ".pyc") {
 					if r.SHA256 != "" || r.Size != -1 {
 						t.Errorf("%s has a hash (%s) or a size (%d)", r.Path, r.SHA256, r.Size)
 					}
+
 					continue
 				}
+
 				sum := sha256.Sum256([]byte(b))
 				if want := base64.RawURLEncoding.EncodeToString(sum[:]); r.SHA256 != want || r.Size != int64(len(b)) {
 					t.Errorf("%s is listed with %s, %d bytes; it has %s, %d", r.Path, r.SHA256, r.Size, want, len(b))
 				}
 			}
 		}
+
 		for _, e := range out.Tree.Entries() {
 			if !listed[strings.TrimPrefix(e.Name, prefix)] {
 				t.Errorf("%s is in no RECORD", e.Name)
@@ -215,6 +235,7 @@ func TestSecondApplyReadsTheCacheOnly(t *testing.T) {
 	if len(m.stored) != 1 {
 		t.Fatalf("stored %q, want one pack of the wheel and the transform", m.stored)
 	}
+
 	second := apply(t, p, m.cold())
 	if diff := cmp.Diff(summary(t, first), summary(t, second)); diff != "" {
 		t.Error(diff)
@@ -243,11 +264,13 @@ func TestForeignLayersDoNotShareResults(t *testing.T) {
 		for i := range in.Distributions {
 			in.Distributions[i].Wheel = ""
 		}
+
 		for _, warm := range []bool{false, true} {
 			c := m
 			if warm {
 				c = m.cold()
 			}
+
 			out := apply(t, planOf(t, in, policy.Settings{}), c)
 			if got := content(
 				t,
@@ -270,12 +293,14 @@ func TestApplyPassesFaultsOn(t *testing.T) {
 	if _, err := prune.Apply(context.Background(), p, &memory{fail: full}); !errors.Is(err, full) {
 		t.Errorf("a cache that cannot store: %v", err)
 	}
+
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	m := &memory{}
 	if _, err := prune.Apply(ctx, p, m); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
+
 	if len(m.packs) > 0 {
 		t.Error("canceled, and a pack was stored")
 	}
@@ -290,10 +315,12 @@ func TestApplyRefusesDamagedEntries(t *testing.T) {
 			entries[i].CRC32++
 		}
 	}
+
 	var err error
 	if in.Tree, err = ziptree.New(entries); err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = prune.Apply(context.Background(), planOf(t, in, policy.Settings{}), &memory{})
 	if err == nil || !strings.Contains(err.Error(), "read python/botocore/data/a/2020-01-01/service-2.json: CRC-32") {
 		t.Errorf("got %v", err)
@@ -306,11 +333,13 @@ func summary(t testing.TB, p prune.Pruned) string {
 	for _, o := range p.Decisions {
 		fmt.Fprintln(&b, line(o.Decision), o.Result.Size, o.Result.ZippedBytes, o.Result.CRC32, o.Result.Exec)
 	}
+
 	var zip bytes.Buffer
 	w, err := ziptree.Write(context.Background(), &zip, p.Tree)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	fmt.Fprintln(&b, p.Notes, w.SHA256)
 	return b.String()
 }
@@ -327,6 +356,7 @@ func TestApplyIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 			strings.Repeat("G", i+1),
 		)
 	}
+
 	in := layerOf(t, boto(models))
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	var first string
@@ -336,6 +366,7 @@ func TestApplyIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 		if first == "" {
 			first = got
 		}
+
 		if diff := cmp.Diff(first, got); diff != "" {
 			t.Fatalf("with %d processors:\n%s", n, diff)
 		}
@@ -395,27 +426,35 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 				if err == nil || err.Error() != tt.err {
 					t.Errorf("got %v, want %s", err, tt.err)
 				}
+
 				return
 			}
+
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if diff := cmp.Diff(tt.want, show(q)); diff != "" {
 				t.Error(diff)
 			}
+
 			if diff := cmp.Diff(before, show(p)); diff != "" {
 				t.Errorf("the plan before has changed:\n%s", diff)
 			}
+
 			if q.Input().Tree.Len() != len(q.Decisions()) {
 				t.Errorf("%d entries, %d decisions", q.Input().Tree.Len(), len(q.Decisions()))
 			}
+
 			apply(t, q, &memory{})
 		})
 	}
+
 	var sources []string
 	for _, d := range p.KeptSources() {
 		sources = append(sources, d.Site)
 	}
+
 	if diff := cmp.Diff([]string{"demo/a.py", "demo/b.py"}, sources); diff != "" {
 		t.Error(diff)
 	}
@@ -427,6 +466,7 @@ func TestUntouchedKeepsAll(t *testing.T) {
 	if len(out.Decisions) != in.Tree.Len() || out.Tree.Len() != in.Tree.Len() {
 		t.Fatalf("%d decisions, %d files, want %d", len(out.Decisions), out.Tree.Len(), in.Tree.Len())
 	}
+
 	for _, o := range out.Decisions {
 		if o.Fate != prune.Kept || o.Owner.Name.String() != "botocore" || o.Wheel == "" {
 			t.Errorf("%s: %s, of %q", o.Site, o.Fate, o.Owner.Name)
@@ -442,6 +482,7 @@ func TestVersionsNameEveryTransform(t *testing.T) {
 			t.Errorf("the transform %q of %s has no version", r.Transform, r.ID)
 		}
 	}
+
 	if len(v) != 2 {
 		t.Errorf("got %v", v)
 	}
@@ -461,10 +502,12 @@ func TestIndexRefusesNumbersOutOfRange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := prune.DecodeIndex(b); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
+
 	if _, err := prune.DecodeIndex([]byte("no gob")); err == nil {
 		t.Error("bytes that are no index were read")
 	}
@@ -483,23 +526,28 @@ func TestFoldersAreDeflated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	pruned, err := prune.Apply(t.Context(), plan, &memory{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name, exec := range map[string]bool{"python/a.py": false, "python/b/run.sh": true} {
 		e, ok := pruned.Tree.Lookup(name)
 		if !ok || e.ZippedBytes*10 > e.Size || e.Exec != exec || e.Loose {
 			t.Errorf("%s: %+v", name, e)
 		}
+
 		if b, err := e.Bytes(1 << 20); err != nil || string(b) != text {
 			t.Errorf("%s reads back as %d bytes, %v", name, len(b), err)
 		}
@@ -514,6 +562,7 @@ func TestRecompressKeepsContent(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&text, "def f%d(x):\n    return x * %d\n", i%97, i*i%1009)
 	}
+
 	tree, err := ziptree.New([]ziptree.Entry{
 		ziptree.File("python/a.py", []byte(text.String()), false, "wheel"),
 		ziptree.File("python/bin/run", []byte(text.String()), true, "wheel"),
@@ -522,39 +571,48 @@ func TestRecompressKeepsContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	cache := &memory{}
 	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	pruned, err := prune.Apply(t.Context(), plan, cache)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var before int64
 	for n := range 2 {
 		best, err := prune.Recompress(t.Context(), pruned, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, was := range pruned.Tree.Entries() {
 			is, ok := best.Tree.Lookup(was.Name)
 			if !ok || is.ZippedBytes > was.ZippedBytes || is.Exec != was.Exec || is.CRC32 != was.CRC32 {
 				t.Fatalf("%s: %+v became %+v", was.Name, was, is)
 			}
+
 			if b, err := is.Bytes(1 << 20); err != nil || int64(len(b)) != was.Size {
 				t.Fatalf("%s reads back as %d bytes, %v", was.Name, len(b), err)
 			}
 		}
+
 		if best.Tree.ZipBytes() >= pruned.Tree.ZipBytes() || n == 1 && best.Tree.ZipBytes() != before {
 			t.Errorf("%d bytes became %d, before that %d", pruned.Tree.ZipBytes(), best.Tree.ZipBytes(), before)
 		}
+
 		before = best.Tree.ZipBytes()
 	}
+
 	if n := len(cache.stored); n != 1 {
 		t.Errorf("%d packs were written: %v", n, cache.stored)
 	}

@@ -42,6 +42,7 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 	if strings.TrimSpace(string(a.Comment)) == "" {
 		return f, fmt.Errorf("%s:1: the first line says why the case exists", file)
 	}
+
 	for i, s := range a.Files {
 		at := lineOf(s.Name)
 		words := strings.Fields(s.Name)
@@ -72,6 +73,7 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 						line,
 					)
 				}
+
 				f.want = append(f.want, line)
 			}
 		case words[0] == "wheel" && len(words) == 3:
@@ -90,16 +92,19 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 			if len(f.wheels) == 0 {
 				f.wheels = append(f.wheels, source{name: "demo", version: "1.0", files: map[string]string{}})
 			}
+
 			files := f.wheels[len(f.wheels)-1].files
 			if _, twice := files[s.Name]; twice {
 				return f, fmt.Errorf("%s:%d: %s is there twice", file, at, s.Name)
 			}
+
 			content := string(s.Data)
 			if strings.HasSuffix(s.Name, ".pyc") {
 				kind, target, other := strings.Cut(strings.TrimSpace(content), " ")
 				if !other {
 					target = "python3.13-x86_64"
 				}
+
 				flags, ok := map[string]byte{"unchecked": 1, "timestamp": 0, "checked": 3}[kind]
 				if !ok {
 					return f, fmt.Errorf(
@@ -109,14 +114,18 @@ func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
 						kind,
 					)
 				}
+
 				content = bytecode(t, target, flags)
 			}
+
 			files[s.Name] = content
 		}
 	}
+
 	if f.want == nil {
 		return f, fmt.Errorf("%s: no section want", file)
 	}
+
 	return f, nil
 }
 
@@ -129,18 +138,22 @@ func (f fixture) against(p prune.Plan) (want, got string) {
 		short[line] = true
 		listed[strings.Fields(line)[1]] = true
 	}
+
 	var lines []string
 	for _, d := range p.Decisions() {
 		if strings.Contains(d.Site, ".dist-info/") && !listed[d.Site] && d.Fate == prune.Kept {
 			continue
 		}
+
 		full := line(d)
 		d.Why = ""
 		if bare := line(d); short[bare] {
 			full = bare
 		}
+
 		lines = append(lines, full)
 	}
+
 	return strings.Join(f.want, "\n"), strings.Join(lines, "\n")
 }
 
@@ -150,11 +163,13 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, r := range book {
 		files, err := filepath.Glob(filepath.Join(rules, r.ID, "*.txtar"))
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		removed := 0
 		kept := 0
 		for _, file := range files {
@@ -162,16 +177,19 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			t.Run(r.ID+"/"+strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 				f, err := parseFixture(t, file, data)
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				p := planOf(t, layerOf(t, f.wheels...), f.settings)
 				want, got := f.against(p)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", file, diff)
 				}
+
 				for _, d := range p.Decisions() {
 					switch {
 					case d.Fate != prune.Kept && d.Rule == r.ID:
@@ -182,6 +200,7 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 				}
 			})
 		}
+
 		if removed == 0 || kept == 0 {
 			t.Errorf(
 				"rule %s: its fixtures have to show something that it takes and something that stays; %d and %d",

@@ -42,17 +42,21 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 		if !strings.HasSuffix(e.Name, ".py") {
 			continue
 		}
+
 		if err := ctx.Err(); err != nil {
 			return Index{}, err
 		}
+
 		src, err := e.Bytes(pyimport.MaxSourceBytes)
 		if err != nil {
 			return Index{}, fmt.Errorf("index imports: %w", err)
 		}
+
 		scan, err := pyimport.Source(src)
 		if err != nil {
 			return Index{}, fmt.Errorf("index imports of %s: %w", e.Name, err)
 		}
+
 		refs := FileRefs{Path: e.Name, Stub: scan.StubLoader}
 		module, isPackage, _ := pyimport.ModuleName(e.Name)
 		seen := map[uint32]bool{}
@@ -65,11 +69,14 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 				}
 			}
 		}
+
 		for _, s := range scan.Strings {
 			refs.Strings = append(refs.Strings, number(strs, &x.Strings, s))
 		}
+
 		x.Files = append(x.Files, refs)
 	}
+
 	sort.Slice(x.Files, func(i, j int) bool { return x.Files[i].Path < x.Files[j].Path })
 	return x, nil
 }
@@ -81,6 +88,7 @@ func number(numbers map[string]uint32, table *[]string, s string) uint32 {
 		numbers[s] = n
 		*table = append(*table, s)
 	}
+
 	return n
 }
 
@@ -97,18 +105,21 @@ func DecodeIndex(b []byte) (Index, error) {
 	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&x); err != nil {
 		return Index{}, fmt.Errorf("read import index: %w", err)
 	}
+
 	for _, f := range x.Files {
 		for _, n := range f.Modules {
 			if int(n) >= len(x.Modules) {
 				return Index{}, fmt.Errorf("read import index: %s refers to module %d of %d", f.Path, n, len(x.Modules))
 			}
 		}
+
 		for _, n := range f.Strings {
 			if int(n) >= len(x.Strings) {
 				return Index{}, fmt.Errorf("read import index: %s refers to string %d of %d", f.Path, n, len(x.Strings))
 			}
 		}
 	}
+
 	return x, nil
 }
 
@@ -117,6 +128,7 @@ func (x Index) file(p string) (FileRefs, bool) {
 	if i < len(x.Files) && x.Files[i].Path == p {
 		return x.Files[i], true
 	}
+
 	return FileRefs{}, false
 }
 
@@ -136,6 +148,7 @@ func (c candidates) add(i int, site string) {
 	if module, _, ok := pyimport.ModuleName(site); ok {
 		c.byModule[module] = append(c.byModule[module], i)
 	}
+
 	c.byPath[site] = i
 	c.byBase[path.Base(site)] = true
 }
@@ -148,6 +161,7 @@ func (c candidates) inFolder(dir string) []int {
 			in = append(in, i)
 		}
 	}
+
 	sort.Ints(in)
 	return in
 }
@@ -165,9 +179,11 @@ func (c candidates) resolve(x Index) targets {
 	for i, m := range x.Modules {
 		t.modules[i] = c.byModule[m]
 	}
+
 	for i, s := range x.Strings {
 		t.strings[i] = c.byBase[path.Base(s)]
 	}
+
 	return t
 }
 
@@ -178,20 +194,24 @@ func (c candidates) referred(t targets, f FileRefs, found func(int)) {
 			found(i)
 		}
 	}
+
 	for _, n := range f.Strings {
 		if !t.strings[n] {
 			continue
 		}
+
 		// A literal is relative to the file's folder, to one above it, or to the site folder.
 		for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
 			if i, ok := c.byPath[path.Join(dir, t.index.Strings[n])]; ok {
 				found(i)
 			}
+
 			if dir == "." {
 				break
 			}
 		}
 	}
+
 	if f.Stub {
 		if i, ok := c.byPath[strings.TrimSuffix(f.Path, ".py")+".pyi"]; ok {
 			found(i)

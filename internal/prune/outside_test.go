@@ -18,10 +18,12 @@ func layerWith(t *testing.T, files map[string]string) prune.Input {
 	for name, content := range files {
 		entries = append(entries, ziptree.File(name, []byte(content), false, "layer.zip"))
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return foreign(t, written(t, tree))
 }
 
@@ -57,6 +59,7 @@ dropped tests/x.py tests
 	if d := cmp.Diff(want, show(p)); d != "" {
 		t.Error(d)
 	}
+
 	out := apply(t, p, &memory{})
 	for _, name := range []string{"lib/x.so", "python/lib/x.so"} {
 		before := content(t, in.Tree, name)
@@ -65,6 +68,7 @@ dropped tests/x.py tests
 			t.Errorf("%s has the bytes of another file (%d, %d)", name, len(before), len(after))
 		}
 	}
+
 	for _, d := range p.KeptSources() {
 		if strings.HasPrefix(d.Site, prune.Outside) {
 			t.Errorf("%s has no name as a module, and is to be compiled", d.Site)

@@ -44,6 +44,7 @@ func siteOf(prefix, name string) (site string, inside bool) {
 	if site, inside = strings.CutPrefix(name, prefix); !inside {
 		site = Outside + name
 	}
+
 	return site, inside
 }
 
@@ -104,6 +105,7 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 			owners[f] = d
 		}
 	}
+
 	rules := pol.Rules()
 	pending := newCandidates()
 	wants := make([][]*policy.Rule, len(p.decisions)) // rules that want to drop a file, unless something refers to it
@@ -119,40 +121,49 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 			d.Owner = policy.Owner{Name: o.Name, Version: o.Version}
 			d.Wheel = o.Wheel
 		}
+
 		if _, isBytecode := pyc.Source(site); isBytecode {
 			continue // follows its source, below
 		}
+
 		if c, ok := pol.Kept(site); ok {
 			d.Rule = ByLayer
 			d.Why = c.Reason
 			continue
 		}
+
 		if c, ok := pol.Dropped(site); ok {
 			d.Fate = Dropped
 			d.Rule = ByLayer
 			d.Why = c.Reason
 			continue
 		}
+
 		if first, _, _ := strings.Cut(site, "/"); strings.HasSuffix(first, distSuffix) {
 			continue // importlib.metadata and licence terms need all of it
 		}
+
 		for k := range rules {
 			r := &rules[k]
 			if !r.Matches(site, d.Owner) || pol.Selected(r, site) || r.ID == "botocore-old-api" && !old[site] {
 				continue
 			}
+
 			if why, ok := r.Excepted(site, d.Owner); ok {
 				if d.Why == "" && d.Fate == Kept {
 					d.Rule = r.ID
 					d.Why = why
 				}
+
 				continue
 			}
+
 			if r.Transform != "" {
 				t, ok := transforms[r.Transform]
 				if !ok {
 					return Plan{}, fmt.Errorf("rule %s names the transform %q, which does not exist", r.ID, r.Transform)
 				}
+
 				if d.transform == nil {
 					d.Fate = Transformed
 					d.Rule = r.ID
@@ -160,8 +171,10 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 					d.transform = t
 					d.rewriter = r.ID
 				}
+
 				continue // a rule that drops it may follow
 			}
+
 			if r.References == "ignore" {
 				d.Fate = Dropped
 				d.Rule = r.ID
@@ -170,6 +183,7 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 				wants[i] = nil
 				break
 			}
+
 			if top, _, _ := strings.Cut(site, "/"); !inside || opaque[top] {
 				if d.Fate == Kept {
 					d.Rule = r.ID
@@ -178,13 +192,17 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 						d.Why = "what refers to it is not known: " + top + " has bytecode in the place of sources"
 					}
 				}
+
 				continue
 			}
+
 			wants[i] = append(wants[i], r)
 		}
+
 		if len(wants[i]) == 0 {
 			continue
 		}
+
 		d.Fate = Dropped
 		d.Rule = wants[i][0].ID
 		d.Why = ""
@@ -196,6 +214,7 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 			}
 		}
 	}
+
 	p.keepReferred(pending, wants, groups)
 	p.bytecode()
 	return p, nil
@@ -216,6 +235,7 @@ func group(r *policy.Rule, site string) string {
 			}
 		}
 	}
+
 	return r.ID + "\x00" + strings.Join(segments[:n], "/")
 }
 
@@ -224,12 +244,14 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 	if len(c.byPath) == 0 {
 		return
 	}
+
 	var queue []int
 	for i := range p.decisions {
 		if p.decisions[i].Fate != Dropped {
 			queue = append(queue, i)
 		}
 	}
+
 	indexes := make([]targets, len(p.input.Indexes))
 	where := map[string]int{} // file -> its index
 	for k, x := range p.input.Indexes {
@@ -238,18 +260,21 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 			where[f.Path] = k
 		}
 	}
+
 	// back keeps a file that rules wanted to drop. A transform that waited for it has its turn.
 	back := func(i int, why string) {
 		d := &p.decisions[i]
 		if d.Fate != Dropped || len(wants[i]) == 0 {
 			return
 		}
+
 		d.Fate = Kept
 		d.Why = why
 		if d.transform != nil {
 			d.Fate = Transformed
 			d.Rule = d.rewriter
 		}
+
 		wants[i] = nil
 		queue = append(queue, i)
 	}
@@ -260,10 +285,12 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 			if w != r {
 				continue
 			}
+
 			if len(wants[i]) == 1 {
 				back(i, why)
 				return
 			}
+
 			wants[i] = append(append([]*policy.Rule(nil), wants[i][:k]...), wants[i][k+1:]...)
 			p.decisions[i].Rule = wants[i][0].ID
 			return
@@ -274,12 +301,14 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 		if p.decisions[i].Fate != Dropped {
 			return
 		}
+
 		wished := wants[i]
 		back(i, who+" refers to it")
 		for _, r := range wished {
 			if r.References != "folder" {
 				continue
 			}
+
 			for _, j := range groups[group(r, p.decisions[i].Site)] {
 				withdraw(j, r, who+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
 			}
@@ -293,15 +322,18 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 			for _, i := range c.byModule[e.Module] {
 				refer(i, who)
 			}
+
 			folder := strings.ReplaceAll(e.Module, ".", "/")
 			if _, regular := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py"); regular {
 				continue
 			}
+
 			for _, i := range c.inFolder(folder) {
 				refer(i, who)
 			}
 		}
 	}
+
 	for n := 0; n < len(queue); n++ {
 		d := p.decisions[queue[n]]
 		for dir := path.Dir(d.Site); dir != "."; dir = path.Dir(dir) {
@@ -309,14 +341,17 @@ func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[str
 				back(i, d.Site+" is in this package")
 			}
 		}
+
 		k, ok := where[d.Site]
 		if !ok {
 			continue
 		}
+
 		refs, ok := indexes[k].index.file(d.Site)
 		if !ok {
 			continue
 		}
+
 		c.referred(indexes[k], refs, func(i int) { refer(i, d.Site) })
 	}
 }
@@ -333,30 +368,35 @@ func (p *Plan) bytecode() {
 	for i := range p.decisions {
 		fate[p.decisions[i].Site] = &p.decisions[i]
 	}
+
 	var stale *policy.Rule
 	for _, r := range p.policy.Rules() {
 		if r.ID == staleRule {
 			stale = &r
 		}
 	}
+
 	for i := range p.decisions {
 		d := &p.decisions[i]
 		source, ok := pyc.Source(d.Site)
 		if !ok {
 			continue
 		}
+
 		name := strings.TrimPrefix(d.Site, Outside)
 		if c, ok := p.policy.Kept(name); ok {
 			d.Rule = ByLayer
 			d.Why = c.Reason
 			continue
 		}
+
 		if c, ok := p.policy.Dropped(name); ok {
 			d.Fate = Dropped
 			d.Rule = ByLayer
 			d.Why = c.Reason
 			continue
 		}
+
 		s, ok := fate[source]
 		switch {
 		case ok && s.Fate == Dropped:
@@ -382,6 +422,7 @@ func fresh(e ziptree.Entry, t pydist.Target) bool {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return false
 	}
+
 	return pyc.CheckHeader(head[:], t) == nil
 }
 
@@ -395,6 +436,7 @@ func opaquePackages(in Input) map[string]bool {
 		if !inside || !inFolder {
 			continue
 		}
+
 		if source, isBytecode := pyc.Source(site); isBytecode && !strings.Contains(site, "__pycache__/") {
 			if _, ok := in.Tree.Lookup(in.Prefix + source); !ok {
 				balance[top]++
@@ -403,10 +445,12 @@ func opaquePackages(in Input) map[string]bool {
 			balance[top]--
 		}
 	}
+
 	opaque := map[string]bool{}
 	for top, n := range balance {
 		opaque[top] = n > 0
 	}
+
 	return opaque
 }
 
@@ -418,6 +462,7 @@ func olderAPIs(in Input) map[string]bool {
 		if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
 			return "", "", false
 		}
+
 		kind, _, _ := strings.Cut(s[4], ".")
 		return s[2] + "/" + kind, s[3], true
 	}
@@ -426,6 +471,7 @@ func olderAPIs(in Input) map[string]bool {
 			newest[model] = max(newest[model], version)
 		}
 	}
+
 	old := map[string]bool{}
 	for _, e := range in.Tree.Entries() {
 		site := strings.TrimPrefix(e.Name, in.Prefix)
@@ -433,6 +479,7 @@ func olderAPIs(in Input) map[string]bool {
 			old[site] = true
 		}
 	}
+
 	return old
 }
 
@@ -446,6 +493,7 @@ func (p Plan) KeptSources() []Decision {
 			out = append(out, d)
 		}
 	}
+
 	return out
 }
 
@@ -456,10 +504,12 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 	if len(compiled) == 0 {
 		return p, nil
 	}
+
 	added := make(map[string]bool, len(compiled))
 	for _, e := range compiled {
 		added[e.Name] = true
 	}
+
 	all := make([]Decision, 0, len(p.decisions)+len(compiled))
 	bySite := make(map[string]int, len(p.decisions))
 	for _, d := range p.decisions {
@@ -468,23 +518,28 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 			all = append(all, d)
 		}
 	}
+
 	for _, e := range compiled {
 		site := strings.TrimPrefix(e.Name, p.input.Prefix)
 		source, ok := pyc.Source(site)
 		if !ok {
 			return Plan{}, fmt.Errorf("add bytecode %s: not a name of bytecode", e.Name)
 		}
+
 		i, ok := bySite[source]
 		if !ok || all[i].Fate == Dropped && all[i].Rule != BySource {
 			return Plan{}, fmt.Errorf("add bytecode %s: its source is not kept", e.Name)
 		}
+
 		if sourceless {
 			all[i].Fate = Dropped
 			all[i].Rule = BySource
 			all[i].Why = ""
 		}
+
 		all = append(all, Decision{Entry: e, Site: site, Owner: all[i].Owner, Wheel: all[i].Wheel})
 	}
+
 	if sourceless {
 		// Python does not look below __pycache__ for a module that has no source.
 		for i := range all[:len(all)-len(compiled)] {
@@ -498,15 +553,18 @@ func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, err
 			}
 		}
 	}
+
 	sort.Slice(all, func(i, j int) bool { return all[i].Entry.Name < all[j].Entry.Name })
 	entries := make([]ziptree.Entry, len(all))
 	for i, d := range all {
 		entries[i] = d.Entry
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		return Plan{}, fmt.Errorf("add bytecode: %w", err)
 	}
+
 	q := p
 	q.input.Tree = tree
 	q.decisions = all
@@ -521,6 +579,7 @@ func Untouched(in Input) Pruned {
 			owners[f] = &in.Distributions[i]
 		}
 	}
+
 	out := Pruned{Tree: in.Tree}
 	for _, e := range in.Tree.Entries() {
 		site, _ := siteOf(in.Prefix, e.Name)
@@ -529,7 +588,9 @@ func Untouched(in Input) Pruned {
 			o.Owner = policy.Owner{Name: d.Name, Version: d.Version}
 			o.Wheel = d.Wheel
 		}
+
 		out.Decisions = append(out.Decisions, o)
 	}
+
 	return out
 }

@@ -75,12 +75,14 @@ func someWheels(t testing.TB, r *rand.Rand) []source {
 			}
 		}
 	}
+
 	some := func(list []string) string { return list[r.Intn(len(list))] }
 	for _, name := range files {
 		w := wheels[0]
 		if strings.HasPrefix(name, "beta/") {
 			w = wheels[1]
 		}
+
 		switch {
 		case strings.HasSuffix(name, ".pyc"):
 			w.files[name] = bytecode(t, some([]string{"python3.13-x86_64", "python3.12-x86_64"}), byte(r.Intn(2)))
@@ -115,12 +117,15 @@ func someWheels(t testing.TB, r *rand.Rand) []source {
 					b.WriteString("x = attach_stub(__name__, __file__)\n")
 				}
 			}
+
 			w.files[name] = b.String()
 		}
 	}
+
 	if r.Intn(2) == 0 {
 		wheels[0].entryPoints = "[x]\ny = " + some(modules) + ":main\n"
 	}
+
 	return wheels
 }
 
@@ -131,15 +136,19 @@ func someSettings(r *rand.Rand) policy.Settings {
 			s.Rules[id] = policy.Switch{Enabled: false, Reason: "random"}
 		}
 	}
+
 	if r.Intn(2) == 0 {
 		s.Modules = map[string][]string{"alpha": {"core"}}
 	}
+
 	if r.Intn(3) == 0 {
 		s.Keep = []policy.Choice{{Match: "*/tests/a.*", Reason: "random"}}
 	}
+
 	if r.Intn(3) == 0 {
 		s.Drop = []policy.Choice{{Match: "*/core/b.py", Reason: "random"}}
 	}
+
 	return s
 }
 
@@ -148,6 +157,7 @@ func full(p prune.Plan) string {
 	for _, d := range p.Decisions() {
 		fmt.Fprintln(&b, line(d), d.Owner.Name, d.Wheel)
 	}
+
 	return b.String()
 }
 
@@ -156,10 +166,12 @@ func TestPlansOfRandomTrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	references := map[string]string{prune.ByLayer: "ignore"} // what the layer drops is gone whoever refers to it
 	for _, r := range book {
 		references[r.ID] = r.References
 	}
+
 	fates := map[prune.Fate]int{}
 	returned := 0
 	for seed := range int64(40) {
@@ -173,6 +185,7 @@ func TestPlansOfRandomTrees(t *testing.T) {
 		if len(p.Decisions()) != in.Tree.Len() {
 			t.Fatalf("seed %d: %d decisions about %d entries", seed, len(p.Decisions()), in.Tree.Len())
 		}
+
 		fate := map[string]prune.Decision{}
 		modules := map[string][]string{}
 		for i, e := range in.Tree.Entries() {
@@ -180,16 +193,20 @@ func TestPlansOfRandomTrees(t *testing.T) {
 			if d.Entry.Name != e.Name || d.Site != strings.TrimPrefix(e.Name, prefix) {
 				t.Fatalf("seed %d: decision %d is about %s, want %s", seed, i, d.Entry.Name, e.Name)
 			}
+
 			if d.Fate != prune.Kept && d.Rule == "" {
 				t.Errorf("seed %d: %s by no rule", seed, line(d))
 			}
+
 			if d.Fate == prune.Dropped && strings.Contains(d.Site, ".dist-info/") {
 				t.Errorf("seed %d: %s", seed, line(d))
 			}
+
 			fates[d.Fate]++
 			if strings.Contains(d.Why, "refers to") {
 				returned++
 			}
+
 			fate[d.Site] = d
 			if m, _, ok := pyimport.ModuleName(d.Site); ok {
 				modules[m] = append(modules[m], d.Site)
@@ -208,10 +225,12 @@ func TestPlansOfRandomTrees(t *testing.T) {
 				if d := fate[name]; !strings.HasSuffix(name, ".py") || d.Fate == prune.Dropped {
 					continue
 				}
+
 				scan, err := pyimport.Source([]byte(text))
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				module, isPackage, _ := pyimport.ModuleName(name)
 				for _, i := range scan.Imports {
 					for _, m := range i.Resolve(module, isPackage) {
@@ -220,6 +239,7 @@ func TestPlansOfRandomTrees(t *testing.T) {
 						}
 					}
 				}
+
 				for _, s := range scan.Strings {
 					for dir := path.Dir(name); ; dir = path.Dir(dir) {
 						gone(name, path.Join(dir, s))
@@ -228,9 +248,11 @@ func TestPlansOfRandomTrees(t *testing.T) {
 						}
 					}
 				}
+
 				if scan.StubLoader {
 					gone(name, name+"i")
 				}
+
 				for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 					gone(name, dir+"/__init__.py") // Python imports the packages around a module first
 				}
@@ -241,19 +263,23 @@ func TestPlansOfRandomTrees(t *testing.T) {
 		if diff := cmp.Diff(full(p), full(planOf(t, in, settings))); diff != "" {
 			t.Errorf("seed %d: planned twice:\n%s", seed, diff)
 		}
+
 		if r.Intn(2) == 0 {
 			slices.Reverse(wheels)
 		}
+
 		other := layerOf(t, wheels...)
 		shuffled := slices.Clone(other.Tree.Entries())
 		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if other.Tree, err = ziptree.New(shuffled); err != nil {
 			t.Fatal(err)
 		}
+
 		if diff := cmp.Diff(full(p), full(planOf(t, other, settings))); diff != "" {
 			t.Errorf("seed %d: wheels and entries in another order:\n%s", seed, diff)
 		}
 	}
+
 	if fates[prune.Kept] < 1000 || fates[prune.Dropped] < 1000 || fates[prune.Transformed] < 100 || returned < 100 {
 		t.Errorf("the trees show too little: %v, %d returned", fates, returned)
 	}
@@ -277,6 +303,7 @@ func loadable(r *rand.Rand) string {
 	for at, v := range map[int]uint16{16: 3, 18: 62, 52: 64, 54: 56, 56: 1, 58: 64, 60: 2} {
 		le.PutUint16(b[at:], v)
 	}
+
 	le.PutUint32(b[20:], 1)
 	le.PutUint64(b[32:], 64)
 	le.PutUint64(b[40:], uint64(loaded+section))
@@ -290,6 +317,7 @@ func loadable(r *rand.Rand) string {
 	for at, v := range map[int]uint64{32: loaded, 40: loaded, 48: 0x1000} {
 		le.PutUint64(p[at:], v)
 	}
+
 	return string(b)
 }
 
@@ -300,21 +328,25 @@ func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (prune.Plan, str
 	if mode == "no bytecode" {
 		return p, mode
 	}
+
 	var made []ziptree.Entry
 	for _, d := range p.KeptSources() {
 		name := pyc.Cached(d.Site, target(t))
 		if mode == "sourceless" {
 			name = pyc.Legacy(d.Site)
 		}
+
 		made = append(
 			made,
 			ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)+d.Site), false, "compiled"),
 		)
 	}
+
 	q, err := p.WithBytecode(made, mode == "sourceless")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return q, mode
 }
 
@@ -324,6 +356,7 @@ func written(t testing.TB, tree ziptree.Tree) []byte {
 	if _, err := ziptree.Write(context.Background(), &b, tree); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -334,20 +367,24 @@ func foreign(t testing.TB, zip []byte) prune.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	in := prune.Input{Target: target(t), Prefix: prefix, Tree: tree}
 	if in.Distributions, err = wheel.Installed(tree, prefix); err != nil {
 		t.Fatal(err)
 	}
+
 	var site []ziptree.Entry
 	for _, e := range tree.Entries() {
 		if name, ok := strings.CutPrefix(e.Name, prefix); ok {
 			site = append(site, e.Named(name))
 		}
 	}
+
 	x, err := prune.NewIndex(context.Background(), site)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	in.Indexes = []prune.Index{x}
 	return in
 }
@@ -360,12 +397,14 @@ func TestPruningRandomLayers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	// What a layer itself chose may leave references open: its own drops, and the parts of packages
 	// that it names.
 	chosen := map[string]bool{prune.ByLayer: true, prune.BySource: true}
 	for _, rule := range book {
 		chosen[rule.ID] = rule.Select != nil || !rule.Default || rule.References == "ignore"
 	}
+
 	seen := map[string]int{}
 	for seed := range int64(randomLayers) {
 		r := rand.New(rand.NewSource(seed))
@@ -378,6 +417,7 @@ func TestPruningRandomLayers(t *testing.T) {
 				}
 			}
 		}
+
 		in := layerOf(t, wheels...)
 		plan, mode := compiledAtRandom(t, r, planOf(t, in, settings))
 		what := fmt.Sprintf("seed %d (%s)", seed, mode)
@@ -390,6 +430,7 @@ func TestPruningRandomLayers(t *testing.T) {
 			if _, twice := fates[o.Entry.Name]; twice {
 				t.Fatalf("%s: %s is decided twice", what, o.Entry.Name)
 			}
+
 			fates[o.Entry.Name] = o.Fate
 			seen[o.Fate.String()]++
 			e, there := out.Tree.Lookup(o.Entry.Name)
@@ -402,14 +443,17 @@ func TestPruningRandomLayers(t *testing.T) {
 				t.Fatalf("%s: %s is transformed from %d to %d bytes", what, o.Entry.Name, o.Entry.Size, e.Size)
 			}
 		}
+
 		for _, e := range plan.Input().Tree.Entries() {
 			if _, decided := fates[e.Name]; !decided {
 				t.Fatalf("%s: nobody decided about %s", what, e.Name)
 			}
 		}
+
 		if all := plan.Input().Tree.Len(); len(fates) != all {
 			t.Fatalf("%s: %d decisions about %d files", what, len(fates), all)
 		}
+
 		for _, e := range out.Tree.Entries() {
 			if _, decided := fates[e.Name]; !decided {
 				t.Fatalf("%s: %s came from nowhere", what, e.Name)
@@ -426,14 +470,17 @@ func TestPruningRandomLayers(t *testing.T) {
 			if m, _, ok := pyimport.ModuleName(o.Site); ok {
 				modules[m] = append(modules[m], o.Site)
 			}
+
 			if o.Fate != prune.Dropped || o.Rule == prune.BySource {
 				kept = append(kept, o.Entry.Named(o.Site))
 			}
 		}
+
 		index, err := prune.NewIndex(context.Background(), kept)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, f := range index.Files {
 			for _, n := range f.Modules {
 				for _, site := range modules[index.Modules[n]] {
@@ -452,12 +499,14 @@ func TestPruningRandomLayers(t *testing.T) {
 		if again := written(t, apply(t, plan, &memory{}).Tree); !bytes.Equal(bytesOf, again) {
 			t.Errorf("%s: two runs differ", what)
 		}
+
 		back := foreign(t, bytesOf)
 		second := apply(t, planOf(t, back, settings), &memory{})
 		if again := written(t, second.Tree); !bytes.Equal(bytesOf, again) {
 			t.Errorf("%s: pruning the result changes it: %s", what, changes(out.Tree, second.Tree))
 		}
 	}
+
 	for what, least := range map[string]int{
 		"kept":        10_000,
 		"dropped":     10_000,
@@ -489,15 +538,18 @@ func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptre
 				want[site] = true
 			}
 		}
+
 		rows, err := pydist.ParseRecord([]byte(content(t, tree, prefix+w.distInfo()+"/RECORD")))
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, row := range rows {
 			got[row.Path] = true
 			if row.SHA256 == "" || !want[row.Path] {
 				continue
 			}
+
 			b := []byte(content(t, tree, prefix+row.Path))
 			if sum := sha256.Sum256(
 				b,
@@ -506,6 +558,7 @@ func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptre
 				t.Errorf("%s: RECORD of %s has another hash or size for %s", what, w.name, row.Path)
 			}
 		}
+
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s: RECORD of %s (-there +listed):\n%s", what, w.name, d)
 		}
@@ -522,10 +575,12 @@ func changes(a, b ziptree.Tree) string {
 			out = append(out, "~"+e.Name)
 		}
 	}
+
 	for _, e := range b.Entries() {
 		if _, ok := a.Lookup(e.Name); !ok {
 			out = append(out, "+"+e.Name)
 		}
 	}
+
 	return strings.Join(out, " ")
 }

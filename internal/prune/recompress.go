@@ -26,14 +26,17 @@ func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 			byWheel[o.Wheel] = append(byWheel[o.Wheel], i)
 		}
 	}
+
 	pool := newPool()
 	g, running := errgroup.WithContext(ctx)
 	for _, w := range slices.Sorted(maps.Keys(byWheel)) {
 		g.Go(func() error { return out.recompress(running, pool, cache, w, byWheel[w]) })
 	}
+
 	if err := g.Wait(); err != nil {
 		return Pruned{}, err
 	}
+
 	return out, out.gather()
 }
 
@@ -45,6 +48,7 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 	if wheel == "" {
 		wheel = "foreign"
 	}
+
 	files := make([]Decision, len(members))
 	for n, i := range members {
 		o := out.Decisions[i]
@@ -52,6 +56,7 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 		files[n].Entry = o.Result
 		files[n].Site = memberName(o)
 	}
+
 	pack, err := complete(
 		ctx,
 		pool,
@@ -66,6 +71,7 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 	if err != nil {
 		return err
 	}
+
 	for _, i := range members {
 		o := &out.Decisions[i]
 		if e, ok := pack.Lookup(memberName(*o)); ok && e.ZippedBytes < o.Result.ZippedBytes {
@@ -76,5 +82,6 @@ func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel
 			o.Result.Exec = exec
 		}
 	}
+
 	return nil
 }

@@ -26,5 +26,6 @@ func Versions() map[string]string {
 	for id, t := range transforms {
 		v[id] = t.Version
 	}
+
 	return v
 }

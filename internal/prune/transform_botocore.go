@@ -30,18 +30,22 @@ var botocoreModels = Transform{
 				return nil, err
 			}
 		}
+
 		out, err := withoutDocumentation(model)
 		if err != nil {
 			return nil, err
 		}
+
 		if zipped {
 			if out, err = gzipped(out); err != nil {
 				return nil, err
 			}
 		}
+
 		if len(out) >= len(in) {
 			return in, nil
 		}
+
 		return out, nil
 	},
 	// Verified by a test over every model of a real botocore: decoding both sides would cost more
@@ -54,10 +58,12 @@ func gunzip(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	out, err := io.ReadAll(io.LimitReader(r, maxModelBytes+1))
 	if err == nil && len(out) > maxModelBytes {
 		err = fmt.Errorf("more than %d bytes", maxModelBytes)
 	}
+
 	return out, err
 }
 
@@ -67,9 +73,11 @@ func gzipped(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if _, err := w.Write(b); err != nil {
 		return nil, err
 	}
+
 	err = w.Close()
 	return out.Bytes(), err
 }
@@ -82,6 +90,7 @@ func withoutDocumentation(model []byte) ([]byte, error) {
 	if !json.Valid(model) {
 		return nil, errors.New("not JSON")
 	}
+
 	c := modelCopier{in: model, out: make([]byte, 0, len(model)/2)}
 	c.space()
 	c.value(false)
@@ -114,8 +123,10 @@ func (c *modelCopier) value(documented bool) {
 		for c.pos < len(c.in) && !bytes.ContainsRune([]byte(",]} \n\t\r"), rune(c.in[c.pos])) {
 			c.pos++
 		}
+
 		c.out = append(c.out, c.in[start:c.pos]...)
 	}
+
 	c.space()
 }
 
@@ -126,6 +137,7 @@ func (c *modelCopier) str() []byte {
 			c.pos++
 		}
 	}
+
 	c.pos++
 	return c.in[start:c.pos]
 }
@@ -139,6 +151,7 @@ func (c *modelCopier) members(documented bool) {
 			c.pos++
 			c.space()
 		}
+
 		key := c.str()
 		c.space()
 		c.pos++ // the colon
@@ -147,13 +160,16 @@ func (c *modelCopier) members(documented bool) {
 			c.str()
 			continue
 		}
+
 		if !first {
 			c.out = append(c.out, ',')
 		}
+
 		first = false
 		c.out = append(append(c.out, key...), ':')
 		c.value(documented || string(key) == `"clientContextParams"`)
 	}
+
 	c.pos++
 	c.out = append(c.out, '}')
 }
@@ -167,8 +183,10 @@ func (c *modelCopier) elements(documented bool) {
 			c.out = append(c.out, ',')
 			c.space()
 		}
+
 		c.value(documented)
 	}
+
 	c.pos++
 	c.out = append(c.out, ']')
 }

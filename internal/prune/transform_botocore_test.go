@@ -20,12 +20,15 @@ func sameButDocumentation(before, after []byte) error {
 	if err := decodeNumbers(before, &a); err != nil {
 		return err
 	}
+
 	if err := decodeNumbers(after, &b); err != nil {
 		return err
 	}
+
 	if !reflect.DeepEqual(undocumented(a), b) {
 		return errors.New("differs from the original by more than documentation")
 	}
+
 	return nil
 }
 
@@ -50,6 +53,7 @@ func undocumented(v any) any {
 			v[i] = undocumented(v[i])
 		}
 	}
+
 	return v
 }
 
@@ -98,6 +102,7 @@ func TestDocumentationGoesAndNothingElse(t *testing.T) {
 			if err != nil || string(got) != tt.want {
 				t.Fatalf("got %s, %v; want %s", got, err, tt.want)
 			}
+
 			if err := sameButDocumentation([]byte(tt.in), got); err != nil {
 				t.Fatal(err)
 			}
@@ -125,22 +130,28 @@ func TestGzippedModelsAreDeterministic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if !bytes.Equal(before, in.Bytes()) {
 			t.Error("the input was written to")
 		}
+
 		results = append(results, out)
 	}
+
 	if !bytes.Equal(results[0], results[1]) {
 		t.Errorf("%x\n%x", results[0], results[1])
 	}
+
 	r, err := gzip.NewReader(bytes.NewReader(results[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	got, err := io.ReadAll(r)
 	if err != nil || string(got) != `{"a":1}` || r.Name != "" || r.Comment != "" || !r.ModTime.IsZero() {
 		t.Errorf("got %s, %+v, %v", got, r.Header, err)
 	}
+
 	again, err := botocoreModels.Rewrite(name, results[0], policy.Policy{})
 	if err != nil || !bytes.Equal(again, results[0]) {
 		t.Errorf("rewriting the result changed it: %v", err)
@@ -152,14 +163,17 @@ func TestModelsThatAreNoneAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	whole, err := gzipped([]byte(`{"a":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	notJSON, err := gzipped([]byte("no"))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for sentence, tt := range map[string]struct {
 		name string
 		in   []byte
@@ -177,6 +191,7 @@ func TestModelsThatAreNoneAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", sentence, err, tt.err)
 		}
 	}
+
 	if out, err := botocoreModels.Rewrite(
 		"a.json",
 		[]byte(`{"a":1}`),
@@ -195,9 +210,11 @@ func FuzzWithoutDocumentation(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		if !json.Valid(out) || len(out) > len(in) {
 			t.Fatalf("%q became %q", in, out)
 		}
+
 		again, err := withoutDocumentation(out)
 		if err != nil || !bytes.Equal(again, out) {
 			t.Fatalf("%q became %q, then %q", in, out, again)

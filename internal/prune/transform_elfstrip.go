@@ -14,19 +14,23 @@ var elfStrip = Transform{
 		if !sharedobj.Is(in) {
 			return in, nil // a linker script, or a text file that is called so
 		}
+
 		return sharedobj.Strip(in)
 	},
 	Verify: func(_ string, before, after []byte) error {
 		if !sharedobj.Is(before) {
 			return nil
 		}
+
 		facts, err := sharedobj.Read(after)
 		if err != nil {
 			return err
 		}
+
 		if bad := facts.Misalignments(); len(bad) > 0 {
 			return fmt.Errorf("%v", bad[0])
 		}
+
 		return sharedobj.SameLoaded(before, after)
 	},
 }

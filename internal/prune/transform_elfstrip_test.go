@@ -17,6 +17,7 @@ func sharedObject(address uint64) []byte {
 	for i := range b {
 		b[i] = byte(i%250 + 1)
 	}
+
 	le := binary.LittleEndian
 	clear(b[:64+56])
 	copy(b, "\x7fELF\x02\x01\x01")
@@ -52,15 +53,19 @@ func TestElfStripLeavesWhatIsLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if !bytes.Equal(in, before) {
 		t.Error("the input was written to")
 	}
+
 	if len(out) != 0x200 {
 		t.Errorf("%d bytes, want %d", len(out), 0x200)
 	}
+
 	if err := elfStrip.Verify("a.so", in, out); err != nil {
 		t.Error(err)
 	}
+
 	again, err := elfStrip.Rewrite("a.so", out, policy.Policy{})
 	if err != nil || !bytes.Equal(again, out) {
 		t.Errorf("stripping twice: %d bytes, %v", len(again), err)
@@ -74,12 +79,15 @@ func TestElfStripRefusesResultsThatDoNotLoad(t *testing.T) {
 	if err := elfStrip.Verify("a.so", in, other); err == nil {
 		t.Error("a loaded byte differs, and the result was accepted")
 	}
+
 	if err := elfStrip.Verify("a.so", in, sharedObject(0x10)); err == nil {
 		t.Error("a segment is misaligned, and the result was accepted")
 	}
+
 	if err := elfStrip.Verify("a.so", in, []byte("gone")); err == nil {
 		t.Error("the result is no shared object, and was accepted")
 	}
+
 	if _, err := elfStrip.Rewrite("a.so", in[:70], policy.Policy{}); err == nil {
 		t.Error("half a file was stripped")
 	}

@@ -33,12 +33,14 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 	if files == nil {
 		files = map[string]string{}
 	}
+
 	info := s.distInfo()
 	files[info+"/METADATA"] = "Metadata-Version: 2.1\nName: " + s.name + "\nVersion: " + s.version + "\n"
 	files[info+"/WHEEL"] = "Wheel-Version: 1.0\n"
 	if s.entryPoints != "" {
 		files[info+"/entry_points.txt"] = s.entryPoints
 	}
+
 	record := []pydist.RecordEntry{{Path: info + "/RECORD", Size: -1}}
 	var entries []ziptree.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -49,19 +51,23 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 		)
 		entries = append(entries, ziptree.File(name, content, strings.HasSuffix(name, ".so"), s.name))
 	}
+
 	entries = append(entries, ziptree.File(info+"/RECORD", pydist.FormatRecord(record), false, s.name))
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	name, err := pydist.ParseWheelName(s.name + "-" + s.version + "-py3-none-any.whl")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	w, err := wheel.Open(tree, name, digest.Of([]byte(fmt.Sprint(s.name, s.version, s.files))).String())
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return w
 }
 
@@ -73,6 +79,7 @@ func target(t testing.TB) pydist.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return x
 }
 
@@ -86,24 +93,30 @@ func layerOf(t testing.TB, sources ...source) prune.Input {
 		for _, e := range w.Tree.Entries() {
 			entries = append(entries, e.Named(prefix+e.Name))
 		}
+
 		x, err := prune.NewIndex(context.Background(), w.Tree.Entries())
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		b, err := x.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if x, err = prune.DecodeIndex(b); err != nil {
 			t.Fatal(err)
 		}
+
 		in.Distributions = append(in.Distributions, w.Distribution)
 		in.Indexes = append(in.Indexes, x)
 	}
+
 	var err error
 	if in.Tree, err = ziptree.New(entries); err != nil {
 		t.Fatal(err)
 	}
+
 	return in
 }
 
@@ -113,10 +126,12 @@ func policyOf(t testing.TB, s policy.Settings) policy.Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p, err := policy.New(book, s)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return p
 }
 
@@ -126,6 +141,7 @@ func planOf(t testing.TB, in prune.Input, s policy.Settings) prune.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return p
 }
 
@@ -136,6 +152,7 @@ func bytecode(t testing.TB, target string, flags byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	magic := pyc.Magic(x)
 	return string(magic[:]) + string([]byte{flags, 0, 0, 0}) + "12345678" + "code"
 }
@@ -148,6 +165,7 @@ func show(p prune.Plan) string {
 			b.WriteString(line(d) + "\n")
 		}
 	}
+
 	return b.String()
 }
 
@@ -158,8 +176,10 @@ func line(d prune.Decision) string {
 	if d.Fate != prune.Kept {
 		words = append(words, d.Rule)
 	}
+
 	if d.Why != "" {
 		words = append(words, d.Why)
 	}
+
 	return strings.Join(words, " ")
 }

@@ -35,6 +35,7 @@ func CheckHeader(head []byte, t pydist.Target) error {
 	if len(head) < HeaderBytes {
 		return fmt.Errorf("bytecode of %d bytes has no header", len(head))
 	}
+
 	if want := Magic(t); [4]byte(head[:4]) != want {
 		return fmt.Errorf(
 			"bytecode has the magic number %d, %s wants %d",
@@ -43,6 +44,7 @@ func CheckHeader(head []byte, t pydist.Target) error {
 			binary.LittleEndian.Uint16(want[:]),
 		)
 	}
+
 	switch flags := binary.LittleEndian.Uint32(head[4:]); flags {
 	case 1:
 		return nil
@@ -64,11 +66,13 @@ func Source(file string) (string, bool) {
 			return "", false
 		}
 	}
+
 	dir, base := path.Split(stem)
 	if d, ok := strings.CutSuffix(dir, "__pycache__/"); ok && (d == "" || strings.HasSuffix(d, "/")) {
 		base, _, _ = strings.Cut(base, ".")
 		return d + base + ".py", true
 	}
+
 	return stem + ".py", true
 }
 

@@ -12,6 +12,7 @@ func target(t testing.TB, s string) pydist.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return made
 }
 
@@ -19,6 +20,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -30,9 +32,11 @@ func TestMagicIsKnownForEveryTarget(t *testing.T) {
 		if m[0] == 0 && m[1] == 0 || m[2] != '\r' || m[3] != '\n' {
 			t.Errorf("%s: % x", target, m)
 		}
+
 		if other, ok := runtimes[m]; ok && other != target.Runtime() {
 			t.Errorf("%s and %s have one magic number", target.Runtime(), other)
 		}
+
 		runtimes[m] = target.Runtime()
 	}
 }
@@ -139,6 +143,7 @@ func TestCachedAndLegacyBelongToTheirSource(t *testing.T) {
 		if got := [2]string{Cached(source, py), Legacy(source)}; got != want {
 			t.Errorf("%s: %q, want %q", source, got, want)
 		}
+
 		for _, file := range want {
 			if back, ok := Source(file); back != source || !ok || !IsFor(file, py) {
 				t.Errorf("%s belongs to %q, not to %q", file, back, source)

@@ -28,6 +28,7 @@ func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 	if !utf8.Valid(b) {
 		return nil, fault(0, "not UTF-8")
 	}
+
 	var out []EntryPoint
 	group := ""
 	n := 0
@@ -37,27 +38,34 @@ func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
+
 		if line[0] == '[' && line[len(line)-1] == ']' {
 			group = strings.TrimSpace(line[1 : len(line)-1])
 			if group == "" {
 				return nil, fault(n, "group is empty")
 			}
+
 			continue
 		}
+
 		name, object, ok := strings.Cut(line, "=")
 		name = strings.TrimSpace(name)
 		object = strings.TrimSpace(object)
 		if !ok || name == "" {
 			return nil, fault(n, "entry "+strconv.Quote(line)+": want name = module:attr")
 		}
+
 		if group == "" {
 			return nil, fault(n, "entry "+strconv.Quote(name)+" stands before the first [group]")
 		}
+
 		m := objectPattern.FindStringSubmatch(object)
 		if m == nil {
 			return nil, fault(n, "entry "+strconv.Quote(name)+": object "+strconv.Quote(object)+": want module:attr")
 		}
+
 		out = append(out, EntryPoint{Group: group, Name: name, Module: m[1], Attr: m[2]})
 	}
+
 	return out, nil
 }

@@ -39,6 +39,7 @@ func TestParseEntryPoints(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}

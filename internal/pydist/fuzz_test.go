@@ -15,26 +15,31 @@ func FuzzLeaves(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+
 	f.Fuzz(func(t *testing.T, s string) {
 		if n, err := ParseName(s); err == nil {
 			if again, err := ParseName(n.String()); err != nil || again != n {
 				t.Errorf("name %q: %v, %v", s, again, err)
 			}
 		}
+
 		if x, err := ParseTarget(s); err == nil {
 			if again, err := ParseTarget(x.String()); err != nil || again != x {
 				t.Errorf("target %q: %v, %v", s, again, err)
 			}
 		}
+
 		if p, err := ParseSpecifier(s); err == nil {
 			for _, v := range []string{"1.0", "0.1.dev1", "2!3.4.post5+six"} {
 				version, err := ParseVersion(v)
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				_ = p.Contains(version)
 			}
 		}
+
 		if r, err := ParseRequirement(s); err == nil {
 			again, err := ParseRequirement(r.String())
 			if err != nil || again.Name != r.Name || again.Marker != r.Marker || again.URL != r.URL {
@@ -51,11 +56,13 @@ func FuzzParseEntryPoints(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, b []byte) {
 		points, err := ParseEntryPoints(b)
 		if err != nil {
 			return
 		}
+
 		for _, p := range points {
 			if strings.ContainsAny(p.Name+p.Group, "\n") {
 				t.Errorf("%+v", p)

@@ -40,13 +40,16 @@ func checkMarker(s string) error {
 	if m.peek() == "" {
 		return fmt.Errorf("marker is empty")
 	}
+
 	err := m.or(0)
 	if err == nil && m.peek() != "" {
 		err = fmt.Errorf("unexpected %q", m.peek())
 	}
+
 	if err != nil {
 		return fmt.Errorf("marker %q: %w", s, err)
 	}
+
 	return nil
 }
 
@@ -58,9 +61,11 @@ func (m *markerParser) or(depth int) error {
 		if err := m.and(depth); err != nil {
 			return err
 		}
+
 		if m.peek() != "or" {
 			return nil
 		}
+
 		m.next()
 	}
 }
@@ -70,9 +75,11 @@ func (m *markerParser) and(depth int) error {
 		if err := m.term(depth); err != nil {
 			return err
 		}
+
 		if m.peek() != "and" {
 			return nil
 		}
+
 		m.next()
 	}
 }
@@ -82,21 +89,27 @@ func (m *markerParser) term(depth int) error {
 		if depth == maxMarkerDepth {
 			return fmt.Errorf("parentheses are nested deeper than %d", maxMarkerDepth)
 		}
+
 		m.next()
 		if err := m.or(depth + 1); err != nil {
 			return err
 		}
+
 		if t := m.next(); t != ")" {
 			return unexpected(t, `")"`)
 		}
+
 		return nil
 	}
+
 	if err := m.value(); err != nil {
 		return err
 	}
+
 	if err := m.operator(); err != nil {
 		return err
 	}
+
 	return m.value()
 }
 
@@ -105,17 +118,21 @@ func (m *markerParser) value() error {
 	if t == "" {
 		return unexpected(t, "a variable or a quoted text")
 	}
+
 	if t[0] == '"' || t[0] == '\'' {
 		if len(t) < 2 || t[len(t)-1] != t[0] {
 			return fmt.Errorf("quote %s is not closed", t[:1])
 		}
+
 		return nil
 	}
+
 	for _, v := range markerVariables {
 		if t == v {
 			return nil
 		}
 	}
+
 	return fmt.Errorf("unknown variable %q; known: %s", t, strings.Join(markerVariables[:newMarkerVariables], ", "))
 }
 
@@ -126,14 +143,17 @@ func (m *markerParser) operator() error {
 			return unexpected(t, `"in" after "not"`)
 		}
 	}
+
 	if t == "in" {
 		return nil
 	}
+
 	for _, op := range markerOperators {
 		if t == op {
 			return nil
 		}
 	}
+
 	return unexpected(t, "an operator: "+strings.Join(markerOperators, ", ")+", in, not in")
 }
 
@@ -141,6 +161,7 @@ func unexpected(token, want string) error {
 	if token == "" {
 		return fmt.Errorf("ends where %s is wanted", want)
 	}
+
 	return fmt.Errorf("unexpected %q, want %s", token, want)
 }
 
@@ -176,6 +197,7 @@ func (m *markerParser) next() string {
 			}
 		}
 	}
+
 	m.rest = s[n:]
 	return s[:n]
 }

@@ -38,17 +38,21 @@ func ParseMetadata(r io.Reader) (Metadata, error) {
 		if err != nil && err != io.EOF {
 			return Metadata{}, fmt.Errorf("read METADATA: %w", err)
 		}
+
 		// The limit was reached inside the header, not by reading ahead.
 		if err == io.EOF && limited.N == 0 {
 			return Metadata{}, fault(0, fmt.Sprintf("header is longer than %d bytes", MaxMetadataBytes))
 		}
+
 		line = strings.TrimRight(line, "\r\n")
 		if line == "" {
 			break
 		}
+
 		if n == 1 {
 			line = strings.TrimPrefix(line, "\ufeff")
 		}
+
 		if line != "" && (line[0] == ' ' || line[0] == '\t') && len(fields) > 0 {
 			f := &fields[len(fields)-1]
 			f.lines = append(f.lines, strings.TrimSpace(line))
@@ -57,11 +61,13 @@ func ParseMetadata(r io.Reader) (Metadata, error) {
 			if !ok || name == "" || strings.ContainsAny(name, " \t") {
 				break
 			}
+
 			fields = append(
 				fields,
 				metadataField{name: asciiLower(name), lines: []string{strings.TrimSpace(value)}, line: n},
 			)
 		}
+
 		if err == io.EOF {
 			break
 		}
@@ -77,8 +83,10 @@ func ParseMetadata(r io.Reader) (Metadata, error) {
 				// Readers differ in which of the two they take.
 				return Metadata{}, fault(f.line, fmt.Sprintf("field %s is also on line %d", f.name, first))
 			}
+
 			seen[f.name] = f.line
 		}
+
 		var err error
 		switch f.name {
 		case "name":
@@ -96,19 +104,23 @@ func ParseMetadata(r io.Reader) (Metadata, error) {
 		case "license-expression":
 			expression = f.value(" ")
 		}
+
 		if err != nil {
 			return Metadata{}, &PositionError{File: "METADATA", Line: f.line, Msg: err.Error(), cause: err}
 		}
 	}
+
 	for _, name := range []string{"name", "version"} {
 		if seen[name] == 0 {
 			return Metadata{}, fault(0, "field "+name+" is missing")
 		}
 	}
+
 	m.License = expression
 	if m.License == "" {
 		m.License = license
 	}
+
 	return m, nil
 }
 

@@ -83,6 +83,7 @@ func TestParseMetadata(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if d := cmp.Diff(tt.want, got, leaves); d != "" {
 				t.Error(d)
 			}
@@ -108,6 +109,7 @@ func FuzzParseMetadata(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		var b strings.Builder
 		field := func(name, value string) { fmt.Fprintf(&b, "%s: %s\n", name, strings.ReplaceAll(value, "\n", "\n  ")) }
 		field("Name", m.Name.String())
@@ -120,15 +122,18 @@ func FuzzParseMetadata(f *testing.F) {
 				}
 			}
 		}
+
 		for _, v := range m.ProvidesExtra {
 			field("Provides-Extra", v)
 		}
+
 		field("Requires-Python", m.RequiresPython)
 		field("License", m.License)
 		again, err := ParseMetadata(strings.NewReader(b.String()))
 		if err != nil {
 			t.Fatalf("%q: %v", b.String(), err)
 		}
+
 		if d := cmp.Diff(m, again, leaves); d != "" {
 			t.Fatal(d)
 		}

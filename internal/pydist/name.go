@@ -20,12 +20,14 @@ func ParseName(s string) (Name, error) {
 	if s == "" {
 		return Name{}, fmt.Errorf("name is empty")
 	}
+
 	if !namePattern.MatchString(s) {
 		return Name{}, fmt.Errorf(
 			"name %q: legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends",
 			s,
 		)
 	}
+
 	return Name{nameSeparators.ReplaceAllString(strings.ToLower(s), "-")}, nil
 }
 

@@ -10,6 +10,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -62,9 +63,11 @@ func TestLeavesDecodeThroughTheirParsers(t *testing.T) {
 	if err := json.Unmarshal([]byte(doc), &got); err != nil {
 		t.Fatal(err)
 	}
+
 	if b, err := json.Marshal(got); err != nil || string(b) != doc {
 		t.Errorf("again: %s, %v\nwant   %s", b, err, doc)
 	}
+
 	for _, bad := range []string{
 		`{"Name":"-"}`, `{"Version":"x"}`, `{"Specifier":"1"}`, `{"Wheel":"x.zip"}`,
 		`{"Target":"python2.7-x86_64"}`, `{"Target":""}`,

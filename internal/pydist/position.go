@@ -17,6 +17,7 @@ func (e *PositionError) Error() string {
 	if e.Line == 0 {
 		return e.File + ": " + e.Msg
 	}
+
 	return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.Msg
 }
 

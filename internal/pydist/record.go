@@ -35,17 +35,21 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 		if err == io.EOF {
 			break
 		}
+
 		if err != nil {
 			if pe, ok := errors.AsType[*csv.ParseError](err); ok {
 				return nil, recordError(pe.Line, pe.Err.Error())
 			}
+
 			return nil, recordError(0, err.Error())
 		}
+
 		line, _ := r.FieldPos(0)
 		e, msg := parseRecordRow(row)
 		if msg != "" {
 			return nil, recordError(line, msg)
 		}
+
 		if first, ok := byPath[e.Path]; ok {
 			if first != e {
 				return nil, recordError(
@@ -53,12 +57,15 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 					"path "+strconv.Quote(e.Path)+" differs from line "+strconv.Itoa(lines[e.Path]),
 				)
 			}
+
 			continue
 		}
+
 		byPath[e.Path] = e
 		lines[e.Path] = line
 		entries = append(entries, e)
 	}
+
 	sortRecord(entries)
 	return entries, nil
 }
@@ -67,16 +74,20 @@ func parseRecordRow(row []string) (RecordEntry, string) {
 	if len(row) != 3 {
 		return RecordEntry{}, "row has " + strconv.Itoa(len(row)) + " fields, want path, hash and size"
 	}
+
 	e := RecordEntry{Path: row[0], Size: -1}
 	if e.Path == "" {
 		return RecordEntry{}, "path is empty"
 	}
+
 	if !utf8.ValidString(e.Path) {
 		return RecordEntry{}, "path " + strconv.Quote(e.Path) + " is not UTF-8"
 	}
+
 	if strings.ContainsFunc(e.Path, unicode.IsControl) {
 		return RecordEntry{}, "path " + strconv.Quote(e.Path) + " has a control character"
 	}
+
 	if row[1] != "" {
 		algorithm, value, _ := strings.Cut(row[1], "=")
 		if algorithm != "sha256" {
@@ -86,6 +97,7 @@ func parseRecordRow(row []string) (RecordEntry, string) {
 				e.Path,
 			) + ": unknown; known: sha256"
 		}
+
 		if sum, err := base64.RawURLEncoding.Strict().
 			DecodeString(value); err != nil || len(sum) != 32 ||
 			strings.ContainsAny(value, "\r\n") {
@@ -95,8 +107,10 @@ func parseRecordRow(row []string) (RecordEntry, string) {
 				e.Path,
 			) + ": not 32 bytes of unpadded URL-safe base64"
 		}
+
 		e.SHA256 = value
 	}
+
 	if row[2] != "" {
 		n, err := strconv.ParseUint(row[2], 10, 63)
 		if err != nil {
@@ -106,8 +120,10 @@ func parseRecordRow(row []string) (RecordEntry, string) {
 				e.Path,
 			) + ": not a number of bytes"
 		}
+
 		e.Size = int64(n)
 	}
+
 	return e, ""
 }
 
@@ -126,11 +142,14 @@ func FormatRecord(entries []RecordEntry) []byte {
 		if e.SHA256 != "" {
 			row[1] = "sha256=" + e.SHA256
 		}
+
 		if e.Size >= 0 {
 			row[2] = strconv.FormatInt(e.Size, 10)
 		}
+
 		w.Write(row) // a bytes.Buffer takes every write
 	}
+
 	w.Flush()
 	return buf.Bytes()
 }

@@ -71,6 +71,7 @@ func TestParseRecord(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}
@@ -84,6 +85,7 @@ func TestFormatRecordSortsACopy(t *testing.T) {
 	if got := string(FormatRecord(in)); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+
 	if in[0].Path != "b" {
 		t.Error("the argument was sorted")
 	}
@@ -97,14 +99,17 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		out := FormatRecord(entries)
 		again, err := ParseRecord(out)
 		if err != nil {
 			t.Fatalf("%q: %v", out, err)
 		}
+
 		if d := cmp.Diff(entries, again); d != "" {
 			t.Fatal(d)
 		}
+
 		if !bytes.Equal(FormatRecord(again), out) {
 			t.Fatal("not a fixed point")
 		}

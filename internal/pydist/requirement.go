@@ -31,6 +31,7 @@ func ParseRequirement(s string) (Requirement, error) {
 	if err != nil {
 		return Requirement{}, fmt.Errorf("requirement %q: %w", text, err)
 	}
+
 	r.Text = text
 	return r, nil
 }
@@ -40,25 +41,31 @@ func parseRequirement(s string) (Requirement, error) {
 	if strings.ContainsFunc(s, func(c rune) bool { return unicode.IsControl(c) && c != '\t' }) {
 		return r, fmt.Errorf("has a control character")
 	}
+
 	n := 0
 	for n < len(s) && (isMarkerWord(s[n]) || s[n] == '-') {
 		n++
 	}
+
 	var err error
 	if r.Name, err = ParseName(s[:n]); err != nil {
 		return r, err
 	}
+
 	rest := trimBlank(s[n:])
 	if strings.HasPrefix(rest, "[") {
 		inside, after, ok := strings.Cut(rest[1:], "]")
 		if !ok {
 			return r, fmt.Errorf("extras: ']' is missing")
 		}
+
 		if r.Extras, err = parseExtras(inside); err != nil {
 			return r, err
 		}
+
 		rest = trimBlank(after)
 	}
+
 	if strings.HasPrefix(rest, "@") {
 		// A ';' belongs to the URL unless blank space precedes it.
 		rest = trimBlank(rest[1:])
@@ -66,19 +73,24 @@ func parseRequirement(s string) (Requirement, error) {
 		if i := strings.IndexAny(rest, " \t"); i >= 0 {
 			r.URL = rest[:i]
 		}
+
 		rest = trimBlank(rest[len(r.URL):])
 		if r.URL == "" || r.URL == ";" {
 			return r, fmt.Errorf("url is empty")
 		}
+
 		if rest == "" {
 			return r, nil
 		}
+
 		if rest[0] != ';' {
 			return r, fmt.Errorf("url: unexpected %q after it; a marker begins with ' ;'", rest)
 		}
+
 		r.Marker = trimBlank(rest[1:])
 		return r, checkMarker(r.Marker)
 	}
+
 	spec, marker, hasMarker := strings.Cut(rest, ";")
 	spec = trimBlank(spec)
 	if inside, ok := strings.CutPrefix(spec, "("); ok {
@@ -86,13 +98,16 @@ func parseRequirement(s string) (Requirement, error) {
 			return r, fmt.Errorf("specifier %q: ')' is missing", "("+inside)
 		}
 	}
+
 	if r.Specifier, err = ParseSpecifier(spec); err != nil {
 		return r, err
 	}
+
 	if hasMarker {
 		r.Marker = trimBlank(marker)
 		return r, checkMarker(r.Marker)
 	}
+
 	return r, nil
 }
 
@@ -100,14 +115,17 @@ func parseExtras(s string) ([]string, error) {
 	if trimBlank(s) == "" {
 		return nil, nil
 	}
+
 	var extras []string
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := ParseName(trimBlank(part))
 		if err != nil {
 			return nil, fmt.Errorf("extras: %w", err)
 		}
+
 		extras = append(extras, n.String())
 	}
+
 	slices.Sort(extras)
 	return slices.Compact(extras), nil
 }
@@ -122,6 +140,7 @@ func (r Requirement) String() string {
 	if len(r.Extras) > 0 {
 		b.WriteString("[" + strings.Join(r.Extras, ",") + "]")
 	}
+
 	if r.URL != "" {
 		b.WriteString(" @ " + r.URL)
 		if r.Marker != "" {
@@ -130,8 +149,10 @@ func (r Requirement) String() string {
 	} else {
 		b.WriteString(r.Specifier.String())
 	}
+
 	if r.Marker != "" {
 		b.WriteString("; " + r.Marker)
 	}
+
 	return b.String()
 }

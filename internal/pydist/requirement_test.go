@@ -93,12 +93,15 @@ func TestParseRequirement(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if err != nil {
 				return
 			}
+
 			if got.String() != tt.want || got.Text != strings.TrimSpace(tt.in) {
 				t.Errorf("got  %s (%q)\nwant %s", got, got.Text, tt.want)
 			}
+
 			again, err := ParseRequirement(got.String())
 			again.Text = got.Text
 			if d := cmp.Diff(got, again, leaves); err != nil || d != "" {

@@ -43,11 +43,13 @@ func ParseRequirements(name string, open func(name string) ([]byte, error)) (Req
 	if err != nil {
 		return Requirements{}, fmt.Errorf("read requirements %s: %w", name, err)
 	}
+
 	p.content[name] = b
 	p.out.Files = append(p.out.Files, name)
 	if err := p.file(include{name: name}, nil); err != nil {
 		return Requirements{}, err
 	}
+
 	return p.out, nil
 }
 
@@ -85,6 +87,7 @@ func (p *requirementsParser) file(in include, chain []string) error {
 	if err != nil {
 		return err
 	}
+
 	for _, l := range lines {
 		at := position{in.name, l.number}
 		if variablePattern.MatchString(l.text) {
@@ -94,15 +97,18 @@ func (p *requirementsParser) file(in include, chain []string) error {
 				variablePattern.FindString(l.text),
 			)
 		}
+
 		if l.text[0] == '-' {
 			err = p.option(at, in, chain, l.text)
 		} else {
 			err = p.requirement(at, in, l.text)
 		}
+
 		if err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -120,11 +126,13 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 	if len(b) > MaxRequirementsBytes {
 		return nil, whole.fault("", "has %d bytes, limit %d", len(b), MaxRequirementsBytes)
 	}
+
 	for number, line := range bytes.Split(b, []byte("\n")) {
 		if !utf8.Valid(line) {
 			return nil, position{file, number + 1}.fault("save it as UTF-8", "not UTF-8")
 		}
 	}
+
 	var out []logicalLine
 	var joined strings.Builder
 	start := 0 // first line of the continuation in joined, 0 when there is none
@@ -132,6 +140,7 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 		if i := commentStart(text); i >= 0 {
 			text = text[:i]
 		}
+
 		if text = trimBlank(text); text != "" {
 			out = append(out, logicalLine{text, number})
 		}
@@ -145,6 +154,7 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 			r, _ := utf8.DecodeRuneInString(line[i:])
 			return nil, at.fault("remove it", "control character %U: tools disagree whether it ends the line", r)
 		}
+
 		comment := commentStart(line)
 		onlyComment := comment >= 0 && trimBlank(line[:comment]) == ""
 		if strings.HasSuffix(line, `\`) && !onlyComment {
@@ -154,27 +164,34 @@ func logicalLines(file string, b []byte) ([]logicalLine, error) {
 					"backslash after a comment: tools disagree whether the comment goes on",
 				)
 			}
+
 			if start == 0 {
 				start = number
 			}
+
 			joined.WriteString(strings.TrimRight(line, `\`))
 			continue
 		}
+
 		if start == 0 {
 			emit(line, number)
 			continue
 		}
+
 		if onlyComment {
 			joined.WriteByte(' ')
 		}
+
 		joined.WriteString(line)
 		emit(joined.String(), start)
 		joined.Reset()
 		start = 0
 	}
+
 	if start != 0 {
 		emit(joined.String(), start)
 	}
+
 	return out, nil
 }
 
@@ -188,6 +205,7 @@ func commentStart(s string) int {
 			return i
 		}
 	}
+
 	return -1
 }
 
@@ -203,6 +221,7 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 	if err != nil {
 		return at.wrap(err)
 	}
+
 	name, value, hasValue := cutOption(words[0])
 	rest := words[1:]
 	switch name {
@@ -211,12 +230,15 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 			if len(rest) == 0 {
 				return at.fault("", "%s: file name missing", name)
 			}
+
 			value = rest[0]
 			rest = rest[1:]
 		}
+
 		if len(rest) > 0 {
 			return at.fault("put each option on its own line", "%s: unexpected %q after the file name", name, rest[0])
 		}
+
 		constraint := name == "-c" || name == "--constraint"
 		if in.constraint && !constraint {
 			return at.fault(
@@ -225,6 +247,7 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 				name,
 			)
 		}
+
 		return p.include(at, chain, name, value, constraint)
 	case "-e", "--editable":
 		return at.fault(
@@ -250,17 +273,20 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 			value = rest[0]
 			rest = rest[1:]
 		}
+
 		if value == "" || strings.Contains(value, ":none:") || len(rest) > 0 {
 			return at.fault(
 				"write --only-binary=:all: or remove the line",
 				"--only-binary: want :all: or package names; layers are made of wheels only",
 			)
 		}
+
 		return nil
 	case "--prefer-binary":
 		if hasValue || len(rest) > 0 {
 			return at.fault("put each option on its own line", "--prefer-binary: takes no value")
 		}
+
 		return nil
 	case "--require-hashes":
 		return at.fault("remove the line", "--require-hashes: the lock carries a hash of every wheel anyway")
@@ -270,6 +296,7 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 			"--hash: belongs to a requirement, and none stands on this line",
 		)
 	}
+
 	return at.fault(
 		"remove it",
 		"option %q: unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash",
@@ -283,9 +310,11 @@ func (p *requirementsParser) include(at position, chain []string, option, name s
 	if name == "" {
 		return at.fault("", "%s: file name missing", option)
 	}
+
 	if schemePattern.MatchString(name) {
 		return at.fault("copy the file next to this one", "%s: included files are paths, not URLs", option)
 	}
+
 	if path.IsAbs(name) || name[0] == '~' {
 		return at.fault(
 			"write the path relative to this file",
@@ -294,6 +323,7 @@ func (p *requirementsParser) include(at position, chain []string, option, name s
 			name,
 		)
 	}
+
 	in := include{path.Join(path.Dir(at.file), name), constraint}
 	if slices.Contains(chain, in.name) {
 		return at.fault(
@@ -304,9 +334,11 @@ func (p *requirementsParser) include(at position, chain []string, option, name s
 			strings.Join(append(slices.Clip(chain), in.name), " -> "),
 		)
 	}
+
 	if p.done[in] {
 		return nil
 	}
+
 	if len(chain) >= MaxRequirementsDepth {
 		return at.fault(
 			"include the file from a higher one",
@@ -316,14 +348,17 @@ func (p *requirementsParser) include(at position, chain []string, option, name s
 			MaxRequirementsDepth,
 		)
 	}
+
 	if _, ok := p.content[in.name]; !ok {
 		b, err := p.open(in.name)
 		if err != nil {
 			return at.wrap(fmt.Errorf("%s %s: %w", option, name, err))
 		}
+
 		p.content[in.name] = b
 		p.out.Files = append(p.out.Files, in.name)
 	}
+
 	return p.file(in, chain)
 }
 
@@ -336,13 +371,16 @@ func (p *requirementsParser) requirement(at position, in include, text string) e
 			break
 		}
 	}
+
 	r, err := lineRequirement(at, in, text)
 	if err != nil {
 		return err
 	}
+
 	if err := addHashOptions(at, &r, options); err != nil {
 		return err
 	}
+
 	r.File = at.file
 	r.Line = at.line
 	r.Text = text
@@ -351,6 +389,7 @@ func (p *requirementsParser) requirement(at position, in include, text string) e
 	} else {
 		p.out.Direct = append(p.out.Direct, r)
 	}
+
 	return nil
 }
 
@@ -367,6 +406,7 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 	if i := strings.IndexAny(text, " \t"); i >= 0 {
 		word = text[:i]
 	}
+
 	// A bare reference begins so, or has a '/' before anything that could be a marker's text.
 	head, _, _ := strings.Cut(word, ";")
 	bare := !namedPattern.MatchString(text) &&
@@ -377,6 +417,7 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 		if err != nil {
 			return r, at.wrap(err)
 		}
+
 		if in.constraint && len(r.Extras) > 0 {
 			return r, at.fault(
 				"remove the extras here; write them where the package is required",
@@ -384,16 +425,20 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 				text,
 			)
 		}
+
 		if r.URL == "" {
 			return r, nil
 		}
+
 		wheel, hash, err := wheelURL(at, r.URL)
 		if err != nil {
 			return r, err
 		}
+
 		if wheel.Distribution() != r.Name {
 			return r, at.fault("", "requirement %q: the wheel is of %q", text, wheel.Distribution())
 		}
+
 		return addHash(r, hash), nil
 	}
 
@@ -409,18 +454,22 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 		ref = before
 		marker = ";" + after + " " + marker
 	}
+
 	var r Requirement
 	if m := extrasPattern.FindStringSubmatch(ref); m != nil {
 		var err error
 		if r.Extras, err = parseExtras(m[2]); err != nil {
 			return r, at.wrap(fmt.Errorf("requirement %q: %w", text, err))
 		}
+
 		ref = m[1]
 	}
+
 	wheel, hash, err := wheelURL(at, ref)
 	if err != nil {
 		return r, err
 	}
+
 	if in.constraint {
 		return r, at.fault(
 			fmt.Sprintf("write %s @ in front of it", wheel.Distribution()),
@@ -428,17 +477,20 @@ func lineRequirement(at position, in include, text string) (Requirement, error) 
 			text,
 		)
 	}
+
 	r.Name = wheel.Distribution()
 	r.URL = ref
 	if marker != "" {
 		if marker[0] != ';' {
 			return r, at.fault("", "requirement %q: unexpected %q; a marker begins with ' ;'", text, marker)
 		}
+
 		r.Marker = trimBlank(marker[1:])
 		if err := checkMarker(r.Marker); err != nil {
 			return r, at.wrap(fmt.Errorf("requirement %q: %w", text, err))
 		}
 	}
+
 	return addHash(r, hash), nil
 }
 
@@ -449,6 +501,7 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 	if vcsPattern.MatchString(ref) {
 		return none, "", at.fault(hintVCS, "version control: a checkout has no hash and is built anew each time")
 	}
+
 	target, fragment, hasFragment := strings.Cut(ref, "#")
 	if scheme := schemePattern.FindString(target); scheme != "" {
 		switch asciiLower(scheme) {
@@ -467,17 +520,20 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 				strings.TrimSuffix(scheme, ":"),
 			)
 		}
+
 		rest, ok := strings.CutPrefix(target[len(scheme):], "//")
 		host, file, _ := strings.Cut(rest, "/")
 		if !ok || host == "" {
 			return none, "", at.fault("", "url: host is missing")
 		}
+
 		if strings.Contains(host, "@") {
 			return none, "", at.fault(
 				"remove the credentials; uv reads them from netrc or its configuration",
 				"url: a committed file must not carry credentials",
 			)
 		}
+
 		target, _, _ = strings.Cut("/"+file, "?")
 		if target, ok = unescape(target); !ok {
 			return none, "", at.fault("", "url: %%-escapes are malformed")
@@ -489,6 +545,7 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 			target,
 		)
 	}
+
 	base := target[strings.LastIndexByte(target, '/')+1:]
 	if !strings.HasSuffix(base, ".whl") {
 		if archivePattern.MatchString(base) {
@@ -498,15 +555,19 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 				base,
 			)
 		}
+
 		return none, "", at.fault(hintEditable, "path or url ending in %q: not a wheel", base)
 	}
+
 	wheel, err := ParseWheelName(base)
 	if err != nil {
 		return none, "", at.wrap(err)
 	}
+
 	if !hasFragment {
 		return wheel, "", nil
 	}
+
 	digest, ok := strings.CutPrefix(fragment, "sha256=")
 	if !ok {
 		return none, "", at.fault(
@@ -515,10 +576,12 @@ func wheelURL(at position, ref string) (WheelName, string, error) {
 			fragment,
 		)
 	}
+
 	hash, err := parseHash("sha256:" + digest)
 	if err != nil {
 		return none, "", at.wrap(err)
 	}
+
 	return wheel, hash, nil
 }
 
@@ -530,16 +593,20 @@ func unescape(s string) (string, bool) {
 			b.WriteByte(s[i])
 			continue
 		}
+
 		if i+2 >= len(s) {
 			return "", false
 		}
+
 		n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
 		if err != nil {
 			return "", false
 		}
+
 		b.WriteByte(byte(n))
 		i += 2
 	}
+
 	return b.String(), true
 }
 
@@ -552,10 +619,12 @@ func parseHash(s string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("hash %q: unknown algorithm; known: sha256, sha384, sha512", s)
 	}
+
 	sum, err := hex.DecodeString(digest)
 	if err != nil || len(sum) != size {
 		return "", fmt.Errorf("hash %q: %s has %d hexadecimal digits", s, algorithm, 2*size)
 	}
+
 	return algorithm + ":" + hex.EncodeToString(sum), nil
 }
 
@@ -563,6 +632,7 @@ func addHash(r Requirement, hash string) Requirement {
 	if hash != "" && !slices.Contains(r.Hashes, hash) {
 		r.Hashes = append(r.Hashes, hash)
 	}
+
 	return r
 }
 
@@ -571,6 +641,7 @@ func addHashOptions(at position, r *Requirement, options string) error {
 	if err != nil {
 		return at.wrap(err)
 	}
+
 	for len(words) > 0 {
 		name, value, hasValue := cutOption(words[0])
 		words = words[1:]
@@ -582,21 +653,27 @@ func addHashOptions(at position, r *Requirement, options string) error {
 					name,
 				)
 			}
+
 			return at.fault("", "unexpected %q after the options of a requirement", name)
 		}
+
 		if !hasValue {
 			if len(words) == 0 {
 				return at.fault("", "--hash: value missing")
 			}
+
 			value = words[0]
 			words = words[1:]
 		}
+
 		hash, err := parseHash(value)
 		if err != nil {
 			return at.wrap(err)
 		}
+
 		*r = addHash(*r, hash)
 	}
+
 	return nil
 }
 
@@ -605,6 +682,7 @@ func cutOption(word string) (name, value string, hasValue bool) {
 	if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && len(word) > 2 {
 		return word[:2], word[2:], true
 	}
+
 	return strings.Cut(word, "=")
 }
 
@@ -634,11 +712,14 @@ func splitWords(s string) ([]string, error) {
 			inWord = true
 		}
 	}
+
 	if quote != 0 {
 		return nil, fmt.Errorf("quote %c is not closed", quote)
 	}
+
 	if inWord {
 		words = append(words, word.String())
 	}
+
 	return words, nil
 }

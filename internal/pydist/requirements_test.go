@@ -16,6 +16,7 @@ func opener(files map[string]string) func(string) ([]byte, error) {
 		if s, ok := files[name]; ok {
 			return []byte(s), nil
 		}
+
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 }
@@ -33,8 +34,10 @@ func show(rs []Requirement) string {
 		for _, h := range r.Hashes {
 			b.WriteString(" " + h)
 		}
+
 		b.WriteString("\n")
 	}
+
 	return b.String()
 }
 
@@ -114,19 +117,24 @@ func TestParseRequirementsReads(t *testing.T) {
 			if _, ok := tt.files[name]; !ok {
 				name = "l/r.txt"
 			}
+
 			got, err := ParseRequirements(name, opener(tt.files))
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if tt.opened == "" {
 				tt.opened = name
 			}
+
 			if d := cmp.Diff(tt.direct, show(got.Direct)); d != "" {
 				t.Errorf("direct (-want +got):\n%s", d)
 			}
+
 			if d := cmp.Diff(tt.constraints, show(got.Constraints)); d != "" {
 				t.Errorf("constraints (-want +got):\n%s", d)
 			}
+
 			if opened := strings.Join(got.Files, " "); opened != tt.opened {
 				t.Errorf("opened %q, want %q", opened, tt.opened)
 			}
@@ -407,6 +415,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 			if !ok || err.Error() != tt.err || pe.Hint != tt.hint {
 				t.Errorf("error %v\n want %s\n hint %q\n want %q", err, tt.err, pe.Hint, tt.hint)
 			}
+
 			if ok && strings.Contains(err.Error()+pe.Hint, "secret") {
 				t.Error("the message repeats a password")
 			}
@@ -419,6 +428,7 @@ func TestParseRequirementsLimitsDepth(t *testing.T) {
 	for i := range 20 {
 		files[fmt.Sprintf("%d.txt", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, "-r %d.txt", i+1)}
 	}
+
 	_, err := ParseRequirements("0.txt", func(name string) ([]byte, error) { return fs.ReadFile(files, name) })
 	if errText(err) != "7.txt:1: -r 8.txt: files are nested deeper than 8" {
 		t.Errorf("error %v", err)
@@ -434,6 +444,7 @@ func TestParseRequirementsKeepsTheCauseOfReadErrors(t *testing.T) {
 		if in != "" {
 			files["r.txt"] = in
 		}
+
 		_, err := ParseRequirements("r.txt", opener(files))
 		if errText(err) != want || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("error %v\n want %s", err, want)
@@ -451,11 +462,13 @@ func FuzzParseRequirements(f *testing.F) {
 	} {
 		f.Add(s, "b\n-r r.txt", "c<2")
 	}
+
 	f.Fuzz(func(t *testing.T, r, b, c string) {
 		got, err := ParseRequirements("r.txt", opener(map[string]string{"r.txt": r, "b.txt": b, "c.txt": c}))
 		if err != nil {
 			return
 		}
+
 		// Written again, one requirement a line, the files mean the same.
 		write := func(rs []Requirement) string {
 			var b strings.Builder
@@ -464,8 +477,10 @@ func FuzzParseRequirements(f *testing.F) {
 				for _, h := range r.Hashes {
 					b.WriteString(" --hash=" + h)
 				}
+
 				b.WriteString("\n")
 			}
+
 			return b.String()
 		}
 		again, err := ParseRequirements(
@@ -475,9 +490,11 @@ func FuzzParseRequirements(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", write(got.Direct), err)
 		}
+
 		if write(again.Direct) != write(got.Direct) || write(again.Constraints) != write(got.Constraints) {
 			t.Fatalf("%q became %q", write(got.Direct), write(again.Direct))
 		}
+
 		for _, r := range got.Direct {
 			if _, err := ParseName(r.Name.String()); err != nil || r.Line < 1 || r.Text == "" {
 				t.Fatalf("%+v: %v", r, err)

@@ -40,9 +40,11 @@ func ParseSpecifier(s string) (Specifier, error) {
 	if len(s) > MaxSpecifierBytes {
 		return Specifier{}, fmt.Errorf("specifier has %d bytes, limit %d", len(s), MaxSpecifierBytes)
 	}
+
 	if _, err := parseClauses(s); err != nil {
 		return Specifier{}, err
 	}
+
 	return Specifier{s}, nil
 }
 
@@ -53,12 +55,15 @@ func parseClauses(s string) ([]clause, error) {
 		if part == "" {
 			continue
 		}
+
 		c, err := parseClause(part)
 		if err != nil {
 			return nil, err
 		}
+
 		out = append(out, c)
 	}
+
 	return out, nil
 }
 
@@ -70,6 +75,7 @@ func parseClause(s string) (clause, error) {
 			break
 		}
 	}
+
 	if c.op == "" {
 		return clause{}, fmt.Errorf(
 			"specifier %q: unknown operator; known: %s",
@@ -77,36 +83,45 @@ func parseClause(s string) (clause, error) {
 			strings.Join(specifierOperators, ", "),
 		)
 	}
+
 	c.text = strings.TrimSpace(s[len(c.op):])
 	if c.op == "===" {
 		if !arbitraryPattern.MatchString(c.text) {
 			return clause{}, fmt.Errorf("specifier %q: === takes text without spaces", s)
 		}
+
 		return c, nil
 	}
+
 	text := c.text
 	if strings.HasSuffix(text, ".*") {
 		if c.op != "==" && c.op != "!=" {
 			return clause{}, fmt.Errorf("specifier %q: .* goes with == and != only", s)
 		}
+
 		if !wildcardPattern.MatchString(asciiLower(text)) {
 			return clause{}, fmt.Errorf("specifier %q: .* goes after plain numbers only", s)
 		}
+
 		c.wildcard = true
 		text = strings.TrimSuffix(text, ".*")
 	}
+
 	v, err := ParseVersion(text)
 	if err != nil {
 		return clause{}, fmt.Errorf("specifier %q: %w", s, err)
 	}
+
 	c.version = v
 	p := v.parsed()
 	if p.Local() != "" && c.op != "==" && c.op != "!=" {
 		return clause{}, fmt.Errorf("specifier %q: a local version (+...) goes with == and != only", s)
 	}
+
 	if c.op == "~=" && len(releaseOf(p)) < 2 {
 		return clause{}, fmt.Errorf("specifier %q: ~= wants at least two numbers, such as ~=1.4", s)
 	}
+
 	return c, nil
 }
 
@@ -115,16 +130,19 @@ func (s Specifier) Contains(v Version) bool {
 	if v.text == "" {
 		return false
 	}
+
 	// The text passed ParseSpecifier, or is the zero value's, which has no clauses.
 	clauses, err := parseClauses(s.text)
 	if err != nil {
 		return false
 	}
+
 	for _, c := range clauses {
 		if !c.contains(v) {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -132,6 +150,7 @@ func (c clause) contains(v Version) bool {
 	if c.op == "===" {
 		return asciiLower(v.text) == asciiLower(c.text)
 	}
+
 	p := v.parsed()
 	want := c.version.parsed()
 	switch c.op {
@@ -151,6 +170,7 @@ func (c clause) contains(v Version) bool {
 		if !want.IsPreRelease() {
 			want = pep440.MustParse(want.String() + ".dev0")
 		}
+
 		return p.Compare(want) < 0
 	case ">":
 		// >1.0 contains neither 1.0+local nor 1.0.post1, although they sort after 1.0; >1.0.post1
@@ -160,8 +180,10 @@ func (c clause) contains(v Version) bool {
 			family, _, _ := strings.Cut(p.String(), ".post")
 			p = pep440.MustParse(family)
 		}
+
 		return p.Compare(want) > 0
 	}
+
 	return false
 }
 
@@ -169,9 +191,11 @@ func (c clause) equal(p, want pep440.Version) bool {
 	if c.wildcard {
 		return epochOf(p) == epochOf(want) && hasRelease(p, releaseOf(want))
 	}
+
 	if want.Local() == "" {
 		p = public(p)
 	}
+
 	return p.Compare(want) == 0
 }
 
@@ -183,6 +207,7 @@ func epochOf(v pep440.Version) string {
 	if !ok {
 		return "0"
 	}
+
 	return epoch
 }
 
@@ -199,10 +224,12 @@ func hasRelease(v pep440.Version, prefix []string) bool {
 		if i < len(release) {
 			have = release[i]
 		}
+
 		if have != want {
 			return false
 		}
 	}
+
 	return true
 }
 

@@ -83,16 +83,19 @@ func TestSpecifierContains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, v := range strings.Fields(tt.in) {
 			if !s.Contains(mustVersion(t, v)) {
 				t.Errorf("%q does not contain %s", tt.spec, v)
 			}
 		}
+
 		for _, v := range strings.Fields(tt.out) {
 			if s.Contains(mustVersion(t, v)) {
 				t.Errorf("%q contains %s", tt.spec, v)
 			}
 		}
+
 		if s.Contains(Version{}) {
 			t.Errorf("%q contains the zero version", tt.spec)
 		}

@@ -46,12 +46,15 @@ func ParseTarget(s string) (Target, error) {
 	if runtimeIndex(runtime) < 0 {
 		return Target{}, fmt.Errorf("target %q: unknown runtime; known: %s", s, strings.Join(runtimeNames(), ", "))
 	}
+
 	if !hasArch {
 		return Target{}, fmt.Errorf("target %q: architecture missing; write %s-arm64 or %s-x86_64", s, runtime, runtime)
 	}
+
 	if archIndex(arch) < 0 {
 		return Target{}, fmt.Errorf("target %q: unknown architecture; known: %s", s, strings.Join(archNames(), ", "))
 	}
+
 	return Target{runtime, arch}, nil
 }
 
@@ -61,6 +64,7 @@ func runtimeIndex(name string) int {
 			return i
 		}
 	}
+
 	return -1
 }
 
@@ -70,6 +74,7 @@ func archIndex(name string) int {
 			return i
 		}
 	}
+
 	return -1
 }
 
@@ -77,6 +82,7 @@ func runtimeNames() (names []string) {
 	for _, r := range runtimes {
 		names = append(names, r.name)
 	}
+
 	return names
 }
 
@@ -84,6 +90,7 @@ func archNames() (names []string) {
 	for _, a := range architectures {
 		names = append(names, a.name)
 	}
+
 	return names
 }
 
@@ -92,6 +99,7 @@ func (t Target) String() string {
 	if t == (Target{}) {
 		return ""
 	}
+
 	return t.runtime + "-" + t.arch
 }
 
@@ -109,6 +117,7 @@ func (t Target) CacheTag() string {
 	if t.runtime == "" {
 		return ""
 	}
+
 	return "cpython-" + strings.ReplaceAll(t.PythonVersion(), ".", "")
 }
 
@@ -117,6 +126,7 @@ func (t Target) Glibc() (major, minor int) {
 	if i := runtimeIndex(t.runtime); i >= 0 {
 		return 2, runtimes[i].glibcMinor
 	}
+
 	return 0, 0
 }
 
@@ -128,6 +138,7 @@ func (t Target) UVPlatform() string {
 	if i < 0 {
 		return ""
 	}
+
 	_, minor := t.Glibc()
 	best := 0
 	for _, m := range uvManylinuxMinors {
@@ -135,6 +146,7 @@ func (t Target) UVPlatform() string {
 			best = m
 		}
 	}
+
 	return fmt.Sprintf("%s-manylinux_2_%d", architectures[i].machine, best)
 }
 
@@ -143,10 +155,12 @@ func (t Target) Supports(w WheelName) bool {
 	if t == (Target{}) {
 		return false
 	}
+
 	for _, platform := range w.Platforms() {
 		if platform != "any" && !t.supportsPlatform(platform) {
 			continue
 		}
+
 		for _, abi := range w.ABIs() {
 			for _, python := range w.Pythons() {
 				if t.supportsPython(python, abi, platform == "any") {
@@ -155,6 +169,7 @@ func (t Target) Supports(w WheelName) bool {
 			}
 		}
 	}
+
 	return false
 }
 
@@ -166,12 +181,14 @@ func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 	if err != nil {
 		return false
 	}
+
 	own := "cp3" + strconv.Itoa(ours)
 	switch abi {
 	case "none":
 		if python == own || python == "py3" {
 			return true
 		}
+
 		minor, ok := tagNumber(python, "py3")
 		return ok && minor <= ours
 	case "abi3":
@@ -180,6 +197,7 @@ func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 	case own:
 		return python == own && !anyPlatform
 	}
+
 	return false
 }
 
@@ -188,16 +206,19 @@ func (t Target) supportsPlatform(platform string) bool {
 	if i < 0 {
 		return false
 	}
+
 	family, ok := strings.CutSuffix(platform, "_"+architectures[i].machine)
 	if !ok {
 		return false
 	}
+
 	minor, ok := legacyManylinux[family]
 	if !ok {
 		if minor, ok = tagNumber(family, "manylinux_2_"); !ok {
 			return false
 		}
 	}
+
 	_, ours := t.Glibc()
 	return minor >= architectures[i].firstGlibcMinor && minor <= ours
 }
@@ -209,6 +230,7 @@ func tagNumber(tag, prefix string) (int, bool) {
 	if !ok {
 		return 0, false
 	}
+
 	n, err := strconv.Atoi(digits)
 	return n, err == nil && strconv.Itoa(n) == digits && n >= 0
 }
@@ -221,6 +243,7 @@ func Targets() []Target {
 			all = append(all, Target{r.name, a.name})
 		}
 	}
+
 	return all
 }
 

@@ -48,6 +48,7 @@ func TestParseTarget(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if err == nil && got.String() != tt.in {
 				t.Errorf("String() = %q, want %q", got, tt.in)
 			}
@@ -74,10 +75,12 @@ func TestTargetFacts(t *testing.T) {
 	if len(all) != len(want) {
 		t.Errorf("%d targets, want %d", len(all), len(want))
 	}
+
 	for _, target := range all {
 		if again, err := ParseTarget(target.String()); err != nil || again != target {
 			t.Errorf("%s again: %s, %v", target, again, err)
 		}
+
 		major, minor := target.Glibc()
 		got := fmt.Sprintf(
 			"%s %s %s %d.%d %s %s",
@@ -93,6 +96,7 @@ func TestTargetFacts(t *testing.T) {
 			t.Errorf("%s: %s\nwant %s", target, got, want[target.String()])
 		}
 	}
+
 	var zero Target
 	if zero.String()+zero.Runtime()+zero.PythonVersion()+zero.Arch()+zero.UVPlatform()+zero.CacheTag() != "" {
 		t.Error("the zero target has facts")
@@ -152,13 +156,16 @@ func TestTargetSupports(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			w, err := ParseWheelName("example-1.0-" + tt.tags + ".whl")
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if got := target.Supports(w); got != tt.want {
 				t.Errorf("%s supports %s: %t, want %t", tt.target, tt.tags, got, tt.want)
 			}
+
 			if (Target{}).Supports(w) {
 				t.Error("the zero target supports it")
 			}

@@ -33,16 +33,20 @@ func ParseVersion(s string) (Version, error) {
 	if len(s) > MaxVersionBytes {
 		return Version{}, fmt.Errorf("version has %d bytes, limit %d", len(s), MaxVersionBytes)
 	}
+
 	if s == "" {
 		return Version{}, fmt.Errorf("version is empty")
 	}
+
 	v := Version{s}
 	if !versionPattern.MatchString(asciiLower(s)) {
 		return Version{}, fmt.Errorf("version %q: not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1", s)
 	}
+
 	if _, err := pep440.Parse(v.spelled()); err != nil {
 		return Version{}, fmt.Errorf("version %q: a number does not fit 64 bits", s)
 	}
+
 	return v, nil
 }
 
@@ -53,12 +57,14 @@ func (v Version) spelled() string {
 	if !ok {
 		return s
 	}
+
 	segments := strings.FieldsFunc(local, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
 	for i, segment := range segments {
 		if strings.Trim(segment, "0123456789") == "" {
 			segments[i] = cmp.Or(strings.TrimLeft(segment, "0"), "0")
 		}
 	}
+
 	return s + "+" + strings.Join(segments, ".")
 }
 
@@ -75,6 +81,7 @@ func (v Version) Compare(o Version) int {
 	case o.text == "":
 		return 1
 	}
+
 	return v.parsed().Compare(o.parsed())
 }
 
@@ -83,6 +90,7 @@ func (v Version) Normalized() string {
 	if v.text == "" {
 		return ""
 	}
+
 	return v.parsed().String()
 }
 
@@ -102,6 +110,7 @@ func asciiLower(s string) string {
 		if 'A' <= r && r <= 'Z' {
 			return r + ('a' - 'A')
 		}
+
 		return r
 	}, s)
 }

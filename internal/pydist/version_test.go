@@ -69,6 +69,7 @@ func mustVersion(t testing.TB, s string) Version {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return v
 }
 
@@ -105,6 +106,7 @@ func TestVersionsSortAsPEP440Says(t *testing.T) {
 				t.Errorf("%s compared to %s: %d, want %d", a, b, got, want)
 			}
 		}
+
 		if (Version{}).Compare(mustVersion(t, a)) != -1 || mustVersion(t, a).Compare(Version{}) != 1 {
 			t.Errorf("the zero version does not sort before %s", a)
 		}
@@ -124,6 +126,7 @@ func TestSpellingsOfOneVersionAreEqual(t *testing.T) {
 			}
 		}
 	}
+
 	if mustVersion(t, "1.0") == mustVersion(t, "1.0.0") {
 		t.Error("== compares meaning; it should compare text")
 	}
@@ -136,33 +139,40 @@ func FuzzParseVersion(f *testing.F) {
 	} {
 		f.Add(s, "1.0.post1", ">=1.0a1,<2,!=1.5.*")
 	}
+
 	f.Add("1.0", "1.0+l", "~=1!1.2rc1,===x,>1,==1.0.*")
 	f.Fuzz(func(t *testing.T, a, b, spec string) {
 		v, err := ParseVersion(a)
 		if err != nil {
 			return
 		}
+
 		again := mustVersion(t, v.String())
 		normalized := mustVersion(t, v.Normalized())
 		if again != v || v.Compare(normalized) != 0 || normalized.Normalized() != v.Normalized() {
 			t.Fatalf("%q, %q, %q are not one version", v, again, normalized)
 		}
+
 		w, err := ParseVersion(b)
 		if err != nil {
 			return
 		}
+
 		if v.Compare(w) != -w.Compare(v) {
 			t.Fatalf("%q and %q compare one way only", v, w)
 		}
+
 		versions := []Version{v, w, again, normalized}
 		slices.SortFunc(versions, Version.Compare)
 		s, err := ParseSpecifier(spec)
 		if err != nil {
 			return
 		}
+
 		if again, err := ParseSpecifier(s.String()); err != nil || again != s {
 			t.Fatalf("specifier %q again: %q, %v", s, again, err)
 		}
+
 		if !strings.Contains(spec, "===") && s.Contains(v) != s.Contains(normalized) {
 			t.Fatalf("%q tells %q from %q", s, v, normalized)
 		}

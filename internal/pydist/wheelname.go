@@ -26,6 +26,7 @@ func ParseWheelName(s string) (WheelName, error) {
 	if !ok {
 		return WheelName{}, fmt.Errorf("wheel name %q: does not end in .whl", s)
 	}
+
 	parts := strings.Split(stem, "-")
 	if len(parts) != 5 && len(parts) != 6 {
 		return WheelName{}, fmt.Errorf(
@@ -34,22 +35,27 @@ func ParseWheelName(s string) (WheelName, error) {
 			len(parts),
 		)
 	}
+
 	w := WheelName{file: s}
 	var err error
 	if w.dist, err = ParseName(parts[0]); err != nil {
 		return WheelName{}, fmt.Errorf("wheel name %q: %w", s, err)
 	}
+
 	if w.version, err = parseFileVersion(parts[1]); err != nil {
 		return WheelName{}, fmt.Errorf("wheel name %q: %w", s, err)
 	}
+
 	tags := parts[2:]
 	if len(parts) == 6 {
 		if !buildPattern.MatchString(parts[2]) {
 			return WheelName{}, fmt.Errorf("wheel name %q: build number %q does not begin with a digit", s, parts[2])
 		}
+
 		w.build = asciiLower(parts[2])
 		tags = parts[3:]
 	}
+
 	for i, field := range []*string{&w.python, &w.abi, &w.platform} {
 		if !tagSetPattern.MatchString(tags[i]) {
 			return WheelName{}, fmt.Errorf(
@@ -58,8 +64,10 @@ func ParseWheelName(s string) (WheelName, error) {
 				tags[i],
 			)
 		}
+
 		*field = asciiLower(tags[i])
 	}
+
 	return w, nil
 }
 
@@ -70,9 +78,11 @@ func parseFileVersion(s string) (Version, error) {
 	if err == nil || !strings.Contains(s, "_") {
 		return v, err
 	}
+
 	if v, again := ParseVersion(strings.ReplaceAll(s, "_", "-")); again == nil {
 		return v, nil
 	}
+
 	return v, err
 }
 
@@ -101,5 +111,6 @@ func splitTags(s string) []string {
 	if s == "" {
 		return nil
 	}
+
 	return strings.Split(s, ".")
 }

@@ -62,9 +62,11 @@ func TestParseWheelName(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			if err != nil {
 				return
 			}
+
 			got := []string{w.String(), w.Distribution().String(), w.Version().String(), w.Build(),
 				strings.Join(w.Pythons(), " "), strings.Join(w.ABIs(), " "), strings.Join(w.Platforms(), " ")}
 			want := []string{tt.in, tt.dist, tt.version, tt.build, tt.pythons, tt.abis, tt.plats}
@@ -82,14 +84,17 @@ func FuzzParseWheelName(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+
 	f.Fuzz(func(t *testing.T, s string) {
 		w, err := ParseWheelName(s)
 		if err != nil {
 			return
 		}
+
 		if again, err := ParseWheelName(w.String()); err != nil || again != w {
 			t.Fatalf("%q again: %v, %v", s, again, err)
 		}
+
 		// The same wheel, spelled from its parts.
 		parts := []string{
 			strings.ReplaceAll(w.Distribution().String(), "-", "_"),
@@ -98,6 +103,7 @@ func FuzzParseWheelName(f *testing.F) {
 		if w.Build() != "" {
 			parts = append(parts, w.Build())
 		}
+
 		parts = append(
 			parts,
 			strings.Join(w.Pythons(), "."),
@@ -109,6 +115,7 @@ func FuzzParseWheelName(f *testing.F) {
 			built.Build() != w.Build() {
 			t.Fatalf("%q from its parts: %v, %v", s, built, err)
 		}
+
 		for _, target := range Targets() {
 			if target.Supports(w) != target.Supports(built) {
 				t.Fatalf("%s tells %q from %q", target, w, built)

@@ -14,6 +14,7 @@ var inPath = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < 0x80 && inName(byte(c)) || bytes.IndexByte([]byte("._+-/"), byte(c)) >= 0
 	}
+
 	return t
 }()
 
@@ -45,6 +46,7 @@ func (s *scanner) call(callee token) {
 			role = pathCall
 		}
 	}
+
 	s.brackets[len(s.brackets)-1] = role
 }
 
@@ -55,13 +57,16 @@ func (s *scanner) qualifier(t token) string {
 	if to < 0 || s.src[to] != '.' {
 		return ""
 	}
+
 	from := to
 	for from > 0 && inName(s.src[from-1]) {
 		from--
 	}
+
 	if from == to {
 		return "."
 	}
+
 	return string(s.src[from:to])
 }
 
@@ -72,6 +77,7 @@ func (s *scanner) argument(t token) {
 	if n := len(s.brackets); n > 0 {
 		role = s.brackets[n-1]
 	}
+
 	floorDivision := s.prev2.op == '/' && s.prev2.to == s.prev.from
 	switch {
 	case role == pathCall && s.prev.op != '+', s.prev.op == '/' && !floorDivision: // x + ".py" is not whole
@@ -89,6 +95,7 @@ func (s *scanner) importCall(t token) {
 	if level+len(module) == 0 || len(module) > 0 && !dottedIdentifier(module) {
 		return
 	}
+
 	s.add(Import{Level: level, Module: string(module), Line: s.lineAt(t.from), Dynamic: true})
 	s.unsure = true
 }
@@ -105,6 +112,7 @@ func dottedIdentifier(b []byte) bool {
 			return false
 		}
 	}
+
 	return !start
 }
 
@@ -114,18 +122,22 @@ func (s *scanner) notePath(b []byte) {
 	if len(b) < minPathBytes || len(b) > maxPathBytes {
 		return
 	}
+
 	hint := false
 	anyLetter := false
 	for _, c := range b {
 		if !inPath[c] {
 			return
 		}
+
 		hint = hint || c == '/' || c == '.'
 		anyLetter = anyLetter || classes[c] == letter && c != '_'
 	}
+
 	if !hint || !anyLetter {
 		return
 	}
+
 	b = bytes.Trim(bytes.TrimPrefix(bytes.Trim(b, "/"), []byte("./")), "/")
 	dot := bytes.LastIndexByte(b, '.')
 	extension := len(b) - dot - 1
@@ -142,8 +154,10 @@ func (s *scanner) notePart(b []byte) {
 		if !inPath[c] || c == '/' || c == '.' && i > 0 {
 			return
 		}
+
 		anyLetter = anyLetter || classes[c] == letter && c != '_'
 	}
+
 	if anyLetter && len(b) <= maxPathBytes {
 		keep(&s.parts, &s.out.PathParts, b)
 	}
@@ -154,9 +168,11 @@ func keep(set *map[string]struct{}, list *[]string, b []byte) {
 	if _, known := (*set)[string(b)]; known {
 		return
 	}
+
 	if *set == nil {
 		*set = map[string]struct{}{}
 	}
+
 	value := string(b)
 	(*set)[value] = struct{}{}
 	*list = append(*list, value)

@@ -57,6 +57,7 @@ func Source(src []byte) (Scan, error) {
 	if len(src) > MaxSourceBytes {
 		return Scan{}, fmt.Errorf("scan Python source: %d bytes, limit %d", len(src), MaxSourceBytes)
 	}
+
 	s := newScanner(src)
 	s.statements()
 	return s.out, nil
@@ -80,14 +81,17 @@ func (i Import) Resolve(module string, isPackage bool) []string {
 		if isPackage {
 			up-- // a package's own name is what one dot means in its __init__
 		}
+
 		var ok bool
 		if base, ok = ancestor(module, up); !ok {
 			return nil
 		}
 	}
+
 	if i.Module != "" && !dotted(i.Module) || i.Module == "" && base == "" {
 		return nil
 	}
+
 	named := join(base, i.Module)
 	out := make([]string, 0, strings.Count(i.Module, ".")+1+len(i.Names))
 	if i.Module != "" {
@@ -98,12 +102,14 @@ func (i Import) Resolve(module string, isPackage bool) []string {
 			}
 		}
 	}
+
 	out = append(out, named)
 	for _, name := range i.Names {
 		if name != "*" && dotted(name) {
 			out = append(out, named+"."+name)
 		}
 	}
+
 	return out
 }
 
@@ -112,13 +118,16 @@ func ancestor(module string, up int) (string, bool) {
 	if !dotted(module) {
 		return "", false
 	}
+
 	for ; up > 0; up-- {
 		at := strings.LastIndexByte(module, '.')
 		if at < 0 {
 			return "", false
 		}
+
 		module = module[:at]
 	}
+
 	return module, true
 }
 
@@ -126,6 +135,7 @@ func join(base, name string) string {
 	if base == "" || name == "" {
 		return base + name
 	}
+
 	return base + "." + name
 }
 
@@ -144,6 +154,7 @@ func ModuleName(file string) (module string, isPackage, ok bool) {
 		if stem, found = strings.CutSuffix(file, ".so"); !found {
 			return "", false, false
 		}
+
 		tagAt := strings.LastIndexByte(stem, '.')
 		if tagAt > strings.LastIndexByte(stem, '/') {
 			if tag := stem[tagAt+1:]; tag == "abi3" || strings.HasPrefix(tag, "cpython-") {
@@ -151,19 +162,23 @@ func ModuleName(file string) (module string, isPackage, ok bool) {
 			}
 		}
 	}
+
 	parts := strings.Split(stem, "/")
 	if parts[len(parts)-1] == "__init__" {
 		parts = parts[:len(parts)-1]
 		isPackage = true
 	}
+
 	for _, part := range parts {
 		if !identifier(part) {
 			return "", false, false
 		}
 	}
+
 	if len(parts) == 0 {
 		return "", false, false
 	}
+
 	return strings.Join(parts, "."), isPackage, true
 }
 
@@ -172,7 +187,9 @@ func identifier(name string) bool {
 		if r == '_' || unicode.IsLetter(r) || i > 0 && (unicode.IsDigit(r) || unicode.IsMark(r)) {
 			continue
 		}
+
 		return false
 	}
+
 	return name != ""
 }

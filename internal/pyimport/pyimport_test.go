@@ -23,27 +23,32 @@ func readCorpus(t testing.TB) []corpusCase {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("find the corpus: %v, %d files", err, len(files))
 	}
+
 	var cases []corpusCase
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for part := range strings.SplitSeq("\n"+string(data), "\n### ") {
 			if strings.TrimSpace(part) == "" {
 				continue
 			}
+
 			sentence, rest, _ := strings.Cut(part, "\n")
 			source, want, ok := strings.Cut("\n"+rest, "\n-->")
 			if !ok {
 				t.Fatalf("%s: %q: no line -->", file, sentence)
 			}
+
 			cases = append(
 				cases,
 				corpusCase{sentence, strings.TrimPrefix(source, "\n") + "\n", strings.TrimSpace(want)},
 			)
 		}
 	}
+
 	return cases
 }
 
@@ -55,6 +60,7 @@ func describe(s Scan) string {
 		if i.Guarded {
 			b.WriteString("guarded ")
 		}
+
 		module := strings.Repeat(".", i.Level) + i.Module
 		switch {
 		case i.Dynamic:
@@ -65,18 +71,23 @@ func describe(s Scan) string {
 			fmt.Fprintf(&b, "from %s import %s\n", module, strings.Join(i.Names, " "))
 		}
 	}
+
 	for _, v := range s.Strings {
 		fmt.Fprintf(&b, "string %s\n", v)
 	}
+
 	for _, v := range s.PathParts {
 		fmt.Fprintf(&b, "part %s\n", v)
 	}
+
 	if s.GetAttrLazy {
 		b.WriteString("lazy\n")
 	}
+
 	if s.StubLoader {
 		b.WriteString("stubs\n")
 	}
+
 	return strings.TrimSpace(b.String())
 }
 
@@ -88,6 +99,7 @@ func TestSourceReportsTheCorpus(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				if diff := cmp.Diff(c.want, describe(scan)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", lineEnd, diff)
 				}
@@ -127,6 +139,7 @@ func TestSourceReadsBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if diff := cmp.Diff(c.want, describe(scan)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -237,6 +250,7 @@ func TestModuleName(t *testing.T) {
 		if isPackage {
 			got += " package"
 		}
+
 		if got != want || ok != (want != "") {
 			t.Errorf("ModuleName(%q) = %q, %v; want %q", file, got, ok, want)
 		}
@@ -256,6 +270,7 @@ func TestSourceIsLinear(t *testing.T) {
 		if _, err := Source(src); err != nil {
 			t.Fatal(err)
 		}
+
 		if took := time.Since(start); took > 5*time.Second { // 10-100 ms in practice
 			t.Errorf("%q repeated to %d bytes took %v", unit, len(src), took)
 		}
@@ -266,24 +281,29 @@ func FuzzSource(f *testing.F) {
 	for _, c := range readCorpus(f) {
 		f.Add([]byte(c.source), "x.y.z", true)
 	}
+
 	f.Fuzz(func(t *testing.T, src []byte, module string, isPackage bool) {
 		start := time.Now()
 		scan, err := Source(src)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if took := time.Since(start); took > time.Second+time.Duration(len(src))*time.Microsecond {
 			t.Fatalf("%d bytes took %v", len(src), took)
 		}
+
 		line := 1
 		for _, i := range scan.Imports {
 			if i.Line < line || i.Line > 1+bytes.Count(src, []byte("\n"))+bytes.Count(src, []byte("\r")) {
 				t.Fatalf("%+v: line after line %d", i, line)
 			}
+
 			line = i.Line
 			if i.Level == 0 && len(i.Resolve("m", false)) == 0 {
 				t.Fatalf("%+v resolves to nothing", i)
 			}
+
 			for _, name := range i.Resolve(module, isPackage) {
 				for part := range strings.SplitSeq(name, ".") {
 					if part == "" {
@@ -292,6 +312,7 @@ func FuzzSource(f *testing.F) {
 				}
 			}
 		}
+
 		for _, v := range append(scan.Strings, scan.PathParts...) {
 			if v == "" || len(v) > maxPathBytes || v[0] == '/' || v[len(v)-1] == '/' {
 				t.Fatalf("path %q", v)
@@ -323,6 +344,7 @@ func BenchmarkSource(b *testing.B) {
 			i%20,
 		)
 	}
+
 	b.SetBytes(int64(src.Len()))
 	b.ReportAllocs()
 	for b.Loop() {

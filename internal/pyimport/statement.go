@@ -24,6 +24,7 @@ func (s *scanner) statements() {
 		if s.prev.kind == newline {
 			s.leaveBlocks(s.column)
 		}
+
 		if t.kind == name && s.startsStatement() {
 			switch string(s.src[t.from:t.to]) {
 			case "import":
@@ -40,6 +41,7 @@ func (s *scanner) statements() {
 				s.condition = t.to
 			}
 		}
+
 		s.expression(t)
 		t = s.next()
 	}
@@ -65,6 +67,7 @@ func (s *scanner) expression(t token) {
 			s.out.Imports = s.out.Imports[:len(s.out.Imports)-1]
 		}
 	}
+
 	switch t.kind {
 	case newline:
 		s.condition = -1
@@ -75,6 +78,7 @@ func (s *scanner) expression(t token) {
 				s.out.GetAttrLazy = true
 			}
 		}
+
 		if s.is(t, "def") && s.is(s.prev, "async") {
 			s.enterBlock(true)
 		}
@@ -82,6 +86,7 @@ func (s *scanner) expression(t token) {
 		if s.startsLine() {
 			return // still at the start of the statement: a string behind this one continues the documentation
 		}
+
 		s.argument(t)
 		s.notePath(s.text)
 	case op:
@@ -91,9 +96,11 @@ func (s *scanner) expression(t token) {
 			if optional(s.src[s.condition:t.from]) {
 				s.enterBlock(false)
 			}
+
 			s.condition = -1
 		}
 	}
+
 	s.prev2 = s.prev
 	s.prev = t
 }
@@ -114,6 +121,7 @@ func (s *scanner) leaveBlocks(column int) {
 		} else {
 			s.guards--
 		}
+
 		s.blocks = s.blocks[:n-1]
 	}
 }
@@ -128,15 +136,19 @@ func optional(condition []byte) bool {
 				return false
 			}
 		}
+
 		return len(prefix) == 0 || prefix[len(prefix)-1] == '.'
 	}
+
 	c, ok := bytes.CutPrefix(c, []byte("__name__"))
 	if !ok {
 		return false
 	}
+
 	if c, ok = bytes.CutPrefix(bytes.TrimSpace(c), []byte("==")); !ok {
 		return false
 	}
+
 	c = bytes.TrimSpace(c)
 	return string(c) == `"__main__"` || string(c) == `'__main__'`
 }
@@ -150,6 +162,7 @@ func (s *scanner) importStatement(keyword token) token {
 		if module == "" {
 			return t
 		}
+
 		s.add(Import{Module: module, Line: line})
 		if t = s.skipAlias(t); t.op != ',' {
 			return t
@@ -166,33 +179,41 @@ func (s *scanner) fromStatement(keyword token) token {
 	for ; t.op == '.'; t = s.next() {
 		i.Level++
 	}
+
 	if !s.is(t, "import") { // else the dots are all there is
 		i.Module, t = s.dottedName(t)
 	}
+
 	if !s.is(t, "import") || i.Level == 0 && i.Module == "" {
 		return t
 	}
+
 	t = s.next()
 	parenthesis := t.op == '('
 	if parenthesis {
 		t = s.next()
 	}
+
 	for t.kind == name || t.op == '*' {
 		i.Names = append(i.Names, string(s.src[t.from:t.to]))
 		if t = s.skipAlias(s.next()); t.op != ',' {
 			break
 		}
+
 		t = s.next()
 	}
+
 	if len(i.Names) > 0 {
 		s.add(i)
 		for _, bound := range i.Names {
 			s.out.GetAttrLazy = s.out.GetAttrLazy || s.scopes == 0 && bound == "__getattr__"
 		}
 	}
+
 	if parenthesis && t.op == ')' {
 		t = s.next()
 	}
+
 	return t
 }
 
@@ -209,10 +230,13 @@ func (s *scanner) dottedName(t token) (string, token) {
 				blank := func(c byte) bool { return c != '.' && !inName(c) }
 				module = slices.DeleteFunc(bytes.Clone(module), blank)
 			}
+
 			return string(module), dot
 		}
+
 		t = s.next()
 	}
+
 	return "", t
 }
 
@@ -220,9 +244,11 @@ func (s *scanner) skipAlias(t token) token {
 	if !s.is(t, "as") {
 		return t
 	}
+
 	if t = s.next(); t.kind == name {
 		t = s.next()
 	}
+
 	return t
 }
 

@@ -46,6 +46,7 @@ var classes = func() (t [256]class) {
 			t[c] = digit
 		}
 	}
+
 	for set, k := range map[string]class{
 		" \t\f": blank,
 		"\"'":   quote,
@@ -59,6 +60,7 @@ var classes = func() (t [256]class) {
 			t[c] = k
 		}
 	}
+
 	return t
 }()
 
@@ -103,6 +105,7 @@ func newScanner(src []byte) *scanner {
 	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
 		s.pos = 3
 	}
+
 	return s
 }
 
@@ -114,6 +117,7 @@ func (s *scanner) next() token {
 	if s.fresh {
 		i = s.indent(i)
 	}
+
 	for i < len(src) {
 		c := src[i]
 		from := i
@@ -125,6 +129,7 @@ func (s *scanner) next() token {
 			for i < len(src) && classes[src[i]] != eol {
 				i++
 			}
+
 			continue
 		case backslash:
 			if i+1 < len(src) && classes[src[i+1]] == eol {
@@ -136,10 +141,12 @@ func (s *scanner) next() token {
 			if len(s.brackets) > 0 {
 				continue
 			}
+
 			if s.fresh {
 				i = s.indent(i)
 				continue
 			}
+
 			s.pos = i
 			s.fresh = true
 			return token{kind: newline, from: from, to: i}
@@ -148,10 +155,12 @@ func (s *scanner) next() token {
 			for i < len(src) && inName(src[i]) {
 				i++
 			}
+
 			s.fresh = false
 			if i < len(src) && i-from <= 3 && classes[src[i]] == quote && stringPrefix(src[from:i]) {
 				return s.literal(from, i)
 			}
+
 			s.pos = i
 			return token{kind: name, from: from, to: i}
 		case digit:
@@ -159,6 +168,7 @@ func (s *scanner) next() token {
 			for i < len(src) && (inName(src[i]) || src[i] == '.') {
 				i++
 			}
+
 			s.pos = i
 			s.fresh = false
 			return token{kind: number, from: from, to: i}
@@ -172,10 +182,12 @@ func (s *scanner) next() token {
 				s.brackets = s.brackets[:n-1]
 			}
 		}
+
 		s.pos = i + 1
 		s.fresh = false
 		return token{kind: op, op: c, from: from, to: i + 1}
 	}
+
 	s.pos = len(src)
 	return token{kind: end, from: len(src), to: len(src)}
 }
@@ -196,6 +208,7 @@ func (s *scanner) indent(i int) int {
 			return i
 		}
 	}
+
 	return i
 }
 
@@ -203,6 +216,7 @@ func (s *scanner) afterEOL(i int) int {
 	if s.src[i] == '\r' && i+1 < len(s.src) && s.src[i+1] == '\n' {
 		return i + 2
 	}
+
 	return i + 1
 }
 
@@ -213,6 +227,7 @@ func (s *scanner) lineAt(to int) int {
 	if s.hasCR {
 		s.line += bytes.Count(part, []byte{'\r'}) - bytes.Count(part, []byte("\r\n"))
 	}
+
 	s.counted = to
 	return s.line
 }
@@ -227,6 +242,7 @@ func (s *scanner) literal(from, i int) token {
 	if i+2 < len(src) && src[i+1] == q && src[i+2] == q {
 		width = 3
 	}
+
 	body := i + width
 	s.pos = body
 	if bytes.ContainsAny(src[from:i], "fFtT") {
@@ -234,12 +250,14 @@ func (s *scanner) literal(from, i int) token {
 		s.closeQuotes(q, width)
 		return token{kind: format, from: from, to: s.pos}
 	}
+
 	for s.pos < len(src) && !s.closes(q, width) {
 		s.pos++
 		if src[s.pos-1] == '\\' {
 			s.escaped()
 		}
 	}
+
 	s.text = src[body:s.pos]
 	s.closeQuotes(q, width)
 	return token{kind: text, from: from, to: s.pos}
@@ -259,6 +277,7 @@ func (s *scanner) closes(q byte, width int) bool {
 	if width == 1 {
 		return c == q || classes[c] == eol
 	}
+
 	return c == q && len(rest) > 2 && rest[1] == q && rest[2] == q
 }
 
@@ -269,10 +288,12 @@ func (s *scanner) escaped() {
 	if s.pos == len(s.src) || s.src[s.pos] == '{' || s.src[s.pos] == '}' {
 		return
 	}
+
 	if classes[s.src[s.pos]] == eol {
 		s.pos = s.afterEOL(s.pos)
 		return
 	}
+
 	s.pos++
 }
 
@@ -282,12 +303,14 @@ func (s *scanner) format(q byte, width int, spec bool) {
 	if s.formatDepth++; s.formatDepth > maxFormatDepth {
 		s.pos = len(s.src)
 	}
+
 	part := s.pos
 	for s.pos < len(s.src) && !s.closes(q, width) {
 		c := s.src[s.pos]
 		if spec && c == '}' {
 			break
 		}
+
 		s.pos++
 		switch {
 		case c == '\\':
@@ -300,9 +323,11 @@ func (s *scanner) format(q byte, width int, spec bool) {
 			part = s.pos
 		}
 	}
+
 	if !spec {
 		s.notePath(s.src[part:s.pos])
 	}
+
 	s.formatDepth--
 }
 
@@ -318,11 +343,13 @@ func (s *scanner) replacement(q byte, width int) {
 		if t.kind == end || len(s.brackets) < depth {
 			return
 		}
+
 		if t.op == ':' && len(s.brackets) == depth {
 			s.format(q, width, true)
 			if s.pos < len(s.src) && s.src[s.pos] == '}' {
 				s.pos++
 			}
+
 			s.brackets = s.brackets[:depth-1]
 			return
 		}

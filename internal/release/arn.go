@@ -12,10 +12,12 @@ func ParseLayerVersionARN(arn string) (name string, version int64, err error) {
 	if len(parts) != 8 || parts[0] != "arn" || parts[2] != "lambda" || parts[5] != "layer" || parts[6] == "" {
 		return "", 0, fmt.Errorf("%q is not the ARN of a layer version", arn)
 	}
+
 	version, err = strconv.ParseInt(parts[7], 10, 64)
 	if err != nil || version < 1 {
 		return "", 0, fmt.Errorf("%q is not the ARN of a layer version", arn)
 	}
+
 	return parts[6], version, nil
 }
 
@@ -25,6 +27,7 @@ func NameOf(arn string) string {
 	if err != nil {
 		return ""
 	}
+
 	return name
 }
 

@@ -26,6 +26,7 @@ func TestLayerVersionARNsAreRead(t *testing.T) {
 			if err != nil || name != tt.name || version != tt.version {
 				t.Errorf("%q, %d, %v; want %q, %d", name, version, err, tt.name, tt.version)
 			}
+
 			if got := NameOf(tt.arn); got != tt.name {
 				t.Errorf("NameOf is %q, want %q", got, tt.name)
 			}
@@ -58,6 +59,7 @@ func TestWhatIsNoLayerVersionIsRefused(t *testing.T) {
 				version != 0 {
 				t.Errorf("%q, %d, %v; want the error %s", name, version, err, want)
 			}
+
 			if got := NameOf(arn); got != "" {
 				t.Errorf("NameOf is %q, want none", got)
 			}

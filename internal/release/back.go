@@ -11,14 +11,17 @@ func (l ReleasedLayer) Back(to int64) (ReleasedVersion, error) {
 	if to == l.Current.Version {
 		return ReleasedVersion{}, fmt.Errorf("version %d is the current one", to)
 	}
+
 	for _, v := range l.Earlier {
 		if to == 0 || v.Version == to {
 			return v, nil
 		}
 	}
+
 	if to == 0 {
 		return ReleasedVersion{}, errors.New("there is no earlier version")
 	}
+
 	return ReleasedVersion{}, fmt.Errorf("version %d was not released, or is not kept any more", to)
 }
 
@@ -27,10 +30,12 @@ func (l ReleasedLayer) Versions() string {
 	if len(l.Earlier) == 0 {
 		return "none"
 	}
+
 	var s []string
 	for _, v := range l.Earlier {
 		s = append(s, fmt.Sprint(v.Version))
 	}
+
 	return strings.Join(s, ", ")
 }
 
@@ -41,15 +46,18 @@ func (l ReleasedLayer) With(v ReleasedVersion) ReleasedLayer {
 		l.Current = v
 		return l
 	}
+
 	var earlier []ReleasedVersion
 	if l.Current.ARN != "" {
 		earlier = append(earlier, l.Current)
 	}
+
 	for _, e := range l.Earlier {
 		if e.ARN != v.ARN {
 			earlier = append(earlier, e)
 		}
 	}
+
 	l.Current = v
 	l.Earlier = earlier
 	return l

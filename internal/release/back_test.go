@@ -20,6 +20,7 @@ func layerOf(current int64, earlier ...int64) ReleasedLayer {
 	for _, n := range earlier {
 		l.Earlier = append(l.Earlier, versionOf(n))
 	}
+
 	return l
 }
 
@@ -29,6 +30,7 @@ func numbers(l ReleasedLayer) string {
 	for _, v := range l.Earlier {
 		s = append(s, fmt.Sprint(v.Version))
 	}
+
 	return strings.Join(s, " ")
 }
 
@@ -71,6 +73,7 @@ func TestBackFindsAnEarlierVersion(t *testing.T) {
 			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
 				t.Fatalf("error %q, want %q", text, tt.err)
 			}
+
 			if got.Version != tt.want || tt.err == "" && got.Run != fmt.Sprintf("run-%d", tt.want) {
 				t.Errorf("version %d of %s, want %d", got.Version, got.Run, tt.want)
 			}
@@ -107,11 +110,13 @@ func TestWithKeepsWhatWasCurrent(t *testing.T) {
 			if got := numbers(tt.before.With(versionOf(tt.with))); got != tt.want {
 				t.Errorf("%s with %d is %s, want %s", was, tt.with, got, tt.want)
 			}
+
 			if now := numbers(tt.before); now != was {
 				t.Errorf("the layer that it was asked of became %s, was %s", now, was)
 			}
 		})
 	}
+
 	again := versionOf(4)
 	again.Run = "another"
 	if got := layerOf(4, 3).With(again); got.Current.Run != "another" {

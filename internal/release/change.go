@@ -55,12 +55,15 @@ func (c Change) Standing(now State) Standing {
 	if now.CodeSHA256 != c.Before.CodeSHA256 {
 		return Foreign
 	}
+
 	if c.After == nil {
 		if slices.Equal(now.Layers, c.Before.Layers) && now.AliasVersion == c.Before.AliasVersion {
 			return AtBefore
 		}
+
 		return Foreign
 	}
+
 	before := 0
 	after := 0
 	count := func(isBefore, isAfter bool) bool {
@@ -73,11 +76,13 @@ func (c Change) Standing(now State) Standing {
 		default:
 			return false
 		}
+
 		return true
 	}
 	if !count(slices.Equal(now.Layers, c.Before.Layers), slices.Equal(now.Layers, c.After.Layers)) {
 		return Foreign
 	}
+
 	if c.Alias != "" &&
 		!count(
 			now.AliasVersion == c.Before.AliasVersion,
@@ -85,12 +90,14 @@ func (c Change) Standing(now State) Standing {
 		) {
 		return Foreign
 	}
+
 	switch {
 	case after == 0:
 		return AtBefore
 	case before == 0:
 		return AtAfter
 	}
+
 	return Between
 }
 
@@ -102,12 +109,15 @@ func (c Change) WithLayers() ([]string, error) {
 		if r.ARN == "" {
 			return nil, fmt.Errorf("change of %s: layer %s is not published", c.Function, r.Layer)
 		}
+
 		at := slices.IndexFunc(out, func(arn string) bool { return SameLayer(arn, r.ARN) })
 		if at < 0 {
 			out = append(out, r.ARN)
 			continue
 		}
+
 		out[at] = r.ARN
 	}
+
 	return out, nil
 }

@@ -124,9 +124,11 @@ func TestNewVersionsTakeThePlaceOfOldOnes(t *testing.T) {
 			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
 				t.Fatalf("error %q, want %q", text, tt.err)
 			}
+
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("%s, want %s", strings.Join(got, ", "), strings.Join(tt.want, ", "))
 			}
+
 			if !slices.Equal(tt.before, before) {
 				t.Errorf("what was recorded became %s", strings.Join(tt.before, ", "))
 			}

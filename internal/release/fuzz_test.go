@@ -30,10 +30,12 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
+
 		f.Add(uint8(kind), b)
 		f.Add(uint8(kind), append(b, "{}"...))
 		f.Add(uint8(kind), bytes.Replace(b, []byte("{"), []byte(`{"unknown": 1, `), 1))
 	}
+
 	for kind, doc := range map[uint8]string{
 		0: `{"layers": ["a"], "force": true, "rollback": {"layer": "a", "to": 41}, "trigger": "schedule"}`,
 		1: `{"schemaVersion": 1, "run": "r", "startedAt": "2026-11-23T19:30:00Z", "request": {}, "workspace": {"key": "k", "versionId": "v", "sha256": "` + digest.Of(nil).String() + `", "size": 3}, "ending": {"outcome": "Released", "message": "m"}}`,
@@ -42,6 +44,7 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add(kind, []byte(doc))
 	}
+
 	f.Fuzz(func(t *testing.T, kind uint8, doc []byte) {
 		empty := documents[int(kind)%len(documents)]
 		first := empty()
@@ -49,12 +52,15 @@ func FuzzDecode(f *testing.F) {
 			if err.Error() == "" {
 				t.Error("refused without a text")
 			}
+
 			return
 		}
+
 		written, err := Encode(first)
 		if err != nil {
 			t.Fatalf("decoded, but: %v\n%s", err, doc)
 		}
+
 		second := empty()
 		if err := Decode(written, second); err != nil {
 			for _, unset := range []string{digest.SHA256{}.String(), `"target": ""`, `"schemaVersion": 0`} {
@@ -62,8 +68,10 @@ func FuzzDecode(f *testing.F) {
 					return // a leaf that is not set is written, and not read: no stage writes one
 				}
 			}
+
 			t.Fatalf("what was written: %v\n%s", err, written)
 		}
+
 		again, err := Encode(second)
 		if err != nil || !bytes.Equal(written, again) {
 			t.Fatalf("%v\n%s\nis not\n%s", err, again, written)
@@ -78,11 +86,13 @@ func FuzzParseLayerVersionARN(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+
 	f.Fuzz(func(t *testing.T, s string) {
 		name, version, err := ParseLayerVersionARN(s)
 		if err == nil && (name == "" || version < 1) {
 			t.Errorf("%q is version %d of %q", s, version, name)
 		}
+
 		_ = NameOf(s)
 		if CheckRun(s) == nil && (len(s) > 80 || bytes.ContainsAny([]byte(s), "/\\\x00")) {
 			t.Errorf("%q is the name of a run", s)

@@ -35,5 +35,6 @@ func (l Lease) Decide(run string, now time.Time, holderRuns bool) Claim {
 	case !holderRuns || now.After(l.Until):
 		return TakeOver
 	}
+
 	return Wait
 }

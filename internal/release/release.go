@@ -67,6 +67,7 @@ func CheckRun(run string) error {
 	if !runID.MatchString(run) || strings.Trim(run, ".") == "" {
 		return fmt.Errorf("%q is not the name of a run: letters, digits, . - and _, at most 80", run)
 	}
+
 	return nil
 }
 
@@ -270,6 +271,7 @@ func (r Released) Find(layer string, t pydist.Target) (ReleasedLayer, bool) {
 			return l, true
 		}
 	}
+
 	return ReleasedLayer{}, false
 }
 
@@ -282,9 +284,11 @@ func Decode(b []byte, into any) error {
 	if len(b) > MaxDocumentBytes {
 		return fmt.Errorf("%d bytes, at most %d are read", len(b), MaxDocumentBytes)
 	}
+
 	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) {
 		return errors.New("is not a JSON object")
 	}
+
 	var version struct {
 		SchemaVersion *int `json:"schemaVersion"`
 	}
@@ -292,14 +296,17 @@ func Decode(b []byte, into any) error {
 	if json.Unmarshal(b, &version) == nil && version.SchemaVersion != nil && *version.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("schema version %d; known: %d", *version.SchemaVersion, SchemaVersion)
 	}
+
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return err
 	}
+
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
 	}
+
 	return nil
 }
 
@@ -313,6 +320,7 @@ func Encode(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
+
 	return b.Bytes(), nil
 }
 
@@ -322,5 +330,6 @@ func LayerName(prefix, layer string, t, first pydist.Target) string {
 	if t == first {
 		return prefix + layer
 	}
+
 	return prefix + layer + "-" + strings.ReplaceAll(t.String(), ".", "_")
 }

@@ -54,9 +54,11 @@ func fill(t testing.TB, v reflect.Value, n *int) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		v.Set(reflect.ValueOf(target))
 		return
 	}
+
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("text <%d> & \"more\" \u2028 ä", *n))
@@ -88,13 +90,16 @@ func fill(t testing.TB, v reflect.Value, n *int) {
 			if field.Tag.Get("json") == "-" {
 				continue
 			}
+
 			if !field.IsExported() {
 				t.Fatalf("%s.%s: this test does not know how to fill it", v.Type(), field.Name)
 			}
+
 			if field.Name == "SchemaVersion" {
 				v.Field(i).SetInt(SchemaVersion)
 				continue
 			}
+
 			fill(t, v.Field(i), n)
 		}
 	default:
@@ -114,17 +119,21 @@ func TestEveryDocumentIsReadAsItWasWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			got := reflect.New(reflect.TypeOf(doc))
 			if err := Decode(b, got.Interface()); err != nil {
 				t.Fatalf("%v in\n%s", err, b)
 			}
+
 			if !reflect.DeepEqual(got.Interface(), want.Interface()) {
 				t.Errorf("read\n%+v\nwant\n%+v", got.Elem().Interface(), want.Elem().Interface())
 			}
+
 			again, err := Encode(got.Interface())
 			if err != nil || string(again) != string(b) {
 				t.Errorf("what was read is written otherwise: %v\n%s\nbefore\n%s", err, again, b)
 			}
+
 			if !strings.HasPrefix(string(b), "{\n  \"") || !strings.HasSuffix(string(b), "\n}\n") ||
 				strings.Contains(string(b), `\u003c`) {
 				t.Errorf("not written for people:\n%s", b)
@@ -141,6 +150,7 @@ func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for sentence, doc := range map[string]any{
 		"a lease that nobody holds":            Lease{SchemaVersion: 1},
 		"nothing released":                     Released{SchemaVersion: 1},
@@ -162,10 +172,12 @@ func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			got := reflect.New(reflect.TypeOf(doc))
 			if err := Decode(b, got.Interface()); err != nil {
 				t.Fatalf("%v in\n%s", err, b)
 			}
+
 			if !reflect.DeepEqual(got.Elem().Interface(), doc) {
 				t.Errorf("read\n%+v\nwant\n%+v", got.Elem().Interface(), doc)
 			}
@@ -183,10 +195,12 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			var tree any
 			if err := json.Unmarshal(b, &tree); err != nil {
 				t.Fatal(err)
 			}
+
 			places := 0
 			objects(reflect.TypeOf(doc), tree, nameOf(doc), func(place string, object map[string]any) {
 				places++
@@ -196,6 +210,7 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				into := reflect.New(reflect.TypeOf(doc))
 				if err := Decode(
 					changed,
@@ -231,6 +246,7 @@ func objects(typ reflect.Type, tree any, place string, try func(string, map[stri
 		if !ok {
 			return // written as a text: a digest, a target, a time
 		}
+
 		try(place, object)
 		for i := range typ.NumField() {
 			field := typ.Field(i)
@@ -249,6 +265,7 @@ func TestDecodeRefuses(t *testing.T) {
 	if err := Decode([]byte(large), &l); err != nil || len(large) != 16<<20 {
 		t.Errorf("the largest document, %d bytes: %v", len(large), err)
 	}
+
 	for sentence, tt := range map[string]struct{ doc, err string }{
 		"nothing":                   {"", "is not a JSON object"},
 		"half a document":           {`{"schemaVersion": 1`, "unexpected EOF"},
@@ -271,9 +288,11 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
+
 	if err := Decode([]byte("{\"schemaVersion\": 1}\n\t \n"), &l); err != nil {
 		t.Errorf("white space behind the document: %v", err)
 	}
+
 	var c Candidate
 	if err := Decode(
 		[]byte(`{"measured": {"key": "x", "size": 1}}`),
@@ -291,6 +310,7 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
+
 	for _, run := range []string{
 		"",
 		".",
@@ -312,6 +332,7 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 			t.Errorf("%q: %v", run, err)
 		}
 	}
+
 	for got, want := range map[string]string{
 		RunName("a"): "runs/a/run.json", BuiltName("a"): "runs/a/built.json", FailureName("a"): "runs/a/failure.json", ReportName("a"): "runs/a/report.json",
 		CandidateName("a", "layersmith-base"): "runs/a/candidates/layersmith-base.json", ChangeName("a", 7): "runs/a/changes/007.json",
@@ -321,10 +342,12 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+
 	var names []string
 	for n := range 300 { // as many as an execution carries
 		names = append(names, ChangeName("a", n+1))
 	}
+
 	if !slices.IsSorted(names) {
 		t.Error("the names of changes do not sort by number: they are undone from the highest down")
 	}
@@ -337,6 +360,7 @@ func TestLayersOfOtherTargetsAreCalledByThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return v
 	}
 	first := target("python3.13-x86_64")
@@ -350,6 +374,7 @@ func TestLayersOfOtherTargetsAreCalledByThem(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+
 	r := Released{
 		Layers: []ReleasedLayer{
 			{Layer: "base", Target: first, LayerName: "layersmith-base"},
@@ -359,9 +384,11 @@ func TestLayersOfOtherTargetsAreCalledByThem(t *testing.T) {
 	if l, ok := r.Find("base", second); !ok || l.LayerName != "layersmith-base-python3_12-arm64" {
 		t.Errorf("found %+v, %v", l, ok)
 	}
+
 	if _, ok := r.Find("other", first); ok {
 		t.Error("found a layer that is not released")
 	}
+
 	if _, ok := r.Find("base", target("python3.14-x86_64")); ok {
 		t.Error("found a target that is not released")
 	}

@@ -49,6 +49,7 @@ func Explain(w io.Writer, l Layer, all bool) {
 	if x == nil {
 		return
 	}
+
 	fmt.Fprintf(w, "\n%s: what was proven, and what was not\n", l.Name)
 	rows := [][]string{{"  gate", "result", "looked at", "asks"}}
 	for _, c := range x.Gate {
@@ -61,38 +62,47 @@ func Explain(w io.Writer, l Layer, all bool) {
 		case c.Findings > 0:
 			result = "allowed"
 		}
+
 		rows = append(
 			rows,
 			[]string{"  " + c.Check, result, Count(c.Count, c.At), c.Asks},
 			[]string{"", "", "", "not seen: " + c.CannotSee},
 		)
 	}
+
 	Table(w, rows, nil)
 	if l.Probe.Status == NotProbed {
 		fmt.Fprintf(w, "  NOT PROBED: %s; nothing below was tried\n", l.Probe.Reason)
 	}
+
 	rows = [][]string{{"  probe", "asked", "passed", "failed", "inherited", "skipped", ""}}
 	for _, a := range x.Probe {
 		row := []string{"  " + a.Kind}
 		for _, n := range []int{a.Asked, a.Passed, a.Failed, a.Inherited, a.Skipped} {
 			row = append(row, fmt.Sprint(n))
 		}
+
 		rows = append(rows, append(row, "not seen: "+a.CannotSee))
 	}
+
 	Table(w, rows, map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true})
 	if len(x.Modules) > 0 {
 		fmt.Fprintf(w, "  modules %s\n", strings.Join(x.Modules, ", "))
 	}
+
 	for _, s := range x.Scripts {
 		fmt.Fprintf(w, "  script  %s: %s\n", s.Name, cmp.Or(s.Proves, "(says nothing of itself)"))
 	}
+
 	if len(x.WithoutScript) > 0 {
 		advice := "write one as probe.py"
 		if slices.ContainsFunc(x.Scripts, func(s Script) bool { return s.Name == "probe.py" }) {
 			advice = "it is for probe.py to call it"
 		}
+
 		fmt.Fprintf(w, "  no functional script for %s: %s\n", strings.Join(x.WithoutScript, ", "), advice)
 	}
+
 	unseen := func(said string, files []string) {
 		if n := len(files); n > 0 {
 			more := ""
@@ -100,6 +110,7 @@ func Explain(w io.Writer, l Layer, all bool) {
 				files = files[:explainedFiles]
 				more = ", ..."
 			}
+
 			fmt.Fprintf(w, "  %s, %s: %s%s\n", said, Count(n, "file"), strings.Join(files, ", "), more)
 		}
 	}
@@ -112,6 +123,7 @@ func Explain(w io.Writer, l Layer, all bool) {
 			Count(x.NotDistribution, "file"),
 		)
 	}
+
 	for _, n := range l.Notes {
 		fmt.Fprintf(w, "  note    %s\n", n)
 	}
@@ -125,5 +137,6 @@ func findings(l Layer, check string) (found []string) {
 			found = append(found, f.Subject)
 		}
 	}
+
 	return found
 }

@@ -168,6 +168,7 @@ func TestDetailsPrintsSizesByEverything(t *testing.T) {
 	for i := range 20 { // ten are printed
 		r.Layers[0].Largest = append(r.Layers[0].Largest, Sized{Name: strings.Repeat("x", i)})
 	}
+
 	r.Layers[0].Largest = r.Layers[0].Largest[:10]
 	long := r.Layers[0]
 	long.Largest = append(long.Largest[:10:10], Sized{Name: "the eleventh"})
@@ -236,17 +237,20 @@ func TestTextIsPrintedFromTheDocumentAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.DisallowUnknownFields()
 	var back Report
 	if err := dec.Decode(&back); err != nil {
 		t.Fatal(err)
 	}
+
 	var want, got strings.Builder
 	for w, r := range map[*strings.Builder]Report{&want: example(), &got: back} {
 		Text(w, r, TextOptions{Verbose: true})
 		Details(w, r)
 	}
+
 	if d := cmp.Diff(want.String(), got.String()); d != "" {
 		t.Error(d)
 	}

@@ -47,18 +47,21 @@ func (im image) build() []byte {
 	if phoff == 0 {
 		phoff = headerBytes
 	}
+
 	size := phoff + uint64(len(im.segments))*programBytes
 	for _, s := range im.segments {
 		if s.FileSize > 0 {
 			size = max(size, s.Offset+s.FileSize)
 		}
 	}
+
 	b := []byte(strings.Repeat("\xee", int(size)))
 	for _, s := range im.segments {
 		for i := uint64(0); s.Type == SegmentLoad && i < s.FileSize; i++ {
 			b[s.Offset+i] = byte((s.Offset+i)%251 + 1)
 		}
 	}
+
 	le := binary.LittleEndian
 	var shoff, shnum uint64
 	if im.sections {
@@ -69,10 +72,12 @@ func (im image) build() []byte {
 		le.PutUint32(b[shoff+64+4:], 1) // SHT_PROGBITS
 		le.PutUint64(b[shoff+64+32:], shoff)
 	}
+
 	typ := im.typ
 	if typ == 0 {
 		typ = TypeDyn
 	}
+
 	copy(b, "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 	le.PutUint16(b[16:], typ)
 	le.PutUint16(b[18:], uint16(MachineX86_64))
@@ -100,13 +105,16 @@ func (im image) build() []byte {
 			le.PutUint64(h[at:], v)
 		}
 	}
+
 	for at, p := range im.extra {
 		copy(b[at:], p)
 	}
+
 	b = append(b, im.tail...)
 	if im.cut > 0 {
 		b = b[:im.cut]
 	}
+
 	return b
 }
 
@@ -119,6 +127,7 @@ func words(values ...any) []byte {
 			panic(fmt.Sprintf("words: %v", err))
 		}
 	}
+
 	return b
 }
 
@@ -170,6 +179,7 @@ func verneed() []byte {
 	} {
 		b = append(b, r...)
 	}
+
 	return b
 }
 

@@ -34,6 +34,7 @@ func (n *names) at(offset uint64) (string, error) {
 	if offset >= uint64(len(n.table)) {
 		return "", fmt.Errorf("name at %#x: string table has %#x bytes", offset, len(n.table))
 	}
+
 	rest := n.table[offset:]
 	end := bytes.IndexByte(rest[:min(len(rest), n.budget)], 0)
 	switch {
@@ -42,6 +43,7 @@ func (n *names) at(offset uint64) (string, error) {
 	case end < 0 || end+recordBytes > n.budget:
 		return "", fmt.Errorf("names: more than %d bytes", maxNameBytes)
 	}
+
 	n.budget -= end + recordBytes
 	return string(rest[:end]), nil
 }
@@ -64,6 +66,7 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 			last[tag] = value
 		}
 	}
+
 	strtab := f.mapped(last[tagStrtab])
 	strs := &names{strtab[:min(uint64(len(strtab)), last[tagStrsz])], maxNameBytes}
 	for _, e := range entries {
@@ -71,8 +74,10 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 		if err != nil {
 			return fmt.Errorf("DT_NEEDED: %w", err)
 		}
+
 		facts.Needed = append(facts.Needed, name)
 	}
+
 	for _, one := range []struct {
 		tag  uint64
 		name string
@@ -86,17 +91,21 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 		if !ok {
 			continue
 		}
+
 		name, err := strs.at(offset)
 		if err != nil {
 			return fmt.Errorf("%s: %w", one.name, err)
 		}
+
 		one.set(name)
 	}
+
 	if vaddr, ok := last[tagVerneed]; ok {
 		if err := f.readVersions(vaddr, strs, facts); err != nil {
 			return fmt.Errorf("DT_VERNEED: %w", err)
 		}
 	}
+
 	return nil
 }
 
@@ -109,22 +118,27 @@ func (f file) readVersions(vaddr uint64, strs *names, facts *Facts) error {
 		if len(need) < recordBytes {
 			return errRecord
 		}
+
 		library, err := strs.at(uint64(u32(need, 4)))
 		if err != nil {
 			return err
 		}
+
 		version, more := follow(need, u32(need, 8))
 		for ; more; version, more = follow(version, u32(version, 12)) {
 			if len(version) < recordBytes {
 				return errRecord
 			}
+
 			name, err := strs.at(uint64(u32(version, 8)))
 			if err != nil {
 				return err
 			}
+
 			facts.VersionNeeds = append(facts.VersionNeeds, VersionNeed{library, name})
 		}
 	}
+
 	return nil
 }
 

@@ -18,6 +18,7 @@ func loadPages(f file, page uint64) (process, bool) {
 		if s.Type != SegmentLoad {
 			continue
 		}
+
 		start := s.Vaddr / page * page
 		fileEnd := s.Vaddr + s.FileSize
 		for at := start; at < (fileEnd+page-1)/page*page; at += page {
@@ -25,19 +26,24 @@ func loadPages(f file, page uint64) (process, bool) {
 			if from >= uint64(len(f.bytes)) {
 				return nil, false
 			}
+
 			mem[at] = make([]byte, page)
 			copy(mem[at], f.bytes[from:])
 		}
+
 		if s.MemSize == s.FileSize {
 			continue // what follows in the page stays visible
 		}
+
 		if tail := fileEnd % page; tail != 0 {
 			clear(mem[fileEnd-tail][tail:])
 		}
+
 		for at := (fileEnd + page - 1) / page * page; at < s.Vaddr+s.MemSize; at += page {
 			mem[at] = make([]byte, page)
 		}
 	}
+
 	return mem, true
 }
 
@@ -49,9 +55,11 @@ func (mem process) read(f file, s Segment, page uint64) []byte {
 		b = append(b, mem[at/page*page][at%page:][:n]...)
 		at += n
 	}
+
 	for _, e := range f.editable(s) {
 		clear(b[e.from:e.to])
 	}
+
 	return b
 }
 
@@ -69,35 +77,42 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 			if r.IntN(3) == 0 {
 				s = withBSS(s, r.Uint64N(0x3000))
 			}
+
 			im.segments = append(im.segments, s)
 			if r.IntN(3) == 0 {
 				im.segments = append(im.segments, other(4, offset+0x3f0, vaddr+0x3f0, 0x10))
 			}
+
 			offset += s.FileSize + r.Uint64N(3)*r.Uint64N(0x5000)
 			vaddr = (s.Vaddr+s.MemSize)/0x1000*0x1000 + r.Uint64N(4)*0x1000
 			vaddr += (offset - vaddr) % align // agree, as a linker makes them
 		}
+
 		in := im.build()
 		out, err := Strip(in)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		checkStripped(t, in, out)
 		if len(out) == len(in) {
 			continue
 		}
+
 		changed++
 		before, errBefore := parse(in)
 		after, errAfter := parse(out)
 		if errBefore != nil || errAfter != nil {
 			t.Fatal(errBefore, errAfter)
 		}
+
 		for page := uint64(minPage); page <= align; page *= 4 {
 			x, okBefore := loadPages(before, page)
 			y, okAfter := loadPages(after, page)
 			if !okBefore || !okAfter {
 				t.Fatalf("%+v: loads before: %v, after: %v", im.segments, okBefore, okAfter)
 			}
+
 			for i, s := range before.segments {
 				if s.Type == SegmentLoad &&
 					!bytes.Equal(x.read(before, s, page), y.read(after, after.segments[i], page)) {
@@ -106,6 +121,7 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 			}
 		}
 	}
+
 	if changed < 1000 {
 		t.Errorf("only %d files were stripped", changed)
 	}

@@ -22,11 +22,13 @@ func fieldsOf(im image) (all []field) {
 			all = append(all, field{prefix + n, at, sizes[i]})
 			at += sizes[i]
 		}
+
 		return at
 	}
 	for i := range 16 {
 		all = append(all, field{fmt.Sprintf("e_ident[%d]", i), i, 1})
 	}
+
 	add(
 		"",
 		16,
@@ -55,12 +57,15 @@ func fieldsOf(im image) (all []field) {
 			[]int{4, 4, 8, 8, 8, 8, 8, 8},
 		)
 	}
+
 	for i := range len(im.extra[dynamicAt]) / 16 {
 		add(fmt.Sprintf("dynamic %d ", i), dynamicAt+i*16, []string{"d_tag", "d_val"}, []int{8, 8})
 	}
+
 	for i := range len(im.extra[verneedAt]) / 4 {
 		all = append(all, field{fmt.Sprintf("verneed word %d", i), verneedAt + i*4, 4})
 	}
+
 	return all
 }
 
@@ -122,26 +127,32 @@ func TestEveryFieldMayLie(t *testing.T) {
 					}
 				}
 			}
+
 			out, stripErr := Strip(b)
 			if (err == nil) && stripErr != nil {
 				t.Errorf("%s: readable, but: %v", name, stripErr)
 			}
+
 			if stripErr == nil {
 				if err := SameLoaded(b, out); err != nil {
 					t.Errorf("%s: stripped: %v", name, err)
 				}
+
 				if len(out) > len(b) {
 					t.Errorf("%s: stripped to %d bytes of %d", name, len(out), len(b))
 				}
 			}
+
 			if !bytes.Equal(b, input) {
 				t.Fatalf("%s: the input was written to", name)
 			}
 		}
 	}
+
 	if refused < 100 || read < 100 {
 		t.Errorf("%d refused, %d read of %d fields: the table does not do what it is for", refused, read, len(fields))
 	}
+
 	t.Logf("%d fields, %d values each: %d refused, %d read", len(fields), len(wrong), refused, read)
 }
 
@@ -154,6 +165,7 @@ func TestEveryLengthMayBeCut(t *testing.T) {
 		if _, err := Read(b); err == nil && n < 0x5e00+0x300 {
 			t.Fatalf("read after %d of %d bytes, in the middle of a segment", n, len(whole))
 		}
+
 		if out, err := Strip(b); err == nil {
 			if err := SameLoaded(b, out); err != nil {
 				t.Fatalf("cut after %d bytes, and stripped: %v", n, err)

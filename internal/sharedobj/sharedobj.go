@@ -45,6 +45,7 @@ func (m Machine) String() string {
 	case MachineAArch64:
 		return "aarch64"
 	}
+
 	return fmt.Sprintf("machine %d", uint16(m))
 }
 
@@ -90,6 +91,7 @@ func (m Misalignment) String() string {
 	if !powerOfTwo(m.Align) {
 		return fmt.Sprintf("segment %d at %#x has alignment %#x, not a power of two", m.Segment, m.Offset, m.Align)
 	}
+
 	return fmt.Sprintf("segment %d at %#x is not aligned to %#x", m.Segment, m.Offset, m.Align)
 }
 
@@ -102,10 +104,12 @@ func Read(b []byte) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("read elf: %w", err)
 	}
+
 	facts, err := f.facts()
 	if err != nil {
 		return Facts{}, fmt.Errorf("read elf: %w", err)
 	}
+
 	return facts, nil
 }
 
@@ -117,10 +121,12 @@ func (f Facts) Misalignments() []Misalignment {
 		if s.Type != SegmentLoad || s.Align <= 1 {
 			continue
 		}
+
 		if !powerOfTwo(s.Align) || (s.Vaddr-s.Offset)%s.Align != 0 {
 			found = append(found, Misalignment{i, s.Offset, s.Vaddr, s.Align})
 		}
 	}
+
 	return found
 }
 
@@ -164,20 +170,25 @@ func parse(b []byte) (file, error) {
 	case len(b) < headerBytes:
 		return file{}, fmt.Errorf("header: cut off at %d bytes", len(b))
 	}
+
 	f := file{bytes: b, phoff: u64(b, phoffAt)}
 	n := uint64(u16(b, phnumAt))
 	if n == 0 {
 		return f, nil
 	}
+
 	if size := u16(b, 54); size != programBytes {
 		return file{}, fmt.Errorf("program headers: %d bytes each, want %d", size, programBytes)
 	}
+
 	if n > maxSegments {
 		return file{}, fmt.Errorf("program headers: %d, limit %d", n, maxSegments)
 	}
+
 	if !f.has(f.phoff, n*programBytes) {
 		return file{}, fmt.Errorf("program headers: %d at %#x, file has %#x bytes", n, f.phoff, len(b))
 	}
+
 	f.segments = make([]Segment, n)
 	for i := range f.segments {
 		h := b[f.phoff+uint64(i)*programBytes:]
@@ -188,6 +199,7 @@ func parse(b []byte) (file, error) {
 		if s.FileSize > 0 && !f.has(s.Offset, s.FileSize) {
 			return file{}, fmt.Errorf("segment %d: %#x bytes at %#x, file has %#x", i, s.FileSize, s.Offset, len(b))
 		}
+
 		if s.Type == SegmentLoad && (s.FileSize > s.MemSize || s.Vaddr+s.MemSize < s.Vaddr) {
 			return file{}, fmt.Errorf(
 				"segment %d: %#x bytes do not fit its %#x of memory at %#x",
@@ -197,8 +209,10 @@ func parse(b []byte) (file, error) {
 				s.Vaddr,
 			)
 		}
+
 		f.segments[i] = s
 	}
+
 	return f, nil
 }
 
@@ -212,6 +226,7 @@ func (f file) facts() (Facts, error) {
 	if facts.Type != TypeExec && facts.Type != TypeDyn {
 		return facts, nil // objects and core dumps are not loaded
 	}
+
 	// Of several, the kernel takes the first interpreter, and glibc the last dynamic table.
 	if i := slices.IndexFunc(f.segments, func(s Segment) bool { return s.Type == SegmentInterp }); i >= 0 {
 		name := f.content(f.segments[i]) // by offset: the kernel reads it before it maps anything
@@ -219,16 +234,20 @@ func (f file) facts() (Facts, error) {
 		if end < 0 {
 			return Facts{}, fmt.Errorf("segment %d: interpreter's name does not end within %d bytes", i, maxInterp)
 		}
+
 		facts.Interp = string(name[:end])
 	}
+
 	for _, s := range slices.Backward(f.segments) {
 		if s.Type == SegmentDynamic {
 			if err := f.readDynamic(s, &facts); err != nil {
 				return Facts{}, err
 			}
+
 			break
 		}
 	}
+
 	return facts, nil
 }
 
@@ -243,6 +262,7 @@ func (f file) content(s Segment) []byte {
 	if s.FileSize == 0 {
 		return nil
 	}
+
 	return f.bytes[s.Offset:][:s.FileSize]
 }
 
@@ -254,6 +274,7 @@ func (f file) mapped(vaddr uint64) []byte {
 			return f.content(s)[vaddr-s.Vaddr:]
 		}
 	}
+
 	return nil
 }
 

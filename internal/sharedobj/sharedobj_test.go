@@ -26,6 +26,7 @@ func TestReadKnowsWhatALoaderKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -45,6 +46,7 @@ func TestReadOfAStrippedFileSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if facts, err := Read(out); err != nil || !facts.StrippedOfSections {
 		t.Errorf("stripped of sections: %v, error: %v", facts.StrippedOfSections, err)
 	}
@@ -219,6 +221,7 @@ func overlappingVersions() []byte {
 	for i := range records {
 		records[i] = [16]byte{1, 0, 0xff, 0xff, 0, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0}[i%16]
 	}
+
 	im.extra[0x1000] = records
 	records[len(records)-4] = 0 // the last one has no next
 	return im.build()
@@ -230,6 +233,7 @@ func TestReadRefuses(t *testing.T) {
 			if _, err := Read(c.in); err == nil || err.Error() != "read elf: "+c.err {
 				t.Errorf("read: got  %v\nwant %s", err, c.err)
 			}
+
 			if out, err := Strip(c.in); out != nil || err == nil || err.Error() != "strip elf: "+c.err {
 				t.Errorf("strip: got %d bytes, %v", len(out), err)
 			}
@@ -267,6 +271,7 @@ func TestMisalignments(t *testing.T) {
 			for _, m := range (Facts{Segments: c.segments}).Misalignments() {
 				got = append(got, m.String())
 			}
+
 			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}

@@ -24,13 +24,16 @@ func Strip(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("strip elf: %w", err)
 	}
+
 	facts, err := f.facts()
 	if err != nil {
 		return nil, fmt.Errorf("strip elf: %w", err)
 	}
+
 	if !f.strippable(facts) {
 		return b, nil
 	}
+
 	moves, size := f.compact()
 	if size >= uint64(len(b)) {
 		return b, nil
@@ -42,14 +45,17 @@ func Strip(b []byte) ([]byte, error) {
 			copy(out[s.Offset-moves[i]:], f.content(s))
 		}
 	}
+
 	phoff := f.phoff
 	if home, ok := f.home(f.phoff, f.tableBytes()); ok {
 		phoff -= moves[home]
 	}
+
 	for i, s := range f.segments {
 		at := phoff + uint64(i)*programBytes + pOffsetAt
 		binary.LittleEndian.PutUint64(out[at:], s.Offset-moves[i])
 	}
+
 	binary.LittleEndian.PutUint64(out[phoffAt:], phoff)
 	binary.LittleEndian.PutUint64(out[shoffAt:], 0)
 	binary.LittleEndian.PutUint16(out[shnumAt:], 0)
@@ -62,6 +68,7 @@ func (f file) strippable(facts Facts) bool {
 	if facts.Type != TypeExec && facts.Type != TypeDyn || len(facts.Misalignments()) > 0 {
 		return false
 	}
+
 	// Loaders want the segments by address; linkers write them to the file in that order, the
 	// header first.
 	var prev *Segment
@@ -70,9 +77,11 @@ func (f file) strippable(facts Facts) bool {
 		if s.Type != SegmentLoad {
 			continue
 		}
+
 		if prev == nil && (s.Offset != 0 || s.FileSize < headerBytes) {
 			return false
 		}
+
 		if prev != nil {
 			// A page of memory that two segments share is mapped from the file twice, the second
 			// time for good: it is right only while both stand side by side. Loaders refuse a file
@@ -82,22 +91,27 @@ func (f file) strippable(facts Facts) bool {
 				return false
 			}
 		}
+
 		// The loader zeroes the rest of the page where .bss begins, so that page must exist in the
 		// file.
 		if s.FileSize == 0 && s.Vaddr%max(s.Align, minPage) != 0 {
 			return false
 		}
+
 		prev = s
 	}
+
 	table, ok := f.home(f.phoff, f.tableBytes())
 	if !ok || f.phoff < headerBytes {
 		return false
 	}
+
 	// For programs, kernels before 5.18 compute the table's address from e_phoff as if it were in
 	// the first segment.
 	if f.segments[table].Offset != 0 && (facts.Type == TypeExec || facts.Interp != "") {
 		return false
 	}
+
 	// Whoever reads another segment finds it by address or by offset: both must lead to the same
 	// loaded bytes. One outside has a reader that goes to the file, by rules unknown: that file
 	// stays whole.
@@ -105,11 +119,13 @@ func (f file) strippable(facts Facts) bool {
 		if s.Type == SegmentLoad || s.FileSize == 0 {
 			continue
 		}
+
 		home, ok := f.home(s.Offset, s.FileSize)
 		if !ok || s.Vaddr-s.Offset != f.segments[home].Vaddr-f.segments[home].Offset {
 			return false
 		}
 	}
+
 	return !f.hasPayload()
 }
 
@@ -127,11 +143,13 @@ func (f file) compact() (moves []uint64, size uint64) {
 			}
 		}
 	}
+
 	for i, s := range f.segments {
 		if home, ok := f.home(s.Offset, s.FileSize); ok && s.Type != SegmentLoad {
 			moves[i] = moves[home]
 		}
 	}
+
 	return moves, size
 }
 
@@ -142,6 +160,7 @@ func (f file) home(offset, n uint64) (int, bool) {
 			return i, true
 		}
 	}
+
 	return 0, false
 }
 
@@ -158,10 +177,12 @@ func (f file) hasPayload() bool {
 			end = max(end, s.Offset+s.FileSize)
 		}
 	}
+
 	if shoff, n := u64(f.bytes, shoffAt), uint64(u16(f.bytes, shnumAt)); shoff != 0 {
 		if n == 0 || u16(f.bytes, 58) != sectionBytes || !f.has(shoff, n*sectionBytes) {
 			return true
 		}
+
 		end = max(end, shoff+n*sectionBytes)
 		for i := range n {
 			h := f.bytes[shoff+i*sectionBytes:]
@@ -170,16 +191,20 @@ func (f file) hasPayload() bool {
 			if u32(h, 4) == nobits || size == 0 {
 				continue
 			}
+
 			if !f.has(offset, size) {
 				return true
 			}
+
 			end = max(end, offset+size)
 		}
 	}
+
 	for _, c := range f.bytes[end:] {
 		if c != 0 {
 			return true
 		}
 	}
+
 	return false
 }

@@ -95,26 +95,33 @@ func TestStrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if !bytes.Equal(in, original) {
 				t.Error("the input was written to")
 			}
+
 			facts, err := Read(out)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			var offsets []uint64
 			for _, s := range facts.Segments {
 				offsets = append(offsets, s.Offset)
 			}
+
 			if !slices.Equal(offsets, c.offsets) || len(out) != c.size {
 				t.Errorf("got %#x, size %#x, want %#x, size %#x", offsets, len(out), c.offsets, c.size)
 			}
+
 			if bytes.Contains(out, []byte{0xee, 0xee}) {
 				t.Error("bytes that are not loaded are left")
 			}
+
 			if !facts.StrippedOfSections || u16(out, shnumAt) != 0 || u16(out, shstrndxAt) != 0 {
 				t.Error("section headers are left")
 			}
+
 			checkStripped(t, in, out)
 		})
 	}
@@ -126,20 +133,25 @@ func checkStripped(t *testing.T, in, out []byte) {
 	if len(out) > len(in) {
 		t.Errorf("grew from %d to %d bytes", len(in), len(out))
 	}
+
 	if err := SameLoaded(in, out); err != nil {
 		t.Error(err)
 	}
+
 	before, err := Read(in)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	after, err := Read(out)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if len(after.Misalignments()) > len(before.Misalignments()) {
 		t.Errorf("misaligned: %v", after.Misalignments())
 	}
+
 	before.Segments = nil
 	after.Segments = nil // SameLoaded has compared them
 	before.StrippedOfSections = true
@@ -147,10 +159,12 @@ func checkStripped(t *testing.T, in, out []byte) {
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("facts after  %+v\nfacts before %+v", after, before)
 	}
+
 	again, err := Strip(out)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if !bytes.Equal(again, out) {
 		t.Errorf("a second time changes %d bytes to %d", len(out), len(again))
 	}
@@ -235,6 +249,7 @@ func TestStripLeavesAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if !bytes.Equal(in, out) {
 				t.Errorf("changed %d bytes to %d", len(in), len(out))
 			}
@@ -281,12 +296,14 @@ func TestSameLoadedNotices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			copy(after[c.at:], c.to)
 			if err := SameLoaded(before, after); err == nil || err.Error() != c.err {
 				t.Errorf("got  %v\nwant %s", err, c.err)
 			}
 		})
 	}
+
 	t.Run("program headers at another address", func(t *testing.T) {
 		after := bytes.Clone(before)
 		copy(after[0x140:], after[headerBytes:headerBytes+3*programBytes])
@@ -312,9 +329,11 @@ func seed(f *testing.F) {
 			add(b)
 		}
 	}
+
 	for _, im := range keptCases {
 		add(im.build())
 	}
+
 	for _, c := range badFiles {
 		add(c.in)
 	}
@@ -325,6 +344,7 @@ func fuzzed(head []byte, filler uint32, tail []byte) []byte {
 	for i := range filler % maxFuzzed {
 		b = append(b, byte(i%251+1))
 	}
+
 	return append(b, tail...)
 }
 
@@ -336,18 +356,22 @@ func FuzzRead(f *testing.F) {
 		if err == nil && !Is(b) {
 			t.Error("read what is no ELF")
 		}
+
 		names := len(facts.Soname) + len(facts.Interp)
 		for _, list := range [][]string{facts.Needed, facts.Rpath, facts.Runpath} {
 			for _, name := range list {
 				names += len(name)
 			}
 		}
+
 		if names+recordBytes*len(facts.VersionNeeds) > maxNameBytes+maxInterp {
 			t.Errorf("%d bytes of names, %d versions", names, len(facts.VersionNeeds))
 		}
+
 		for _, m := range facts.Misalignments() {
 			_ = m.String()
 		}
+
 		if err := SameLoaded(b, b); err != nil {
 			t.Error(err)
 		}
@@ -363,12 +387,15 @@ func FuzzStrip(f *testing.F) {
 		if !bytes.Equal(b, original) {
 			t.Error("the input was written to")
 		}
+
 		if err != nil {
 			if _, readable := Read(b); readable == nil {
 				t.Errorf("readable, but: %v", err)
 			}
+
 			return
 		}
+
 		checkStripped(t, b, out)
 		_ = SameLoaded(out, append(b, 0)) // must bear two strangers
 	})

@@ -81,21 +81,26 @@ func (s Assemble) Run(
 			return Artifact{}, fault.New(fault.BadInput, "assemble", d.File.Name, errors.New("not in the wheel store")).
 				WithHint("run: layersmith build")
 		}
+
 		if err != nil {
 			return Artifact{}, err
 		}
+
 		a.blobs = append(a.blobs, b)
 		w, err := openWheel(b, d)
 		if err != nil {
 			return Artifact{}, unreadable(b, d, err)
 		}
+
 		x, err := s.index(ctx, w)
 		if err != nil && ctx.Err() == nil {
 			err = unreadable(b, d, err)
 		}
+
 		if err != nil {
 			return Artifact{}, err
 		}
+
 		a.Indexes = append(a.Indexes, x)
 		a.Distributions = append(a.Distributions, w.Distribution)
 		for _, e := range w.Tree.Entries() {
@@ -104,18 +109,22 @@ func (s Assemble) Run(
 				if other.CRC32 == e.CRC32 && other.Size == e.Size {
 					continue // the same file in both: namespace packages of old do that
 				}
+
 				return Artifact{}, fault.New(fault.BadInput, "assemble", e.Name,
 					fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
 					WithHint("they cannot be installed together; put one of them into another layer that no function " +
 						"uses with this one")
 			}
+
 			from[e.Name] = e
 			entries = append(entries, e)
 		}
 	}
+
 	if a.Tree, err = ziptree.New(entries); err != nil {
 		return Artifact{}, err
 	}
+
 	return a, nil
 }
 
@@ -125,12 +134,14 @@ func unreadable(b Blob, d lock.Distribution, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
 	}
+
 	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).
 		WithHint("the file is what its index serves; choose another version, or tell its maintainers")
 	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
 		f.Code = fault.HashMismatch
 		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
 	}
+
 	return f
 }
 
@@ -139,10 +150,12 @@ func openWheel(b Blob, d lock.Distribution) (wheel.Wheel, error) {
 	if err != nil {
 		return wheel.Wheel{}, err
 	}
+
 	t, err := ziptree.Read(b, b.Size(), d.File.Name)
 	if err != nil {
 		return wheel.Wheel{}, err
 	}
+
 	return wheel.Open(t, name, d.File.SHA256.String())
 }
 
@@ -153,21 +166,26 @@ func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error)
 	if err != nil {
 		return prune.Index{}, err
 	}
+
 	if e, ok := pack.Lookup("index"); ok {
 		b, err := e.Bytes(maxIndexBytes)
 		if err != nil {
 			return prune.Index{}, err
 		}
+
 		return prune.DecodeIndex(b)
 	}
+
 	x, err := prune.NewIndex(ctx, w.Tree.Entries())
 	if err != nil {
 		return prune.Index{}, err
 	}
+
 	b, err := x.Encode()
 	if err != nil {
 		return prune.Index{}, err
 	}
+
 	_, err = s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
 		return add(ziptree.File("index", b, false, key))
 	})
@@ -188,10 +206,12 @@ func (s Assemble) Bytecode(
 	if mode == workspace.NoBytecode || s.Python == nil {
 		return nil, nil, nil
 	}
+
 	optimize := 0
 	if mode == workspace.Lean || mode == workspace.Sourceless {
 		optimize = 2
 	}
+
 	target := p.Input().Target
 	byWheel := map[string][]prune.Decision{}
 	var wheels []string
@@ -199,8 +219,10 @@ func (s Assemble) Bytecode(
 		if byWheel[d.Wheel] == nil {
 			wheels = append(wheels, d.Wheel)
 		}
+
 		byWheel[d.Wheel] = append(byWheel[d.Wheel], d)
 	}
+
 	sort.Strings(wheels)
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
@@ -211,6 +233,7 @@ func (s Assemble) Bytecode(
 			if err != nil {
 				return err
 			}
+
 			key := fmt.Sprintf(
 				"%s/bytecode-%d-%s-O%d-%s-%s",
 				origin,
@@ -224,6 +247,7 @@ func (s Assemble) Bytecode(
 			if err != nil {
 				return err
 			}
+
 			mu.Lock()
 			defer mu.Unlock()
 			notes = append(notes, failed...)
@@ -232,18 +256,23 @@ func (s Assemble) Bytecode(
 				if !ok || e.Note != "" {
 					continue
 				}
+
 				name := pyc.Cached(d.Site, target)
 				if mode == workspace.Sourceless {
 					name = pyc.Legacy(d.Site)
 				}
+
 				entries = append(entries, e.Named(place.Prefix+name))
 			}
+
 			return nil
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
+
 	sort.Slice(entries, func(i, j int) bool { return entries[i].Name < entries[j].Name })
 	sort.Strings(notes)
 	return entries, notes, nil
@@ -265,6 +294,7 @@ func (s Assemble) compile(
 	if err != nil {
 		return ziptree.Tree{}, nil, err
 	}
+
 	var missing []ziptree.Entry
 	for _, d := range wanted {
 		if _, ok := pack.Lookup(d.Site); !ok {
@@ -273,6 +303,7 @@ func (s Assemble) compile(
 			task.Add(d.Entry.Size)
 		}
 	}
+
 	if len(missing) > 0 {
 		before := pack
 		pack, err = s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
@@ -281,6 +312,7 @@ func (s Assemble) compile(
 					return err
 				}
 			}
+
 			var mu sync.Mutex
 			put := func(name string, b []byte, note string) error {
 				e := ziptree.File(name, b, false, key)
@@ -293,6 +325,7 @@ func (s Assemble) compile(
 			for _, e := range missing {
 				sizes[e.Name] = e.Size
 			}
+
 			var failure error
 			err := s.Python.Compile(ctx, CompileJob{Sources: missing, Root: place.Root, Optimize: optimize,
 				Emit: func(name string, b []byte) error {
@@ -300,6 +333,7 @@ func (s Assemble) compile(
 					if err := pyc.CheckHeader(b, t); err != nil {
 						return fmt.Errorf("compile %s: %w", name, err)
 					}
+
 					return put(name, b, "")
 				},
 				Failed: func(name, reason string) {
@@ -315,12 +349,14 @@ func (s Assemble) compile(
 			return ziptree.Tree{}, nil, err
 		}
 	}
+
 	var failed []string
 	for _, d := range wanted {
 		if e, ok := pack.Lookup(d.Site); ok && e.Note != "" {
 			failed = append(failed, d.Site+": kept without bytecode: it "+e.Note)
 		}
 	}
+
 	return pack, failed, nil
 }
 
@@ -332,6 +368,7 @@ func Installed(t pydist.Target, place Place, tree ziptree.Tree) (Artifact, error
 	if a.Distributions, err = wheel.Installed(tree, place.Prefix); err != nil {
 		return Artifact{}, fault.New(fault.CorruptArchive, "open", "", err)
 	}
+
 	return a, nil
 }
 
@@ -341,16 +378,19 @@ func Foreign(ctx context.Context, t pydist.Target, place Place, tree ziptree.Tre
 	if err != nil {
 		return Artifact{}, err
 	}
+
 	var site []ziptree.Entry
 	for _, e := range tree.Entries() {
 		if name, ok := strings.CutPrefix(e.Name, place.Prefix); ok {
 			site = append(site, e.Named(name))
 		}
 	}
+
 	x, err := prune.NewIndex(ctx, site)
 	if err != nil {
 		return Artifact{}, fault.New(fault.CorruptArchive, "open", "", err)
 	}
+
 	a.Indexes = []prune.Index{x}
 	return a, nil
 }

@@ -97,6 +97,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err != nil {
 		return report.Report{}, false, err
 	}
+
 	// All layers are planned, also those that are not asked for: how much bytecode fits depends on
 	// what lies in the same stacks, and the gate and the probe look at the layers below. What is
 	// not asked for is not written.
@@ -104,16 +105,19 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err != nil {
 		return report.Report{}, false, err
 	}
+
 	var works []*work
 	for _, w := range all {
 		if selected[w.spec.Name] {
 			works = append(works, w)
 		}
 	}
+
 	old, _ := s.readReport(ctx)
 	if !in.PlanOnly && !in.Rebuild && s.unchanged(ctx, in, old, works) && !s.healable(in, old, works) {
 		return old, false, judge(old, in)
 	}
+
 	defer func() {
 		for _, w := range all {
 			w.artifact.Close()
@@ -124,15 +128,18 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		if w.artifact, err = assemble.Run(ctx, in.Lock.Target, LayerPlace, w.carries); err != nil {
 			return report.Report{}, false, err
 		}
+
 		if in.Paranoid {
 			if err := verifyAll(ctx, w.artifact.Tree); err != nil {
 				return report.Report{}, false, err
 			}
 		}
+
 		if w.plan, err = prune.NewPlan(w.artifact.input(), w.policy); err != nil {
 			return report.Report{}, false, err
 		}
 	}
+
 	// Neither needs the other: bytecode is made of what the plan keeps, which transforms do not
 	// change.
 	both, running := errgroup.WithContext(ctx)
@@ -141,13 +148,16 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err := both.Wait(); err != nil {
 		return report.Report{}, false, err
 	}
+
 	s.decideBytecode(in.Workspace, all)
 	if in.PlanOnly {
 		return s.writeArtifacts(ctx, works)
 	}
+
 	if err := s.finish(ctx, all); err != nil {
 		return report.Report{}, false, err
 	}
+
 	rep = report.Report{
 		SchemaVersion: report.SchemaVersion,
 		Tool:          s.Tool,
@@ -157,34 +167,42 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	if err := s.check(ctx, in.Workspace, all, nil); err != nil {
 		return report.Report{}, false, err
 	}
+
 	for _, w := range works {
 		w.summarize(s, in)
 	}
+
 	// Probing takes long and is where people interrupt, so it comes before anything is written.
 	if err := s.probe(ctx, in, works, all, in.known(old)); err != nil {
 		return report.Report{}, false, err
 	}
+
 	if s.Heal != nil {
 		next, err := s.heal(ctx, in, works, all)
 		if err != nil {
 			return report.Report{}, false, err
 		}
+
 		if next != nil {
 			return s.Run(ctx, *next)
 		}
 	}
+
 	if err := s.write(ctx, in.Lock.Target, works); err != nil {
 		return report.Report{}, false, err
 	}
+
 	var built []report.Layer
 	for _, w := range works {
 		built = append(built, w.report)
 	}
+
 	rep.Layers = merge(in.Workspace, built, old, in.Lock.Target)
 	rep.Stacks = Stacks(in.Workspace, rep.Layers)
 	if err := s.writeReports(ctx, rep, works); err != nil {
 		return report.Report{}, false, err
 	}
+
 	return rep, true, judge(rep, in)
 }
 
@@ -194,24 +212,30 @@ func (s Build) finish(ctx context.Context, works []*work) (err error) {
 		if len(w.bytecode) == 0 || w.mode == workspace.NoBytecode {
 			continue
 		}
+
 		if w.plan, err = w.plan.WithBytecode(w.bytecode, w.mode == workspace.Sourceless); err != nil {
 			return err
 		}
+
 		if w.pruned, err = prune.Apply(ctx, w.plan, s.Cache); err != nil {
 			return err
 		}
 	}
+
 	for _, w := range works {
 		if !w.spec.Best {
 			continue
 		}
+
 		task := s.Progress.Start("compress "+w.spec.Name, w.pruned.Tree.UnzippedBytes(), "bytes")
 		if w.pruned, err = prune.Recompress(ctx, w.pruned, s.Cache); err != nil {
 			return err
 		}
+
 		task.Add(w.pruned.Tree.UnzippedBytes())
 		task.Done()
 	}
+
 	return nil
 }
 
@@ -222,13 +246,16 @@ func (s Build) selection(in BuildInput) (map[string]bool, error) {
 			return nil, fault.New(fault.BadInput, "build", name, errors.New("no such layer")).
 				WithHint("layers here: " + strings.Join(in.Workspace.Names(), ", "))
 		}
+
 		selected[name] = true
 	}
+
 	if len(selected) == 0 {
 		for _, name := range in.Workspace.Names() {
 			selected[name] = true
 		}
 	}
+
 	return selected, nil
 }
 
@@ -240,10 +267,12 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	identity := ""
 	if s.Python != nil {
 		identity = s.Python.Identity()
 	}
+
 	all := make([]*work, 0, len(in.Workspace.Layers))
 	weights := map[string]any{"total": in.Workspace.Total}
 	for _, l := range in.Workspace.Layers {
@@ -251,15 +280,18 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 		if w.policy, err = policy.New(book, l.Policy); err != nil {
 			return nil, fault.New(fault.BadInput, "read", l.Name, err)
 		}
+
 		weights[l.Name] = []any{wheels(w.carries), w.policy.Digest(), l.Bytecode, l.Budget, l.Extends}
 		all = append(all, w)
 	}
+
 	keys := map[string]digest.SHA256{}
 	for _, w := range all {
 		below := []digest.SHA256{}
 		for _, name := range in.Workspace.Below(w.spec.Name) {
 			below = append(below, keys[name])
 		}
+
 		inputs := map[string]any{
 			"engine":      EngineVersion,
 			"target":      in.Lock.Target,
@@ -276,11 +308,14 @@ func (s Build) works(in BuildInput) ([]*work, error) {
 		if w.spec.Bytecode == workspace.Auto {
 			inputs["weights"] = weights
 		}
+
 		if w.key, err = digest.Canonical("layersmith/layer/v1", inputs); err != nil {
 			return nil, err
 		}
+
 		keys[w.spec.Name] = w.key
 	}
+
 	return all, nil
 }
 
@@ -294,6 +329,7 @@ func wheels(dists []lock.Distribution) []report.Wheel {
 			SHA256:  d.File.SHA256,
 		}
 	}
+
 	return out
 }
 
@@ -303,6 +339,7 @@ func indexOf(layers []report.Layer, name string) int {
 			return i
 		}
 	}
+
 	return -1
 }
 
@@ -311,15 +348,18 @@ func verifyAll(ctx context.Context, t ziptree.Tree) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+
 		r, err := e.Open()
 		if err == nil {
 			_, err = io.Copy(io.Discard, r)
 			r.Close()
 		}
+
 		if err != nil {
 			return fault.New(fault.CorruptArchive, "verify", e.Origin, err).WithHint("run: layersmith clean --cache")
 		}
 	}
+
 	return nil
 }
 
@@ -332,6 +372,7 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 			total += d.Entry.Size
 		}
 	}
+
 	task := s.Progress.Start("bytecode", total, "bytes")
 	defer task.Done()
 	for _, w := range works {
@@ -339,24 +380,29 @@ func (s Build) compile(ctx context.Context, a Assemble, works []*work) error {
 		if w.mode == workspace.Auto {
 			w.mode = workspace.UncheckedHash
 		}
+
 		if s.Python == nil && w.mode != workspace.NoBytecode {
 			if w.spec.Bytecode != workspace.Auto {
 				return fault.New(fault.ToolMissing, "compile", w.spec.Name,
 					fmt.Errorf("bytecode: %s needs an interpreter, and %s", w.mode, s.NoPython)).
 					WithHint("install it, name it with --python, or set bytecode: auto")
 			}
+
 			w.mode = workspace.NoBytecode
 			w.reason = s.NoPython
 			w.partial = true
 			continue
 		}
+
 		var notes []string
 		var err error
 		if w.bytecode, notes, err = a.Bytecode(ctx, w.plan, w.artifact.Place, w.mode, task); err != nil {
 			return err
 		}
+
 		w.artifact.Notes = append(w.artifact.Notes, notes...)
 	}
+
 	return nil
 }
 
@@ -368,8 +414,10 @@ func (s Build) prune(ctx context.Context, works []*work) error {
 		if w.pruned, err = prune.Apply(ctx, w.plan, s.Cache); err != nil {
 			return err
 		}
+
 		task.Add(1)
 	}
+
 	return nil
 }
 
@@ -382,17 +430,20 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 			for _, e := range w.bytecode {
 				compiled[e.Name] = true
 			}
+
 			entries := append([]ziptree.Entry(nil), w.bytecode...)
 			for _, e := range tree.Entries() {
 				if !compiled[e.Name] {
 					entries = append(entries, e)
 				}
 			}
+
 			var err error
 			if tree, err = ziptree.New(entries); err != nil {
 				return report.Report{}, false, err
 			}
 		}
+
 		t := w.artifact.Target
 		var written ziptree.Written
 		name := ArtifactName(w.spec.Name, t)
@@ -402,6 +453,7 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 		}); err != nil {
 			return report.Report{}, false, err
 		}
+
 		rep.Target = t.String()
 		rep.Layers = append(
 			rep.Layers,
@@ -424,6 +476,7 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 			},
 		)
 	}
+
 	return rep, true, nil
 }
 
@@ -435,15 +488,19 @@ func (s Build) check(ctx context.Context, ws workspace.Workspace, works []*work,
 		if err != nil {
 			return err
 		}
+
 		parts[w.spec.Name] = part
 	}
+
 	for _, w := range works {
 		below := slices.Clone(under)
 		for _, name := range ws.Below(w.spec.Name) {
 			below = append(below, parts[name])
 		}
+
 		w.report.Gate = gate.Check(gate.Input{Target: w.artifact.Target, Part: parts[w.spec.Name], Below: below})
 	}
+
 	return nil
 }
 
@@ -453,6 +510,7 @@ func (s Build) write(ctx context.Context, t pydist.Target, works []*work) error 
 	for _, w := range works {
 		total += w.pruned.Tree.ZipBytes()
 	}
+
 	task := s.Progress.Start("write", total, "bytes")
 	defer task.Done()
 	g, ctx := errgroup.WithContext(ctx)
@@ -468,12 +526,14 @@ func (s Build) write(ctx context.Context, t pydist.Target, works []*work) error 
 			if err != nil {
 				return err
 			}
+
 			task.Add(written.Bytes)
 			w.report.Zip = report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}
 			w.report.Verdict = measure.Judge(w.report.After.Unzipped, measure.Bytes(written.Bytes), w.spec.Budget)
 			return nil
 		})
 	}
+
 	return g.Wait()
 }
 
@@ -488,6 +548,7 @@ func merge(ws workspace.Workspace, built []report.Layer, old report.Report, t py
 			out = append(out, old.Layers[i])
 		}
 	}
+
 	return out
 }
 
@@ -498,6 +559,7 @@ func (s Build) writeReports(ctx context.Context, rep report.Report, works []*wor
 			return err
 		}
 	}
+
 	return s.writeJSON(ctx, ReportName, rep)
 }
 
@@ -521,10 +583,12 @@ func (s Build) Inspect(
 	if err != nil {
 		return prune.Pruned{}, err
 	}
+
 	pol, err := policy.New(book, spec.Policy)
 	if err != nil {
 		return prune.Pruned{}, err
 	}
+
 	a, err := Assemble{
 		Wheels: s.Wheels,
 		Cache:  s.Cache,
@@ -542,5 +606,6 @@ func (s Build) Inspect(
 	if err != nil {
 		return prune.Pruned{}, err
 	}
+
 	return prune.Apply(ctx, p, s.Cache)
 }

@@ -35,12 +35,14 @@ func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units
 		if a.size.Unzipped != b.size.Unzipped {
 			return a.size.Unzipped > b.size.Unzipped
 		}
+
 		return a.layer+" "+a.distribution < b.layer+" "+b.distribution
 	})
 	after := map[string]measure.Size{}
 	for n, s := range plain {
 		after[n] = s
 	}
+
 	stacks := stackNames(ws)
 	fits := func(layer string) bool {
 		l, _ := ws.Layer(layer)
@@ -48,6 +50,7 @@ func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units
 			b.Zipped > 0 && after[layer].Zipped > b.Zipped {
 			return false
 		}
+
 		for _, names := range stacks {
 			var sum measure.Bytes
 			counts := false
@@ -55,10 +58,12 @@ func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units
 				sum += after[n].Unzipped
 				counts = counts || n == layer
 			}
+
 			if counts && sum > ws.Total {
 				return false
 			}
 		}
+
 		return true
 	}
 	with := map[bytecodeOf]bool{}
@@ -69,6 +74,7 @@ func chooseBytecode(ws workspace.Workspace, plain map[string]measure.Size, units
 			after[u.layer] = before
 		}
 	}
+
 	return with
 }
 
@@ -82,27 +88,32 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		if w.mode == workspace.NoBytecode || len(w.bytecode) == 0 {
 			continue
 		}
+
 		if w.spec.Bytecode != workspace.Auto {
 			plain[w.spec.Name] = plain[w.spec.Name].Add(w.cost(w.bytecode))
 			continue
 		}
+
 		owner := map[string]string{}
 		for _, d := range w.artifact.Distributions {
 			for _, f := range d.Files {
 				owner[f] = d.Name.String()
 			}
 		}
+
 		byDist := map[string][]ziptree.Entry{}
 		for _, e := range w.bytecode {
 			name := owner[w.sourceOf(e)]
 			byDist[name] = append(byDist[name], e)
 		}
+
 		for _, name := range sortedKeys(byDist) {
 			u := bytecodeOf{w.spec.Name, name, w.cost(byDist[name])}
 			units = append(units, u)
 			parts[u] = byDist[name]
 		}
 	}
+
 	with := chooseBytecode(ws, plain, units)
 	for _, w := range works {
 		var kept []ziptree.Entry
@@ -112,14 +123,17 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 			if u.layer != w.spec.Name {
 				continue
 			}
+
 			all += u.size.Unzipped
 			if with[u] {
 				kept = append(kept, parts[u]...)
 				continue
 			}
+
 			lost += u.size.Unzipped
 			without = append(without, u.distribution)
 		}
+
 		switch {
 		case all == 0:
 			continue
@@ -129,6 +143,7 @@ func (s Build) decideBytecode(ws workspace.Workspace, works []*work) {
 		case len(kept) == 0:
 			w.mode = workspace.NoBytecode
 		}
+
 		w.bytecode = kept
 		w.partial = true
 		w.reason = fmt.Sprintf(
@@ -161,6 +176,7 @@ func (w *work) cost(bytecode []ziptree.Entry) measure.Size {
 			s.Zipped = s.Zipped - was.Zipped
 		}
 	}
+
 	return s
 }
 

@@ -28,9 +28,11 @@ func layers(total measure.Bytes, specs ...string) workspace.Workspace {
 		if extends {
 			l.Extends = strings.Split(below, ",")
 		}
+
 		fmt.Sscan(budget, &l.Budget.Unzipped)
 		w.Layers = append(w.Layers, l)
 	}
+
 	return w
 }
 
@@ -119,6 +121,7 @@ func TestChooseBytecode(t *testing.T) {
 			for _, l := range c.ws.Layers {
 				plain[l.Name] = measure.Size{Unzipped: c.plain[l.Name]}
 			}
+
 			var units []bytecodeOf
 			for _, f := range strings.Fields(c.units) {
 				where, bytes, _ := strings.Cut(f, "=")
@@ -127,6 +130,7 @@ func TestChooseBytecode(t *testing.T) {
 				fmt.Sscan(bytes, &u.size.Unzipped)
 				units = append(units, u)
 			}
+
 			for range 2 { // in either order
 				slices.Reverse(units)
 				var got []string
@@ -135,6 +139,7 @@ func TestChooseBytecode(t *testing.T) {
 						got = append(got, u.layer+"/"+u.distribution)
 					}
 				}
+
 				slices.Sort(got)
 				if g := strings.Join(got, " "); g != c.want {
 					t.Errorf("got %q, want %q", g, c.want)
@@ -165,6 +170,7 @@ func TestChooseBytecodeOfManyLayersIsQuick(t *testing.T) {
 			units = append(units, bytecodeOf{n, fmt.Sprint(d), measure.Size{Unzipped: measure.Bytes(40 + d)}})
 		}
 	}
+
 	start := time.Now()
 	chooseBytecode(ws, map[string]measure.Size{}, units)
 	if d := time.Since(start); d > 5*time.Second {
@@ -185,6 +191,7 @@ func TestStackNames(t *testing.T) {
 		for _, s := range stackNames(ws) {
 			got = append(got, strings.Join(s, "+"))
 		}
+
 		if g := strings.Join(got, ", "); g != want {
 			t.Errorf("got %q, want %q", g, want)
 		}
@@ -200,9 +207,11 @@ func TestStacksAreJudgedWhenTheyAreComplete(t *testing.T) {
 	for _, s := range Stacks(ws, []report.Layer{weighs("a", 100), weighs("b", 100)}) {
 		got = append(got, fmt.Sprintf("%s %d %s", strings.Join(s.Layers, "+"), s.Unzipped, s.Verdict))
 	}
+
 	for _, s := range Stacks(ws, []report.Layer{weighs("a", 100), weighs("b", 100), weighs("c", 151)}) {
 		got = append(got, fmt.Sprintf("%s %d %s", strings.Join(s.Layers, "+"), s.Unzipped, s.Verdict))
 	}
+
 	want := "a+b 200 within; a+b 200 within; a+c 251 over target; a+b+c 351 over target"
 	if g := strings.Join(got, "; "); g != want {
 		t.Errorf("got %q, want %q", g, want)
@@ -214,6 +223,7 @@ func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	is := func(n, d string) report.Layer { return report.Layer{Name: n, Description: d} }
 	ws := layers(1, "a", "b", "c")
 	old := report.Report{
@@ -235,6 +245,7 @@ func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
 		for _, l := range merge(ws, []report.Layer{is("b", "new"), is("a", "new")}, c.old, target) {
 			got = append(got, l.Name+" "+l.Description)
 		}
+
 		if g := strings.Join(got, ", "); g != c.want {
 			t.Errorf("%s: got %q, want %q", name, g, c.want)
 		}
@@ -327,6 +338,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			t.Errorf("no hint: %v", err)
 		}
 	}
+
 	if err := Judge(
 		report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
 		true,
@@ -365,6 +377,7 @@ func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 			for _, name := range strings.Fields(tt.stale) {
 				stale[name] = true
 			}
+
 			var got []string
 			all := reach(w, strings.Fields(tt.wish), stale)
 			for _, l := range w.Layers {
@@ -372,6 +385,7 @@ func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 					got = append(got, l.Name)
 				}
 			}
+
 			if strings.Join(got, " ") != tt.want {
 				t.Errorf("%v, want %s", got, tt.want)
 			}

@@ -40,6 +40,7 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 			if j.Kind != kind {
 				continue
 			}
+
 			a.Asked++
 			switch kind {
 			case probe.Module:
@@ -50,6 +51,7 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 				x.Scripts = append(x.Scripts, report.Script{Name: j.Name, Proves: proves(j.Source)})
 			}
 		}
+
 		is := func(f probe.Result) bool { return f.Kind == kind }
 		for _, f := range r.Probe.Failures {
 			if is(f) &&
@@ -60,29 +62,36 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 				}
 			}
 		}
+
 		for _, f := range r.Probe.Skipped {
 			if is(f) {
 				a.Skipped++
 			}
 		}
+
 		if r.Probe.Status != report.NotProbed {
 			a.Passed = a.Asked - a.Failed - a.Skipped
 		}
+
 		x.Probe = append(x.Probe, a)
 	}
+
 	loaded, err := reached(ctx, in.Part, x.Modules)
 	if err != nil {
 		return nil, err
 	}
+
 	owned := map[string]bool{}
 	for _, d := range in.Distributions {
 		if !called[d.Name.String()] {
 			x.WithoutScript = append(x.WithoutScript, d.Name.String())
 		}
+
 		for _, f := range d.Files {
 			owned[in.Prefix+f] = true
 		}
 	}
+
 	for _, e := range in.Tree.Entries() {
 		_, object := in.Objects[e.Name]
 		_, broken := in.Broken[e.Name]
@@ -91,6 +100,7 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 		if !isBytecode {
 			source = site
 		}
+
 		// Of metadata, and of what imports lead to, the interpreter reads all; of everything else a
 		// script may happen to open a file.
 		switch kind := measure.Kind(e.Name); {
@@ -101,10 +111,12 @@ func explain(ctx context.Context, r report.Layer, in gate.Input, jobs []probe.Jo
 		default:
 			x.Unread = append(x.Unread, e.Name)
 		}
+
 		if !owned[e.Name] {
 			x.NotDistribution++
 		}
 	}
+
 	return &x, nil
 }
 
@@ -125,22 +137,27 @@ func reached(ctx context.Context, p gate.Part, asked []string) (map[string]bool,
 		if !inside {
 			continue
 		}
+
 		site = append(site, e.Named(name))
 		if source, isBytecode := pyc.Source(name); isBytecode {
 			name = source
 		}
+
 		if module, _, ok := pyimport.ModuleName(name); ok {
 			files[module] = name
 		}
 	}
+
 	index, err := prune.NewIndex(ctx, site)
 	if err != nil {
 		return nil, err
 	}
+
 	refs := map[string]prune.FileRefs{}
 	for _, f := range index.Files {
 		refs[f.Path] = f
 	}
+
 	done := map[string]bool{}
 	queue := slices.Clone(asked)
 	for len(queue) > 0 {
@@ -149,15 +166,18 @@ func reached(ctx context.Context, p gate.Part, asked []string) (map[string]bool,
 		if i := strings.LastIndexByte(module, '.'); i > 0 {
 			queue = append(queue, module[:i]) // Python imports the packages around a module first
 		}
+
 		file, ok := files[module]
 		if !ok || done[file] {
 			continue
 		}
+
 		done[file] = true
 		for _, n := range refs[file].Modules {
 			queue = append(queue, index.Modules[n])
 		}
 	}
+
 	return done, nil
 }
 
@@ -171,5 +191,6 @@ func proves(source string) string {
 			return strings.TrimSuffix(first, ".")
 		}
 	}
+
 	return ""
 }

@@ -29,6 +29,7 @@ func must[T any](t testing.TB) func(T, error) T {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return v
 	}
 }
@@ -56,16 +57,20 @@ func wheelOf(t testing.TB, dist, version string, files ...string) []byte {
 		if _, err := w.Write([]byte(content)); err != nil {
 			t.Fatal(err)
 		}
+
 		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", name, digest.Of([]byte(content)).Record(), len(content))
 	}
+
 	fmt.Fprintf(&record, "%sRECORD,,\n", info)
 	w := must[interface{ Write([]byte) (int, error) }](t)(z.Create(info + "RECORD"))
 	if _, err := w.Write(record.Bytes()); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	return out.Bytes()
 }
 
@@ -87,6 +92,7 @@ func load(t testing.TB, files ...string) (workspace.Workspace, func(string) ([]b
 		name, content, _ := strings.Cut(f, "=")
 		fsys[name] = &fstest.MapFile{Data: []byte(content)}
 	}
+
 	w := must[workspace.Workspace](t)(workspace.Load(fsys, "layers"))
 	return w, func(name string) ([]byte, error) { return fs.ReadFile(fsys, name) }
 }
@@ -136,6 +142,7 @@ func (m *machine) Compile(_ context.Context, job stage.CompileJob) error {
 		if err != nil {
 			return err
 		}
+
 		m.mu.Lock()
 		m.compiled = append(m.compiled, e.Name)
 		m.mu.Unlock()
@@ -143,6 +150,7 @@ func (m *machine) Compile(_ context.Context, job stage.CompileJob) error {
 			job.Failed(e.Name, "SyntaxError: it says so")
 			continue
 		}
+
 		out := append(
 			append(magic[:len(magic):len(magic)], 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
 			bytes.Repeat(b, m.growth)...)
@@ -150,6 +158,7 @@ func (m *machine) Compile(_ context.Context, job stage.CompileJob) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -160,6 +169,7 @@ func (m *machine) Probe(_ context.Context, mount string, jobs []probe.Job, done 
 	if !ok {
 		return nil, fmt.Errorf("%s is not mounted", mount)
 	}
+
 	var out []probe.Result
 	for _, j := range jobs {
 		m.probed = append(m.probed, string(j.Kind)+" "+j.Name)
@@ -171,13 +181,16 @@ func (m *machine) Probe(_ context.Context, mount string, jobs []probe.Job, done 
 						return true
 					}
 				}
+
 				return false
 			})
 			r.OK = r.Detail == ""
 		}
+
 		out = append(out, r)
 		done()
 	}
+
 	return out, nil
 }
 
@@ -187,6 +200,7 @@ func (m *machine) Import(_ context.Context, mount string, modules []string, _ in
 	if _, ok := m.mounts[mount]; !ok {
 		return probe.ImportTime{}, fmt.Errorf("%s is not mounted", mount)
 	}
+
 	m.imported = append(m.imported, modules)
 	return probe.ImportTime{Modules: modules, Seconds: 1}, nil
 }
@@ -197,6 +211,7 @@ func (m *machine) Mount(_ context.Context, layers []ziptree.Tree, _ bool) (strin
 	if m.mounts == nil {
 		m.mounts = map[string][]ziptree.Tree{}
 	}
+
 	dir := fmt.Sprintf("mount-%d", len(m.probed)+100*len(m.mounts)+10000*len(m.imported))
 	m.mounts[dir] = layers
 	return dir, func() {

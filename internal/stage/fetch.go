@@ -70,14 +70,17 @@ func (s Fetch) Run(
 		default:
 			return Fetched{}, err
 		}
+
 		out.Wheels++
 	}
+
 	out.Downloaded = len(missing)
 	if len(missing) > 0 {
 		if err := s.bring(ctx, l, w, missing, out.Came, offline); err != nil {
 			return Fetched{}, err
 		}
 	}
+
 	var err error
 	out.Lock, out.Built, err = s.build(ctx, l, wheelsOf(l, w, layers))
 	return out, err
@@ -96,10 +99,12 @@ func (s Fetch) bring(
 			fmt.Errorf("%s and %d more are not in the wheel store", missing[0].File.Name, len(missing)-1)).
 			WithHint("run once without --offline")
 	}
+
 	where, err := s.Resolver.Locate(ctx, LocateRequest{Lock: l, Workspace: w, Wanted: missing})
 	if err != nil {
 		return err
 	}
+
 	for _, d := range missing {
 		if _, ok := where[d.File.SHA256]; !ok {
 			return fault.New(fault.HashMismatch, "fetch", fmt.Sprintf("%s==%s", d.Name, d.Version),
@@ -108,6 +113,7 @@ func (s Fetch) bring(
 					"--upgrade-package " + d.Name.String())
 		}
 	}
+
 	task := s.Progress.Start("fetch", total, "bytes")
 	defer task.Done()
 	g, ctx := errgroup.WithContext(ctx)
@@ -120,10 +126,12 @@ func (s Fetch) bring(
 				if err != nil {
 					return nil, 0, err
 				}
+
 				return counted{body, task}, at, nil
 			})
 		})
 	}
+
 	return g.Wait()
 }
 
@@ -137,36 +145,43 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 		if !d.File.IsSource() {
 			continue
 		}
+
 		subject := fmt.Sprintf("%s==%s", d.Name, d.Version)
 		key := d.File.SHA256.String() + "/built-" + l.Target.String()
 		pack, err := s.Cache.Load(ctx, key)
 		if err != nil {
 			return lock.Lock{}, 0, err
 		}
+
 		if e, ok := pack.Lookup("wheel.json"); ok {
 			var f lock.File
 			b, err := e.Bytes(1 << 20)
 			if err == nil {
 				err = json.Unmarshal(b, &f)
 			}
+
 			if have, openErr := s.Wheels.Open(ctx, f.SHA256); err == nil && openErr == nil {
 				have.Close()
 				built[d.Name] = f
 				continue
 			}
 		}
+
 		if err := s.Builds(l.Target); err != nil {
 			return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", subject, err).
 				WithHint("build it on a machine of that platform, or choose a version that has a wheel")
 		}
+
 		f, err := s.buildOne(ctx, l.Target, d)
 		if err != nil {
 			return lock.Lock{}, 0, err
 		}
+
 		b, err := json.Marshal(f)
 		if err != nil {
 			return lock.Lock{}, 0, err
 		}
+
 		if _, err := s.Cache.Store(
 			ctx,
 			key,
@@ -174,23 +189,28 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 		); err != nil {
 			return lock.Lock{}, 0, err
 		}
+
 		built[d.Name] = f
 		made++
 	}
+
 	if len(built) == 0 {
 		return l, 0, nil
 	}
+
 	replaced := append([]lock.Distribution(nil), l.Distributions...)
 	for i, d := range replaced {
 		if f, ok := built[d.Name]; ok {
 			replaced[i].File = f
 		}
 	}
+
 	with, err := lock.New(l.Target, l.Inputs, replaced, l.Closures)
 	if err != nil {
 		return lock.Lock{}, 0, fault.New(fault.WheelMissing, "build", "", err).
 			WithHint("the wheel that was built does not fit the target")
 	}
+
 	return with, made, nil
 }
 
@@ -211,6 +231,7 @@ func (s Fetch) buildOne(ctx context.Context, t pydist.Target, d lock.Distributio
 	if err != nil {
 		return lock.File{}, err
 	}
+
 	name := wheel[strings.LastIndexAny(wheel, "/\\")+1:]
 	open := func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 		return s.Download(ctx, wheel, offset)
@@ -219,11 +240,13 @@ func (s Fetch) buildOne(ctx context.Context, t pydist.Target, d lock.Distributio
 	if err != nil {
 		return lock.File{}, err
 	}
+
 	sum, size, err := digest.Reader(body)
 	body.Close()
 	if err != nil {
 		return lock.File{}, err
 	}
+
 	f := lock.File{Name: name, Size: size, SHA256: sum}
 	return f, s.Wheels.Put(ctx, f, open)
 }

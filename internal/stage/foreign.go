@@ -46,32 +46,39 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	if err := misplaced(in.Tree, in.Target, place); err != nil {
 		return report.Layer{}, err
 	}
+
 	sums, err := verified(ctx, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	a, err := Foreign(ctx, in.Target, place, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	a.correct(sums)
 	book, err := policy.Builtin()
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	pol, err := policy.New(book, in.Spec.Policy)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	p, err := prune.NewPlan(a.input(), pol)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	w := &work{spec: in.Spec, policy: pol, artifact: a, plan: p, mode: in.Spec.Bytecode}
 	w.spec.Name = in.Name
 	if w.mode == "" {
 		w.mode = workspace.Auto
 	}
+
 	w.spec.Bytecode = w.mode
 	b := Build{
 		Tool:     s.Tool,
@@ -85,21 +92,26 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	if err := b.compile(ctx, Assemble{Cache: s.Cache, Python: s.Python}, works); err != nil {
 		return report.Layer{}, err
 	}
+
 	if err := b.prune(ctx, works); err != nil {
 		return report.Layer{}, err
 	}
+
 	ws := workspace.Workspace{Layers: []workspace.Layer{w.spec}, Total: in.Total}
 	b.decideBytecode(ws, works)
 	if err := b.finish(ctx, works); err != nil {
 		return report.Layer{}, err
 	}
+
 	under, err := partsOf(ctx, s.Cache, in.Target, in.Below)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	if err := b.check(ctx, ws, works, under); err != nil {
 		return report.Layer{}, err
 	}
+
 	w.report.Name = in.Name
 	w.report.Target = in.Target.String()
 	w.report.SchemaVersion = report.SchemaVersion
@@ -117,6 +129,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}); err != nil {
 		return report.Layer{}, err
 	}
+
 	w.report.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}
 	w.report.Budget = in.Spec.Budget
 	w.report.Verdict = measure.Judge(w.report.After.Unzipped, w.report.Zip.Bytes, in.Spec.Budget)
@@ -129,6 +142,7 @@ func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (
 		w.report.Probe = p
 		return nil
 	}
+
 	p := ProbeInput{
 		Name:          in.Name,
 		Stack:         []string{in.Name},
@@ -177,24 +191,29 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 	if err := misplaced(in.Tree, in.Target, place); err != nil {
 		return report.Layer{}, err
 	}
+
 	sums, err := verified(ctx, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	below, err := partsOf(ctx, s.Cache, in.Target, in.Below)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	top, err := Installed(in.Target, place, in.Tree)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	top.correct(sums)
 	asIs := prune.Untouched(top.input())
 	part, err := partOf(ctx, s.Cache, in.Name, top, asIs)
 	if err != nil {
 		return report.Layer{}, err
 	}
+
 	r = report.Layer{
 		SchemaVersion: report.SchemaVersion,
 		Name:          in.Name,
@@ -217,10 +236,12 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 			}
 		}()
 	}
+
 	if p, not := notAsked(jobs, r.Gate, in.NoProbe, in.Reason, s.Python, s.NoPython); not {
 		r.Probe = p
 		return r, nil
 	}
+
 	p := ProbeInput{
 		Name:          in.Name,
 		Stack:         []string{in.Name},
@@ -237,6 +258,7 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 	if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
 		return report.Layer{}, err
 	}
+
 	return r, nil
 }
 
@@ -248,12 +270,15 @@ func partsOf(ctx context.Context, cache Cache, t pydist.Target, trees []ziptree.
 		if err != nil {
 			return nil, err
 		}
+
 		p, err := partOf(ctx, cache, "layer below", a, prune.Untouched(a.input()))
 		if err != nil {
 			return nil, err
 		}
+
 		parts = append(parts, p)
 	}
+
 	return parts, nil
 }
 

@@ -18,9 +18,11 @@ func (s Build) readReport(ctx context.Context) (report.Report, error) {
 	if err != nil {
 		return r, err
 	}
+
 	if err := json.Unmarshal(b, &r); err != nil || r.SchemaVersion != report.SchemaVersion {
 		return report.Report{}, errors.New("not a report of this version")
 	}
+
 	return r, nil
 }
 
@@ -30,16 +32,19 @@ func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, 
 	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
 		return false
 	}
+
 	var g errgroup.Group
 	for _, w := range works {
 		i := indexOf(old.Layers, w.spec.Name)
 		if i < 0 || old.Layers[i].Key != w.key {
 			return false
 		}
+
 		l := old.Layers[i]
 		if s.Python != nil && !in.NoProbe && l.Probe.Status == report.NotProbed {
 			return false
 		}
+
 		g.Go(func() error {
 			b, err := s.Outputs.Open(ctx, l.Zip.Name)
 			if err != nil {
@@ -49,13 +54,16 @@ func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, 
 			if b.Size() != int64(l.Zip.Bytes) {
 				return errors.New("another size")
 			}
+
 			sum, _, err := digest.Reader(io.NewSectionReader(b, 0, b.Size()))
 			if err == nil && sum != l.Zip.SHA256 {
 				err = errors.New("other bytes")
 			}
+
 			return err
 		})
 	}
+
 	return g.Wait() == nil
 }
 
@@ -66,6 +74,7 @@ func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, er
 	if err != nil {
 		return nil, err
 	}
+
 	states := map[string]string{}
 	for _, w := range all {
 		l := w.spec
@@ -81,5 +90,6 @@ func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, er
 			states[l.Name] = "up to date"
 		}
 	}
+
 	return states, nil
 }

@@ -17,6 +17,7 @@ func FuzzExecutionInput(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, event, err := readInput(json.RawMessage(raw))
 		switch {

@@ -25,6 +25,7 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	if stage.EngineVersion != engine {
 		t.Fatalf("EngineVersion is %d: write it here, with the new digest", stage.EngineVersion)
 	}
+
 	files := map[string]string{
 		"python/pkg/__init__.py":               "from . import core\n",
 		"python/pkg/core.py":                   "from .tests import helper\n" + strings.Repeat("x = 1\n", 500),
@@ -48,6 +49,7 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 				b.WriteString(site + ",,\n")
 			}
 		}
+
 		return b.String() + dir + "/RECORD,,\n"
 	}
 	files["python/pkg-1.0.dist-info/RECORD"] = record("pkg", "pkg-1.0.dist-info")
@@ -56,14 +58,17 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		entries = append(entries, ziptree.File(name, []byte(files[name]), false, "golden"))
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	h := digest.NewHasher()
 	s := stage.Prune{Cache: &porttest.MemoryCache{}, NoPython: "none here", Progress: silent{}}
 	r, err := s.Run(
@@ -79,6 +84,7 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if got := h.Sum().String(); got != want {
 		t.Errorf("got %s, want %s (%d files)", got, want, r.After.Files)
 	}

@@ -64,6 +64,7 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 			jobs:   map[string]bool{},
 		}
 	}
+
 	h := &healer{
 		Build:   s,
 		in:      in,
@@ -77,6 +78,7 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 	for _, w := range all {
 		h.works[w.spec.Name] = w
 	}
+
 	why := map[removal]string{}
 	for _, w := range works {
 		failed := ours(w.report.Probe)
@@ -86,17 +88,21 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 			last.Why = "what was restored made it pass, but it fails again on the finished layer"
 			in.healing.trials[w.spec.Name] = last
 		}
+
 		if len(failed) == 0 || tried && last.Why != "" {
 			continue
 		}
+
 		found, trial, err := h.layer(ctx, w, failed, last.Runs)
 		if err != nil {
 			return nil, err
 		}
+
 		in.healing.trials[w.spec.Name] = trial
 		for _, f := range failed {
 			in.healing.jobs[jobName(w, f)] = true
 		}
+
 		for _, r := range found {
 			if _, known := why[r.removal]; !known {
 				why[r.removal] = r.why
@@ -104,22 +110,27 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 			}
 		}
 	}
+
 	for _, w := range works {
 		w.healed(in.healing)
 	}
+
 	if len(why) == 0 {
 		return nil, nil
 	}
+
 	next := in
 	next.Workspace.Layers = slices.Clone(in.Workspace.Layers)
 	for i, l := range next.Workspace.Layers {
 		if len(h.kept[l.Name]) == 0 {
 			continue
 		}
+
 		healed, err := h.write(&next.Workspace.Layers[i], h.entries(h.works[l.Name], h.kept[l.Name], why))
 		if err != nil {
 			return nil, err
 		}
+
 		in.healing.healed[l.Name] = append(in.healing.healed[l.Name], healed...)
 		if len(next.Layers) > 0 && !slices.Contains(next.Layers, l.Name) {
 			next.Layers = append(
@@ -128,10 +139,12 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 			) // the layer below was not asked for, but its zip has to change
 		}
 	}
+
 	in.healing.probed = nil
 	for _, w := range works {
 		in.healing.probed = append(in.healing.probed, w.report)
 	}
+
 	next.Rebuild = true
 	return &next, nil
 }
@@ -153,6 +166,7 @@ func ours(p report.Probe) []probe.Result {
 	if p.Status != report.ProbeFailed {
 		return nil
 	}
+
 	return slices.DeleteFunc(slices.Clone(p.Failures), func(f probe.Result) bool { return f.Inherited })
 }
 
@@ -211,11 +225,14 @@ func (h *healer) layer(
 			trial.Runs = h.runs
 			return nil, trial, nil
 		}
+
 		for _, r := range restored {
 			found = append(found, needed{r, because(f, w.artifact.Place.Prefix)})
 		}
+
 		chosen = append(chosen, restored...)
 	}
+
 	return found, report.Healing{Runs: h.runs}, nil
 }
 
@@ -227,9 +244,11 @@ func because(f probe.Result, prefix string) string {
 	if f.Kind == probe.Module {
 		what = fmt.Sprintf("import %s fails without it", f.Name)
 	}
+
 	if site, line, ok := raisedIn(f.Detail, prefix); ok {
 		what += fmt.Sprintf(" (%s:%s)", site, line)
 	}
+
 	return what
 }
 
@@ -239,6 +258,7 @@ func (h *healer) stack(w *work) []*work {
 	for _, name := range append(h.in.Workspace.Below(w.spec.Name), w.spec.Name) {
 		out = append(out, h.works[name])
 	}
+
 	return out
 }
 
@@ -252,10 +272,12 @@ func (w *work) undoable(o prune.Outcome) bool {
 		) {
 		return false
 	}
+
 	if source, ok := pyc.Source(o.Site); ok {
 		_, there := w.artifact.Tree.Lookup(w.artifact.Place.Prefix + source)
 		return !there
 	}
+
 	return true
 }
 
@@ -272,6 +294,7 @@ func (in BuildInput) known(old report.Report) report.Report {
 	if in.healing == nil {
 		return old
 	}
+
 	old.Layers = slices.DeleteFunc(
 		slices.Clone(old.Layers),
 		func(l report.Layer) bool { return indexOf(in.healing.probed, l.Name) >= 0 },

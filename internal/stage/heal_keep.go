@@ -29,8 +29,10 @@ func literally(name string) string {
 		if strings.ContainsRune(`*?[]{}\`, c) {
 			b.WriteByte('\\')
 		}
+
 		b.WriteRune(c)
 	}
+
 	return b.String()
 }
 
@@ -50,6 +52,7 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 	for _, r := range rs {
 		need[r.site] = true
 	}
+
 	other := map[string]bool{} // folders that hold something else too
 	sizes := map[string]int64{}
 	for _, o := range w.pruned.Decisions {
@@ -57,10 +60,12 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 		if source, isBytecode := pyc.Source(o.Site); need[o.Site] || isBytecode && need[source] {
 			continue
 		}
+
 		for dir := path.Dir(o.Site); dir != "." && dir != "/"; dir = path.Dir(dir) {
 			other[dir] = true
 		}
 	}
+
 	var groups []keptFiles
 	at := map[string]int{}
 	for _, r := range rs {
@@ -68,13 +73,16 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 		for dir := path.Dir(r.site); dir != "." && dir != "/" && !other[dir]; dir = path.Dir(dir) {
 			folder = dir
 		}
+
 		if i, ok := at[folder]; ok && folder != "" {
 			groups[i].files = append(groups[i].files, r)
 			continue
 		}
+
 		at[folder] = len(groups)
 		groups = append(groups, keptFiles{literally(folder) + "/**", []removal{r}})
 	}
+
 	var out []report.Healed
 	for _, g := range groups {
 		parts := []keptFiles{g}
@@ -84,6 +92,7 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 				parts = append(parts, keptFiles{literally(r.site), []removal{r}})
 			}
 		}
+
 		for _, p := range parts {
 			e := report.Healed{
 				Match: p.match,
@@ -97,10 +106,12 @@ func (h *healer) entries(w *work, rs []removal, why map[removal]string) []report
 					e.Rules = append(e.Rules, r.rule)
 				}
 			}
+
 			e.Reason = e.Why + "; healed " + h.Heal.Now().UTC().Format("2006-01-02")
 			out = append(out, e)
 		}
 	}
+
 	return out
 }
 
@@ -112,38 +123,46 @@ func (h *healer) write(l *workspace.Layer, entries []report.Healed) ([]report.He
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
+
 		return b, err
 	}
 	text, err := read(file)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "read", file, err)
 	}
+
 	var script []byte
 	if l.Probe != "" {
 		if script, err = read(l.Probe); err != nil {
 			return nil, fault.New(fault.BadInput, "read", l.Probe, err)
 		}
 	}
+
 	var add []policy.Choice
 	for _, e := range entries {
 		add = append(add, policy.Choice{Match: e.Match, Reason: e.Reason})
 	}
+
 	healed, text, err := l.WithKeep(text, script, add)
 	if errors.Is(err, workspace.ErrChanged) {
 		return nil, fault.New(fault.BadInput, "heal", file, err).WithHint("build again; nothing was written")
 	}
+
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "heal", file, err).
 			WithHint("add the entries by hand, or build with --no-heal")
 	}
+
 	if err := h.Heal.Write(file, text); err != nil {
 		return nil, fault.New(fault.BadInput, "write", file, err).WithHint("make it writable, or build with --no-heal")
 	}
+
 	*l = healed
 	for _, e := range entries {
 		if h.Heal.Told != nil {
 			h.Heal.Told(l.Name, e)
 		}
 	}
+
 	return entries, nil
 }

@@ -35,6 +35,7 @@ func (h *healer) job(
 			return nil, trial, err
 		}
 	}
+
 	// What the error names, which may lead to the next error, and so on.
 	h.tried = "tried what the error names"
 	var guessed []removal
@@ -43,17 +44,21 @@ func (h *healer) job(
 		if len(more) == 0 {
 			break
 		}
+
 		guessed = append(guessed, more...)
 		r, err := try(guessed)
 		if err != nil {
 			return nil, trial, err
 		}
+
 		if r.OK {
 			found, err = smallest(passes, nil, units(guessed, func(r removal) string { return r.site }))
 			return found, trial, err
 		}
+
 		detail = r.Detail
 	}
+
 	// Rules, then folders, then files.
 	rules := h.rules(stack)
 	h.tried = "tried all rules: " + list(rules)
@@ -61,14 +66,17 @@ func (h *healer) job(
 	if err != nil {
 		return nil, trial, err
 	}
+
 	if !ok {
 		trial, err = h.diagnose(ctx, w, f.Job, append(slices.Clone(have), rules...))
 		return nil, trial, err
 	}
+
 	rules, err = smallest(passes, nil, units(rules, func(r removal) string { return r.layer + "\x00" + r.rule }))
 	if err != nil {
 		return nil, trial, err
 	}
+
 	found = h.files(rules)
 	for _, by := range []func(removal) string{
 		func(r removal) string { return path.Dir(r.site) },
@@ -80,10 +88,12 @@ func (h *healer) job(
 				Why: fmt.Sprintf("%s %s passes without %s, but not with their files kept", f.Kind, f.Name, list(rules)),
 			}, err
 		}
+
 		if found, err = smallest(passes, nil, units(found, by)); err != nil {
 			return nil, trial, err
 		}
 	}
+
 	return found, trial, nil
 }
 
@@ -95,9 +105,11 @@ func list(rs []removal) string {
 			names = append(names, r.rule)
 		}
 	}
+
 	if len(names) == 1 {
 		return "rule " + names[0]
 	}
+
 	return "rules " + strings.Join(names, ", ")
 }
 
@@ -116,6 +128,7 @@ func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []
 	if err != nil {
 		return t, err
 	}
+
 	if plain.OK {
 		var modes []string
 		for _, l := range h.stack(w) {
@@ -123,6 +136,7 @@ func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []
 				modes = append(modes, fmt.Sprintf("bytecode: %s in %s/layer.yaml", l.mode, l.spec.Name))
 			}
 		}
+
 		t.Cause = "it passes without bytecode: set bytecode: none in " + w.spec.Name + "/layer.yaml"
 		if len(modes) > 0 {
 			t.Cause = "it needs the sources, docstrings or asserts that " + strings.Join(
@@ -130,8 +144,10 @@ func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []
 				", ",
 			) + " takes away; set bytecode: unchecked-hash or auto there"
 		}
+
 		return t, nil
 	}
+
 	said := cmp.Or(strings.Join(h.choices(w), ", "), "nothing is said there")
 	t.Cause = "it passes unpruned only: something that layer.yaml itself drops or leaves out (" + said + ") is needed"
 	return t, nil
@@ -145,11 +161,13 @@ func (h *healer) choices(w *work) []string {
 		for _, c := range p.Drop {
 			out = append(out, "drop "+c.Match)
 		}
+
 		for _, id := range sortedKeys(p.Rules) {
 			if p.Rules[id].Enabled {
 				out = append(out, "rule "+id)
 			}
 		}
+
 		for name, said := range map[string]bool{
 			"services":  len(p.Services) > 0,
 			"modules":   len(p.Modules) > 0,
@@ -160,6 +178,7 @@ func (h *healer) choices(w *work) []string {
 			}
 		}
 	}
+
 	sort.Strings(out)
 	return slices.Compact(out)
 }
@@ -172,6 +191,7 @@ func smallest(passes func([]removal) (bool, error), fixed []removal, units [][]r
 	if len(units) == 1 {
 		return units[0], nil
 	}
+
 	left := units[:len(units)/2]
 	right := units[len(units)/2:]
 	for _, half := range [][][]removal{left, right} {
@@ -179,14 +199,17 @@ func smallest(passes func([]removal) (bool, error), fixed []removal, units [][]r
 		if err != nil {
 			return nil, err
 		}
+
 		if ok {
 			return smallest(passes, fixed, half)
 		}
 	}
+
 	of, err := smallest(passes, slices.Concat(fixed, slices.Concat(left...)), right)
 	if err != nil {
 		return nil, err
 	}
+
 	more, err := smallest(passes, slices.Concat(fixed, of), left)
 	return slices.Concat(more, of), err
 }
@@ -203,8 +226,10 @@ func units(rs []removal, by func(removal) string) [][]removal {
 			at[k] = len(out)
 			out = append(out, nil)
 		}
+
 		out[i] = append(out[i], r)
 	}
+
 	return out
 }
 
@@ -219,6 +244,7 @@ func (h *healer) rules(stack []*work) []removal {
 			}
 		}
 	}
+
 	sort.SliceStable(out, func(i, j int) bool { return out[i].rule < out[j].rule })
 	return out
 }
@@ -234,6 +260,7 @@ func (h *healer) files(rules []removal) []removal {
 			}
 		}
 	}
+
 	return out
 }
 
@@ -247,20 +274,24 @@ func (h *healer) named(stack []*work, detail string) []removal {
 			paths = append(paths, path.Clean(strings.TrimRight(site, ")]>,. ")))
 		}
 	}
+
 	for _, names := range []*regexp.Regexp{namedGone, namedModule} {
 		for _, m := range names.FindAllStringSubmatch(line, -1) {
 			paths = append(paths, strings.ReplaceAll(m[1], ".", "/"))
 		}
 	}
+
 	for _, m := range namedImport.FindAllStringSubmatch(line, -1) {
 		paths = append(paths, strings.ReplaceAll(m[2]+"."+m[1], ".", "/"))
 	}
+
 	var files, below []removal
 	for _, w := range stack {
 		for _, o := range w.pruned.Decisions {
 			if !w.undoable(o) {
 				continue
 			}
+
 			r := removal{ruleIn{w.spec.Name, o.Rule}, o.Site}
 			for _, p := range paths {
 				rest, ok := strings.CutPrefix(o.Site, p)
@@ -277,8 +308,10 @@ func (h *healer) named(stack []*work, detail string) []removal {
 			}
 		}
 	}
+
 	if len(files) > 0 {
 		return files
 	}
+
 	return below
 }

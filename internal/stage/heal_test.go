@@ -55,6 +55,7 @@ func (c *clinic) healWith(b stage.Build, in stage.BuildInput) (report.Report, bo
 		if text, ok := c.written[name]; ok {
 			return []byte(text), nil
 		}
+
 		return c.read(name)
 	}
 	return b.Run(context.Background(), in)
@@ -68,6 +69,7 @@ func (c *clinic) runs(job string) int {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -77,11 +79,13 @@ func needs(says func(missing string) string, files ...string) func(probe.Job, fu
 		if j.Kind != probe.Script {
 			return ""
 		}
+
 		for _, f := range files {
 			if !has("python/" + f) {
 				return says(f)
 			}
 		}
+
 		return ""
 	}
 }
@@ -120,6 +124,7 @@ func many(n int) []string {
 			fmt.Sprintf("alpha/tests/deep%d/x.txt=d\n", i%7*1000+i),
 		)
 	}
+
 	return files
 }
 
@@ -183,21 +188,26 @@ func TestHeal(t *testing.T) {
 			if err != nil || !changed {
 				t.Fatal(changed, err)
 			}
+
 			if d := cmp.Diff(c.want, f.written["alpha/layer.yaml"]); d != "" {
 				t.Error(d)
 			}
+
 			if c.told != "" && strings.Join(f.told, "\n") != c.told {
 				t.Errorf("told %q", f.told)
 			}
+
 			l := rep.Layers[0]
 			if l.Probe.Status != report.ProbePassed || len(l.Healed) == 0 || l.Probe.Healing == nil ||
 				l.Probe.Healing.Why != "" {
 				t.Errorf("probe %+v, healed %+v", l.Probe, l.Healed)
 			}
+
 			// The probe runs it before and after, and once on the unpruned layer.
 			if n := f.runs("script probe.py") - 3; n != l.Probe.Healing.Runs || n > c.runs {
 				t.Errorf("%d runs, the report says %d, want at most %d", n, l.Probe.Healing.Runs, c.runs)
 			}
+
 			if len(f.python.mounts) != 0 {
 				t.Errorf("%d mounts are left", len(f.python.mounts))
 			}
@@ -216,6 +226,7 @@ func TestHeal(t *testing.T) {
 				rep2.Layers[0].Key != l.Key {
 				t.Errorf("built again: %d writes, %d runs, %v", again.writes, again.runs("script probe.py"), err)
 			}
+
 			// And nothing has to be done at all when the same build is asked for again.
 			f.ws = again.ws
 			if _, changed, err := f.heal(); changed || err != nil || f.writes != 1 {
@@ -232,6 +243,7 @@ func TestHealKeepsWhatTheFileSays(t *testing.T) {
 	if _, _, err := f.heal(); err != nil {
 		t.Fatal(err)
 	}
+
 	want := strings.Replace(
 		was,
 		"# really\n",
@@ -254,20 +266,24 @@ func TestHealOfSeveralJobs(t *testing.T) {
 		case j.Kind == probe.Metadata && !has("python/alpha/b.pyi"):
 			return byPath("alpha/b.pyi")
 		}
+
 		return ""
 	}
 	rep, _, err := f.heal()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want := "keep:\n" + `  - { match: "alpha/b.pyi", reason: "metadata alpha` + mark +
 		`  - { match: "alpha/tests/test_001.py", reason: "import alpha fails without it; healed 2026-11-23" }` + "\n"
 	if d := cmp.Diff(want, f.written["alpha/layer.yaml"]); d != "" {
 		t.Error(d)
 	}
+
 	if n := f.runs("script probe.py") - 3; n != 1 {
 		t.Errorf("the script was tried %d times; what the module needed was all that it needed", n)
 	}
+
 	if rep.Layers[0].Probe.Status != report.ProbePassed {
 		t.Errorf("%+v", rep.Layers[0].Probe)
 	}
@@ -288,6 +304,7 @@ func TestHealUndoesATransform(t *testing.T) {
 		if b, err := e.Bytes(1 << 20); j.Name == "probe.py" && (err != nil || string(b) != content) {
 			return "KeyError: 'documentation'"
 		}
+
 		return ""
 	}
 	b := f.build()
@@ -360,9 +377,11 @@ func TestHealFindsTheLayerOfTheStack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if len(f.written) != 1 || !strings.Contains(f.written["alpha/layer.yaml"], `"alpha/sub/tests/data.txt"`) {
 				t.Errorf("written %q", f.written)
 			}
+
 			if len(rep.Layers) != 2 || len(rep.Layers[0].Healed) != 1 || len(rep.Layers[1].Healed) != 0 ||
 				rep.Layers[1].Probe.Healing == nil ||
 				rep.Layers[1].Probe.Status != report.ProbePassed {
@@ -420,11 +439,13 @@ func TestHealGivesUp(t *testing.T) {
 			if !changed || f.writes != 0 || len(rep.Layers) != 1 {
 				t.Fatalf("changed %v, %d writes, %d layers", changed, f.writes, len(rep.Layers))
 			}
+
 			p := rep.Layers[0].Probe
 			if p.Status != c.status || p.Healing == nil || p.Healing.Runs != c.runs || p.Healing.Why != c.why ||
 				!strings.HasPrefix(fault.HintOf(err), c.hint) {
 				t.Errorf("%s, %+v, hint %q", p.Status, p.Healing, fault.HintOf(err))
 			}
+
 			// It does not try again what it tried in vain.
 			before := len(f.python.probed)
 			if _, changed, err := f.heal(); changed || fault.CodeOf(err) != fault.ProbeFailed ||
@@ -442,6 +463,7 @@ func TestHealLeavesAloneWhatFailsUnprunedToo(t *testing.T) {
 			return "Traceback\n  File \"/tmp/script.py\", line 1, in <module>\n  File " +
 				"\"/opt/python/alpha/__init__.py\", line 3, in <module>\nTypeError: it never worked"
 		}
+
 		return ""
 	}
 	rep, _, err := f.heal()
@@ -451,6 +473,7 @@ func TestHealLeavesAloneWhatFailsUnprunedToo(t *testing.T) {
 	) != want {
 		t.Errorf("hint %q, want %q", fault.HintOf(err), want)
 	}
+
 	p := rep.Layers[0].Probe
 	if f.writes != 0 || f.runs("script probe.py") != 2 || p.Healing != nil ||
 		p.Causes["script probe.py"] != "alpha 1.0" {
@@ -464,6 +487,7 @@ func TestHealOfAnEarlierBuild(t *testing.T) {
 	if _, _, err := f.build().Run(context.Background(), f.input()); fault.CodeOf(err) != fault.ProbeFailed {
 		t.Fatal(err)
 	}
+
 	rep, changed, err := f.heal()
 	if err != nil || !changed || f.writes != 1 || rep.Layers[0].Probe.Status != report.ProbePassed {
 		t.Errorf("changed %v, %v, %d writes", changed, err, f.writes)
@@ -489,6 +513,7 @@ func TestHealWritesNothingWhen(t *testing.T) {
 				if name == "alpha/layer.yaml" {
 					return nil, denied
 				}
+
 				return read(name)
 			}
 		}, fault.BadInput, "read alpha/layer.yaml: permission denied"},
@@ -521,9 +546,11 @@ func TestHealWritesNothingWhen(t *testing.T) {
 			} else if err != nil {
 				t.Error(err)
 			}
+
 			if f.writes != 0 {
 				t.Errorf("%d writes", f.writes)
 			}
+
 			if _, err := f.outputs.Read(
 				context.Background(),
 				stage.ReportName,
@@ -551,6 +578,7 @@ func TestHealedLayersAreLoadedAsTheyWereBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	ws, _ := load(
 		t,
 		"alpha/requirements.txt=alpha\n",
@@ -561,6 +589,7 @@ func TestHealedLayersAreLoadedAsTheyWereBuilt(t *testing.T) {
 	if rep.Layers[0].Inputs.LayerSpec != l.Digest {
 		t.Error("the report has the digest of another layer.yaml")
 	}
+
 	if want := []policy.Choice{
 		{Match: rep.Layers[0].Healed[0].Match, Reason: rep.Layers[0].Healed[0].Reason},
 	}; !cmp.Equal(l.Policy.Keep, want) ||

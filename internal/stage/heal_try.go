@@ -34,19 +34,24 @@ func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []remov
 		if err != nil {
 			return probe.Result{}, err
 		}
+
 		trees = append(trees, t)
 		said = append(said, contentOf(t))
 	}
+
 	key, err := digest.Canonical("layersmith/heal/v1", said)
 	if err != nil {
 		return probe.Result{}, err
 	}
+
 	if r, ok := h.results[key]; ok {
 		return r, nil
 	}
+
 	if h.runs >= h.limit() {
 		return probe.Result{}, errSpent
 	}
+
 	h.runs++
 	mount, unmount, err := h.Mounts.Mount(ctx, trees, true)
 	if err != nil {
@@ -57,10 +62,12 @@ func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []remov
 	if err != nil {
 		return probe.Result{}, err
 	}
+
 	r := results[0]
 	if m := r.Missing(); !r.OK && m != "" && w.chosen(m) {
 		r.OK = true // the probe skips it: the layer chose to leave that out
 	}
+
 	h.results[key] = r
 	return r, nil
 }
@@ -71,19 +78,23 @@ func (h *healer) tree(ctx context.Context, w *work, restored []removal, plain bo
 	if len(restored) == 0 && !plain {
 		return w.pruned.Tree, nil
 	}
+
 	of := fmt.Sprint(plain, restored)
 	if t := h.trees[w.spec.Name]; t.of == of {
 		return t.tree, nil
 	}
+
 	book, err := policy.Builtin()
 	if err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	settings := w.spec.Policy
 	settings.Rules = map[string]policy.Switch{}
 	for id, sw := range w.spec.Policy.Rules {
 		settings.Rules[id] = sw
 	}
+
 	settings.Keep = slices.Clone(settings.Keep)
 	for _, r := range restored {
 		if r.site == "" {
@@ -92,14 +103,17 @@ func (h *healer) tree(ctx context.Context, w *work, restored []removal, plain bo
 			settings.Keep = append(settings.Keep, policy.Choice{Match: literally(r.site)})
 		}
 	}
+
 	pol, err := policy.New(book, settings)
 	if err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	p, err := prune.NewPlan(w.artifact.input(), pol)
 	if err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	if !plain && w.mode != workspace.NoBytecode {
 		bytecode := w.bytecode
 		if w.mode != workspace.UncheckedHash { // whether the source is there, and what it says, depends on the bytecode
@@ -108,14 +122,17 @@ func (h *healer) tree(ctx context.Context, w *work, restored []removal, plain bo
 				return ziptree.Tree{}, err
 			}
 		}
+
 		if p, err = p.WithBytecode(bytecode, w.mode == workspace.Sourceless); err != nil {
 			return ziptree.Tree{}, err
 		}
 	}
+
 	pruned, err := prune.Apply(ctx, p, h.cache)
 	if err != nil {
 		return ziptree.Tree{}, err
 	}
+
 	h.trees[w.spec.Name] = madeTree{of, pruned.Tree}
 	return pruned.Tree, nil
 }
@@ -139,6 +156,7 @@ func (m *memory) Load(ctx context.Context, key string) (ziptree.Tree, error) {
 	if ok {
 		return t, nil
 	}
+
 	t, err := m.Cache.Load(ctx, key)
 	return m.keep(key, t, err)
 }
@@ -156,11 +174,13 @@ func (m *memory) keep(key string, t ziptree.Tree, err error) (ziptree.Tree, erro
 	if err != nil {
 		return t, err
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.packs == nil {
 		m.packs = map[string]ziptree.Tree{}
 	}
+
 	m.packs[key] = t
 	return t, nil
 }

@@ -31,11 +31,14 @@ func PlaceOf(t ziptree.Tree, target pydist.Target) Place {
 		if strings.HasPrefix(e.Name, deep) {
 			return Place{Prefix: deep, Root: "/opt/" + deep}
 		}
+
 		layer = layer || strings.HasPrefix(e.Name, "python/")
 	}
+
 	if layer {
 		return LayerPlace
 	}
+
 	return Place{Prefix: "", Root: "/var/task/"}
 }
 
@@ -48,6 +51,7 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	if t.Len() == 0 {
 		return nil
 	}
+
 	bad := func(hint, format string, args ...any) error {
 		return fault.New(fault.BadInput, "open", t.Entries()[0].Origin, fmt.Errorf(format, args...)).WithHint(hint)
 	}
@@ -58,6 +62,7 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path",
 		)
 	}
+
 	found := false  // there is something that Python would find
 	elsewhere := "" // the first folder that holds distributions, or a layer, where Python does not look
 	other := ""
@@ -73,6 +78,7 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 				runtime = version
 			}
 		}
+
 		site, inside := strings.CutPrefix(e.Name, place.Prefix)
 		dir := path.Dir(path.Dir(e.Name)) // of the folder that holds METADATA
 		switch {
@@ -87,12 +93,14 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 			}
 		}
 	}
+
 	switch {
 	case other != "" && place.Prefix != deepFolder(target.Runtime()):
 		hint := "install for " + target.Runtime()
 		if t, err := pydist.ParseTarget(runtime + "-" + target.Arch()); err == nil {
 			hint += ", or name its runtime: --target " + t.String()
 		}
+
 		return bad(hint, "its packages lie in %s, where %s does not look", other, target.Runtime())
 	case !found && elsewhere != "":
 		hint := "let the packages lie in python/ at the root of the zip"
@@ -100,8 +108,10 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 			hint = "zip what is in " + outer + "/, not the folder itself: cd " + outer + " && zip -r ../layer.zip " +
 				"python"
 		}
+
 		return bad(hint, "its packages lie in %s, where Lambda does not look", elsewhere)
 	}
+
 	return nil
 }
 
@@ -112,6 +122,7 @@ func directly(site string) bool {
 	if ok && !strings.Contains(module, ".") {
 		return true
 	}
+
 	dir, file := path.Split(site)
 	return file == "METADATA" && strings.HasSuffix(dir, ".dist-info/") && strings.Count(dir, "/") == 1
 }
@@ -129,28 +140,34 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+
 			h := sha256.New()
 			r, err := e.Open()
 			if err == nil {
 				_, err = io.Copy(h, r)
 				r.Close()
 			}
+
 			sums[i] = base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 			faults[i] = err
 			return nil
 		})
 	}
+
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+
 	byName := make(map[string]string, t.Len())
 	for i, e := range t.Entries() {
 		if faults[i] != nil { // the first by name, whichever was read first
 			return nil, fault.New(fault.CorruptArchive, "open", e.Origin, faults[i]).
 				WithHint("the file is damaged: make it again, or fetch it again")
 		}
+
 		byName[e.Name] = sums[i]
 	}
+
 	return byName, nil
 }
 
@@ -165,9 +182,11 @@ func (a *Artifact) correct(sums map[string]string) {
 				if d.Record[f] = sums[a.Place.Prefix+f]; n == 0 {
 					first = f
 				}
+
 				n++
 			}
 		}
+
 		if n > 0 {
 			a.Notes = append(
 				a.Notes,
@@ -196,10 +215,12 @@ func notAsked(
 	if why == "" && len(jobs) == 0 {
 		why = nothingToAsk
 	}
+
 	for _, f := range found {
 		if why == "" && f.Check == "paths" {
 			why = "it cannot be unpacked everywhere: " + f.Subject + " " + f.Message
 		}
 	}
+
 	return report.Probe{Status: report.NotProbed, Reason: why}, why != ""
 }

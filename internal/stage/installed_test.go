@@ -16,10 +16,12 @@ func treeOf(t *testing.T, names string) ziptree.Tree {
 	for _, n := range strings.Fields(names) {
 		entries = append(entries, ziptree.File(n, []byte(n), false, "layer.zip"))
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return tree
 }
 
@@ -29,6 +31,7 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const deep = "python/lib/python3.13/site-packages/"
 	for sentence, tt := range map[string]struct{ files, prefix, err string }{
 		"below python/": {"python/a.py python/a-1.dist-info/METADATA", "python/", ""},
@@ -96,18 +99,22 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 			if place.Prefix != tt.prefix {
 				t.Errorf("site folder %q, want %q", place.Prefix, tt.prefix)
 			}
+
 			err := misplaced(tree, target, place)
 			got := ""
 			want := ""
 			if err != nil {
 				got = err.Error()
 			}
+
 			if tt.err != "" {
 				want = "open layer.zip: " + tt.err
 			}
+
 			if got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
+
 			if err != nil && (fault.CodeOf(err) != fault.BadInput || fault.HintOf(err) == "") {
 				t.Errorf("code %s, hint %q", fault.CodeOf(err), fault.HintOf(err))
 			}
@@ -124,17 +131,21 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 		sums["a"] != "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs" {
 		t.Errorf("%v, %v", sums, err)
 	}
+
 	var entries []ziptree.Entry
 	for _, e := range sound.Entries() {
 		if e.Name == "b" || e.Name == "d" {
 			e.CRC32++
 		}
+
 		entries = append(entries, e)
 	}
+
 	broken, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for range 20 { // whichever of them is read first
 		_, err := verified(context.Background(), broken)
 		if fault.CodeOf(err) != fault.CorruptArchive ||
@@ -142,6 +153,7 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	stopped, stop := context.WithCancel(context.Background())
 	stop()
 	if _, err := verified(stopped, sound); err != context.Canceled {

@@ -98,15 +98,18 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	if err := release.CheckRun(in.Run); err != nil {
 		return out, fault.New(fault.BadInput, "start", "execution", err).WithHint("give the execution another name")
 	}
+
 	request, event, err := readInput(in.Input)
 	if err != nil {
 		return out, err
 	}
+
 	out.DryRun = request.DryRun
 	files, err := s.Sources.List(ctx)
 	if err != nil {
 		return out, err
 	}
+
 	trigger := cmp.Or(request.Trigger, "operator")
 	if event != nil {
 		name := strings.TrimPrefix(event.Detail.Object.Key, workspaceRoot+"/")
@@ -119,9 +122,11 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 			return wait(out, int(settle/time.Second)+1, "uploads are still coming in"), nil
 		}
 	}
+
 	if out, ok, err := s.lease(ctx, in, out); err != nil || !ok {
 		return out, err
 	}
+
 	run := release.Run{
 		SchemaVersion: release.SchemaVersion,
 		Run:           in.Run,
@@ -134,21 +139,26 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	if err != nil {
 		return out, err
 	}
+
 	if request.Rollback != nil {
 		target, err := restoreOf(released, *request.Rollback)
 		if err != nil {
 			return out, err
 		}
+
 		out.Next = NextRestore
 		out.Summary = target
 	}
+
 	if run.Workspace, err = s.snapshot(ctx, files); err != nil {
 		return out, err
 	}
+
 	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return out, pushedFault(err)
 	}
+
 	closeIt()
 	for _, l := range request.Layers {
 		if _, ok := w.Layer(l); !ok {
@@ -156,6 +166,7 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 				WithHint("layers here: " + strings.Join(w.Names(), ", "))
 		}
 	}
+
 	if out.Next == "" {
 		if released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool && !request.Force && !request.Refresh {
 			return end(
@@ -166,9 +177,11 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 				released.Run,
 			), nil
 		}
+
 		out.Next = NextBuild
 		out.Summary = trigger
 	}
+
 	return out, s.remember(ctx, run)
 }
 
@@ -179,10 +192,12 @@ func (s Intake) remember(ctx context.Context, run release.Run) error {
 	if err != nil {
 		return err
 	}
+
 	if found && old.Ending != nil {
 		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of that name is over")).
 			WithHint("give the execution a name that was not used before")
 	}
+
 	_, err = store(ctx, s.Registers, release.RunName(run.Run), run, tag)
 	return err
 }
@@ -196,20 +211,25 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 				errors.New("detail.object.key is missing")).
 				WithHint("start an execution with {} instead")
 		}
+
 		return release.Request{}, &event, nil
 	}
+
 	var r release.Request
 	hint := `give {} for all that is stale, or any of "layers": ["NAME"], "force": true, "refresh": true, "dryRun": true, "rollback": {"layer": "NAME", "to": 41}`
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
 		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("is not a JSON object")).WithHint(hint)
 	}
+
 	if err := release.Decode(raw, &r); err != nil {
 		return r, nil, fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
 	}
+
 	if r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun) {
 		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("rollback goes with nothing else")).
 			WithHint(hint)
 	}
+
 	return r, nil, nil
 }
 
@@ -227,19 +247,23 @@ func superseded(
 	if mine < 0 {
 		return "", 0 // it is gone: nobody else may have an event for that
 	}
+
 	o := event.Detail.Object
 	if o.VersionID != "" && files[mine].VersionID != "" && o.VersionID != files[mine].VersionID {
 		return name, 0
 	}
+
 	newest := mine
 	for i, f := range files {
 		if c := f.Modified.Compare(files[newest].Modified); c > 0 || c == 0 && f.Name > files[newest].Name {
 			newest = i
 		}
 	}
+
 	if newest != mine {
 		return files[newest].Name, 0
 	}
+
 	return "", max(0, files[mine].Modified.Add(settle).Sub(now))
 }
 
@@ -249,6 +273,7 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 	if err != nil {
 		return out, false, err
 	}
+
 	now := s.Now()
 	runs := false
 	if lease.Run != "" && lease.Run != in.Run {
@@ -256,6 +281,7 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 			return out, false, err
 		}
 	}
+
 	unfinished := lease.Recovers
 	switch lease.Decide(in.Run, now, runs) {
 	case release.Wait:
@@ -263,15 +289,18 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 	case release.TakeOver:
 		unfinished = cmp.Or(unfinished, lease.Run)
 	}
+
 	if unfinished != "" {
 		dead, _, found, err := load[release.Run](ctx, s.Registers, release.RunName(unfinished))
 		if err != nil {
 			return out, false, err
 		}
+
 		if !found || dead.Ending != nil {
 			unfinished = ""
 		}
 	}
+
 	mine := release.Lease{
 		SchemaVersion: release.SchemaVersion,
 		Run:           in.Run,
@@ -282,12 +311,14 @@ func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ 
 	if _, err = store(ctx, s.Registers, release.LeaseName, mine, tag); fault.CodeOf(err) == fault.Changed {
 		return wait(out, raceWaitSeconds, "another execution was first"), false, nil
 	}
+
 	if err == nil && unfinished != "" {
 		out.Next = NextRecover
 		out.Previous = unfinished
 		out.Summary = "execution " + unfinished + " died in the middle"
 		return out, false, nil
 	}
+
 	return out, err == nil, err
 }
 
@@ -313,11 +344,13 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 			errors.New("the bucket holds no workspace")).
 			WithHint("run: layersmith push")
 	}
+
 	if len(files) > MaxWorkspaceFiles {
 		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
 			fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).
 			WithHint("keep only the workspace below " + workspaceRoot + "/")
 	}
+
 	var total int64
 	entries := make([]ziptree.Entry, 0, len(files))
 	for _, f := range files {
@@ -326,19 +359,24 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 				fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).
 				WithHint("keep only the workspace below " + workspaceRoot + "/")
 		}
+
 		if strings.HasSuffix(f.Name, "/") {
 			continue // the console makes such objects for folders
 		}
+
 		b, err := s.Sources.Read(ctx, f, MaxWorkspaceFileBytes)
 		if err != nil {
 			return blob.Ref{}, err
 		}
+
 		entries = append(entries, ziptree.File(f.Name, b, false, workspaceRoot+"/"+f.Name))
 	}
+
 	t, err := ziptree.New(entries)
 	if err != nil {
 		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", err).WithHint("rename the object")
 	}
+
 	return s.Blobs.Put(
 		ctx,
 		"workspaces/",
@@ -357,11 +395,14 @@ func pushedFault(err error) error {
 		if n := len(findings) - 1; n > 0 {
 			more = fmt.Sprintf(" (and %d more)", n)
 		}
+
 		return fault.New(fault.BadInput, "read", f.Where, errors.New(f.Message+more)).WithHint(f.Hint)
 	}
+
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.BadInput, "read", workspaceRoot, err).WithHint("run: layersmith push")
 	}
+
 	return err
 }
 
@@ -372,20 +413,25 @@ func restoreOf(r release.Released, want release.Restore) (string, error) {
 		if l.Layer != want.Layer {
 			continue
 		}
+
 		v, err := l.Back(want.To)
 		if err != nil {
 			return "", fault.New(fault.BadInput, "roll back", want.Layer, err).
 				WithHint("choose one of: " + l.Versions())
 		}
+
 		said = append(said, fmt.Sprintf("%s %d -> %d", l.LayerName, l.Current.Version, v.Version))
 	}
+
 	if len(said) == 0 {
 		var names []string
 		for _, l := range r.Layers {
 			names = append(names, l.Layer)
 		}
+
 		return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("nothing of that name is released")).
 			WithHint("released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet"))
 	}
+
 	return strings.Join(said, ", "), nil
 }

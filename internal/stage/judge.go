@@ -21,15 +21,18 @@ func stackNames(ws workspace.Workspace) [][]string {
 			extended[e] = true
 		}
 	}
+
 	var stacks [][]string
 	for _, l := range ws.Layers {
 		if !extended[l.Name] {
 			stacks = append(stacks, append(ws.Below(l.Name), l.Name))
 		}
 	}
+
 	if all := ws.Names(); len(stacks) > 1 && len(all) <= workspace.MaxLayers {
 		stacks = append(stacks, all)
 	}
+
 	return stacks
 }
 
@@ -45,12 +48,15 @@ func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
 				complete = false
 				break
 			}
+
 			sum += layers[i].After.Unzipped
 		}
+
 		if complete {
 			out = append(out, measure.JudgeStack(names, sum, ws.Total))
 		}
 	}
+
 	return out
 }
 
@@ -64,19 +70,23 @@ func judge(rep report.Report, in BuildInput) error {
 			if n := len(l.Gate) - 1; n > 0 {
 				more = fmt.Sprintf(" (and %d more findings)", n)
 			}
+
 			what := f.Subject + ": "
 			if f.Subject == l.Name {
 				what = ""
 			}
+
 			return fault.New(fault.GateFailed, "check", l.Name, fmt.Errorf("%s%s%s", what, f.Message, more)).
 				WithHint(f.Hint)
 		}
 	}
+
 	for _, l := range rep.Layers {
 		if l.Probe.Status == report.ProbeFailed {
 			return probeFault(l)
 		}
 	}
+
 	for _, l := range rep.Layers {
 		if l.Verdict != measure.Within && l.Verdict != "" {
 			return fault.New(fault.OverLimit, "measure", l.Name,
@@ -86,6 +96,7 @@ func judge(rep report.Report, in BuildInput) error {
 					"none in " + l.Name + "/layer.yaml")
 		}
 	}
+
 	for _, st := range rep.Stacks {
 		if st.Verdict != measure.Within {
 			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "),
@@ -95,6 +106,7 @@ func judge(rep report.Report, in BuildInput) error {
 					"workspace.yaml")
 		}
 	}
+
 	if in.Strict {
 		for _, l := range rep.Layers {
 			if l.Probe.Status == report.NotProbed {
@@ -103,6 +115,7 @@ func judge(rep report.Report, in BuildInput) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -110,6 +123,7 @@ func orNone(b measure.Bytes) string {
 	if b == 0 {
 		return "none"
 	}
+
 	return b.String()
 }
 
@@ -121,6 +135,7 @@ func probeFault(l report.Layer) error {
 			break
 		}
 	}
+
 	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
 		WithHint(probeHint(l, f))
 }
@@ -137,12 +152,15 @@ func probeHint(l report.Layer, f probe.Result) string {
 		if c := l.Probe.Cause(f); c != "" {
 			from = c
 		}
+
 		return "it fails on the unpruned layer too: " + from + ", or a requirement that it does not declare, is at " +
 			"fault"
 	}
+
 	if h := l.Probe.Healing; h != nil && h.Cause != "" {
 		return h.Cause
 	}
+
 	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
 	switch l.Bytecode.Mode {
 	case string(workspace.Sourceless):
@@ -150,5 +168,6 @@ func probeHint(l report.Layer, f probe.Result) string {
 	case string(workspace.Lean):
 		hint += "; if it needs docstrings or asserts, bytecode: lean is the cause"
 	}
+
 	return hint
 }

@@ -47,13 +47,16 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	built, err := open[release.BuiltLayer](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
+
 	if err := in.Layer.names(built.Layer, built.Target); err != nil {
 		return Item{}, err
 	}
+
 	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return Item{}, err
@@ -68,6 +71,7 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 			fmt.Errorf("the workspace of run %s has no such layer", run.Run),
 		)
 	}
+
 	tree, f, err := openZip(ctx, s.Blobs, built.Artifact)
 	if err != nil {
 		return Item{}, err
@@ -77,6 +81,7 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	doc := release.Pruned{
 		SchemaVersion: release.SchemaVersion,
 		Built:         built,
@@ -90,6 +95,7 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	doc.Report.Zip = report.File{
 		Name:   ZipName(built.Layer, built.Target),
 		Bytes:  bytesOf(doc.Zip),
@@ -112,10 +118,12 @@ func (s PruneArtifact) prune(
 	if err != nil {
 		return nil, err
 	}
+
 	book, err := policy.Builtin()
 	if err != nil {
 		return nil, err
 	}
+
 	w := &work{
 		spec:     spec,
 		artifact: a,
@@ -127,9 +135,11 @@ func (s PruneArtifact) prune(
 	if w.policy, err = policy.New(book, spec.Policy); err != nil {
 		return nil, err
 	}
+
 	if w.plan, err = prune.NewPlan(a.input(), w.policy); err != nil {
 		return nil, err
 	}
+
 	// no RECORD in an artifact lists what was compiled: whose it is follows from its source
 	if w.mode != workspace.NoBytecode {
 		for _, d := range w.plan.KeptSources() {
@@ -137,22 +147,27 @@ func (s PruneArtifact) prune(
 			if w.mode == workspace.Sourceless {
 				name = pyc.Legacy(d.Site)
 			}
+
 			if e, ok := tree.Lookup(LayerPlace.Prefix + name); ok {
 				w.bytecode = append(w.bytecode, e)
 			}
 		}
 	}
+
 	if w.plan, err = w.plan.WithBytecode(w.bytecode, w.mode == workspace.Sourceless); err != nil {
 		return nil, err
 	}
+
 	if w.pruned, err = prune.Apply(ctx, w.plan, s.Cache); err != nil {
 		return nil, err
 	}
+
 	if spec.Best {
 		if w.pruned, err = prune.Recompress(ctx, w.pruned, s.Cache); err != nil {
 			return nil, err
 		}
 	}
+
 	w.summarize(Build{}, BuildInput{Lock: lock.Lock{Target: built.Target}})
 	w.report.Inputs.Wheels = built.Wheels
 	w.report.Before = built.Before
@@ -167,6 +182,7 @@ func (w *work) choices() []string {
 			out = append(out, name)
 		}
 	}
+
 	return out
 }
 
@@ -183,13 +199,16 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	pruned, err := open[release.Pruned](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
+
 	if err := in.Layer.names(pruned.Built.Layer, pruned.Built.Target); err != nil {
 		return Item{}, err
 	}
+
 	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return Item{}, err
@@ -213,11 +232,13 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	for _, name := range pruned.Built.Below {
 		ref, err := s.zipBelow(ctx, released, name, in)
 		if err != nil {
 			return Item{}, err
 		}
+
 		below, f, err := openZip(ctx, s.Blobs, ref)
 		if err != nil {
 			return Item{}, err
@@ -225,10 +246,12 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 		defer f.Close()
 		check.Below = append(check.Below, below)
 	}
+
 	found, err := Check{Cache: s.Cache}.Run(ctx, check)
 	if err != nil {
 		return Item{}, err
 	}
+
 	doc := release.Measured{
 		SchemaVersion: release.SchemaVersion,
 		Pruned:        in.Layer.Doc,
@@ -243,6 +266,7 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	if err := Judge(doc.Report, false); err != nil {
 		return Item{}, err
 	}
+
 	ref, err := s.document(ctx, doc)
 	return in.Layer.next(
 		ref,
@@ -263,9 +287,11 @@ func (s MeasureLayer) zipBelow(
 			return p.Zip, err
 		}
 	}
+
 	if l, ok := released.Find(name, in.Layer.Target); ok {
 		return l.Current.Zip, nil
 	}
+
 	return blob.Ref{}, notReleased(in.Layer.Layer, name)
 }
 
@@ -289,6 +315,7 @@ func (i Item) names(layer string, t pydist.Target) error {
 			fmt.Errorf("its document is that of %s on %s", layer, t)).
 			WithHint("start a new execution")
 	}
+
 	return nil
 }
 

@@ -29,14 +29,17 @@ func load[T any](ctx context.Context, r Registers, name string) (doc T, tag stri
 	if fault.CodeOf(err) == fault.NotFound {
 		return doc, "", false, nil
 	}
+
 	if err != nil {
 		return doc, "", false, err
 	}
+
 	if err := release.Decode(b, &doc); err != nil {
 		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).
 			WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the " +
 				"object")
 	}
+
 	return doc, tag, true, nil
 }
 
@@ -46,6 +49,7 @@ func store(ctx context.Context, r Registers, name string, doc any, tag string) (
 	if err != nil {
 		return "", err
 	}
+
 	return r.Store(ctx, name, b, tag)
 }
 
@@ -55,6 +59,7 @@ func (l Ledger) document(ctx context.Context, doc any) (blob.Ref, error) {
 	if err != nil {
 		return blob.Ref{}, err
 	}
+
 	return l.Blobs.Put(ctx, "documents/", ".json", func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
@@ -64,10 +69,12 @@ func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err err
 	if err != nil {
 		return doc, err
 	}
+
 	if err := release.Decode(b, &doc); err != nil {
 		return doc, fault.New(fault.ProvenanceMismatch, "read", ref.Key, err).
 			WithHint("start a new execution; this one belongs to another version of Layersmith")
 	}
+
 	return doc, nil
 }
 
@@ -80,6 +87,7 @@ func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 			fmt.Errorf("%d bytes are no document", ref.Size),
 		)
 	}
+
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -95,11 +103,13 @@ func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
 	if err != nil {
 		return release.Run{}, err
 	}
+
 	if r.Ending != nil {
 		return release.Run{}, fault.New(fault.LeaseLost, "continue", name,
 			fmt.Errorf("the run is over: %s", r.Ending.Outcome)).
 			WithHint("start a new execution")
 	}
+
 	return r, l.renew(ctx, r)
 }
 
@@ -109,14 +119,17 @@ func (l Ledger) known(ctx context.Context, name string) (release.Run, error) {
 		return release.Run{}, fault.New(fault.BadInput, "read", "run", err).
 			WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
+
 	r, _, found, err := load[release.Run](ctx, l.Registers, release.RunName(name))
 	if err != nil {
 		return release.Run{}, err
 	}
+
 	if !found {
 		return release.Run{}, fault.New(fault.NotFound, "read", release.RunName(name), errors.New("no such run")).
 			WithHint("start a new execution")
 	}
+
 	return r, nil
 }
 
@@ -125,6 +138,7 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	if err != nil {
 		return err
 	}
+
 	lost := func(to string) error {
 		return fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", to)).
 			WithHint("wait for that execution, then start a new one if anything is left to do")
@@ -132,10 +146,12 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	if lease.Run != r.Run {
 		return lost(lease.Run)
 	}
+
 	now := l.Now()
 	if lease.Until.Sub(now) > release.LeaseFor/2 {
 		return nil // far enough: stages of a Map must not race for the same document
 	}
+
 	lease.Until = now.Add(release.LeaseFor)
 	_, err = store(ctx, l.Registers, release.LeaseName, lease, tag)
 	if fault.CodeOf(err) == fault.Changed { // a neighbour in the same Map renewed it, or somebody took over
@@ -148,6 +164,7 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 			err = lost(lease.Run)
 		}
 	}
+
 	return err
 }
 
@@ -158,14 +175,17 @@ func (l Ledger) free(ctx context.Context, run string, undone bool) error {
 	if err != nil || !found || lease.Run != run {
 		return err
 	}
+
 	free := release.Lease{SchemaVersion: release.SchemaVersion, Until: l.Now().UTC(), Recovers: lease.Recovers}
 	if !undone && free.Recovers == "" {
 		free.Recovers = run
 	}
+
 	_, err = store(ctx, l.Registers, release.LeaseName, free, tag)
 	if fault.CodeOf(err) == fault.Changed {
 		return nil // somebody has it by now
 	}
+
 	return err
 }
 
@@ -188,14 +208,17 @@ func openWorkspace(
 	if err != nil {
 		return workspace.Workspace{}, nil, nil, err
 	}
+
 	z, err := zip.NewReader(f, f.Size())
 	if err == nil {
 		w, err = workspace.Load(z, workspaceRoot)
 	}
+
 	if err != nil {
 		f.Close()
 		return workspace.Workspace{}, nil, nil, err
 	}
+
 	return w, z, func() { f.Close() }, nil
 }
 
@@ -205,10 +228,12 @@ func openZip(ctx context.Context, blobs Blobs, ref blob.Ref) (ziptree.Tree, Blob
 	if err != nil {
 		return ziptree.Tree{}, nil, err
 	}
+
 	t, err := ziptree.Read(f, f.Size(), ref.Key)
 	if err != nil {
 		f.Close()
 		return ziptree.Tree{}, nil, fault.New(fault.CorruptArchive, "open", ref.Key, err)
 	}
+
 	return t, f, nil
 }

@@ -57,9 +57,11 @@ func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pyd
 			if err != nil {
 				return digest.SHA256{}, err
 			}
+
 			layers[l.Name] = append(layers[l.Name], file{f, digest.Of(b)})
 		}
 	}
+
 	return digest.Canonical("layersmith/requirements/v1", struct {
 		Target pydist.Target
 		Layers map[string][]file
@@ -76,6 +78,7 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	if err != nil {
 		return Locked{}, err
 	}
+
 	var before *lock.Lock
 	b, err := s.Read(name)
 	switch {
@@ -89,18 +92,23 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		if err == nil && old.Target != in.Target {
 			err = fmt.Errorf("it is the lock of %s", old.Target)
 		}
+
 		if err != nil {
 			return Locked{}, fault.New(fault.BadInput, "read lock", name, err).WithHint(lockHint)
 		}
+
 		before = &old
 	}
+
 	if err := known(in, before); err != nil {
 		return Locked{}, err
 	}
+
 	upgrade := in.UpgradeAll || len(in.Upgrade) > 0 || in.ExcludeNewer != ""
 	if before != nil && before.Inputs == inputs && !upgrade {
 		return Locked{Lock: *before, Fresh: true, FileName: name}, nil
 	}
+
 	request := ResolveRequest{
 		Target:       in.Target,
 		Workspace:    in.Workspace,
@@ -112,26 +120,32 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	if !in.UpgradeAll {
 		request.Locked = before
 	}
+
 	task := s.Progress.Start("resolve", 1, "resolution")
 	r, err := s.Resolver.Resolve(ctx, request)
 	task.Done()
 	if err != nil {
 		return Locked{}, err
 	}
+
 	if err := promised(in.Workspace, r.Distributions); err != nil {
 		return Locked{}, err
 	}
+
 	after, err := lock.New(in.Target, inputs, r.Distributions, r.Closures)
 	if err != nil {
 		return Locked{}, fault.New(fault.Internal, "lock", in.Target.String(), err)
 	}
+
 	if err := s.Write(name, after.Marshal()); err != nil {
 		return Locked{}, err
 	}
+
 	var old lock.Lock
 	if before != nil {
 		old = *before
 	}
+
 	return Locked{Lock: after, Changes: lock.Difference(old, after), FileName: name}, nil
 }
 
@@ -146,9 +160,11 @@ func known(in LockInput, before *lock.Lock) error {
 				names = append(names, d.Name.String())
 			}
 		}
+
 		if before != nil && err == nil {
 			_, found = before.Find(name)
 		}
+
 		for _, l := range in.Workspace.Layers {
 			for _, r := range l.Requirements.Direct {
 				found = found || r.Name == name
@@ -157,11 +173,13 @@ func known(in LockInput, before *lock.Lock) error {
 				}
 			}
 		}
+
 		if err != nil || !found {
 			return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).
 				WithHint("name one of: " + strings.Join(names, ", "))
 		}
 	}
+
 	return nil
 }
 
@@ -172,16 +190,19 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 	for _, d := range dists {
 		byName[d.Name] = d
 	}
+
 	for _, l := range w.Layers {
 		for _, r := range l.Requirements.Direct {
 			d, ok := byName[r.Name]
 			if !ok || len(r.Hashes) == 0 {
 				continue
 			}
+
 			found := false
 			for _, same := range l.Requirements.Direct { // one name may have several lines, with a marker each
 				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
 			}
+
 			if !found {
 				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line),
 					fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes",
@@ -190,6 +211,7 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -199,20 +221,25 @@ func Stale(read func(name string) ([]byte, error), w workspace.Workspace, t pydi
 	if errors.Is(err, fs.ErrNotExist) {
 		return "there is no lock for " + t.String(), nil
 	}
+
 	if err != nil {
 		return "", err
 	}
+
 	l, err := lock.Open(b)
 	if err != nil {
 		return "the lock cannot be read: " + err.Error(), nil
 	}
+
 	inputs, err := Inputs(read, w, t)
 	if err != nil {
 		return "", err
 	}
+
 	if l.Inputs != inputs {
 		return "requirements have changed since it was locked", nil
 	}
+
 	return "", nil
 }
 
@@ -224,10 +251,12 @@ func wheelsOf(l lock.Lock, w workspace.Workspace, layers []string) []lock.Distri
 			seen[d.Name] = d
 		}
 	}
+
 	out := make([]lock.Distribution, 0, len(seen))
 	for _, d := range seen {
 		out = append(out, d)
 	}
+
 	sort.Slice(out, func(i, j int) bool { return out[i].Name.String() < out[j].Name.String() })
 	return out
 }

@@ -39,6 +39,7 @@ func (s Objects) Run(
 			byWheel[o.Wheel] = append(byWheel[o.Wheel], o)
 		}
 	}
+
 	for _, wheel := range sortedKeys(byWheel) {
 		known := map[string]objectFacts{}
 		key := fmt.Sprintf(
@@ -50,15 +51,18 @@ func (s Objects) Run(
 		if err != nil {
 			return nil, nil, err
 		}
+
 		if e, ok := pack.Lookup("facts.json"); ok {
 			b, err := e.Bytes(maxIndexBytes)
 			if err == nil {
 				err = json.Unmarshal(b, &known)
 			}
+
 			if err != nil {
 				return nil, nil, fmt.Errorf("read cache %s: %w", key, err)
 			}
 		}
+
 		added := false
 		for _, o := range byWheel[wheel] {
 			id := fmt.Sprintf("%s %08x %d", o.Site, o.Result.CRC32, o.Result.Size)
@@ -67,12 +71,15 @@ func (s Objects) Run(
 				if err := ctx.Err(); err != nil {
 					return nil, nil, err
 				}
+
 				if f, err = readObject(o.Result); err != nil {
 					return nil, nil, err
 				}
+
 				known[id] = f
 				added = true
 			}
+
 			switch {
 			case f.Broken != "":
 				broken[o.Result.Name] = f.Broken
@@ -80,19 +87,23 @@ func (s Objects) Run(
 				facts[o.Result.Name] = f.Facts
 			}
 		}
+
 		if !added {
 			continue
 		}
+
 		b, err := json.Marshal(known)
 		if err != nil {
 			return nil, nil, err
 		}
+
 		if _, err := s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
 			return add(ziptree.File("facts.json", b, false, key))
 		}); err != nil {
 			return nil, nil, err
 		}
 	}
+
 	return facts, broken, nil
 }
 
@@ -110,16 +121,20 @@ func readObject(e ziptree.Entry) (objectFacts, error) {
 	if e.Size > maxObjectBytes {
 		return objectFacts{Broken: fmt.Sprintf("%d bytes, limit %d", e.Size, int64(maxObjectBytes))}, nil
 	}
+
 	b, err := e.Bytes(maxObjectBytes)
 	if err != nil {
 		return objectFacts{}, err
 	}
+
 	if !sharedobj.Is(b) {
 		return objectFacts{}, nil
 	}
+
 	f, err := sharedobj.Read(b)
 	if err != nil {
 		return objectFacts{ELF: true, Broken: err.Error()}, nil
 	}
+
 	return objectFacts{ELF: true, Facts: f}, nil
 }

@@ -64,15 +64,18 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 	if err != nil {
 		return report.Probe{}, err
 	}
+
 	failed := tally(results, in.Chosen, &out)
 	if len(failed) > 0 {
 		if err := s.blame(ctx, in, failed, &out); err != nil {
 			return report.Probe{}, err
 		}
 	}
+
 	if len(in.Imports) == 0 {
 		in.Imports = rootModules(in.Distributions)
 	}
+
 	in.Imports = slices.DeleteFunc(
 		slices.Clone(in.Imports),
 		func(m string) bool { // what fails by itself, or was left out, has no import time
@@ -89,6 +92,7 @@ func (s Probe) Run(ctx context.Context, in ProbeInput) (report.Probe, error) {
 			err = s.blameImports(ctx, in, err.Error(), &out)
 		}
 	}
+
 	return out, err
 }
 
@@ -101,6 +105,7 @@ func tally(results []probe.Result, chosen func(module string) bool, out *report.
 			out.Skipped = append(out.Skipped, r)
 			continue
 		}
+
 		switch r.Kind {
 		case probe.Module:
 			out.Modules++
@@ -109,11 +114,13 @@ func tally(results []probe.Result, chosen func(module string) bool, out *report.
 		case probe.Script:
 			out.Scripts++
 		}
+
 		if !r.OK {
 			out.Failures = append(out.Failures, r)
 			failed = append(failed, r.Job)
 		}
 	}
+
 	return failed
 }
 
@@ -132,10 +139,12 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 		if err != nil {
 			return err
 		}
+
 		for _, r := range again {
 			inherited[string(r.Kind)+r.Name] = !r.OK
 		}
 	}
+
 	for i := range out.Failures {
 		f := &out.Failures[i]
 		// Without an unpruned layer to compare with, an entry point that needs something optional
@@ -144,8 +153,10 @@ func (s Probe) blame(ctx context.Context, in ProbeInput, failed []probe.Job, out
 		if !f.Inherited || f.Kind == probe.Script {
 			out.Status = report.ProbeFailed
 		}
+
 		s.name(in, *f, out)
 	}
+
 	return nil
 }
 
@@ -163,8 +174,10 @@ func (s Probe) blameImports(ctx context.Context, in ProbeInput, detail string, o
 		if err != nil {
 			return err
 		}
+
 		f.Inherited = !again[0].OK
 	}
+
 	out.Failures = append(out.Failures, f)
 	s.name(in, f, out)
 	return nil
@@ -176,6 +189,7 @@ func importsJob(modules []string) probe.Job {
 	if len(modules) > 1 {
 		j.Source = "import " + strings.Join(modules, "\nimport ") + "\n"
 	}
+
 	return j
 }
 
@@ -184,6 +198,7 @@ func asked(j probe.Job) probe.Job {
 	if j.Kind == probe.Module && j.Source != "" {
 		j.Kind = probe.Script
 	}
+
 	return j
 }
 
@@ -192,10 +207,12 @@ func (s Probe) name(in ProbeInput, f probe.Result, out *report.Probe) {
 	if !f.Inherited {
 		return
 	}
+
 	if d, ok := blamed(f, in.Prefix, slices.Concat(in.Distributions, in.Under)); ok {
 		if out.Causes == nil {
 			out.Causes = map[string]string{}
 		}
+
 		out.Causes[string(f.Kind)+" "+f.Name] = d.Name.String() + " " + d.Version.String()
 	}
 }
@@ -210,6 +227,7 @@ func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Di
 			}
 		}
 	}
+
 	about, _, builtIn := strings.Cut(f.Name, "/") // numpy/arrays is a script of numpy's
 	for _, d := range dists {
 		switch {
@@ -223,6 +241,7 @@ func blamed(f probe.Result, prefix string, dists []wheel.Distribution) (wheel.Di
 			return d, true
 		}
 	}
+
 	return wheel.Distribution{}, false
 }
 
@@ -239,6 +258,7 @@ func raisedIn(detail, prefix string) (site, line string, ok bool) {
 			ok = true
 		}
 	}
+
 	return site, line, ok
 }
 
@@ -247,6 +267,7 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	if err != nil {
 		return nil, err
 	}
+
 	c := &report.ImportComparison{
 		Modules:        in.Imports,
 		WithSeconds:    with.Seconds,
@@ -256,6 +277,7 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	if !in.Bytecode {
 		return c, nil
 	}
+
 	bare, unmount, err := s.Mounts.Mount(ctx, in.Trees, false)
 	if err != nil {
 		return nil, err
@@ -265,6 +287,7 @@ func (s Probe) imports(ctx context.Context, in ProbeInput, mount string) (*repor
 	if err != nil {
 		return nil, err
 	}
+
 	c.WithoutSeconds = without.Seconds
 	return c, nil
 }
@@ -276,12 +299,14 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 	for _, w := range all {
 		byName[w.spec.Name] = w
 	}
+
 	for _, w := range works {
 		r := &w.report
 		if why := notProbed(in.NoProbe, in.NoProbeReason, s.Python, s.NoPython); why != "" {
 			r.Probe = report.Probe{Status: report.NotProbed, Reason: why}
 			continue
 		}
+
 		p := ProbeInput{
 			Name:     w.spec.Name,
 			Prefix:   w.artifact.Place.Prefix,
@@ -297,20 +322,25 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			if b != w {
 				p.Under = append(p.Under, b.artifact.Distributions...)
 			}
+
 			stack = append(stack, contentOf(b.pruned.Tree))
 		}
+
 		p.Distributions = w.artifact.Distributions
 		p.Chosen = w.chosen
 		if len(p.Imports) == 0 {
 			p.Imports = EntryModules(w.spec.Requirements.Direct, p.Distributions)
 		}
+
 		if w.spec.Probe != "" {
 			b, err := in.ReadProbe(w.spec.Probe)
 			if err != nil {
 				return err
 			}
+
 			p.Own = string(b)
 		}
+
 		key, err := digest.Canonical(
 			"layersmith/probe/v1",
 			[]any{
@@ -323,6 +353,7 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 		if err != nil {
 			return err
 		}
+
 		if i := indexOf(
 			old.Layers,
 			w.spec.Name,
@@ -331,11 +362,14 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			r.Probe = old.Layers[i].Probe
 			continue
 		}
+
 		if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
 			return err
 		}
+
 		r.Probe.Key = key
 	}
+
 	return nil
 }
 
@@ -347,6 +381,7 @@ func notProbed(noProbe bool, reason string, python Interpreter, noPython string)
 	case python == nil:
 		return noPython
 	}
+
 	return ""
 }
 
@@ -357,6 +392,7 @@ func contentOf(t ziptree.Tree) digest.SHA256 {
 	for _, e := range t.Entries() {
 		fmt.Fprintf(h, "%s\x00%d %08x %t\n", e.Name, e.Size, e.CRC32, e.Exec)
 	}
+
 	return h.Sum()
 }
 
@@ -370,6 +406,7 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 			if d.Name != r.Name {
 				continue
 			}
+
 			for _, m := range probe.TopLevel(d) {
 				if !seen[m] {
 					seen[m] = true
@@ -378,6 +415,7 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 			}
 		}
 	}
+
 	return out
 }
 
@@ -394,6 +432,7 @@ func (w *work) chose(o prune.Outcome) bool {
 	if o.Fate != prune.Dropped {
 		return false
 	}
+
 	return o.Rule == prune.ByLayer ||
 		slices.ContainsFunc(
 			w.policy.Rules(),
@@ -412,11 +451,13 @@ func rootModules(dists []wheel.Distribution) []string {
 			}
 		}
 	}
+
 	var out []string
 	for _, d := range dists {
 		if !required[d.Name] {
 			out = append(out, probe.TopLevel(d)...)
 		}
 	}
+
 	return out
 }

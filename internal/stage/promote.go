@@ -30,14 +30,17 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	released, tag, err := s.released(ctx)
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	moved, err := s.Registers.List(ctx, release.ChangesPrefix(run.Run))
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	var said []string
 	if released.Run != run.Run { // else it was stored, and the answer was lost
 		now := released
@@ -50,13 +53,16 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 		} else {
 			err = s.forward(ctx, run, in.Layers, &now)
 		}
+
 		if err != nil {
 			return release.Ending{}, err
 		}
+
 		doomed := s.trim(ctx, &now)
 		if _, err := store(ctx, s.Registers, release.ReleasedName, now, tag); err != nil {
 			return release.Ending{}, err
 		}
+
 		released = now
 		for _, arn := range doomed {
 			if err := s.Versions.Delete(ctx, arn); err != nil {
@@ -64,12 +70,14 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 			}
 		}
 	}
+
 	var layers []string
 	for _, l := range released.Layers {
 		if l.Current.Run == run.Run {
 			layers = append(layers, fmt.Sprintf("%s:%d", l.LayerName, l.Current.Version))
 		}
 	}
+
 	if run.Request.Rollback != nil {
 		for _, l := range released.Layers {
 			if l.Layer == run.Request.Rollback.Layer {
@@ -77,12 +85,14 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 			}
 		}
 	}
+
 	if len(layers) == 0 && len(moved) == 0 {
 		return release.Ending{
 			Outcome: release.Unchanged,
 			Message: "Unchanged: the layers are as released and every consumer has them.",
 		}, nil
 	}
+
 	message := fmt.Sprintf(
 		"Released: %s (%s), %s moved.",
 		count(len(layers), "layer"),
@@ -92,6 +102,7 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 	if len(layers) == 0 {
 		message = fmt.Sprintf("Released: %s moved to the released layers.", count(len(moved), "function"))
 	}
+
 	return release.Ending{
 		Outcome: release.Promoted,
 		Message: strings.Join(append([]string{message}, said...), " "),
@@ -104,6 +115,7 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 	if err != nil {
 		return err
 	}
+
 	w, files, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return err
@@ -114,16 +126,19 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		if err != nil {
 			return err
 		}
+
 		c := v.Candidate
 		if c.Run != run.Run || c.ARN == "" {
 			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer,
 				fmt.Errorf("its candidate is of run %s", c.Run)).
 				WithHint("start a new execution")
 		}
+
 		m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
 		if err != nil {
 			return err
 		}
+
 		version := release.ReleasedVersion{
 			ARN:           c.ARN,
 			Version:       c.Version,
@@ -140,13 +155,16 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 		if v.Probe.Import != nil {
 			version.ImportSeconds = v.Probe.Import.WithSeconds
 		}
+
 		put(now, release.ReleasedLayer{Layer: c.Layer, Target: c.Target, LayerName: c.LayerName}, version)
 	}
+
 	now.Tool = built.Tool
 	now.Locks = locks(now.Locks, built.Locks, *now)
 	if now.Consumers, err = consumersDigest(files); err != nil {
 		return err
 	}
+
 	drop(now, w)
 	now.Workspace = run.Workspace.SHA256
 	for _, b := range built.Layers {
@@ -154,6 +172,7 @@ func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now
 			now.Workspace = digest.SHA256{} // not all of it was asked for
 		}
 	}
+
 	return nil
 }
 
@@ -163,12 +182,15 @@ func (s Promote) back(run release.Run, now *release.Released) error {
 		if l.Layer != run.Request.Rollback.Layer {
 			continue
 		}
+
 		v, err := l.Back(run.Request.Rollback.To)
 		if err != nil {
 			return fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
 		}
+
 		now.Layers[i] = l.With(v)
 	}
+
 	now.Workspace = digest.SHA256{}
 	return nil
 }
@@ -180,6 +202,7 @@ func put(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersi
 			return
 		}
 	}
+
 	now.Layers = append(now.Layers, l.With(v))
 	slices.SortFunc(
 		now.Layers,
@@ -202,14 +225,17 @@ func locks(before, built []release.Lock, now release.Released) []release.Lock {
 	for _, l := range before {
 		since[l.Target] = l
 	}
+
 	var out []release.Lock
 	for _, l := range built {
 		l.Since = now.At
 		if old := since[l.Target]; old.File.SHA256 == l.File.SHA256 && !old.Since.IsZero() {
 			l.Since = old.Since
 		}
+
 		out = append(out, l)
 	}
+
 	return out
 }
 
@@ -223,21 +249,26 @@ func (s Promote) trim(ctx context.Context, now *release.Released) (doomed []stri
 		if len(l.Earlier) <= keep {
 			continue
 		}
+
 		if used == nil {
 			var err error
 			if used, err = s.Functions.LayersInUse(ctx); err != nil {
 				return nil
 			}
 		}
+
 		stay := slices.Clone(l.Earlier[:keep])
 		for _, v := range l.Earlier[keep:] {
 			if used[v.ARN] {
 				stay = append(stay, v)
 				continue
 			}
+
 			doomed = append(doomed, v.ARN)
 		}
+
 		l.Earlier = stay
 	}
+
 	return doomed
 }

@@ -35,18 +35,22 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	m, err := open[release.Measured](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
+
 	if err := in.Layer.names(m.Built.Layer, m.Built.Target); err != nil {
 		return Item{}, err
 	}
+
 	name := release.CandidateName(run.Run, m.Built.LayerName)
 	c, tag, found, err := load[release.Candidate](ctx, s.Registers, name)
 	if err != nil {
 		return Item{}, err
 	}
+
 	if !found {
 		c = release.Candidate{
 			SchemaVersion: release.SchemaVersion,
@@ -61,11 +65,13 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 			return Item{}, err
 		}
 	}
+
 	if c.ARN == "" {
 		v, reused, err := s.publish(ctx, run, m)
 		if err != nil {
 			return Item{}, err
 		}
+
 		c.ARN = v.ARN
 		c.Version = v.Version
 		c.Reused = reused
@@ -73,6 +79,7 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 			return Item{}, err
 		}
 	}
+
 	for _, with := range s.Account.Share {
 		if err := s.Versions.Share(
 			ctx,
@@ -82,6 +89,7 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 			return Item{}, err
 		}
 	}
+
 	ref, err := s.document(ctx, c)
 	return in.Layer.next(ref, fmt.Sprintf("%s:%d", c.LayerName, c.Version)), err
 }
@@ -95,22 +103,27 @@ func (s Publish) publish(
 	if err != nil {
 		return v, false, err
 	}
+
 	versions, err := s.Versions.List(ctx, m.Built.LayerName)
 	if err != nil {
 		return v, false, err
 	}
+
 	for _, v := range versions {
 		key, by := madeOf(v.Description)
 		if key != m.Built.Key.String() || run.Request.Force && by != run.Run {
 			continue
 		}
+
 		if v, err = s.Versions.Get(ctx, v.ARN); err != nil {
 			return v, false, err
 		}
+
 		if v.CodeSHA256 == sum {
 			return v, by != run.Run, nil
 		}
 	}
+
 	v, err = s.Versions.Publish(
 		ctx,
 		NewLayerVersion{
@@ -126,6 +139,7 @@ func (s Publish) publish(
 			fmt.Errorf("its bytes have sha256 %s, the zip has %s", v.CodeSHA256, sum)).
 			WithHint("start again; if it happens twice, somebody writes to the store bucket")
 	}
+
 	return v, false, err
 }
 
@@ -135,6 +149,7 @@ func madeOf(description string) (key, run string) {
 	if !ok {
 		return "", ""
 	}
+
 	key, run, _ = strings.Cut(rest, " run=")
 	return key, run
 }
@@ -145,5 +160,6 @@ func base64SHA256(ref blob.Ref) (string, error) {
 	if err != nil || len(b) == 0 {
 		return "", errors.Join(errors.New("publish: no digest"), err)
 	}
+
 	return base64.StdEncoding.EncodeToString(b), nil
 }

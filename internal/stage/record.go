@@ -56,43 +56,52 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 	if err != nil {
 		return out, err
 	}
+
 	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return out, err
 	}
+
 	closeIt()
 	versions, err := s.coming(ctx, run, in.Layers)
 	if err != nil {
 		return out, err
 	}
+
 	wishes, err := s.wishes(ctx, w)
 	if err != nil {
 		return out, err
 	}
+
 	for _, wish := range wishes {
 		change, err := s.change(ctx, run, w, wish.consumer, wish.function, versions)
 		if err != nil {
 			return out, err
 		}
+
 		if change == nil {
 			continue
 		}
+
 		change.Sequence = len(out.Consumers) + 1
 		name := release.ChangeName(run.Run, change.Sequence)
 		if err := s.write(ctx, name, *change); err != nil {
 			return out, err
 		}
+
 		out.Consumers = append(
 			out.Consumers,
 			Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)},
 		)
 	}
+
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
 		return out, fault.New(fault.OverLimit, "record", "the run",
 			fmt.Errorf("%s and %s, at most %d of both fit into one execution", count(len(in.Layers), "layer"),
 				count(len(out.Consumers), "consumer"), maxItems)).
 			WithHint("release some layers at a time, or split the workspace over two stacks")
 	}
+
 	out.Summary = count(len(out.Consumers), "function") + " to move"
 	return out, nil
 }
@@ -114,18 +123,22 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 			if err != nil {
 				return nil, err
 			}
+
 			seen[f.ARN] = len(all)
 			all = append(all, wish{c, f})
 		}
 	}
+
 	for _, c := range w.Consumers {
 		if c.Function != "" {
 			continue
 		}
+
 		arns, err := s.Functions.Tagged(ctx, c.Tag)
 		if err != nil {
 			return nil, err
 		}
+
 		for _, arn := range arns {
 			if i, ok := seen[arn]; ok {
 				if o := all[i].consumer; o.Function == "" &&
@@ -136,16 +149,20 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 							o.Line, c.Line)).
 						WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
 				}
+
 				continue
 			}
+
 			f, err := s.Functions.Get(ctx, arn, "")
 			if err != nil {
 				return nil, err
 			}
+
 			seen[arn] = len(all)
 			all = append(all, wish{c, f})
 		}
 	}
+
 	return all, nil
 }
 
@@ -154,10 +171,12 @@ func (s Record) write(ctx context.Context, name string, c release.Change) error 
 	if err != nil {
 		return err
 	}
+
 	if found && old.After != nil {
 		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has touched it already")).
 			WithHint("start a new execution")
 	}
+
 	_, err = store(ctx, s.Registers, name, c, tag)
 	return err
 }
@@ -168,6 +187,7 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 	if err != nil {
 		return nil, err
 	}
+
 	all := map[string]coming{}
 	for _, l := range released.Layers {
 		v := l.Current
@@ -178,6 +198,7 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 					WithHint("choose one of: " + l.Versions())
 			}
 		}
+
 		all[l.Layer+" "+l.Target.String()] = coming{
 			layerName: l.LayerName,
 			arn:       v.ARN,
@@ -185,17 +206,20 @@ func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[
 			isNew:     back,
 		}
 	}
+
 	for _, i := range items {
 		m, err := open[release.Measured](ctx, s.Blobs, i.Doc)
 		if err != nil {
 			return nil, err
 		}
+
 		all[i.Layer+" "+i.Target.String()] = coming{
 			layerName: m.Built.LayerName,
 			unzipped:  m.Report.After.Unzipped,
 			isNew:     true,
 		}
 	}
+
 	return all, nil
 }
 
@@ -214,11 +238,13 @@ func (s Record) change(
 		for _, t := range w.Targets {
 			have = append(have, t.String())
 		}
+
 		return nil, fault.New(fault.BadInput, "record", f.ARN,
 			fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch,
 				strings.Join(have, ", "))).
 			WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
 	}
+
 	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
 		Alarm: c.Health.AlarmOf(f.ARN), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
 	needed := false
@@ -230,22 +256,28 @@ func (s Record) change(
 				fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).
 				WithHint(`start again with {"force": true}`)
 		}
+
 		if run.Request.Rollback != nil && !v.isNew {
 			continue // going back with one layer leaves the others alone
 		}
+
 		change.Replaces = append(change.Replaces, release.Replace{Layer: layer, LayerName: v.layerName, ARN: v.arn})
 		have[v.layerName] = v
 		needed = needed || v.arn == "" || !slices.Contains(change.Before.Layers, v.arn)
 	}
+
 	if !needed {
 		return nil, nil
 	}
+
 	if err := s.fits(ctx, f, have); err != nil {
 		return nil, err
 	}
+
 	if err := s.alias(ctx, f, change); err != nil {
 		return nil, err
 	}
+
 	return change, s.quiet(ctx, *change)
 }
 
@@ -256,34 +288,41 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 	if err != nil {
 		return err
 	}
+
 	total := own
 	n := len(have)
 	for _, v := range have {
 		total += v.unzipped
 	}
+
 	for _, l := range f.Layers {
 		name := release.NameOf(l.ARN)
 		if _, replaced := have[name]; replaced && release.SameLayer(l.ARN, release.LayerOfFunction(f.ARN, name)+":1") {
 			continue
 		}
+
 		size, err := s.Versions.Unzipped(ctx, l.ARN)
 		if err != nil {
 			return err
 		}
+
 		total += size
 		n++
 	}
+
 	if n > workspace.MaxLayers {
 		return fault.New(fault.OverLimit, "record", f.ARN,
 			fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).
 			WithHint("take a layer off the function, or merge two in the workspace")
 	}
+
 	if total > measure.MaxUnzippedBytes {
 		return fault.New(fault.OverLimit, "record", f.ARN,
 			fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total,
 				measure.MaxUnzippedBytes)).
 			WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
 	}
+
 	return nil
 }
 
@@ -293,10 +332,12 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 	if c.Alias == "" {
 		return nil
 	}
+
 	a, err := s.Functions.Alias(ctx, f.ARN, c.Alias)
 	if err != nil {
 		return err
 	}
+
 	refuse := func(code fault.Code, why, hint string) error {
 		return fault.New(code, "record", f.ARN+":"+c.Alias, errors.New(why)).WithHint(hint)
 	}
@@ -307,6 +348,7 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 			"publish a version and point the alias to it, or leave out alias in layers/consumers.yaml",
 		)
 	}
+
 	if len(a.Weights) > 0 {
 		return refuse(
 			fault.Changed,
@@ -314,10 +356,12 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 			"finish it, then start again",
 		)
 	}
+
 	v, err := s.Functions.Get(ctx, f.ARN, a.Version)
 	if err != nil {
 		return err
 	}
+
 	if v.CodeSHA256 != f.CodeSHA256 || v.ConfigHash != f.ConfigHash ||
 		!slices.Equal(stateOf(v).Layers, c.Before.Layers) {
 		return refuse(
@@ -329,6 +373,7 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 			"publish $LATEST and move the alias to it, or take the changes back, then start again",
 		)
 	}
+
 	c.Before.AliasVersion = a.Version
 	return nil
 }
@@ -339,15 +384,18 @@ func (s Record) quiet(ctx context.Context, c release.Change) error {
 	if c.Alarm == "" {
 		return nil
 	}
+
 	a, err := s.Alarms(ctx, c.Alarm)
 	if err != nil {
 		return err
 	}
+
 	if a.State == AlarmRaised {
 		return fault.New(fault.Unhealthy, "record", c.Function,
 			fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).
 			WithHint("mend the function first, then start again")
 	}
+
 	return nil
 }
 
@@ -357,6 +405,7 @@ func orImage(runtime string) string {
 	if runtime == "" {
 		return "a container image"
 	}
+
 	return runtime
 }
 
@@ -365,6 +414,7 @@ func stateOf(f Function) release.State {
 	for _, l := range f.Layers {
 		s.Layers = append(s.Layers, l.ARN)
 	}
+
 	return s
 }
 
@@ -375,5 +425,6 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+
 	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -44,14 +44,17 @@ func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error)
 		return in.Ending, fault.New(fault.BadInput, "report", "run", err).
 			WithHint("start an execution whose name has only letters, digits, . - and _")
 	}
+
 	rep, tag, err := s.gather(ctx, in)
 	if err != nil {
 		return in.Ending, err
 	}
+
 	name := release.ReportName(in.Run)
 	if tag, err = store(ctx, s.Registers, name, rep, tag); err != nil {
 		return in.Ending, err
 	}
+
 	failures := []error{s.measure(ctx, rep)}
 	if !rep.Notified && rep.Ending.Outcome != release.Unchanged {
 		err := s.Notify(ctx, subject(rep), s.text(rep))
@@ -62,11 +65,13 @@ func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error)
 			failures = append(failures, err)
 		}
 	}
+
 	undone := in.RollbackError == nil
 	if undone {
 		_, err := s.close(ctx, in.Run, rep.Ending)
 		failures = append(failures, err)
 	}
+
 	failures = append(failures, s.free(ctx, in.Run, undone))
 	return rep.Ending, errors.Join(failures...)
 }
@@ -77,6 +82,7 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 	if err != nil {
 		return rep, "", err
 	}
+
 	rep = release.Report{
 		SchemaVersion: release.SchemaVersion,
 		EndedAt:       s.Now().UTC(),
@@ -87,6 +93,7 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 	if err != nil {
 		return rep, "", err
 	}
+
 	if !found { // it did not get that far
 		run = release.Run{
 			SchemaVersion: release.SchemaVersion,
@@ -95,33 +102,40 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 			StartedAt:     in.StartedAt,
 		}
 	}
+
 	rep.Run = run
 	if in.Error != nil {
 		if rep.Failure, err = s.failure(ctx, in.Run, *in.Error); err != nil {
 			return rep, "", err
 		}
 	}
+
 	if in.RollbackError != nil {
 		if rep.RollbackError, err = s.failure(ctx, in.Run, *in.RollbackError); err != nil {
 			return rep, "", err
 		}
 	}
+
 	rep.Ending.Message = sentence(rep)
 	names, err := s.Registers.List(ctx, release.ChangesPrefix(in.Run))
 	if err != nil {
 		return rep, "", err
 	}
+
 	for _, n := range names {
 		c, _, _, err := load[release.Change](ctx, s.Registers, n)
 		if err != nil {
 			return rep, "", err
 		}
+
 		rep.Changes = append(rep.Changes, c)
 	}
+
 	released, err := s.standing(ctx)
 	if err != nil {
 		return rep, "", err
 	}
+
 	for _, l := range released.Layers {
 		r := release.ReportedLayer{Layer: l.Layer, LayerName: l.LayerName, Target: l.Target, Released: l.Current}
 		if l.Current.Run == in.Run {
@@ -129,10 +143,13 @@ func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report,
 			if len(l.Earlier) > 0 {
 				r.Before = l.Earlier[0]
 			}
+
 			r.Versions = Versions(r.Before.Wheels, l.Current.Wheels)
 		}
+
 		rep.Layers = append(rep.Layers, r)
 	}
+
 	return rep, tag, nil
 }
 
@@ -143,6 +160,7 @@ func (s Report) standing(ctx context.Context) (release.Released, error) {
 	if fault.CodeOf(err) == fault.ProvenanceMismatch {
 		return release.Released{}, nil
 	}
+
 	return r, err
 }
 
@@ -176,12 +194,14 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 		if err != nil {
 			return nil, err
 		}
+
 		if found {
 			f = &left
 		}
 	case c.Cause == "":
 		f.Message = c.Error
 	}
+
 	return f, nil
 }
 
@@ -195,6 +215,7 @@ func sentence(r release.Report) string {
 	if r.Failure == nil && r.RollbackError == nil {
 		return string(r.Ending.Outcome) + ": " + rest
 	}
+
 	var parts []string
 	var hints []string
 	for _, f := range []*release.Failure{r.Failure, r.RollbackError} {
@@ -205,9 +226,11 @@ func sentence(r release.Report) string {
 			}
 		}
 	}
+
 	if rest != "" {
 		parts = append(parts, strings.TrimSuffix(rest, "."))
 	}
+
 	return strings.Join(
 		append([]string{string(r.Ending.Outcome) + ": " + strings.Join(parts, "; ") + "."}, hints...),
 		" ",
@@ -223,13 +246,16 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 	if !r.Run.StartedAt.IsZero() {
 		values = append(values, Metric{"RunDuration", "Seconds", r.EndedAt.Sub(r.Run.StartedAt).Seconds(), stack})
 	}
+
 	built, _, found, err := load[release.Built](ctx, s.Registers, release.BuiltName(r.Run.Run))
 	if err != nil {
 		return err
 	}
+
 	if found {
 		values = append(values, Metric{"BuildDuration", "Seconds", built.Seconds, stack})
 	}
+
 	for _, l := range r.Layers {
 		v := l.Released
 		for _, dimensions := range [][]Dimension{
@@ -248,15 +274,18 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 			}
 		}
 	}
+
 	released, err := s.standing(ctx)
 	if err != nil {
 		return err
 	}
+
 	for _, l := range released.Locks {
 		if !l.Since.IsZero() {
 			values = append(values, Metric{"LockAge", "Seconds", r.EndedAt.Sub(l.Since).Seconds(), stack})
 		}
 	}
+
 	return s.Metrics(ctx, r.EndedAt, values)
 }
 
@@ -275,6 +304,7 @@ func (s Report) text(r release.Report) string {
 		if l.ARN == "" {
 			continue
 		}
+
 		fmt.Fprintf(
 			&b,
 			"\n%s:%d  %s unzipped, %s zipped, within its budget",
@@ -286,14 +316,17 @@ func (s Report) text(r release.Report) string {
 		if l.Before.ARN != "" {
 			fmt.Fprintf(&b, " (version %d: %s, %s)", l.Before.Version, l.Before.UnzippedBytes, l.Before.ZippedBytes)
 		}
+
 		b.WriteByte('\n')
 		for _, v := range l.Versions {
 			fmt.Fprintf(&b, "  %s\n", v)
 		}
 	}
+
 	if len(r.Changes) > 0 {
 		b.WriteString("\nfunctions\n")
 	}
+
 	for _, c := range r.Changes {
 		switch {
 		case c.After == nil:
@@ -306,9 +339,11 @@ func (s Report) text(r release.Report) string {
 			fmt.Fprintf(&b, "  %s: %s\n", c.Function, strings.Join(c.After.Layers, ", "))
 		}
 	}
+
 	if s.Account.Console != "" && r.Run.Execution != "" {
 		fmt.Fprintf(&b, "\nexecution %s%s\n", s.Account.Console, r.Run.Execution)
 	}
+
 	fmt.Fprintf(&b, "report    %s\n", release.ReportName(r.Run.Run))
 	return b.String()
 }

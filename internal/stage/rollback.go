@@ -28,13 +28,16 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	if run.Ending != nil {
 		return *run.Ending, nil
 	}
+
 	released, _, err := s.released(ctx)
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	if released.Run == run.Run {
 		return s.close(
 			ctx,
@@ -45,14 +48,17 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 			},
 		)
 	}
+
 	touched, dirty, err := s.consumers(ctx, run)
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	kept, err := s.candidates(ctx, run)
 	if err != nil {
 		return release.Ending{}, err
 	}
+
 	end := release.Ending{
 		Outcome: release.FailedClean,
 		Message: "FailedClean: no function was touched, nothing is left behind.",
@@ -70,9 +76,11 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 			),
 		}
 	}
+
 	if len(kept) > 0 {
 		end.Message += " Kept because functions have them: " + strings.Join(kept, ", ") + "."
 	}
+
 	return s.close(ctx, run.Run, end)
 }
 
@@ -80,6 +88,7 @@ func isAre(n int) string {
 	if n == 1 {
 		return "the function is"
 	}
+
 	return fmt.Sprintf("all %d functions are", n)
 }
 
@@ -89,12 +98,14 @@ func (l Ledger) close(ctx context.Context, name string, end release.Ending) (rel
 	if err != nil || !found {
 		return end, err
 	}
+
 	if run.Ending == nil {
 		run.Ending = &end
 		if _, err = store(ctx, l.Registers, release.RunName(name), run, tag); err != nil {
 			return end, err
 		}
 	}
+
 	return end, nil
 }
 
@@ -104,6 +115,7 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 	if err != nil {
 		return nil, nil, err
 	}
+
 	slices.Sort(names)
 	slices.Reverse(names)
 	for _, name := range names {
@@ -111,35 +123,43 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 		if err != nil {
 			return nil, nil, err
 		}
+
 		if !c.Undoing {
 			c.Undoing = true
 			if tag, err = store(ctx, s.Registers, name, c, tag); err != nil {
 				return nil, nil, err
 			}
 		}
+
 		if c.After == nil {
 			continue // recorded, never touched: and now an update cannot begin any more
 		}
+
 		back := nameOfFunction(c.Function)
 		if c.Alias != "" {
 			back += " " + c.Before.AliasVersion
 		}
+
 		if !c.Undone {
 			why, err := s.undo(ctx, c)
 			if err != nil {
 				return nil, nil, err
 			}
+
 			if why != "" {
 				dirty = append(dirty, why)
 				continue
 			}
+
 			c.Undone = true
 			if _, err := store(ctx, s.Registers, name, c, tag); err != nil {
 				return nil, nil, err
 			}
 		}
+
 		touched = append(touched, back)
 	}
+
 	return touched, dirty, nil
 }
 
@@ -149,12 +169,15 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 	if fault.CodeOf(err) == fault.NotFound {
 		return c.Function + " is not there any more", nil
 	}
+
 	if err != nil {
 		return "", err
 	}
+
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
+
 	// Both are written also when they are as before: an update that is still going on has read
 	// their revisions, and these are old then.
 	if c.Alias != "" {
@@ -162,29 +185,37 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		if err != nil {
 			return "", err
 		}
+
 		if a.Version != c.After.AliasVersion && a.Version != c.Before.AliasVersion {
 			return s.foreign(c, now), nil
 		}
+
 		if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.Before.AliasVersion, a.RevisionID); err != nil {
 			return s.left(ctx, c, err)
 		}
 	}
+
 	f, err := s.Functions.Get(ctx, c.Function, "")
 	if err != nil {
 		return "", err
 	}
+
 	if have := stateOf(f).Layers; !slices.Equal(have, c.After.Layers) && !slices.Equal(have, c.Before.Layers) {
 		return s.foreign(c, now), nil
 	}
+
 	if _, err = s.Functions.SetLayers(ctx, c.Function, c.Before.Layers, f.RevisionID); err != nil {
 		return s.left(ctx, c, err)
 	}
+
 	if now, err = stateNow(ctx, s.Functions, c); err != nil {
 		return "", err
 	}
+
 	if c.Standing(now) != release.AtBefore {
 		return s.foreign(c, now), nil
 	}
+
 	if v := c.After.AliasVersion; v != "" && v != c.Before.AliasVersion {
 		published, err := s.Functions.Get(ctx, c.Function, v)
 		switch {
@@ -204,6 +235,7 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 			}
 		}
 	}
+
 	return "", nil
 }
 
@@ -212,13 +244,16 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 	if fault.CodeOf(err) != fault.Changed {
 		return "", err
 	}
+
 	now, readErr := stateNow(ctx, s.Functions, c)
 	if readErr != nil {
 		return "", errors.Join(err, readErr)
 	}
+
 	if c.Standing(now) == release.Foreign {
 		return s.foreign(c, now), nil
 	}
+
 	return "", fault.New(fault.Unreachable, "undo", c.Function, err).
 		WithHint("it is tried again")
 	// still ours: an update was going on
@@ -229,10 +264,12 @@ func (s Rollback) foreign(c release.Change, now release.State) string {
 	if c.Alias != "" {
 		runs = "alias " + c.Alias + " at version " + now.AliasVersion
 	}
+
 	var to []string
 	for _, r := range c.Replaces {
 		to = append(to, r.Layer)
 	}
+
 	return fmt.Sprintf(
 		"%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: "+
 			"layersmith rollback %s",
@@ -252,40 +289,49 @@ func (s Rollback) candidates(ctx context.Context, run release.Run) (kept []strin
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
+
 	var doomed []LayerVersion
 	for _, name := range names {
 		c, _, _, err := load[release.Candidate](ctx, s.Registers, name)
 		if err != nil {
 			return nil, err
 		}
+
 		if err := s.Sandboxes.Delete(ctx, sandboxName(s.Probes, run.Run, c)); err != nil {
 			return nil, err
 		}
+
 		versions, err := s.Versions.List(ctx, c.LayerName)
 		if err != nil {
 			return nil, err
 		}
+
 		for _, v := range versions {
 			if _, by := madeOf(v.Description); by == run.Run && !c.Reused {
 				doomed = append(doomed, v)
 			}
 		}
 	}
+
 	if len(doomed) == 0 {
 		return nil, nil
 	}
+
 	used, err := s.Functions.LayersInUse(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	for _, v := range doomed {
 		if used[v.ARN] {
 			kept = append(kept, fmt.Sprintf("%s:%d", v.LayerName, v.Version))
 			continue
 		}
+
 		if err := s.Versions.Delete(ctx, v.ARN); err != nil {
 			return nil, err
 		}
 	}
+
 	return kept, nil
 }

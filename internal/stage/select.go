@@ -38,14 +38,17 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	if err != nil {
 		return out, err
 	}
+
 	built, err := s.built(ctx, run)
 	if err != nil {
 		return out, err
 	}
+
 	released, tag, err := s.released(ctx)
 	if err != nil {
 		return out, err
 	}
+
 	w, files, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return out, err
@@ -55,11 +58,13 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	if err != nil {
 		return out, err
 	}
+
 	stale := map[string]bool{} // on any target
 	for _, b := range built.Layers {
 		before, was := released.Find(b.Layer, b.Target)
 		stale[b.Layer] = stale[b.Layer] || !was || before.Current.Key != b.Key
 	}
+
 	wanted := reach(w, run.Request.Layers, stale)
 	var said []string
 	left := false // something stale that was not asked for
@@ -75,14 +80,17 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 			said = append(said, b.Layer+" fresh")
 			continue
 		}
+
 		doc, err := s.document(ctx, b)
 		if err != nil {
 			return out, err
 		}
+
 		why := why(before.Current.Wheels, b.Wheels, was, stale)
 		said = append(said, b.Layer+" "+why)
 		out.Layers = append(out.Layers, Item{Layer: b.Layer, Target: b.Target, Doc: doc, Summary: why})
 	}
+
 	out.Changed = len(out.Layers) > 0 || consumers != released.Consumers
 	out.Summary = strings.Join(said, "; ")
 	if !out.Changed && !left && tag != "" {
@@ -94,6 +102,7 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 			return out, err
 		}
 	}
+
 	return out, nil
 }
 
@@ -112,6 +121,7 @@ func (l Ledger) built(ctx context.Context, run release.Run) (release.Built, erro
 			errors.New("it was built from another workspace")).
 			WithHint("start a new execution")
 	}
+
 	return b, nil
 }
 
@@ -123,6 +133,7 @@ func reach(w workspace.Workspace, layers []string, stale map[string]bool) map[st
 	for _, l := range w.Layers {
 		all[l.Name] = len(layers) == 0 || slices.Contains(layers, l.Name)
 	}
+
 	for grown := true; grown; {
 		grown = false
 		add := func(name string) {
@@ -136,12 +147,14 @@ func reach(w workspace.Workspace, layers []string, stale map[string]bool) map[st
 				if all[l.Name] {
 					add(b)
 				}
+
 				if all[b] && stale[b] {
 					add(l.Name)
 				}
 			}
 		}
 	}
+
 	return all
 }
 
@@ -150,6 +163,7 @@ func consumersDigest(files fs.FS) (digest.SHA256, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return digest.SHA256{}, nil
 	}
+
 	return digest.Of(b), err
 }
 
@@ -158,12 +172,15 @@ func why(before, after []report.Wheel, was, stale bool) string {
 	if !was {
 		return "new"
 	}
+
 	if !stale {
 		return "forced"
 	}
+
 	if d := Versions(before, after); len(d) > 0 {
 		return "stale (" + strings.Join(d, ", ") + ")"
 	}
+
 	return "stale (rules, settings or a layer below changed)"
 }
 
@@ -173,6 +190,7 @@ func Versions(before, after []report.Wheel) []string {
 	for _, w := range before {
 		old[w.Name] = w.Version
 	}
+
 	var d []string
 	for _, w := range after {
 		switch v, ok := old[w.Name]; {
@@ -181,10 +199,13 @@ func Versions(before, after []report.Wheel) []string {
 		case v != w.Version:
 			d = append(d, fmt.Sprintf("%s %s -> %s", w.Name, v, w.Version))
 		}
+
 		delete(old, w.Name)
 	}
+
 	for _, name := range sortedKeys(old) {
 		d = append(d, "- "+name+" "+old[name])
 	}
+
 	return d
 }

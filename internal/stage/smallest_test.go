@@ -17,10 +17,12 @@ func TestSmallestFindsWhatIsNeeded(t *testing.T) {
 		for i := range n {
 			all = append(all, removal{ruleIn{"layer", "rule"}, fmt.Sprintf("f/%05d", i)})
 		}
+
 		var need []removal
 		for _, i := range random.Perm(n)[:1+random.IntN(min(3, n))] {
 			need = append(need, all[i])
 		}
+
 		runs := 0
 		got, err := smallest(func(rs []removal) (bool, error) {
 			runs++
@@ -30,6 +32,7 @@ func TestSmallestFindsWhatIsNeeded(t *testing.T) {
 		if err != nil || !slices.Equal(got, need) {
 			t.Fatalf("of %d: %v, want %v, %v", n, got, need, err)
 		}
+
 		if len(need) == 1 && runs > 28 {
 			t.Errorf("%d runs for one of %d", runs, n)
 		}

@@ -17,6 +17,7 @@ func sizeOf(entries []ziptree.Entry) (s measure.Size) {
 	for _, e := range entries {
 		s = s.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
 	}
+
 	return s
 }
 
@@ -41,9 +42,11 @@ func (w *work) summarize(s Build, in BuildInput) {
 	for _, rule := range w.policy.Rules() {
 		r.Inputs.Rules[rule.ID] = rule.Version
 	}
+
 	if s.Python != nil {
 		r.Inputs.Interpreter = s.Python.Identity()
 	}
+
 	Summarize(r, w.pruned, w.artifact.Tree)
 	r.Bytecode.Mode = string(w.mode)
 	r.Bytecode.Reason = w.reason
@@ -59,6 +62,7 @@ func (w *work) compression() string {
 	if w.spec.Best {
 		return ziptree.BestVersion
 	}
+
 	return ziptree.DeflateVersion
 }
 
@@ -72,12 +76,15 @@ func accept(r *report.Layer, allow []policy.Choice) {
 				reason = a.Reason
 			}
 		}
+
 		if reason == "" {
 			kept = append(kept, f)
 			continue
 		}
+
 		r.Allowed = append(r.Allowed, report.Allowed{Finding: f, Reason: reason})
 	}
+
 	r.Gate = kept
 }
 
@@ -89,14 +96,18 @@ func Choices(p policy.Settings) []report.Choice {
 		if p.Rules[id].Enabled {
 			what = "rule on"
 		}
+
 		out = append(out, report.Choice{What: what, Which: id, Reason: p.Rules[id].Reason})
 	}
+
 	for _, c := range p.Keep {
 		out = append(out, report.Choice{What: "keep", Which: c.Match, Reason: c.Reason})
 	}
+
 	for _, c := range p.Drop {
 		out = append(out, report.Choice{What: "drop", Which: c.Match, Reason: c.Reason})
 	}
+
 	return out
 }
 
@@ -132,17 +143,20 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 				)
 			}
 		}
+
 		is := measure.Of(o.Result.Name, o.Result.Size, o.Result.ZippedBytes)
 		owner := o.Owner.Name.String()
 		if owner == "" {
 			owner = "(no distribution)"
 		}
+
 		r.Packages.Count(owner, is)
 		kind := measure.Kind(o.Result.Name)
 		r.Kinds.Count(kind, is)
 		if kind == "bytecode" {
 			r.Bytecode.Size = r.Bytecode.Size.Add(is)
 		}
+
 		files = append(
 			files,
 			report.Sized{
@@ -152,6 +166,7 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 			},
 		)
 	}
+
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
 	r.Largest = files[:min(largestFiles, len(files))]
 }

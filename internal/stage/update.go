@@ -46,36 +46,45 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	if err != nil {
 		return UpdateOutput{}, err
 	}
+
 	c, tag, err := s.change(ctx, run.Run, in.Consumer.Change)
 	if err != nil {
 		return UpdateOutput{}, err
 	}
+
 	if c.Undoing {
 		return UpdateOutput{}, s.going(ctx, run.Run, in.Consumer.Change)
 	}
+
 	if c.After == nil {
 		if tag, err = s.intend(ctx, in.Consumer.Change, &c, tag); err != nil {
 			return UpdateOutput{}, err
 		}
 	}
+
 	f, err := s.Functions.Get(ctx, c.Function, "")
 	if err != nil {
 		return UpdateOutput{}, err
 	}
+
 	if f.CodeSHA256 != c.Before.CodeSHA256 {
 		return UpdateOutput{}, changed(c, "its code was changed during the run")
 	}
+
 	if now := stateOf(f).Layers; !slices.Equal(now, c.After.Layers) {
 		if !slices.Equal(now, c.Before.Layers) {
 			return UpdateOutput{}, changed(c, "its layers were changed during the run")
 		}
+
 		if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
 			return UpdateOutput{}, err
 		}
+
 		if f, err = s.Functions.SetLayers(ctx, c.Function, c.After.Layers, f.RevisionID); err != nil {
 			return UpdateOutput{}, err
 		}
 	}
+
 	said := nameOfFunction(c.Function)
 	if c.Alias != "" {
 		if c.After.AliasVersion == "" {
@@ -87,21 +96,26 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 			); err != nil {
 				return UpdateOutput{}, err
 			}
+
 			if _, err = store(ctx, s.Registers, in.Consumer.Change, c, tag); err != nil {
 				return UpdateOutput{}, err
 			}
 		}
+
 		a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
 		if err != nil {
 			return UpdateOutput{}, err
 		}
+
 		if a.Version != c.After.AliasVersion {
 			if a.Version != c.Before.AliasVersion || len(a.Weights) > 0 {
 				return UpdateOutput{}, changed(c, "its alias was moved during the run")
 			}
+
 			if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
 				return UpdateOutput{}, err
 			}
+
 			if _, err = s.Functions.MoveAlias(
 				ctx,
 				c.Function,
@@ -112,13 +126,16 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 				return UpdateOutput{}, err
 			}
 		}
+
 		said = fmt.Sprintf("%s %s %s -> %s", said, c.Alias, c.Before.AliasVersion, c.After.AliasVersion)
 	}
+
 	in.Consumer.Summary = said
 	out := UpdateOutput{Consumer: in.Consumer, Since: s.Now().UTC()}
 	if c.Alarm != "" {
 		out.WaitSeconds = min(lookEverySeconds, c.WindowSeconds)
 	}
+
 	return out, nil
 }
 
@@ -129,6 +146,7 @@ func (s Update) going(ctx context.Context, run, name string) error {
 		err = fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).
 			WithHint("look at the run's first error")
 	}
+
 	return err
 }
 
@@ -138,28 +156,35 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 		if r.ARN != "" {
 			continue
 		}
+
 		candidate, _, found, err := load[release.Candidate](ctx, s.Registers, release.CandidateName(c.Run, r.LayerName))
 		if err != nil {
 			return "", err
 		}
+
 		if !found || candidate.ARN == "" {
 			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function,
 				fmt.Errorf("layer %s of this run is not published", r.Layer)).
 				WithHint("start a new execution")
 		}
+
 		c.Replaces[i].ARN = candidate.ARN
 	}
+
 	layers, err := c.WithLayers()
 	if err != nil {
 		return "", err
 	}
+
 	now, err := stateNow(ctx, s.Functions, *c)
 	if err != nil {
 		return "", err
 	}
+
 	if c.Standing(now) != release.AtBefore {
 		return "", changed(*c, "it was changed between being recorded and being updated")
 	}
+
 	c.After = &release.State{Layers: layers, CodeSHA256: c.Before.CodeSHA256}
 	return store(ctx, s.Registers, name, *c, tag)
 }
@@ -171,6 +196,7 @@ func (l Ledger) change(ctx context.Context, run, name string) (release.Change, s
 		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is no change of run "+run)).
 			WithHint("start a new execution")
 	}
+
 	return c, tag, err
 }
 
@@ -180,14 +206,17 @@ func stateNow(ctx context.Context, functions Functions, c release.Change) (relea
 	if err != nil {
 		return release.State{}, err
 	}
+
 	now := stateOf(f)
 	if c.Alias != "" {
 		a, err := functions.Alias(ctx, c.Function, c.Alias)
 		if err != nil {
 			return release.State{}, err
 		}
+
 		now.AliasVersion = a.Version
 	}
+
 	return now, nil
 }
 
@@ -222,17 +251,21 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	if err != nil {
 		return HealthOutput{}, err
 	}
+
 	c, _, err := s.change(ctx, run.Run, in.Consumer.Change)
 	if err != nil {
 		return HealthOutput{}, err
 	}
+
 	if c.Alarm == "" {
 		return HealthOutput{Quiet: true, Summary: in.Consumer.Summary + ", no alarm to watch"}, nil
 	}
+
 	a, err := s.Alarms(ctx, c.Alarm)
 	if err != nil {
 		return HealthOutput{}, err
 	}
+
 	window := time.Duration(c.WindowSeconds) * time.Second
 	passed := s.Now().Sub(in.Since)
 	if a.State == AlarmRaised {
@@ -241,12 +274,14 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function),
 				in.Since.UTC().Format("15:04 UTC")))
 	}
+
 	if passed >= window {
 		return HealthOutput{
 			Quiet:   true,
 			Summary: fmt.Sprintf("%s, %s quiet for %s", in.Consumer.Summary, c.Alarm, window),
 		}, nil
 	}
+
 	return HealthOutput{
 		WaitSeconds: max(1, min(lookEverySeconds, int((window-passed)/time.Second))),
 		Summary:     in.Consumer.Summary + ", watching " + c.Alarm,

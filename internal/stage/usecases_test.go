@@ -67,6 +67,7 @@ func TestLock(t *testing.T) {
 				if f, ok := b.files[n]; ok {
 					return f, nil
 				}
+
 				return read(n)
 			},
 			Write: func(n string, c []byte) error { b.files[n] = c; return nil },
@@ -81,6 +82,7 @@ func TestLock(t *testing.T) {
 			b.asked[0].Locked != nil {
 			t.Fatalf("first lock: %+v, %v", got, err)
 		}
+
 		b.asked = nil
 		b.next = "2.0"
 		return b
@@ -106,10 +108,12 @@ func TestLock(t *testing.T) {
 		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[~ alpha 1.0 -> 2.0]" {
 			t.Fatalf("%+v, %v", got, err)
 		}
+
 		r := b.asked[0]
 		if r.Locked == nil || len(r.Upgrade) != 0 || !r.AllowSource || !r.Offline || r.ExcludeNewer != "2026-01-01" {
 			t.Errorf("asked %+v", r)
 		}
+
 		if again, err := run(t, b, "alpha>=2\n", stage.LockInput{}); err != nil || !again.Fresh {
 			t.Errorf("locked again: %+v, %v", again, err)
 		}
@@ -119,9 +123,11 @@ func TestLock(t *testing.T) {
 		if _, err := run(t, b, "alpha\n", stage.LockInput{Upgrade: []string{"alpha"}}); err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := run(t, b, "alpha\n", stage.LockInput{UpgradeAll: true}); err != nil {
 			t.Fatal(err)
 		}
+
 		if len(b.asked) != 2 || fmt.Sprint(b.asked[0].Upgrade) != "[alpha]" || b.asked[0].Locked == nil ||
 			b.asked[1].Locked != nil {
 			t.Errorf("asked %+v", b.asked)
@@ -142,6 +148,7 @@ func TestLock(t *testing.T) {
 			}
 		})
 	}
+
 	t.Run("a failing resolution leaves the lock", func(t *testing.T) {
 		b := first(t)
 		before := string(b.files["pylock.python3_13-x86_64.toml"])
@@ -175,8 +182,10 @@ func TestLock(t *testing.T) {
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
+
 				continue
 			}
+
 			wantFault(t, err, fault.HashMismatch, c.where)
 			if len(b.files) != 0 {
 				t.Errorf("%s: a lock was written", name)
@@ -194,11 +203,13 @@ func TestLock(t *testing.T) {
 				if f, ok := b.files[n]; ok {
 					return f, nil
 				}
+
 				return read(n)
 			}
 			if got, err := stage.Stale(with, w, target); err != nil || got != want {
 				t.Errorf("%q, %v; want %q", got, err, want)
 			}
+
 			if got, err := stage.Stale(read, w, target); err != nil || got != "there is no lock for python3.13-x86_64" {
 				t.Errorf("%q, %v", got, err)
 			}
@@ -236,6 +247,7 @@ func newFactory(t *testing.T, wheels map[string][]string, files ...string) *fact
 		dists = append(dists, locked(t, n, "1.0", content))
 		closures[n] = []pydist.Name{name(t, n)}
 	}
+
 	f.ws, f.read = load(t, files...)
 	f.lock = must[lock.Lock](t)(lock.New(testTarget(t), digest.Of(nil), dists, closures))
 	return f
@@ -263,6 +275,7 @@ func (f *factory) run(t *testing.T, layers ...string) (report.Report, bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return rep, changed
 }
 
@@ -275,10 +288,12 @@ func TestFetch(t *testing.T) {
 			files[n] = []string{n + ".py=x = 1\n"}
 			content[n] = wheelOf(t, n, "1.0", files[n]...)
 		}
+
 		where := map[digest.SHA256]string{}
 		for n, c := range content {
 			where[digest.Of(c)] = n
 		}
+
 		return newFactory(t, files), &porttest.MemoryWheels{}, where
 	}
 	fetch := func(
@@ -313,6 +328,7 @@ func TestFetch(t *testing.T) {
 				t.Fatalf("%+v, %v; want %d downloaded", got, err, want)
 			}
 		}
+
 		s.Resolver = nil // all is there: nobody is asked
 		if _, err := s.Run(ctx, f.lock, f.ws, all, true); err != nil {
 			t.Fatal(err)
@@ -352,6 +368,7 @@ func TestFetch(t *testing.T) {
 		if !strings.Contains(fault.HintOf(err), "--upgrade-package gamma") {
 			t.Error(fault.HintOf(err))
 		}
+
 		time.Sleep(20 * time.Millisecond) // whoever was left running
 		if n := asked.Load(); n != 0 {
 			t.Errorf("%d downloads", n)
@@ -380,6 +397,7 @@ func TestAssemble(t *testing.T) {
 			store.Add(wheelName(n, "1.0"), content)
 			dists = append(dists, locked(t, n, "1.0", content))
 		}
+
 		a, err := stage.Assemble{
 			Wheels: store,
 			Cache:  &porttest.MemoryCache{},
@@ -397,6 +415,7 @@ func TestAssemble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if _, ok := a.Tree.Lookup("python/a/__init__.py"); !ok || len(a.Distributions) != 2 || len(a.Indexes) != 2 {
 			t.Errorf("%d files, %d distributions", a.Tree.Len(), len(a.Distributions))
 		}
@@ -410,6 +429,7 @@ func TestAssemble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if a.Tree.Len() != 3+2*3 {
 			t.Errorf("%d files", a.Tree.Len())
 		}
@@ -494,15 +514,18 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 			if !changed {
 				t.Fatal("the first build changed nothing")
 			}
+
 			was := read(t, f, zip)
 			c.change(t, f)
 			again, changed := f.run(t)
 			if changed != c.want {
 				t.Errorf("changed %v, want %v", changed, c.want)
 			}
+
 			if sum := digest.Of(read(t, f, zip)); again.Layers[0].Zip.SHA256 != sum {
 				t.Errorf("the report says %s, the zip is %s", again.Layers[0].Zip.SHA256.Short(), sum.Short())
 			}
+
 			if name != "a wheel" && !bytes.Equal(was, read(t, f, zip)) {
 				t.Errorf(
 					"the same inputs gave other bytes (%s, %s)",
@@ -527,9 +550,11 @@ func TestBuildProbesWhenItWasNotProbed(t *testing.T) {
 		rep.Layers[0].Probe.Status != report.NotProbed {
 		t.Fatalf("%v, %v", rep.Layers, err)
 	}
+
 	if rep, changed := f.run(t); !changed || rep.Layers[0].Probe.Status != report.ProbePassed {
 		t.Errorf("changed %v, %v", changed, rep.Layers[0].Probe.Status)
 	}
+
 	probed := len(f.python.probed)
 	if _, changed := f.run(t); changed || len(f.python.probed) != probed {
 		t.Error("probed again though nothing changed")
@@ -545,6 +570,7 @@ func TestBuildOfOneLayerKeepsTheOthersInTheReport(t *testing.T) {
 		len(rep.Stacks) != 3 {
 		t.Errorf("changed %v, %d layers, %d stacks", changed, len(rep.Layers), len(rep.Stacks))
 	}
+
 	_, _, err := f.build().Run(context.Background(), f.input("no-such"))
 	wantFault(t, err, fault.BadInput, "no-such")
 }
@@ -559,6 +585,7 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 			fmt.Sprintf("alpha/a_module_with_a_long_name_%02d.py=%s", i, strings.Repeat("x = 1\n", 5)),
 		)
 	}
+
 	files = append(files, "alpha/__init__.py=")
 	full, _ := newFactory(t, map[string][]string{"alpha": files}).run(t)
 	after := full.Layers[0].After.Unzipped
@@ -566,6 +593,7 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 	if code == 0 {
 		t.Fatal("no bytecode at all")
 	}
+
 	for _, budget := range []measure.Bytes{after, after - 1, after - 500, after - 1500, after - 3000, after - code} {
 		f := newFactory(
 			t,
@@ -577,6 +605,7 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 			t.Errorf("budget %d of %d: %v", budget, after, err)
 			continue
 		}
+
 		if l := rep.Layers[0]; l.After.Unzipped > budget ||
 			budget == after && l.Bytecode.Mode != string(workspace.UncheckedHash) {
 			t.Errorf("budget %d: %d bytes, bytecode %s", budget, l.After.Unzipped, l.Bytecode.Mode)
@@ -601,6 +630,7 @@ func TestSourcelessLayersAreCountedWithoutTheirSources(t *testing.T) {
 	for _, l := range all.Layers {
 		sum += l.After.Unzipped
 	}
+
 	for total, want := range map[measure.Bytes]string{sum + 100: "unchecked-hash", sum - 1: "none"} {
 		if got := build(total).Layers[1].Bytecode.Mode; got != want {
 			t.Errorf("total %d of %d: bytecode %s, want %s", total, sum, got, want)
@@ -614,6 +644,7 @@ func TestBytecodeIsCompiledOnce(t *testing.T) {
 	if got := fmt.Sprint(rep.Layers[0].Notes); !strings.Contains(got, "alpha/bad.py: kept without bytecode") {
 		t.Errorf("notes %s", got)
 	}
+
 	n := len(f.python.compiled)
 	in := f.input()
 	in.Rebuild = true
@@ -639,6 +670,7 @@ func TestWithoutInterpreter(t *testing.T) {
 			wantFault(t, err, want, "there is none")
 			continue
 		}
+
 		if err != nil || rep.Layers[0].Probe.Status != report.NotProbed ||
 			rep.Layers[0].Probe.Reason != "there is none" ||
 			rep.Layers[0].Bytecode.Mode != "none" {
@@ -653,6 +685,7 @@ func TestReportIsCompleteThoughTheProbeSaysNo(t *testing.T) {
 		if j.Kind == probe.Metadata {
 			return "PackageNotFoundError: alpha"
 		}
+
 		return ""
 	}
 	in := f.input()
@@ -660,6 +693,7 @@ func TestReportIsCompleteThoughTheProbeSaysNo(t *testing.T) {
 	if !changed && err == nil {
 		t.Fatal("it passes")
 	}
+
 	var stored report.Report
 	if err := json.Unmarshal(
 		read(t, f, stage.ReportName),
@@ -680,6 +714,7 @@ func TestProbeBlame(t *testing.T) {
 			if j.Kind == kind {
 				return "ImportError: cannot"
 			}
+
 			return ""
 		}
 	}
@@ -687,6 +722,7 @@ func TestProbeBlame(t *testing.T) {
 		if j.Kind == probe.Module && !has("python/data.txt") {
 			return "FileNotFoundError: data.txt"
 		}
+
 		return ""
 	}
 	for name, c := range map[string]struct {
@@ -754,14 +790,17 @@ func TestProbeBlame(t *testing.T) {
 				got.Scripts != 1 {
 				t.Fatalf("%+v, %v", got, err)
 			}
+
 			for _, f := range got.Failures {
 				if f.Inherited != c.inherited {
 					t.Errorf("%s %s: inherited %v", f.Kind, f.Name, f.Inherited)
 				}
 			}
+
 			if fmt.Sprint(m.imported) != c.imported {
 				t.Errorf("import time of %v, want %s", m.imported, c.imported)
 			}
+
 			if len(m.mounts) != 0 {
 				t.Errorf("%d mounts are left", len(m.mounts))
 			}
@@ -774,6 +813,7 @@ func TestProbeSkipsWhatTheLayerChoseToLeaveOut(t *testing.T) {
 		if j.Kind == probe.Module {
 			return "ModuleNotFoundError: No module named 'gone'"
 		}
+
 		return ""
 	}}
 	got, err := stage.Probe{

@@ -46,33 +46,41 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	c, err := open[release.Candidate](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
+
 	if err := in.Layer.names(c.Layer, c.Target); err != nil {
 		return Item{}, err
 	}
+
 	m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
 	if err != nil {
 		return Item{}, err
 	}
+
 	pruned, err := open[release.Pruned](ctx, s.Blobs, m.Pruned)
 	if err != nil {
 		return Item{}, err
 	}
+
 	request, err := s.request(ctx, run, m)
 	if err != nil {
 		return Item{}, err
 	}
+
 	below, names, err := s.below(ctx, m, in)
 	if err != nil {
 		return Item{}, err
 	}
+
 	code, err := probe.HandlerZip()
 	if err != nil {
 		return Item{}, err
 	}
+
 	box := Sandbox{
 		Name:    sandboxName(s.Probes, run.Run, c),
 		Target:  c.Target,
@@ -86,6 +94,7 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	if err != nil {
 		return Item{}, err
 	}
+
 	v := release.Verified{
 		SchemaVersion: release.SchemaVersion,
 		Candidate:     c,
@@ -96,16 +105,19 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 	if err := s.judge(ctx, pruned, box, below, answer, &v.Probe); err != nil {
 		return Item{}, err
 	}
+
 	if v.Probe.Status != report.ProbePassed {
 		l := m.Report
 		l.Probe = v.Probe
 		return Item{}, probeFault(l)
 	}
+
 	ref, err := s.document(ctx, v)
 	said := fmt.Sprintf("%s: %s, %s", c.Layer, count(v.Probe.Modules, "module"), count(v.Probe.Scripts, "script"))
 	if v.Probe.Import != nil {
 		said += fmt.Sprintf("; import %.2f s", v.Probe.Import.WithSeconds)
 	}
+
 	return in.Layer.next(ref, said), err
 }
 
@@ -123,8 +135,10 @@ func (s Verify) request(ctx context.Context, run release.Run, m release.Measured
 		if err != nil {
 			return probe.Request{}, err
 		}
+
 		own = string(b)
 	}
+
 	tree, f, err := openZip(ctx, s.Blobs, m.Zip)
 	if err != nil {
 		return probe.Request{}, err
@@ -134,13 +148,16 @@ func (s Verify) request(ctx context.Context, run release.Run, m release.Measured
 	if err != nil {
 		return probe.Request{}, err
 	}
+
 	imports := spec.Imports
 	if len(imports) == 0 {
 		imports = EntryModules(spec.Requirements.Direct, a.Distributions)
 	}
+
 	if len(imports) == 0 {
 		imports = rootModules(a.Distributions)
 	}
+
 	return probe.NewRequest(probe.Jobs(tree, LayerPlace.Prefix, a.Distributions, own), imports), nil
 }
 
@@ -150,6 +167,7 @@ func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (a
 	if err != nil {
 		return nil, nil, err
 	}
+
 	for _, name := range m.Built.Below {
 		names = append(names, name)
 		i := slices.IndexFunc(in.Layers, func(i Item) bool { return i.Layer == name && i.Target == in.Layer.Target })
@@ -158,15 +176,19 @@ func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (a
 			if err != nil {
 				return nil, nil, err
 			}
+
 			arns = append(arns, c.ARN)
 			continue
 		}
+
 		l, ok := released.Find(name, in.Layer.Target)
 		if !ok {
 			return nil, nil, notReleased(in.Layer.Layer, name)
 		}
+
 		arns = append(arns, l.Current.ARN)
 	}
+
 	return arns, names, nil
 }
 
@@ -191,26 +213,32 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 	if err := s.Sandboxes.Create(ctx, box); err != nil {
 		return out, err
 	}
+
 	for more := true; more; {
 		part := q
 		if part.Jobs = batch(q.Jobs); len(part.Jobs) < len(q.Jobs) {
 			part.Imports = nil // timed when all jobs are done
 		}
+
 		payload, err := json.Marshal(part)
 		if err != nil {
 			return out, err
 		}
+
 		answer, err := s.Sandboxes.Invoke(ctx, box.Name, payload)
 		if err != nil {
 			return out, err
 		}
+
 		if answer.Error != "" {
 			return out, gaveUp(box, answer)
 		}
+
 		got, err := probe.OpenResponse(answer.Payload, part)
 		if err != nil {
 			return out, fault.New(fault.ProbeFailed, "probe", box.Name, err)
 		}
+
 		out.interpreter = got.Interpreter
 		out.imports = got.Import
 		out.results = append(out.results, got.Results...)
@@ -218,6 +246,7 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 		out.memory = max(out.memory, answer.MaxMemoryMiB)
 		q, more = q.After(got)
 	}
+
 	return out, nil
 }
 
@@ -229,6 +258,7 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	if json.Unmarshal(answer.Payload, &said) != nil || said.Message == "" {
 		said.Message = lastWords(answer.LogTail)
 	}
+
 	hint := "its runtime cannot start with these layers; look at what they put on the path"
 	switch {
 	case answer.Error == "Sandbox.Timedout":
@@ -239,6 +269,7 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
 		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
 	}
+
 	return fault.New(fault.ProbeFailed, "probe", box.Name,
 		fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).
 		WithHint(hint)
@@ -253,6 +284,7 @@ func lastWords(log string) string {
 			last = strings.TrimSpace(line)
 		}
 	}
+
 	return last
 }
 
@@ -264,6 +296,7 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 			return jobs[:i]
 		}
 	}
+
 	return jobs
 }
 
@@ -282,6 +315,7 @@ func (s Verify) judge(
 		if err != nil {
 			return err
 		}
+
 		for i := range out.Failures {
 			f := &out.Failures[i]
 			f.Inherited = inherited[i]
@@ -290,9 +324,11 @@ func (s Verify) judge(
 			}
 		}
 	}
+
 	if a.imports == nil {
 		return nil
 	}
+
 	if a.imports.Detail != "" {
 		if len(failed) == 0 { // otherwise a module that fails by itself is the reason
 			job := importsJob(a.imports.Modules)
@@ -300,14 +336,17 @@ func (s Verify) judge(
 			if err != nil {
 				return err
 			}
+
 			out.Status = report.ProbeFailed
 			out.Failures = append(
 				out.Failures,
 				probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]},
 			)
 		}
+
 		return nil
 	}
+
 	out.Import = &report.ImportComparison{
 		Modules:        a.imports.Modules,
 		WithSeconds:    a.imports.Seconds,
@@ -340,9 +379,11 @@ func (s Verify) unpruned(
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
 		return inherited, nil
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() {
 		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -353,11 +394,14 @@ func (s Verify) unpruned(
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
 		return inherited, nil
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	for i, r := range again.results {
 		inherited[i] = !r.OK
 	}
+
 	return inherited, nil
 }

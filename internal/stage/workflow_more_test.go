@@ -47,6 +47,7 @@ func (f *flow) makes(layers ...made) {
 			f.push(l.layer+"/layer.yaml", "extends: ["+strings.Join(l.extends, ", ")+"]\n")
 		}
 	}
+
 	f.replaceBuilt(func(b *release.Built) {
 		b.Layers = nil
 		b.Locks = nil
@@ -55,18 +56,22 @@ func (f *flow) makes(layers ...made) {
 			if l.target == (pydist.Target{}) {
 				l.target = target
 			}
+
 			if l.version == "" {
 				l.version = "1.0"
 			}
+
 			key := fmt.Sprint(l.layer, l.target, l.version)
 			for _, below := range l.extends {
 				key += keys[below+l.target.String()].String()
 			}
+
 			keys[l.layer+l.target.String()] = digest.Of([]byte(key))
 			artifact := f.store("artifacts/", distribution(f.t, l.layer, l.version))
 			if !slices.ContainsFunc(b.Locks, func(o release.Lock) bool { return o.Target == l.target }) {
 				b.Locks = append(b.Locks, release.Lock{Target: l.target, File: artifact})
 			}
+
 			b.Layers = append(
 				b.Layers,
 				release.BuiltLayer{
@@ -93,10 +98,12 @@ func (f *flow) replaceBuilt(change func(*release.Built)) {
 		if err != nil {
 			f.t.Error(err)
 		}
+
 		for _, name := range names {
 			if !strings.HasSuffix(name, "/built.json") || seen[name] {
 				continue
 			}
+
 			seen[name] = true
 			var b release.Built
 			f.read(name, &b)
@@ -118,6 +125,7 @@ func (f *flow) store(prefix string, content []byte) blob.Ref {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	return ref
 }
 
@@ -128,6 +136,7 @@ func (f *flow) read(name string, into any) {
 	if err == nil {
 		err = release.Decode(b, into)
 	}
+
 	if err != nil {
 		f.t.Fatalf("%s: %v", name, err)
 	}
@@ -140,6 +149,7 @@ func (f *flow) document(ref blob.Ref, into any) {
 	if err == nil {
 		err = release.Decode(b, into)
 	}
+
 	if err != nil {
 		f.t.Fatalf("%s: %v", ref, err)
 	}
@@ -152,6 +162,7 @@ func (f *flow) write(name string, doc any) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	f.registers.Set(name, b)
 }
 
@@ -189,12 +200,15 @@ func heavy(t testing.TB, unzipped int64) []byte {
 	if err == nil {
 		_, err = w.Write([]byte{0})
 	}
+
 	if err == nil {
 		err = z.Close()
 	}
+
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -212,6 +226,7 @@ func (f *flow) vendor(layer string, unzipped int64) string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	return v.ARN
 }
 
@@ -231,9 +246,11 @@ func (f *flow) begun(run, input string) {
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("%s: %s", out.Next, out.Summary)
 	}
+
 	if err == nil {
 		err = f.build(f.t.Context(), run)
 	}
+
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -257,6 +274,7 @@ func (f *flow) measured(run, input string) []stage.Item {
 			)
 		})
 	}
+
 	if err == nil {
 		layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			return stage.MeasureLayer{
@@ -268,9 +286,11 @@ func (f *flow) measured(run, input string) []stage.Item {
 			)
 		})
 	}
+
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	return layers
 }
 
@@ -308,6 +328,7 @@ func said(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error() + fault.HintMark + fault.HintOf(err)
 }
 
@@ -328,10 +349,12 @@ func (f *flow) published(layers ...string) (all []string) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
+
 		for _, v := range versions {
 			all = append(all, strings.TrimPrefix(v.ARN, layerARN))
 		}
 	}
+
 	return all
 }
 
@@ -339,6 +362,7 @@ func namesOf(items []stage.Item) (names []string) {
 	for _, i := range items {
 		names = append(names, i.Layer)
 	}
+
 	return names
 }
 
@@ -392,6 +416,7 @@ func TestAWishForSomeLayersTakesThoseBelowAndAbove(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if d := cmp.Diff(tt.layers, namesOf(out.Layers)); d != "" || out.Summary != tt.summary || !out.Changed {
 				t.Errorf("%q, changed %v (-want +got):\n%s", out.Summary, out.Changed, d)
 			}
@@ -425,9 +450,11 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		"layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
+
 	if got, want := layersOf(
 		f.function(""),
 	), []string{
@@ -451,9 +478,11 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if want := []string{"base:1 science:2", "base:1 science:2 ml:2"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
+
 	if got, want := layersOf(
 		f.function("3"),
 	), []string{
@@ -475,6 +504,7 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if got, want := f.published(
 		"base",
 		"science",
@@ -494,6 +524,7 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	) {
 		t.Errorf("published are %v, want %v", got, want)
 	}
+
 	if got := f.function(
 		"4",
 	); !slices.Equal(
@@ -514,6 +545,7 @@ func TestWhatWasLeftOutIsReleasedByTheNextRun(t *testing.T) {
 	if end := f.must("again", `{"layers": ["base"]}`, release.Unchanged); end.Message != "Unchanged: base fresh" {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if end := f.must(
 		"second",
 		`{}`,
@@ -521,6 +553,7 @@ func TestWhatWasLeftOutIsReleasedByTheNextRun(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-web:1), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	f.must("third", `{}`, release.Unchanged)
 	if !slices.Equal(f.names, []string{"Intake", "Report"}) {
 		t.Errorf("a run after all was released went through %v", f.names)
@@ -534,6 +567,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
 	f.makes(
 		made{layer: "base"},
@@ -561,6 +595,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		"layersmith-web-python3_13-arm64:1), 2 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if want := []string{
 		"python3.13-x86_64 base:1",
 		"python3.13-arm64 base-python3_13-arm64:1",
@@ -571,12 +606,14 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	) {
 		t.Errorf("probed on %q, want %q", boxes, want)
 	}
+
 	got := map[string][]string{}
 	for _, v := range f.account.Versions() {
 		if v.Version == "$LATEST" {
 			got[v.Name] = layersOf(v.Function)
 		}
 	}
+
 	if d := cmp.Diff(
 		map[string][]string{
 			"graviton":   {layerARN + "base-python3_13-arm64:1", layerARN + "web-python3_13-arm64:1"},
@@ -586,6 +623,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	); d != "" {
 		t.Errorf("layers of functions (-want +got):\n%s", d)
 	}
+
 	if r := f.released(); len(r.Locks) != 2 || r.Locks[0].Since.IsZero() {
 		t.Errorf("locks %+v, want one of each target", r.Locks)
 	}
@@ -599,9 +637,11 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	for _, l := range f.released().Layers {
 		names = append(names, l.LayerName)
 	}
+
 	if !slices.Equal(names, []string{"layersmith-base", "layersmith-web"}) {
 		t.Errorf("released are %v", names)
 	}
+
 	if got := f.published("base-python3_13-arm64"); len(got) != 1 {
 		t.Errorf("of the target that was given up there are %v", got)
 	}
@@ -621,12 +661,14 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	code := zipOf(t, map[string]string{"main.py": "import small\n"})
 	version := func(f *flow) {
 		v, err := f.account.Functions().Get(f.t.Context(), "orders", "")
 		if err == nil {
 			_, err = f.account.Functions().PublishVersion(f.t.Context(), "orders", "by hand", v.RevisionID)
 		}
+
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -714,16 +756,19 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			if function.Target == (pydist.Target{}) {
 				function = porttest.NewFunction{Target: target, Zip: code}
 			}
+
 			function.Name = "orders"
 			function.Tags = map[string]string{"team": "shop", "stage": "live"}
 			for i, name := range function.Layers {
 				function.Layers[i] = f.vendor(name, 1000)
 			}
+
 			f.account.AddFunction(t, function)
 			f.push("consumers.yaml", tt.consumers)
 			if tt.prepare != nil {
 				tt.prepare(f)
 			}
+
 			layers := f.measured("first", `{}`)
 			calls := len(f.account.Calls())
 			_, err := f.record("first", layers)
@@ -753,6 +798,7 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			const foreign = 200 << 20
 			vendor := f.vendor("vendor", foreign)
 			f.account.AddFunction(
@@ -770,6 +816,7 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			want := []string{vendor, arnOf(1)}
 			message := "Released: 1 function moved to the released layers."
 			if tt.over > 0 {
@@ -779,9 +826,11 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 					"262144000; " +
 					"Nothing was published and no function was touched."
 			}
+
 			if end.Message != message {
 				t.Errorf("message\n%q, want\n%q", end.Message, message)
 			}
+
 			if got := layersOf(latest); !slices.Equal(got, want) {
 				t.Errorf("it has %v, want %v: others' layers stay where they are", got, want)
 			}
@@ -797,6 +846,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 		if name == "stock" {
 			tags = map[string]string{"team": "shop"}
 		}
+
 		f.account.AddFunction(
 			t,
 			porttest.NewFunction{
@@ -808,6 +858,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 		)
 		f.alarms.Set(name+"-errors", stage.Alarm{State: stage.AlarmNoData})
 	}
+
 	f.push("consumers.yaml", `consumers:
   - { function: prices, layers: base, health: { alarm: prices-errors, window: 1m } }
   - { tag: { team: shop, stage: live }, layers: base, health: { alarm: "{function}-errors", window: 2m } }
@@ -820,6 +871,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-base:1), 2 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	var changes []string
 	for n := range 2 {
 		var c release.Change
@@ -835,9 +887,11 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 			),
 		)
 	}
+
 	if want := []string{"1 prices prices-errors 60", "2 orders orders-errors 120"}; !slices.Equal(changes, want) {
 		t.Errorf("changes %q, want %q", changes, want)
 	}
+
 	for _, v := range f.account.Versions() {
 		if want := v.Name == "orders" ||
 			v.Name == "prices"; (len(v.Layers) > 0) != want ||
@@ -845,6 +899,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 			t.Errorf("%s %s has layers %v", v.Name, v.Version, layersOf(v.Function))
 		}
 	}
+
 	if end := f.must("second", `{}`, release.Unchanged); len(f.names) != 2 {
 		t.Errorf("the next run: %s, %v", end.Message, f.names)
 	}
@@ -863,6 +918,7 @@ func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	if d := cmp.Diff(want, f.state()); d != "" {
 		t.Errorf("after the release (-want +got):\n%s", d)
 	}
+
 	f.version = "2.0"
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmRaised, Reason: "timeouts"})
 	end := f.must("second", `{"refresh": true}`, release.RolledBack)
@@ -870,6 +926,7 @@ func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 		"the function is as before (data-validation), candidates deleted." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if d := cmp.Diff(want, f.state()); d != "" {
 		t.Errorf("after going back (-want +got):\n%s", d)
 	}
@@ -906,9 +963,11 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-base:4), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if got, want := f.published("base"), []string{"base:4", "base:3", "base:1"}; !slices.Equal(got, want) {
 		t.Errorf("there are %v, want %v", got, want)
 	}
+
 	if l := f.released().Layers[0]; l.Current.Version != 4 || l.Versions() != "3, 1" {
 		t.Errorf("released is %d, back to %s", l.Current.Version, l.Versions())
 	}
@@ -918,6 +977,7 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		"published and no function was touched." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if end := f.must(
 		"back-1",
 		`{"rollback": {"layer": "base", "to": 1}}`,
@@ -925,12 +985,15 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 	); end.Message != "Released: 1 layer (back to layersmith-base:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if got := layersOf(f.function("")); !slices.Equal(got, []string{arnOf(1)}) {
 		t.Errorf("the function has %v", got)
 	}
+
 	if l := f.released().Layers[0]; l.Current.Version != 1 || l.Versions() != "4" || len(f.published("base")) != 2 {
 		t.Errorf("released is %d, back to %s, there are %v", l.Current.Version, l.Versions(), f.published("base"))
 	}
+
 	end = f.must("back-1-again", `{"rollback": {"layer": "base", "to": 1}}`, release.FailedClean)
 	if end.Message != "FailedClean: roll back base: version 1 is the current one; Nothing was published and no "+
 		"function was touched." {
@@ -950,6 +1013,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 		if method == "Functions.LayersInUse" {
 			return fault.New(fault.Throttled, "list", "functions", errors.New("slow down"))
 		}
+
 		return nil
 	}
 	f.version = "3.0"
@@ -960,13 +1024,16 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-base:3), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if l := f.released().Layers[0]; l.Versions() != "2, 1" || len(f.published("base")) != 3 {
 		t.Errorf("when nobody knows what is used: back to %s, there are %v", l.Versions(), f.published("base"))
 	}
+
 	f.account.Fail = func(method, subject string) error {
 		if method == "LayerVersions.Delete" && strings.HasPrefix(subject, layerARN) {
 			return fault.New(fault.NotAllowed, "delete", subject, errors.New("no"))
 		}
+
 		return nil
 	}
 	f.version = "4.0"
@@ -984,6 +1051,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	if end.Message != want {
 		t.Errorf("message\n%q, want\n%q", end.Message, want)
 	}
+
 	if l := f.released().Layers[0]; l.Current.Version != 4 || l.Versions() != "3" {
 		t.Errorf("released is %d, back to %s", l.Current.Version, l.Versions())
 	}
@@ -996,6 +1064,7 @@ func (l lost) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.Layer
 	if _, err := l.LayerVersions.Publish(ctx, v); err != nil {
 		return stage.LayerVersion{}, err
 	}
+
 	return stage.LayerVersion{}, fault.New(fault.Unreachable, "publish", v.LayerName, io.ErrUnexpectedEOF)
 }
 
@@ -1011,14 +1080,17 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 	if _, err := f.publish("first", layer, lost{f.account.LayerVersions()}); fault.CodeOf(err) != fault.Unreachable {
 		t.Fatalf("%v, want Unreachable", err)
 	}
+
 	if c := candidate("first"); c.ARN != "" || c.Key != digest.Of([]byte("key of 1.0")) {
 		t.Errorf("before the answer it is written down as %+v", c)
 	}
+
 	for range 2 { // and once more when all is written down
 		item, err := f.publish("first", layer, f.account.LayerVersions())
 		if err != nil || item.Summary != "layersmith-base:1" {
 			t.Fatalf("%+v %v", item, err)
 		}
+
 		var c release.Candidate
 		f.document(item.Doc, &c)
 		if d := cmp.Diff(
@@ -1030,6 +1102,7 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 			t.Errorf("found as %+v; register against document:\n%s", c, d)
 		}
 	}
+
 	if got := f.published("base"); !slices.Equal(got, []string{"base:1"}) {
 		t.Errorf("there are %v", got)
 	}
@@ -1092,6 +1165,7 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 			if tt.other {
 				there = f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
 			}
+
 			if _, err := f.account.LayerVersions().
 				Publish(t.Context(),
 					stage.NewLayerVersion{
@@ -1102,10 +1176,12 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 					}); err != nil {
 				t.Fatal(err)
 			}
+
 			item, err := f.publish("first", layer, f.account.LayerVersions())
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			var c release.Candidate
 			f.document(item.Doc, &c)
 			if item.Summary != tt.want || c.Reused != tt.reused {
@@ -1123,6 +1199,7 @@ func TestAReusedVersionOutlivesTheRun(t *testing.T) {
 	if _, err := f.publish("first", layer, f.account.LayerVersions()); err != nil {
 		t.Fatal(err)
 	}
+
 	f.registers.Set(release.RunName("first"), nil) // nobody knows of that run any more, so it is not undone
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"})
 	f.must("second", `{}`, release.RolledBack)
@@ -1145,16 +1222,19 @@ func TestVersionsAreSharedWithEverybodyWhoMayUseThem(t *testing.T) {
 		if method == "LayerVersions.Share" && strings.HasSuffix(subject, " 210987654321") {
 			return fault.New(fault.Throttled, "share", subject, errors.New("slow down"))
 		}
+
 		return nil
 	}
 	share := []string{"o-abcdefghij", "210987654321"}
 	if _, err := f.publish("first", layer, f.account.LayerVersions(), share...); fault.CodeOf(err) != fault.Throttled {
 		t.Fatalf("%v, want Throttled", err)
 	}
+
 	f.account.Fail = nil
 	if _, err := f.publish("first", layer, f.account.LayerVersions(), share...); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := f.account.Grants(
 		arnOf(1),
 	); !slices.Equal(got, []string{"210987654321", "o-abcdefghij"}) ||
@@ -1170,6 +1250,7 @@ func (f *flow) verified(run string) (stage.Item, error) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	return stage.Verify{
 		Ledger:    f.ledger(),
 		Sandboxes: f.account.Sandboxes(),
@@ -1189,6 +1270,7 @@ func (f *flow) boxes() (names []string) {
 			names = append(names, v.Name)
 		}
 	}
+
 	return names
 }
 
@@ -1202,27 +1284,33 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 		if err := json.Unmarshal(payload, &q); err != nil {
 			return stage.Invocation{}, err
 		}
+
 		part := q
 		part.Jobs = q.Jobs[:min(1, len(q.Jobs))]
 		var said []string
 		for _, j := range part.Jobs {
 			said = append(said, string(j.Kind)+" "+j.Name+" "+j.Source)
 		}
+
 		if len(q.Jobs) > 1 {
 			part.Imports = nil // there was time for one job
 		}
+
 		b, err := json.Marshal(part)
 		if err != nil {
 			return stage.Invocation{}, err
 		}
+
 		out, err := answer(b, func(probe.SentJob) string { return "" })
 		if err != nil {
 			return stage.Invocation{}, err
 		}
+
 		var a probe.Response
 		if err := json.Unmarshal(out.Payload, &a); err != nil {
 			return stage.Invocation{}, err
 		}
+
 		a.Remaining = len(q.Jobs) - len(part.Jobs)
 		out.Payload, err = json.Marshal(a)
 		asked = append(asked, strings.Join(append(said, part.Imports...), " + "))
@@ -1231,12 +1319,14 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 		if len(asked) == 1 {
 			out.InitSeconds = 0.4
 		}
+
 		return out, err
 	}
 	item, err := f.verified("first")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if want := []string{
 		"metadata small ",
 		"module small ",
@@ -1247,6 +1337,7 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 	) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
+
 	var v release.Verified
 	f.document(item.Doc, &v)
 	p := v.Probe
@@ -1255,12 +1346,15 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 		!slices.Equal(p.Stack, []string{"base"}) {
 		t.Errorf("probe %+v", p)
 	}
+
 	if v.InitSeconds != 0.4 || v.MaxMemoryMiB != 53 || p.Import == nil || p.Import.WithSeconds != 0.25 {
 		t.Errorf("cold start %v s, %d MiB, imports %+v", v.InitSeconds, v.MaxMemoryMiB, p.Import)
 	}
+
 	if item.Summary != "base: 1 module, 1 script; import 0.25 s" {
 		t.Errorf("summary %q", item.Summary)
 	}
+
 	if left := f.boxes(); len(left) > 0 {
 		t.Errorf("left are %v", left)
 	}
@@ -1450,6 +1544,7 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			if tt.left != nil {
 				f.write(release.FailureName("first"), *tt.left)
 			}
+
 			tt.in.Run = "first"
 			tt.in.Execution = "arn:first"
 			tt.in.StartedAt = f.now.Add(-time.Minute)
@@ -1457,11 +1552,13 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			if err != nil || end.Message != tt.want || end.Outcome != tt.in.Ending.Outcome {
 				t.Errorf("%s %v\n%q, want\n%q", end.Outcome, err, end.Message, tt.want)
 			}
+
 			var r release.Report
 			f.read(release.ReportName("first"), &r)
 			if code := r.Failure; (code == nil) != (tt.code == "") || code != nil && code.Code != tt.code {
 				t.Errorf("failure %+v, want %s", code, tt.code)
 			}
+
 			want := porttest.Notice{
 				Subject: "Layersmith: " + string(end.Outcome),
 				Text: tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    " +
@@ -1484,6 +1581,7 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	zipped := measure.Bytes(len(f.account.LayerZip(arnOf(2))))
 	was := measure.Bytes(len(f.account.LayerZip(arnOf(1))))
 	want := porttest.Notice{
@@ -1525,16 +1623,19 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 		end.Message != "FailedClean: States.Timeout; Nothing was published and no function was touched." {
 		t.Fatalf("%+v %v", end, err)
 	}
+
 	for n := range 3 {
 		f.now = f.now.Add(time.Second)
 		again, err := f.reported(in)
 		if err != nil || again != end {
 			t.Errorf("time %d: %+v %v, want %+v", n, again, err, end)
 		}
+
 		if sent := f.notices.Sent(); len(sent) != 1 {
 			t.Errorf("time %d: %d notices, want 1", n, len(sent))
 		}
 	}
+
 	// An outcome that nobody waits for is no news.
 	in = stage.ReportInput{
 		Run:       "second",
@@ -1578,6 +1679,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 			refusedAs(t, run(), fault.ProvenanceMismatch, `read state/released.json: json: unknown field "waves"`+hint)
 		})
 	}
+
 	if now, _, err := f.registers.MemoryRegisters.Load(
 		t.Context(),
 		release.ReleasedName,
@@ -1585,6 +1687,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		!bytes.Equal(now, newer) {
 		t.Errorf("state/released.json is now %s %v", now, err)
 	}
+
 	f.registers.Set(release.ReleasedName, nil)
 	for name, run := range map[string]func() error{
 		"Publish": func() error { _, err := f.publish("first", layers[0], f.account.LayerVersions()); return err },
@@ -1645,6 +1748,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	mixed.Doc = item.Doc
 	_, err = stage.Verify{
 		Ledger:    f.ledger(),
@@ -1670,6 +1774,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = stage.Promote{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions()}.
 		Run(
 			t.Context(),
@@ -1731,6 +1836,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			out.WaitSeconds < 1 {
 			t.Errorf("%+v %v, want it to wait", out, err)
 		}
+
 		if d := cmp.Diff(other, lease(f)); d != "" {
 			t.Errorf("the lease (-want +got):\n%s", d)
 		}
@@ -1753,6 +1859,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		); err != nil {
 			t.Errorf("%v: the run still has it", err)
 		}
+
 		if d := cmp.Diff(renewed, lease(f)); d != "" {
 			t.Errorf("the lease (-want +got):\n%s", d)
 		}
@@ -1795,6 +1902,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		if fault.CodeOf(err) != fault.LeaseLost {
 			t.Errorf("%v, want LeaseLost", err)
 		}
+
 		if d := cmp.Diff(other, lease(f)); d != "" {
 			t.Errorf("the lease (-want +got):\n%s", d)
 		}
@@ -1827,6 +1935,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+
 		if d := cmp.Diff(other, lease(f)); d != "" {
 			t.Errorf("the lease (-want +got):\n%s", d)
 		}
@@ -1845,6 +1954,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			if _, err := (stage.Select{Ledger: f.ledger()}).Run(t.Context(), stage.RunInput{Run: "first"}); err != nil {
 				t.Fatal(err)
 			}
+
 			if got := lease(f).Until.Sub(began); got != tt.until {
 				t.Errorf("after %s it holds until %s, want %s", tt.after, got, tt.until)
 			}
@@ -1869,6 +1979,7 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 		}, latest.RevisionID); err != nil {
 		t.Fatal(err)
 	}
+
 	if end := f.must(
 		"third",
 		`{"rollback": {"layer": "web", "to": 1}}`,
@@ -1876,6 +1987,7 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 	); end.Message != "Released: 1 layer (back to layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if got, want := layersOf(
 		f.function(""),
 	), []string{
@@ -1887,10 +1999,12 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 	) {
 		t.Errorf("the function has %v, want %v", got, want)
 	}
+
 	var now []string
 	for _, l := range f.released().Layers {
 		now = append(now, fmt.Sprintf("%s %d back to %s", l.Layer, l.Current.Version, l.Versions()))
 	}
+
 	if want := []string{"base 2 back to 1", "web 1 back to 2"}; !slices.Equal(now, want) {
 		t.Errorf("released %q, want %q", now, want)
 	}
@@ -1903,6 +2017,7 @@ func TestAWorkspaceWithoutConsumersMovesNobody(t *testing.T) {
 	if err := f.sources.Delete(t.Context(), "consumers.yaml"); err != nil {
 		t.Fatal(err)
 	}
+
 	before := f.state()
 	if end := f.must(
 		"first",
@@ -1911,10 +2026,12 @@ func TestAWorkspaceWithoutConsumersMovesNobody(t *testing.T) {
 	); end.Message != "Released: 1 layer (layersmith-base:1), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
+
 	before.Layer = []string{arnOf(1)}
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("a function was touched (-want +got):\n%s", d)
 	}
+
 	f.must("second", `{}`, release.Unchanged)
 	if len(f.names) != 2 {
 		t.Errorf("the second run went through %v", f.names)
@@ -1939,6 +2056,7 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 	for n := range 299 {
 		add(n)
 	}
+
 	f.push("consumers.yaml", "consumers:\n  - { tag: { team: shop }, layers: base }\n")
 	layers := f.measured("first", `{}`)
 	if out, err := f.record(
@@ -1948,6 +2066,7 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 		out.Consumers[298].Change != "runs/first/changes/299.json" {
 		t.Errorf("%q %v", out.Summary, err)
 	}
+
 	add(299)
 	_, err := f.record("first", layers)
 	refusedAs(
@@ -1967,15 +2086,18 @@ func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	again, err := f.record("first", layers)
 	if d := cmp.Diff(first, again); err != nil || d != "" {
 		t.Errorf("recorded again: %v\n%s", err, d)
 	}
+
 	var c release.Change
 	f.read(first.Consumers[0].Change, &c)
 	if c.After != nil || c.Before.AliasVersion != "1" || len(c.Before.Layers) != 0 || c.Alarm != "errors" {
 		t.Errorf("recorded is %+v", c)
 	}
+
 	c.After = &release.State{Layers: []string{arnOf(1)}, CodeSHA256: c.Before.CodeSHA256}
 	f.write(first.Consumers[0].Change, c)
 	_, err = f.record("first", layers)
@@ -2008,6 +2130,7 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 		!strings.HasPrefix(err.Error(), "publish "+arnOf(1)+": its bytes have sha256 ") {
 		t.Errorf("%v, want HashMismatch", err)
 	}
+
 	if _, err := (stage.Rollback{
 		Ledger:    f.ledger(),
 		Functions: f.account.Functions(),
@@ -2021,6 +2144,7 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 		); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := f.published("base"); len(got) > 0 {
 		t.Errorf("left are %v", got)
 	}
@@ -2033,6 +2157,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			if j.Kind == probe.Module && strings.HasPrefix(s.Layers[len(s.Layers)-1], layerARN) {
 				return why
 			}
+
 			return ""
 		}
 	}
@@ -2057,12 +2182,14 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			if j.Kind == probe.Module {
 				return "ImportError: needs a display"
 			}
+
 			return ""
 		}, boxes: 2, check: func(p report.Probe) bool { return len(p.Failures) == 1 && p.Failures[0].Inherited }},
 		"a script that fails must pass, whoever is at fault": {fails: func(_ stage.Sandbox, j probe.SentJob) string {
 			if j.Kind == probe.Script {
 				return "AssertionError: 1 != 2"
 			}
+
 			return ""
 		}, boxes: 2, want: "probe base: script probe.py: AssertionError: 1 != 2"},
 		"what the layer chose to leave out is skipped": {
@@ -2083,6 +2210,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			if j.Kind == probe.Module {
 				return "ImportError: needs a display"
 			}
+
 			return ""
 		}, refuse: "LayerVersions.Publish", boxes: 1, want: "probe base: module small: ImportError: needs a display"},
 	} {
@@ -2093,6 +2221,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 			if tt.spec != "" {
 				f.push("base/layer.yaml", tt.spec)
 			}
+
 			boxes := 0
 			f.account.Run = func(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
 				boxes++
@@ -2100,18 +2229,22 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 					if tt.fails == nil {
 						return ""
 					}
+
 					return tt.fails(s, j)
 				})
 				if tt.imports == "" || err != nil {
 					return out, err
 				}
+
 				var a probe.Response
 				if err := json.Unmarshal(out.Payload, &a); err != nil {
 					return out, err
 				}
+
 				if a.Import != nil { // not asked of the unpruned layer, which is asked for the same as a job
 					a.Import.Detail = tt.imports
 				}
+
 				out.Payload, err = json.Marshal(a)
 				return out, err
 			}
@@ -2119,6 +2252,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 				if method == tt.refuse && strings.HasPrefix(subject, "probe-") {
 					return fault.New(fault.BadInput, "publish", subject, errors.New("too large"))
 				}
+
 				return nil
 			}
 			item, err := f.verified("first")
@@ -2128,6 +2262,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 				tt.want == "" && err != nil {
 				t.Fatalf("error %s, want %q", text, tt.want)
 			}
+
 			if tt.check != nil {
 				var v release.Verified
 				f.document(item.Doc, &v)
@@ -2135,9 +2270,11 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 					t.Errorf("probe %+v", v.Probe)
 				}
 			}
+
 			if boxes != tt.boxes || len(f.boxes()) > 0 {
 				t.Errorf("%d invocations, want %d; left are %v", boxes, tt.boxes, f.boxes())
 			}
+
 			if left, err := f.account.LayerVersions().
 				List(t.Context(), "probe-"+digest.Of([]byte("first layersmith-base")).Short()); err != nil ||
 				len(left) > 0 {
@@ -2154,6 +2291,7 @@ func TestVersionsAreComparedForPeople(t *testing.T) {
 			name, version, _ := strings.Cut(w, " ")
 			all = append(all, report.Wheel{Name: name, Version: version})
 		}
+
 		return all
 	}
 	for sentence, tt := range map[string]struct{ before, after, want []string }{

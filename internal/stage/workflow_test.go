@@ -56,6 +56,7 @@ var target = func() pydist.Target {
 	if err != nil {
 		panic(err)
 	}
+
 	return t
 }()
 
@@ -78,6 +79,7 @@ func (m *mortal) live() error {
 	if m.before != nil {
 		m.before()
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
@@ -90,6 +92,7 @@ func (m *mortal) live() error {
 	case m.once:
 		m.left = -1
 	}
+
 	return errKilled
 }
 
@@ -97,6 +100,7 @@ func (m *mortal) Load(ctx context.Context, name string) ([]byte, string, error) 
 	if err := m.live(); err != nil {
 		return nil, "", err
 	}
+
 	return m.MemoryRegisters.Load(ctx, name)
 }
 
@@ -104,6 +108,7 @@ func (m *mortal) Store(ctx context.Context, name string, doc []byte, tag string)
 	if err := m.live(); err != nil {
 		return "", err
 	}
+
 	return m.MemoryRegisters.Store(ctx, name, doc, tag)
 }
 
@@ -111,6 +116,7 @@ func (m *mortal) Put(ctx context.Context, prefix, suffix string, write func(io.W
 	if err := m.live(); err != nil {
 		return blob.Ref{}, err
 	}
+
 	return m.blobs.Put(ctx, prefix, suffix, write)
 }
 
@@ -118,6 +124,7 @@ func (m *mortal) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
 	if err := m.live(); err != nil {
 		return nil, err
 	}
+
 	return m.blobs.Open(ctx, ref)
 }
 
@@ -167,6 +174,7 @@ func newFlow(t *testing.T) *flow {
 		PublishVersion(t.Context(), functionName, "by hand", f.function("").RevisionID); err != nil {
 		t.Fatal(err)
 	}
+
 	f.account.AddAlias(t, functionName, stage.Alias{Name: "live", Version: "1"})
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK})
 	return f
@@ -178,6 +186,7 @@ func answer(payload []byte, fails func(probe.SentJob) string) (stage.Invocation,
 	if err := json.Unmarshal(payload, &q); err != nil {
 		return stage.Invocation{}, err
 	}
+
 	a := probe.Response{Interpreter: "cpython-3.13.7", Results: []probe.Result{}}
 	for _, j := range q.Jobs {
 		wrong := fails(j)
@@ -186,11 +195,13 @@ func answer(payload []byte, fails func(probe.SentJob) string) (stage.Invocation,
 			probe.Result{Job: probe.Job{Kind: j.Kind, Name: j.Name}, OK: wrong == "", Detail: wrong, Seconds: 0.1},
 		)
 	}
+
 	if len(q.Imports) > 0 {
 		a.Import = &probe.TimedImports{
 			ImportTime: probe.ImportTime{Modules: q.Imports, Seconds: 0.25, PeakBytes: 1 << 20},
 		}
 	}
+
 	b, err := json.Marshal(a)
 	return stage.Invocation{Payload: b, InitSeconds: 0.4, MaxMemoryMiB: 60}, err
 }
@@ -201,14 +212,17 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	for name, content := range files {
 		entries = append(entries, ziptree.File(name, []byte(content), false, name))
 	}
+
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var b bytes.Buffer
 	if _, err := ziptree.Write(t.Context(), &b, tree); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -228,6 +242,7 @@ func (f *flow) function(qualifier string) stage.Function {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	return got
 }
 
@@ -250,19 +265,23 @@ func (f *flow) state() (s state) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	s.Alias = a.Version
 	for _, v := range f.account.Versions() {
 		if v.Name == functionName && v.Version != "$LATEST" {
 			s.Versions = append(s.Versions, v.Version+" "+strings.Join(layersOf(v.Function), ","))
 		}
 	}
+
 	versions, err := f.account.LayerVersions().List(f.t.Context(), "layersmith-base")
 	if err != nil {
 		f.t.Fatal(err)
 	}
+
 	for _, v := range versions {
 		s.Layer = append(s.Layer, v.ARN)
 	}
+
 	return s
 }
 
@@ -271,6 +290,7 @@ func layersOf(v stage.Function) []string {
 	for _, l := range v.Layers {
 		s = append(s, l.ARN)
 	}
+
 	return s
 }
 
@@ -285,10 +305,12 @@ func (f *flow) build(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
+
 	var r release.Run
 	if err := release.Decode(doc, &r); err != nil {
 		return err
 	}
+
 	info := "python/small-" + f.version + ".dist-info/"
 	artifact, err := f.registers.Put(ctx, "artifacts/", ".zip", func(w io.Writer) error {
 		_, err := w.Write(zipOf(f.t, map[string]string{
@@ -304,6 +326,7 @@ func (f *flow) build(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
+
 	built := release.Built{
 		SchemaVersion: 1,
 		Run:           run,
@@ -332,6 +355,7 @@ func (f *flow) build(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
+
 	_, err = f.registers.Store(ctx, release.BuiltName(run), b, "")
 	return err
 }
@@ -371,6 +395,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		if dead(err) {
 			return release.Ending{}, err
 		}
+
 		return finish(
 			release.Ending{
 				Outcome: release.FailedClean,
@@ -396,18 +421,21 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		if dead(err) {
 			return release.Ending{}, err
 		}
+
 		f.names = append(f.names, "Rollback")
 		end, rollbackErr := rollback(name)
 		if rollbackErr != nil {
 			if dead(rollbackErr) {
 				return release.Ending{}, rollbackErr
 			}
+
 			return finish(
 				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
 				caught(err),
 				caught(rollbackErr),
 			)
 		}
+
 		return finish(end, caught(err), nil)
 	}
 
@@ -428,45 +456,55 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		if err != nil {
 			return clean(err)
 		}
+
 		if in.Next == stage.NextWait {
 			return release.Ending{Message: "waits: " + in.Summary}, nil
 		}
+
 		if in.Next != stage.NextRecover {
 			break
 		}
+
 		f.names = append(f.names, "Recover")
 		end, err := rollback(in.Previous)
 		if err != nil {
 			if dead(err) {
 				return release.Ending{}, err
 			}
+
 			return finish(
 				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
 				nil,
 				caught(err),
 			)
 		}
+
 		if end.Outcome == release.FailedDirty {
 			return finish(end, nil, nil)
 		}
 	}
+
 	if in.Next == stage.NextEnd {
 		return finish(*in.Ending, nil, nil)
 	}
+
 	layers := in.Layers
 	if in.Next == stage.NextBuild {
 		f.names = append(f.names, "Build")
 		if err := f.build(ctx, name); err != nil {
 			return clean(err)
 		}
+
 		f.names = append(f.names, "Select")
 		selected, err := stage.Select{Ledger: f.ledger()}.Run(ctx, stage.RunInput{Run: name})
 		if err != nil {
 			return clean(err)
 		}
+
 		if !selected.Changed {
 			return finish(release.Ending{Outcome: release.Unchanged, Message: selected.Summary}, nil, nil)
 		}
+
 		layers = selected.Layers
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Prune")
@@ -480,6 +518,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		}); err != nil {
 			return clean(err)
 		}
+
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Measure")
 			return stage.MeasureLayer{
@@ -493,6 +532,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			return clean(err)
 		}
 	}
+
 	f.names = append(f.names, "Record")
 	recorded, err := stage.Record{
 		Ledger:    f.ledger(),
@@ -506,6 +546,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	if err != nil {
 		return clean(err)
 	}
+
 	if in.DryRun {
 		return finish(
 			release.Ending{Outcome: release.Unchanged, Message: "Dry run: nothing was published. " + recorded.Summary},
@@ -513,6 +554,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			nil,
 		)
 	}
+
 	if in.Next == stage.NextBuild {
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Publish")
@@ -527,6 +569,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		}); err != nil {
 			return undo(err)
 		}
+
 		if layers, err = each(layers, func(i stage.Item, all []stage.Item) (stage.Item, error) {
 			f.names = append(f.names, "Verify")
 			return stage.Verify{
@@ -543,6 +586,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			return undo(err)
 		}
 	}
+
 	for _, c := range recorded.Consumers {
 		f.names = append(f.names, "Update")
 		f.updating = true
@@ -557,6 +601,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		if err != nil {
 			return undo(err)
 		}
+
 		for quiet := false; !quiet; {
 			f.now = f.now.Add(time.Minute)
 			f.names = append(f.names, "Health")
@@ -570,9 +615,11 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			if err != nil {
 				return undo(err)
 			}
+
 			quiet = h.Quiet
 		}
 	}
+
 	f.names = append(f.names, "Promote")
 	end, err := stage.Promote{
 		Ledger:    f.ledger(),
@@ -586,6 +633,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 	if err != nil {
 		return undo(err)
 	}
+
 	return finish(end, nil, nil)
 }
 
@@ -597,6 +645,7 @@ func each(items []stage.Item, do func(stage.Item, []stage.Item) (stage.Item, err
 			return nil, err
 		}
 	}
+
 	return out, nil
 }
 
@@ -606,9 +655,11 @@ func (f *flow) must(name, input string, want release.Outcome) release.Ending {
 	if err != nil {
 		f.t.Fatalf("%s: %v after %v", name, err, f.names)
 	}
+
 	if end.Outcome != want {
 		f.t.Fatalf("%s: %s, want %s; %s; states %v", name, end.Outcome, want, end.Message, f.names)
 	}
+
 	return end
 }
 
@@ -623,6 +674,7 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	if want := "Released: 1 layer (layersmith-base:1), 1 function moved."; end.Message != want {
 		t.Errorf("message %q, want %q", end.Message, want)
 	}
+
 	want := state{
 		Layers:   []string{arnOf(1)},
 		Alias:    "2",
@@ -632,11 +684,13 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	if d := cmp.Diff(want, f.state()); d != "" {
 		t.Errorf("after the release (-want +got):\n%s", d)
 	}
+
 	calls := len(f.account.Calls())
 	f.must("second", `{}`, release.Unchanged)
 	if !slices.Equal(f.names, []string{"Intake", "Report"}) {
 		t.Errorf("the second run went through %v", f.names)
 	}
+
 	f.push(
 		"consumers.yaml",
 		"# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { "+
@@ -649,9 +703,11 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 	if !slices.Equal(f.names, []string{"Intake", "Report"}) {
 		t.Errorf("a run on what gave the same layers went through %v", f.names)
 	}
+
 	if got := f.account.Calls(); len(got) != calls {
 		t.Errorf("runs that changed nothing did %v", got[calls:])
 	}
+
 	if sent := f.notices.Sent(); len(sent) != 1 || !strings.HasPrefix(sent[0].Subject, "Layersmith: Released") {
 		t.Errorf("notices %v, want one of the release", sent)
 	}
@@ -671,10 +727,12 @@ func TestUnhealthyConsumerIsPutBack(t *testing.T) {
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
 	}
+
 	if want := "RolledBack: watch " + functionARN + ": alarm errors was raised 2m0s after the update: 5 errors; the " +
 		"function is as before (data-validation 1), candidates deleted."; end.Message != want {
 		t.Errorf("message\n%q, want\n%q", end.Message, want)
 	}
+
 	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK})
 	f.must("second", `{}`, release.Promoted)
 }
@@ -689,6 +747,7 @@ func TestFailingProbeLeavesNothing(t *testing.T) {
 			if j.Kind == probe.Module && pruned(s) {
 				return "ModuleNotFoundError: No module named 'small.core'"
 			}
+
 			return ""
 		})
 	}
@@ -696,15 +755,18 @@ func TestFailingProbeLeavesNothing(t *testing.T) {
 	if !strings.Contains(end.Message, "probe base: module small: ModuleNotFoundError: No module named 'small.core'") {
 		t.Errorf("message %q does not say what failed", end.Message)
 	}
+
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
 	}
+
 	// What fails before pruning too is the package's own business.
 	f.account.Run = func(_ context.Context, _ stage.Sandbox, payload []byte) (stage.Invocation, error) {
 		return answer(payload, func(j probe.SentJob) string {
 			if j.Kind == probe.Module {
 				return "ImportError: needs a display"
 			}
+
 			return ""
 		})
 	}
@@ -729,15 +791,18 @@ func TestForeignChangeIsNeverOverwritten(t *testing.T) {
 				f.alarms.Set("errors", stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"})
 			}
 		}
+
 		return nil
 	}
 	end := f.must("first", `{}`, release.FailedDirty)
 	if !strings.Contains(end.Message, functionARN+" was changed by somebody else during the run and was left alone") {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if got := f.function(""); !slices.Equal(layersOf(got), []string{arnOf(1)}) {
 		t.Errorf("the changed function was touched: layers %v", layersOf(got))
 	}
+
 	if s := f.state(); !slices.Contains(s.Layer, arnOf(1)) {
 		t.Error("a version that a function has was deleted")
 	}
@@ -752,6 +817,7 @@ func TestUnreleasedCodeIsNotReleasedWithTheLayers(t *testing.T) {
 	if !strings.Contains(end.Message, "$LATEST is not what version 1 is") {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
 	}
@@ -769,6 +835,7 @@ func TestDryRunPublishesNothing(t *testing.T) {
 		end.Message != "Unchanged: Dry run: nothing was published. 1 function to move" {
 		t.Errorf("%q\n%s", end.Message, d)
 	}
+
 	f.must("second", `{}`, release.Promoted)
 }
 
@@ -781,13 +848,16 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 	if got := f.state(); !slices.Equal(got.Layers, []string{arnOf(2)}) || got.Alias != "3" {
 		t.Fatalf("after the refresh: %+v", got)
 	}
+
 	if text := f.notices.Sent()[1].Text; !strings.Contains(text, "small 1.0 -> 2.0") {
 		t.Errorf("the notice does not say what changed:\n%s", text)
 	}
+
 	end := f.must("third", `{"rollback": {"layer": "base"}}`, release.Promoted)
 	if got := f.state(); !slices.Equal(got.Layers, []string{arnOf(1)}) || got.Alias != "4" {
 		t.Errorf("after going back: %+v; %s", got, end.Message)
 	}
+
 	for input, want := range map[string]string{
 		`{"rollback": {"layer": "base", "to": 7}}`: "version 7 was not released",
 		`{"rollback": {"layer": "base", "to": 1}}`: "version 1 is the current one",
@@ -807,10 +877,12 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 			t.Errorf("%s: %q, want %q", input, end.Message, want)
 		}
 	}
+
 	f.must("fourth", `{}`, release.Promoted)
 	if got := f.state(); !slices.Equal(got.Layers, []string{arnOf(2)}) {
 		t.Errorf("after the next run: %+v", got)
 	}
+
 	f.must("fifth", `{"force": true}`, release.Promoted)
 	if got := f.state(); !slices.Equal(got.Layers, []string{arnOf(3)}) {
 		t.Errorf("a forced run: %+v", got)
@@ -831,26 +903,31 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 			if _, err := f.run("killed", `{}`); !errors.Is(err, errKilled) {
 				return // metrics and the like come after the last call that counts
 			}
+
 			at := f.names[len(f.names)-1]
 			f.registers.left = -1
 			end, err := f.run("next", `{}`)
 			if err != nil || end.Outcome != release.Promoted && end.Outcome != release.Unchanged {
 				t.Fatalf("killed in %s: %v %+v, states %v", at, err, end, f.names)
 			}
+
 			got := f.state()
 			if len(got.Layers) != 1 || got.Layers[0] != got.Layer[0] {
 				t.Errorf("killed in %s: the function has %v of %v", at, got.Layers, got.Layer)
 			}
+
 			live := got.Versions[slices.IndexFunc(got.Versions,
 				func(v string) bool { return strings.HasPrefix(v, got.Alias+" ") })]
 			if live != got.Alias+" "+got.Layers[0] {
 				t.Errorf("killed in %s: the alias points to %q, the layer is %s", at, live, got.Layers[0])
 			}
+
 			// At most a version that was published and not yet written down is left; the layer that
 			// it has stays with it.
 			if len(got.Versions) > 3 || len(got.Layer) > 2 || len(got.Layer) == 2 && len(got.Versions) != 3 {
 				t.Errorf("killed in %s: left behind: %+v", at, got)
 			}
+
 			f.must("after", `{}`, release.Unchanged)
 		})
 	}
@@ -882,12 +959,14 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 				got.Versions = got.Versions[:1]
 				got.Layer = nil
 			}
+
 			if d := cmp.Diff(before, got); d != "" {
 				t.Errorf("call %d in %v: %s, but not as before (-before +after):\n%s", n, f.names, end.Outcome, d)
 			}
 		default:
 			t.Errorf("call %d in %v: %+v", n, f.names, end)
 		}
+
 		f.registers.once = false
 		if next, err := f.run(
 			"next",
@@ -897,6 +976,7 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 			t.Errorf("after a failure in call %d: %+v %v", n, next, err)
 		}
 	}
+
 	for _, want := range []release.Outcome{release.FailedClean, release.RolledBack, release.Promoted} {
 		if seen[want] == 0 {
 			t.Errorf("no failure ended %s: %v", want, seen)
@@ -911,11 +991,13 @@ func TestTwoExecutionsDoNotInterleave(t *testing.T) {
 	if _, err := f.run("killed", `{}`); !errors.Is(err, errKilled) {
 		t.Fatal("it was not killed")
 	}
+
 	f.registers.left = -1
 	f.running["arn:aws:states:us-east-1:123456789012:execution:layersmith:killed"] = true // it is only slow
 	if end, err := f.run("second", `{}`); err != nil || end.Message != "waits: execution killed works" {
 		t.Errorf("%+v %v, want it to wait", end, err)
 	}
+
 	f.now = f.now.Add(release.LeaseFor + time.Minute) // it hangs
 	f.must("third", `{}`, release.Promoted)
 	// When it wakes up, it may not touch anything.
@@ -956,18 +1038,22 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		return out
 	}
 	if out := ask("a", "base/requirements.txt"); out.Next != stage.NextEnd || out.Ending.Outcome != release.Unchanged {
 		t.Errorf("an earlier upload: %+v", out)
 	}
+
 	if out := ask("b", "workspace.yaml"); out.Next != stage.NextWait || out.WaitSeconds != 11 {
 		t.Errorf("the latest upload, at once: %+v", out)
 	}
+
 	f.now = f.now.Add(11 * time.Second)
 	if out := ask("b", "workspace.yaml"); out.Next != stage.NextBuild {
 		t.Errorf("the latest upload, settled: %+v", out)
 	}
+
 	if out := ask("c", "gone.yaml"); out.Next != stage.NextWait && out.Next != stage.NextRecover {
 		t.Errorf("an upload that is gone: %+v", out)
 	}
@@ -991,9 +1077,11 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 			if !f.updating || done {
 				return
 			}
+
 			if calls++; calls != n+1 {
 				return
 			}
+
 			done = true
 			end, err := stage.Rollback{
 				Ledger:    f.ledger(),
@@ -1014,8 +1102,10 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 			if n < 10 {
 				t.Errorf("the update has only %d calls", n)
 			}
+
 			break
 		}
+
 		// What the update did afterwards may at most have left a version of the function that
 		// nothing points to.
 		got := f.state()

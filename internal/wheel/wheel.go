@@ -58,21 +58,27 @@ func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
 			if w.DistInfo != "" {
 				return Wheel{}, fmt.Errorf("open wheel %s: two .dist-info folders: %s and %s", name, w.DistInfo, dir)
 			}
+
 			w.DistInfo = dir
 		}
 	}
+
 	if _, ok := t.Lookup(w.DistInfo + "/WHEEL"); !ok {
 		return Wheel{}, fmt.Errorf("open wheel %s: no .dist-info/WHEEL in it", name)
 	}
+
 	if err := checkVersion(t, w.DistInfo); err != nil {
 		return Wheel{}, fmt.Errorf("open wheel %s: %w", name, err)
 	}
+
 	if err := w.readMeta(t); err != nil {
 		return Wheel{}, fmt.Errorf("open wheel %s: %w", name, err)
 	}
+
 	if w.Metadata.Name != w.Name {
 		return Wheel{}, fmt.Errorf("open wheel %s: its METADATA is that of %s", name, w.Metadata.Name)
 	}
+
 	data := strings.TrimSuffix(w.DistInfo, ".dist-info") + ".data/"
 	entries := make([]ziptree.Entry, 0, t.Len())
 	moved := map[string]string{}
@@ -94,21 +100,27 @@ func Open(t ziptree.Tree, name pydist.WheelName, sha256 string) (Wheel, error) {
 			default:
 				return Wheel{}, fmt.Errorf("open wheel %s: unknown installation scheme %q in %s", name, scheme, e.Name)
 			}
+
 			if err := ziptree.CheckName(e.Name); err != nil || file == "" {
 				return Wheel{}, fmt.Errorf("open wheel %s: %s is not a file of an installation scheme", name, from)
 			}
+
 			moved[from] = e.Name
 		}
+
 		entries = append(entries, e)
 		w.Files = append(w.Files, e.Name)
 	}
+
 	if len(moved) > 0 {
 		entries = w.relocate(entries, moved, name.String())
 	}
+
 	var err error
 	if w.Tree, err = ziptree.New(entries); err != nil {
 		return Wheel{}, fmt.Errorf("open wheel %s: %w", name, err)
 	}
+
 	return w, nil
 }
 
@@ -121,24 +133,29 @@ func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origi
 			if strings.HasPrefix(to, "bin/") {
 				sum = ""
 			}
+
 			delete(w.Record, from)
 			w.Record[to] = sum
 		}
 	}
+
 	for _, e := range entries {
 		if sum, ok := w.Record[e.Name]; ok {
 			r := pydist.RecordEntry{Path: e.Name, SHA256: sum, Size: -1}
 			if sum != "" {
 				r.Size = e.Size
 			}
+
 			record = append(record, r)
 		}
 	}
+
 	for i, e := range entries {
 		if e.Name == w.DistInfo+"/RECORD" {
 			entries[i] = ziptree.File(e.Name, pydist.FormatRecord(record), false, origin)
 		}
 	}
+
 	return entries
 }
 
@@ -148,24 +165,29 @@ func script(e ziptree.Entry, file string) (ziptree.Entry, error) {
 	if err != nil {
 		return ziptree.Entry{}, err
 	}
+
 	head := make([]byte, len(shebang))
 	_, err = io.ReadFull(r, head)
 	r.Close()
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return ziptree.Entry{}, err
 	}
+
 	moved := e.Named("bin/" + file)
 	moved.Exec = true
 	if string(head) != shebang {
 		return moved, nil
 	}
+
 	b, err := e.Bytes(maxMetaBytes)
 	if err != nil {
 		return ziptree.Entry{}, err
 	}
+
 	if _, rest, ok := bytes.Cut(b, []byte("\n")); ok {
 		return ziptree.File(moved.Name, append([]byte(interpreter+"\n"), rest...), true, e.Origin), nil
 	}
+
 	return moved, nil
 }
 
@@ -174,15 +196,18 @@ func checkVersion(t ziptree.Tree, distInfo string) error {
 	if err != nil {
 		return err
 	}
+
 	for _, line := range strings.Split(string(b), "\n") {
 		key, value, _ := strings.Cut(line, ":")
 		if strings.EqualFold(strings.TrimSpace(key), "Wheel-Version") {
 			if major, _, _ := strings.Cut(strings.TrimSpace(value), "."); major != "1" {
 				return fmt.Errorf("its Wheel-Version is %s; known: 1.x", strings.TrimSpace(value))
 			}
+
 			return nil
 		}
 	}
+
 	return fmt.Errorf("its WHEEL has no Wheel-Version")
 }
 
@@ -191,19 +216,24 @@ func (d *Distribution) readMeta(t ziptree.Tree) error {
 	if err != nil {
 		return err
 	}
+
 	if d.Metadata, err = pydist.ParseMetadata(bytes.NewReader(b)); err != nil {
 		return err
 	}
+
 	if b, err = read(t, d.DistInfo+"/RECORD"); err != nil {
 		return err
 	}
+
 	record, err := pydist.ParseRecord(b)
 	if err != nil {
 		return err
 	}
+
 	for _, r := range record {
 		d.Record[r.Path] = r.SHA256
 	}
+
 	return d.readEntryPoints(t, d.DistInfo)
 }
 
@@ -212,13 +242,16 @@ func (d *Distribution) readEntryPoints(t ziptree.Tree, dir string) error {
 	if !ok {
 		return nil
 	}
+
 	b, err := e.Bytes(maxMetaBytes)
 	if err != nil {
 		return err
 	}
+
 	if d.Entry, err = pydist.ParseEntryPoints(b); err != nil {
 		return fmt.Errorf("read %s: %w", e.Name, err)
 	}
+
 	return nil
 }
 
@@ -227,6 +260,7 @@ func read(t ziptree.Tree, name string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("no %s in it", name)
 	}
+
 	return e.Bytes(maxMetaBytes)
 }
 
@@ -243,28 +277,34 @@ func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 		if !ok {
 			continue
 		}
+
 		dir, file, _ := strings.Cut(site, "/")
 		if file != "METADATA" || !strings.HasSuffix(dir, ".dist-info") {
 			continue
 		}
+
 		b, err := e.Bytes(maxMetaBytes)
 		if err != nil {
 			return nil, err
 		}
+
 		d := Distribution{DistInfo: dir, Record: map[string]string{}}
 		if d.Metadata, err = pydist.ParseMetadata(bytes.NewReader(b)); err != nil {
 			return nil, fmt.Errorf("read %s: %w", e.Name, err)
 		}
+
 		d.Name = d.Metadata.Name
 		d.Version = d.Metadata.Version
 		if r, ok := t.Lookup(prefix + dir + "/RECORD"); ok {
 			if b, err = r.Bytes(maxMetaBytes); err != nil {
 				return nil, err
 			}
+
 			record, err := pydist.ParseRecord(b)
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", r.Name, err)
 			}
+
 			for _, x := range record {
 				d.Record[x.Path] = x.SHA256
 				if _, ok := t.Lookup(prefix + x.Path); ok {
@@ -276,11 +316,14 @@ func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 		} else {
 			unrecorded = append(unrecorded, len(found))
 		}
+
 		if err := d.readEntryPoints(t, prefix+dir); err != nil {
 			return nil, err
 		}
+
 		found = append(found, d)
 	}
+
 	return found, guess(t, prefix, found, unrecorded)
 }
 
@@ -289,12 +332,14 @@ func guess(t ziptree.Tree, prefix string, found []Distribution, unrecorded []int
 	if len(unrecorded) == 0 {
 		return nil
 	}
+
 	listed := map[string]bool{}
 	for _, d := range found {
 		for _, f := range d.Files {
 			listed[f] = true
 		}
 	}
+
 	owners := map[string]*Distribution{} // of what lies directly in the site folder
 	for _, i := range unrecorded {
 		d := &found[i]
@@ -305,24 +350,30 @@ func guess(t ziptree.Tree, prefix string, found []Distribution, unrecorded []int
 			if err != nil {
 				return err
 			}
+
 			names = strings.Fields(string(b))
 		}
+
 		for _, n := range names {
 			owners[n] = d
 		}
 	}
+
 	for _, e := range t.Entries() {
 		site, ok := strings.CutPrefix(e.Name, prefix)
 		if !ok || listed[site] {
 			continue
 		}
+
 		top, _, inFolder := strings.Cut(site, "/")
 		if !inFolder {
 			top, _, _ = strings.Cut(top, ".") // module.py, module.cpython-313-x86_64-linux-gnu.so
 		}
+
 		if d := owners[top]; d != nil {
 			d.Files = append(d.Files, site)
 		}
 	}
+
 	return nil
 }

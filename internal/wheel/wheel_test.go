@@ -36,6 +36,7 @@ func sound(files map[string]string) map[string]string {
 			delete(all, name)
 		}
 	}
+
 	return all
 }
 
@@ -45,10 +46,12 @@ func tree(t testing.TB, files map[string]string) ziptree.Tree {
 	for name, content := range files {
 		entries = append(entries, ziptree.File(name, []byte(content), strings.HasSuffix(name, ".so"), "store/0123.whl"))
 	}
+
 	made, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return made
 }
 
@@ -58,6 +61,7 @@ func fileName(t testing.TB, s string) pydist.WheelName {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return name
 }
 
@@ -65,6 +69,7 @@ func names(t ziptree.Tree) (all []string) {
 	for _, e := range t.Entries() {
 		all = append(all, e.Name)
 	}
+
 	return all
 }
 
@@ -72,6 +77,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -83,10 +89,12 @@ func TestOpenKnowsItsDistribution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if w.Name.String() != "my-pkg" || w.Version.String() != "1.0" || w.DistInfo != "my_pkg-1.0.dist-info" ||
 		w.Wheel != "0123" {
 		t.Errorf("%s %s %s %s", w.Name, w.Version, w.DistInfo, w.Wheel)
 	}
+
 	wantEntry := []pydist.EntryPoint{
 		{Group: "console_scripts", Name: "my", Module: "my_pkg.cli", Attr: "main"},
 		{Group: "plugins", Name: "p", Module: "my_pkg"},
@@ -94,15 +102,18 @@ func TestOpenKnowsItsDistribution(t *testing.T) {
 	if d := cmp.Diff(wantEntry, w.Entry); d != "" {
 		t.Error(d)
 	}
+
 	if d := cmp.Diff(
 		map[string]string{"my_pkg/__init__.py": sum, "my_pkg-1.0.dist-info/RECORD": ""},
 		w.Record,
 	); d != "" {
 		t.Error(d)
 	}
+
 	if d := cmp.Diff(names(w.Tree), w.Files); d != "" {
 		t.Error(d)
 	}
+
 	if e, _ := w.Tree.Lookup("my_pkg/__init__.py"); e.Origin != "my_pkg-1.0-py3-none-any.whl" {
 		t.Errorf("origin %q", e.Origin)
 	}
@@ -172,6 +183,7 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 			if rest, ok := strings.CutPrefix(tt.from, "../"); ok {
 				from = rest
 			}
+
 			w, err := Open(
 				tree(t, sound(map[string]string{from: tt.content})),
 				fileName(t, "my_pkg-1.0-py3-none-any.whl"),
@@ -180,20 +192,25 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			e, ok := w.Tree.Lookup(tt.to)
 			if !ok || !slices.Contains(w.Files, tt.to) {
 				t.Fatalf("no %s among %q, %q", tt.to, names(w.Tree), w.Files)
 			}
+
 			if from != tt.to && slices.Contains(w.Files, from) {
 				t.Errorf("%s is still there", from)
 			}
+
 			want := tt.want
 			if want == "" {
 				want = tt.content
 			}
+
 			if b, err := e.Bytes(1 << 20); string(b) != want || err != nil {
 				t.Errorf("%q, %v\nwant %q", b, err, want)
 			}
+
 			if e.Exec != tt.exec {
 				t.Errorf("executable: %v", e.Exec)
 			}
@@ -215,11 +232,13 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	// The script may have got another first line, so its hash is gone.
 	want := map[string]string{"a.py": sum, "bin/run": "", "my_pkg/__init__.py": "", record: ""}
 	if d := cmp.Diff(want, w.Record); d != "" {
 		t.Error(d)
 	}
+
 	e, _ := w.Tree.Lookup(record)
 	b, err := e.Bytes(1 << 20)
 	if want := "a.py,sha256=" + sum + ",0\nbin/run,,\nmy_pkg-1.0.dist-info/RECORD,,\nmy_pkg/__init__.py,,\n"; err != nil ||
@@ -358,6 +377,7 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var got []string
 	for _, d := range found {
 		got = append(
@@ -373,6 +393,7 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 			),
 		)
 	}
+
 	want := []string{
 		`a 1.0 a-1.0.dist-info ["a-1.0.dist-info/METADATA" "a/__init__.py" "a/compiled.pyc"] 1 []`,
 		`b 2 b-2.dist-info ["b-2.dist-info/METADATA" "b-2.dist-info/licenses/LICENSE" "b-2.dist-info/sub/x.dist-info/METADATA" "b/__init__.py" "b/_vendor/c-3.dist-info/METADATA"] 0 ["a"]`,
@@ -380,6 +401,7 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+
 	if len(found) > 0 && found[0].Record["a/__init__.py"] != sum {
 		t.Errorf("record %v", found[0].Record)
 	}
@@ -414,16 +436,19 @@ func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
 					"other-1.dist-info/RECORD":    "a/other.py,,\n",
 				}[f]
 			}
+
 			found, err := Installed(tree(t, files), "python/")
 			if err != nil || len(found) != 2 {
 				t.Fatal(found, err)
 			}
+
 			var got []string
 			for _, f := range found[0].Files {
 				if !strings.HasPrefix(f, "a-1.dist-info/") {
 					got = append(got, f)
 				}
 			}
+
 			if d := cmp.Diff(tt.want, strings.Join(got, " ")); d != "" {
 				t.Error(d)
 			}
@@ -456,6 +481,7 @@ func TestInstalledRefusesWhatImportlibCouldNotRead(t *testing.T) {
 			for name, content := range tt.change {
 				files[name] = content
 			}
+
 			if _, err := Installed(tree(t, files), ""); errText(err) != tt.err {
 				t.Errorf("error %v\n want %s", err, tt.err)
 			}
@@ -470,6 +496,7 @@ func TestInstalledFindsAnOpenedWheel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	found, err := Installed(w.Tree, "")
 	if err != nil || len(found) != 1 || found[0].Name != w.Name || found[0].DistInfo != w.DistInfo {
 		t.Errorf("%+v, %v", found, err)
@@ -484,6 +511,7 @@ func FuzzOpen(f *testing.F) {
 		for name := range files {
 			all = append(all, name)
 		}
+
 		slices.Sort(all)
 		for _, name := range all {
 			// Stored: the fuzzer sees names and text, though it cannot guess CRCs.
@@ -491,13 +519,16 @@ func FuzzOpen(f *testing.F) {
 			if err == nil {
 				_, err = w.Write([]byte(files[name]))
 			}
+
 			if err != nil {
 				f.Fatal(err)
 			}
 		}
+
 		if err := z.Close(); err != nil {
 			f.Fatal(err)
 		}
+
 		f.Add(b.Bytes(), "")
 	}
 	const data = "my_pkg-1.0.data/"
@@ -522,6 +553,7 @@ func FuzzOpen(f *testing.F) {
 	} {
 		f.Add([]byte(nil), name)
 	}
+
 	name := fileName(f, "my_pkg-1.0-py3-none-any.whl")
 	whole := tree(f, sound(nil)).Entries()
 	f.Fuzz(func(t *testing.T, in []byte, moved string) {
@@ -530,26 +562,32 @@ func FuzzOpen(f *testing.F) {
 			if ziptree.CheckName(data+moved) != nil {
 				return
 			}
+
 			if opened, err = ziptree.New(
 				append(slices.Clip(whole), ziptree.File(data+moved, in, false, "x.whl")),
 			); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		w, err := Open(opened, name, "")
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "open wheel "+name.String()+": ") {
 				t.Fatalf("error %v does not name the wheel", err)
 			}
+
 			return
 		}
+
 		if w.Tree.Len() != opened.Len() || len(w.Files) != opened.Len() {
 			t.Fatalf("%d files became %d, Files has %d", opened.Len(), w.Tree.Len(), len(w.Files))
 		}
+
 		for _, e := range w.Tree.Entries() {
 			if err := ziptree.CheckName(e.Name); err != nil {
 				t.Fatalf("%q %v", e.Name, err)
 			}
+
 			if strings.HasPrefix(e.Name, data) {
 				t.Fatalf("%q was not moved", e.Name)
 			}

@@ -83,6 +83,7 @@ func windowSeconds(s string) (int, bool) {
 	if m == nil {
 		return 0, false
 	}
+
 	n, _ := strconv.Atoi(m[1])
 	return n * map[string]int{"s": 1, "m": 60, "h": 3600}[m[2]], true
 }
@@ -93,6 +94,7 @@ func (l *loader) consumersFile(w *Workspace) {
 	if !ok {
 		return
 	}
+
 	d := document{loader: l, file: path.Join(l.root, ConsumersFile)}
 	d.walk(b, keys{"consumers": func(v value) {
 		for _, item := range v.list() {
@@ -125,6 +127,7 @@ func sameFunctions(a, b Consumer) bool {
 	if a.Function != "" && b.Function != "" && strings.Contains(a.Function, ":") != strings.Contains(b.Function, ":") {
 		return functionName(a.Function) == functionName(b.Function)
 	}
+
 	return a.what() == b.what()
 }
 
@@ -133,10 +136,12 @@ func (c Consumer) what() string {
 	if len(c.Tag) == 0 {
 		return c.Function
 	}
+
 	var tags []string
 	for k, v := range c.Tag {
 		tags = append(tags, k+"="+v)
 	}
+
 	slices.Sort(tags)
 	return "tag " + strings.Join(tags, ", ")
 }
@@ -163,15 +168,18 @@ func (v value) consumer(w Workspace) (Consumer, bool) {
 	}) {
 		return Consumer{}, false
 	}
+
 	switch {
 	case function && tag:
 		v.wrong("function and tag: one of the two is wanted", "make two entries of it")
 	case !function && !tag:
 		v.wrong("function is missing", "add function: with a name or an ARN, or tag: with the tags of the functions")
 	}
+
 	if !layers {
 		v.wrong("layers is missing", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
 	}
+
 	return c, true
 }
 
@@ -180,6 +188,7 @@ func (v value) function() string {
 	if !ok || functionPattern.MatchString(s) {
 		return s
 	}
+
 	hint := "a name has letters, digits, - and _, at most 64; an ARN is " +
 		"arn:aws:lambda:<region>:<account>:function:<name>"
 	if m := qualifiedPattern.FindStringSubmatch(s); m != nil && m[3] == "$LATEST" {
@@ -187,6 +196,7 @@ func (v value) function() string {
 	} else if m != nil {
 		hint = fmt.Sprintf("write function: %s, and its alias as alias:", m[1])
 	}
+
 	v.wrong(fmt.Sprintf("%q is not a function's name or unqualified ARN", s), hint)
 	return ""
 }
@@ -198,22 +208,26 @@ func (v value) tags() map[string]string {
 		if !ok {
 			return
 		}
+
 		if !tagKeyPattern.MatchString(key) || !tagValuePattern.MatchString(s) {
 			v.wrong(
 				fmt.Sprintf("%.40q: %.40q is not a tag", key, s),
 				"a key has 1 to 128 characters, a value up to 256, on one line",
 			)
 		}
+
 		tags[key] = s
 	}) {
 		return nil
 	}
+
 	switch {
 	case len(tags) == 0:
 		v.wrong("no tag in it", "write it as tag: { team: pricing }")
 	case len(tags) > maxTags:
 		v.wrong(fmt.Sprintf("%d tags, limit %d: a function has no more", len(tags), maxTags), "")
 	}
+
 	return tags
 }
 
@@ -224,29 +238,35 @@ func (v value) stack(w Workspace) []string {
 	if len(items) == 0 {
 		v.wrong("no layer in it", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
 	}
+
 	listed := map[string]bool{}
 	for _, item := range items {
 		name, ok := item.scalar()
 		if !ok {
 			continue
 		}
+
 		if _, known := w.Layer(name); !known {
 			item.wrong(fmt.Sprintf("%q is not a layer", name), suggest(name, w.Names()))
 			continue
 		}
+
 		if listed[name] {
 			item.wrong(fmt.Sprintf("the layer %s is there twice", name), "")
 			continue
 		}
+
 		listed[name] = true
 		wanted = append(append(wanted, w.Below(name)...), name)
 	}
+
 	var stack []string
 	for _, l := range w.Layers {
 		if slices.Contains(wanted, l.Name) {
 			stack = append(stack, l.Name)
 		}
 	}
+
 	if len(stack) > MaxLayers {
 		v.wrong(
 			fmt.Sprintf(
@@ -258,6 +278,7 @@ func (v value) stack(w Workspace) []string {
 			"join some of them",
 		)
 	}
+
 	return stack
 }
 
@@ -273,6 +294,7 @@ func (v value) alias() string {
 			"letters, digits, - and _, at most 128, and not a number alone, which would be a version",
 		)
 	}
+
 	return s
 }
 
@@ -288,9 +310,11 @@ func (v value) health() Health {
 	}) {
 		return Health{}
 	}
+
 	if !alarm {
 		v.wrong("alarm is missing", "name a CloudWatch alarm, or leave health out")
 	}
+
 	return h
 }
 
@@ -299,9 +323,11 @@ func (v value) alarm() string {
 	if !ok {
 		return ""
 	}
+
 	if !alarmPattern.MatchString(s) {
 		v.wrong(fmt.Sprintf("%.40q is not the name of an alarm", s), "1 to 255 characters, on one line")
 	}
+
 	for _, variable := range alarmVariable.FindAllString(s, -1) {
 		if variable != FunctionInAlarm {
 			v.wrong(
@@ -310,6 +336,7 @@ func (v value) alarm() string {
 			)
 		}
 	}
+
 	return s
 }
 
@@ -318,6 +345,7 @@ func (v value) window() int {
 	if !ok {
 		return 0
 	}
+
 	n, ok := windowSeconds(s)
 	switch {
 	case !ok:
@@ -325,5 +353,6 @@ func (v value) window() int {
 	case n < minWindowSeconds || n > maxWindowSeconds:
 		v.wrong(fmt.Sprintf("a window of %s; from 1m to 1h is possible", s), "")
 	}
+
 	return n
 }

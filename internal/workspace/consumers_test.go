@@ -21,6 +21,7 @@ func team(consumers string) map[string]string {
 	for _, name := range []string{"one", "two", "three", "four", "five", "six"} {
 		files[name+"/layer.yaml"] = ""
 	}
+
 	return files
 }
 
@@ -46,6 +47,7 @@ consumers:
 	if err != nil {
 		t.Fatal(lines(err))
 	}
+
 	want := []Consumer{
 		{
 			Function: "data-validation",
@@ -105,6 +107,7 @@ func TestStacksAreCompleteAndInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(lines(err))
 		}
+
 		if got := strings.Join(w.Consumers[0].Layers, " "); got != want {
 			t.Errorf("%s: got %s, want %s", listed, got, want)
 		}
@@ -369,14 +372,17 @@ func TestConsumersDoNotChangeALayer(t *testing.T) {
 		if err != nil {
 			t.Fatal(lines(err))
 		}
+
 		var digests []string
 		for _, l := range w.Layers {
 			digests = append(digests, l.Name+" "+l.Digest.String())
 		}
+
 		got := strings.Join(digests, "\n")
 		if want == "" {
 			want = got
 		}
+
 		if got != want {
 			t.Errorf("with %q:\n%s\nwant\n%s", consumers, got, want)
 		}
@@ -406,22 +412,26 @@ func FuzzConsumers(f *testing.F) {
 		if strings.Count(text, "[")+strings.Count(text, "{") > 200 {
 			return // the parser takes quadratic time
 		}
+
 		w, err := Load(layers(team(text)), "layers")
 		_, again := Load(layers(team(text)), "layers")
 		if lines(err) != lines(again) {
 			t.Errorf("two readings differ:\n%s\n%s", lines(err), lines(again))
 		}
+
 		seen := map[string]bool{}
 		for _, c := range w.Consumers {
 			if (c.Function == "") == (len(c.Tag) == 0) || len(c.Layers) == 0 || len(c.Layers) > MaxLayers ||
 				c.Line < 1 {
 				t.Errorf("accepted %+v", c)
 			}
+
 			if (c.Health.Alarm == "") != (c.Health.WindowSeconds == 0) ||
 				c.Health.WindowSeconds != 0 &&
 					(c.Health.WindowSeconds < minWindowSeconds || c.Health.WindowSeconds > maxWindowSeconds) {
 				t.Errorf("accepted %+v", c.Health)
 			}
+
 			for i, name := range c.Layers {
 				for _, below := range w.Below(name) {
 					if !strings.Contains(" "+strings.Join(c.Layers[:i], " ")+" ", " "+below+" ") {
@@ -429,10 +439,12 @@ func FuzzConsumers(f *testing.F) {
 					}
 				}
 			}
+
 			id := fmt.Sprint(c.Function, c.Tag, c.Alias)
 			if seen[id] {
 				t.Errorf("accepted twice: %+v", c)
 			}
+
 			seen[id] = true
 		}
 	})

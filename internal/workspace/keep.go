@@ -27,10 +27,12 @@ func (l Layer) WithKeep(text, probe []byte, add []policy.Choice) (Layer, []byte,
 	if l.digestOf(text, probe) != l.Digest {
 		return Layer{}, nil, ErrChanged
 	}
+
 	text, err := AddKeep(text, add)
 	if err != nil {
 		return Layer{}, nil, err
 	}
+
 	l.Policy.Keep = append(slices.Clone(l.Policy.Keep), add...)
 	l.Digest = l.digestOf(text, probe)
 	return l, text, nil
@@ -44,6 +46,7 @@ func (l Layer) digestOf(text, probe []byte) digest.SHA256 {
 		h.Write([]byte{0})
 		h.Write(probe)
 	}
+
 	return h.Sum()
 }
 
@@ -58,20 +61,24 @@ func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 	if len(add) == 0 {
 		return text, nil
 	}
+
 	before := map[string]any{}
 	if err := yaml.Unmarshal(withoutMark(text), &before); err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
+
 	places, err := places(text, entryTexts(add))
 	if err != nil {
 		return nil, err
 	}
+
 	for _, p := range places[:min(len(places), maxPlaces)] {
 		after := slices.Concat(text[:p.at], []byte(p.text), text[p.at:])
 		if len(after) <= maxSpecBytes && added(before, after, add) {
 			return after, nil
 		}
 	}
+
 	return nil, fmt.Errorf(
 		"there is no place for more entries of keep; add by hand: keep: [ %s ]",
 		strings.Join(entryTexts(add), ", "),
@@ -92,6 +99,7 @@ func entryTexts(add []policy.Choice) []string {
 	for i, c := range add {
 		out[i] = fmt.Sprintf("{ match: %s, reason: %s }", quoted(c.Match), quoted(c.Reason))
 	}
+
 	return out
 }
 
@@ -105,6 +113,7 @@ func places(text []byte, entries []string) ([]place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
+
 	var root ast.Node
 	for _, d := range f.Docs {
 		if d.Body != nil && root == nil {
@@ -114,10 +123,12 @@ func places(text []byte, entries []string) ([]place, error) {
 			}
 		}
 	}
+
 	end := "\n"
 	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
 		end = "\r\n"
 	}
+
 	starts := lineStarts(text)
 	keep, column, flow := keepOf(root)
 	switch list, _ := keep.(*ast.SequenceNode); {
@@ -129,6 +140,7 @@ func places(text []byte, entries []string) ([]place, error) {
 		for _, e := range entries {
 			block += indent + "  - " + e + end
 		}
+
 		return between(text, starts, len(starts)-1, 0, block, end), nil
 	case list == nil:
 		return nil, fmt.Errorf("keep is not a list")
@@ -146,6 +158,7 @@ func places(text []byte, entries []string) ([]place, error) {
 		for _, e := range entries {
 			block += strings.Repeat(" ", list.Start.Position.Column-1) + "- " + e + end
 		}
+
 		// where the last entry begins, or some line of it
 		last := list.Values[len(list.Values)-1].GetToken().Position.Line
 		first := min(last, len(starts)-1)
@@ -161,9 +174,11 @@ func places(text []byte, entries []string) ([]place, error) {
 				}
 			}
 		}
+
 		for next > first && skipped(text[starts[next-1]:starts[next]]) {
 			next--
 		}
+
 		out = append(out, between(text, starts, next, next, block, end)...)
 		return append(out, rest...), nil
 	}
@@ -180,15 +195,18 @@ func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	case *ast.MappingValueNode:
 		members = []*ast.MappingValueNode{n}
 	}
+
 	column = 1
 	for i, m := range members {
 		if i == 0 {
 			column = max(1, m.Key.GetToken().Position.Column)
 		}
+
 		if m.Key.GetToken().Value == "keep" {
 			keep = bare(m.Value)
 		}
 	}
+
 	return keep, column, flow
 }
 
@@ -200,6 +218,7 @@ func lineStarts(text []byte) []int {
 			starts = append(starts, i+1)
 		}
 	}
+
 	return append(starts, len(text))
 }
 
@@ -214,14 +233,17 @@ func between(text []byte, starts []int, from, to int, block, end string) []place
 	if to < from {
 		step = -1
 	}
+
 	var out []place
 	for i := from; i != to+step; i += step {
 		p := place{starts[i], block}
 		if p.at == len(text) && len(text) > 0 && text[len(text)-1] != '\n' {
 			p.text = end + block // the last line has no end of its own; it gets one
 		}
+
 		out = append(out, p)
 	}
+
 	return out
 }
 
@@ -233,10 +255,12 @@ func within(text []byte, from int, bracket byte, what string) []place {
 		if text[i] != bracket {
 			continue
 		}
+
 		at := i
 		for at > from && strings.IndexByte(" \t", text[at-1]) >= 0 {
 			at--
 		}
+
 		switch {
 		// the bracket has a line for itself: so has the entry, indented like the line before
 		case at > from && text[at-1] == '\n':
@@ -247,6 +271,7 @@ func within(text []byte, from int, bracket byte, what string) []place {
 			if at > 1 && text[at-2] == '\r' {
 				end = "\r\n"
 			}
+
 			out = append(out, place{at, string(indent) + what + end}, place{i, ", " + what + " "})
 		case at > from && text[at-1] == bracket-2: // '[' and '{' are two before ']' and '}'
 			out = append(out, place{at, " " + what + " "})
@@ -254,6 +279,7 @@ func within(text []byte, from int, bracket byte, what string) []place {
 			out = append(out, place{at, ", " + what}, place{at, " " + what})
 		}
 	}
+
 	return out
 }
 
@@ -263,19 +289,23 @@ func added(before map[string]any, text []byte, add []policy.Choice) bool {
 	if err := yaml.Unmarshal(withoutMark(text), &after); err != nil {
 		return false
 	}
+
 	want, _ := before["keep"].([]any)
 	want = slices.Clone(want)
 	for _, c := range add {
 		want = append(want, map[string]any{"match": c.Match, "reason": c.Reason})
 	}
+
 	if !reflect.DeepEqual(after["keep"], any(want)) || len(after) != len(before) && len(after) != len(before)+1 {
 		return false
 	}
+
 	for key, v := range before {
 		if key != "keep" && !reflect.DeepEqual(after[key], v) {
 			return false
 		}
 	}
+
 	_, had := before["keep"]
 	return had == (len(after) == len(before))
 }

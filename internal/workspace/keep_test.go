@@ -18,13 +18,16 @@ func loadLayer(t *testing.T, text, probe []byte) Layer {
 	if text != nil {
 		files["a/layer.yaml"] = &fstest.MapFile{Data: text}
 	}
+
 	if probe != nil {
 		files["a/probe.py"] = &fstest.MapFile{Data: probe}
 	}
+
 	w, err := Load(files, "layers")
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
+
 	return w.Layers[0]
 }
 
@@ -125,14 +128,17 @@ func TestAddKeepChangesNothingElse(t *testing.T) {
 			if c.in != "" {
 				before = []byte(c.in)
 			}
+
 			was := loadLayer(t, before, nil)
 			got, err := AddKeep(before, healed)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if d := cmp.Diff(strings.ReplaceAll(c.want, "ENTRY", entry), string(got)); d != "" {
 				t.Error(d)
 			}
+
 			// What the program reads is the proof; cmp above is about looks.
 			is := loadLayer(t, got, nil)
 			was.Policy.Keep = append(was.Policy.Keep, healed...)
@@ -157,6 +163,7 @@ func TestAddKeepQuotes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if d := cmp.Diff(odd, loadLayer(t, got, nil).Policy.Keep); d != "" {
 		t.Errorf("%s\n%s", got, d)
 	}
@@ -192,13 +199,16 @@ func TestWithKeepIsWhatLoadingGives(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			want := loadLayer(t, text, probe)
 			if got.Digest != want.Digest || !cmp.Equal(got.Policy, want.Policy) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
+
 			if len(l.Policy.Keep) != 1 {
 				t.Error("the layer that was given changed")
 			}
+
 			for _, other := range [][2][]byte{{append(before, '#'), probe}, {nil, probe}} {
 				if _, _, err := l.WithKeep(other[0], other[1], healed); !errors.Is(err, ErrChanged) {
 					t.Errorf("%q: %v", other[0], err)
@@ -218,22 +228,27 @@ func FuzzAddKeep(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 4096 || nesting(in) > maxNesting {
 			return
 		}
+
 		got, err := AddKeep(in, healed)
 		if err != nil {
 			return
 		}
+
 		n := 0
 		m := 0
 		for n < len(in) && got[n] == in[n] {
 			n++
 		}
+
 		for m < len(in)-n && got[len(got)-1-m] == in[len(in)-1-m] {
 			m++
 		}
+
 		if n+m != len(in) {
 			t.Errorf("%q became %q", in, got)
 		}

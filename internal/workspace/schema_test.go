@@ -53,9 +53,11 @@ func readSchema(t *testing.T, name string) *schema {
 	if err := d.Decode(&s); err != nil {
 		t.Fatalf("read %s: %v", f.Name(), err)
 	}
+
 	if s.Schema != "https://json-schema.org/draft/2020-12/schema" {
 		t.Errorf("%s is %q", f.Name(), s.Schema)
 	}
+
 	return &s
 }
 
@@ -63,6 +65,7 @@ func (s *schema) is(kind string) bool {
 	if list, ok := s.Type.([]any); ok {
 		return slices.Contains(list, any(kind))
 	}
+
 	return s.Type == kind
 }
 
@@ -71,10 +74,12 @@ func (s *schema) additional(t *testing.T) *schema {
 	if string(s.Additional) == "false" {
 		return nil
 	}
+
 	var a schema
 	if err := json.Unmarshal(s.Additional, &a); err != nil {
 		t.Fatalf("additionalProperties has to be false or a schema: %q", s.Additional)
 	}
+
 	return &a
 }
 
@@ -86,9 +91,11 @@ func (s *schema) samples(t *testing.T) []any {
 			out = append(out, alternative.samples(t)...)
 		}
 	}
+
 	for _, e := range s.Enum {
 		out = append(out, e)
 	}
+
 	switch {
 	case s.is("boolean"):
 		out = append(out, true, false)
@@ -101,9 +108,11 @@ func (s *schema) samples(t *testing.T) []any {
 	case s.is("object") && s.additional(t) == nil:
 		out = append(out, s.complete(t))
 	}
+
 	if s.is("null") {
 		out = append(out, nil)
 	}
+
 	return out
 }
 
@@ -112,6 +121,7 @@ func (s *schema) choices() (names []string) {
 	for _, alternative := range s.OneOf {
 		names = append(names, alternative.Required...)
 	}
+
 	return names
 }
 
@@ -123,6 +133,7 @@ func (s *schema) complete(t *testing.T) map[string]any {
 			object[name] = p.samples(t)[0]
 		}
 	}
+
 	return object
 }
 
@@ -133,11 +144,13 @@ func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	if choices := s.choices(); len(choices) > 0 && !slices.Contains(choices, name) {
 		required = append(required, choices[0])
 	}
+
 	for _, r := range required {
 		if r != name {
 			object[r] = s.Properties[r].samples(t)[0]
 		}
 	}
+
 	return object
 }
 
@@ -152,20 +165,25 @@ func (s *schema) objects(
 	for _, alternative := range s.AnyOf {
 		alternative.objects(t, at, document, visit)
 	}
+
 	if s.Items != nil {
 		s.Items.objects(t, at+"[]", func(v any) any { return document([]any{v}) }, visit)
 	}
+
 	if !s.is("object") {
 		return
 	}
+
 	if a := s.additional(t); a != nil {
 		key := "x"
 		if s.PropertyNames != nil {
 			key = s.PropertyNames.Enum[0]
 		}
+
 		a.objects(t, at+".*", func(v any) any { return document(map[string]any{key: v}) }, visit)
 		return
 	}
+
 	visit(at, s, document)
 	for name, p := range s.Properties {
 		p.objects(t, at+"."+name, func(v any) any { return document(s.with(t, name, v)) }, visit)
@@ -179,6 +197,7 @@ func load(t *testing.T, file string, v any) Findings {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	files := map[string]string{
 		"a/requirements.txt":                 "numpy\n",
 		"core-data-science/requirements.txt": "numpy\n",
@@ -196,6 +215,7 @@ func load(t *testing.T, file string, v any) Findings {
 	if err != nil && !errors.As(err, &found) {
 		t.Fatal(err)
 	}
+
 	return found
 }
 
@@ -211,23 +231,28 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 				if len(found) != 1 || found[0].Message != `unknown key "`+unknown+`"` {
 					t.Fatalf("an unknown key: got %v", found)
 				}
+
 				known := onlyHint.FindStringSubmatch(found[0].Hint)
 				if known == nil {
 					t.Fatalf("the hint names no keys: %s", found[0].Hint)
 				}
+
 				if diff := cmp.Diff(known[1], strings.Join(slices.Sorted(maps.Keys(s.Properties)), ", ")); diff != "" {
 					t.Errorf("keys (-loader +schema):\n%s", diff)
 				}
+
 				for name, p := range s.Properties {
 					if p.Description == "" || strings.TrimRight(p.Description, ".") == p.Description {
 						t.Errorf("%s: its description is to be sentences: %q", name, p.Description)
 					}
+
 					for _, v := range p.samples(t) {
 						if found := load(t, file, document(s.with(t, name, v))); len(found) > 0 {
 							t.Errorf("%s: %v, which the schema allows: %v", name, v, found)
 						}
 					}
 				}
+
 				for _, name := range s.Required {
 					object := s.complete(t)
 					delete(object, name)
@@ -235,6 +260,7 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 						t.Errorf("%s is required by the schema and not by the loader", name)
 					}
 				}
+
 				if choices := s.choices(); len(choices) > 0 {
 					none := s.complete(t)
 					all := s.complete(t)
@@ -242,6 +268,7 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 						delete(none, name)
 						all[name] = s.Properties[name].samples(t)[0]
 					}
+
 					for what, object := range map[string]any{"none": none, "all": all} {
 						if found := load(t, file, document(object)); len(found) == 0 {
 							t.Errorf("the schema wants one of %v, the loader accepts %s", choices, what)
@@ -265,13 +292,16 @@ func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 	if !ok || defaultWindow != defaultWindowSeconds {
 		t.Errorf("the schema's default window has %d s, the code's %d", defaultWindow, defaultWindowSeconds)
 	}
+
 	if list := consumer.Properties["layers"].AnyOf[1]; list.MaxItems != MaxLayers {
 		t.Errorf("the schema allows %d layers, the code %d", list.MaxItems, MaxLayers)
 	}
+
 	book, err := policy.Builtin()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for what, pair := range map[string][2][]string{
 		"rules":          {policy.IDs(book), layer.Properties["rules"].PropertyNames.Enum},
 		"bytecode modes": {modes, layer.Properties["bytecode"].Enum},
@@ -285,6 +315,7 @@ func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 			t.Errorf("%s (-code +schema):\n%s", what, diff)
 		}
 	}
+
 	if !strings.Contains(space.Properties["targets"].Description, DefaultTarget) {
 		t.Errorf("the schema does not say that the default target is %s", DefaultTarget)
 	}
@@ -298,6 +329,7 @@ func TestSchemasListWhatTheCodeKnows(t *testing.T) {
 			t.Errorf("size %q: the schema says %v, the code %v", s, size.MatchString(s), err)
 		}
 	}
+
 	target := regexp.MustCompile(space.Properties["targets"].Items.Pattern)
 	for _, s := range []string{
 		DefaultTarget, "python3.12-arm64", "python3.13", "python3.13-mips", "nodejs-arm64",

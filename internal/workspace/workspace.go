@@ -54,6 +54,7 @@ func nesting(b []byte) int {
 			depth--
 		}
 	}
+
 	return deepest
 }
 
@@ -65,6 +66,7 @@ func notText(b []byte) int {
 			return i + 1
 		}
 	}
+
 	return 0
 }
 
@@ -90,6 +92,7 @@ func CheckLayerName(name string) error {
 	if !layerName.MatchString(name) {
 		return fmt.Errorf("%q is not a name for a layer: letters, digits, - and _, at most 100", name)
 	}
+
 	return nil
 }
 
@@ -134,6 +137,7 @@ func (f Findings) Error() string {
 	for i := range f {
 		lines[i] = f[i].Error()
 	}
+
 	return strings.Join(lines, "\n")
 }
 
@@ -149,15 +153,18 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 	if err != nil {
 		return Workspace{}, fmt.Errorf("read workspace %s: %w", root, err)
 	}
+
 	for _, d := range dirs {
 		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
 			continue
 		}
+
 		_, reqErr := fs.Stat(fsys, d.Name()+"/requirements.txt")
 		_, yamlErr := fs.Stat(fsys, d.Name()+"/layer.yaml")
 		if reqErr != nil && yamlErr != nil {
 			continue // some other folder, wheels say
 		}
+
 		if !layerName.MatchString(d.Name()) {
 			l.find(
 				path.Join(root, d.Name()),
@@ -166,21 +173,26 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 			)
 			continue
 		}
+
 		if reqErr != nil {
 			l.find(path.Join(root, d.Name()), "requirements.txt is missing", "add it, or remove layer.yaml")
 			continue
 		}
+
 		w.Layers = append(w.Layers, l.layer(d.Name()))
 	}
+
 	if len(w.Layers) == 0 && len(l.found) == 0 {
 		l.find(root, "no layer in it", "run: layersmith init pandas, or add a folder with requirements.txt")
 	}
+
 	l.order(&w)
 	l.consumersFile(&w)
 	if len(l.found) > 0 {
 		sort.SliceStable(l.found, func(i, j int) bool { return less(l.found[i].Where, l.found[j].Where) })
 		return Workspace{}, slices.Compact(l.found)
 	}
+
 	return w, nil
 }
 
@@ -192,6 +204,7 @@ func less(a, b string) bool {
 		if i < 0 {
 			return s, 0
 		}
+
 		fmt.Sscan(s[i+1:], &n)
 		return s[:i], n
 	}
@@ -200,6 +213,7 @@ func less(a, b string) bool {
 	if fa != fb {
 		return fa < fb
 	}
+
 	return la < lb
 }
 
@@ -210,6 +224,7 @@ func (w Workspace) Layer(name string) (Layer, bool) {
 			return l, true
 		}
 	}
+
 	return Layer{}, false
 }
 
@@ -219,6 +234,7 @@ func (w Workspace) Names() []string {
 	for i, l := range w.Layers {
 		names[i] = l.Name
 	}
+
 	return names
 }
 
@@ -242,6 +258,7 @@ func (w Workspace) Below(name string) []string {
 			below = append(below, l.Name)
 		}
 	}
+
 	return below
 }
 
@@ -277,6 +294,7 @@ func (l *loader) read(name string) ([]byte, bool) {
 		l.find(fmt.Sprintf("%s:%d", path.Join(l.root, name), notText(b)), "not UTF-8 text", "save it as UTF-8")
 		return nil, false
 	}
+
 	return b, true
 }
 
@@ -287,6 +305,7 @@ func (l *loader) workspaceFile(w *Workspace) {
 	if !ok {
 		return
 	}
+
 	d := document{loader: l, file: path.Join(l.root, "workspace.yaml")}
 	d.walk(b, keys{
 		"targets": func(v value) {
@@ -295,11 +314,13 @@ func (l *loader) workspaceFile(w *Workspace) {
 			if items != nil && len(items) == 0 {
 				v.wrong("no target in it", "name one: "+DefaultTarget)
 			}
+
 			for _, t := range items {
 				s, ok := t.scalar()
 				if !ok {
 					continue
 				}
+
 				target, err := pydist.ParseTarget(s)
 				switch {
 				case err != nil:
@@ -354,11 +375,13 @@ func (l *loader) layer(name string) Layer {
 					v.wrong(err.Error(), "")
 					return
 				}
+
 				known := policy.IDs(book)
 				if !slices.Contains(known, id) {
 					v.wrong(fmt.Sprintf("unknown rule %q", id), suggest(id, known))
 					return
 				}
+
 				var s policy.Switch
 				enabled := false
 				if !v.object(keys{
@@ -370,12 +393,15 @@ func (l *loader) layer(name string) Layer {
 				}) {
 					return
 				}
+
 				if !enabled {
 					v.wrong("enabled is missing", "add enabled: true or enabled: false")
 				}
+
 				if s.Reason == "" {
 					v.wrong("reason is missing", "say why: the report prints it")
 				}
+
 				layer.Policy.Rules[id] = s
 			})
 		},
@@ -390,6 +416,7 @@ func (l *loader) layer(name string) Layer {
 		h.Write([]byte{0})
 		h.Write(probe)
 	}
+
 	layer.Digest = h.Sum()
 	reqs, err := pydist.ParseRequirements(
 		name+"/requirements.txt",
@@ -402,6 +429,7 @@ func (l *loader) layer(name string) Layer {
 			if at.Line > 0 {
 				where += fmt.Sprintf(":%d", at.Line)
 			}
+
 			l.find(where, at.Msg, at.Hint)
 		} else {
 			l.find(path.Join(l.root, name, "requirements.txt"), err.Error(), "")
@@ -409,6 +437,7 @@ func (l *loader) layer(name string) Layer {
 	} else if len(reqs.Direct) == 0 {
 		l.find(path.Join(l.root, name, "requirements.txt"), "no requirement in it", "name at least one distribution")
 	}
+
 	layer.Requirements = reqs
 	return layer
 }
@@ -422,6 +451,7 @@ func (l *loader) order(w *Workspace) {
 			}
 		}
 	}
+
 	var sorted []Layer
 	state := map[string]int{} // 1 being visited, 2 done
 	var visit func(layer Layer, way []string)
@@ -435,18 +465,21 @@ func (l *loader) order(w *Workspace) {
 			l.find(l.extends[layer.Name], "extends itself: "+strings.Join(way, " -> "), "take one of them out")
 			return
 		}
+
 		state[layer.Name] = 1
 		for _, e := range layer.Extends {
 			if below, ok := w.Layer(e); ok {
 				visit(below, way)
 			}
 		}
+
 		state[layer.Name] = 2
 		sorted = append(sorted, layer)
 	}
 	for _, layer := range w.Layers {
 		visit(layer, nil)
 	}
+
 	w.Layers = sorted
 	for _, layer := range w.Layers {
 		below := w.Below(layer.Name)

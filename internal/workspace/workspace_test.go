@@ -22,6 +22,7 @@ func folder(files map[string]string) fstest.MapFS {
 	for name, text := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
 	}
+
 	return fsys
 }
 
@@ -33,6 +34,7 @@ func layers(files map[string]string) fstest.MapFS {
 			fsys[dir+"/requirements.txt"] = &fstest.MapFile{Data: []byte("numpy\n")}
 		}
 	}
+
 	return fsys
 }
 
@@ -42,6 +44,7 @@ func lines(err error) string {
 	if !errors.As(err, &found) {
 		return fmt.Sprint(err)
 	}
+
 	var b strings.Builder
 	for _, f := range found {
 		b.WriteString(f.Error() + "\n")
@@ -49,6 +52,7 @@ func lines(err error) string {
 			b.WriteString("  hint: " + f.Hint + "\n")
 		}
 	}
+
 	return b.String()
 }
 
@@ -362,6 +366,7 @@ func (brokenFS) Open(name string) (fs.File, error) {
 	if name == "." {
 		return nil, errors.New("it is gone")
 	}
+
 	return nil, fs.ErrNotExist
 }
 
@@ -391,10 +396,12 @@ func TestEverythingHasADefault(t *testing.T) {
 			if err != nil {
 				t.Fatal(lines(err))
 			}
+
 			if len(w.Targets) != 1 || w.Targets[0].String() != DefaultTarget || w.Total != measure.MaxUnzippedBytes ||
 				!slices.Equal(w.Names(), []string{"a"}) {
 				t.Errorf("got %v", w)
 			}
+
 			l, _ := w.Layer("a")
 			if l.Bytecode != Auto || l.Budget != (measure.Budget{}) || l.Extends != nil || l.Probe != "" ||
 				len(l.Requirements.Direct) != 1 ||
@@ -435,16 +442,20 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 	if err != nil {
 		t.Fatal(lines(err))
 	}
+
 	if w.Total != 225<<20 || len(w.Targets) != 2 || w.Targets[1].String() != "python3.12-arm64" {
 		t.Errorf("got %v, %v", w.Total, w.Targets)
 	}
+
 	if diff := cmp.Diff([]string{"base", "ml"}, w.Names()); diff != "" {
 		t.Error(diff)
 	}
+
 	l, ok := w.Layer("ml")
 	if !ok || l.Digest.IsZero() || l.Requirements.Direct[0].File != "ml/requirements.txt" {
 		t.Errorf("got %v", l)
 	}
+
 	l.Digest = w.Layers[0].Digest
 	l.Requirements.Direct = nil
 	l.Requirements.Files = nil
@@ -476,6 +487,7 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 	if got, want := fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+
 	if _, ok := w.Layer("other"); ok {
 		t.Error("found a layer that is not there")
 	}
@@ -497,9 +509,11 @@ func TestLayersComeAfterThoseTheyExtend(t *testing.T) {
 	if err != nil {
 		t.Fatal(lines(err))
 	}
+
 	if diff := cmp.Diff([]string{"y", "z", "m", "a", "b"}, w.Names()); diff != "" {
 		t.Error(diff)
 	}
+
 	for name, want := range map[string][]string{"a": {"y", "z", "m"}, "m": {"y"}, "y": nil, "b": nil} {
 		if diff := cmp.Diff(want, w.Below(name)); diff != "" {
 			t.Errorf("below %s: %s", name, diff)
@@ -513,6 +527,7 @@ func TestDigestIsThatOfSpecAndProbe(t *testing.T) {
 		if err != nil {
 			t.Fatal(lines(err))
 		}
+
 		return w.Layers[0].Digest.String()
 	}
 	seen := map[string]string{}
@@ -528,8 +543,10 @@ func TestDigestIsThatOfSpecAndProbe(t *testing.T) {
 		if other, ok := seen[d]; ok {
 			t.Errorf("%s and %s have one digest", name, other)
 		}
+
 		seen[d] = name
 	}
+
 	if of(
 		map[string]string{"a/layer.yaml": "description: x\n"},
 	) != of(
@@ -565,6 +582,7 @@ func FuzzLoad(f *testing.F) {
 		) > 200 {
 			return // the parser takes quadratic time
 		}
+
 		files := map[string]string{
 			"workspace.yaml":     space,
 			"a/layer.yaml":       layer,
@@ -577,17 +595,21 @@ func FuzzLoad(f *testing.F) {
 			if len(w.Targets) == 0 || len(w.Layers) != 2 || w.Total <= 0 || w.Total > measure.MaxUnzippedBytes {
 				t.Fatalf("accepted %v", w)
 			}
+
 			return
 		}
+
 		var found Findings
 		if !errors.As(err, &found) || len(found) == 0 {
 			t.Fatalf("got %v", err)
 		}
+
 		for _, finding := range found {
 			if !strings.HasPrefix(finding.Where, "layers") || finding.Message == "" {
 				t.Errorf("a finding without place or message: %+v", finding)
 			}
 		}
+
 		_, again := Load(folder(maps.Clone(files)), "layers")
 		if lines(err) != lines(again) {
 			t.Errorf("two readings differ:\n%s\n%s", lines(err), lines(again))

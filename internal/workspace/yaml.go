@@ -43,9 +43,11 @@ func (d *document) walk(b []byte, k keys) {
 			where = d.file + ":" + m[1]
 			message = m[2]
 		}
+
 		d.find(where, "not YAML: "+message, "")
 		return
 	}
+
 	var bodies []ast.Node
 	for _, doc := range f.Docs {
 		switch doc.Body.(type) {
@@ -54,10 +56,12 @@ func (d *document) walk(b []byte, k keys) {
 			bodies = append(bodies, doc.Body)
 		}
 	}
+
 	if len(bodies) > 1 {
 		d.find(d.file, "more than one YAML document", "keep the first")
 		return
 	}
+
 	if len(bodies) == 1 {
 		value{d, bodies[0], 1}.object(k)
 	}
@@ -73,6 +77,7 @@ func (v value) wanted(what string) {
 		v.wrong("an alias is not read here", "write the value out")
 		return
 	}
+
 	v.wrong(what+" wanted here", "")
 }
 
@@ -104,6 +109,7 @@ func (v value) entries(visit func(key string, v value)) bool {
 		v.wanted("keys with values are")
 		return false
 	}
+
 	seen := map[string]bool{}
 	for _, m := range members {
 		key := m.Key.GetToken().Value
@@ -112,9 +118,11 @@ func (v value) entries(visit func(key string, v value)) bool {
 			at.wrong(fmt.Sprintf("the key %q is there twice", key), "")
 			continue
 		}
+
 		seen[key] = true
 		visit(key, at)
 	}
+
 	return true
 }
 
@@ -123,12 +131,14 @@ func (v value) object(k keys) bool {
 	for key := range k {
 		known = append(known, key)
 	}
+
 	sort.Strings(known)
 	return v.entries(func(key string, v value) {
 		if do, ok := k[key]; ok {
 			do(v)
 			return
 		}
+
 		v.wrong(fmt.Sprintf("unknown key %q", key), suggest(key, known))
 	})
 }
@@ -138,6 +148,7 @@ func (v value) list() []value {
 	if !ok {
 		v.wanted("a list is")
 	}
+
 	return items
 }
 
@@ -147,6 +158,7 @@ func (v value) sequence() ([]value, bool) {
 	if !ok {
 		return nil, false
 	}
+
 	items := make([]value, len(n.Values))
 	for i, item := range n.Values {
 		items[i] = value{v.doc, item, item.GetToken().Position.Line}
@@ -154,6 +166,7 @@ func (v value) sequence() ([]value, bool) {
 			items[i].line = m.Values[0].Key.GetToken().Position.Line
 		}
 	}
+
 	return items, true
 }
 
@@ -172,6 +185,7 @@ func (v value) scalar() (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return n.GetToken().Value, true
 	}
+
 	v.wanted("text is")
 	return "", false
 }
@@ -181,6 +195,7 @@ func (v value) each() []value {
 	if items, ok := v.sequence(); ok {
 		return items
 	}
+
 	return []value{v}
 }
 
@@ -192,6 +207,7 @@ func (v value) texts() []string {
 			out = append(out, s)
 		}
 	}
+
 	return out
 }
 
@@ -207,6 +223,7 @@ func (v value) modules() []string {
 			)
 		}
 	}
+
 	return out
 }
 
@@ -216,6 +233,7 @@ func (v value) boolean() bool {
 		v.wanted("true or false is")
 		return false
 	}
+
 	return n.Value
 }
 
@@ -224,6 +242,7 @@ func (v value) oneOf(known []string) string {
 	if ok && !slices.Contains(known, s) {
 		v.wrong(fmt.Sprintf("%q; known: %s", s, strings.Join(known, ", ")), suggest(s, known))
 	}
+
 	return s
 }
 
@@ -232,6 +251,7 @@ func (v value) bytes(limit int64) measure.Bytes {
 	if !ok {
 		return 0
 	}
+
 	n, err := measure.ParseBytes(s)
 	switch {
 	case err != nil:
@@ -246,6 +266,7 @@ func (v value) bytes(limit int64) measure.Bytes {
 			"",
 		)
 	}
+
 	return n
 }
 
@@ -259,15 +280,19 @@ func (v value) choices() []policy.Choice {
 		}) {
 			continue
 		}
+
 		if err := policy.CheckPattern(c.Match); err != nil {
 			item.wrong(err.Error(), "")
 			continue
 		}
+
 		if c.Reason == "" {
 			item.wrong("reason is missing", "say why: the report prints it")
 		}
+
 		out = append(out, c)
 	}
+
 	return out
 }
 
@@ -281,12 +306,15 @@ func suggest(s string, known []string) string {
 			distance = d
 		}
 	}
+
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
+
 	if len(known) == 0 {
 		return ""
 	}
+
 	return "known: " + strings.Join(known, ", ")
 }
 
@@ -295,6 +323,7 @@ func levenshtein(a, b string) int {
 	for j := range row {
 		row[j] = j
 	}
+
 	for i := 1; i <= len(a); i++ {
 		diagonal := row[0]
 		row[0] = i
@@ -303,9 +332,11 @@ func levenshtein(a, b string) int {
 			if a[i-1] != b[j-1] {
 				cost++
 			}
+
 			diagonal = row[j]
 			row[j] = min(row[j]+1, row[j-1]+1, cost)
 		}
 	}
+
 	return row[len(b)]
 }

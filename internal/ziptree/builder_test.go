@@ -46,23 +46,28 @@ func archive(prefix string, members ...member) []byte {
 				raw = Deflate(raw)
 			}
 		}
+
 		size := uint64(len(m.content))
 		zipped := uint64(len(raw))
 		crc := crc32.ChecksumIEEE([]byte(m.content))
 		if m.size != nil {
 			size = *m.size
 		}
+
 		if m.zipped != nil {
 			zipped = *m.zipped
 		}
+
 		if m.crc != nil {
 			crc = *m.crc
 		}
+
 		flags := m.flags
 		at := len(out)
 		if m.descriptor {
 			flags |= 8
 		}
+
 		head := le.AppendUint16(nil, flags)
 		head = le.AppendUint16(head, m.method)
 		head = le.AppendUint16(head, m.time)
@@ -77,6 +82,7 @@ func archive(prefix string, members ...member) []byte {
 		} else {
 			local = sizes(local, crc, zipped, size)
 		}
+
 		local = le.AppendUint16(local, uint16(len(m.name)))
 		local = le.AppendUint16(local, uint16(len(m.extra)))
 		local = append(append(local, m.name...), m.extra...)
@@ -88,6 +94,7 @@ func archive(prefix string, members ...member) []byte {
 		} else {
 			at = m.at
 		}
+
 		extra := m.extra
 		if m.zip64 {
 			extra = le.AppendUint16(le.AppendUint16(bytes.Clone(extra), 1), 16)
@@ -95,6 +102,7 @@ func archive(prefix string, members ...member) []byte {
 			size = 1<<32 - 1
 			zipped = 1<<32 - 1
 		}
+
 		attrs := m.mode<<16 | m.attrs
 		dir = le.AppendUint16(append(dir, "PK\x01\x02"...), uint16(m.creator)<<8|20)
 		dir = le.AppendUint16(dir, 20)
@@ -102,9 +110,11 @@ func archive(prefix string, members ...member) []byte {
 		for _, n := range []int{len(m.name), len(extra), len(m.comment), 0, 0} {
 			dir = le.AppendUint16(dir, uint16(n))
 		}
+
 		dir = le.AppendUint32(le.AppendUint32(dir, attrs), uint32(at))
 		dir = append(append(append(dir, m.name...), extra...), m.comment...)
 	}
+
 	start := len(out)
 	out = append(out, dir...)
 	out = append(out, "PK\x05\x06\x00\x00\x00\x00"...)
@@ -121,6 +131,7 @@ func mustRead(t *testing.T, b []byte) Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return tree
 }
 
@@ -130,6 +141,7 @@ func mustNew(t *testing.T, entries ...Entry) Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return tree
 }
 
@@ -142,12 +154,15 @@ func written(t *testing.T, tree Tree) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if w.Bytes != int64(b.Len()) || w.SHA256 != digestOf(b.Bytes()) {
 		t.Fatalf("Write says %d bytes, %s; it wrote %d, %s", w.Bytes, w.SHA256, b.Len(), digestOf(b.Bytes()))
 	}
+
 	if tree.Len() < 1<<16-1 && tree.ZipBytes() != w.Bytes {
 		t.Fatalf("ZipBytes says %d, Write wrote %d", tree.ZipBytes(), w.Bytes)
 	}
+
 	return b.Bytes()
 }
 
@@ -155,6 +170,7 @@ func errText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 

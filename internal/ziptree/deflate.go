@@ -28,10 +28,12 @@ func (e Entry) Recompressed() (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
+
 	packed := deflate.Encode(nil, b, deflate.Best)
 	if int64(len(packed)) >= e.ZippedBytes {
 		return e, nil
 	}
+
 	e.Method = zip.Deflate
 	e.ZippedBytes = int64(len(packed))
 	e.Loose = false
@@ -47,6 +49,7 @@ func inflate(raw io.Reader) io.ReadCloser {
 		r.(flate.Resetter).Reset(raw, nil)
 		return &pooled{r}
 	}
+
 	return &pooled{flate.NewReader(raw)}
 }
 
@@ -56,6 +59,7 @@ func (p *pooled) Close() error {
 	if p.ReadCloser == nil {
 		return nil
 	}
+
 	inflaters.Put(p.ReadCloser)
 	p.ReadCloser = nil
 	return nil
@@ -67,10 +71,12 @@ func (e Entry) Deflated() (Entry, error) {
 	if e.Method == zip.Deflate || e.Size == 0 {
 		return e, nil
 	}
+
 	b, err := e.Bytes(MaxUnzippedBytes)
 	if err != nil {
 		return Entry{}, err
 	}
+
 	small := File(e.Name, b, e.Exec, e.Origin)
 	small.Note = e.Note
 	return small, nil

@@ -49,23 +49,28 @@ func (w *Writer) Add(e Entry) error {
 	if w.notes {
 		hdr.Comment = e.Note
 	}
+
 	dst, err := w.z.CreateRaw(&hdr)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", e.Name, err)
 	}
+
 	raw, err := e.raw()
 	if err != nil {
 		return fmt.Errorf("copy %s from %s: %w", e.Name, e.Origin, err)
 	}
+
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	n, err := io.CopyBuffer(onlyWriter{dst}, io.LimitReader(raw, e.ZippedBytes), *buf)
 	if err == nil && n != e.ZippedBytes {
 		err = fmt.Errorf("%d bytes, declared %d: %w", n, e.ZippedBytes, io.ErrUnexpectedEOF)
 	}
+
 	if err != nil {
 		return fmt.Errorf("copy %s from %s: %w", e.Name, e.Origin, err)
 	}
+
 	return nil
 }
 
@@ -74,9 +79,11 @@ func (w *Writer) Close() (Written, error) {
 	if err := w.z.Close(); err != nil {
 		return Written{}, fmt.Errorf("write zip: %w", err)
 	}
+
 	if err := w.out.Flush(); err != nil {
 		return Written{}, fmt.Errorf("write zip: %w", err)
 	}
+
 	return Written{w.hash.Sum(), int64(*w.count)}, nil
 }
 
@@ -88,10 +95,12 @@ func Write(ctx context.Context, w io.Writer, t Tree) (Written, error) {
 		if err := ctx.Err(); err != nil {
 			return Written{}, err
 		}
+
 		if err := z.Add(e); err != nil {
 			return Written{}, err
 		}
 	}
+
 	return z.Close()
 }
 
@@ -100,10 +109,12 @@ func header(e Entry) zip.FileHeader {
 	if e.Exec {
 		mode = 0o100755
 	}
+
 	version := uint16(10)
 	if e.Method == zip.Deflate {
 		version = 20
 	}
+
 	h := zip.FileHeader{
 		Name: e.Name, Method: e.Method, CRC32: e.CRC32,
 		CompressedSize64: uint64(e.ZippedBytes), UncompressedSize64: uint64(e.Size),
@@ -117,6 +128,7 @@ func header(e Entry) zip.FileHeader {
 			break
 		}
 	}
+
 	return h
 }
 

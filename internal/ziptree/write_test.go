@@ -38,6 +38,7 @@ func TestWrittenZipIsCanonicalByteByByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	tree := mustNew(
 		t,
 		Entry{
@@ -65,6 +66,7 @@ func TestDeflateGivesTheBytesOfItsVersion(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&text, "def f%d(x):\n    return x * %d\n", i%977, i*i%1009)
 	}
+
 	for sentence, tt := range map[string]struct{ in, want string }{
 		"nothing": {in: "", want: "deflate-fast-2.1 9b4fb24edd6d1d8830e272398263cdbf026b97392cc35387b991dc0248a628f9"},
 		"zeros": {
@@ -101,6 +103,7 @@ func TestCopiesOfForeignZipsAreEqual(t *testing.T) {
 		for i := range out {
 			change(&out[i])
 		}
+
 		return out
 	}
 	want := written(t, mustRead(t, archive("", files...)))
@@ -142,6 +145,7 @@ func fromGo(t *testing.T, files []member) []byte {
 		if m.method == zip.Deflate {
 			raw = Deflate(raw)
 		}
+
 		e := File(m.name, []byte(m.content), false, "")
 		h.CRC32 = e.CRC32
 		h.CompressedSize64 = uint64(len(raw))
@@ -150,13 +154,16 @@ func fromGo(t *testing.T, files []member) []byte {
 		if err == nil {
 			_, err = w.Write(raw)
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -173,16 +180,19 @@ func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var got []string
 	for _, f := range z.File {
 		r, err := f.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		content, err := io.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		got = append(
 			got,
 			fmt.Sprintf("%s %v %s %d", f.Name, f.Mode(), f.Modified.Format("2006-01-02 15:04:05"), len(content)),
@@ -191,6 +201,7 @@ func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
 			t.Errorf("%s: extra %x, comment %q, flags %x", f.Name, f.Extra, f.Comment, f.Flags)
 		}
 	}
+
 	want := []string{
 		"a.sh -rwxr-xr-x 1980-01-01 00:00:00 10",
 		"b/c.py -rw-r--r-- 1980-01-01 00:00:00 594",
@@ -215,12 +226,14 @@ func TestWrittenZipIsReadBack(t *testing.T) {
 			for i := range all {
 				all[i] = Entry{Name: fmt.Sprintf("f%06d", i), raw: rawFrom(nil)}
 			}
+
 			tree := mustNew(t, all...)
 			b := written(t, tree)
 			again := mustRead(t, b)
 			if again.Len() != entries || names(again) != names(tree) {
 				t.Errorf("%d entries", again.Len())
 			}
+
 			if entries < 2 && int64(len(b)) != tree.ZipBytes() {
 				t.Errorf("%d bytes, ZipBytes says %d", len(b), tree.ZipBytes())
 			}
@@ -234,6 +247,7 @@ func TestNamedEntryIsWrittenBelowItsNewName(t *testing.T) {
 	if !ok {
 		t.Fatal("no a.py")
 	}
+
 	again := mustRead(t, written(t, mustNew(t, e.Named("python/a.py"))))
 	if names(again) != "python/a.py" || e.Name != "a.py" {
 		t.Errorf("%s from %s", names(again), e.Name)
@@ -249,13 +263,16 @@ func TestCachesKeepNotes(t *testing.T) {
 	if err := w.Add(e); err != nil {
 		t.Fatal(err)
 	}
+
 	done, err := w.Close()
 	if err != nil || done.Bytes != int64(b.Len()) || done.SHA256 != digestOf(b.Bytes()) {
 		t.Fatalf("%+v, %v", done, err)
 	}
+
 	if got, _ := mustRead(t, b.Bytes()).Lookup("a"); got.Note != e.Note {
 		t.Errorf("note %q", got.Note)
 	}
+
 	if got, _ := mustRead(t, written(t, mustRead(t, b.Bytes()))).Lookup("a"); got.Note != "" {
 		t.Errorf("a layer carries the note %q", got.Note)
 	}
@@ -272,6 +289,7 @@ func TestWriteRefusesAnEntryThatEndsTooSoon(t *testing.T) {
 		err.Error() != "copy a from x.whl: 3 bytes, declared 5: unexpected EOF" {
 		t.Errorf("error %v", err)
 	}
+
 	tree = mustNew(
 		t,
 		Entry{Name: "a", Origin: "x.whl", raw: func() (io.Reader, error) { return nil, io.ErrClosedPipe }},
@@ -298,6 +316,7 @@ func TestWritePassesOnThatTheDiskIsFull(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(i * i >> 8)
 	}
+
 	for sentence, tree := range map[string]Tree{
 		"at the end": mustNew(t, File("a", []byte("x"), false, "")),
 		"early":      mustNew(t, Entry{Name: "a", Size: 3 << 20, ZippedBytes: 3 << 20, raw: rawFrom(noise)}),
@@ -324,6 +343,7 @@ func TestWriteStopsWhenItIsCanceled(t *testing.T) {
 	if _, err := Write(ctx, io.Discard, tree); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+
 	if opened != 1 {
 		t.Errorf("%d entries were opened", opened)
 	}
@@ -367,43 +387,55 @@ func FuzzRead(f *testing.F) {
 			if !errors.As(err, &format) {
 				t.Fatalf("%T: %v", err, err)
 			}
+
 			return
 		}
+
 		if tree.UnzippedBytes() > MaxUnzippedBytes || tree.Len() > MaxEntries {
 			t.Fatalf("%d entries, %d bytes", tree.Len(), tree.UnzippedBytes())
 		}
+
 		sound := true
 		for i, e := range tree.Entries() {
 			if err := CheckName(e.Name); err != nil {
 				t.Fatalf("%q %v", e.Name, err)
 			}
+
 			if i > 0 && tree.Entries()[i-1].Name >= e.Name {
 				t.Fatalf("%q is not sorted", e.Name)
 			}
+
 			content, err := e.Bytes(1 << 22)
 			if err == nil && int64(len(content)) != e.Size {
 				t.Fatalf("%q: %d bytes, declared %d", e.Name, len(content), e.Size)
 			}
+
 			sound = sound && err == nil
 		}
+
 		var out bytes.Buffer
 		w, err := Write(t.Context(), &out, tree)
 		if err != nil {
 			if sound {
 				t.Fatalf("every entry can be read, but: %v", err)
 			}
+
 			return
 		}
+
 		if w.Bytes != int64(out.Len()) || tree.ZipBytes() != w.Bytes {
 			t.Fatalf("wrote %d bytes, says %d, promised %d", out.Len(), w.Bytes, tree.ZipBytes())
 		}
+
 		again, err := read(out.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if names(again) != names(tree) || again.UnzippedBytes() != tree.UnzippedBytes() {
 			t.Fatalf("%q became %q", names(tree), names(again))
 		}
+
 		var twice bytes.Buffer
 		if _, err := Write(t.Context(), &twice, again); err != nil || !bytes.Equal(out.Bytes(), twice.Bytes()) {
 			t.Fatalf("a copy of the copy differs: %v", err)

@@ -63,12 +63,14 @@ func (e Entry) Open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", e.Name, err)
 	}
+
 	var in io.ReadCloser
 	if e.Method == zip.Deflate {
 		in = inflate(raw)
 	} else {
 		in = io.NopCloser(raw)
 	}
+
 	return &checked{in: in, entry: e, left: e.Size}, nil
 }
 
@@ -78,6 +80,7 @@ func (e Entry) Bytes(limit int64) ([]byte, error) {
 	if e.Size > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, limit %d", e.Name, e.Size, limit)
 	}
+
 	r, err := e.Open()
 	if err != nil {
 		return nil, err
@@ -87,12 +90,15 @@ func (e Entry) Bytes(limit int64) ([]byte, error) {
 	if _, err := io.ReadFull(r, b); err != nil {
 		return nil, err // it names the entry
 	}
+
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF { // the read that checks length and CRC
 		if err == nil {
 			err = errLonger
 		}
+
 		return nil, err
 	}
+
 	return b, nil
 }
 
@@ -120,6 +126,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		return n, fmt.Errorf("read %s: %w", c.entry.Name, err)
 	}
+
 	return n, err
 }
 
@@ -137,6 +144,7 @@ func New(entries []Entry) (Tree, error) {
 			return Tree{}, fmt.Errorf("%s is in %s and in %s", sorted[i].Name, sorted[i-1].Origin, sorted[i].Origin)
 		}
 	}
+
 	return Tree{sorted}, nil
 }
 
@@ -152,6 +160,7 @@ func (t Tree) Lookup(name string) (Entry, bool) {
 	if i < len(t.entries) && t.entries[i].Name == name {
 		return t.entries[i], true
 	}
+
 	return Entry{}, false
 }
 
@@ -160,6 +169,7 @@ func (t Tree) UnzippedBytes() (n int64) {
 	for _, e := range t.entries {
 		n += e.Size
 	}
+
 	return n
 }
 
@@ -169,6 +179,7 @@ func (t Tree) ZipBytes() (n int64) {
 	for _, e := range t.entries {
 		n += e.ZippedBytes + int64(30+46+2*len(e.Name))
 	}
+
 	return n + 22
 }
 
@@ -182,12 +193,15 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = zip.ErrFormat
 	}
+
 	if err != nil {
 		return Tree{}, &FormatError{origin, "", err.Error()}
 	}
+
 	if len(z.File) > MaxEntries {
 		return Tree{}, &FormatError{origin, "", fmt.Sprintf("%d entries, limit %d", len(z.File), MaxEntries)}
 	}
+
 	entries := make([]Entry, 0, len(z.File))
 	var zipped, unzipped uint64
 	for _, f := range z.File {
@@ -198,11 +212,14 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 			if err := CheckName(strings.TrimSuffix(f.Name, "/")); err != nil {
 				return bad("%v", err)
 			}
+
 			continue
 		}
+
 		if err := CheckName(f.Name); err != nil {
 			return bad("%v", err)
 		}
+
 		mode := f.Mode()
 		switch {
 		case mode&fs.ModeSymlink != 0:
@@ -223,6 +240,7 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 				size,
 			)
 		}
+
 		if f.Method == zip.Deflate && f.UncompressedSize64 > f.CompressedSize64*maxInflation {
 			return bad(
 				"declares %d bytes, which is more than %d bytes can inflate to",
@@ -230,14 +248,17 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 				f.CompressedSize64,
 			)
 		}
+
 		zipped += f.CompressedSize64
 		unzipped += f.UncompressedSize64
 		if zipped > uint64(size) {
 			return bad("overlaps another entry: compressed sizes add up to more than the archive's %d bytes", size)
 		}
+
 		if unzipped > MaxUnzippedBytes {
 			return bad("unzipped sizes add up to more than %d bytes", uint64(MaxUnzippedBytes))
 		}
+
 		entries = append(entries, Entry{
 			Name:        f.Name,
 			Exec:        mode&0o111 != 0,
@@ -250,10 +271,12 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 			raw:         f.OpenRaw,
 		})
 	}
+
 	t, err := New(entries)
 	if err != nil {
 		return Tree{}, &FormatError{origin, "", err.Error()}
 	}
+
 	return t, nil
 }
 
@@ -266,6 +289,7 @@ func (e *FormatError) Error() string {
 	if e.Entry == "" {
 		return fmt.Sprintf("read %s: %s", e.Archive, e.Reason)
 	}
+
 	return fmt.Sprintf("read %s: entry %q %s", e.Archive, e.Entry, e.Reason)
 }
 
@@ -287,6 +311,7 @@ func CheckName(name string) error {
 	case !fs.ValidPath(name) || name == ".":
 		return errors.New("has a name that leaves the tree or is not clean")
 	}
+
 	return nil
 }
 
@@ -301,6 +326,7 @@ func File(name string, content []byte, exec bool, origin string) Entry {
 			content = packed
 		}
 	}
+
 	e.ZippedBytes = int64(len(content))
 	e.raw = func() (io.Reader, error) { return bytes.NewReader(content), nil }
 	return e
@@ -316,22 +342,28 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		if err != nil {
 			return err
 		}
+
 		if d.IsDir() {
 			return nil
 		}
+
 		if err := CheckName(name); err != nil {
 			return &FormatError{origin, name, err.Error()}
 		}
+
 		if d.Type()&fs.ModeSymlink != 0 {
 			return &FormatError{origin, name, symlink}
 		}
+
 		if !d.Type().IsRegular() {
 			return &FormatError{origin, name, fmt.Sprintf("is not a regular file (%v)", d.Type())}
 		}
+
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
+
 		total += info.Size()
 		if len(entries) >= MaxEntries || total > MaxUnzippedBytes {
 			return &FormatError{
@@ -340,16 +372,19 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 				fmt.Sprintf("is one too many: limits are %d files and %d bytes", MaxEntries, int64(MaxUnzippedBytes)),
 			}
 		}
+
 		sum := crc32.NewIEEE()
 		f, err := fsys.Open(name)
 		if err != nil {
 			return err
 		}
+
 		n, err := io.Copy(sum, f)
 		f.Close()
 		if err != nil {
 			return err
 		}
+
 		entries = append(
 			entries,
 			Entry{
@@ -369,6 +404,7 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
+
 	return New(entries)
 }
 
@@ -377,5 +413,6 @@ func openAll(fsys fs.FS, name string) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return bytes.NewReader(b), nil
 }

@@ -18,6 +18,7 @@ func names(t Tree) string {
 	for _, e := range t.Entries() {
 		all = append(all, e.Name)
 	}
+
 	return strings.Join(all, " ")
 }
 
@@ -91,13 +92,16 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 				if e.Exec {
 					exec = append(exec, e.Name)
 				}
+
 				if e.Origin != "x.whl" {
 					t.Errorf("%s has origin %q", e.Name, e.Origin)
 				}
 			}
+
 			if got := names(tree); got != tt.names {
 				t.Errorf("names %q, want %q", got, tt.names)
 			}
+
 			if got := strings.Join(exec, " "); got != tt.exec {
 				t.Errorf("executable %q, want %q", got, tt.exec)
 			}
@@ -239,6 +243,7 @@ func TestReadRefuses(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			var format *FormatError
 			if !errors.As(err, &format) || format.Archive != "x.whl" {
 				t.Errorf("%T is no FormatError of x.whl", err)
@@ -258,6 +263,7 @@ func TestReadRefusesOverlappingEntries(t *testing.T) {
 		m.at = len("prefix")
 		members = append(members, m)
 	}
+
 	_, err := read(archive("prefix", members...))
 	if err == nil ||
 		!strings.Contains(err.Error(), "overlaps another entry: compressed sizes add up to more than the archive's") {
@@ -342,10 +348,12 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 			if !ok {
 				t.Fatal("no entry a")
 			}
+
 			b, err := e.Bytes(1 << 20)
 			if errText(err) != tt.bytes || err == nil && string(b) != content {
 				t.Errorf("Bytes: %q, %v\n want %s", b, err, tt.bytes)
 			}
+
 			// A reader of single bytes must meet the same error.
 			r, err := e.Open()
 			if err == nil {
@@ -354,6 +362,7 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 					t.Error(err)
 				}
 			}
+
 			if errText(err) != tt.bytes || err == nil && string(b) != content {
 				t.Errorf("Open: %q, %v\n want %s", b, err, tt.bytes)
 			}
@@ -367,6 +376,7 @@ func TestBytesRefusesWhatNobodyExpectsToBeThatLarge(t *testing.T) {
 	if b, err := e.Bytes(4); string(b) != "abcd" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
+
 	if _, err := e.Bytes(3); errText(err) != "read a: 4 bytes, limit 3" {
 		t.Errorf("error %v", err)
 	}
@@ -378,6 +388,7 @@ func TestBytesPassesOnErrorsOfTheSource(t *testing.T) {
 	if _, err := e.Bytes(9); !errors.Is(err, fs.ErrNotExist) || err.Error() != "read a: file does not exist" {
 		t.Errorf("error %v", err)
 	}
+
 	e.raw = func() (io.Reader, error) { return iotest.ErrReader(io.ErrClosedPipe), nil }
 	if _, err := e.Bytes(
 		9,
@@ -414,9 +425,11 @@ func TestLookupFindsExactNamesOnly(t *testing.T) {
 			found = append(found, name)
 		}
 	}
+
 	if want := []string{"a.py", "a/b.py", "c"}; !slices.Equal(found, want) {
 		t.Errorf("found %q, want %q", found, want)
 	}
+
 	if _, ok := (Tree{}).Lookup("a"); ok {
 		t.Error("the empty tree has a file")
 	}
@@ -429,15 +442,18 @@ func TestFileIsDeflatedOnlyWhenThatIsSmaller(t *testing.T) {
 	if small.Method != zip.Store || small.Size != 2 || small.ZippedBytes != 2 || !small.Exec {
 		t.Errorf("small: %+v", small)
 	}
+
 	if large.Method != zip.Deflate || large.Size != 200 || large.ZippedBytes >= 200 {
 		t.Errorf("large: %+v", large)
 	}
+
 	for _, e := range []Entry{small, large} {
 		b, err := e.Bytes(1000)
 		if err != nil || int64(len(b)) != e.Size {
 			t.Errorf("%s: %q, %v", e.Name, b, err)
 		}
 	}
+
 	if n := mustNew(t, small, large).UnzippedBytes(); n != 202 {
 		t.Errorf("UnzippedBytes %d", n)
 	}
@@ -453,22 +469,27 @@ func TestDeflatedKeepsAllButTheMethod(t *testing.T) {
 	if !ok {
 		t.Fatal("no entry a")
 	}
+
 	packed, err := stored.Deflated()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if packed.Method != zip.Deflate || packed.ZippedBytes >= stored.ZippedBytes {
 		t.Errorf("method %d, %d bytes", packed.Method, packed.ZippedBytes)
 	}
+
 	if packed.Name != "a" || packed.Size != stored.Size || packed.CRC32 != stored.CRC32 || !packed.Exec ||
 		packed.Origin != "x.whl" ||
 		packed.Note != "note" {
 		t.Errorf("%+v\nwant all else of %+v", packed, stored)
 	}
+
 	again, err := packed.Deflated()
 	if err != nil || again.ZippedBytes != packed.ZippedBytes {
 		t.Errorf("again: %+v, %v", again, err)
 	}
+
 	stored.CRC32++
 	if _, err := stored.Deflated(); err == nil {
 		t.Error("a wrong CRC goes unseen")
@@ -515,14 +536,17 @@ func TestReadFolderTakesRegularFilesOnly(t *testing.T) {
 			if errText(err) != tt.err {
 				t.Fatalf("error %v\n want %s", err, tt.err)
 			}
+
 			var got []string
 			for _, e := range tree.Entries() {
 				b, err := e.Bytes(99)
 				if err != nil || e.Origin != "dir" || e.Method != zip.Store {
 					t.Errorf("%+v: %v", e, err)
 				}
+
 				got = append(got, fmt.Sprintf("%s:%s:%v", e.Name, b, e.Exec))
 			}
+
 			if s := strings.Join(got, " "); s != tt.want {
 				t.Errorf("got %q, want %q", s, tt.want)
 			}
@@ -537,10 +561,12 @@ func TestReadFolderSeesThatAFileChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dir["a"].Data = []byte("after!")
 	if _, err := tree.Entries()[0].Bytes(99); err == nil || !strings.Contains(err.Error(), "read a: CRC-32") {
 		t.Errorf("error %v", err)
 	}
+
 	delete(dir, "a")
 	if _, err := tree.Entries()[0].Bytes(99); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)

@@ -30,14 +30,17 @@ func (b *bench) onlyFunctions(file string) (string, error) {
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
 		return "", err
 	}
+
 	defer os.RemoveAll(b.temp)
 	if b.cache, err = functions.Cache(); err != nil {
 		return "", err
 	}
+
 	old, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
+
 	before, _, _ := bytes.Cut(old, []byte(functionsHead))
 	w := bytes.NewBuffer(before)
 	err = b.functionsTable(w)
@@ -53,6 +56,7 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 	if err != nil {
 		return err
 	}
+
 	account, err := functions.NewAccount()
 	if err != nil {
 		return err
@@ -62,14 +66,17 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 	if err := account.Push(os.DirFS("layers")); err != nil {
 		return err
 	}
+
 	const run = "bench"
 	if err := s.Begin(ctx, run); err != nil {
 		return err
 	}
+
 	fmt.Fprintln(os.Stderr, "bench: building the artifacts")
 	if err := s.Artifacts(ctx, run, b.cache); err != nil {
 		return err
 	}
+
 	selected, err := s.Select(ctx, run)
 	if err != nil {
 		return err
@@ -93,6 +100,7 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		if err != nil {
 			return out, fmt.Errorf("%s %s: %w", function, item.Layer, err)
 		}
+
 		fmt.Fprintf(
 			w,
 			"| %s | %s | %.1f | %.2f s | %.0f | %.0f |\n",
@@ -109,6 +117,7 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 				fmt.Sprintf("%s of %s takes %.0f MB", function, short[item.Layer], float64(m.peak)/1e6),
 			)
 		}
+
 		return out, nil
 	}
 	for _, item := range selected.Layers {
@@ -116,17 +125,21 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		if err != nil {
 			return err
 		}
+
 		out, err := row("prune", item, built, stage.LayerInput{Run: run, Layer: item})
 		if err != nil {
 			return err
 		}
+
 		pruned = append(pruned, out)
 	}
+
 	for _, item := range pruned {
 		doc, zipped, err := s.Pruned(item)
 		if err != nil {
 			return err
 		}
+
 		reads := int64(len(zipped))
 		for _, below := range pruned {
 			if slices.Contains(doc.Built.Below, below.Layer) {
@@ -134,18 +147,22 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 				if err != nil {
 					return err
 				}
+
 				reads += int64(len(z))
 			}
 		}
+
 		if _, err := row("measure", item, reads, stage.StackInput{Run: run, Layer: item, Layers: pruned}); err != nil {
 			return err
 		}
 	}
+
 	if len(missed) > 0 {
 		fmt.Fprintf(w, "\nMissed: %s.\n", strings.Join(missed, "; "))
 	} else {
 		fmt.Fprintf(w, "\nThe target is met.\n")
 	}
+
 	return b.startTable(ctx, w, s)
 }
 
@@ -158,19 +175,23 @@ func (b *bench) startTable(ctx context.Context, w *bytes.Buffer, s functions.Sta
 		if err != nil {
 			return err
 		}
+
 		var inits []time.Duration
 		for range max(b.rounds, 3) {
 			f, err := s.Start(ctx, name, time.Minute, nil)
 			if err != nil {
 				return err
 			}
+
 			r, err := f.Invoke([]byte("null")) // refused at the door
 			f.Close()
 			if err != nil {
 				return err
 			}
+
 			inits = append(inits, r.Init)
 		}
+
 		fmt.Fprintf(
 			w,
 			"| %s | %d ms | %.1f | %.1f |\n",
@@ -180,6 +201,7 @@ func (b *bench) startTable(ctx context.Context, w *bytes.Buffer, s functions.Sta
 			float64(zipped)/1e6,
 		)
 	}
+
 	return nil
 }
 
@@ -202,10 +224,12 @@ func (b *bench) invoked(
 		if err != nil {
 			return m, out, err
 		}
+
 		f, err := s.Start(ctx, function, 5*time.Minute, map[string]string{"TMPDIR": temp})
 		if err != nil {
 			return m, out, err
 		}
+
 		var largest int64
 		stop := watch(f.PID(), temp, &largest)
 		item, r, err := functions.Invoke[stage.Item](f, in)
@@ -214,11 +238,13 @@ func (b *bench) invoked(
 		if err != nil {
 			return m, out, err
 		}
+
 		out = item
 		walls = append(walls, r.Duration)
 		m.peak = max(m.peak, r.MaxRSSBytes)
 		m.scratch = max(m.scratch, largest)
 	}
+
 	m.wall = median(walls)
 	return m, out, nil
 }
@@ -252,6 +278,7 @@ func scratch(pid int, temp string) (total int64) {
 		if err != nil || !info.Mode().IsRegular() {
 			return // gone meanwhile
 		}
+
 		if st, ok := info.Sys().(*syscall.Stat_t); ok && !seen[st.Ino] {
 			seen[st.Ino] = true
 			total += st.Blocks * 512
@@ -261,6 +288,7 @@ func scratch(pid int, temp string) (total int64) {
 		if err == nil && !d.IsDir() {
 			add(path)
 		}
+
 		return nil // what is gone meanwhile does not count
 	})
 	open := fmt.Sprintf("/proc/%d/fd", pid)
@@ -271,5 +299,6 @@ func scratch(pid int, temp string) (total int64) {
 			add(path)
 		}
 	}
+
 	return total
 }

@@ -40,15 +40,18 @@ func main() {
 	if *only {
 		measure = func() (string, error) { return b.onlyFunctions(*out) }
 	}
+
 	text, err := measure()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+
 	if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+
 	fmt.Print(text)
 }
 
@@ -70,31 +73,37 @@ func (b *bench) run() (string, error) {
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
 		return "", err
 	}
+
 	defer os.RemoveAll(b.temp)
 	if b.binary, err = filepath.Abs("bin/layersmith"); err != nil {
 		return "", err
 	}
+
 	b.cache = filepath.Join(b.temp, "cache")
 	for _, tool := range []string{"uv", "zip"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return "", fmt.Errorf("%s is not on PATH: install it (apt-get install %s)", tool, tool)
 		}
 	}
+
 	// A full build first: fills the wheel store, and probes.
 	full := filepath.Join(b.temp, "full")
 	if _, err := b.layersmith("build", "--workspace", "layers", "--output", full, "--strict"); err != nil {
 		return "", err
 	}
+
 	r, err := readReport(full)
 	if err != nil {
 		return "", err
 	}
+
 	sizes := map[string]map[string]report.Layer{}
 	for _, mode := range []string{"none", "unchecked-hash", "lean", "sourceless"} {
 		if sizes[mode], err = b.sizes(mode); err != nil {
 			return "", err
 		}
 	}
+
 	var w bytes.Buffer
 	fmt.Fprintf(
 		&w,
@@ -121,13 +130,16 @@ func (b *bench) run() (string, error) {
 	if err := b.sizeTable(&w, r, sizes); err != nil {
 		return "", err
 	}
+
 	b.importTable(&w, r)
 	if err := b.speedTable(&w, r); err != nil {
 		return "", err
 	}
+
 	if err := b.functionsTable(&w); err != nil {
 		return "", err
 	}
+
 	return w.String(), nil
 }
 
@@ -178,16 +190,20 @@ func (b *bench) sizeTable(w *bytes.Buffer, r report.Report, sizes map[string]map
 					)
 				}
 			}
+
 			fmt.Fprintf(w, " %.2f / %.1f%s |", zip, unzipped, mark)
 		}
+
 		fmt.Fprintln(w)
 	}
+
 	fmt.Fprintln(w)
 	if len(missed) > 0 {
 		fmt.Fprintf(w, "Missed: %s.\n\n", strings.Join(missed, "; "))
 	} else {
 		fmt.Fprintf(w, "All targets are met.\n\n")
 	}
+
 	return nil
 }
 
@@ -202,6 +218,7 @@ func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
 		if i == nil {
 			continue
 		}
+
 		fmt.Fprintf(
 			w,
 			"| %s | %s | %.2f s | %.2f s | %.1fx | %.0f MB |\n",
@@ -213,6 +230,7 @@ func (b *bench) importTable(w *bytes.Buffer, r report.Report) {
 			float64(i.PeakBytes)/1e6,
 		)
 	}
+
 	fmt.Fprintln(w)
 }
 
@@ -237,6 +255,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		if err != nil {
 			return err
 		}
+
 		var pins []string
 		for _, other := range r.Layers { // what the layer extends is built with it, by us and by the peers
 			if other.Name == l.Name || slices.Contains(l.Extends, other.Name) {
@@ -245,6 +264,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				}
 			}
 		}
+
 		peer := func(install ...string) func() (cost, error) {
 			return func() (cost, error) {
 				dir := filepath.Join(b.temp, "peer")
@@ -256,6 +276,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				if err != nil {
 					return cost{}, err
 				}
+
 				z, err := run(dir, nil, "zip", "-qr", "layer.zip", "python")
 				return cost{a.cpu + z.cpu, a.wall + z.wall, max(a.peak, z.peak)}, err
 			}
@@ -268,6 +289,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				if !packs {
 					os.RemoveAll(filepath.Join(b.cache, "packs"))
 				}
+
 				return b.layersmith("build", l.Name, "--workspace", ws, "--output", out, "--no-probe", "--quiet")
 			}
 		}
@@ -288,6 +310,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		if err != nil {
 			return err
 		}
+
 		pipInstall := []string{
 			python,
 			"-m",
@@ -312,6 +335,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 		if err != nil {
 			return err
 		}
+
 		if ratio(measured[0].wall, measured[3].wall) < 0.95 {
 			missed = append(
 				missed,
@@ -323,6 +347,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				),
 			)
 		}
+
 		if least := map[string]float64{"a": 20, "b": 20, "c": 10}[short[l.Name]]; ratio(
 			measured[0].cpu,
 			measured[2].cpu,
@@ -337,6 +362,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 				),
 			)
 		}
+
 		uv := measured[0]
 		pip := measured[1]
 		warm := measured[2]
@@ -363,11 +389,13 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 			float64(max(cold.peak, coldPlain.peak))/1e6,
 		)
 	}
+
 	if len(missed) > 0 {
 		fmt.Fprintf(w, "\nMissed: %s.\n", strings.Join(missed, "; "))
 	} else {
 		fmt.Fprintf(w, "\nAll targets are met, that of the cold build by wall time.\n")
 	}
+
 	fmt.Fprintf(
 		w,
 		"A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, 5 %% "+
@@ -381,6 +409,7 @@ func (b *bench) speedTable(w *bytes.Buffer, r report.Report) error {
 	if err != nil {
 		return err
 	}
+
 	fmt.Fprintf(
 		w,
 		"\nNothing changed, all three layers: %d ms wall, %d ms CPU.\n",
@@ -405,11 +434,13 @@ func (b *bench) sideBySide(commands ...func() (cost, error)) ([]cost, error) {
 			if err != nil {
 				return nil, err
 			}
+
 			if n > 0 {
 				all[i] = append(all[i], got)
 			}
 		}
 	}
+
 	out := make([]cost, len(commands))
 	for i, runs := range all {
 		var cpu, wall []time.Duration
@@ -418,9 +449,11 @@ func (b *bench) sideBySide(commands ...func() (cost, error)) ([]cost, error) {
 			wall = append(wall, r.wall)
 			out[i].peak = max(out[i].peak, r.peak)
 		}
+
 		out[i].cpu = median(cpu)
 		out[i].wall = median(wall)
 	}
+
 	return out, nil
 }
 
@@ -445,10 +478,12 @@ func run(dir string, env []string, args ...string) (cost, error) {
 	if err != nil {
 		return c, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, diagnostics.String())
 	}
+
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return c, errors.New("the system gives no account of processes")
 	}
+
 	c.cpu = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	c.peak = usage.Maxrss * 1024
 	return c, nil
@@ -461,22 +496,27 @@ func (b *bench) workspace(mode string) (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
+
 	if err := os.CopyFS(dir, os.DirFS("layers")); err != nil || mode == "" {
 		return dir, err
 	}
+
 	specs, err := filepath.Glob(filepath.Join(dir, "*", "layer.yaml"))
 	if err != nil {
 		return "", err
 	}
+
 	for _, f := range specs {
 		spec, err := os.ReadFile(f)
 		if err != nil {
 			return "", err
 		}
+
 		if err := os.WriteFile(f, append(spec, "\nbytecode: "+mode+"\n"...), 0o644); err != nil {
 			return "", err
 		}
 	}
+
 	return dir, nil
 }
 
@@ -489,28 +529,33 @@ func (b *bench) alone(l report.Layer) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		dir := filepath.Join(b.temp, "alone-"+l.Name+mode)
 		for _, name := range append([]string{l.Name}, l.Extends...) {
 			if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(from, name))); err != nil {
 				return nil, err
 			}
 		}
+
 		// The versions of the full workspace, or the peers would install others.
 		var pins strings.Builder
 		full, err := readReport(filepath.Join(b.temp, "full"))
 		if err != nil {
 			return nil, err
 		}
+
 		for _, other := range full.Layers {
 			for _, d := range other.Inputs.Wheels {
 				fmt.Fprintf(&pins, "%s==%s\n", d.Name, d.Version)
 			}
 		}
+
 		requirements := filepath.Join(dir, l.Name, "requirements.txt")
 		text, err := os.ReadFile(requirements)
 		if err != nil {
 			return nil, err
 		}
+
 		if err := os.WriteFile(
 			filepath.Join(dir, l.Name, "pins.txt"),
 			[]byte(unique(pins.String())),
@@ -518,9 +563,11 @@ func (b *bench) alone(l report.Layer) (map[string]string, error) {
 		); err != nil {
 			return nil, err
 		}
+
 		if err := os.WriteFile(requirements, append([]byte("-c pins.txt\n"), text...), 0o644); err != nil {
 			return nil, err
 		}
+
 		if _, err := b.layersmith(
 			"build",
 			"--workspace",
@@ -532,8 +579,10 @@ func (b *bench) alone(l report.Layer) (map[string]string, error) {
 		); err != nil {
 			return nil, err
 		}
+
 		made[mode] = dir
 	}
+
 	return made, nil
 }
 
@@ -546,6 +595,7 @@ func unique(lines string) string {
 			out.WriteString(line + "\n")
 		}
 	}
+
 	return out.String()
 }
 
@@ -554,18 +604,22 @@ func (b *bench) sizes(mode string) (map[string]report.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	out := filepath.Join(b.temp, "sizes-"+mode)
 	if _, err := b.layersmith("build", "--workspace", ws, "--output", out, "--no-probe"); err != nil {
 		return nil, err
 	}
+
 	r, err := readReport(out)
 	if err != nil {
 		return nil, err
 	}
+
 	byName := map[string]report.Layer{}
 	for _, l := range r.Layers {
 		byName[l.Name] = l
 	}
+
 	return byName, nil
 }
 
@@ -574,6 +628,7 @@ func readReport(dir string) (r report.Report, err error) {
 	if err == nil {
 		err = json.Unmarshal(b, &r)
 	}
+
 	return r, err
 }
 
@@ -586,6 +641,7 @@ func pythonWithPip() (string, error) {
 			return p, nil
 		}
 	}
+
 	return "", errors.New("no python with pip")
 }
 
@@ -596,5 +652,6 @@ func cpuModel() string {
 			return strings.TrimSpace(value)
 		}
 	}
+
 	return "unknown processor"
 }

@@ -25,19 +25,23 @@ func (m Model) Document() (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	team := small.ForFunctions(functionsOfTeam)
 	teamRuns, err := m.Runs(team)
 	if err != nil {
 		return "", err
 	}
+
 	var months []Month
 	for _, s := range []Settings{small, team} {
 		month, err := m.Month(s)
 		if err != nil {
 			return "", err
 		}
+
 		months = append(months, month)
 	}
+
 	d := &document{Model: m}
 	d.head(runs[0], months)
 	d.transitions(runs, teamRuns)
@@ -66,8 +70,10 @@ func (d *document) fill(format string, args ...any) {
 			d.say("%s", line)
 			line = ""
 		}
+
 		line = strings.TrimPrefix(line+" "+word, " ")
 	}
+
 	d.say("%s\n", line)
 }
 
@@ -80,6 +86,7 @@ func (d *document) table(header []string, rows [][]string) {
 	for _, r := range rows {
 		line(r)
 	}
+
 	d.say("")
 }
 
@@ -93,6 +100,7 @@ func usd(v float64) string {
 	case v >= 0.1:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}
+
 	return strconv.FormatFloat(v, 'f', 1-int(math.Floor(math.Log10(v))), 64) // two digits that tell something
 }
 
@@ -104,6 +112,7 @@ func plain(v float64) string {
 	case v >= 1:
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
+
 	return strconv.FormatFloat(v, 'f', 2-int(math.Floor(math.Log10(v))), 64)
 }
 
@@ -113,6 +122,7 @@ func grouped(v float64) string {
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
+
 	return s
 }
 
@@ -140,6 +150,7 @@ func (d *document) head(released Run, months []Month) {
 			usd(billed),
 		)
 	}
+
 	list, _ := Total(d.Prices.Bill(first.WholeMetrics))
 	d.say(
 		"- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the first "+
@@ -175,8 +186,10 @@ func (d *document) transitions(runs, team []Run) {
 		for _, n := range []int{r.Transitions(), team[i].Transitions()} {
 			row = append(row, grouped(float64(n)), usd(float64(n)*price.One()))
 		}
+
 		rows = append(rows, row)
 	}
+
 	d.table([]string{"route", Example().Name, "$", Example().ForFunctions(functionsOfTeam).Name, "$"}, rows)
 	d.fill("Released, outside of Maps: %s.", strings.Join(runs[0].Path, ", "))
 }
@@ -194,19 +207,23 @@ func (d *document) bill(u Usage, billed bool) {
 		header[4] = "$, all paid"
 		header = append(header, "free of it", "$, after that")
 	}
+
 	var rows [][]string
 	for _, l := range d.Prices.Bill(u) {
 		row := []string{l.Service, l.What, plain(l.Quantity), l.Unit, usd(l.List)}
 		if billed {
 			row = append(row, plain(l.Free), usd(l.Billed))
 		}
+
 		rows = append(rows, row)
 	}
+
 	list, after := Total(d.Prices.Bill(u))
 	sum := []string{"**sum**", "", "", "", "**" + usd(list) + "**"}
 	if billed {
 		sum = append(sum, "", "**"+usd(after)+"**")
 	}
+
 	d.table(header, append(rows, sum))
 }
 
@@ -217,6 +234,7 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 	for _, l := range bill {
 		total += of(l)
 	}
+
 	slices.SortStableFunc(bill, func(a, b Line) int { return cmp.Compare(of(b), of(a)) })
 	var said []string
 	for _, l := range bill[:min(3, len(bill))] {
@@ -224,6 +242,7 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 			said = append(said, fmt.Sprintf("%.0f %% %s (%s)", share, l.Service, l.What))
 		}
 	}
+
 	return strings.Join(said, "; ")
 }
 
@@ -240,6 +259,7 @@ func (d *document) functions(r Run, s Settings) {
 		if n == 0 {
 			return
 		}
+
 		seconds, basis := d.Duration(name, memory, s.Consumers)
 		gb := float64(n) * seconds * float64(memory) / 1024
 		price := usd(gb * d.Prices.Of("lambda.x86").One())
@@ -254,6 +274,7 @@ func (d *document) functions(r Run, s Settings) {
 			row(probe, r.Invocations[f.Name], d.ProbeMiB)
 		}
 	}
+
 	d.table([]string{"function", "MiB", "calls", "s each", "GB-s", "$", "seconds are"}, rows)
 	x86 := d.Prices.Of("lambda.x86")
 	arm := d.Prices.Of("lambda.arm")
@@ -314,6 +335,7 @@ func (d *document) months(months []Month) {
 			usd(after),
 		)
 	}
+
 	d.fill(
 		"The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to "+
 			"EventBridge are taken at the price of events that a "+
@@ -344,6 +366,7 @@ func (d *document) stored(month Month) {
 	for _, l := range d.Layers {
 		kept += l.PrunedBytes * float64(d.KeepVersions)
 	}
+
 	lie := d.Stored(month.Settings, month.Releases, month.Use["s3.put"])
 	for _, r := range []struct {
 		what  string
@@ -356,6 +379,7 @@ func (d *document) stored(month Month) {
 	} {
 		rows = append(rows, []string{r.what, plain(r.bytes / gibi), usd(r.bytes / gibi * price)})
 	}
+
 	d.table([]string{"what", "GB", "$ a month"}, rows)
 }
 
@@ -366,6 +390,7 @@ func (d *document) builders(month Month) {
 		wall += l.BuildWal
 		cpu += l.BuildCPU
 	}
+
 	minute := d.Prices.Of("codebuild.small")
 	second := d.Prices.Of("codebuild.lambda1")
 	demand := d.OnDemandMinutes() * minute.One()
@@ -419,6 +444,7 @@ func (d *document) builders(month Month) {
 		dearer = lambda
 		name = "on demand"
 	}
+
 	d.fill(
 		"%s costs %.0f %% of what the other does. %s %s a month are free on demand, which is %s of these builds.",
 		capital(name),
@@ -447,6 +473,7 @@ func (d *document) saving(months []Month) {
 	for _, mib := range memories {
 		header = append(header, fmt.Sprintf("$ a million, %s MiB", grouped(float64(mib))))
 	}
+
 	header = append(header, fmt.Sprintf("arm64, %s MiB", grouped(comparedMiB)))
 	var rows [][]string
 	for _, l := range d.Layers {
@@ -459,8 +486,10 @@ func (d *document) saving(months []Month) {
 		for _, mib := range memories {
 			row = append(row, usd(1e6*d.Saving(l, mib, "lambda.x86")))
 		}
+
 		rows = append(rows, append(row, usd(1e6*d.Saving(l, comparedMiB, "lambda.arm"))))
 	}
+
 	d.table(header, rows)
 	d.fill(
 		"Cold starts a month at which that pays for a month, over all functions together, at %s MiB, x86:",
@@ -471,6 +500,7 @@ func (d *document) saving(months []Month) {
 	for _, l := range d.Layers {
 		header = append(header, l.Name)
 	}
+
 	for _, month := range months {
 		list, after := Total(d.Prices.Bill(month.Use))
 		whole, _ := Total(d.Prices.Bill(month.WholeMetrics))
@@ -482,9 +512,11 @@ func (d *document) saving(months []Month) {
 			for _, l := range d.Layers {
 				row = append(row, BreakEven(c.usd, d.Saving(l, comparedMiB, "lambda.x86")))
 			}
+
 			rows = append(rows, row)
 		}
 	}
+
 	d.table(header, rows)
 	idle := d.Prices.Of("lambda.provisioned").One() * hoursOfMonth * 3600 * comparedMiB / 1024
 	d.fill(
@@ -502,6 +534,7 @@ func BreakEven(cost, saving float64) string {
 	if saving <= 0 {
 		return "never"
 	}
+
 	return grouped(math.Ceil(cost / saving))
 }
 
@@ -520,19 +553,23 @@ func (d *document) sources() {
 		if p.Checked {
 			state = "checked"
 		}
+
 		per := grouped(p.Per) + " " + p.Unit
 		if p.Per == 1 {
 			per = p.Unit
 		}
+
 		free := ""
 		if p.Free > 0 {
 			free = grouped(p.Free)
 		}
+
 		rows = append(
 			rows,
 			[]string{p.Service, p.What, strconv.FormatFloat(p.USD, 'f', -1, 64), per, free, p.Source, state},
 		)
 	}
+
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)
 	d.fill(
 		"S3 requests are counted in the code of each function (`test/cost/model.go`), with everything that happens "+

@@ -15,6 +15,7 @@ func read(t *testing.T) Model {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return m
 }
 
@@ -24,10 +25,12 @@ func prices(t *testing.T) Prices {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p, err := ReadPrices(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return p
 }
 
@@ -37,6 +40,7 @@ func written(t *testing.T, m Model) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return text
 }
 
@@ -47,6 +51,7 @@ func TestDocumentIsWhatTheModelGives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	have := strings.Split(string(got), "\n")
 	should := strings.Split(want, "\n")
 	for i := range max(len(have), len(should)) {
@@ -65,6 +70,7 @@ func TestEveryPriceChangesTheDocument(t *testing.T) {
 		if !found {
 			t.Fatal("the document has no list of prices")
 		}
+
 		return text
 	}
 	before := body()
@@ -73,8 +79,10 @@ func TestEveryPriceChangesTheDocument(t *testing.T) {
 		if body() == before {
 			t.Errorf("twice the price of %s changes nothing", p.ID)
 		}
+
 		m.Prices.Prices[i] = p
 	}
+
 	if body() != before {
 		t.Error("the same prices give another document")
 	}
@@ -118,6 +126,7 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -135,6 +144,7 @@ func TestNumbersKeepTheDigitsThatTellSomething(t *testing.T) {
 			t.Errorf("usd(%v) is %s, want %s", v, got, want)
 		}
 	}
+
 	for want, v := range map[string]float64{
 		"0":      0,
 		"2":      2,

@@ -20,6 +20,7 @@ func main() {
 	if err == nil {
 		err = os.WriteFile(filepath.Join(*root, "docs", "cost.md"), []byte(text), 0o644)
 	}
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cost:", err)
 		os.Exit(1)
@@ -32,6 +33,7 @@ func Generate(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	return m.Document()
 }
 
@@ -42,9 +44,11 @@ func ReadModel(root string) (Model, error) {
 	if err != nil {
 		return m, err
 	}
+
 	if m.Prices, err = ReadPrices(doc); err != nil {
 		return m, err
 	}
+
 	m.Repository, err = ReadRepository(root)
 	return m, err
 }

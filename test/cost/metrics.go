@@ -25,11 +25,13 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	const run = "run"
 	ref, err := blob.New("documents/any.json", "", digest.Of(nil), 0)
 	if err != nil {
 		return nil, err
 	}
+
 	released := release.Released{
 		SchemaVersion: release.SchemaVersion,
 		Run:           run,
@@ -55,6 +57,7 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		}
 		released.Layers = append(released.Layers, l)
 	}
+
 	kept := shelf{}
 	for name, doc := range map[string]any{
 		release.ReleasedName:   released,
@@ -65,8 +68,10 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		kept[name] = b
 	}
+
 	stored := Metrics{}
 	report := stage.Report{
 		Ledger: stage.Ledger{Registers: kept, Now: func() time.Time { return now }},
@@ -76,8 +81,10 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 				for _, d := range v.Dimensions {
 					id += " " + d.Name + "=" + d.Value
 				}
+
 				stored[id] = true
 			}
+
 			return nil
 		},
 		Notify:  func(context.Context, string, string) error { return nil },
@@ -98,6 +105,7 @@ func (s shelf) Load(_ context.Context, name string) ([]byte, string, error) {
 	if !ok {
 		return nil, "", fault.New(fault.NotFound, "load", name, nil)
 	}
+
 	return b, digest.Of(b).String(), nil
 }
 
@@ -113,5 +121,6 @@ func (s shelf) List(_ context.Context, prefix string) ([]string, error) {
 			names = append(names, name)
 		}
 	}
+
 	return names, nil
 }

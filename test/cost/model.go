@@ -103,6 +103,7 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 			for _, l := range m.Layers {
 				moved = max(moved, (l.ArtifactBytes+l.PrunedBytes)/s3BytesPerSecond)
 			}
+
 			return s*float64(
 					m.Processors,
 				)*slower + moved, fmt.Sprintf(
@@ -114,10 +115,12 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 					moved,
 				)
 		}
+
 		var sum float64
 		for _, l := range m.Layers {
 			sum += l.PruneCPU
 		}
+
 		mean := sum / float64(len(m.Layers))
 		return mean * slower, fmt.Sprintf(
 			"assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer "+
@@ -126,10 +129,12 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 			slower,
 		)
 	}
+
 	a, ok := assumptions[function]
 	if !ok {
 		panic("no duration of function " + function)
 	}
+
 	basis = "assumed: " + a.why
 	if a.perConsumer > 0 {
 		basis = fmt.Sprintf(
@@ -139,6 +144,7 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 			a.why,
 		)
 	}
+
 	return a.seconds + a.perConsumer*float64(consumers), basis
 }
 
@@ -187,6 +193,7 @@ func (m Model) OnDemandSeconds() float64 {
 	for _, l := range m.Layers {
 		s += buildFactor * l.BuildWal
 	}
+
 	return s
 }
 
@@ -196,6 +203,7 @@ func (m Model) LambdaSeconds() float64 {
 	for _, l := range m.Layers {
 		s += buildFactor * l.BuildCPU * fullProcessorMiB / lambdaBuildMiB
 	}
+
 	return math.Ceil(s)
 }
 
@@ -227,6 +235,7 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+
 	run := Run{
 		Route:       r,
 		Steps:       steps,
@@ -239,6 +248,7 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 			run.Invocations[lower(f)] += steps.Entered[p.Name]
 		}
 	}
+
 	use := run.Use
 	use["sfn.transition"] = float64(steps.Transitions())
 	for _, f := range m.Functions {
@@ -250,22 +260,26 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 			use["logs.ingested"] += n * logBytesInvocation / gibi
 		}
 	}
+
 	if n := float64(run.Invocations["verify"]); n > 0 { // its logs go nowhere: its role may not write any
 		seconds, _ := m.Duration(probe, m.ProbeMiB, c.Consumers)
 		use["lambda.request"] += n
 		use["lambda.x86"] += n * seconds * float64(m.ProbeMiB) / 1024
 	}
+
 	builds := steps.Entered["Build"]
 	run.Invocations["Build"] = builds
 	if builds > 0 {
 		use["codebuild.small"] = float64(builds) * m.OnDemandMinutes()
 		use["logs.ingested"] += float64(builds) * logBytesBuild / gibi
 	}
+
 	for f, n := range run.Invocations {
 		q, known := s3Requests[f]
 		if !known {
 			return Run{}, fmt.Errorf("count requests: nothing is known of %s", f)
 		}
+
 		layers := float64(c.Layers)
 		consumers := float64(c.Consumers)
 		files := float64(m.WorkspaceFiles)
@@ -274,16 +288,19 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 			n,
 		) * (q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files)
 	}
+
 	metrics, err := ReportMetrics(c.Layers, run.Outcome)
 	if err != nil {
 		return Run{}, err
 	}
+
 	use["cloudwatch.metric"] = float64(len(metrics)) / hoursOfMonth
 	use["cloudwatch.request"] = 1 + float64(run.Invocations["health"]+run.Invocations["record"]*c.Consumers)
 	if run.Outcome != release.Unchanged {
 		use["sns.publish"] = 1
 		use["sns.email"] = float64(s.Subscribers)
 	}
+
 	return run, nil
 }
 
@@ -301,8 +318,10 @@ func (m Model) Runs(s Settings) ([]Run, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		runs = append(runs, r)
 	}
+
 	return runs, nil
 }
 
@@ -326,19 +345,23 @@ func (m Model) Month(s Settings) (Month, error) {
 		if err != nil {
 			return err
 		}
+
 		month.Use = month.Use.Plus(r.Use, float64(n))
 		month.Executions += n
 		month.Builds += n * r.Invocations["Build"]
 		if r.Outcome == release.Promoted {
 			month.Releases += n
 		}
+
 		if n > 0 {
 			metrics, err := ReportMetrics(c.Layers, r.Outcome)
 			if err != nil {
 				return err
 			}
+
 			maps.Copy(distinct, metrics)
 		}
+
 		return nil
 	}
 	for _, e := range []struct {
@@ -355,6 +378,7 @@ func (m Model) Month(s Settings) (Month, error) {
 			return Month{}, err
 		}
 	}
+
 	use := month.Use
 	use["s3.put"] += float64(s.Uploads * s.FilesPerUpload)
 	use["events.optin"] = float64(s.Uploads * s.FilesPerUpload)
@@ -384,6 +408,7 @@ func (m Model) Stored(s Settings, releases int, puts float64) Stored {
 		out.Artifacts += l.ArtifactBytes * float64(releases) * float64(m.ArtifactDays+m.NoncurrentDays) / daysOfMonth
 		out.Pruned += l.PrunedBytes * float64(releases*s.Months)
 	}
+
 	out.Documents = puts * documentBytes * float64(s.Months)
 	return out
 }

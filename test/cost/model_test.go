@@ -25,9 +25,11 @@ func small(t *testing.T) Model {
 	if m.Machine, err = statemachine.Parse(statemachine.Definition()); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, f := range statemachine.Functions() {
 		m.Functions = append(m.Functions, Function{Name: lower(f), MemoryMiB: 1024, GigaBytes: 1})
 	}
+
 	m.Layers = []Layer{
 		{
 			Name:          "a",
@@ -65,6 +67,7 @@ func TestBillTakesPricesAndAllowances(t *testing.T) {
 	if len(bill) != 2 || bill[0].ID != "a" || bill[1].ID != "b" {
 		t.Fatalf("bill %v, want a and b", bill)
 	}
+
 	near(t, "a, all paid", bill[0].List, 0.0375)
 	near(t, "a, after the allowance", bill[0].Billed, 0.0125)
 	near(t, "b, after the allowance", bill[1].Billed, 0)
@@ -85,6 +88,7 @@ func TestARunThatEndsAtIntakeUsesTwoFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for id, want := range map[string]float64{
 		"sfn.transition": 6, "lambda.request": 2,
 		"lambda.x86":      3 + 3,             // seconds of intake and report at 1 GiB
@@ -106,10 +110,12 @@ func TestARunThatReleasesUsesAllButRollback(t *testing.T) {
 	if c.Looks != 10 {
 		t.Fatalf("%d looks at an alarm in %d s, want 10", c.Looks, s.WindowSeconds)
 	}
+
 	r, err := m.Run(s, c, Released(c))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	calls := map[string]int{
 		"intake":  1,
 		"Build":   1,
@@ -129,9 +135,11 @@ func TestARunThatReleasesUsesAllButRollback(t *testing.T) {
 			t.Errorf("%s is called %d times, want %d", f, r.Invocations[f], n)
 		}
 	}
+
 	if r.Invocations["rollback"] != 0 {
 		t.Error("rollback is called")
 	}
+
 	slower := 1769.0 / 1024
 	near(t, "requests, that of the throw-away function included", r.Use["lambda.request"], 11+2+20-1)
 	near(t, "GB-seconds", r.Use["lambda.x86"], 3+2+2*10*slower+(2+2*2)+20+120+60*2+2*30+20*1+10+3)
@@ -171,6 +179,7 @@ func TestMetricsAreCountedAsTheReportStoresThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if len(got) != want {
 			t.Errorf("%d layers: %d metrics, want %d: %v", layers, len(got), want, got)
 		}
@@ -188,11 +197,13 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	c := m.Of(s, 0)
 	r, err := m.Run(s, c, Released(c))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if month.Executions != 1 || month.Builds != 1 || month.Releases != 1 || month.Metrics != 16 {
 		t.Errorf(
 			"%d executions, %d builds, %d releases, %d metrics; want 1, 1, 1, 16",
@@ -202,9 +213,11 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 			month.Metrics,
 		)
 	}
+
 	for _, id := range []string{"sfn.transition", "lambda.x86", "s3.get", "codebuild.small"} {
 		near(t, id, month.Use[id], r.Use[id])
 	}
+
 	near(
 		t,
 		"artifacts for 45 days, pruned zips for 12 months, documents",
@@ -218,6 +231,7 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	if month, err = m.Month(Example()); err != nil {
 		t.Fatal(err)
 	}
+
 	// 1 refresh, 8 uploads of 2 files: 16 executions, of which 4 release, 2 build for nothing, and
 	// 2 and 8 end at Intake.
 	if month.Executions != 17 || month.Builds != 7 || month.Releases != 5 || month.Metrics != 17 {
@@ -260,14 +274,17 @@ func TestEveryFunctionHasADurationAndRequests(t *testing.T) {
 		if s, basis := m.Duration(f.Name, f.MemoryMiB, 1); s <= 0 || basis == "" {
 			t.Errorf("%s takes %v s, from %q", f.Name, s, basis)
 		}
+
 		if q := s3Requests[f.Name]; q.gets <= 0 {
 			t.Errorf("%s asks S3 for nothing", f.Name)
 		}
 	}
+
 	var called []string
 	for _, f := range statemachine.Functions() {
 		called = append(called, lower(f))
 	}
+
 	slices.Sort(deployed)
 	if !slices.Equal(deployed, called) {
 		t.Errorf("infra deploys %v, the state machine calls %v", deployed, called)

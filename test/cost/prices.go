@@ -44,10 +44,12 @@ func ReadPrices(doc []byte) (Prices, error) {
 	if err := d.Decode(&p); err != nil {
 		return Prices{}, fmt.Errorf("read prices: %w", err)
 	}
+
 	var wrong []error
 	if p.Region == "" || p.Currency != "USD" || p.Date == "" {
 		wrong = append(wrong, errors.New("read prices: region, date, or the currency USD is missing"))
 	}
+
 	seen := map[string]bool{}
 	for _, l := range p.Prices {
 		if seen[l.ID] || l.ID == "" || l.Service == "" || l.What == "" || l.Unit == "" || l.Source == "" || l.USD < 0 ||
@@ -55,8 +57,10 @@ func ReadPrices(doc []byte) (Prices, error) {
 			l.Free < 0 {
 			wrong = append(wrong, fmt.Errorf("read price %q: given twice or incomplete", l.ID))
 		}
+
 		seen[l.ID] = true
 	}
+
 	return p, errors.Join(wrong...)
 }
 
@@ -66,6 +70,7 @@ func (p Prices) Of(id string) Price {
 	if i < 0 {
 		panic(fmt.Sprintf("no price %q in docs/prices.json", id))
 	}
+
 	return p.Prices[i]
 }
 
@@ -78,9 +83,11 @@ func (u Usage) Plus(other Usage, n float64) Usage {
 	if sum == nil {
 		sum = Usage{}
 	}
+
 	for id, q := range other {
 		sum[id] += n * q
 	}
+
 	return sum
 }
 
@@ -97,12 +104,14 @@ func (p Prices) Bill(u Usage) []Line {
 	for id := range u {
 		p.Of(id)
 	}
+
 	var bill []Line
 	for _, l := range p.Prices {
 		if q, used := u[l.ID]; used {
 			bill = append(bill, Line{l, q, q * l.One(), math.Max(0, q-l.Free) * l.One()})
 		}
 	}
+
 	return bill
 }
 
@@ -112,5 +121,6 @@ func Total(bill []Line) (list, billed float64) {
 		list = list + l.List
 		billed = billed + l.Billed
 	}
+
 	return list, billed
 }

@@ -90,6 +90,7 @@ func ReadRepository(root string) (Repository, error) {
 		r.Processors, err = processorsOf(string(doc))
 		wrong = append(wrong, err)
 	}
+
 	return r, errors.Join(wrong...)
 }
 
@@ -98,6 +99,7 @@ func (r *Repository) settings(file string) error {
 	if err != nil {
 		return err
 	}
+
 	var cdk struct {
 		Context struct {
 			Layersmith struct{ KeepVersions, NoncurrentDays, LogRetentionDays int }
@@ -106,6 +108,7 @@ func (r *Repository) settings(file string) error {
 	if err := json.Unmarshal(doc, &cdk); err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
+
 	s := cdk.Context.Layersmith
 	r.KeepVersions = s.KeepVersions
 	r.NoncurrentDays = s.NoncurrentDays
@@ -113,6 +116,7 @@ func (r *Repository) settings(file string) error {
 	if s.KeepVersions <= 0 || s.NoncurrentDays <= 0 || s.LogRetentionDays <= 0 {
 		return fmt.Errorf("read %s: keepVersions, noncurrentDays or logRetentionDays is missing", file)
 	}
+
 	return nil
 }
 
@@ -121,6 +125,7 @@ func filesBelow(dir string) (n int, err error) {
 		if err == nil && !d.IsDir() {
 			n++
 		}
+
 		return err
 	})
 	return n, err
@@ -132,11 +137,13 @@ func constantOf(file, ident string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	for _, d := range f.Decls {
 		g, ok := d.(*ast.GenDecl)
 		if !ok || g.Tok != token.CONST {
 			continue
 		}
+
 		for _, s := range g.Specs {
 			v := s.(*ast.ValueSpec)
 			for i, n := range v.Names {
@@ -148,6 +155,7 @@ func constantOf(file, ident string) (int, error) {
 			}
 		}
 	}
+
 	return 0, fmt.Errorf("read %s: no constant %s that is a number", file, ident)
 }
 
@@ -158,38 +166,45 @@ func functionsOf(file string) ([]Function, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var out []Function
 	ast.Inspect(f, func(n ast.Node) bool {
 		v, ok := n.(*ast.ValueSpec)
 		if !ok || v.Names[0].Name != "functionTable" || len(v.Values) != 1 {
 			return true
 		}
+
 		table, _ := v.Values[0].(*ast.CompositeLit)
 		if table == nil {
 			return false
 		}
+
 		for _, row := range table.Elts { // name, memory, seconds, storage, does
 			c, ok := row.(*ast.CompositeLit)
 			if !ok || len(c.Elts) != 5 {
 				err = fmt.Errorf("read %s: a row of functionTable does not have 5 columns", file)
 				return false
 			}
+
 			name, e1 := strconv.Unquote(literal(c.Elts[0]))
 			memory, e2 := strconv.Atoi(literal(c.Elts[1]))
 			temp, e3 := strconv.Atoi(literal(c.Elts[3]))
 			if err = errors.Join(err, e1, e2, e3); err != nil {
 				return false
 			}
+
 			out = append(
 				out,
 				Function{name, memory, temp, float64(memory) / 1024, float64(max(0, temp-freeTempMiB)) / 1024},
 			)
 		}
+
 		return false
 	})
 	if err == nil && len(out) == 0 {
 		err = fmt.Errorf("read %s: no functionTable", file)
 	}
+
 	return out, err
 }
 
@@ -197,6 +212,7 @@ func literal(e ast.Expr) string {
 	if b, ok := e.(*ast.BasicLit); ok {
 		return b.Value
 	}
+
 	return ""
 }
 
@@ -207,6 +223,7 @@ func alarmsOf(file string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	var count func(n ast.Node, times int) int
 	count = func(n ast.Node, times int) (sum int) {
 		ast.Inspect(n, func(c ast.Node) bool {
@@ -221,6 +238,7 @@ func alarmsOf(file string) (int, error) {
 					sum += times
 				}
 			}
+
 			return true
 		})
 		return sum
@@ -229,6 +247,7 @@ func alarmsOf(file string) (int, error) {
 	if n == 0 {
 		return 0, fmt.Errorf("read %s: it makes no alarms", file)
 	}
+
 	return n, nil
 }
 
@@ -238,6 +257,7 @@ func tableOf(doc, heading, first string) (header []string, rows [][]string) {
 	if !found {
 		return nil, nil
 	}
+
 	section, _, _ = strings.Cut(section, "\n## ")
 	for line := range strings.Lines(section) {
 		line = strings.TrimSpace(line)
@@ -246,12 +266,15 @@ func tableOf(doc, heading, first string) (header []string, rows [][]string) {
 			if header != nil {
 				return header, rows
 			}
+
 			continue
 		}
+
 		row := strings.Split(strings.TrimSuffix(cells, "|"), "|")
 		for i := range row {
 			row[i] = strings.Trim(strings.TrimSpace(row[i]), "`")
 		}
+
 		switch {
 		case header == nil && row[0] == first:
 			header = row
@@ -259,6 +282,7 @@ func tableOf(doc, heading, first string) (header []string, rows [][]string) {
 			rows = append(rows, row)
 		}
 	}
+
 	return header, rows
 }
 
@@ -271,6 +295,7 @@ func column(doc, heading, title string, nth int) (map[string]float64, error) {
 		if h != title {
 			continue
 		}
+
 		out := map[string]float64{}
 		for _, row := range rows {
 			numbers := number.FindAllString(row[i], -1)
@@ -284,11 +309,14 @@ func column(doc, heading, title string, nth int) (map[string]float64, error) {
 					nth+1,
 				)
 			}
+
 			key, _, _ := strings.Cut(row[0], " ")
 			out[key], _ = strconv.ParseFloat(numbers[nth], 64)
 		}
+
 		return out, nil
 	}
+
 	return nil, fmt.Errorf(
 		"read docs/benchmarks.md: section %q has no table of layers with a column %q; run: make bench",
 		heading,
@@ -316,6 +344,7 @@ func layersOf(doc string) ([]Layer, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
+
 	var layers []Layer
 	_, rows := tableOf(doc, "Sizes", "layer")
 	for _, row := range rows {
@@ -325,6 +354,7 @@ func layersOf(doc string) ([]Layer, error) {
 				return nil, fmt.Errorf("read docs/benchmarks.md: layer %s is not in all tables", row[0])
 			}
 		}
+
 		layers = append(
 			layers,
 			Layer{
@@ -339,9 +369,11 @@ func layersOf(doc string) ([]Layer, error) {
 			},
 		)
 	}
+
 	if len(layers) == 0 {
 		return nil, errors.New("read docs/benchmarks.md: no layers")
 	}
+
 	return layers, nil
 }
 
@@ -361,6 +393,7 @@ func measuredFunctions(doc string) map[string]float64 {
 		if !durations.MatchString(h) {
 			continue
 		}
+
 		for _, row := range rows {
 			name, _, _ := strings.Cut(row[0], " ")
 			cell := row[i]
@@ -369,15 +402,18 @@ func measuredFunctions(doc string) map[string]float64 {
 					cell = number.FindString(cell) + " " + u
 				}
 			}
+
 			if m := seconds.FindStringSubmatch(cell); m != nil {
 				s, _ := strconv.ParseFloat(m[1], 64)
 				if m[2] == "ms" {
 					s /= 1000
 				}
+
 				out[name] = max(out[name], s)
 			}
 		}
 	}
+
 	return out
 }
 
@@ -388,5 +424,6 @@ func processorsOf(doc string) (int, error) {
 	if m == nil {
 		return 0, errors.New("read docs/benchmarks.md: it does not say how many processors the machine has")
 	}
+
 	return strconv.Atoi(m[1])
 }

@@ -14,6 +14,7 @@ func source(t *testing.T, text string) string {
 	if err := os.WriteFile(file, []byte("package x\n"+text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	return file
 }
 
@@ -28,10 +29,12 @@ func TestFunctionsAreReadFromTheTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want := []Function{{"prune", 512, 2048, 0.5, 1.5}, {"report", 256, 512, 0.25, 0}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+
 	for name, text := range map[string]string{
 		"no table":          `var other = 1`,
 		"another row":       `var functionTable = []row{{"prune", 512}}`,
@@ -54,6 +57,7 @@ func TestAlarmsInALoopCountOnceForEachElement(t *testing.T) {
 	if err != nil || n != 5 {
 		t.Errorf("%d alarms, %v; want 5", n, err)
 	}
+
 	if n, err := alarmsOf(source(t, `func f() {}`)); err == nil {
 		t.Errorf("%d alarms in a file without any", n)
 	}
@@ -67,6 +71,7 @@ func TestConstantsAreRead(t *testing.T) {
 			t.Errorf("%s is %d, %v; want %d", name, got, err, want)
 		}
 	}
+
 	for _, name := range []string{"b", "d"} {
 		if got, err := constantOf(file, name); err == nil {
 			t.Errorf("%s is read as %d", name, got)
@@ -101,6 +106,7 @@ func TestLayersAreReadFromTheBenchmarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want := []Layer{
 		{
 			Name:          "aws-utilities",
@@ -116,6 +122,7 @@ func TestLayersAreReadFromTheBenchmarks(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+
 	if _, err := layersOf("# Benchmarks\n"); err == nil {
 		t.Error("benchmarks without tables are read")
 	}
@@ -128,6 +135,7 @@ func TestProcessorsAreReadFromTheBenchmarks(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", doc, n, err, want)
 		}
 	}
+
 	if n, err := processorsOf("a machine"); err == nil {
 		t.Errorf("a machine has %d processors", n)
 	}

@@ -35,6 +35,7 @@ func (s Steps) Transitions() int {
 	for _, e := range s.Entered {
 		n += e
 	}
+
 	return n
 }
 
@@ -49,19 +50,23 @@ func Follow(m statemachine.Machine, r Route) (Steps, error) {
 	if err == nil && failed {
 		err = fmt.Errorf("%s fails and nothing catches it", r.Fails)
 	}
+
 	for c, answers := range r.Choose {
 		if err == nil && w.asked[c] != len(answers) {
 			err = fmt.Errorf("%s is asked %d times, not %d", c, w.asked[c], len(answers))
 		}
 	}
+
 	for name := range r.Items {
 		if err == nil && w.entered[name] == 0 {
 			err = fmt.Errorf("%s is never reached", name)
 		}
 	}
+
 	if err != nil {
 		return Steps{}, fmt.Errorf("follow %s: %w", r.Name, err)
 	}
+
 	return Steps{w.entered, path}, nil
 }
 
@@ -80,6 +85,7 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 		if !ok {
 			return nil, false, fmt.Errorf("no state %q", name)
 		}
+
 		path = append(path, name)
 		w.entered[name]++
 		fails := name == w.route.Fails && w.entered[name] == max(1, w.route.FailAt)
@@ -90,6 +96,7 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 			if w.asked[name] == len(answers) {
 				return nil, false, fmt.Errorf("%s has no answer after %d", name, len(answers))
 			}
+
 			next = answers[w.asked[name]]
 			w.asked[name]++
 			if next != s.Default &&
@@ -103,6 +110,7 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 		case "Succeed", "Fail":
 			return path, false, nil
 		}
+
 		switch {
 		case fails && len(s.Catch) == 0:
 			return path, true, nil
@@ -111,8 +119,10 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 		case s.End:
 			return path, false, nil
 		}
+
 		name = next
 	}
+
 	return nil, false, fmt.Errorf("more than %d states", longest)
 }
 
@@ -123,22 +133,28 @@ func (w *walker) items(name string, s statemachine.State) (failed bool, err erro
 	if !ok {
 		return false, fmt.Errorf("%s: over how many items?", name)
 	}
+
 	if n == 0 {
 		return false, nil
 	}
+
 	one := walker{route: w.route, entered: map[string]int{}, asked: map[string]int{}}
 	if _, failed, err = one.follow(*s.ItemProcessor); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)
 	}
+
 	if failed && s.MaxConcurrency > 0 {
 		n = min(n, s.MaxConcurrency)
 	}
+
 	for state, times := range one.entered {
 		w.entered[state] += n * times
 	}
+
 	for choice, times := range one.asked {
 		w.asked[choice] += times
 	}
+
 	return failed, nil
 }
 
@@ -165,10 +181,12 @@ func (c Case) items(upTo string) map[string]int {
 		if name == "Update each" {
 			items[name] = c.Consumers
 		}
+
 		if name == upTo {
 			break
 		}
 	}
+
 	return items
 }
 
@@ -185,6 +203,7 @@ func Released(c Case) Route {
 	if c.Consumers > 0 {
 		r.Choose["Quiet?"] = c.looks("Moved")
 	}
+
 	return r
 }
 

@@ -14,6 +14,7 @@ func machine(t *testing.T, states string) statemachine.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return m
 }
 
@@ -67,6 +68,7 @@ func TestTransitionsAreThoseCountedByHand(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if s.Transitions() != c.want || s.End() != c.end {
 				t.Errorf("%d transitions to %s, want %d to %s: %v", s.Transitions(), s.End(), c.want, c.end, s.Entered)
 			}
@@ -128,6 +130,7 @@ func TestRoutesOfThePipeline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	c := Case{Layers: 3, Consumers: 2, Looks: 10}
 	const build = "Intake, What next?, Build, Select, Changed?, "
 	const publish = build + "Prune each, Measure each, Record, Publish?, Publish each, Verify each, Update each, "
@@ -167,9 +170,11 @@ func TestRoutesOfThePipeline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if !slices.Equal(s.Path, strings.Split(want.path, ", ")) {
 				t.Errorf("path %s, want %s", strings.Join(s.Path, ", "), want.path)
 			}
+
 			if s.Transitions() != want.n {
 				t.Errorf("%d transitions, want %d: %v", s.Transitions(), want.n, s.Entered)
 			}

@@ -63,6 +63,7 @@ func TestTheProduct(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: deploys to an emulator")
 	}
+
 	w := deploy(t)
 	for _, step := range []struct {
 		name string
@@ -91,6 +92,7 @@ func deploy(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	dir := t.TempDir()
 	w := &world{t: t, root: root, workspace: filepath.Join(dir, "layers")}
 	w.python(dir)
@@ -103,6 +105,7 @@ func deploy(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	w.outputs = outputs[stackName]
 	cfg := w.emulator.AWSConfig()
 	w.lambda = lambda.NewFromConfig(cfg)
@@ -130,12 +133,14 @@ func (w *world) synth(out string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	var file struct {
 		Context map[string]any `json:"context"`
 	}
 	if err := json.Unmarshal(b, &file); err != nil {
 		w.t.Fatal(err)
 	}
+
 	settings := file.Context["layersmith"].(map[string]any)
 	settings["consumers"] = []string{"e2e-*"}
 	settings["retain"] = false
@@ -144,6 +149,7 @@ func (w *world) synth(out string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	w.run(
 		w.root,
 		[]string{
@@ -166,6 +172,7 @@ func (w *world) run(dir string, env []string, program string, args ...string) st
 	if err != nil {
 		w.t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
+
 	return out
 }
 
@@ -174,6 +181,7 @@ func (w *world) try(dir string, env []string, program string, args ...string) (s
 	if !filepath.IsAbs(program) && strings.Contains(program, "/") {
 		c.Path = filepath.Join(dir, program)
 	}
+
 	c.Dir = dir
 	c.Env = append(os.Environ(), env...)
 	out, err := c.CombinedOutput()
@@ -194,6 +202,7 @@ func (w *world) listen(cfg aws.Config) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	w.queueURL = *q.QueueUrl
 	arn := fmt.Sprintf("arn:aws:sqs:%s:%s:people", emulator.Region, emulator.Account)
 	if _, err := sns.NewFromConfig(cfg).
@@ -221,6 +230,7 @@ func (w *world) message(words ...string) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+
 		for _, m := range out.Messages {
 			w.told = append(w.told, *m.Body)
 			if _, err := w.queue.DeleteMessage(
@@ -230,11 +240,14 @@ func (w *world) message(words ...string) {
 				w.t.Fatal(err)
 			}
 		}
+
 		if slices.ContainsFunc(w.told, has) {
 			return
 		}
+
 		w.pause(500 * time.Millisecond)
 	}
+
 	w.t.Fatalf("nobody was told of %q; told was\n%s", words, strings.Join(w.told, "\n"))
 }
 
@@ -261,12 +274,15 @@ func (w *world) newConsumer() {
 			),
 		)
 	}
+
 	if err == nil {
 		err = z.Close()
 	}
+
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	if _, err := w.lambda.CreateFunction(
 		ctx,
 		&lambda.CreateFunctionInput{
@@ -284,11 +300,13 @@ func (w *world) newConsumer() {
 	); err != nil {
 		w.t.Fatal(err)
 	}
+
 	if err := lambda.NewFunctionActiveV2Waiter(w.lambda,
 		func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(consumer)}, time.Minute); err != nil {
 		w.t.Fatal(err)
 	}
+
 	if _, err := w.lambda.CreateAlias(
 		ctx,
 		&lambda.CreateAliasInput{
@@ -299,6 +317,7 @@ func (w *world) newConsumer() {
 	); err != nil {
 		w.t.Fatal(err)
 	}
+
 	if _, err := w.alarms.PutMetricAlarm(
 		ctx,
 		&cloudwatch.PutMetricAlarmInput{
@@ -317,6 +336,7 @@ func (w *world) newConsumer() {
 	); err != nil {
 		w.t.Fatal(err)
 	}
+
 	w.alarm(cwtypes.StateValueOk)
 }
 
@@ -341,6 +361,7 @@ func (w *world) write(name, content string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
+
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
@@ -351,6 +372,7 @@ func (w *world) read(name string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	return string(b)
 }
 
@@ -372,18 +394,22 @@ func (w *world) function() (f function) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	for _, v := range out.Versions {
 		var layers []string
 		for _, l := range v.Layers {
 			layers = append(layers, *l.Arn)
 		}
+
 		if *v.Version == "$LATEST" {
 			f.Layers = layers
 			f.Code = *v.CodeSha256
 			continue
 		}
+
 		f.Versions = append(f.Versions, *v.Version+" "+strings.Join(layers, ","))
 	}
+
 	a, err := w.lambda.GetAlias(
 		ctx,
 		&lambda.GetAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live")},
@@ -391,6 +417,7 @@ func (w *world) function() (f function) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	f.Alias = *a.FunctionVersion
 	return f
 }
@@ -405,6 +432,7 @@ func (w *world) published() []types.LayerVersionsListItem {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	return out.LayerVersions
 }
 
@@ -423,10 +451,13 @@ func (w *world) settled(since int) []release.Ending {
 			for _, e := range all[:len(all)-since] {
 				ends = append(ends, w.ending(*e.ExecutionArn))
 			}
+
 			return ends
 		}
+
 		w.pause(500 * time.Millisecond)
 	}
+
 	w.t.Fatal("executions do not end")
 	return nil
 }
@@ -440,6 +471,7 @@ func (w *world) executions() []sfntypes.ExecutionListItem {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	slices.SortStableFunc(
 		out.Executions,
 		func(a, b sfntypes.ExecutionListItem) int { return b.StartDate.Compare(*a.StartDate) },
@@ -453,13 +485,16 @@ func (w *world) ending(arn string) release.Ending {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	if e.Status == sfntypes.ExecutionStatusSucceeded {
 		var end release.Ending
 		if err := json.Unmarshal([]byte(*e.Output), &end); err != nil {
 			w.t.Fatalf("output %s: %v", *e.Output, err)
 		}
+
 		return end
 	}
+
 	return release.Ending{Outcome: release.Outcome(aws.ToString(e.Error)), Message: aws.ToString(e.Cause)}
 }
 
@@ -472,9 +507,11 @@ func (w *world) only(ends []release.Ending, want release.Outcome) release.Ending
 			others = append(others, e)
 		}
 	}
+
 	if len(others) != 1 || others[0].Outcome != want {
 		w.t.Fatalf("executions ended %+v, want one %s and nothing else but Unchanged", ends, want)
 	}
+
 	return others[0]
 }
 
@@ -490,10 +527,12 @@ func (w *world) upload(t *testing.T) {
 	if want := "Released: 1 layer (" + layerName + ":1), 1 function moved."; end.Message != want {
 		t.Errorf("%q, want %q", end.Message, want)
 	}
+
 	got := w.function()
 	if len(got.Layers) != 1 || !strings.HasSuffix(got.Layers[0], ":layer:"+layerName+":1") || got.Alias != "2" {
 		t.Errorf("the consumer is %+v", got)
 	}
+
 	out, err := w.lambda.Invoke(
 		t.Context(),
 		&lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")},
@@ -512,12 +551,14 @@ func (w *world) shares() {
 		if w.ending(*e.ExecutionArn).Outcome != release.Promoted {
 			continue
 		}
+
 		took, transitions := w.seconds(*e.ExecutionArn)
 		total := e.StopDate.Sub(*e.StartDate).Seconds()
 		ours := total
 		for _, s := range []string{"Build", "Verify each", "Wait for the other run"} {
 			ours -= took[s]
 		}
+
 		table := fmt.Sprintf(
 			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% "+
 				"|\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | "+
@@ -545,8 +586,10 @@ func (w *world) shares() {
 					"`make bench`.\n\n"+table,
 			)
 		}
+
 		return
 	}
+
 	w.t.Error("no execution was Released")
 }
 
@@ -562,16 +605,19 @@ func (w *world) seconds(arn string) (took map[string]float64, entered int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+
 		for _, e := range page.Events {
 			if d := e.StateEnteredEventDetails; d != nil {
 				since[*d.Name] = *e.Timestamp
 				entered++
 			}
+
 			if d := e.StateExitedEventDetails; d != nil {
 				took[*d.Name] += e.Timestamp.Sub(since[*d.Name]).Seconds()
 			}
 		}
 	}
+
 	return took, entered
 }
 
@@ -582,11 +628,13 @@ func (w *world) section(title, text string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+
 	before, rest, found := strings.Cut(string(b), "\n## "+title+"\n")
 	after := ""
 	if _, next, more := strings.Cut(rest, "\n## "); found && more {
 		after = "\n## " + next
 	}
+
 	out := strings.TrimRight(before, "\n") + "\n\n## " + title + "\n\n" + text + after
 	if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
 		w.t.Fatal(err)
@@ -606,13 +654,16 @@ func (w *world) sameBytes(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal(b, &built)
 	}
+
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	r := w.released()
 	if got, want := r.Layers[0].Current.Zip.SHA256.String(), built.Layers[0].Zip.SHA256; got != want {
 		t.Errorf("published is %s, built here is %s", got, want)
 	}
+
 	v, err := w.lambda.GetLayerVersion(
 		t.Context(),
 		&lambda.GetLayerVersionInput{LayerName: aws.String(layerName), VersionNumber: aws.Int64(1)},
@@ -620,6 +671,7 @@ func (w *world) sameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if v.Content.CodeSize != r.Layers[0].Current.Zip.Size {
 		t.Errorf("Lambda has %d bytes, built were %d", v.Content.CodeSize, r.Layers[0].Current.Zip.Size)
 	}
@@ -638,6 +690,7 @@ func (w *world) released() (r release.Released) {
 	if err := json.NewDecoder(out.Body).Decode(&r); err != nil {
 		w.t.Fatal(err)
 	}
+
 	return r
 }
 
@@ -664,6 +717,7 @@ func (w *world) told1(t *testing.T) {
 		if err != nil || len(got.Datapoints) == 0 {
 			t.Fatalf("PackageSize by %s: %v %v", *dimensions[0].Name, got, err)
 		}
+
 		if mib := *got.Datapoints[0].Maximum; mib < 8 || mib > 20 {
 			t.Errorf("PackageSize by %s is %.1f", *dimensions[0].Name, mib)
 		}
@@ -677,9 +731,11 @@ func (w *world) again(t *testing.T) {
 	if !strings.Contains(out, "Unchanged: nothing changed since") {
 		t.Errorf("start --watch says\n%s", out)
 	}
+
 	if d := cmp.Diff(before, w.function()); d != "" || len(w.published()) != versions {
 		t.Errorf("something changed: %d versions, %s", len(w.published()), d)
 	}
+
 	if out := w.layersmith("push"); !strings.Contains(out, "nothing") {
 		t.Errorf("push of the same says\n%s", out)
 	}
@@ -697,10 +753,12 @@ func (w *world) badRequirement(t *testing.T) {
 			t.Errorf("the message does not say %q: %s", word, end.Message)
 		}
 	}
+
 	w.message("FailedClean", "there-is-no-such-distribution-3141")
 	if d := cmp.Diff(before, w.function()); d != "" || len(w.published()) != versions {
 		t.Errorf("something changed: %d versions, %s", len(w.published()), d)
 	}
+
 	w.write("aws-utilities/requirements.txt", w.read("aws-utilities/requirements.txt"))
 	since = len(w.executions())
 	w.layersmith("push")
@@ -726,17 +784,21 @@ func (w *world) ill(t *testing.T) {
 		if w.function().Alias != before.Alias {
 			break
 		}
+
 		w.pause(200 * time.Millisecond)
 	}
+
 	w.alarm(cwtypes.StateValueAlarm)
 	end := w.only(w.settled(since), release.RolledBack)
 	if !strings.Contains(end.Message, "alarm e2e-errors was raised") ||
 		!strings.Contains(end.Message, "candidates deleted") {
 		t.Errorf("message %q", end.Message)
 	}
+
 	if d := cmp.Diff(before, w.function()); d != "" || len(w.published()) != versions {
 		t.Errorf("not as before: %d versions of the layer, %s", len(w.published()), d)
 	}
+
 	w.message("RolledBack", "e2e-errors")
 	w.alarm(cwtypes.StateValueOk)
 }
@@ -751,8 +813,10 @@ func (w *world) killed(t *testing.T) {
 		if w.function().Alias != before.Alias {
 			break
 		}
+
 		w.pause(200 * time.Millisecond)
 	}
+
 	for _, e := range w.executions() {
 		if e.Status == sfntypes.ExecutionStatusRunning {
 			if _, err := w.states.StopExecution(
@@ -763,14 +827,17 @@ func (w *world) killed(t *testing.T) {
 			}
 		}
 	}
+
 	if got := w.function(); got.Alias == before.Alias {
 		t.Fatal("it was killed too early to show anything")
 	}
+
 	out := w.layersmith("start", "--watch", "--interval", "300ms")
 	t.Log(out)
 	if !strings.Contains(out, "Recover") || !strings.Contains(out, "Released: 1 layer") {
 		t.Errorf("the next run says\n%s", out)
 	}
+
 	got := w.function()
 	if len(got.Versions) != len(before.Versions)+1 || len(w.published()) != 2 {
 		t.Errorf("left behind: %+v, versions of the layer %v", got, w.published())
@@ -783,11 +850,13 @@ func (w *world) back(t *testing.T) {
 	if !strings.Contains(list, "current") {
 		t.Errorf("versions says\n%s", list)
 	}
+
 	w.layersmith("rollback", "aws-utilities", "--watch", "--interval", "300ms")
 	got := w.function()
 	if got.Alias == before.Alias || len(got.Layers) != 1 || !strings.HasSuffix(got.Layers[0], layerName+":1") {
 		t.Errorf("after going back: %+v", got)
 	}
+
 	if out, err := w.try(
 		filepath.Dir(w.workspace),
 		w.env(),
@@ -809,6 +878,7 @@ func (w *world) schedule(t *testing.T) {
 	if err != nil || len(list.Schedules) != 1 {
 		t.Fatalf("schedules %v %v", list, err)
 	}
+
 	s, err := client.GetSchedule(
 		t.Context(),
 		&scheduler.GetScheduleInput{Name: list.Schedules[0].Name, GroupName: list.Schedules[0].GroupName},
@@ -816,6 +886,7 @@ func (w *world) schedule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	since := len(w.executions())
 	every := func(expression string) {
 		if _, err := client.UpdateSchedule(
@@ -838,13 +909,16 @@ func (w *world) schedule(t *testing.T) {
 		if len(w.executions()) > since {
 			break
 		}
+
 		w.pause(200 * time.Millisecond)
 	}
+
 	every(*s.ScheduleExpression)
 	end := w.settled(since)[0]
 	if end.Outcome != release.Promoted { // it went back one step before: the refresh brings the newest again
 		t.Errorf("the scheduled refresh ended %+v", end)
 	}
+
 	w.message("(schedule)")
 }
 
@@ -862,5 +936,6 @@ func (w *world) largeAlarm(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	w.message("ALARM", "PackageSize")
 }

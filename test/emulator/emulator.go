@@ -62,21 +62,26 @@ func Start(t testing.TB) *Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := exec.LookPath("bwrap"); err != nil {
 		t.Fatalf("start the emulator: %v\nhint: run: make setup", err)
 	}
+
 	s := &Stack{dir: t.TempDir(), root: root}
 	python, err := s.tool("LAYERSMITH_MINISTACK_PYTHON", ".tools/ministack/bin/python")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if s.log, err = os.Create(filepath.Join(s.dir, "ministack.log")); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if s.end != nil {
 			s.end()
 		}
+
 		s.log.Close()
 		if t.Failed() {
 			t.Log(s.Logs())
@@ -86,6 +91,7 @@ func Start(t testing.TB) *Stack {
 		if err = s.start(python); err == nil {
 			return s
 		}
+
 		if attempt == startAttempts {
 			t.Fatalf("start the emulator: %v", err)
 		}
@@ -97,11 +103,13 @@ func (s *Stack) start(python string) error {
 	if err != nil {
 		return err
 	}
+
 	s.endpoint = fmt.Sprintf("http://127.0.0.1:%d", port)
 	temp := filepath.Join(s.dir, "tmp")
 	if err := os.MkdirAll(temp, 0o700); err != nil {
 		return err
 	}
+
 	// -I: the script's own folder and the user's packages stay out of Python's path.
 	cmd := exec.Command(python, "-I", filepath.Join(s.root, "test", "emulator", "ministack.py"))
 	cmd.Dir = s.dir
@@ -131,15 +139,18 @@ func (s *Stack) start(python string) error {
 	if err != nil {
 		return err
 	}
+
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	if err := s.awaitHealth(ended); err != nil {
 		input.Close()
 		return err
 	}
+
 	s.end = func() {
 		input.Close()
 		select {
@@ -162,6 +173,7 @@ func (s *Stack) awaitHealth(ended chan error) error {
 				return nil
 			}
 		}
+
 		select {
 		case err := <-ended:
 			return fmt.Errorf("it ended: %v\n%s", err, s.Logs())
@@ -213,8 +225,10 @@ func (s *Stack) Logs() string {
 			fmt.Fprintln(&b, err)
 			continue
 		}
+
 		fmt.Fprintf(&b, "== %s\n%s\n", filepath.Base(path), content[max(0, len(content)-logTailBytes):])
 	}
+
 	return b.String()
 }
 
@@ -228,6 +242,7 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 	if err != nil {
 		return nil, err
 	}
+
 	s.bootstrap.Do(func() {
 		// From an empty folder: elsewhere it would synthesize the app that it finds.
 		s.bootstrapErr = s.cdk(ctx, "bootstrap", "aws://"+Account+"/"+Region)
@@ -235,10 +250,12 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 	if s.bootstrapErr != nil {
 		return nil, s.bootstrapErr
 	}
+
 	path := filepath.Join(s.dir, "outputs.json")
 	if err := os.RemoveAll(path); err != nil {
 		return nil, err
 	}
+
 	if err := s.cdk(
 		ctx,
 		append(
@@ -246,14 +263,17 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 			args...)...); err != nil {
 		return nil, err
 	}
+
 	outputs := Outputs{}
 	document, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return outputs, nil
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	return outputs, json.Unmarshal(document, &outputs)
 }
 
@@ -263,6 +283,7 @@ func (s *Stack) Destroy(ctx context.Context, cdkOut string) error {
 	if err != nil {
 		return err
 	}
+
 	return s.cdk(ctx, "destroy", "--all", "--app", cdkOut, "--force")
 }
 
@@ -271,10 +292,12 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	if err != nil {
 		return err
 	}
+
 	empty, err := os.MkdirTemp(s.dir, "cdk")
 	if err != nil {
 		return err
 	}
+
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, append([]string{"--no-notices", "--ci"}, args...)...)
 	cmd.Dir = empty
@@ -293,9 +316,11 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	if _, err := io.Copy(s.log, bytes.NewReader(output.Bytes())); err != nil {
 		return err
 	}
+
 	if err != nil {
 		return fmt.Errorf("cdk %s: %w\n%s", args[0], err, output.String())
 	}
+
 	return nil
 }
 
@@ -304,10 +329,12 @@ func (s *Stack) tool(variable, path string) (string, error) {
 	if named := os.Getenv(variable); named != "" {
 		return named, nil
 	}
+
 	path = filepath.Join(s.root, filepath.FromSlash(path))
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("find a tool of the tests: %w\nhint: run: make setup", err)
 	}
+
 	return path, nil
 }
 
@@ -317,14 +344,17 @@ func findRoot() (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir, nil
 		}
+
 		parent := filepath.Dir(dir)
 		if parent == dir {
 			return "", errors.New("find the repository: no go.mod from the working folder upwards")
 		}
+
 		dir = parent
 	}
 }
@@ -335,6 +365,7 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
@@ -347,6 +378,7 @@ func interpreters(root string) []string {
 			if os.Getenv(variable) != "" {
 				continue
 			}
+
 			if path := findPython(root, version); path != "" {
 				foundPythons = append(foundPythons, variable+"="+path)
 			}
@@ -367,6 +399,7 @@ func findPython(root, version string) string {
 	if err != nil {
 		home = root
 	}
+
 	command := "python" + version
 	folders := []string{
 		filepath.Join(home, ".pyenv", "versions"),
@@ -376,6 +409,7 @@ func findPython(root, version string) string {
 	if dir := os.Getenv("UV_PYTHON_INSTALL_DIR"); dir != "" {
 		folders = append(folders, dir)
 	}
+
 	var candidates []string
 	for _, folder := range folders {
 		found, err := filepath.Glob(filepath.Join(folder, "*", "bin", command))
@@ -383,13 +417,16 @@ func findPython(root, version string) string {
 			candidates = append(candidates, found...)
 		}
 	}
+
 	if path, err := exec.LookPath(command); err == nil {
 		candidates = append(candidates, path)
 	}
+
 	for _, candidate := range candidates {
 		if exec.Command(candidate, "-c", "").Run() == nil {
 			return candidate
 		}
 	}
+
 	return ""
 }

@@ -56,10 +56,12 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
+
 	binary, err := os.ReadFile(bootstrap)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	lower := publish(
 		t,
 		client,
@@ -90,18 +92,23 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	if err := json.Unmarshal(payload, &seen); err != nil {
 		t.Fatalf("%v: %s", err, payload)
 	}
+
 	if seen.Greeting != "hello" || seen.Tool != "tool" {
 		t.Errorf("below /opt it sees %q and %q", seen.Greeting, seen.Tool)
 	}
+
 	if seen.Late != "upper" {
 		t.Errorf("of two layers with one file, %q wins", seen.Late)
 	}
+
 	if seen.Home != "" {
 		t.Errorf("HOME=%s of this machine leaks into functions", seen.Home)
 	}
+
 	if !strings.Contains(seen.Denied, "read-only") {
 		t.Errorf("writing into /var/task: %q", seen.Denied)
 	}
+
 	contains(
 		t,
 		tail,
@@ -114,9 +121,11 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	if strings.Contains(tail, "Max Memory Used: 0 MB") {
 		t.Errorf("no memory was measured: %s", tail)
 	}
+
 	if _, tail = invoke(t, client, "reader", `{}`, ""); strings.Contains(tail, "Init Duration") {
 		t.Errorf("a warm invocation was initialized again: %s", tail)
 	}
+
 	payload, _ = invoke(t, client, "reader", `{"Fail":true}`, "Unhandled")
 	contains(t, string(payload), `"asked to"`, `"errorString"`)
 
@@ -137,12 +146,14 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		reports := 0
 		for _, event := range logs.Events {
 			if strings.HasPrefix(aws.ToString(event.Message), "REPORT ") {
 				reports++
 			}
 		}
+
 		if reports != 3 {
 			t.Errorf("%d REPORT lines of 3 invocations", reports)
 		}
@@ -203,22 +214,28 @@ def handler(event, context):
 	if err := json.Unmarshal(payload, &seen); err != nil {
 		t.Fatalf("%v: %s", err, payload)
 	}
+
 	if !strings.HasPrefix(seen.Version, "3.13.") {
 		t.Errorf("it runs on Python %s", seen.Version)
 	}
+
 	if seen.Carried != "/opt/python/carried.py" || seen.Deep != "/opt/python/lib/python3.13/site-packages/deep.py" ||
 		seen.Task != "/var/task/index.py" {
 		t.Errorf("paths: %+v", seen)
 	}
+
 	if seen.Both != "function" {
 		t.Errorf("a module of function and layer comes from the %s", seen.Both)
 	}
+
 	if seen.Extra != "" {
 		t.Errorf("packages of this machine are there: %s", seen.Extra)
 	}
+
 	if seen.Left <= 10_000 || seen.Left > 20_000 || !strings.HasSuffix(seen.ARN, ":function:probe") {
 		t.Errorf("context: %+v", seen)
 	}
+
 	contains(t, tail, "\nseen\n", "REPORT RequestId: ", "\tInit Duration: ")
 
 	payload, _ = invoke(t, client, "probe", `{"fail":true}`, "Unhandled")
@@ -246,10 +263,12 @@ func TestDeployedApp(t *testing.T) {
 	if err := os.CopyFS(app, os.DirFS("testdata/app")); err != nil {
 		t.Fatal(err)
 	}
+
 	outputs, err := stack.Deploy(t.Context(), app)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	bucket := outputs["app"]["Workspace"]
 	machine := outputs["app"]["Machine"]
 	store := s3.NewFromConfig(stack.AWSConfig())
@@ -264,8 +283,10 @@ func TestDeployedApp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		versions[key] = aws.ToString(put.VersionId)
 	}
+
 	type event struct {
 		Source     string
 		DetailType string `json:"detail-type"`
@@ -283,10 +304,12 @@ func TestDeployedApp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, item := range list.Executions {
 			if item.Status == sfntypes.ExecutionStatusRunning {
 				return false
 			}
+
 			execution, err := flow.DescribeExecution(
 				t.Context(),
 				&sfn.DescribeExecutionInput{ExecutionArn: item.ExecutionArn},
@@ -294,10 +317,12 @@ func TestDeployedApp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			var input event
 			if err := json.Unmarshal([]byte(aws.ToString(execution.Input)), &input); err != nil {
 				t.Fatal(err)
 			}
+
 			object := input.Detail.Object
 			if input.Source != "aws.s3" || input.DetailType != "Object Created" || object.VersionID == "" ||
 				object.VersionID != versions[object.Key] ||
@@ -306,8 +331,10 @@ func TestDeployedApp(t *testing.T) {
 				object.Sequencer == "" {
 				t.Errorf("event: %s", aws.ToString(execution.Input))
 			}
+
 			ended[object.Key] = execution
 		}
+
 		return len(ended) >= 2
 	})
 	if len(ended) != 2 || ended["layers/good.txt"] == nil || ended["layers/bad.txt"] == nil {
@@ -332,25 +359,30 @@ func TestDeployedApp(t *testing.T) {
 		good.Status != sfntypes.ExecutionStatusSucceeded {
 		t.Fatalf("%s %v: %s", good.Status, err, aws.ToString(good.Output))
 	}
+
 	if b := built.Built.Build; b.BuildStatus != "SUCCEEDED" || !b.BuildComplete {
 		t.Errorf("build: %+v", b)
 	}
+
 	logs, err := cloudwatchlogs.NewFromConfig(stack.AWSConfig()).
 		GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
 			LogGroupName: &built.Built.Build.Logs.GroupName, LogStreamName: &built.Built.Build.Logs.StreamName})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var log strings.Builder
 	for _, line := range logs.Events {
 		log.WriteString(aws.ToString(line.Message) + "\n")
 	}
+
 	contains(t, log.String(), "run=layers/good.txt plain=project spec=spec\n", "succeeding=1\n")
 
 	var caught struct{ Error struct{ Error, Cause string } }
 	if err := json.Unmarshal([]byte(aws.ToString(ended["layers/bad.txt"].Output)), &caught); err != nil {
 		t.Fatal(err)
 	}
+
 	var failed struct{ Build build }
 	if err := json.Unmarshal(
 		[]byte(caught.Error.Cause),
@@ -359,15 +391,18 @@ func TestDeployedApp(t *testing.T) {
 		caught.Error.Error != "States.TaskFailed" {
 		t.Fatalf("caught: %v %+v", err, caught)
 	}
+
 	if failed.Build.BuildStatus != "FAILED" {
 		t.Errorf("build: %+v", failed.Build)
 	}
+
 	message := ""
 	for _, phase := range failed.Build.Phases {
 		if phase.PhaseType == "BUILD" && phase.PhaseStatus == "FAILED" && len(phase.Contexts) == 1 {
 			message = phase.Contexts[0].Message
 		}
 	}
+
 	if message != "Error while executing command: ./tool. Reason: exit status 7" {
 		t.Errorf("message %q of %+v", message, failed.Build.Phases)
 	}
@@ -383,6 +418,7 @@ func TestDeployedApp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		start := func(input string) error {
 			_, err := flow.StartExecution(
 				t.Context(),
@@ -397,6 +433,7 @@ func TestDeployedApp(t *testing.T) {
 		if err := errors.Join(start(`{"a":1}`), start(`{"a":1}`)); err != nil {
 			t.Error(err)
 		}
+
 		code(t, start(`{"a":2}`), "ExecutionAlreadyExists", 0)
 	})
 
@@ -406,6 +443,7 @@ func TestDeployedApp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, version := range list.Versions {
 			if _, err := store.DeleteObject(
 				t.Context(),
@@ -414,9 +452,11 @@ func TestDeployedApp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+
 		if err := stack.Destroy(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
+
 		_, err = flow.DescribeStateMachine(t.Context(), &sfn.DescribeStateMachineInput{StateMachineArn: &machine})
 		code(t, err, "StateMachineDoesNotExist", 0)
 	})
@@ -430,12 +470,14 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket}); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
 		Bucket:                  bucket,
 		VersioningConfiguration: &s3types.VersioningConfiguration{Status: s3types.BucketVersioningStatusEnabled},
 	}); err != nil {
 		t.Fatal(err)
 	}
+
 	put := func(body string, ifMatch, ifNoneMatch *string) (*s3.PutObjectOutput, error) {
 		return client.PutObject(
 			t.Context(),
@@ -452,12 +494,14 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = put("2", nil, aws.String("*"))
 	code(t, err, "PreconditionFailed", http.StatusPreconditionFailed)
 	second, err := put("2", first.ETag, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = put("3", first.ETag, nil)
 	code(t, err, "PreconditionFailed", http.StatusPreconditionFailed)
 
@@ -468,10 +512,12 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if len(list.Versions) != 2 || !aws.ToBool(list.Versions[0].IsLatest) ||
 		aws.ToString(list.Versions[0].VersionId) != aws.ToString(second.VersionId) {
 		t.Errorf("versions: %+v", list.Versions)
 	}
+
 	old, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: key, VersionId: first.VersionId})
 	if err != nil {
 		t.Fatal(err)
@@ -500,6 +546,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 			),
 		)
 	}
+
 	created := create(t, client, &lambda.CreateFunctionInput{
 		FunctionName: name,
 		Runtime:      types.RuntimePython313,
@@ -518,6 +565,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if string(out.Payload) != `"`+want+`"` {
 			t.Errorf("%s says %s, want %s", qualifier, out.Payload, want)
 		}
@@ -526,6 +574,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	alias, err := client.CreateAlias(
 		ctx,
 		&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version},
@@ -533,12 +582,14 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	says("live", "one")
 
 	again, err := client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if aws.ToString(again.Version) != aws.ToString(before.Version) {
 		t.Errorf(
 			"an unchanged function was published as %s, it is %s already",
@@ -558,12 +609,14 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name})
 	code(t, err, "ResourceConflictException", http.StatusConflict)
 	after := settled(t, client, "consumer")
 	if aws.ToString(after.RevisionId) == aws.ToString(updated.RevisionId) {
 		t.Error("the RevisionId of an update in progress is still valid afterwards")
 	}
+
 	_, err = update(created.RevisionId, layers[:1])
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
 	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name, RevisionId: updated.RevisionId})
@@ -584,10 +637,12 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	published := &lambda.GetFunctionConfigurationInput{FunctionName: name, Qualifier: version.Version}
 	if err := lambda.NewPublishedVersionActiveWaiter(client).Wait(ctx, published, patient); err != nil {
 		t.Fatal(err)
 	}
+
 	says("live", "one")
 	move := func(version, revision *string) (*lambda.UpdateAliasOutput, error) {
 		return client.UpdateAlias(
@@ -604,12 +659,14 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	says("live", "two")
 	_, err = move(before.Version, alias.RevisionId)
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
 	if _, err := move(before.Version, moved.RevisionId); err != nil {
 		t.Error(err)
 	}
+
 	says("live", "one")
 
 	t.Run("an alias cannot point to a version that is not there", func(t *testing.T) {
@@ -632,11 +689,13 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for _, function := range page.Functions {
 				_, qualified, _ := strings.Cut(aws.ToString(function.FunctionArn), ":function:")
 				arns = append(arns, qualified)
 			}
 		}
+
 		if want := []string{"consumer:$LATEST", "consumer:1", "consumer:2"}; !slices.Equal(arns, want) {
 			t.Errorf("%q, want %q", arns, want)
 		}
@@ -665,6 +724,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		if _, err := client.CreateFunction(ctx, young); err != nil {
 			t.Fatal(err)
 		}
+
 		_, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: young.FunctionName})
 		code(t, err, "ResourceConflictException", http.StatusConflict)
 		_, err = client.UpdateFunctionCode(
@@ -680,6 +740,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
+
 		says("live", "one")
 		_, err := update(nil, layers[:1])
 		code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
@@ -689,6 +750,7 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 			CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("store")}); err != nil {
 			t.Fatal(err)
 		}
+
 		_, err := client.PublishLayerVersion(ctx, &lambda.PublishLayerVersionInput{
 			LayerName: aws.String("none"),
 			Content: &types.LayerVersionContentInput{
@@ -711,12 +773,14 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := topics.Subscribe(
 		t.Context(),
 		&sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: &arn},
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	dimensions := []cwtypes.Dimension{{Name: aws.String("LayerName"), Value: aws.String("ml")}}
 	if _, err := metrics.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String(
@@ -734,6 +798,7 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := metrics.PutMetricData(
 		t.Context(),
 		&cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
@@ -747,6 +812,7 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+
 	contains(t, receive(t, stack, queue), "large", "ALARM")
 }
 
@@ -769,6 +835,7 @@ func TestScheduleFires(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := receive(t, stack, queue); got != `{"refresh":true}` {
 		t.Errorf("the target got %s", got)
 	}
@@ -782,6 +849,7 @@ func TestBuildThatIsStopped(t *testing.T) {
 	if _, err := client.StopBuild(t.Context(), &codebuild.StopBuildInput{Id: started.Id}); err != nil {
 		t.Fatal(err)
 	}
+
 	builds, err := client.BatchGetBuilds(
 		t.Context(),
 		&codebuild.BatchGetBuildsInput{Ids: []string{aws.ToString(started.Id)}},
@@ -789,9 +857,11 @@ func TestBuildThatIsStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if status := builds.Builds[0].BuildStatus; status != cbtypes.StatusTypeStopped {
 		t.Errorf("a stopped build is %s", status)
 	}
+
 	await(t, "its processes to end", func() bool { return len(processes(t, aws.ToString(started.Id))) == 0 })
 }
 
@@ -817,6 +887,7 @@ func sleep(t *testing.T, client *codebuild.Client) *cbtypes.Build {
 	}); err != nil {
 		t.Fatal(err)
 	}
+
 	started, err := client.StartBuild(
 		t.Context(),
 		&codebuild.StartBuildInput{
@@ -828,6 +899,7 @@ func sleep(t *testing.T, client *codebuild.Client) *cbtypes.Build {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	await(t, "the build to sleep", func() bool { return len(processes(t, aws.ToString(started.Build.Id))) >= 3 })
 	return started.Build
 }
@@ -839,6 +911,7 @@ func processes(t *testing.T, text string) (found []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, folder := range folders {
 		command, err := os.ReadFile(filepath.Join(folder, "cmdline"))
 		environment, envErr := os.ReadFile(filepath.Join(folder, "environ"))
@@ -847,6 +920,7 @@ func processes(t *testing.T, text string) (found []string) {
 			found = append(found, string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
 		}
 	}
+
 	return found
 }
 
@@ -869,6 +943,7 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 		fmt.Printf("endpoint %s\n", stack.Endpoint())
 		select {}
 	}
+
 	t.Parallel()
 	folder := t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNothingOutlivesTheTest$")
@@ -877,9 +952,11 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	endpoint := ""
 	for lines := bufio.NewScanner(output); endpoint == "" && lines.Scan(); {
 		endpoint, _ = strings.CutPrefix(lines.Text(), "endpoint ")
@@ -887,9 +964,11 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 			endpoint = ""
 		}
 	}
+
 	if endpoint == "" {
 		t.Fatal("it did not start")
 	}
+
 	if running := processes(
 		t,
 		folder,
@@ -898,9 +977,11 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 	) < 6 { // the test, the emulator, the function's two, the build's four
 		t.Fatalf("these run: %q", running)
 	}
+
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+
 	_ = cmd.Wait() // it was killed
 	await(t, "everything to end", func() bool { return len(processes(t, folder)) == 0 })
 	if response, err := http.Get(endpoint + "/_ministack/health"); err == nil {
@@ -927,13 +1008,16 @@ func zipped(t *testing.T, files ...file) []byte {
 		if err == nil {
 			_, err = io.WriteString(entry, f.content)
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -946,6 +1030,7 @@ func publish(t *testing.T, client *lambda.Client, name string, content []byte) (
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return aws.ToString(layer.LayerVersionArn)
 }
 
@@ -956,11 +1041,13 @@ func create(t *testing.T, client *lambda.Client, in *lambda.CreateFunctionInput)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := lambda.NewFunctionActiveV2Waiter(client,
 		func(o *lambda.FunctionActiveV2WaiterOptions) { o.MinDelay = 100 * time.Millisecond }).
 		Wait(t.Context(), &lambda.GetFunctionInput{FunctionName: in.FunctionName}, patient); err != nil {
 		t.Fatal(err)
 	}
+
 	return out
 }
 
@@ -973,6 +1060,7 @@ func settled(t *testing.T, client *lambda.Client, name string) *types.FunctionCo
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return out.Configuration
 }
 
@@ -985,10 +1073,12 @@ func invoke(t *testing.T, client *lambda.Client, name, event, functionError stri
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	log, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if aws.ToString(out.FunctionError) != functionError {
 		t.Errorf(
 			"%s: FunctionError %q, want %q: %s\n%s",
@@ -999,6 +1089,7 @@ func invoke(t *testing.T, client *lambda.Client, name, event, functionError stri
 			log,
 		)
 	}
+
 	return out.Payload, string(log)
 }
 
@@ -1009,6 +1100,7 @@ func newQueue(t *testing.T, stack *emulator.Stack) (url *string, arn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return queue.QueueUrl, "arn:aws:sqs:" + emulator.Region + ":" + emulator.Account + ":queue"
 }
 
@@ -1020,9 +1112,11 @@ func receive(t *testing.T, stack *emulator.Stack, url *string) (body string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if len(got.Messages) > 0 {
 			body = aws.ToString(got.Messages[0].Body)
 		}
+
 		return len(got.Messages) > 0
 	})
 	return body
@@ -1059,6 +1153,7 @@ func code(t *testing.T, err error, want string, status int) {
 		t.Errorf("error %v, want %s", err, want)
 		return
 	}
+
 	var response *smithyhttp.ResponseError
 	if status != 0 && (!errors.As(err, &response) || response.HTTPStatusCode() != status) {
 		t.Errorf("error %v, want status %d", err, status)

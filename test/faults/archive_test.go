@@ -183,6 +183,7 @@ func overlapping(n int) []byte {
 			byte('0'+i%10),
 		)
 	}
+
 	end := append([]byte("PK\x05\x06\x00\x00\x00\x00"), byte(n), byte(n>>8), byte(n), byte(n>>8))
 	end = le.AppendUint32(le.AppendUint32(end, uint32(len(dir))), uint32(len(out)))
 	return append(append(append(out, dir...), end...), 0, 0)
@@ -206,10 +207,12 @@ func (f archiveFault) asWheel(w *world) {
 	if f.byUV {
 		return
 	}
+
 	w.must("lock")
 	if f.change == nil {
 		return
 	}
+
 	// uv has to read it when it locks; afterwards the store has what the fault makes of it.
 	w.must("build")
 	sum := sumOf(w, "index/"+file)
@@ -262,10 +265,12 @@ func TestBadArchives(t *testing.T) {
 					)
 					return
 				}
+
 				hint := indexHint
 				if f.change != nil {
 					hint = storeHint
 				}
+
 				fault{
 					title: f.title,
 					want:  f.message("assemble beta==1.0: ", "beta-1.0-py3-none-any.whl", hint),
@@ -454,12 +459,15 @@ func TestLargeAndUnusualArchives(t *testing.T) {
 		if err == nil {
 			_, err = io.WriteString(out, "x = 1\n")
 		}
+
 		if err == nil {
 			err = z.Close()
 		}
+
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		w.write("in/layer.zip", string(inZip64(t, b.Bytes())))
 		w.must("prune", "in/layer.zip", "-o", "small.zip", "--target", thisMachine().target.String())
 		if got := inZip(t, w.path("small.zip"))["python/mod.py"]; got != "x = 1\n" {
@@ -476,6 +484,7 @@ func inZip64(t *testing.T, b []byte) []byte {
 	if at < 0 {
 		t.Fatal("no directory")
 	}
+
 	end := bytes.Index(b, []byte("PK\x05\x06"))
 	record := bytes.Clone(b[at:end])
 	sizes := le.AppendUint64(
@@ -504,13 +513,16 @@ func inZip(t *testing.T, file string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		b, err := io.ReadAll(r)
 		r.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		content[f.Name] = string(b)
 	}
+
 	return content
 }
 
@@ -524,6 +536,7 @@ func takes(t *testing.T, n int) {
 			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)),
 		)
 	}
+
 	w.archive("in/layer.zip", entries...)
 	before := w.all()
 	w.must("prune", "in/layer.zip", "-o", "small.zip", "--no-probe", "--target", thisMachine().target.String())
@@ -534,6 +547,7 @@ func takes(t *testing.T, n int) {
 			t.Fatalf("%s is %q", e.name, got[e.name])
 		}
 	}
+
 	if info, err := os.Stat(filepath.Join(w.dir, "small.zip")); err != nil || info.Size() == 0 {
 		t.Error(info, err)
 	}

@@ -17,13 +17,16 @@ func (w *world) mount(name, options string) {
 	if err := os.MkdirAll(p, 0o755); err != nil {
 		w.Fatal(err)
 	}
+
 	kept := w.path("kept-" + filepath.Base(name))
 	if err := os.CopyFS(kept, os.DirFS(p)); err != nil {
 		w.Fatal(err)
 	}
+
 	if err := syscall.Mount("tmpfs", p, "tmpfs", 0, options); err != nil {
 		notRun(w.T, "no tmpfs can be mounted", err)
 	}
+
 	w.Cleanup(func() {
 		if err := syscall.Unmount(p, syscall.MNT_DETACH); err != nil {
 			w.Errorf("unmount %s: %v", p, err)
@@ -32,6 +35,7 @@ func (w *world) mount(name, options string) {
 	if err := copyInto(p, kept); err != nil {
 		w.Fatal(err)
 	}
+
 	if err := os.RemoveAll(kept); err != nil {
 		w.Fatal(err)
 	}
@@ -43,17 +47,21 @@ func copyInto(to, from string) error {
 		if err != nil {
 			return err
 		}
+
 		rel, err := filepath.Rel(from, p)
 		if err != nil {
 			return err
 		}
+
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
+
 		b, err := os.ReadFile(p)
 		if err != nil {
 			return err
 		}
+
 		return os.WriteFile(filepath.Join(to, rel), b, 0o644)
 	})
 }
@@ -143,6 +151,7 @@ func TestDiskFullOrReadOnly(t *testing.T) {
 				} else {
 					w.readOnly(f.folder)
 				}
+
 				want = strings.NewReplacer("$ZIP", w.zipName(), "$LOCKFILE", w.lockName(), "$TMP", w.path("tmp")).
 					Replace(want)
 				fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
@@ -166,6 +175,7 @@ func TestDiskFillsUp(t *testing.T) {
 			if folder == "cache" {
 				want = "error: fetch beta-1.0-py3-none-any.whl: no space left on device\n" + roomInCache
 			}
+
 			fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
 			if err := syscall.Mount(
 				"",
@@ -176,6 +186,7 @@ func TestDiskFillsUp(t *testing.T) {
 			); err != nil {
 				notRun(t, "a tmpfs cannot be made larger", err)
 			}
+
 			w.must("build") // there is room again, and nothing else to do
 			w.must("check")
 		})

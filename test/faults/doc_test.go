@@ -89,6 +89,7 @@ func shown(want string) string {
 		line = strings.ReplaceAll(strings.ReplaceAll(line, "`", "'"), "\t", " ")
 		parts = append(parts, "`"+strings.ReplaceAll(line, "|", "\\|")+"`")
 	}
+
 	text := strings.Join(parts, "<br>")
 	return strings.NewReplacer("$TARGET", "python3.13-x86_64", "$RUNTIME", "python3.13", "$VERSION", "3.13",
 		"$LOCKFILE", "layers/pylock.python3_13-x86_64.toml", "$LOCK", "pylock.python3_13-x86_64.toml",
@@ -101,6 +102,7 @@ func named(test string, names ...string) string {
 	for _, n := range names {
 		test += "/" + strings.ReplaceAll(n, " ", "_")
 	}
+
 	return "`" + test + "`"
 }
 
@@ -108,6 +110,7 @@ func capital(s string) string {
 	if strings.HasPrefix(s, "uv") {
 		return s
 	}
+
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
@@ -118,6 +121,7 @@ func pageTables() string {
 		for _, r := range rows {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", capital(r.fault), r.sees, r.code, r.test)
 		}
+
 		b.WriteString("\n")
 	}
 	for _, s := range inWorkspace {
@@ -127,18 +131,23 @@ func pageTables() string {
 			if f.code != 0 {
 				r.code = fmt.Sprint(f.code)
 			}
+
 			rows = append(rows, r)
 		}
+
 		table(s.title, rows)
 	}
+
 	var rows []row
 	for _, f := range archiveFaults {
 		sees := shown(f.message("", "layer.zip", cmp.Or(f.hint, zipHint)))
 		if f.byUV {
 			sees += "; of a wheel uv says that it has an invalid package format"
 		}
+
 		rows = append(rows, row{f.title, sees, "2", named("TestBadArchives", f.title)})
 	}
+
 	for _, l := range lies {
 		rows = append(
 			rows,
@@ -150,6 +159,7 @@ func pageTables() string {
 			},
 		)
 	}
+
 	for _, f := range wheelFaults {
 		rows = append(
 			rows,
@@ -161,9 +171,11 @@ func pageTables() string {
 			},
 		)
 	}
+
 	for _, f := range gateFaults {
 		rows = append(rows, row{f.title, shown(f.want), "3", named("TestWhatTheGateRefuses", f.title)})
 	}
+
 	rows = append(
 		rows,
 		row{
@@ -182,6 +194,7 @@ func pageTables() string {
 				row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")},
 			)
 		}
+
 		if f.fetch != "" {
 			rows = append(
 				rows,
@@ -194,6 +207,7 @@ func pageTables() string {
 			)
 		}
 	}
+
 	rows = append(
 		rows,
 		row{
@@ -217,6 +231,7 @@ func pageTables() string {
 			},
 		)
 	}
+
 	rows = append(
 		rows,
 		row{
@@ -246,6 +261,7 @@ func pageTables() string {
 			},
 		)
 	}
+
 	rows = append(
 		rows,
 		row{"SIGKILL at twenty moments of a build", "the same", "", "`TestKilledAtAnyMoment`"},
@@ -269,6 +285,7 @@ func pageTables() string {
 		r.test = "`" + test + "` in `" + folder + "`"
 		rows = append(rows, r)
 	}
+
 	table("In the packages", rows)
 	return b.String()
 }
@@ -281,19 +298,23 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	const begin, end = "<!-- tables: go test ./test/faults -run ThePage -update -->\n", "<!-- end of the tables -->"
 	before, rest, ok := strings.Cut(string(b), begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
 		t.Fatalf("%s has no tables", page)
 	}
+
 	made := "\n" + pageTables()
 	if *update {
 		if err := os.WriteFile(page, []byte(before+begin+made+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		return
 	}
+
 	if d := gocmp.Diff(made, old); d != "" {
 		t.Errorf(
 			"the tables of %s (- faults, + page):\n%s\nhint: run: go test ./test/faults -run ThePage -update",
@@ -301,12 +322,14 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 			d,
 		)
 	}
+
 	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b),
 		-1) {
 		folder := m[2]
 		if folder == "" {
 			folder = "test/faults"
 		}
+
 		if !declares(t, folder, m[1]) {
 			t.Errorf("%s names %s in %s, which is not there", page, m[1], folder)
 		}
@@ -320,14 +343,17 @@ func declares(t *testing.T, folder, name string) bool {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no tests in %s: %v", folder, err)
 	}
+
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if strings.Contains(string(b), "\nfunc "+name+"(") {
 			return true
 		}
 	}
+
 	return false
 }

@@ -39,6 +39,7 @@ func (w *world) serve() *index {
 				http.Error(out, err.Error(), http.StatusInternalServerError)
 				return
 			}
+
 			for _, f := range files {
 				if strings.HasPrefix(f.Name(), name+"-") {
 					b, err := os.ReadFile(w.path("index/" + f.Name()))
@@ -46,6 +47,7 @@ func (w *world) serve() *index {
 						http.Error(out, err.Error(), http.StatusInternalServerError)
 						return
 					}
+
 					body = fmt.Appendf(
 						body,
 						"<a href=\"/files/%s#sha256=%x\">%s</a>\n",
@@ -55,10 +57,12 @@ func (w *world) serve() *index {
 					)
 				}
 			}
+
 			if body == nil {
 				http.NotFound(out, r)
 				return
 			}
+
 			out.Header().Set("Content-Type", "text/html")
 		default:
 			var err error
@@ -66,13 +70,16 @@ func (w *world) serve() *index {
 				http.NotFound(out, r)
 				return
 			}
+
 			answer = &x.files
 			x.asked.Add(1)
 		}
+
 		if do := answer.Load(); do != nil {
 			(*do)(out, r, body)
 			return
 		}
+
 		http.ServeContent(out, r, path.Base(r.URL.Path), time.Time{}, strings.NewReader(string(body)))
 	}))
 	w.Cleanup(func() {
@@ -208,6 +215,7 @@ func TestIndexFails(t *testing.T) {
 					fault{want: f.lock}.check(w)
 				})
 			}
+
 			if f.fetch != "" {
 				t.Run("when it fetches", func(t *testing.T) {
 					t.Parallel()
@@ -224,6 +232,7 @@ func TestIndexFails(t *testing.T) {
 					} else {
 						f.do(x)
 					}
+
 					fault{
 						want:    strings.ReplaceAll(f.fetch, "$HOST", strings.TrimPrefix(x.URL, "http://")),
 						allowed: []string{"cache/wheels/*/*.partial"},
@@ -234,6 +243,7 @@ func TestIndexFails(t *testing.T) {
 					if f.title == "an index that is down" {
 						return
 					}
+
 					x.files.Store(nil)
 					w.must("build")
 				})
@@ -260,6 +270,7 @@ func TestIndexThatIsSlowOrDropsConnections(t *testing.T) {
 				if n.Add(1) <= 2 {
 					part(len(body)/2)(out, r, body)
 				}
+
 				http.ServeContent(out, r, "", time.Time{}, strings.NewReader(string(body)))
 			}
 		},
@@ -270,6 +281,7 @@ func TestIndexThatIsSlowOrDropsConnections(t *testing.T) {
 					status(429)(out, r, body)
 					return
 				}
+
 				http.ServeContent(out, r, "", time.Time{}, strings.NewReader(string(body)))
 			}
 		},

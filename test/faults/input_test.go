@@ -244,6 +244,7 @@ var inWorkspace = []section{
 							lines[i] = l[:at+10] + strings.Repeat("a", 64) + l[at+74:]
 						}
 					}
+
 					w.write(w.lockName(), strings.Join(lines, "\n"))
 				},
 			},
@@ -606,6 +607,7 @@ func store(change func(w *world, path string)) func(*world) {
 		if err != nil || len(found) != 1 {
 			w.Fatalf("files of the store: %v, %v", found, err)
 		}
+
 		change(w, found[0])
 	}
 }
@@ -635,30 +637,37 @@ func (f fault) check(w *world) {
 	if f.prepare != nil {
 		f.prepare(w)
 	}
+
 	args := f.args
 	code := f.code
 	if args == nil {
 		args = []string{"build"}
 	}
+
 	if code == 0 {
 		code = 2
 	}
+
 	before := w.all()
 	got := w.run(args...)
 	got.stderr = slow.ReplaceAllString(got.stderr, "")
 	if os.Getenv("FAULTS_SHOW") != "" {
 		fmt.Printf("### %s [%d]\n%s", f.title, got.code, strings.ReplaceAll(got.stderr, w.dir, "$WORK"))
 	}
+
 	if got.code != code || !matches(w.here(f.want), got.stderr) {
 		w.Errorf("exit code %d, want %d; stderr:\n%swant:\n%s", got.code, code, got.stderr, w.here(f.want))
 	}
+
 	if f.writes {
 		f.wrote(w, before)
 		return
 	}
+
 	if got.stdout != "" && !strings.HasPrefix(got.stdout, "lock ") {
 		w.Errorf("stdout: %s", got.stdout)
 	}
+
 	w.unharmed(before, f.allowed...)
 }
 
@@ -671,6 +680,7 @@ func (f fault) wrote(w *world, before map[string]string) {
 			before[name] = what
 		}
 	}
+
 	w.unharmed(before, w.lockName())
 }
 

@@ -64,6 +64,7 @@ var moments = []moment{
 				case begun <- true:
 				case <-r.Context().Done():
 				}
+
 				<-r.Context().Done()
 			})
 			w.Cleanup(func() { x.files.Store(nil) })
@@ -117,6 +118,7 @@ func bulky() entry {
 		state = state*1664525 + 1013904223
 		b[i] = byte(state >> 24)
 	}
+
 	return stored("beta/bulk.bin", string(b))
 }
 
@@ -137,6 +139,7 @@ func TestStopped(t *testing.T) {
 				} else {
 					w.wheel("beta", "1.0", nil)
 				}
+
 				requires("alpha", "beta==1.0")(w)
 				reached := s.hold(w)
 				w.remove("home/ready")
@@ -146,18 +149,21 @@ func TestStopped(t *testing.T) {
 				if err := c.Start(); err != nil {
 					t.Fatal(err)
 				}
+
 				ended := make(chan error, 1)
 				go func() { ended <- c.Wait() }()
 				w.wait(reached, ended, out, problems)
 				if err := c.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
+
 				select {
 				case <-ended:
 				case <-time.After(time.Minute):
 					_ = c.Process.Kill()
 					t.Fatal("it did not end within a minute")
 				}
+
 				w.remove("home/ready")
 				if sig == syscall.SIGKILL {
 					w.nothingRuns()
@@ -167,8 +173,10 @@ func TestStopped(t *testing.T) {
 						!strings.HasSuffix(problems.String(), "interrupted: what was there before is as it was\n") {
 						t.Errorf("exit code %d, stderr %q", c.ProcessState.ExitCode(), problems)
 					}
+
 					w.unharmed(before, s.keeps...)
 				}
+
 				s.release(w)
 				w.must("build")
 				w.must("check")
@@ -197,6 +205,7 @@ func (w *world) wait(reached func() bool, ended <-chan error, out, problems *byt
 		if reached() {
 			return
 		}
+
 		select {
 		case err := <-ended:
 			w.Fatalf("it ended before it got there: %v\n%s%s", err, out, problems)
@@ -216,11 +225,14 @@ func (w *world) unharmedByKill(before map[string]string) {
 		if folder, _, _ := strings.Cut(name, "/"); folder != "layers" && folder != "dist" && folder != "index" {
 			continue
 		}
+
 		if now[name] != what {
 			w.Errorf("%s was %s, is %s", name, what, now[name])
 		}
+
 		delete(now, name)
 	}
+
 	for name := range now {
 		if !strings.HasPrefix(filepath.Base(name), ".tmp-") && name != w.lockName() {
 			w.Errorf("%s was left", name)
@@ -261,6 +273,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+
 		timer := time.AfterFunc(whole*time.Duration(n)/times, func() { _ = c.Process.Kill() })
 		err := c.Wait()
 		timer.Stop()
@@ -278,6 +291,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Errorf("killed after %d/%d: %v", n, times, err)
 		}
 	}
+
 	w.must("build")
 	w.must("check")
 	w.asFresh()
@@ -292,6 +306,7 @@ func (w *world) whole(name string) bool {
 	case ".json":
 		return strings.HasSuffix(w.read(name), "}\n")
 	}
+
 	return name == "dist"
 }
 
@@ -311,26 +326,32 @@ func TestBuildsAtOnce(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+
 		all = append(all, c)
 		said = append(said, problems)
 	}
+
 	for i, c := range all {
 		if err := c.Wait(); err != nil {
 			t.Errorf("build %d: %v\n%s", i, err, said[i])
 		}
 	}
+
 	if r := w.must("build"); !strings.Contains(r.stdout, "nothing changed") {
 		t.Errorf("the next build: %s", r.stdout)
 	}
+
 	w.must("check")
 	for name := range w.snapshot("dist", "cache", "tmp") {
 		if strings.Contains(name, ".tmp-") || strings.HasSuffix(name, ".partial") {
 			t.Errorf("%s was left", name)
 		}
 	}
+
 	if w.snapshot("tmp")["tmp"] == "" || len(w.snapshot("tmp")) != 1 {
 		t.Errorf("temporary files: %v", w.snapshot("tmp"))
 	}
+
 	w.asFresh()
 }
 
@@ -349,6 +370,7 @@ func TestProbeThatForks(t *testing.T) {
 	if !strings.Contains(r.stdout, "1 scripts") && !strings.Contains(r.stdout, "1 script") {
 		t.Errorf("stdout: %s", r.stdout)
 	}
+
 	fault{writes: true}.wrote(w, before)
 	w.nothingRuns()
 }
@@ -360,10 +382,12 @@ func running(t *testing.T, word string) (n int) {
 	if err != nil || len(found) == 0 {
 		notRun(t, "there is no /proc to count processes in", err)
 	}
+
 	for _, f := range found {
 		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte(word)) {
 			n++
 		}
 	}
+
 	return n
 }

@@ -40,12 +40,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(cli.Main(os.Args[1:], cli.Streams{Out: os.Stdout, Err: os.Stderr}))
 	}
+
 	code := m.Run()
 	for _, dir := range []string{template.dir} {
 		if dir != "" {
 			os.RemoveAll(dir)
 		}
 	}
+
 	os.Exit(code)
 }
 
@@ -63,14 +65,17 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 				m.err = exec.Command(m.uv, "--version").Run()
 			}
 		}
+
 		if m.err == nil {
 			break
 		}
 	}
+
 	if m.err != nil {
 		m.err = fmt.Errorf("there is no uv on PATH nor in .tools/bin; `make test` installs one there: %w", m.err)
 		return m
 	}
+
 	cache, err := os.MkdirTemp("", "faults-")
 	if err != nil {
 		m.err = err
@@ -83,6 +88,7 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 		if err != nil {
 			continue
 		}
+
 		if found, err := localport.FindPython(
 			context.Background(),
 			target,
@@ -95,6 +101,7 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 			return m
 		}
 	}
+
 	m.err = errors.New("there is no Python of a version that Lambda has, 3.9 to 3.14; install one")
 	return m
 })
@@ -129,6 +136,7 @@ func empty(t *testing.T) *world {
 	if m.err != nil {
 		t.Fatal(m.err)
 	}
+
 	w := &world{T: t, dir: t.TempDir(), env: map[string]string{}}
 	w.folders(m)
 	w.write("layers/workspace.yaml", "targets: ["+m.target.String()+"]\n")
@@ -144,29 +152,35 @@ func built(t *testing.T) *world {
 	if m.err != nil {
 		t.Fatal(m.err)
 	}
+
 	template.Do(func() {
 		dir, err := os.MkdirTemp("", "faults-")
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		w := empty(t)
 		if out := w.run("build"); out.code != 0 {
 			t.Fatalf("the first build: %+v", out)
 		}
+
 		for _, folder := range []string{"layers", "dist", "cache", "index", "uvcache"} {
 			if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(w.path(folder))); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		template.dir = dir
 	})
 	if template.dir == "" {
 		t.Fatal("there is no first build")
 	}
+
 	w := &world{T: t, dir: t.TempDir(), env: map[string]string{}}
 	if err := os.CopyFS(w.dir, os.DirFS(template.dir)); err != nil {
 		t.Fatal(err)
 	}
+
 	w.folders(m)
 	return w
 }
@@ -178,6 +192,7 @@ func (w *world) folders(m machine) {
 			w.Fatal(err)
 		}
 	}
+
 	for name, to := range map[string]string{
 		"uv":                                m.uv,
 		"python3":                           m.python,
@@ -187,6 +202,7 @@ func (w *world) folders(m machine) {
 			w.Fatal(err)
 		}
 	}
+
 	w.write("uv.toml", "no-index = true\n")
 	w.env = map[string]string{
 		"PATH": w.path(
@@ -218,6 +234,7 @@ func (w *world) write(name, content string) {
 	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 		w.Fatal(err)
 	}
+
 	if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
 		w.Fatal(err)
 	}
@@ -229,6 +246,7 @@ func (w *world) read(name string) string {
 	if err != nil {
 		w.Fatal(err)
 	}
+
 	return string(b)
 }
 
@@ -239,6 +257,7 @@ func (w *world) edit(name, old, new string) {
 	if !strings.Contains(text, old) {
 		w.Fatalf("%s has no %q:\n%s", name, old, text)
 	}
+
 	w.write(name, strings.Replace(text, old, new, 1))
 }
 
@@ -249,6 +268,7 @@ func (w *world) program(name, script string) {
 	if err := os.RemoveAll(p); err != nil {
 		w.Fatal(err)
 	}
+
 	if err := os.WriteFile(p, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		w.Fatal(err)
 	}
@@ -284,6 +304,7 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 	for _, r := range requires {
 		meta += "Requires-Dist: " + r + "\n"
 	}
+
 	entries := []entry{
 		{name: name + "/__init__.py", content: "__version__ = '" + version + "'\n"},
 		{name: info + "METADATA", content: meta},
@@ -305,6 +326,7 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 			)
 		}
 	}
+
 	entries = append(entries, entry{name: info + "RECORD", content: record.String() + info + "RECORD,,\n"})
 	for _, e := range more { // what is given replaces what is made
 		if i := slices.IndexFunc(
@@ -316,6 +338,7 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 			entries = append(entries, e)
 		}
 	}
+
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.content == absent })
 	file := name + "-" + version + "-" + tag + ".whl"
 	w.archive("index/"+file, entries...)
@@ -335,26 +358,32 @@ func (w *world) archive(name string, entries ...entry) {
 		if strings.HasSuffix(e.name, "/") {
 			h.Method = zip.Store
 		}
+
 		if e.header != nil {
 			e.header(h)
 		}
+
 		create := z.CreateHeader
 		content := []byte(e.content)
 		if e.raw != nil {
 			create = z.CreateRaw
 			content = e.raw
 		}
+
 		out, err := create(h)
 		if err == nil {
 			_, err = out.Write(content)
 		}
+
 		if err != nil {
 			w.Fatal(err)
 		}
 	}
+
 	if err := z.Close(); err != nil {
 		w.Fatal(err)
 	}
+
 	w.write(name, b.String())
 }
 
@@ -370,11 +399,13 @@ func (w *world) command(args ...string) (c *exec.Cmd, out, problems *bytes.Buffe
 	if err != nil {
 		w.Fatal(err)
 	}
+
 	c = exec.Command(self, args...)
 	c.Dir = w.dir
 	for _, k := range slices.Sorted(maps.Keys(w.env)) {
 		c.Env = append(c.Env, k+"="+w.env[k])
 	}
+
 	out = &bytes.Buffer{}
 	problems = &bytes.Buffer{}
 	c.Stdout = out
@@ -392,6 +423,7 @@ func (w *world) run(args ...string) result {
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		w.Fatal(err)
 	}
+
 	return result{out.String(), problems.String(), c.ProcessState.ExitCode()}
 }
 
@@ -402,6 +434,7 @@ func (w *world) must(args ...string) result {
 	if r.code != 0 {
 		w.Fatalf("layersmith %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)
 	}
+
 	return r
 }
 
@@ -414,17 +447,21 @@ func (w *world) snapshot(folders ...string) map[string]string {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
+
 			if err != nil {
 				return err
 			}
+
 			rel, err := filepath.Rel(w.dir, p)
 			if err != nil {
 				return err
 			}
+
 			info, err := d.Info()
 			if err != nil {
 				return err
 			}
+
 			what := info.Mode().String()
 			switch {
 			case info.Mode().IsRegular():
@@ -432,14 +469,17 @@ func (w *world) snapshot(folders ...string) map[string]string {
 				if err != nil {
 					return err
 				}
+
 				what += fmt.Sprintf(" %d bytes %x", len(b), sha256.Sum256(b))
 			case info.Mode()&fs.ModeSymlink != 0:
 				to, err := os.Readlink(p)
 				if err != nil {
 					return err
 				}
+
 				what += " " + to
 			}
+
 			s[filepath.ToSlash(rel)] = what
 			return nil
 		})
@@ -447,6 +487,7 @@ func (w *world) snapshot(folders ...string) map[string]string {
 			w.Fatal(err)
 		}
 	}
+
 	return s
 }
 
@@ -468,9 +509,11 @@ func (w *world) unharmed(before map[string]string, allowed ...string) {
 			delete(now, name)
 		}
 	}
+
 	if before["cache/interpreters.json"] != "" { // what is known about interpreters grows in place
 		now["cache/interpreters.json"] = before["cache/interpreters.json"]
 	}
+
 	if diff := cmp.Diff(before, now); diff != "" {
 		w.Errorf("what was there changed (- before, + now):\n%s", diff)
 	}
@@ -480,14 +523,17 @@ func (w *world) isCache(name, what string, allowed []string) bool {
 	if slices.Contains(allowed, name) {
 		return true
 	}
+
 	for _, pattern := range allowed {
 		if ok, _ := filepath.Match(pattern, name); ok {
 			return true
 		}
 	}
+
 	if strings.Contains(name, "/.tmp-") {
 		return false
 	}
+
 	switch {
 	case strings.HasPrefix(name, "home/.local"): // where uv keeps credentials
 		return true
@@ -501,6 +547,7 @@ func (w *world) isCache(name, what string, allowed []string) bool {
 		return strings.HasPrefix(what, "d") ||
 			strings.HasSuffix(what, " "+filepath.Base(name)) // it is what its name says
 	}
+
 	return false
 }
 
@@ -513,19 +560,23 @@ func matches(pattern, text string) bool {
 		if len(parts) == 1 {
 			return want == got
 		}
+
 		first := parts[0]
 		last := parts[len(parts)-1]
 		if !strings.HasPrefix(got, first) || !strings.HasSuffix(got[len(first):], last) {
 			return false
 		}
+
 		got = got[len(first) : len(got)-len(last)]
 		for _, part := range parts[1 : len(parts)-1] {
 			_, rest, ok := strings.Cut(got, part)
 			if !ok {
 				return false
 			}
+
 			got = rest
 		}
+
 		return true
 	})
 }

@@ -57,14 +57,17 @@ func (a archive) bytes(t *testing.T) []byte {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			w.Write(f.content)
 			w.Close()
 			packed = b.Bytes()
 			method = 8
 		}
+
 		if f.method != 0 {
 			method = f.method
 		}
+
 		flags := f.flags
 		version := uint16(20)
 		crc := crc32.ChecksumIEEE(f.content) + f.crc
@@ -76,6 +79,7 @@ func (a archive) bytes(t *testing.T) []byte {
 			local = append(slices.Clone(stamp), "ux\x0b\x00\x01\x04\xe8\x03\x00\x00\x04\xe8\x03\x00\x00"...)
 			central = stamp
 		}
+
 		localSize := size
 		localZipped := zipped
 		localCRC := crc
@@ -85,6 +89,7 @@ func (a archive) bytes(t *testing.T) []byte {
 			localZipped = 0
 			localCRC = 0
 		}
+
 		if a.zip64 {
 			version = 45
 			wide := le.AppendUint64(le.AppendUint64([]byte{1, 0, 16, 0}, uint64(size)), uint64(zipped))
@@ -95,6 +100,7 @@ func (a archive) bytes(t *testing.T) []byte {
 			localSize = 1<<32 - 1
 			localZipped = 1<<32 - 1
 		}
+
 		offset := uint32(out.Len())
 		const date, clock = 44<<9 | 11<<5 | 23, 19<<11 | 30<<5 // 2024-11-23 19:30
 		put(
@@ -117,14 +123,17 @@ func (a archive) bytes(t *testing.T) []byte {
 		if a.streamed {
 			put(&out, uint32(0x08074b50), crc, uint32(len(packed)), uint32(len(f.content)))
 		}
+
 		mode := f.mode
 		if mode == 0 {
 			mode = 0o100644
 		}
+
 		attributes := mode << 16
 		if strings.HasSuffix(f.name, "/") {
 			attributes = 0o040755<<16 | 0x10
 		}
+
 		put(
 			&directory,
 			uint32(0x02014b50),
@@ -148,6 +157,7 @@ func (a archive) bytes(t *testing.T) []byte {
 		directory.WriteString(f.name)
 		directory.Write(central)
 	}
+
 	start := uint64(out.Len())
 	n := uint64(len(a.files))
 	length := uint64(directory.Len())
@@ -163,6 +173,7 @@ func (a archive) bytes(t *testing.T) []byte {
 		size = 1<<32 - 1
 		offset = 1<<32 - 1
 	}
+
 	put(&out, uint32(0x06054b50), uint16(0), uint16(0), count, count, size, offset, uint16(len(a.comment)))
 	out.WriteString(a.comment)
 	return out.Bytes()
@@ -176,14 +187,17 @@ func filesOf(t *testing.T, dir, prefix string) []file {
 		if err != nil || d.IsDir() {
 			return err
 		}
+
 		info, err := d.Info()
 		if err != nil {
 			return err
 		}
+
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
+
 		rel, err := filepath.Rel(dir, name)
 		files = append(
 			files,
@@ -194,6 +208,7 @@ func filesOf(t *testing.T, dir, prefix string) []file {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return files
 }
 
@@ -207,6 +222,7 @@ func with(files []file, more ...file) []file {
 			out = append(out, m)
 		}
 	}
+
 	return out
 }
 
@@ -231,6 +247,7 @@ func edited(t *testing.T, files []file, ending string, change func(f *file)) []f
 			return out
 		}
 	}
+
 	t.Fatalf("no file ends in %s", ending)
 	return nil
 }

@@ -42,20 +42,24 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p, err := localport.FindPython(context.Background(), x, "", t.TempDir(), "../../.tools/python")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	w := world{python: p.Path, scratch: t.TempDir()}
 	if w.uv, err = exec.LookPath("uv"); err != nil {
 		if w.uv, err = filepath.Abs("../../.tools/bin/uv"); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	w.installer = []string{w.python, "-m", "pip"}
 	if err := exec.Command(w.python, "-m", "pip", "--version").Run(); err != nil {
 		w.installer = []string{w.uv, "tool", "run", "--quiet", "--python", w.python, "pip"}
 	}
+
 	w.pip = filepath.Join(w.scratch, "pip")
 	w.install(t, w.pip, packages...)
 	return w
@@ -91,6 +95,7 @@ func (w world) strip(t *testing.T, dir string) {
 	if err != nil {
 		t.Skip("there is no strip on PATH")
 	}
+
 	for _, f := range filesOf(t, dir, "") {
 		if strings.HasSuffix(f.name, ".so") {
 			w.run(t, tool, filepath.Join(dir, filepath.FromSlash(f.name)))
@@ -104,6 +109,7 @@ func (w world) copy(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS(w.pip)); err != nil {
 		t.Fatal(err)
 	}
+
 	return dir
 }
 
@@ -141,6 +147,7 @@ func zipped(t *testing.T, a archive) string {
 	if err := os.WriteFile(name, a.bytes(t), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	return name
 }
 
@@ -281,6 +288,7 @@ var zipsHave = map[string]input{
 			for i := range files {
 				files[i].mode = []uint32{0o100600, 0o104777, 0o100000}[i%3]
 			}
+
 			return append([]file{{name: "python/"}, {name: "python/empty/"}}, files...)
 		}),
 	},
@@ -492,6 +500,7 @@ var faults = map[string]input{
 			if err := os.Symlink("yaml", filepath.Join(dir, "yml")); err != nil {
 				t.Fatal(err)
 			}
+
 			return dir
 		},
 	},
@@ -528,12 +537,14 @@ func movedSegment(t *testing.T, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for i, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
 			binary.LittleEndian.PutUint64(b[64+56*i+8:], p.Off+8)
 			return
 		}
 	}
+
 	t.Fatal("no code is loaded")
 }
 
@@ -541,6 +552,7 @@ func TestForeignLayers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	w := newWorld(t)
 	for what, inputs := range map[string]map[string]input{
 		"tools make":    toolsMake,
@@ -559,12 +571,15 @@ func try(t *testing.T, w world, c input) {
 	if c.check == nil {
 		c.check = c.prune
 	}
+
 	if c.check == nil {
 		c.check = &outcome{}
 	}
+
 	if c.prune == nil {
 		c.prune = &outcome{}
 	}
+
 	in := c.make(t, w)
 	cache := filepath.Join(t.TempDir(), "cache")
 	out := filepath.Join(t.TempDir(), "out.zip")
@@ -573,37 +588,46 @@ func try(t *testing.T, w world, c input) {
 	if code != c.check.code || !strings.Contains(stderr, c.check.says) {
 		t.Errorf("check: exit %d, want %d, and %q in\n%s", code, c.check.code, c.check.says, stderr)
 	}
+
 	code, stdout, stderr := layersmith(append([]string{"prune", in, "-o", out}, common...)...)
 	if code != c.prune.code || !strings.Contains(stderr, c.prune.says) {
 		t.Fatalf("prune: exit %d, want %d, and %q in\n%s", code, c.prune.code, c.prune.says, stderr)
 	}
+
 	if code == 2 {
 		if _, err := os.Stat(out); err == nil {
 			t.Error("the input was refused, and there is a result")
 		}
+
 		return
 	}
+
 	var l report.Layer
 	if err := json.Unmarshal([]byte(stdout), &l); err != nil {
 		t.Fatalf("%v in %s", err, stdout)
 	}
+
 	if c.note != "" && !strings.Contains(strings.Join(l.Notes, "\n"), c.note) {
 		t.Errorf("notes %q, want %q among them", l.Notes, c.note)
 	}
+
 	names := canonical(t, out)
 	for _, name := range c.has {
 		if !slices.Contains(names, name) {
 			t.Errorf("the result has no %s", name)
 		}
 	}
+
 	for _, name := range c.lacks {
 		if slices.Contains(names, name) {
 			t.Errorf("the result has %s", name)
 		}
 	}
+
 	if code != 0 {
 		return
 	}
+
 	if want := max(c.modules, 4); l.Probe.Status != report.ProbePassed || l.Probe.Modules < want || len(l.Gate) > 0 {
 		t.Errorf(
 			"probe %s with %d modules, want passed with %d or more; gate %v",
@@ -613,24 +637,29 @@ func try(t *testing.T, w world, c input) {
 			l.Gate,
 		)
 	}
+
 	// It need not be probed again: check compares each file's CRC-32, and what was probed had the
 	// same.
 	if code, _, stderr := layersmith(append([]string{"check", out, "--no-probe"}, common...)...); code != 0 {
 		t.Errorf("check of the result: exit %d\n%s", code, stderr)
 	}
+
 	again := filepath.Join(t.TempDir(), "again.zip")
 	if code, _, stderr := layersmith(
 		append([]string{"prune", out, "-o", again, "--no-probe"}, common...)...); code != 0 {
 		t.Fatalf("prune of the result: exit %d\n%s", code, stderr)
 	}
+
 	a, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	b, err := os.ReadFile(again)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if !bytes.Equal(a, b) {
 		t.Errorf("pruning the result changes it: %d bytes, were %d", len(b), len(a))
 	}
@@ -661,8 +690,10 @@ func canonical(t *testing.T, name string) []string {
 			)
 		}
 	}
+
 	if z.Comment != "" || !slices.IsSorted(names) {
 		t.Errorf("comment %q, names sorted: %v", z.Comment, slices.IsSorted(names))
 	}
+
 	return names
 }

@@ -30,18 +30,22 @@ func TestMain(m *testing.M) {
 		if root, err = filepath.Abs(filepath.Join("..", "..")); err != nil {
 			return 1, err
 		}
+
 		if folder, err = os.MkdirTemp("", "functions-*"); err != nil {
 			return 1, err
 		}
+
 		defer os.RemoveAll(folder)
 		if err := functions.Tools(root); err != nil {
 			return 1, err
 		}
+
 		return m.Run(), nil
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
+
 	os.Exit(code)
 }
 
@@ -56,14 +60,17 @@ func stack(t *testing.T) functions.Stack {
 	if testing.Short() {
 		t.Skip("short: builds all functions")
 	}
+
 	p, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	a, err := functions.NewAccount()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(a.Close)
 	return functions.Stack{Programs: p, Account: a}
 }
@@ -81,6 +88,7 @@ func start(
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -92,6 +100,7 @@ func call[Out any](t *testing.T, f *runtimeapi.Function, in any) Out {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return out
 }
 
@@ -101,6 +110,7 @@ func cache(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return dir
 }
 
@@ -111,6 +121,7 @@ func copyOf(t *testing.T, files fs.FS) string {
 	if err := os.CopyFS(dir, files); err != nil {
 		t.Fatal(err)
 	}
+
 	return dir
 }
 
@@ -136,18 +147,22 @@ func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
 	}
+
 	zips, err := filepath.Glob(filepath.Join(out, "*.zip"))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	sums := map[string]digest.SHA256{}
 	for _, z := range zips {
 		b, err := os.ReadFile(z)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		sums[strings.TrimSuffix(filepath.Base(z), "-python3.13-x86_64.zip")] = digest.Of(b)
 	}
+
 	return sums
 }
 
@@ -158,30 +173,37 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	if err := s.Push(os.DirFS(workspace)); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := s.Begin(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := s.Artifacts(t.Context(), run, cache(t)); err != nil {
 		t.Fatal(err)
 	}
+
 	selected, err := s.Select(t.Context(), run)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if !selected.Changed {
 		t.Fatalf("select says that nothing changed: %s", selected.Summary)
 	}
+
 	prune := start(t, s, "prune", 5*time.Minute, nil)
 	measure := start(t, s, "measure", 5*time.Minute, nil)
 	for _, item := range selected.Layers {
 		pruned = append(pruned, call[stage.Item](t, prune, stage.LayerInput{Run: run, Layer: item}))
 	}
+
 	for _, item := range pruned {
 		measured = append(
 			measured,
 			call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}),
 		)
 	}
+
 	return pruned, measured
 }
 
@@ -191,11 +213,13 @@ func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, p
 	if len(pruned) != len(want) || len(want) == 0 {
 		t.Fatalf("%d layers pruned, %d built locally", len(pruned), len(want))
 	}
+
 	for _, item := range pruned {
 		doc, zipped, err := s.Pruned(item)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		got := digest.Of(zipped)
 		if got != want[item.Layer] || got != doc.Zip.SHA256 || int64(len(zipped)) != doc.Zip.Size ||
 			doc.Zip.Key != "pruned/"+got.String()+".zip" {
@@ -225,16 +249,20 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		if err := errors.Join(err, release.Decode(b, &m)); err != nil {
 			t.Fatal(err)
 		}
+
 		if m.Pruned != pruned[i].Doc || m.Report.Verdict != "within" || len(m.Report.Gate) > 0 {
 			t.Errorf("%s: made from %v, verdict %s, gate %v", item.Layer, m.Pruned, m.Report.Verdict, m.Report.Gate)
 		}
+
 		if !strings.HasSuffix(item.Summary, " MB, within") {
 			t.Errorf("%s: summary %q", item.Layer, item.Summary)
 		}
+
 		if item.Layer == "ml-libraries" && !slices.Equal(m.Built.Below, []string{"core-data-science"}) {
 			t.Errorf("%s lies on %v", item.Layer, m.Built.Below)
 		}
 	}
+
 	t.Run("a stage that is tried again gives the same item", func(t *testing.T) {
 		again := start(t, s, "prune", 5*time.Minute, nil)
 		measure := start(t, s, "measure", 5*time.Minute, nil)
@@ -242,6 +270,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
 		if got := call[stage.Item](
 			t,
@@ -250,6 +279,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		); got != pruned[smallest] {
 			t.Errorf("%+v, first %+v", got, pruned[smallest])
 		}
+
 		if got := call[stage.Item](
 			t,
 			measure,
@@ -263,6 +293,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		largest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "ml-libraries" })
 		for function, in := range map[string]any{
 			"prune":   stage.LayerInput{Run: "real", Layer: selected.Layers[largest]},
@@ -285,6 +316,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
 		call[stage.Item](t, f, stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]})
 		if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
@@ -312,6 +344,7 @@ func TestEveryFormOfALayerIsTheSameBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			t.Cleanup(a.Close)
 			s := functions.Stack{Programs: s.Programs, Account: a}
 			workspace := filepath.Join(t.TempDir(), "layers")
@@ -334,6 +367,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -347,5 +381,6 @@ func failure(t *testing.T, f *runtimeapi.Function, in any) runtimeapi.Response {
 	if err == nil || r.ErrorType == "" {
 		t.Fatalf("answer %s, error %v; want a fault", r.Payload, err)
 	}
+
 	return r
 }

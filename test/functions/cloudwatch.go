@@ -27,6 +27,7 @@ func Metrics(taken func()) http.Handler {
 			cborAnswer(w, http.StatusBadRequest, cborError("InvalidAction", r.URL.Path))
 			return
 		}
+
 		taken()
 		cborAnswer(w, http.StatusOK, cbor.Map{})
 	})

@@ -61,6 +61,7 @@ func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}
+
 	return v
 }
 
@@ -75,6 +76,7 @@ func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Respon
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return r
 }
 
@@ -84,6 +86,7 @@ func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, say
 	if r.ErrorType != code || r.Exited {
 		t.Errorf("%s: %q, exited %v: %q; want %s", what, r.ErrorType, r.Exited, r.ErrorMessage, code)
 	}
+
 	for _, s := range says {
 		if !strings.Contains(r.ErrorMessage, s) {
 			t.Errorf("%s: %q does not say %q", what, r.ErrorMessage, s)
@@ -107,16 +110,19 @@ func each(t *testing.T, test func(t *testing.T, s functions.Stack, function stri
 	if len(s.Names) != len(inputs) {
 		t.Fatalf("functions/ has %v", s.Names)
 	}
+
 	for _, name := range s.Names {
 		if inputs[name] == nil {
 			t.Errorf("no input for %s", name)
 			continue
 		}
+
 		t.Run(name, func(t *testing.T) {
 			a, err := functions.NewAccount()
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			t.Cleanup(a.Close)
 			test(t, functions.Stack{Programs: s.Programs, Account: a}, name)
 		})
@@ -184,6 +190,7 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 				none[k] = ""
 			}
 		}
+
 		r := failure(t, start(t, s, function, time.Minute, none), inputs[function])
 		says := []string{
 			"read the environment: LAYERSMITH_STORE is not set; ",
@@ -193,6 +200,7 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 		for _, n := range needs[function] {
 			says = append(says, n+" is not set")
 		}
+
 		wantFault(t, "an empty environment", r, "BadInput", says...)
 		if n := strings.Count(r.ErrorMessage, " is not set"); n != 1+len(needs[function]) {
 			t.Errorf("%d variables are missed: %s", n, r.ErrorMessage)
@@ -241,6 +249,7 @@ func TestARoleThatLacksAGrantIsNotAllowed(t *testing.T) {
 		if function == "intake" {
 			says = "s3:ListBucketVersions"
 		}
+
 		r := failure(t, start(t, s, function, time.Minute, nil), inputs[function])
 		wantFault(t, "a store that denies", r, "NotAllowed", "AccessDenied: ", "allow the role "+says, "request REQ1")
 	})
@@ -265,6 +274,7 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 			function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
 			return
 		}
+
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
 		keep(
 			t,
@@ -318,9 +328,11 @@ func read[T any](t *testing.T, s functions.Stack, name string) (doc T) {
 	if err == nil {
 		err = release.Decode(b, &doc)
 	}
+
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return doc
 }
 
@@ -332,6 +344,7 @@ func put(t *testing.T, s functions.Stack, prefix, suffix string, content []byte)
 	if err := s.S3.Put(functions.Store, ref.Key, content); err != nil {
 		t.Fatal(err)
 	}
+
 	return ref
 }
 
@@ -374,9 +387,11 @@ func artifact() []byte {
 		w := must(z.Create(f[0]))
 		must(w.Write([]byte(f[1])))
 	}
+
 	if err := z.Close(); err != nil {
 		panic(err)
 	}
+
 	return b.Bytes()
 }
 
@@ -394,14 +409,17 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(a.Close)
 	out := at{Stack: functions.Stack{Programs: s.Programs, Account: a}}
 	if err := a.Push(small(consumers)); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := out.Begin(t.Context(), "r"); err != nil {
 		t.Fatal(err)
 	}
+
 	code := artifact()
 	run := read[release.Run](t, out.Stack, release.RunName("r"))
 	keep(
@@ -436,6 +454,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 	if err != nil || !selected.Changed || len(selected.Layers) != 1 || selected.Summary != "small new" {
 		t.Fatalf("%+v, %v", selected, err)
 	}
+
 	out.pruned = call[stage.Item](
 		t,
 		start(t, out.Stack, "prune", time.Minute, nil),
@@ -456,14 +475,17 @@ func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	z, err := zip.NewReader(bytes.NewReader(zipped), int64(len(zipped)))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var names []string
 	for _, f := range z.File {
 		names = append(names, f.Name)
 	}
+
 	want := []string{
 		"python/demo-1.0.dist-info/METADATA",
 		"python/demo-1.0.dist-info/RECORD",
@@ -473,6 +495,7 @@ func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("it holds %v, want %v", names, want)
 	}
+
 	if m.doc.Pruned != m.pruned.Doc || m.doc.Zip != doc.Zip || m.doc.Report.Verdict != "within" {
 		t.Errorf("%+v", m.doc)
 	}
@@ -505,6 +528,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	if err := m.S3.Put(functions.Store, m.doc.Zip.Key, damaged); err != nil {
 		t.Fatal(err)
 	}
+
 	current := m.pruned // refers to a version, which is as it was
 	f = start(t, m.Stack, "measure", time.Minute, nil)
 	if again := call[stage.Item](
@@ -514,6 +538,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	); again != m.measured {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
+
 	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
@@ -546,11 +571,14 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 		if name == "small/layer.yaml" {
 			content = []byte("budget: { unzipped: 100 B }\n")
 		}
+
 		must(must(z.Create(name)).Write(content))
 	}
+
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	run.Workspace = put(t, m.Stack, "workspaces/", ".zip", b.Bytes())
 	keep(t, m.Stack, release.RunName("r"), run)
 	r := failure(
@@ -688,6 +716,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			if h == nil {
 				h = functions.Deny("lambda")
 			}
+
 			m.Answer("lambda", h)
 			r := failure(t, start(t, m.Stack, c.function, time.Minute, nil), c.in)
 			if c.code == "NotFound" { // what is not there is in the sentence
@@ -695,11 +724,13 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			} else {
 				wantFault(t, name, r, c.code, c.says...)
 			}
+
 			if run := read[release.Run](t, m.Stack, release.RunName("r")); run.Ending != nil {
 				t.Errorf("the run is over: %+v", run.Ending)
 			}
 		})
 	}
+
 	keep(t, m.Stack, release.CandidateName("r", "layersmith-small"), candidate) // from here on, what Publish leaves
 	t.Run("rollback is denied", func(t *testing.T) {
 		m.Answer("lambda", functions.Deny("lambda"))
@@ -787,10 +818,12 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 		!strings.HasPrefix(end.Message, "Released: 1 layer (layersmith-small:6), 0 functions moved.") {
 		t.Errorf("%+v", end)
 	}
+
 	now := read[release.Released](t, m.Stack, release.ReleasedName)
 	if now.Run != "r" || now.Layers[0].Current.Version != 6 || len(now.Layers[0].Earlier) != 4 {
 		t.Errorf("without a list of functions it is not known what is used: %+v", now)
 	}
+
 	if again := call[release.Ending](t, f, in); again != end {
 		t.Errorf("again: %+v", again)
 	}
@@ -840,6 +873,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	if lease := read[release.Lease](t, m.Stack, release.LeaseName); lease.Run != "" || lease.Recovers != "" {
 		t.Errorf("%+v", lease)
 	}
+
 	if rep := read[release.Report](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
 		t.Errorf("%+v", rep)
 	}
@@ -851,9 +885,11 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 			t.Errorf("%+v", end)
 		}
 	}
+
 	if !slices.Equal(n.messages, []string{"Layersmith: FailedClean (operator)"}) || n.metrics == 0 {
 		t.Errorf("told %v, %d requests with metrics", n.messages, n.metrics)
 	}
+
 	if run := read[release.Run](
 		t,
 		m.Stack,
@@ -869,15 +905,18 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	if err := s.Push(small(orders)); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := s.Begin(t.Context(), "first"); err != nil {
 		t.Fatal(err)
 	}
+
 	status := "RUNNING"
 	s.Answer("states", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if target := r.Header.Get("X-Amz-Target"); target != "AWSStepFunctions.DescribeExecution" {
 			functions.Fail(w, http.StatusBadRequest, "ValidationException", target)
 			return
 		}
+
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		fmt.Fprintf(w, `{"status":%q,"startDate":1,"executionArn":"x","stateMachineArn":"y"}`, status)
 	}))
@@ -896,18 +935,22 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		out.Summary != "execution first works" {
 		t.Errorf("%+v", out)
 	}
+
 	status = "FAILED"
 	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextRecover || out.Previous != "first" {
 		t.Errorf("%+v", out)
 	}
+
 	serveNotices(s, nil)
 	end := call[release.Ending](t, start(t, s, "rollback", time.Minute, nil), stage.RunInput{Run: "first"})
 	if end.Outcome != release.FailedClean {
 		t.Errorf("%+v", end)
 	}
+
 	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextBuild || out.Summary != "schedule" {
 		t.Errorf("%+v", out)
 	}
+
 	for input, says := range map[string]string{
 		`{"layer":["small"]}`:  `unknown field "layer"`,
 		`{"layers":["large"]}`: "start layers: large: no such layer. Hint: layers here: small",

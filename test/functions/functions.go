@@ -44,16 +44,19 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	if err != nil {
 		return p, err
 	}
+
 	mains, err := filepath.Glob(filepath.Join(root, "functions", "*", "main.go"))
 	if err != nil || len(mains) == 0 {
 		return p, errors.Join(fmt.Errorf("no functions in %s", root), err)
 	}
+
 	build := func(pkg, file string) error {
 		c := exec.CommandContext(ctx, "sh", "-euc", command, "functions/build", pkg, file, runtime.GOARCH)
 		c.Dir = root
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
+
 		return nil
 	}
 	for _, main := range mains { // sorted by Glob
@@ -61,11 +64,14 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 		if err := build("./functions/"+name, p.bootstrap(name)); err != nil {
 			return p, err
 		}
+
 		if err := pack(p.bootstrap(name), p.Zip(name)); err != nil {
 			return p, fmt.Errorf("zip %s: %w", name, err)
 		}
+
 		p.Names = append(p.Names, name)
 	}
+
 	return p, build(".", p.CLI())
 }
 
@@ -76,10 +82,12 @@ func buildCommand(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	lines := regexp.MustCompile(`(?m)^.*\bgo build .*"\$2" "\$1"$`).FindAllString(string(script), -1)
 	if len(lines) != 1 {
 		return "", fmt.Errorf("functions/build has %d lines that build, want 1", len(lines))
 	}
+
 	return lines[0], nil
 }
 
@@ -99,10 +107,12 @@ func (p Programs) Sizes(function string) (program, zipped int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+
 	b, err := os.Stat(p.Zip(function))
 	if err != nil {
 		return 0, 0, err
 	}
+
 	return a.Size(), b.Size(), nil
 }
 
@@ -111,6 +121,7 @@ func pack(bootstrap, file string) error {
 	if err != nil {
 		return err
 	}
+
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	h := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
@@ -119,9 +130,11 @@ func pack(bootstrap, file string) error {
 	if err == nil {
 		_, err = w.Write(program)
 	}
+
 	if err := errors.Join(err, z.Close()); err != nil {
 		return err
 	}
+
 	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
@@ -148,6 +161,7 @@ func NewAccount() (*Account, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	a := &Account{S3: s3, services: map[string]http.Handler{"s3": s3}}
 	a.server = httptest.NewUnstartedServer(http.HandlerFunc(a.serve))
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of functions that were killed
@@ -179,12 +193,14 @@ func (a *Account) serve(w http.ResponseWriter, r *http.Request) {
 		s3server.Refuse(w, http.StatusForbidden, "MissingAuthenticationToken", "the request is not signed")
 		return
 	}
+
 	a.mu.Lock()
 	h := a.services[m[1]]
 	a.mu.Unlock()
 	if h == nil {
 		h = Deny(m[1])
 	}
+
 	h.ServeHTTP(w, r)
 }
 
@@ -225,10 +241,12 @@ func (a *Account) Push(files fs.FS) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
+
 		b, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}
+
 		return a.S3.Put(Workspace, "layers/"+name, b)
 	})
 }
@@ -285,12 +303,15 @@ func Invoke[Out any](f *runtimeapi.Function, in any) (out Out, r runtimeapi.Resp
 	if err != nil {
 		return out, r, err
 	}
+
 	if r, err = f.Invoke(payload); err != nil {
 		return out, r, err
 	}
+
 	if r.ErrorType != "" {
 		return out, r, fmt.Errorf("%s: %s\n%s", r.ErrorType, r.ErrorMessage, r.Log())
 	}
+
 	d := json.NewDecoder(bytes.NewReader(r.Payload))
 	d.DisallowUnknownFields()
 	return out, r, d.Decode(&out)
@@ -315,9 +336,11 @@ func (s Stack) Artifacts(ctx context.Context, run, cache string) error {
 	for k, v := range s.Env() {
 		c.Env = append(c.Env, k+"="+v)
 	}
+
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("layersmith artifacts: %w\n%s", err, out)
 	}
+
 	return nil
 }
 
@@ -343,6 +366,7 @@ func (s Stack) Begin(ctx context.Context, run string) error {
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("intake says %s (%s), want %s", out.Next, out.Summary, stage.NextBuild)
 	}
+
 	return err
 }
 
@@ -363,6 +387,7 @@ func (s Stack) Built(item stage.Item) (doc release.BuiltLayer, size int64, err e
 	if err == nil {
 		err = release.Decode(b, &doc)
 	}
+
 	return doc, doc.Artifact.Size, err
 }
 
@@ -372,9 +397,11 @@ func (s Stack) Pruned(item stage.Item) (doc release.Pruned, zipped []byte, err e
 	if err != nil {
 		return doc, nil, err
 	}
+
 	if err := release.Decode(b, &doc); err != nil {
 		return doc, nil, err
 	}
+
 	zipped, err = s.S3.Get(Store, doc.Zip.Key)
 	return doc, zipped, err
 }
@@ -384,6 +411,7 @@ func Cache() (string, error) {
 	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
 		return dir, nil
 	}
+
 	dir, err := os.UserCacheDir()
 	return filepath.Join(dir, "layersmith"), err
 }

@@ -53,6 +53,7 @@ func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]st
 			} else if !known || !same(was, e) {
 				found = append(found, e.Name+": there is no source that it could be made from")
 			}
+
 			continue
 		case !known:
 			found = append(found, e.Name+": it was not there before")
@@ -62,14 +63,17 @@ func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]st
 		case strings.HasSuffix(e.Name, ".dist-info/RECORD"):
 			continue
 		}
+
 		a, err := was.Bytes(maxFileBytes)
 		if err != nil {
 			return nil, err
 		}
+
 		b, err := e.Bytes(maxFileBytes)
 		if err != nil {
 			return nil, err
 		}
+
 		switch {
 		case bytes.HasPrefix(a, []byte(elf.ELFMAG)):
 			err = sameSegments(a, b)
@@ -78,14 +82,17 @@ func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]st
 		default:
 			err = errors.New("it was changed, and is neither a shared object nor a model")
 		}
+
 		if err != nil {
 			found = append(found, e.Name+": "+err.Error())
 		}
 	}
+
 	other, err := sameCode(ctx, python, bytecode)
 	if err != nil {
 		return nil, err
 	}
+
 	found = append(found, other...)
 	sort.Strings(found)
 	return found, nil
@@ -102,16 +109,20 @@ func sameSegments(before, after []byte) error {
 	if err != nil {
 		return err
 	}
+
 	b, err := elf.NewFile(bytes.NewReader(after))
 	if err != nil {
 		return err
 	}
+
 	if a.FileHeader != b.FileHeader {
 		return errors.New("ELF headers differ")
 	}
+
 	if len(a.Progs) != len(b.Progs) {
 		return fmt.Errorf("%d program headers, were %d", len(b.Progs), len(a.Progs))
 	}
+
 	for i := range a.Progs {
 		x := a.Progs[i].ProgHeader
 		y := b.Progs[i].ProgHeader
@@ -120,9 +131,11 @@ func sameSegments(before, after []byte) error {
 		if x != y {
 			return fmt.Errorf("program header %d differs: %+v, was %+v", i, y, x)
 		}
+
 		if x.Type != elf.PT_LOAD {
 			continue
 		}
+
 		if x.Align > 1 && (x.Vaddr-b.Progs[i].Off)%x.Align != 0 {
 			return fmt.Errorf(
 				"segment %d: offset %#x does not fit address %#x and alignment %#x",
@@ -132,18 +145,22 @@ func sameSegments(before, after []byte) error {
 				x.Align,
 			)
 		}
+
 		p, err := mapped(before, a.Progs[i].ProgHeader, len(a.Progs))
 		if err != nil {
 			return fmt.Errorf("segment %d before: %w", i, err)
 		}
+
 		q, err := mapped(after, b.Progs[i].ProgHeader, len(b.Progs))
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", i, err)
 		}
+
 		if at := firstDifference(p, q); at >= 0 {
 			return fmt.Errorf("segment %d maps other bytes from %#x on", i, x.Vaddr+uint64(at))
 		}
 	}
+
 	return nil
 }
 
@@ -153,18 +170,21 @@ func mapped(file []byte, p elf.ProgHeader, segments int) ([]byte, error) {
 	if p.Off > uint64(len(file)) || p.Filesz > uint64(len(file))-p.Off {
 		return nil, fmt.Errorf("%#x bytes at %#x, the file has %#x", p.Filesz, p.Off, len(file))
 	}
+
 	table := binary.LittleEndian.Uint64(file[32:])
 	fields := [][2]uint64{{32, 48}, {60, 64}} // e_phoff, e_shoff; e_shnum, e_shstrndx
 	for i := range segments {
 		at := table + uint64(i)*56 + 8 // p_offset
 		fields = append(fields, [2]uint64{at, at + 8})
 	}
+
 	out := bytes.Clone(file[p.Off : p.Off+p.Filesz])
 	for _, f := range fields {
 		if from, to := max(f[0], p.Off), min(f[1], p.Off+p.Filesz); from < to {
 			clear(out[from-p.Off : to-p.Off])
 		}
 	}
+
 	return out, nil
 }
 
@@ -174,9 +194,11 @@ func firstDifference(a, b []byte) int {
 			return i
 		}
 	}
+
 	if len(a) != len(b) {
 		return min(len(a), len(b))
 	}
+
 	return -1
 }
 
@@ -191,9 +213,11 @@ func sameModel(name string, before, after []byte) error {
 			return err
 		}
 	}
+
 	if !reflect.DeepEqual(undocumented(a), b) {
 		return errors.New("differs from the original by more than its documentation")
 	}
+
 	return nil
 }
 
@@ -204,8 +228,10 @@ func decode(name string, in []byte, out *any) error {
 		if err != nil {
 			return err
 		}
+
 		r = io.LimitReader(z, maxFileBytes)
 	}
+
 	d := json.NewDecoder(r)
 	d.UseNumber()
 	return d.Decode(out)
@@ -226,6 +252,7 @@ func undocumented(v any) any {
 			v[i] = undocumented(v[i])
 		}
 	}
+
 	return v
 }
 
@@ -234,6 +261,7 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 	if len(all) == 0 {
 		return nil, nil
 	}
+
 	cmd := exec.CommandContext(ctx, python, "-I", "-S", "-c", codeScript)
 	var out, diagnostics bytes.Buffer
 	cmd.Stdout = &out
@@ -242,14 +270,17 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
+
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("compare bytecode: %w", err)
 	}
+
 	err = send(in, all)
 	err = errors.Join(err, in.Close(), cmd.Wait())
 	if err != nil {
 		return nil, fmt.Errorf("compare bytecode with %s: %w: %s", python, err, diagnostics.String())
 	}
+
 	var answer struct {
 		Compared int      `json:"compared"`
 		Found    []string `json:"found"`
@@ -257,6 +288,7 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 	if err := json.Unmarshal(out.Bytes(), &answer); err != nil {
 		return nil, fmt.Errorf("compare bytecode with %s: %w", python, err)
 	}
+
 	if answer.Compared != len(all) {
 		return nil, fmt.Errorf(
 			"compare bytecode with %s: %d files compared, want %d",
@@ -265,6 +297,7 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 			len(all),
 		)
 	}
+
 	return answer.Found, nil
 }
 
@@ -275,18 +308,22 @@ func send(to io.Writer, all []pair) error {
 		if err != nil {
 			return err
 		}
+
 		code, err := p.bytecode.Bytes(maxFileBytes)
 		if err != nil {
 			return err
 		}
+
 		for _, field := range [][]byte{[]byte(p.bytecode.Name), source, code} {
 			if err := binary.Write(w, binary.LittleEndian, uint32(len(field))); err != nil {
 				return err
 			}
+
 			if _, err := w.Write(field); err != nil {
 				return err
 			}
 		}
 	}
+
 	return w.Flush()
 }

@@ -37,6 +37,7 @@ func target(t *testing.T) pydist.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return x
 }
 
@@ -52,6 +53,7 @@ func python(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return p.Path
 }
 
@@ -61,11 +63,13 @@ func open(t *testing.T, file string) ziptree.Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() { b.Close() })
 	tree, err := ziptree.Read(b, b.Size(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return tree
 }
 
@@ -83,6 +87,7 @@ func kinds(before, after ziptree.Tree) (objects, models, bytecode int) {
 			models++
 		}
 	}
+
 	return objects, models, bytecode
 }
 
@@ -91,12 +96,14 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	ws := filepath.Join(t.TempDir(), "layers")
 	plan := t.TempDir()
 	out := t.TempDir()
 	if err := os.CopyFS(ws, os.DirFS(filepath.Join(repository, "layers"))); err != nil {
 		t.Fatal(err)
 	}
+
 	layersmith(t, "build", "--workspace", ws, "--output", plan, "--plan", "--quiet")
 	layersmith(t, "build", "--workspace", ws, "--output", out, "--no-probe", "--quiet")
 	interpreter := python(t)
@@ -113,9 +120,11 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, f := range found {
 			t.Errorf("%s: %s", layer, f)
 		}
+
 		objects, models, bytecode := kinds(before, after)
 		t.Logf("%s: %d shared objects, %d models, %d files of bytecode", layer, objects, models, bytecode)
 		if got := [3]int{objects, models, bytecode}; got[0] < least[0] || got[1] < least[1] || got[2] < least[2] {
@@ -137,10 +146,12 @@ func tree(t *testing.T, files map[string]string) ziptree.Tree {
 	for name, content := range files {
 		entries = append(entries, ziptree.File(prefix+name, []byte(content), false, "test"))
 	}
+
 	made, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return made
 }
 
@@ -152,6 +163,7 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	out, err := exec.Command(interpreter, "-I", "-S", "-c",
 		"import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), "+
 			"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").
@@ -159,10 +171,12 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+
 	b, err := os.ReadFile(file + "c")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return string(b)
 }
 
@@ -175,20 +189,24 @@ func sharedObject(t *testing.T, interpreter string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	files, err := filepath.Glob(filepath.Join(string(dir), "*.so"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no extension module in %s: %v", dir, err)
 	}
+
 	var smallest []byte
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if smallest == nil || len(b) < len(smallest) {
 			smallest = b
 		}
 	}
+
 	return smallest
 }
 
@@ -199,6 +217,7 @@ func TestDifferencesAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	changedAt := func(at uint64, to byte) string {
 		b := bytes.Clone(elfFile)
 		b[at] ^= to
@@ -213,6 +232,7 @@ func TestDifferencesAreFound(t *testing.T) {
 			last = p
 		}
 	}
+
 	const source, other = "\"\"\"Text.\"\"\"\nA = (1, 'x')\n", "A = (2, 'x')\n"
 	unchecked := compiled(t, interpreter, source, "UNCHECKED_HASH")
 	otherCode := compiled(t, interpreter, other, "UNCHECKED_HASH")
@@ -324,11 +344,13 @@ func TestDifferencesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for i := range found { // what Python and debug/elf say is theirs
 				if i < len(c.want) && strings.HasPrefix(found[i], c.want[i]) {
 					found[i] = c.want[i]
 				}
 			}
+
 			if d := cmp.Diff(c.want, found); d != "" {
 				t.Error(d)
 			}

@@ -39,17 +39,21 @@ func Find(ctx context.Context, repository, cache, python string) (Builder, error
 	if cache == "" {
 		cache = os.Getenv("LAYERSMITH_CACHE")
 	}
+
 	if cache == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
 			return Builder{}, err
 		}
+
 		cache = filepath.Join(dir, "layersmith")
 	}
+
 	t, err := pydist.ParseTarget(Target)
 	if err != nil {
 		return Builder{}, err
 	}
+
 	p, err := localport.FindPython(ctx, t, python, cache, filepath.Join(repository, ".tools", "python"))
 	return Builder{cache, p}, err
 }
@@ -79,6 +83,7 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 	if err := os.MkdirAll(filepath.Join(layers, l.Name), 0o755); err != nil {
 		return Built{}, err
 	}
+
 	for name, content := range map[string]string{
 		l.Name + "/requirements.txt": l.Requirements,
 		l.Name + "/layer.yaml":       l.Spec,
@@ -88,10 +93,12 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 		if content == "" {
 			continue
 		}
+
 		if err := os.WriteFile(filepath.Join(layers, filepath.FromSlash(name)), []byte(content), 0o644); err != nil {
 			return Built{}, err
 		}
 	}
+
 	args := append(
 		[]string{
 			"build",
@@ -113,6 +120,7 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 	if ctx.Err() != nil || code == 130 {
 		return Built{}, errors.Join(context.Canceled, ctx.Err())
 	}
+
 	var r report.Report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Layers) != 1 || code != 0 && code != 3 {
 		return Built{}, fmt.Errorf(
@@ -122,6 +130,7 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 			strings.ReplaceAll(strings.TrimSpace(diagnostics.String()), "\n", "; "),
 		)
 	}
+
 	lock, err := os.ReadFile(filepath.Join(layers, lockName))
 	return Built{r.Tool, r.Layers[0], filepath.Join(dist, r.Layers[0].Zip.Name), lock}, err
 }
@@ -135,6 +144,7 @@ func Without(rules []string) string {
 	for _, id := range rules {
 		spec += "  " + id + ": { enabled: false, reason: to compare with what was shipped }\n"
 	}
+
 	return spec
 }
 
@@ -144,11 +154,13 @@ func Open(name string) (ziptree.Tree, func(), error) {
 	if err != nil {
 		return ziptree.Tree{}, nil, err
 	}
+
 	t, err := ziptree.Read(b, b.Size(), filepath.Base(name))
 	if err != nil {
 		b.Close()
 		return ziptree.Tree{}, nil, err
 	}
+
 	return t, func() { b.Close() }, nil
 }
 
@@ -157,5 +169,6 @@ func WriteFile(name string, content []byte) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("write %s: it is there and no file", name) // a device would be replaced
 	}
+
 	return localport.WriteFile(name, func(w io.Writer) error { _, err := w.Write(content); return err })
 }

@@ -65,6 +65,7 @@ func (f *Function) launch() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	p := &process{
 		arn:     "arn:aws:lambda:" + region + ":" + account + ":function:" + f.options.Name,
 		next:    make(chan struct{}),
@@ -99,6 +100,7 @@ func (f *Function) launch() (*process, error) {
 		listener.Close()
 		return nil, fmt.Errorf("start %s: %w", f.options.Name, err)
 	}
+
 	go p.server.Serve(listener)
 	go func() {
 		p.cmd.Wait()
@@ -133,6 +135,7 @@ func (p *process) exitReason() string {
 	if p.state != nil && p.state.Success() {
 		return "Runtime exited without providing a reason"
 	}
+
 	return fmt.Sprintf("Runtime exited with error: %s", p.state)
 }
 
@@ -143,6 +146,7 @@ func (p *process) peak() int64 {
 	if err != nil {
 		return 0
 	}
+
 	for line := range bytes.Lines(status) {
 		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
 			kib, err := strconv.ParseInt(
@@ -153,9 +157,11 @@ func (p *process) peak() int64 {
 			if err != nil {
 				return 0
 			}
+
 			return kib << 10
 		}
 	}
+
 	return 0
 }
 
@@ -164,6 +170,7 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 	if p.asked.IsZero() {
 		p.asked = time.Now()
 	}
+
 	unanswered := p.current != ""
 	p.mu.Unlock()
 	if unanswered {
@@ -175,6 +182,7 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 		)
 		return
 	}
+
 	select {
 	case p.next <- struct{}{}:
 	case <-p.halt:
@@ -182,6 +190,7 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
+
 	select {
 	case todo := <-p.work:
 		p.mu.Lock()
@@ -204,6 +213,7 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 	if err != nil {
 		return // the connection broke: there is no answer
 	}
+
 	a := answer{
 		at:       time.Now(),
 		body:     body,
@@ -216,22 +226,26 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 		a.isError = true
 		a.header = kind
 	}
+
 	p.mu.Lock()
 	due := p.current != "" && p.current == r.PathValue("id")
 	if due {
 		p.current = ""
 	}
+
 	p.mu.Unlock()
 	if !due {
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	}
+
 	p.answers <- a
 	if a.tooLarge {
 		io.Copy(io.Discard, r.Body) // the rest: who does not get to the end of sending does not read why
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "Exceeded maximum allowed payload size")
 		return
 	}
+
 	accept(w)
 }
 

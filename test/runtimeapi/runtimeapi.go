@@ -100,12 +100,15 @@ func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err e
 	if o.Name == "" {
 		o.Name = "function"
 	}
+
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
+
 	if o.MemoryMB == 0 {
 		o.MemoryMB = 128
 	}
+
 	f := &Function{ctx: ctx, options: o}
 	defer func() {
 		if err != nil {
@@ -115,25 +118,32 @@ func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err e
 	if f.temporary, err = os.MkdirTemp("", "runtimeapi-*"); err != nil {
 		return nil, err
 	}
+
 	if strings.HasSuffix(bootstrap, ".zip") {
 		task := filepath.Join(f.temporary, "task")
 		if err := unpack(bootstrap, task); err != nil {
 			return nil, fmt.Errorf("unpack %s: %w", bootstrap, err)
 		}
+
 		bootstrap = filepath.Join(task, "bootstrap")
 	}
+
 	if f.bootstrap, err = filepath.Abs(bootstrap); err != nil {
 		return nil, err
 	}
+
 	if f.stdout, err = output(f.temporary, "stdout"); err != nil {
 		return nil, err
 	}
+
 	if f.stderr, err = output(f.temporary, "stderr"); err != nil {
 		return nil, err
 	}
+
 	if f.process, err = f.launch(); err != nil {
 		return nil, err
 	}
+
 	return f, nil
 }
 
@@ -150,15 +160,18 @@ func (f *Function) Close() error {
 	if f.process != nil {
 		f.process.end()
 	}
+
 	var errs []error
 	for _, file := range []*os.File{f.stdout, f.stderr} {
 		if file != nil {
 			errs = append(errs, file.Close())
 		}
 	}
+
 	if f.temporary != "" {
 		errs = append(errs, os.RemoveAll(f.temporary))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -181,8 +194,10 @@ func (f *Function) Invoke(payload []byte) (Response, error) {
 		if err != nil {
 			return Response{}, err
 		}
+
 		f.process = p
 	}
+
 	p := f.process
 	f.invocations++
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", f.invocations)
@@ -192,12 +207,15 @@ func (f *Function) Invoke(payload []byte) (Response, error) {
 		p.end()
 		return Response{}, err
 	}
+
 	if r.Exited {
 		p.end() // its server
 	}
+
 	if r.Stdout, err = since(f.stdout, &f.outRead); err != nil {
 		return Response{}, err
 	}
+
 	r.Stderr, err = since(f.stderr, &f.errRead)
 	return r, err
 }
@@ -250,19 +268,23 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 			if !answered {
 				r.MaxRSSBytes = p.peak()
 			}
+
 			p.end()
 		case <-f.ctx.Done():
 			return r, fmt.Errorf("invoke %s: %w", f.options.Name, f.ctx.Err())
 		}
 	}
+
 	if answered {
 		return r, nil
 	}
+
 	select {
 	case a := <-p.answers: // it was there before the end; select took the end first
 		return a.fill(r, id, begin), nil
 	default:
 	}
+
 	r.Duration = time.Since(begin)
 	if timedOut {
 		return lambdaError(
@@ -272,6 +294,7 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 			fmt.Sprintf("Task timed out after %.2f seconds", f.options.Timeout.Seconds()),
 		), nil
 	}
+
 	return lambdaError(r, ErrorExit, id, p.exitReason()), nil
 }
 
@@ -291,10 +314,12 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 		r.Payload = a.body
 		return r
 	}
+
 	var document struct{ ErrorType, ErrorMessage string }
 	if err := json.Unmarshal(a.body, &document); err != nil {
 		document.ErrorMessage = fmt.Sprintf("the error document is no JSON: %v", err)
 	}
+
 	r.Payload = a.body
 	r.ErrorType = document.ErrorType
 	r.ErrorMessage = document.ErrorMessage
@@ -302,6 +327,7 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 	if r.ErrorType == "" {
 		r.ErrorType = "Lambda.Unknown" // as Step Functions calls it
 	}
+
 	return r
 }
 
@@ -343,6 +369,7 @@ func (f *Function) env(api string) []string {
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		list = append(list, k+"="+all[k])
 	}
+
 	return list
 }
 
@@ -363,6 +390,7 @@ func unpack(path, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
+
 	root, err := os.OpenRoot(dir) // no name leads out of it
 	if err != nil {
 		return err
@@ -372,10 +400,12 @@ func unpack(path, dir string) error {
 		if entry.Mode().IsDir() {
 			continue
 		}
+
 		if err := unpackFile(root, entry); err != nil {
 			return fmt.Errorf("%s: %w", entry.Name, err)
 		}
 	}
+
 	return nil
 }
 
@@ -383,9 +413,11 @@ func unpackFile(root *os.Root, entry *zip.File) error {
 	if !entry.Mode().IsRegular() {
 		return fmt.Errorf("mode %s, want a file", entry.Mode())
 	}
+
 	if err := root.MkdirAll(filepath.Dir(entry.Name), 0o755); err != nil {
 		return err
 	}
+
 	r, err := entry.Open()
 	if err != nil {
 		return err
@@ -399,9 +431,11 @@ func unpackFile(root *os.Root, entry *zip.File) error {
 	if err != nil {
 		return err
 	}
+
 	if _, err := io.Copy(w, r); err != nil {
 		w.Close()
 		return err
 	}
+
 	return w.Close()
 }

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 		bootstrap("http://" + api + apiVersion)
 		return
 	}
+
 	os.Exit(m.Run())
 }
 
@@ -34,6 +35,7 @@ func bootstrap(api string) {
 	} else if os.Getenv("INIT") == "exit" {
 		os.Exit(7)
 	}
+
 	post := func(path, body string, h http.Header) string {
 		request, err := http.NewRequest("POST", api+path, strings.NewReader(body))
 		check(err)
@@ -115,10 +117,12 @@ func start(t *testing.T, o Options) *Function {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	f, err := Start(t.Context(), self, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Error(err)
@@ -133,6 +137,7 @@ func invoke(t *testing.T, f *Function, payload string) Response {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return r
 }
 
@@ -147,17 +152,21 @@ func TestAProcessServesManyInvocations(t *testing.T) {
 		two.Exited {
 		t.Errorf("answers %+v and %+v", one, two)
 	}
+
 	if f.PID() != pid {
 		t.Errorf("process %d, then %d", pid, f.PID())
 	}
+
 	if one.Init <= 0 || two.Init != 0 {
 		t.Errorf("init %v, then %v: only the first has one", one.Init, two.Init)
 	}
+
 	if one.Stdout != "init to stdout\nout \"one\"\n" || one.Stderr != "err \"one\"\n" ||
 		two.Stdout != "out \"two\"\n" ||
 		two.Stderr != "err \"two\"\n" {
 		t.Errorf("streams are mixed: %q %q, then %q %q", one.Stdout, one.Stderr, two.Stdout, two.Stderr)
 	}
+
 	if want := "out \"two\"\nerr \"two\"\n"; two.Log() != want {
 		t.Errorf("log %q, want %q", two.Log(), want)
 	}
@@ -227,6 +236,7 @@ func TestEndsOfAnInvocation(t *testing.T) {
 			if c.timeout == 0 {
 				c.timeout = time.Minute
 			}
+
 			f := start(t, Options{Timeout: c.timeout})
 			got := invoke(t, f, c.payload)
 			if !bytes.Equal(got.Payload, c.want.Payload) || got.ErrorType != c.want.ErrorType ||
@@ -235,9 +245,11 @@ func TestEndsOfAnInvocation(t *testing.T) {
 				got.Exited != c.want.Exited {
 				t.Errorf("got %s\n%+v\nwant %s\n%+v", got.Payload, got, c.want.Payload, c.want)
 			}
+
 			if !strings.HasSuffix(got.Stdout, c.stdout) {
 				t.Errorf("stdout %q does not end with %q", got.Stdout, c.stdout)
 			}
+
 			// Whatever happened, the next invocation is served: by the same process when it did not
 			// end.
 			pid := f.PID()
@@ -245,6 +257,7 @@ func TestEndsOfAnInvocation(t *testing.T) {
 			if string(again.Payload) != `"again"` || again.ErrorType != "" {
 				t.Errorf("the next invocation answers %s (%s)", again.Payload, again.ErrorType)
 			}
+
 			if restarted := f.PID() != pid; restarted != c.want.Exited || restarted != (again.Init > 0) {
 				t.Errorf("restarted %v with init %v, want %v", restarted, again.Init, c.want.Exited)
 			}
@@ -302,6 +315,7 @@ func TestWhatAFunctionIsTold(t *testing.T) {
 			t.Errorf("%s is not in its environment", want)
 		}
 	}
+
 	for _, v := range env {
 		if strings.HasPrefix(v, "TESTS_OWN_SECRET=") || strings.HasPrefix(v, "HOME=") {
 			t.Errorf("%s has leaked into its environment", v)
@@ -313,15 +327,18 @@ func TestWhatAFunctionIsTold(t *testing.T) {
 	if err := json.Unmarshal(invoke(t, f, "headers").Payload, &h); err != nil {
 		t.Fatal(err)
 	}
+
 	if got := h.Get(
 		"Lambda-Runtime-Invoked-Function-Arn",
 	); got != "arn:aws:lambda:us-east-1:000000000000:function:prune" {
 		t.Errorf("ARN %s", got)
 	}
+
 	var ms int64
 	if _, err := fmt.Sscan(h.Get("Lambda-Runtime-Deadline-Ms"), &ms); err != nil {
 		t.Fatal(err)
 	}
+
 	if d := time.UnixMilli(ms); d.Before(before.Add(59*time.Second)) || d.After(time.Now().Add(time.Minute)) {
 		t.Errorf("deadline %v, started %v with a timeout of one minute", d, before)
 	}
@@ -331,6 +348,7 @@ func TestMemoryIsTheProcessesOwn(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
+
 	t.Parallel()
 	ours := bytes.Repeat([]byte{1}, 150<<20) // rusage of a child would count these
 	f := start(t, Options{Timeout: time.Minute})
@@ -339,9 +357,11 @@ func TestMemoryIsTheProcessesOwn(t *testing.T) {
 	if idle.MaxRSSBytes < 1<<20 || idle.MaxRSSBytes > 60<<20 {
 		t.Errorf("idle: %d bytes", idle.MaxRSSBytes)
 	}
+
 	if hog.MaxRSSBytes < 100<<20 {
 		t.Errorf("with 100 MiB: %d bytes", hog.MaxRSSBytes)
 	}
+
 	runtime.KeepAlive(ours)
 }
 
@@ -351,6 +371,7 @@ func TestADoneContextEndsTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	f, err := Start(ctx, self, Options{Timeout: time.Minute})
 	if err != nil {
@@ -363,6 +384,7 @@ func TestADoneContextEndsTheProcess(t *testing.T) {
 		// The process may be gone before the harness looks: then it cannot be started again.
 		t.Errorf("got %v, want that it was canceled", err)
 	}
+
 	if !f.process.gone() {
 		t.Error("the process still runs")
 	}
@@ -375,10 +397,12 @@ func zipped(t *testing.T, name string, mode os.FileMode) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	program, err := os.ReadFile(self)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	h := &zip.FileHeader{Name: name, Method: zip.Store}
@@ -387,16 +411,20 @@ func zipped(t *testing.T, name string, mode os.FileMode) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if _, err := w.Write(program); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	path := filepath.Join(t.TempDir(), "f.zip")
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+
 	return path
 }
 
@@ -408,12 +436,15 @@ func TestZips(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if r := invoke(t, f, "echo 1"); string(r.Payload) != "1" {
 			t.Errorf("answer %s (%s)", r.Payload, r.ErrorMessage)
 		}
+
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
+
 		if _, err := os.Stat(f.temporary); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is still there: %v", f.temporary, err)
 		}
@@ -434,6 +465,7 @@ func TestZips(t *testing.T) {
 				f.Close()
 				t.Fatal("it starts")
 			}
+
 			if !strings.Contains(err.Error(), c.err) {
 				t.Errorf("got %v, want %s", err, c.err)
 			}

@@ -38,6 +38,7 @@ func New(buckets ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s.plain = false
 	for _, b := range buckets {
 		if err := s.Backend.SetVersioningConfiguration(
@@ -47,6 +48,7 @@ func New(buckets ...string) (*Server, error) {
 			return nil, err
 		}
 	}
+
 	return s, nil
 }
 
@@ -58,6 +60,7 @@ func NewUnversioned(buckets ...string) (*Server, error) {
 			return nil, err
 		}
 	}
+
 	return &Server{Backend: mem, next: gofakes3.New(mem).Server(), plain: true}, nil
 }
 
@@ -79,6 +82,7 @@ func (s *Server) Put(bucket, key string, content []byte) error {
 	if s.ServeHTTP(w, r); w.Code != http.StatusOK {
 		return fmt.Errorf("put %s/%s: %s", bucket, key, w.Body)
 	}
+
 	return nil
 }
 
@@ -102,10 +106,12 @@ func (s *Server) Keys(bucket, prefix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var keys []string
 	for _, o := range list.Contents {
 		keys = append(keys, o.Key)
 	}
+
 	slices.Sort(keys)
 	return keys, nil
 }
@@ -117,6 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+
 		if promised := r.Header.Get("x-amz-checksum-sha256"); promised != "" {
 			sum := sha256.Sum256(body)
 			etag := md5.Sum(body) //nolint:gosec // see above
@@ -129,8 +136,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				)
 				return
 			}
+
 			s.sums.Store(`"`+hex.EncodeToString(etag[:])+`"`, promised)
 		}
+
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	case http.MethodGet:
 		if want := r.Header.Get("If-Match"); want != "" {
@@ -149,6 +158,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+
 	a := &answer{ResponseWriter: w, server: s, checksum: r.Header.Get("x-amz-checksum-mode") == "ENABLED"}
 	s.next.ServeHTTP(a, r)
 	if !a.done { // HeadObject
@@ -167,10 +177,12 @@ func (a *answer) WriteHeader(status int) {
 	if a.server.plain {
 		a.Header().Del("x-amz-version-id") // gofakes3's HeadObject tells one where there are none
 	}
+
 	if sum, ok := a.server.sums.Load(a.Header().Get("ETag")); ok && a.checksum && status == http.StatusOK && !a.done {
 		a.Header().Set("x-amz-checksum-sha256", sum.(string))
 		a.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
 	}
+
 	a.done = true
 	a.ResponseWriter.WriteHeader(status)
 }
@@ -179,6 +191,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	if !a.done {
 		a.WriteHeader(http.StatusOK)
 	}
+
 	return a.ResponseWriter.Write(p)
 }
 

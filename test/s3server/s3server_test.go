@@ -18,9 +18,11 @@ func TestItIsAsStrictAsS3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if err := s.Put("b", "dir/old", []byte("old")); err != nil {
 		t.Fatal(err)
 	}
+
 	const etagOfOld = `"149603e6c03516362a8da23f624db945"`
 	for name, c := range map[string]struct {
 		method, key, header, value string
@@ -44,24 +46,30 @@ func TestItIsAsStrictAsS3(t *testing.T) {
 			if c.method == http.MethodGet {
 				r = httptest.NewRequest(c.method, "/b/"+c.key, nil)
 			}
+
 			if c.header != "" {
 				r.Header.Set(c.header, c.value)
 			}
+
 			w := httptest.NewRecorder()
 			if s.ServeHTTP(w, r); w.Code != c.status {
 				t.Errorf("status %d, want %d\n%s", w.Code, c.status, w.Body)
 			}
+
 			if version := w.Header().Get("x-amz-version-id"); c.status == 200 && version == "" {
 				t.Error("no version")
 			}
 		})
 	}
+
 	if got, err := s.Get("b", "dir/old"); err != nil || string(got) != "old" {
 		t.Errorf("%q, %v", got, err)
 	}
+
 	if keys, err := s.Keys("b", "dir/"); err != nil || !slices.Equal(keys, []string{"dir/old"}) {
 		t.Errorf("%v, %v", keys, err)
 	}
+
 	if keys, err := s.Keys("b", ""); err != nil || !slices.Equal(keys, []string{"absent", "dir/old", "new"}) {
 		t.Errorf("%v, %v", keys, err)
 	}

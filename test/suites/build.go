@@ -31,22 +31,26 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 	if err != nil {
 		return nil, err
 	}
+
 	dists, err := wheel.Installed(shipped, prefix)
 	if err != nil {
 		return nil, err
 	}
+
 	owners := map[string]policy.Owner{}
 	for _, d := range dists {
 		for _, f := range d.Files {
 			owners[prefix+f] = policy.Owner{Name: d.Name, Version: d.Version}
 		}
 	}
+
 	rules := map[string]string{}
 	var tests measure.Size
 	for _, e := range shipped.Entries() {
 		if _, kept := pruned.Lookup(e.Name); kept || strings.HasSuffix(e.Name, ".pyc") {
 			continue
 		}
+
 		file := strings.TrimPrefix(e.Name, prefix)
 		owner := owners[e.Name]
 		for i := range book {
@@ -54,15 +58,18 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 			if _, on := l.Inputs.Rules[r.ID]; !on || r.Transform != "" || !r.Matches(file, owner) {
 				continue
 			}
+
 			if _, not := r.Excepted(file, owner); !not {
 				rules[e.Name] = r.ID
 				break
 			}
 		}
+
 		if rules[e.Name] == testRule {
 			tests = tests.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
 		}
 	}
+
 	if reported := l.Removed[testRule]; reported.Files != tests.Files || reported.Unzipped != tests.Unzipped {
 		return nil, fmt.Errorf(
 			"rule %s removed %d files of %d bytes says the report; looked at, it is %d of %d",
@@ -73,6 +80,7 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 			tests.Unzipped,
 		)
 	}
+
 	return rules, nil
 }
 
@@ -96,9 +104,11 @@ func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string
 	if away, err = removed(before, after, pruned.Layer); err != nil {
 		return nil, nil, err
 	}
+
 	if err := unpackAll(dir, after); err != nil {
 		return nil, nil, err
 	}
+
 	for _, name := range slices.Sorted(maps.Keys(away)) {
 		if away[name] != testRule {
 			wanted := func(
@@ -110,14 +120,17 @@ func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string
 			if !slices.ContainsFunc(e.Restore, wanted) {
 				continue
 			}
+
 			restored = append(restored, name)
 		}
+
 		delete(away, name)
 		x, _ := before.Lookup(name)
 		if err := unpack(dir, x); err != nil {
 			return nil, nil, err
 		}
 	}
+
 	return restored, away, nil
 }
 
@@ -137,6 +150,7 @@ func unpackAll(dir string, t ziptree.Tree) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -154,10 +168,12 @@ func put(name string, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
+
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
+
 	_, err = io.Copy(f, content)
 	return errors.Join(err, f.Close())
 }

@@ -20,6 +20,7 @@ func (d difference) String() string {
 	if d.Pruned.Why != "" {
 		s += ": " + d.Pruned.Why
 	}
+
 	return s
 }
 
@@ -33,6 +34,7 @@ func lost(shipped, pruned side) []difference {
 			out = append(out, difference{id, was, is})
 		}
 	}
+
 	sort.Slice(out, func(i, j int) bool { return out[i].Test < out[j].Test })
 	return out
 }
@@ -43,12 +45,14 @@ func (s side) of(id string) outcome {
 	if o, ok := s.Tests[id]; ok {
 		return o
 	}
+
 	file, _, _ := strings.Cut(id, "::")
 	for at := file; at != "." && at != "/"; at = path.Dir(at) {
 		if m, ok := s.Modules[at]; ok {
 			return outcome{absent, m.Why}
 		}
 	}
+
 	return outcome{Result: absent}
 }
 
@@ -74,6 +78,7 @@ func count(shipped, pruned side, lost, flaky, about []difference) counts {
 	for _, d := range slices.Concat(lost, flaky, about) {
 		differs[d.Test] = true
 	}
+
 	bad := func(r string) bool { return r == failed || r == erred || r == crashed }
 	for id, was := range shipped.Tests {
 		is := pruned.of(id)
@@ -91,11 +96,13 @@ func count(shipped, pruned side, lost, flaky, about []difference) counts {
 			n.Otherwise++
 		}
 	}
+
 	for _, m := range shipped.Modules {
 		if m.Result == failed {
 			n.Uncollected++
 		}
 	}
+
 	return n
 }
 
@@ -115,6 +122,7 @@ func reasons(shipped, pruned side) []reason {
 			if r >= '0' && r <= '9' {
 				return '0'
 			}
+
 			return r
 		}, why)
 		key = key[:min(len(key), 80)]
@@ -123,10 +131,12 @@ func reasons(shipped, pruned side) []reason {
 			r = &reason{Why: why, Like: id}
 			found[key] = r
 		}
+
 		if id < r.Like {
 			r.Why = why
 			r.Like = id
 		}
+
 		r.Tests++
 	}
 	for id, was := range shipped.Tests {
@@ -138,19 +148,23 @@ func reasons(shipped, pruned side) []reason {
 			}
 		}
 	}
+
 	for id, m := range shipped.Modules {
 		if m.Result == failed {
 			note(id, "not collected: "+m.Why)
 		}
 	}
+
 	out := make([]reason, 0, len(found))
 	for _, r := range found {
 		out = append(out, *r)
 	}
+
 	sort.Slice(out, func(i, j int) bool {
 		if out[i].Tests != out[j].Tests {
 			return out[i].Tests > out[j].Tests
 		}
+
 		return out[i].Like < out[j].Like
 	})
 	return out

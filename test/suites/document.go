@@ -31,10 +31,12 @@ func document(results []result, short bool, command string, when time.Time) stri
 		seconds += r.Seconds[0] + r.Seconds[1]
 		interpreter = r.Interpreter
 	}
+
 	part := ""
 	if short {
 		part = ", the short part of each"
 	}
+
 	fmt.Fprintf(
 		&w,
 		"# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d "+
@@ -92,6 +94,7 @@ func document(results []result, short bool, command string, when time.Time) stri
 			sizes(r.Layer.After),
 		)
 	}
+
 	section(&w, results, "Problems", "", result.problems)
 	section(
 		&w,
@@ -123,6 +126,7 @@ func list(ds []difference) []string {
 	for _, d := range ds {
 		out = append(out, d.String())
 	}
+
 	return out
 }
 
@@ -135,19 +139,23 @@ func (r result) ran(short bool) []string {
 	} else if e.Sdist != nil {
 		from += ", with " + strings.Join(e.Sdist.Unpack, ", ") + " of " + e.Sdist.File
 	}
+
 	out := []string{
 		fmt.Sprintf("`%s` of %s", strings.Join(append(slices.Clone(e.Args), e.selected(short)...), " "), from),
 	}
 	if e.Note != "" {
 		out = append(out, e.Note)
 	}
+
 	var away []string
 	for _, rule := range slices.Sorted(maps.Keys(r.Away)) {
 		away = append(away, fmt.Sprintf("%s %d", rule, r.Away[rule]))
 	}
+
 	if len(away) > 0 {
 		out = append(out, "files that stayed away, by rule: "+strings.Join(away, ", "))
 	}
+
 	for i, a := range e.About {
 		n := 0
 		for _, d := range r.About {
@@ -155,6 +163,7 @@ func (r result) ran(short bool) []string {
 				n++
 			}
 		}
+
 		out = append(
 			out,
 			fmt.Sprintf(
@@ -166,12 +175,15 @@ func (r result) ran(short bool) []string {
 			),
 		)
 	}
+
 	for _, d := range e.Restore {
 		out = append(out, fmt.Sprintf("laid back: `%s`: %s", d.Match, d.Reason))
 	}
+
 	for _, d := range e.Deselect {
 		out = append(out, fmt.Sprintf("not run: `%s`: %s", d.Match, d.Reason))
 	}
+
 	return out
 }
 
@@ -182,6 +194,7 @@ func (r result) bare() measure.Size {
 		out.Unzipped = out.Unzipped - s.Unzipped
 		out.Zipped = out.Zipped - s.Zipped
 	}
+
 	return out
 }
 
@@ -194,10 +207,13 @@ func (r result) inherited() []string {
 			for _, y := range r.Reasons[i:] {
 				rest += y.Tests
 			}
+
 			return append(out, fmt.Sprintf("%d for %d other reasons", rest, len(r.Reasons)-i))
 		}
+
 		out = append(out, fmt.Sprintf("%d like %s: %s", x.Tests, x.Like, x.Why))
 	}
+
 	return out
 }
 
@@ -209,6 +225,7 @@ func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
 	}
+
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
@@ -223,15 +240,19 @@ func section(w *bytes.Buffer, results []result, title, about string, of func(res
 			if len(line) > 400 {
 				line = line[:400] + "..."
 			}
+
 			found = append(found, fmt.Sprintf("- %s: %s\n", r.Entry.Name, line))
 		}
 	}
+
 	if len(found) == 0 {
 		return
 	}
+
 	fmt.Fprintf(w, "\n## %s\n\n", title)
 	if about != "" {
 		fmt.Fprintf(w, "%s\n\n", about)
 	}
+
 	w.WriteString(strings.Join(found, ""))
 }

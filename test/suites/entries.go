@@ -80,6 +80,7 @@ func (e entry) selected(short bool) []string {
 	if short {
 		return e.Short
 	}
+
 	return e.Run
 }
 
@@ -93,6 +94,7 @@ func (e entry) sameRun(other entry, short bool) bool {
 		x.Note = ""
 		x.Spread = false
 	}
+
 	return same && reflect.DeepEqual(e, other)
 }
 
@@ -115,17 +117,20 @@ func (e entry) check() error {
 	case e.Config != "" && (e.Sdist == nil || e.Ini != ""):
 		return errors.New("config is a file of the sdist, in the place of ini")
 	}
+
 	if s := e.Sdist; s != nil {
 		if !strings.HasSuffix(s.File, ".tar.gz") || path.Base(s.File) != s.File || s.SHA256.IsZero() ||
 			len(s.Unpack) == 0 {
 			return errors.New("sdist: file (.tar.gz), sha256 and unpack must be there")
 		}
 	}
+
 	for _, a := range e.About {
 		if a.Match == "" || a.Rule == "" || a.Reason == "" {
 			return errors.New("about: each has match, rule and reason")
 		}
 	}
+
 	for what, list := range map[string][]reasoned{"deselect": e.Deselect, "restore": e.Restore} {
 		for _, d := range list {
 			if d.Match == "" || d.Reason == "" {
@@ -133,6 +138,7 @@ func (e entry) check() error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -142,20 +148,25 @@ func readEntries(file string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var entries []entry
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&entries); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
+
 	seen := map[string]bool{}
 	for i, e := range entries {
 		if err := e.check(); err != nil {
 			return nil, fmt.Errorf("read %s: entry %d: %w", file, i+1, err)
 		}
+
 		if seen[e.Name] {
 			return nil, fmt.Errorf("read %s: %s is there twice", file, e.Name)
 		}
+
 		seen[e.Name] = true
 	}
+
 	return entries, nil
 }
 
@@ -164,10 +175,12 @@ func choose(entries []entry, only string) ([]entry, error) {
 	if only == "" {
 		return entries, nil
 	}
+
 	wanted := map[string]bool{}
 	for _, name := range strings.Split(only, ",") {
 		wanted[name] = true
 	}
+
 	var some []entry
 	for _, e := range entries {
 		if wanted[e.Name] {
@@ -175,8 +188,10 @@ func choose(entries []entry, only string) ([]entry, error) {
 			delete(wanted, e.Name)
 		}
 	}
+
 	for name := range wanted {
 		return nil, fmt.Errorf("-only: %q is not in the list", name)
 	}
+
 	return some, nil
 }

@@ -35,6 +35,7 @@ func (s suites) uv(ctx context.Context, in string, args ...string) ([]byte, erro
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+
 		return nil, fmt.Errorf(
 			"uv %s: %w: %s",
 			strings.Join(args[:2], " "),
@@ -42,6 +43,7 @@ func (s suites) uv(ctx context.Context, in string, args ...string) ([]byte, erro
 			strings.TrimSpace(diagnostics.String()),
 		)
 	}
+
 	return out.Bytes(), nil
 }
 
@@ -73,13 +75,16 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 		pins += fmt.Sprintf("%s==%s\n", d.Name, d.Version)
 		args = append(args, "--no-emit-package", d.Name.String())
 	}
+
 	if err := os.WriteFile(filepath.Join(dir, "pins.txt"), []byte(pins), 0o644); err != nil {
 		return err
 	}
+
 	out, err := s.uv(ctx, strings.Join(e.Needs, "\n")+"\n", append(args, "--quiet", "-")...)
 	if err != nil {
 		return err
 	}
+
 	// uv says at the end which packages it left out, as comments.
 	var lines []string
 	for line := range strings.Lines(string(out)) {
@@ -87,6 +92,7 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 			lines = append(lines, line)
 		}
 	}
+
 	return onelayer.WriteFile(s.needs(e), []byte(strings.Join(lines, "")))
 }
 
@@ -99,6 +105,7 @@ func (s suites) environment(ctx context.Context, dir, layer string, e entry) (st
 	if _, err := s.uv(ctx, "", "venv", "--quiet", "--python", s.Python.Path, dir); err != nil {
 		return "", err
 	}
+
 	python := filepath.Join(dir, "bin", "python")
 	if _, err := s.uv(
 		ctx,
@@ -115,13 +122,16 @@ func (s suites) environment(ctx context.Context, dir, layer string, e entry) (st
 	); err != nil {
 		return "", err
 	}
+
 	sites, err := filepath.Glob(filepath.Join(dir, "lib", "python*", "site-packages"))
 	if err != nil || len(sites) != 1 {
 		return "", fmt.Errorf("find site-packages in %s: %d, %w", dir, len(sites), err)
 	}
+
 	if err := put(filepath.Join(sites[0], "layer.pth"), strings.NewReader(layer+"\n")); err != nil {
 		return "", err
 	}
+
 	return python, put(filepath.Join(sites[0], recordPlugin+".py"), strings.NewReader(recordSource))
 }
 
@@ -135,9 +145,11 @@ func (s suites) source(ctx context.Context, dir string, e entry) error {
 			b, err = wheels.Open(ctx, e.Sdist.SHA256)
 		}
 	}
+
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", e.Sdist.File, err)
 	}
+
 	defer b.Close()
 	return untar(dir, io.NewSectionReader(b, 0, b.Size()), *e.Sdist)
 }
@@ -162,14 +174,17 @@ func (s suites) download(ctx context.Context, wheels localport.Wheels, e entry) 
 	if err != nil {
 		return err
 	}
+
 	type place struct{ URL, Path string }
 	var answer struct{ Packages []struct{ Sdist place } }
 	if err := toml.Unmarshal(out, &answer); err != nil {
 		return fmt.Errorf("read uv's answer: %w", err)
 	}
+
 	if len(answer.Packages) != 1 || answer.Packages[0].Sdist == (place{}) {
 		return errors.New("the index has no source distribution of it")
 	}
+
 	address := answer.Packages[0].Sdist.URL + answer.Packages[0].Sdist.Path // one of them is empty
 	http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith", Getenv: os.Getenv}
 	return wheels.Put(
@@ -188,30 +203,38 @@ func untar(dir string, r io.Reader, s sdist) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s.File, err)
 	}
+
 	missing := slices.Clone(s.Unpack)
 	for t := tar.NewReader(z); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
+
 		if err != nil {
 			return fmt.Errorf("read %s: %w", s.File, err)
 		}
+
 		_, name, _ := strings.Cut(h.Name, "/")
 		i := slices.IndexFunc(s.Unpack, func(u string) bool { return name == u || strings.HasPrefix(name, u+"/") })
 		if i < 0 || h.Typeflag != tar.TypeReg {
 			continue
 		}
+
 		if !filepath.IsLocal(name) {
 			return fmt.Errorf("read %s: %q lies outside", s.File, name)
 		}
+
 		if err := put(filepath.Join(dir, filepath.FromSlash(name)), t); err != nil {
 			return err
 		}
+
 		missing = slices.DeleteFunc(missing, func(u string) bool { return u == s.Unpack[i] })
 	}
+
 	if len(missing) > 0 {
 		return fmt.Errorf("%s has no %s", s.File, strings.Join(missing, ", "))
 	}
+
 	return nil
 }

@@ -49,6 +49,7 @@ func main() {
 	if err == nil {
 		err = run(ctx, s, *only, *out)
 	}
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "suites:", err)
 		os.Exit(1)
@@ -60,13 +61,16 @@ func run(ctx context.Context, s suites, only, out string) error {
 	if err != nil {
 		return err
 	}
+
 	if entries, err = choose(entries, only); err != nil {
 		return err
 	}
+
 	s.locks = filepath.Join("test", "suites", "locks")
 	if s.temp, err = os.MkdirTemp("", "suites-"); err != nil {
 		return err
 	}
+
 	defer os.RemoveAll(s.temp)
 	results := make([]result, 0, len(entries))
 	problems := 0
@@ -76,11 +80,13 @@ func run(ctx context.Context, s suites, only, out string) error {
 		if err != nil {
 			return err
 		}
+
 		results = append(results, r)
 		how := time.Since(start).Round(time.Second).String()
 		if known {
 			how = "known"
 		}
+
 		fmt.Fprintf(
 			os.Stderr,
 			"suites: %d of %d, %s %s: %d tests, %d passed on both, %d lost, %d flaky (%s)\n",
@@ -99,22 +105,27 @@ func run(ctx context.Context, s suites, only, out string) error {
 			problems++
 		}
 	}
+
 	command := "go run ./test/suites"
 	if only != "" {
 		command += " -only " + only
 	}
+
 	if s.short {
 		command += " -short"
 	}
+
 	text := document(results, s.short, command, time.Now())
 	if out == "-" {
 		fmt.Print(text)
 	} else if err := onelayer.WriteFile(out, []byte(text)); err != nil {
 		return err
 	}
+
 	if problems > 0 {
 		return fmt.Errorf("%d problems", problems)
 	}
+
 	return nil
 }
 
@@ -124,6 +135,7 @@ func (s *suites) prepare(ctx context.Context, repository, cache, python string) 
 	if s.Builder, err = onelayer.Find(ctx, repository, cache, python); err != nil {
 		return err
 	}
+
 	s.uvPath, err = exec.LookPath("uv")
 	return err
 }

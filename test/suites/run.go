@@ -72,6 +72,7 @@ func (b bench) root() string {
 	if b.inWheel() {
 		return filepath.Join(b.dir, "opt", "python")
 	}
+
 	return b.work()
 }
 
@@ -93,6 +94,7 @@ func (b bench) run(
 	if err := os.Rename(from, opt); err != nil {
 		return out, err
 	}
+
 	defer func() { err = errors.Join(err, os.Rename(opt, from)) }()
 	record := filepath.Join(b.dir, "record")
 	home := filepath.Join(b.dir, "home")
@@ -102,6 +104,7 @@ func (b bench) run(
 			return out, err
 		}
 	}
+
 	args := []string{
 		"-P",
 		"-m",
@@ -122,6 +125,7 @@ func (b bench) run(
 	if workers > 0 {
 		args = append(args, "-n", strconv.Itoa(workers))
 	}
+
 	args = append(args, b.entry.Args...)
 	var named []string
 	for _, d := range b.entry.Deselect {
@@ -131,17 +135,21 @@ func (b bench) run(
 			named = append(named, d.Match)
 		}
 	}
+
 	if len(named) > 0 {
 		args = append(args, "-k", "not ("+strings.Join(named, " or ")+")")
 	}
+
 	list := filepath.Join(b.dir, "tests.txt") // the names of thousands of tests are too long for a command line
 	var lines strings.Builder
 	for _, t := range tests {
 		fmt.Fprintln(&lines, filepath.Join(b.root(), filepath.FromSlash(t)))
 	}
+
 	if err := os.WriteFile(list, []byte(lines.String()), 0o644); err != nil {
 		return out, err
 	}
+
 	args = append(args, "@"+list)
 
 	limited, cancel := context.WithTimeout(ctx, limit)
@@ -167,9 +175,11 @@ func (b bench) run(
 	if workers > 1 {
 		cmd.Env = append(cmd.Env, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
 	}
+
 	for k, v := range b.entry.Env {
 		cmd.Env = append(cmd.Env, k+"="+strings.ReplaceAll(v, "{work}", b.work()))
 	}
+
 	log, err := os.Create(filepath.Join(b.dir, form+".log"))
 	if err != nil {
 		return out, err
@@ -186,16 +196,20 @@ func (b bench) run(
 	if cmd.Process != nil {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a test left behind; there may be nothing
 	}
+
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}
+
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return out, err
 	}
+
 	if out, err = readRecords(record); err != nil {
 		return out, err
 	}
+
 	out.Seconds = time.Since(start).Seconds()
 	out.Ended = limited.Err() == nil
 	out.Exit = cmd.ProcessState.ExitCode()
@@ -215,6 +229,7 @@ func readRecords(dir string) (side, error) {
 	if err != nil {
 		return out, err
 	}
+
 	started := map[string]bool{}
 	own := map[string]bool{}
 	foreign := map[string]bool{}
@@ -223,24 +238,29 @@ func readRecords(dir string) (side, error) {
 		if err != nil {
 			return out, err
 		}
+
 		r := bufio.NewReader(bytes.NewReader(b))
 		for {
 			line, err := r.ReadBytes('\n')
 			if errors.Is(err, io.EOF) {
 				break // and what a process did not finish to write
 			}
+
 			if err != nil {
 				return out, err
 			}
+
 			var fields []any
 			if err := json.Unmarshal(line, &fields); err != nil || len(fields) == 0 {
 				return out, fmt.Errorf("read %s: %q: %w", name, line, err)
 			}
+
 			text := func(i int) string {
 				if i < len(fields) {
 					s, _ := fields[i].(string)
 					return s
 				}
+
 				return ""
 			}
 			is := func(i int) bool { yes, _ := fields[min(i, len(fields)-1)].(bool); return yes }
@@ -264,11 +284,13 @@ func readRecords(dir string) (side, error) {
 			}
 		}
 	}
+
 	for id := range started {
 		if out.Tests[id].Result == notRun {
 			out.Tests[id] = outcome{Result: crashed, Why: "the process ended"}
 		}
 	}
+
 	out.Own = keys(own)
 	out.Foreign = keys(foreign)
 	return out, nil
@@ -291,6 +313,7 @@ func add(o outcome, when, result string, xfail bool, why string) outcome {
 	case when == "call":
 		return outcome{passed, ""}
 	}
+
 	return o
 }
 
@@ -299,6 +322,7 @@ func keys(m map[string]bool) []string {
 	for k := range m {
 		out = append(out, k)
 	}
+
 	sort.Strings(out)
 	return out
 }

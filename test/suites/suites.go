@@ -68,6 +68,7 @@ func (r result) problems() []string {
 	for _, d := range r.Lost {
 		out = append(out, "lost: "+d.String())
 	}
+
 	return out
 }
 
@@ -78,6 +79,7 @@ func (r result) version() string {
 			return w.Version
 		}
 	}
+
 	return ""
 }
 
@@ -88,25 +90,31 @@ func (s suites) kept(ctx context.Context, e entry) (r result, known bool, err er
 		r, err = s.try(ctx, e)
 		return r, false, err
 	}
+
 	file := filepath.Join(s.keep, e.Name+".json")
 	if s.short {
 		file = filepath.Join(s.keep, e.Name+"-short.json")
 	}
+
 	if b, err := os.ReadFile(file); err == nil && !s.relock {
 		if err := json.Unmarshal(b, &r); err != nil {
 			return r, false, fmt.Errorf("read %s: %w", file, err)
 		}
+
 		if e.sameRun(r.Entry, s.short) {
 			r.Entry = e
 			return r, true, nil
 		}
 	}
+
 	if err := os.MkdirAll(s.keep, 0o755); err != nil {
 		return r, false, err
 	}
+
 	if r, err = s.try(ctx, e); err != nil {
 		return r, false, err
 	}
+
 	return r, false, writeJSON(file, r)
 }
 
@@ -115,6 +123,7 @@ func writeJSON(file string, v any) error {
 	if err != nil {
 		return err
 	}
+
 	return onelayer.WriteFile(file, append(b, '\n'))
 }
 
@@ -128,12 +137,15 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+
 	if s.relock {
 		locked = nil
 	}
+
 	if f.pruned, err = s.build(ctx, filepath.Join(dir, "build-pruned"), e, more, locked); err != nil {
 		return f, err
 	}
+
 	if f.shipped, err = s.build(
 		ctx,
 		filepath.Join(dir, "build-shipped"),
@@ -143,17 +155,21 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 	); err != nil {
 		return f, fmt.Errorf("with all rules off: %w", err)
 	}
+
 	_, err = os.Stat(s.needs(e))
 	if string(f.pruned.Lock) == string(locked) && err == nil {
 		return f, nil
 	}
+
 	l, err := lock.Open(f.pruned.Lock)
 	if err != nil {
 		return f, err
 	}
+
 	if err := errors.Join(onelayer.WriteFile(file, f.pruned.Lock), s.lockNeeds(ctx, e, l)); err != nil {
 		return f, err
 	}
+
 	fmt.Fprintf(os.Stderr, "suites: the locks of %s are new; commit them\n", e.Name)
 	return f, nil
 }
@@ -174,6 +190,7 @@ func (s suites) lay(
 	); err != nil {
 		return b, nil, nil, err
 	}
+
 	b.config = filepath.Join(b.work(), e.Config)
 	if e.Config == "" {
 		b.config = filepath.Join(dir, "pytest.ini")
@@ -181,12 +198,14 @@ func (s suites) lay(
 			return b, nil, nil, err
 		}
 	}
+
 	if err := errors.Join(
 		layWhole(filepath.Join(dir, unpruned), f.shipped),
 		s.beside(ctx, dir, unpruned, e),
 	); err != nil {
 		return b, nil, nil, err
 	}
+
 	restored, away, err = lay(filepath.Join(dir, pruned), e, f.shipped, f.pruned)
 	return b, restored, away, errors.Join(err, s.beside(ctx, dir, pruned, e))
 }
@@ -198,6 +217,7 @@ func (s suites) beside(ctx context.Context, dir, form string, e entry) error {
 	if err := os.MkdirAll(work, 0o755); err != nil || e.Sdist == nil {
 		return err
 	}
+
 	return s.source(ctx, work, e)
 }
 
@@ -215,11 +235,13 @@ func (s suites) try(ctx context.Context, e entry) (r result, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return r, err
 	}
+
 	defer os.RemoveAll(dir)
 	f, err := s.both(ctx, dir, e, "")
 	if err != nil {
 		return r, err
 	}
+
 	return s.test(ctx, dir, e, f)
 }
 
@@ -229,6 +251,7 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	if err != nil {
 		return r, err
 	}
+
 	r.Restored = restored
 	if v := r.version(); e.Sdist != nil && e.Sdist.version() != v {
 		r.Faults = append(
@@ -236,9 +259,11 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 			fmt.Sprintf("the layer has %s, and %s is of %s: correct suites.yaml", v, e.Sdist.File, e.Sdist.version()),
 		)
 	}
+
 	for _, rule := range away {
 		r.Away[rule]++
 	}
+
 	limit := time.Duration(cmp.Or(e.Minutes, defaultMinutes)) * time.Minute
 	var sides [2]side
 	for i, form := range []string{unpruned, pruned} {
@@ -249,23 +274,28 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 		); err != nil {
 			return r, err
 		}
+
 		r.Seconds[i] = sides[i].Seconds
 		r.Faults = append(r.Faults, sides[i].faults(form, e, limit)...)
 	}
+
 	differ := lost(sides[0], sides[1])
 	if r.About, differ, err = s.about(ctx, b, f, differ); err != nil {
 		return r, err
 	}
+
 	if r.Lost, r.Flaky, err = again(differ, func(form string, tests []string) (side, error) {
 		return b.run(ctx, form, tests, 0, againMinutes*time.Minute)
 	}); err != nil {
 		return r, err
 	}
+
 	r.Counts = count(sides[0], sides[1], r.Lost, r.Flaky, r.About)
 	r.Reasons = reasons(sides[0], sides[1])
 	if r.Counts.Passed == 0 {
 		r.Faults = append(r.Faults, "no test passed on both sides: "+sides[0].said())
 	}
+
 	return r, nil
 }
 
@@ -283,12 +313,15 @@ func (s suites) about(
 			tests = append(tests, d.Test)
 		}
 	}
+
 	if len(tests) == 0 {
 		return nil, differ, nil
 	}
+
 	for _, a := range b.entry.About {
 		rules = append(rules, a.Rule)
 	}
+
 	slices.Sort(rules)
 	kept, err := s.build(
 		ctx,
@@ -300,17 +333,21 @@ func (s suites) about(
 	if err != nil {
 		return nil, nil, err
 	}
+
 	const form = "kept"
 	if _, _, err := lay(filepath.Join(b.dir, form), b.entry, f.shipped, kept); err != nil {
 		return nil, nil, err
 	}
+
 	if err := s.beside(ctx, b.dir, form, b.entry); err != nil {
 		return nil, nil, err
 	}
+
 	with, err := b.run(ctx, form, tests, b.entry.Workers, againMinutes*time.Minute)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	for _, d := range differ {
 		if b.entry.subject(d.Test) >= 0 && good(with.of(d.Test).Result) {
 			about = append(about, d)
@@ -318,6 +355,7 @@ func (s suites) about(
 			others = append(others, d)
 		}
 	}
+
 	return about, others, nil
 }
 
@@ -327,6 +365,7 @@ func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, 
 	if s.keep == "" || s.short {
 		return run()
 	}
+
 	var k struct {
 		Entry entry `json:"entry"`
 		Side  side  `json:"side"`
@@ -335,10 +374,12 @@ func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, 
 	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &k) == nil && e.sameRun(k.Entry, s.short) {
 		return k.Side, nil
 	}
+
 	var err error
 	if k.Side, err = run(); err != nil {
 		return k.Side, err
 	}
+
 	k.Entry = e
 	return k.Side, writeJSON(file, k)
 }
@@ -355,15 +396,19 @@ func (s side) faults(form string, e entry, limit time.Duration) []string {
 	if !s.Ended {
 		out = append(out, fmt.Sprintf("%s: it did not end within %v", form, limit))
 	}
+
 	if s.Exit > 1 && s.Ended { // 0 and 1: all ran
 		out = append(out, fmt.Sprintf("%s: pytest ended with exit code %d: %s", form, s.Exit, s.said()))
 	}
+
 	if s.Ended && !slices.Contains(s.Own, e.Module) {
 		out = append(out, fmt.Sprintf("%s: %s was not imported from the layer", form, e.Module))
 	}
+
 	for _, m := range s.Foreign {
 		out = append(out, form+": the layer has it, but it was loaded from elsewhere: "+m)
 	}
+
 	return out
 }
 
@@ -379,13 +424,16 @@ func again(
 			groups = [][]difference{differ}
 			break
 		}
+
 		groups = append(groups, []difference{d})
 	}
+
 	for _, group := range groups {
 		var tests []string
 		for _, d := range group {
 			tests = append(tests, d.Test)
 		}
+
 		changed := map[string]bool{}
 		for range 2 {
 			for _, form := range []string{unpruned, pruned} {
@@ -393,11 +441,13 @@ func again(
 				if err != nil {
 					return nil, nil, err
 				}
+
 				for _, t := range tests {
 					changed[t] = changed[t] || good(s.of(t).Result) != (form == unpruned)
 				}
 			}
 		}
+
 		for _, d := range group {
 			if changed[d.Test] {
 				flaky = append(flaky, d)
@@ -406,5 +456,6 @@ func again(
 			}
 		}
 	}
+
 	return really, flaky, nil
 }

@@ -24,6 +24,7 @@ func entries(t *testing.T) []entry {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return all
 }
 
@@ -33,6 +34,7 @@ func find(t *testing.T, name string) entry {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return some[0]
 }
 
@@ -43,14 +45,17 @@ func real(t *testing.T) suites {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	locks := t.TempDir()
 	if err := os.CopyFS(locks, os.DirFS("locks")); err != nil {
 		t.Fatal(err)
 	}
+
 	s := suites{locks: locks, temp: t.TempDir(), short: true}
 	if err := s.prepare(context.Background(), "../..", "", ""); err != nil {
 		t.Fatal(err)
 	}
+
 	return s
 }
 
@@ -62,37 +67,45 @@ func TestEveryEntryIsLocked(t *testing.T) {
 			t.Errorf("%s has no lock: run go run ./test/suites -short -only %s -out -", e.Name, e.Name)
 			continue
 		}
+
 		l, err := lock.Open(b)
 		if err != nil {
 			t.Fatalf("%s: %v", e.Name, err)
 		}
+
 		needs, err := os.ReadFile(filepath.Join("locks", e.Name+".txt"))
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		locked := map[string]bool{}
 		for line := range strings.Lines(string(needs)) {
 			if strings.HasPrefix(line, " ") {
 				continue // a hash
 			}
+
 			name, rest, _ := strings.Cut(line, "==")
 			locked[name] = true
 			if rest == "" || strings.Contains(line, "://") {
 				t.Errorf("%s: %q is not a version", e.Name, line)
 			}
 		}
+
 		if n := strings.Count(string(needs), "--hash=sha256:"); n < len(locked) || !locked["pytest"] {
 			t.Errorf("%s: %d hashes for %d distributions, which must have pytest", e.Name, n, len(locked))
 		}
+
 		for _, d := range l.Distributions {
 			if locked[d.Name.String()] {
 				t.Errorf("%s: its tests would bring %s, which the layer has", e.Name, d.Name)
 			}
+
 			if e.Sdist != nil && d.Name.String() == e.Name && d.Version.String() != e.Sdist.version() {
 				t.Errorf("%s: the layer has %s, the source distribution is %s", e.Name, d.Version, e.Sdist.version())
 			}
 		}
 	}
+
 	if files, err := os.ReadDir("locks"); err != nil || len(files) != 2*len(all) {
 		t.Errorf("%d locks for %d distributions: %v", len(files), len(all), err)
 	}
@@ -145,6 +158,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		_, err := readEntries(file)
 		if c.err == "" && err != nil ||
 			c.err != "" &&
@@ -152,9 +166,11 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	if _, err := readEntries("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no list: %v", err)
 	}
+
 	if _, err := choose([]entry{{Name: "a"}}, "a,z"); err == nil || err.Error() != `-only: "z" is not in the list` {
 		t.Errorf("choose: %v", err)
 	}
@@ -190,6 +206,7 @@ func tests(lines ...string) side {
 		id, result, _ := strings.Cut(l, ": ")
 		s.Tests[id] = outcome{Result: result}
 	}
+
 	return s
 }
 
@@ -300,23 +317,28 @@ func TestWhatIsLost(t *testing.T) {
 			if want := []string{pruned, unpruned}[runs%2]; form != want {
 				t.Errorf("%s: run %d is of %s", name, runs, form)
 			}
+
 			switch {
 			case c.again != nil:
 				return c.again[runs-1], nil
 			case form == unpruned:
 				return c.shipped, nil
 			}
+
 			return c.pruned, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if diff := cmp.Diff([][]string{c.lost, c.flaky}, [][]string{list(really), list(flaky)}); diff != "" {
 			t.Errorf("%s, lost and flaky (-want +got):\n%s", name, diff)
 		}
+
 		if diff := cmp.Diff(c.counts, count(c.shipped, c.pruned, really, flaky, nil)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+
 		if want := 4 * len(lost(c.shipped, c.pruned)); runs != want {
 			t.Errorf("%s: %d runs, want %d", name, runs, want)
 		}
@@ -328,12 +350,14 @@ func TestManyThatDifferRunTogether(t *testing.T) {
 	for _, id := range strings.Split("abcdefghijkl", "") {
 		differ = append(differ, difference{Test: id})
 	}
+
 	runs := 0
 	really, flaky, err := again(differ, func(_ string, tests []string) (side, error) {
 		runs++
 		if len(tests) != len(differ) {
 			t.Errorf("run %d is of %d tests", runs, len(tests))
 		}
+
 		return side{}, nil
 	})
 	if err != nil || runs != 4 || len(really) != 0 || len(flaky) != len(differ) {
@@ -369,10 +393,12 @@ func TestRecordsAreReadToWhereTheyEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	got, err := readRecords(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	want := side{
 		Tests: map[string]outcome{
 			"a": {erred, "teardown: left behind"},
@@ -493,16 +519,19 @@ func TestALostTestIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	r, err := s.test(context.Background(), dir, e, f)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, d := range r.Lost {
 		if !strings.HasPrefix(d.Test, "tests/test_easter.py::") || d.Pruned.Result != absent ||
 			!strings.Contains(d.Pruned.Why, "easter") {
 			t.Errorf("lost is %s", d)
 		}
 	}
+
 	if len(r.Lost) == 0 || len(r.problems()) != len(r.Lost) || r.Counts.Flaky != 0 || r.Counts.Passed == 0 {
 		t.Errorf(
 			"%d lost, %d flaky, %d passed on both; problems: %s",
@@ -523,15 +552,18 @@ func TestTheSpread(t *testing.T) {
 		if !e.Spread {
 			continue
 		}
+
 		n++
 		t.Run(e.Name, func(t *testing.T) {
 			r, err := s.try(context.Background(), e)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for _, p := range r.problems() {
 				t.Error(p)
 			}
+
 			for _, file := range []string{e.Name + ".toml", e.Name + ".txt"} {
 				committed, err1 := os.ReadFile(filepath.Join("locks", file))
 				used, err2 := os.ReadFile(filepath.Join(s.locks, file))
@@ -546,6 +578,7 @@ func TestTheSpread(t *testing.T) {
 			}
 		})
 	}
+
 	if n != 5 {
 		t.Errorf("the spread has %d", n)
 	}

@@ -51,19 +51,24 @@ func (s survey) kept(ctx context.Context, folder string, e entry) (r result, kno
 			if err := json.Unmarshal(b, &r); err != nil {
 				return r, false, fmt.Errorf("read %s: %w", file, err)
 			}
+
 			return r, true, nil
 		}
 	}
+
 	if r, err = s.try(ctx, e); err != nil || folder == "" {
 		return r, false, err
 	}
+
 	b, err := json.MarshalIndent(r, "", " ")
 	if err == nil {
 		err = os.MkdirAll(folder, 0o755)
 	}
+
 	if err == nil {
 		err = onelayer.WriteFile(file, b)
 	}
+
 	return r, false, err
 }
 
@@ -81,16 +86,20 @@ func (s survey) try(ctx context.Context, e entry) (r result, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || s.relock {
 		locked = nil
 	}
+
 	pruned, err := s.Build(ctx, filepath.Join(dir, "pruned"), e.layer("", locked))
 	if err != nil {
 		return s.blame(ctx, r, err)
 	}
+
 	if string(pruned.Lock) != string(locked) {
 		if err := onelayer.WriteFile(lock, pruned.Lock); err != nil {
 			return r, err
 		}
+
 		fmt.Fprintf(os.Stderr, "survey: %s is new; commit it\n", lock)
 	}
+
 	r.Tool = pruned.Tool
 	r.Pruned = pruned.Layer
 	spec := onelayer.NoRules(r.Pruned)
@@ -99,10 +108,12 @@ func (s survey) try(ctx context.Context, e entry) (r result, err error) {
 		spec = spec + "bytecode: none\n"
 		flags = []string{"--no-probe"}
 	}
+
 	shipped, err := s.Build(ctx, filepath.Join(dir, "shipped"), e.layer(spec, pruned.Lock), flags...)
 	if err != nil {
 		return s.blame(ctx, r, fmt.Errorf("with all rules off: %w", err))
 	}
+
 	r.Shipped = shipped.Layer
 	r.Compared, r.Differ, err = s.compare(ctx, shipped.Zip, pruned.Zip)
 	return r, err
@@ -113,6 +124,7 @@ func (s survey) blame(ctx context.Context, r result, err error) (result, error) 
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
+
 	r.Failed = err.Error()
 	return r, nil
 }
@@ -146,6 +158,7 @@ func (s survey) compare(ctx context.Context, before, after string) (n compared, 
 				),
 			)
 		}
+
 		switch {
 		case strings.HasSuffix(e.Name, ".pyc"):
 			n.Bytecode++
@@ -156,6 +169,7 @@ func (s survey) compare(ctx context.Context, before, after string) (n compared, 
 			n.Objects++
 		}
 	}
+
 	differ, err = loaded.Check(ctx, a, b, s.Python.Path)
 	return n, append(grew, differ...), err
 }

@@ -18,6 +18,7 @@ func document(results []result, when time.Time) string {
 	for _, r := range results {
 		sum.add(r)
 	}
+
 	fmt.Fprintf(
 		&w,
 		"# Survey\n\nWritten by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules "+
@@ -58,6 +59,7 @@ func document(results []result, when time.Time) string {
 	for _, r := range results {
 		row(&w, r)
 	}
+
 	section(&w, results, "Broken", "", result.broken)
 	section(
 		&w,
@@ -70,6 +72,7 @@ func document(results []result, when time.Time) string {
 		if !r.overLimit() {
 			return nil
 		}
+
 		return []string{r.bare().Unzipped.String()}
 	})
 	return w.String()
@@ -80,11 +83,13 @@ func row(w *bytes.Buffer, r result) {
 		fmt.Fprintf(w, "| %s | | | | | | | | %d |\n", r.Entry.Name, len(r.broken()))
 		return
 	}
+
 	after := sizes(r.Pruned.After)
 	mark := ""
 	if r.Pruned.Bytecode.Partial {
 		mark = " (part)"
 	}
+
 	p := r.Pruned.Probe
 	fmt.Fprintf(w, "| %s %s | %d | %s | %s | %s%s | %s | %s | %d+%d+%d | %d |\n",
 		r.Entry.Name, r.version(), len(r.Pruned.Inputs.Wheels)-1, sizes(r.Pruned.Before), sizes(r.bare()), after, mark,
@@ -100,6 +105,7 @@ func importTimes(r result) string {
 	if !ok {
 		return ""
 	}
+
 	return fmt.Sprintf("%.2f -> %.2f", without, with)
 }
 
@@ -109,15 +115,18 @@ func fired(removed measure.Sizes) string {
 	for id := range removed {
 		ids = append(ids, id)
 	}
+
 	sort.Slice(ids, func(i, j int) bool {
 		if a, b := removed[ids[i]].Unzipped, removed[ids[j]].Unzipped; a != b {
 			return a > b
 		}
+
 		return ids[i] < ids[j]
 	})
 	for i, id := range ids {
 		ids[i] = fmt.Sprintf("%s %.2f", id, float64(removed[id].Unzipped)/1e6)
 	}
+
 	return strings.Join(ids, ", ")
 }
 
@@ -128,16 +137,20 @@ func section(w *bytes.Buffer, results []result, title, about string, of func(res
 			if len(line) > 300 {
 				line = line[:300] + "..."
 			}
+
 			found = append(found, fmt.Sprintf("- %s: %s\n", r.Entry.Name, strings.ReplaceAll(line, "|", "\\|")))
 		}
 	}
+
 	if len(found) == 0 {
 		return
 	}
+
 	fmt.Fprintf(w, "\n## %s\n\n", title)
 	if about != "" {
 		fmt.Fprintf(w, "%s\n\n", about)
 	}
+
 	w.WriteString(strings.Join(found, ""))
 }
 
@@ -159,9 +172,11 @@ func (t *totals) add(r result) {
 	if r.Failed != "" {
 		return
 	}
+
 	if t.removed == nil {
 		t.removed = measure.Sizes{}
 	}
+
 	t.count++
 	t.tool = r.Tool
 	t.interpreter = r.Pruned.Probe.Interpreter
@@ -172,6 +187,7 @@ func (t *totals) add(r result) {
 	for id, s := range r.Pruned.Removed {
 		t.removed.Count(id, s)
 	}
+
 	p := r.Pruned.Probe
 	t.modules = t.modules + p.Modules
 	t.metadata = t.metadata + p.Metadata
@@ -184,9 +200,11 @@ func (t *totals) add(r result) {
 		t.shipped = t.shipped + without
 		t.pruned = t.pruned + with
 	}
+
 	if r.both() {
 		t.both++
 	}
+
 	t.shrunk = append(t.shrunk, 1-float64(r.bare().Unzipped)/float64(max(1, r.Pruned.Before.Unzipped)))
 }
 
@@ -198,6 +216,7 @@ func (t *totals) asked() string {
 	case 0:
 		return "the probe asked the unpruned one what the pruned one could not do"
 	}
+
 	return fmt.Sprintf("the probe asked both (%d), or the unpruned one what the pruned one could not do", t.both)
 }
 
@@ -205,6 +224,7 @@ func (t *totals) write(w *bytes.Buffer) {
 	if t.count == 0 {
 		return
 	}
+
 	sort.Float64s(t.shrunk)
 	less := func(a, b measure.Bytes) float64 { return 100 * (1 - float64(b)/float64(max(1, a))) }
 	fmt.Fprintf(w, "| in all | |\n|---|---|\n")
@@ -246,6 +266,7 @@ func versions(rules map[string]int) string {
 	for id, v := range rules {
 		out = append(out, fmt.Sprintf("%s %d", id, v))
 	}
+
 	sort.Strings(out)
 	return strings.Join(out, ", ")
 }

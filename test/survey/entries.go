@@ -29,6 +29,7 @@ func (e entry) requirements() string {
 	if len(e.Extras) > 0 {
 		own += "[" + strings.Join(e.Extras, ",") + "]"
 	}
+
 	return strings.Join(append([]string{own}, e.With...), "\n") + "\n"
 }
 
@@ -40,10 +41,12 @@ func readEntries(file string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var entries []entry
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&entries); err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
+
 	seen := map[string]bool{}
 	for i, e := range entries {
 		switch {
@@ -59,8 +62,10 @@ func readEntries(file string) ([]entry, error) {
 		case e.Twice && !e.Spread:
 			return nil, fmt.Errorf("read %s: %s is built twice and not in the spread", file, e.Name)
 		}
+
 		seen[e.Name] = true
 	}
+
 	return entries, nil
 }
 
@@ -69,18 +74,22 @@ func choose(entries []entry, only string) ([]entry, error) {
 	if only == "" {
 		return entries, nil
 	}
+
 	if n, err := strconv.Atoi(only); err == nil {
 		if n < 1 || n > len(entries) {
 			return nil, fmt.Errorf("-only %d: the list has %d", n, len(entries))
 		}
+
 		return entries[:n], nil
 	}
+
 	wanted := map[string]bool{}
 	if only != "spread" {
 		for _, name := range strings.Split(only, ",") {
 			wanted[name] = true
 		}
 	}
+
 	var some []entry
 	for _, e := range entries {
 		if only == "spread" && e.Spread || wanted[e.Name] {
@@ -88,9 +97,11 @@ func choose(entries []entry, only string) ([]entry, error) {
 			delete(wanted, e.Name)
 		}
 	}
+
 	for name := range wanted {
 		return nil, fmt.Errorf("-only: %q is not in the list", name)
 	}
+
 	return some, nil
 }
 
@@ -99,5 +110,6 @@ func (e entry) layer(more string, lock []byte) onelayer.Layer {
 	if len(e.Imports) > 0 {
 		more += "imports: [" + strings.Join(e.Imports, ", ") + "]\n"
 	}
+
 	return onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: more, Probe: e.Probe, Lock: lock}
 }

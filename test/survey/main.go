@@ -49,6 +49,7 @@ func main() {
 			*keep,
 		)
 	}
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "survey:", err)
 		os.Exit(1)
@@ -60,12 +61,15 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 	if err != nil {
 		return err
 	}
+
 	if entries, err = choose(entries, only); err != nil {
 		return err
 	}
+
 	if s.temp, err = os.MkdirTemp("", "layersmith-survey-"); err != nil {
 		return err
 	}
+
 	defer os.RemoveAll(s.temp)
 	results := make([]result, 0, len(entries))
 	broken := 0
@@ -75,11 +79,13 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 		if err != nil {
 			return err
 		}
+
 		results = append(results, r)
 		how := time.Since(start).Round(time.Second).String()
 		if known {
 			how = "known"
 		}
+
 		fmt.Fprintf(
 			os.Stderr,
 			"survey: %d of %d, %s: %d broken (%s)\n",
@@ -94,14 +100,17 @@ func run(ctx context.Context, s survey, only, out, keep string) error {
 			broken++
 		}
 	}
+
 	text := document(results, time.Now())
 	if out == "-" {
 		fmt.Print(text)
 	} else if err := onelayer.WriteFile(out, []byte(text)); err != nil {
 		return err
 	}
+
 	if broken > 0 {
 		return fmt.Errorf("%d broken", broken)
 	}
+
 	return nil
 }

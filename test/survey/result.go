@@ -20,19 +20,23 @@ func (r result) broken() []string {
 	if r.Failed != "" {
 		return []string{"not built: " + r.Failed}
 	}
+
 	var out []string
 	asShipped := map[[2]string]bool{}
 	for _, f := range r.Shipped.Gate {
 		asShipped[[2]string{f.Check, f.Subject}] = true
 	}
+
 	for _, f := range r.Pruned.Gate {
 		if f.Check != limits && !asShipped[[2]string{f.Check, f.Subject}] {
 			out = append(out, "gate: "+f.String())
 		}
 	}
+
 	if r.Pruned.Probe.Status == report.NotProbed {
 		out = append(out, "not probed: "+r.Pruned.Probe.Reason)
 	}
+
 	for _, f := range r.Pruned.Probe.Failures {
 		switch {
 		case !f.Inherited:
@@ -41,15 +45,18 @@ func (r result) broken() []string {
 			out = append(out, describe(f)+" (as shipped too: the script or the package is wrong)")
 		}
 	}
+
 	for _, h := range r.Pruned.Healed {
 		out = append(
 			out,
 			fmt.Sprintf("healed: %s had to come back, %s: %s", h.Match, strings.Join(h.Rules, ", "), h.Why),
 		)
 	}
+
 	for _, name := range r.Differ {
 		out = append(out, "not as shipped: "+name)
 	}
+
 	sort.Strings(out)
 	return out
 }
@@ -61,6 +68,7 @@ func (r result) bare() measure.Size {
 		out.Unzipped = out.Unzipped - s.Unzipped
 		out.Zipped = out.Zipped - s.Zipped
 	}
+
 	out.Files = r.Pruned.After.Files - r.Pruned.Bytecode.Size.Files // rules that transform remove no file
 	return out
 }
@@ -74,11 +82,13 @@ func (r result) inherited() []string {
 			out = append(out, "gate: "+f.String())
 		}
 	}
+
 	for _, f := range r.Pruned.Probe.Failures {
 		if f.Inherited && f.Kind != probe.Script {
 			out = append(out, describe(f))
 		}
 	}
+
 	sort.Strings(out)
 	return out
 }
@@ -98,6 +108,7 @@ func (r result) version() string {
 			return w.Version
 		}
 	}
+
 	return ""
 }
 
@@ -111,8 +122,10 @@ func (r result) imports() (without, with float64, ok bool) {
 	if p == nil {
 		return 0, 0, false
 	}
+
 	if s := r.Shipped.Probe.Import; s != nil {
 		return s.WithoutSeconds, p.WithSeconds, true
 	}
+
 	return p.WithoutSeconds, p.WithSeconds, true
 }

@@ -19,14 +19,17 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	entries := map[string]entry{}
 	for _, e := range list(t) {
 		entries[e.Name] = e
 	}
+
 	locks, err := filepath.Abs("locks")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	b := builder(t)
 	p := b.Python
 	p.Temp = t.TempDir()
@@ -51,52 +54,63 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 			if !ok {
 				t.Fatal("it is not in the list")
 			}
+
 			lock, err := os.ReadFile(filepath.Join(locks, name+".toml"))
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			l, err := b.Build(t.Context(), t.TempDir(), e.layer("", lock), "--no-probe")
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			mount := t.TempDir()
 			unzip(t, l.Zip, mount)
 			n, err := pydist.ParseName(name)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			run := func() (failed []probe.Result) {
 				results, err := p.Probe(context.Background(), mount, probe.Scripts(n), func() {})
 				if err != nil || len(results) == 0 {
 					t.Fatalf("%d scripts ran: %v", len(results), err)
 				}
+
 				for _, r := range results {
 					if !r.OK {
 						failed = append(failed, r)
 					}
 				}
+
 				return failed
 			}
 			if failed := run(); len(failed) > 0 {
 				t.Fatalf("with all its data: %s says %s", failed[0].Name, failed[0].Detail)
 			}
+
 			found, err := filepath.Glob(filepath.Join(mount, "python", filepath.FromSlash(c.data)))
 			if err != nil || len(found) == 0 {
 				t.Fatalf("there is no %s: %v", c.data, err)
 			}
+
 			for _, f := range found {
 				if err := os.RemoveAll(f); err != nil {
 					t.Fatal(err)
 				}
 			}
+
 			failed := run()
 			if len(failed) == 0 {
 				t.Fatalf("without %s nothing fails", c.data)
 			}
+
 			var said strings.Builder
 			for _, f := range failed {
 				said.WriteString(f.Detail + "\n")
 			}
+
 			if !strings.Contains(said.String(), c.says) {
 				t.Errorf("without %s they say nothing of %q:\n%s", c.data, c.says, said.String())
 			}
@@ -116,15 +130,18 @@ func unzip(t *testing.T, file, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		b, err := io.ReadAll(in)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		in.Close()
 		name := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
+
 		if err := os.WriteFile(name, b, 0o644); err != nil {
 			t.Fatal(err)
 		}

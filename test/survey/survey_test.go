@@ -26,6 +26,7 @@ func list(t *testing.T) []entry {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return entries
 }
 
@@ -35,6 +36,7 @@ func builder(t *testing.T) onelayer.Builder {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return b
 }
 
@@ -46,16 +48,20 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 		if e.Spread {
 			spread++
 		}
+
 		if e.Twice {
 			twice++
 		}
+
 		if _, err := os.Stat(filepath.Join("locks", e.Name+".toml")); err != nil {
 			t.Errorf("%s has no lock: run go run ./test/survey -only %s -out -", e.Name, e.Name)
 		}
 	}
+
 	if len(entries) < 100 || spread != 20 || twice != 2 {
 		t.Errorf("%d distributions, %d in the spread, %d of them twice", len(entries), spread, twice)
 	}
+
 	locks, err := os.ReadDir("locks")
 	if err != nil || len(locks) != len(entries) {
 		t.Errorf("%d locks for %d distributions: %v", len(locks), len(entries), err)
@@ -68,30 +74,37 @@ func TestTheSpread(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
+
 	entries, err := choose(list(t), "spread")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	locks, err := filepath.Abs("locks")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	s := survey{Builder: builder(t), locks: t.TempDir(), temp: t.TempDir(), quick: true}
 	if err := os.CopyFS(s.locks, os.DirFS(locks)); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, e := range entries {
 		t.Run(e.Name, func(t *testing.T) {
 			r, err := s.try(context.Background(), e)
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			for _, b := range r.broken() {
 				t.Error(b)
 			}
+
 			if t.Failed() {
 				return
 			}
+
 			if p := r.Pruned.Probe; p.Status != report.ProbePassed || p.Import == nil || p.Metadata == 0 {
 				t.Errorf(
 					"the probe says %s of %d modules and %d distributions, imports %v",
@@ -101,16 +114,19 @@ func TestTheSpread(t *testing.T) {
 					p.Import,
 				)
 			}
+
 			committed, err := os.ReadFile(filepath.Join(locks, e.Name+".toml"))
 			if err != nil {
 				t.Fatal(err)
 			}
+
 			if used, err := os.ReadFile(
 				filepath.Join(s.locks, e.Name+".toml"),
 			); err != nil ||
 				string(used) != string(committed) {
 				t.Errorf("the committed lock is stale (%v): run go run ./test/survey -only %s -out -", err, e.Name)
 			}
+
 			if e.Twice {
 				again := s.Builder
 				again.Cache = t.TempDir() // the same wheels, nothing else
@@ -120,10 +136,12 @@ func TestTheSpread(t *testing.T) {
 				); err != nil {
 					t.Fatal(err)
 				}
+
 				b, err := again.Build(t.Context(), t.TempDir(), e.layer("", committed), "--no-probe", "--offline")
 				if err != nil {
 					t.Fatal(err)
 				}
+
 				if f, err := os.ReadFile(b.Zip); err != nil || digest.Of(f) != r.Pruned.Zip.SHA256 {
 					t.Errorf("built again it is %s, was %s: %v", b.Layer.Zip.SHA256, r.Pruned.Zip.SHA256, err)
 				}
@@ -231,6 +249,7 @@ func TestWhatIsBroken(t *testing.T) {
 		if diff := cmp.Diff(c.broken, r.broken()); diff != "" {
 			t.Errorf("%s, broken (-want +got):\n%s", name, diff)
 		}
+
 		if diff := cmp.Diff(c.inherited, r.inherited()); diff != "" && c.broken == nil {
 			t.Errorf("%s, inherited (-want +got):\n%s", name, diff)
 		}
@@ -269,6 +288,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		if _, err := readEntries(
 			file,
 		); err == nil || !strings.Contains(err.Error(), c.err) ||
@@ -276,6 +296,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+
 	if _, err := readEntries("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no list: %v", err)
 	}
@@ -289,10 +310,12 @@ func TestAPartOfTheList(t *testing.T) {
 		for _, e := range some {
 			names = append(names, e.Name)
 		}
+
 		if got := strings.Join(names, " "); err != nil || got != want {
 			t.Errorf("-only %q: %s, %v; want %s", only, got, err, want)
 		}
 	}
+
 	for only, want := range map[string]string{
 		"4":   "-only 4: the list has 3",
 		"0":   "-only 0: the list has 3",

@@ -28,6 +28,7 @@ func next(what string, over ...map[string]any) answer {
 			a.over[k] = v
 		}
 	}
+
 	return a
 }
 
@@ -42,6 +43,7 @@ func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	if err := json.Unmarshal(payload, &in); err != nil {
 		return nil, fmt.Errorf("%s: %w in %s", function, err, payload)
 	}
+
 	switch function {
 	case "intake":
 		return map[string]any{
@@ -78,8 +80,10 @@ func usual(function string, payload json.RawMessage) (map[string]any, error) {
 		if in.Ending["outcome"] == nil || in.Ending["message"] == nil {
 			return nil, fmt.Errorf("report is not told how the run ends: %s", payload)
 		}
+
 		return in.Ending, nil
 	}
+
 	return nil, fmt.Errorf("%s is not a function of the workflow", function)
 }
 
@@ -88,6 +92,7 @@ func asMap(v any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var m map[string]any
 	return m, json.Unmarshal(b, &m)
 }
@@ -101,6 +106,7 @@ func items(n int) []stage.Item {
 	for i := range all {
 		all[i] = item(fmt.Sprintf("layer-%03d-%s", i, strings.Repeat("n", 30)), strings.Repeat("s", maxSummaryBytes))
 	}
+
 	return all
 }
 
@@ -109,11 +115,13 @@ func item(layer, summary string) stage.Item {
 	if err != nil {
 		panic(err)
 	}
+
 	sum := digest.Of([]byte(layer))
 	ref, err := blob.New("documents/"+sum.String()+".json", strings.Repeat("v", 32), sum, 123_456)
 	if err != nil {
 		panic(err)
 	}
+
 	return stage.Item{Layer: layer, Target: target, Doc: ref, Summary: summary}
 }
 
@@ -131,5 +139,6 @@ func consumers(n int) []stage.Consumer {
 			Summary: strings.Repeat("s", maxSummaryBytes),
 		}
 	}
+
 	return all
 }

@@ -43,6 +43,7 @@ var hardEnds = []hardEnd{
 			case <-r.hung:
 			case <-ctx.Done():
 			}
+
 			_, _ = moto.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: arn})
 			close(r.free) // moto stops between two states
 		},
@@ -81,9 +82,11 @@ func TestHardEnds(t *testing.T) {
 			if diff := cmp.Diff(h.path, e.path); diff != "" {
 				t.Errorf("path (- want, + got):\n%s", diff)
 			}
+
 			if e.status != h.status || e.error != h.error && h.error != "" {
 				t.Errorf("%s with error %q, want %s, %q", e.status, e.error, h.status, h.error)
 			}
+
 			if e.asked("report") != 0 {
 				t.Error("report was asked")
 			}
@@ -116,6 +119,7 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 				t.Errorf("%s was asked %d times, want %d", function, got, n)
 			}
 		}
+
 		t.Logf("%d layers and consumers: %d bytes before %s", n, e.largest, e.largestBefore)
 		return e.largest
 	}
@@ -130,6 +134,7 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 			statemachine.MaxStateBytes,
 		)
 	}
+
 	each := (sixty - one + many - 2) / (many - 1) // rounded up
 	if want, got := fits, (statemachine.MaxStateBytes-one)/each+1; got != want {
 		t.Errorf("%d layers and consumers fit at %d bytes each, docs/failure-modes.md says %d", got, each, want)
@@ -149,11 +154,13 @@ func TestFunctionsAreAsked(t *testing.T) {
 	if diff := cmp.Diff(append(names("Intake, What next?, Recover, Recovered?"), released...), e.path); diff != "" {
 		t.Fatalf("path (- want, + got):\n%s", diff)
 	}
+
 	run := ""
 	told := e.report(t)
 	if run = told.Run; !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
 		t.Errorf("report is told %+v", told)
 	}
+
 	asItem := func(by string) any {
 		return item(items(1)[0].Layer, by+": "+strings.Repeat("s", maxSummaryBytes-len(by)-2))
 	}
@@ -217,11 +224,14 @@ func TestFunctionsAreAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		wanted = append(wanted, w.function+" "+canonical(t, b))
 	}
+
 	for _, c := range e.calls {
 		got = append(got, c.function+" "+canonical(t, c.payload))
 	}
+
 	if diff := cmp.Diff(wanted, got); diff != "" {
 		t.Errorf("what the functions are asked (- want, + got):\n%s", diff)
 	}
@@ -234,10 +244,12 @@ func canonical(t *testing.T, b []byte) string {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
+
 	sorted, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return string(sorted)
 }
 
@@ -272,6 +284,7 @@ func TestMessagesWithoutReport(t *testing.T) {
 			if c.function == "rollback" {
 				s["promote"] = []answer{fails("Internal")}
 			}
+
 			e := execute(t, quick(t, nil), "{}", s)
 			e.ends(t, c.outcome)
 			if !strings.HasPrefix(e.cause, c.begins) ||

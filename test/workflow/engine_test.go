@@ -42,11 +42,13 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
+
 	stop, err := startMoto()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+
 	code := m.Run()
 	stop()
 	os.Exit(code)
@@ -57,13 +59,16 @@ func motoPython() (string, error) {
 	if python := os.Getenv("LAYERSMITH_MOTO_PYTHON"); python != "" {
 		return python, nil
 	}
+
 	python, err := filepath.Abs("../../.tools/moto/bin/python")
 	if err != nil {
 		return "", err
 	}
+
 	if _, err := os.Stat(python); err != nil {
 		return "", fmt.Errorf("find the Step Functions engine: %w\nhint: run: make setup", err)
 	}
+
 	return python, nil
 }
 
@@ -72,14 +77,17 @@ func startMoto() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	const launcher = "launch_moto.py"
 	if _, err := os.Stat(launcher); err != nil { // and tells go test that the result depends on it
 		return nil, err
 	}
+
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
+
 	moto.account = newAccount()
 	server := &http.Server{Handler: moto.account}
 	go func() { _ = server.Serve(listener) }()
@@ -88,25 +96,30 @@ func startMoto() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	cmd := exec.Command(python, launcher)
 	cmd.Env = append(os.Environ(), "MOTO_PORT="+tasks, "MOTO_ACCOUNT_ID=000000000000", "PYTHONDONTWRITEBYTECODE=1")
 	log, err := os.CreateTemp("", "layersmith-moto-*.log")
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = os.Remove(log.Name()) }()
 	cmd.Stderr = log
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
+
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
+
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the Step Functions engine: %w\nhint: run: make setup", err)
 	}
+
 	stop = func() {
 		_ = stdin.Close() // which ends it
 		_ = cmd.Wait()
@@ -120,6 +133,7 @@ func startMoto() (stop func(), err error) {
 		said, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("start the Step Functions engine: it says %q\n%s\nhint: run: make setup", line, said)
 	}
+
 	moto.client = sfn.New(sfn.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(fmt.Sprintf("http://127.0.0.1:%d", port)),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -196,27 +210,33 @@ func (a *account) ask(name, function string, payload json.RawMessage) (answer, e
 	if r == nil {
 		return answer{}, fmt.Errorf("%s is asked for run %q, which no test has started", function, name)
 	}
+
 	n := r.asked[function]
 	r.asked[function]++
 	r.calls = append(r.calls, call{function, payload})
 	if function == "report" && n == 0 {
 		close(r.ending)
 	}
+
 	var got answer
 	if answers := r.script[function]; len(answers) > 0 {
 		got = answers[min(n, len(answers)-1)]
 	}
+
 	if got.hang && n == 0 {
 		close(r.hung)
 		got.free = r.free
 	}
+
 	if got.code != "" || function == "build" {
 		return got, nil
 	}
+
 	value, err := usual(function, payload)
 	if err != nil {
 		return answer{}, err
 	}
+
 	maps.Copy(value, got.over)
 	got.over = value
 	return got, nil
@@ -228,22 +248,26 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		a.codebuild(w, strings.TrimPrefix(target, "CodeBuild_20161006."), body)
 		return
 	}
+
 	path, ok := strings.CutPrefix(r.URL.Path, "/2015-03-31/functions/")
 	function, isInvoke := strings.CutSuffix(path, "/invocations")
 	if !ok || !isInvoke {
 		http.NotFound(w, r)
 		return
 	}
+
 	function = function[strings.LastIndex(function, ":")+1:]
 	var in struct{ Run string }
 	if err := json.Unmarshal(body, &in); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	got, err := a.ask(in.Run, function, body)
 	switch {
 	case err != nil:
@@ -272,12 +296,14 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	switch action {
 	case "StartBuild":
 		if len(in.EnvironmentVariablesOverride) != 1 || in.EnvironmentVariablesOverride[0].Name != "LAYERSMITH_RUN" {
 			http.Error(w, "one variable is expected: LAYERSMITH_RUN", http.StatusBadRequest)
 			return
 		}
+
 		name := in.EnvironmentVariablesOverride[0].Value
 		got, err := a.ask(name, "build", body)
 		switch {
@@ -292,6 +318,7 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 			} else if got.code != "" {
 				status = "FAILED"
 			}
+
 			reply(
 				w,
 				map[string]any{
@@ -332,10 +359,12 @@ func resolved(t testing.TB) string {
 	for _, f := range statemachine.Functions() {
 		values[f] = "arn:aws:lambda:us-east-1:000000000000:function:" + strings.ToLower(f)
 	}
+
 	definition, err := statemachine.Resolve(values)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return definition
 }
 
@@ -347,6 +376,7 @@ func quick(t testing.TB, changes map[string]map[string]any) string {
 	if err := json.Unmarshal([]byte(resolved(t)), &machine); err != nil {
 		t.Fatal(err)
 	}
+
 	changed := 0
 	change := func(name string, of map[string]any) {
 		if fields, ok := changes[name]; ok {
@@ -366,6 +396,7 @@ func quick(t testing.TB, changes map[string]map[string]any) string {
 				r.(map[string]any)["IntervalSeconds"] = 1
 				r.(map[string]any)["BackoffRate"] = 1
 			}
+
 			change(name, state)
 			if inner, ok := state["ItemProcessor"].(map[string]any); ok {
 				walk(inner)
@@ -376,10 +407,12 @@ func quick(t testing.TB, changes map[string]map[string]any) string {
 	if changed != len(changes) {
 		t.Fatalf("the machine has %d of the states to be changed: %v", changed, changes)
 	}
+
 	b, err := json.Marshal(machine)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return string(b)
 }
 
@@ -391,6 +424,7 @@ func deployed(t *testing.T, definition string) *string {
 	if arn, ok := machines.arns[definition]; ok {
 		return arn
 	}
+
 	made, err := moto.client.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
 		Name: aws.String(
 			fmt.Sprintf("pipeline-%d", len(machines.arns)),
@@ -401,6 +435,7 @@ func deployed(t *testing.T, definition string) *string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	machines.arns[definition] = made.StateMachineArn
 	return made.StateMachineArn
 }
@@ -453,9 +488,11 @@ func executeWhile(
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if meanwhile != nil {
 		meanwhile(ctx, started.ExecutionArn, expected)
 	}
+
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	ending := expected.ending
@@ -469,13 +506,16 @@ func executeWhile(
 			continue
 		case <-tick.C:
 		}
+
 		now, err := moto.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: started.ExecutionArn})
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if now.Status == types.ExecutionStatusRunning {
 			continue
 		}
+
 		e := execution{
 			status: now.Status,
 			output: aws.ToString(now.Output),
@@ -502,11 +542,13 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, event := range page.Events {
 			entered := event.StateEnteredEventDetails
 			if entered == nil {
 				continue
 			}
+
 			e.path = append(e.path, aws.ToString(entered.Name))
 			if n := len(aws.ToString(entered.Input)); n > e.largest {
 				e.largest = n
@@ -522,6 +564,7 @@ func executionName(test string) string {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}
+
 		return '-'
 	}, strings.TrimPrefix(test, "Test"))
 	executions.Lock()

@@ -28,13 +28,16 @@ func way(path []string) string {
 	case len(path) > len(released) && slices.Equal(path[len(path)-len(released):], released):
 		return strings.Join(path[:len(path)-len(released)], " -> ") + " -> the good path"
 	}
+
 	shared := 0
 	for shared < len(path) && shared < len(released) && path[shared] == released[shared] {
 		shared++
 	}
+
 	if shared < 3 {
 		return strings.Join(path, " -> ")
 	}
+
 	return "... " + strings.Join(path[shared-1:], " -> ")
 }
 
@@ -55,6 +58,7 @@ func (t table) String() string {
 	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(r, " | "))
 	}
+
 	return b.String()
 }
 
@@ -71,15 +75,18 @@ func tables() string {
 			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestWays", s.name)},
 		)
 	}
+
 	declared := table{title: "A function fails", head: columns}
 	for _, k := range tasks {
 		also := ""
 		for _, c := range k.declares {
 			also += ", `" + string(c) + "`"
 		}
+
 		if k.lease {
 			also += ", `LeaseLost`"
 		}
+
 		declared.rows = append(
 			declared.rows,
 			[]string{
@@ -100,6 +107,7 @@ func tables() string {
 			},
 		)
 	}
+
 	other := table{title: "Something else fails", head: columns}
 	other.rows = append(
 		other.rows,
@@ -117,12 +125,14 @@ func tables() string {
 			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestFaults", s.name)},
 		)
 	}
+
 	hard := table{title: "The execution itself ends", head: columns}
 	for _, h := range hardEnds {
 		status := strings.ReplaceAll(strings.ToLower(string(h.status)), "_", " ")
 		if h.error != "" {
 			status += ", `" + h.error + "`"
 		}
+
 		hard.rows = append(
 			hard.rows,
 			[]string{
@@ -134,6 +144,7 @@ func tables() string {
 			},
 		)
 	}
+
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")
 }
 
@@ -145,6 +156,7 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	page := string(b)
 	const begin, end = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n", "<!-- end of the " +
 		"tables -->"
@@ -153,13 +165,16 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	if !ok || !alsoOk {
 		t.Fatalf("%s has no tables", failureModes)
 	}
+
 	made := "\n" + tables() + "\n"
 	if *update {
 		if err := os.WriteFile(failureModes, []byte(before+begin+made+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		return
 	}
+
 	if diff := cmp.Diff(made, old); diff != "" {
 		t.Errorf(
 			"the tables of %s (- scenarios, + page):\n%s\nhint: run: go test ./test/workflow -run FailureModes -update",
@@ -167,6 +182,7 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 			diff,
 		)
 	}
+
 	for _, want := range []string{
 		strings.Join(released, " -> "),
 		fmt.Sprintf("%d layers and %d consumers", fits, fits),
@@ -176,6 +192,7 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 			t.Errorf("%s does not say: %s", failureModes, want)
 		}
 	}
+
 	known := testNames(t)
 	for _, m := range regexp.MustCompile("`(Test[^`]*)`").FindAllStringSubmatch(page, -1) {
 		if !known[m[1]] {
@@ -189,6 +206,7 @@ func joined[T ~string](all []T) string {
 	for _, v := range all {
 		s = append(s, string(v))
 	}
+
 	return strings.Join(s, "`, `")
 }
 
@@ -201,17 +219,21 @@ func testNames(t *testing.T) map[string]bool {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		known[unquoted] = true
 	}
 	for _, s := range ways {
 		add("TestWays", s.name)
 	}
+
 	for _, s := range faults {
 		add("TestFaults", s.name)
 	}
+
 	for _, h := range hardEnds {
 		add("TestHardEnds", h.name)
 	}
+
 	for _, k := range tasks {
 		for _, test := range []string{
 			"TestDeclaredErrors", "TestTimeouts", "TestAnswersOverTheLimit",
@@ -220,25 +242,30 @@ func testNames(t *testing.T) map[string]bool {
 			add(test, k.state)
 		}
 	}
+
 	add("TestTimeouts", build.state)
 	files, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), "_test.go") {
 			continue
 		}
+
 		parsed, err := parser.ParseFile(token.NewFileSet(), f.Name(), nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		for _, d := range parsed.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Test") {
 				known[fn.Name.Name] = true
 			}
 		}
 	}
+
 	return known
 }
 

@@ -25,6 +25,7 @@ func names(list string) []string {
 	for i := range all {
 		all[i] = strings.TrimSpace(all[i])
 	}
+
 	return all
 }
 
@@ -34,6 +35,7 @@ func after(state, list string) []string {
 	if i < 0 {
 		panic(state + " is not on the good path")
 	}
+
 	return append(slices.Clone(released[:i+1]), names(list)...)
 }
 
@@ -430,6 +432,7 @@ func (k task) codes() []fault.Code {
 	if k.lease {
 		all = append(all, fault.LeaseLost)
 	}
+
 	return all
 }
 
@@ -439,6 +442,7 @@ func (k task) with(answers ...answer) script {
 	for f, a := range k.script {
 		s[f] = a
 	}
+
 	return s
 }
 
@@ -455,6 +459,7 @@ func (k task) expects(code string) scenario {
 		sc.told = string(fault.Internal)
 		sc.dirt = code
 	}
+
 	return sc
 }
 
@@ -464,10 +469,12 @@ func (sc scenario) run(t *testing.T) {
 	if input == "" {
 		input = "{}"
 	}
+
 	e := execute(t, quick(t, sc.changes), input, sc.script)
 	if diff := cmp.Diff(sc.path, e.path); diff != "" {
 		t.Fatalf("path (- want, + got):\n%s\nstatus %s, error %q, cause %q", diff, e.status, e.error, e.cause)
 	}
+
 	outcome := sc.path[len(sc.path)-1]
 	e.ends(t, outcome)
 	for function, n := range sc.asked {
@@ -475,10 +482,12 @@ func (sc scenario) run(t *testing.T) {
 			t.Errorf("%s was asked %d times, want %d", function, got, n)
 		}
 	}
+
 	told := e.report(t)
 	if got := told.Error.name(); got != sc.told {
 		t.Errorf("report is told the error %q, want %q", got, sc.told)
 	}
+
 	if got := told.RollbackError.name(); got != sc.dirt {
 		t.Errorf("report is told the rollback's error %q, want %q", got, sc.dirt)
 	}
@@ -522,6 +531,7 @@ func (c *caught) name() string {
 	if c == nil {
 		return ""
 	}
+
 	return c.Error
 }
 
@@ -539,13 +549,16 @@ func (e execution) report(t *testing.T) reported {
 	if i < 0 {
 		t.Fatal("report was not asked")
 	}
+
 	var in reported
 	if err := json.Unmarshal(e.calls[i].payload, &in); err != nil {
 		t.Fatal(err)
 	}
+
 	if in.Ending.Message == "" || !slices.Contains(statemachine.Outcomes(), in.Ending.Outcome) {
 		t.Errorf("report is told the ending %+v", in.Ending)
 	}
+
 	return in
 }
 
@@ -576,6 +589,7 @@ func TestDeclaredErrors(t *testing.T) {
 					if slices.Contains(retryable, code) {
 						sc.asked[k.function] = attempts
 					}
+
 					sc.run(t)
 				})
 			}
@@ -599,6 +613,7 @@ func TestRetriesHelp(t *testing.T) {
 			if k.state == "Rollback" {
 				sc.told = string(fault.Internal)
 			}
+
 			sc.run(t)
 		})
 	}
