@@ -1,9 +1,8 @@
 # Two targets do all: layers (the main job) and test (everything that CI runs). deploy brings it to an account.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 CDK := .tools/node/node_modules/.bin/cdk --no-notices
-GO := main.go events functions infra internal statemachine test
 TARGET ?=
 FUZZSECONDS ?=
 export CDK_DISABLE_CLI_TELEMETRY := 1
@@ -24,10 +23,8 @@ test: setup tools lint ## everything that CI runs: the three real layers, every 
 unit: ## seconds, while editing: no wheels, no network
 	go test -short ./internal/...
 
-lint: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l $(GO))" || { gofmt -d $(GO); exit 1; }
-	go vet ./...
-	$(STATICCHECK) ./...
+lint: ## formatting, mistakes, width and length of the code: .golangci.yml
+	$(GOLANGCI) run ./...
 
 build: ## bin/layersmith
 	go build -trimpath -o bin/layersmith .
