@@ -21,9 +21,6 @@ func main() {
 		return stage.Health{
 			Ledger: env.Ledger(),
 			Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,
-		}.Run(
-			ctx,
-			in,
-		)
+		}.Run(ctx, in)
 	})
 }

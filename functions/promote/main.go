@@ -24,9 +24,6 @@ func main() {
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
 			Versions:  env.LayerVersions(),
 			Account:   env.Account,
-		}.Run(
-			ctx,
-			in,
-		)
+		}.Run(ctx, in)
 	})
 }

@@ -21,9 +21,6 @@ func main() {
 		return stage.Update{
 			Ledger:    env.Ledger(),
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
-		}.Run(
-			ctx,
-			in,
-		)
+		}.Run(ctx, in)
 	})
 }

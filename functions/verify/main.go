@@ -25,9 +25,6 @@ func main() {
 			Versions:  env.LayerVersions(),
 			Probes:    env.ProbePrefix,
 			Memory:    memory,
-		}.Run(
-			ctx,
-			in,
-		)
+		}.Run(ctx, in)
 	})
 }

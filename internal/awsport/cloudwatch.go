@@ -31,13 +31,10 @@ var _ stage.Alarms = Alarms{}.Get
 // Get returns an alarm. Without the types named CloudWatch gives metric alarms only.
 func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 	const op = "read alarm"
-	out, err := a.Client.DescribeAlarms(
-		ctx,
-		&cloudwatch.DescribeAlarmsInput{
-			AlarmNames: []string{name},
-			AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
-		},
-	)
+	out, err := a.Client.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{
+		AlarmNames: []string{name},
+		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+	})
 	if err != nil {
 		return stage.Alarm{}, classify(op, name, err)
 	}
@@ -114,10 +111,8 @@ func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) e
 				Timestamp:  aws.Time(at),
 			}
 			for _, d := range v.Dimensions {
-				datum.Dimensions = append(
-					datum.Dimensions,
-					types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)},
-				)
+				datum.Dimensions = append(datum.Dimensions,
+					types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)})
 			}
 
 			in.MetricData = append(in.MetricData, datum)

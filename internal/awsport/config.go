@@ -47,10 +47,8 @@ func Config(ctx context.Context, o Options) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
-				a.StandardOptions = append(
-					a.StandardOptions,
-					func(s *retry.StandardOptions) { s.MaxAttempts = attempts },
-				)
+				a.StandardOptions = append(a.StandardOptions,
+					func(s *retry.StandardOptions) { s.MaxAttempts = attempts })
 			})
 		}),
 		config.WithAPIOptions(

@@ -69,25 +69,17 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 		hint string
 	}{
 		"throttled": {
-			answered(
-				"Lambda",
-				"UpdateAlias",
-				429,
-				&lambdatypes.TooManyRequestsException{Message: aws.String("Rate exceeded")},
-			),
+			answered("Lambda", "UpdateAlias", 429,
+				&lambdatypes.TooManyRequestsException{Message: aws.String("Rate exceeded")}),
 			fault.Throttled,
 			"TooManyRequestsException: Rate exceeded (Lambda UpdateAlias, status 429, request R1)",
 			"",
 		},
 		"throttled until the SDK gave up": {
-			unanswered(
-				"Lambda",
-				"UpdateAlias",
-				&retry.MaxAttemptsError{
-					Attempt: 8,
-					Err:     errors.Unwrap(answered("Lambda", "UpdateAlias", 429, coded("ThrottlingException"))),
-				},
-			),
+			unanswered("Lambda", "UpdateAlias", &retry.MaxAttemptsError{
+				Attempt: 8,
+				Err:     errors.Unwrap(answered("Lambda", "UpdateAlias", 429, coded("ThrottlingException"))),
+			}),
 			fault.Throttled,
 			"ThrottlingException: m (Lambda UpdateAlias, status 429, request R1, 8 attempts)",
 			"",
@@ -96,10 +88,8 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 			unanswered(
 				"S3",
 				"GetObject",
-				errors.Join(
-					errors.Unwrap(answered("S3", "GetObject", 503, coded("SlowDown"))),
-					errors.New("retry quota exceeded"),
-				),
+				errors.Join(errors.Unwrap(answered("S3", "GetObject", 503, coded("SlowDown"))),
+					errors.New("retry quota exceeded")),
 			),
 			fault.Throttled,
 			"SlowDown: m (S3 GetObject, status 503, request R1)",
@@ -154,10 +144,8 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 			unanswered(
 				"S3",
 				"GetObject",
-				fmt.Errorf(
-					"get credentials: %w",
-					unanswered("ec2imds", "GetMetadata", &smithy.CanceledError{Err: context.DeadlineExceeded}),
-				),
+				fmt.Errorf("get credentials: %w",
+					unanswered("ec2imds", "GetMetadata", &smithy.CanceledError{Err: context.DeadlineExceeded})),
 			),
 			fault.NotAllowed,
 			"operation error S3: GetObject, get credentials: operation error ec2imds: GetMetadata, canceled, context " +
@@ -165,33 +153,23 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 			credentialHint,
 		},
 		"a sign-in that ran out": {
-			unanswered(
-				"S3",
-				"GetObject",
-				fmt.Errorf("get credentials: %w", &ssocreds.InvalidTokenError{Err: errors.New("old")}),
-			),
+			unanswered("S3", "GetObject",
+				fmt.Errorf("get credentials: %w", &ssocreds.InvalidTokenError{Err: errors.New("old")})),
 			fault.NotAllowed,
 			"operation error S3: GetObject, get credentials: the SSO session has expired or is invalid: old",
 			credentialHint,
 		},
 		"Ctrl-C while credentials are asked for": {
-			unanswered(
-				"S3",
-				"GetObject",
-				unanswered("STS", "AssumeRole", &smithy.CanceledError{Err: context.Canceled}),
-			),
+			unanswered("S3", "GetObject",
+				unanswered("STS", "AssumeRole", &smithy.CanceledError{Err: context.Canceled})),
 			fault.Canceled,
 			"operation error S3: GetObject, operation error STS: AssumeRole, canceled, context canceled",
 			"",
 		},
 
 		"not there": {
-			answered(
-				"Lambda",
-				"GetAlias",
-				404,
-				&lambdatypes.ResourceNotFoundException{Message: aws.String("Function not found")},
-			),
+			answered("Lambda", "GetAlias", 404,
+				&lambdatypes.ResourceNotFoundException{Message: aws.String("Function not found")}),
 			fault.NotFound,
 			"ResourceNotFoundException: Function not found (Lambda GetAlias, status 404, request R1)",
 			"",

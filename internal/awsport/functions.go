@@ -96,12 +96,8 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 	}
 
 	if out.Configuration == nil {
-		return nil, fault.New(
-			fault.Internal,
-			op,
-			qualified(function, qualifier),
-			errors.New("an answer without a configuration"),
-		)
+		return nil, fault.New(fault.Internal, op, qualified(function, qualifier),
+			errors.New("an answer without a configuration"))
 	}
 
 	return out, nil
@@ -122,15 +118,11 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 	}
 
 	f := stage.Function{
-		ARN: unqualified(
-			aws.ToString(c.FunctionArn),
-		),
-		Name:    aws.ToString(c.FunctionName),
-		Version: aws.ToString(c.Version),
-		Runtime: string(c.Runtime),
-		Arch: string(
-			types.ArchitectureX8664,
-		),
+		ARN:        unqualified(aws.ToString(c.FunctionArn)),
+		Name:       aws.ToString(c.FunctionName),
+		Version:    aws.ToString(c.Version),
+		Runtime:    string(c.Runtime),
+		Arch:       string(types.ArchitectureX8664),
 		CodeBytes:  measure.Bytes(c.CodeSize),
 		CodeSHA256: aws.ToString(c.CodeSha256),
 		ConfigHash: hash,
@@ -321,11 +313,9 @@ func (f Functions) SetLayers(
 	}
 
 	err := f.whenIdle(ctx, op, function, func() error {
-		_, err := f.Client.UpdateFunctionConfiguration(
-			ctx,
+		_, err := f.Client.UpdateFunctionConfiguration(ctx,
 			&lambda.UpdateFunctionConfigurationInput{FunctionName: &function, Layers: layers, RevisionId: &revision},
-			once,
-		)
+			once)
 		return err
 	})
 	if err != nil {
@@ -343,12 +333,8 @@ func (f Functions) SetLayers(
 	}
 
 	if !slices.EqualFunc(now.Layers, layers, func(l stage.Layered, arn string) bool { return l.ARN == arn }) {
-		return stage.Function{}, fault.New(
-			fault.Changed,
-			op,
-			function,
-			errors.New("it has other layers right after the update"),
-		)
+		return stage.Function{}, fault.New(fault.Changed, op, function,
+			errors.New("it has other layers right after the update"))
 	}
 
 	return now, nil
@@ -359,11 +345,9 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 	const op = "publish version of"
 	var version string
 	err := f.whenIdle(ctx, op, function, func() error {
-		out, err := f.Client.PublishVersion(
-			ctx,
+		out, err := f.Client.PublishVersion(ctx,
 			&lambda.PublishVersionInput{FunctionName: &function, Description: &description, RevisionId: &revision},
-			once,
-		)
+			once)
 		if err == nil {
 			version = aws.ToString(out.Version)
 		}
@@ -374,13 +358,8 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 		return "", err
 	}
 
-	err = published(
-		ctx,
-		f.Client,
-		&watch{op: op, subject: qualified(function, version), poll: f.Poll},
-		function,
-		version,
-	)
+	err = published(ctx, f.Client, &watch{op: op, subject: qualified(function, version), poll: f.Poll}, function,
+		version)
 	return version, hinted(err, fault.NotAllowed, consumersHint)
 }
 
@@ -397,21 +376,12 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 		}
 
 		if try == busyTries {
-			return fault.New(
-				fault.Throttled,
-				op,
-				function,
-				fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)),
-			)
+			return fault.New(fault.Throttled, op, function,
+				fmt.Errorf("still busy after %d tries: %w", try, classify(op, function, err)))
 		}
 
 		w := &watch{op: op, subject: function, poll: f.Poll}
-		if _, err := updated(
-			ctx,
-			f.Client,
-			w,
-			function,
-		); err != nil &&
+		if _, err := updated(ctx, f.Client, w, function); err != nil &&
 			!w.failed { // that the other update failed does not concern us
 			return hinted(err, fault.NotAllowed, consumersHint)
 		}
@@ -446,18 +416,12 @@ var versionNumber = regexp.MustCompile(`^[1-9][0-9]*$`)
 func (f Functions) DeleteVersion(ctx context.Context, function, version string) error {
 	const op = "delete version"
 	if !versionNumber.MatchString(version) {
-		return fault.New(
-			fault.BadInput,
-			op,
-			qualified(function, version),
-			fmt.Errorf("%q is not the number of a version", version),
-		)
+		return fault.New(fault.BadInput, op, qualified(function, version),
+			fmt.Errorf("%q is not the number of a version", version))
 	}
 
-	if _, err := f.Client.DeleteFunction(
-		ctx,
-		&lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version},
-	); err != nil &&
+	if _, err := f.Client.DeleteFunction(ctx,
+		&lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version}); err != nil &&
 		!absent(err) {
 		return told(op, qualified(function, version), err)
 	}
@@ -470,10 +434,8 @@ func (f Functions) DeleteVersion(ctx context.Context, function, version string) 
 func (f Functions) LayersInUse(ctx context.Context) (map[string]bool, error) {
 	const op = "list functions"
 	used := map[string]bool{}
-	pages := lambda.NewListFunctionsPaginator(
-		f.Client,
-		&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(50)},
-	) // the API's most
+	pages := lambda.NewListFunctionsPaginator(f.Client,
+		&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(50)}) // the API's most
 	for first := true; pages.HasMorePages(); first = false {
 		if !first {
 			if err := pause(ctx, cmp.Or(f.Pace, defaultPace)); err != nil {

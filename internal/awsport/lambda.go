@@ -127,12 +127,8 @@ func updated(
 					err error,
 				) (bool, error) {
 					if c := configurationOf(out); c != nil {
-						w.saw(
-							c.LastUpdateStatus == types.LastUpdateStatusFailed,
-							string(c.LastUpdateStatusReasonCode),
-							aws.ToString(c.LastUpdateStatusReason),
-							err,
-						)
+						w.saw(c.LastUpdateStatus == types.LastUpdateStatusFailed, string(c.LastUpdateStatusReasonCode),
+							aws.ToString(c.LastUpdateStatusReason), err)
 					} else {
 						w.saw(false, "", "", err)
 					}
@@ -193,12 +189,8 @@ func published(
 						return judge(ctx, in, out, err)
 					}
 
-					w.saw(
-						out.State == types.StateFailed,
-						string(out.StateReasonCode),
-						aws.ToString(out.StateReason),
-						nil,
-					)
+					w.saw(out.State == types.StateFailed, string(out.StateReasonCode), aws.ToString(out.StateReason),
+						nil)
 					if out.State == types.StateInactive {
 						return false, nil
 					}

@@ -138,15 +138,8 @@ func wantRefusal(t *testing.T, err error, code fault.Code, text, hint string) {
 	t.Helper()
 	if err == nil || fault.CodeOf(err) != code || !strings.Contains(err.Error(), text) ||
 		!strings.Contains(fault.HintOf(err), hint) {
-		t.Fatalf(
-			"%v (%s, hint %q), want %s with %q, hint %q",
-			err,
-			fault.CodeOf(err),
-			fault.HintOf(err),
-			code,
-			text,
-			hint,
-		)
+		t.Fatalf("%v (%s, hint %q), want %s with %q, hint %q", err, fault.CodeOf(err), fault.HintOf(err), code,
+			text, hint)
 	}
 }
 
@@ -257,10 +250,8 @@ func TestSetLayersWaitsUntilTheUpdateIsDone(t *testing.T) {
 		Layers     *[]string
 		RevisionID string `json:"RevisionId"`
 	}
-	if err := json.Unmarshal(
-		[]byte(s.bodies[0]),
-		&body,
-	); err != nil || body.RevisionID != "r1" || body.Layers == nil ||
+	if err := json.Unmarshal([]byte(s.bodies[0]),
+		&body); err != nil || body.RevisionID != "r1" || body.Layers == nil ||
 		len(*body.Layers) != 0 {
 		t.Fatalf("sent %s", s.bodies[0])
 	}
@@ -300,13 +291,8 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 	})
 	t.Run("and so do versions", func(t *testing.T) {
 		t.Parallel()
-		s := play(
-			t,
-			updating,
-			done,
-			reply{status: 201, body: `{"Version":"7"}`},
-			reply{status: 200, body: `{"State":"Active"}`},
-		)
+		s := play(t, updating, done, reply{status: 201, body: `{"Version":"7"}`},
+			reply{status: 200, body: `{"State":"Active"}`})
 		if v, err := s.functions().PublishVersion(t.Context(), "f", "", "r1"); v != "7" || err != nil {
 			t.Fatal(v, err)
 		}
@@ -472,13 +458,8 @@ func TestChangesAreSentOnceUnlessThrottled(t *testing.T) {
 				s := play(t, broken)
 				cfg := awsConfig(s.url)
 				cfg.Retryer = retryer
-				wantRefusal(
-					t,
-					change(t.Context(), lambda.NewFromConfig(cfg)),
-					fault.Unreachable,
-					"ServiceException",
-					"",
-				)
+				wantRefusal(t, change(t.Context(), lambda.NewFromConfig(cfg)), fault.Unreachable, "ServiceException",
+					"")
 				if got := s.requests(); len(got) != 1 {
 					t.Fatalf("requests %v, want one", got)
 				}
@@ -556,13 +537,8 @@ func TestRefusalsOfLayers(t *testing.T) {
 		_, err := at(
 			play(t, reply{status: 400, code: "CodeStorageExceededException", body: "Code storage limit exceeded."}),
 		).Publish(t.Context(), newLayerVersion(t))
-		wantRefusal(
-			t,
-			err,
-			fault.OverLimit,
-			"publish layer version of layersmith-data: CodeStorageExceededException",
-			"",
-		)
+		wantRefusal(t, err, fault.OverLimit,
+			"publish layer version of layersmith-data: CodeStorageExceededException", "")
 	})
 	t.Run("a missing grant names the action", func(t *testing.T) {
 		t.Parallel()
@@ -584,13 +560,10 @@ func TestRefusalsOfLayers(t *testing.T) {
 			return fmt.Sprintf(`{"Version":%d,"CreatedDate":"2026-11-02T03:04:05.678+0000"}`, n)
 		}
 		all, err := at(
-			play(
-				t,
-				reply{
-					status: 200,
-					body:   `{"LayerVersions":[` + version(9) + `,` + version(11) + `,` + version(10) + `]}`,
-				},
-			),
+			play(t, reply{
+				status: 200,
+				body:   `{"LayerVersions":[` + version(9) + `,` + version(11) + `,` + version(10) + `]}`,
+			}),
 		).List(t.Context(), "layersmith-data")
 		if err != nil || len(all) != 3 || all[0].Version != 11 || all[1].Version != 10 || all[2].Version != 9 {
 			t.Fatal(all, err)
@@ -621,13 +594,8 @@ func TestRefusalsOfLayers(t *testing.T) {
 			reply{status: 204},
 		)
 		const list = "GET /2018-10-31/layers/layersmith-data/versions?MaxItems=50"
-		wantRefusal(
-			t,
-			at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)),
-			fault.BadInput,
-			"it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data",
-			"",
-		)
+		wantRefusal(t, at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)),
+			fault.BadInput, "it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
 		wantRequests(t, s, list)
 	})
 	t.Run("a version that is not in the list is gone", func(t *testing.T) {
@@ -648,33 +616,20 @@ func TestRefusalsOfLayers(t *testing.T) {
 
 func TestLayersInUseAsksForAllVersions(t *testing.T) {
 	t.Parallel()
-	s := play(
-		t,
-		reply{status: 200, body: `{"NextMarker":"n","Functions":[{"Layers":[{"Arn":"a:1"}]}]}`},
-		throttled,
-		reply{status: 200, body: `{"Functions":[{"Layers":[{"Arn":"a:1"},{"Arn":"b:2"}]},{}]}`},
-	)
+	s := play(t, reply{status: 200, body: `{"NextMarker":"n","Functions":[{"Layers":[{"Arn":"a:1"}]}]}`}, throttled,
+		reply{status: 200, body: `{"Functions":[{"Layers":[{"Arn":"a:1"},{"Arn":"b:2"}]},{}]}`})
 	used, err := s.functions().LayersInUse(t.Context())
 	if err != nil || len(used) != 2 || !used["a:1"] || !used["b:2"] {
 		t.Fatal(used, err)
 	}
 
-	wantRequests(
-		t,
-		s,
-		"GET /2015-03-31/functions?FunctionVersion=ALL&MaxItems=50",
+	wantRequests(t, s, "GET /2015-03-31/functions?FunctionVersion=ALL&MaxItems=50",
 		"GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50",
-		"GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50",
-	)
+		"GET /2015-03-31/functions?FunctionVersion=ALL&Marker=n&MaxItems=50")
 
 	_, err = play(t, reply{status: 200, body: `{"NextMarker":"n"}`}, denied).functions().LayersInUse(t.Context())
-	wantRefusal(
-		t,
-		err,
-		fault.NotAllowed,
-		"list functions: AccessDeniedException",
-		"lambda:ListFunctions",
-	) // half a list would delete layers that are used
+	wantRefusal(t, err, fault.NotAllowed, "list functions: AccessDeniedException",
+		"lambda:ListFunctions") // half a list would delete layers that are used
 }
 
 // What Lambda reports differently for $LATEST and its version is not a difference; what the two can
@@ -683,13 +638,10 @@ func TestConfigHashComparesVersions(t *testing.T) {
 	t.Parallel()
 	hash := func(t *testing.T, more string) string {
 		t.Helper()
-		s := play(
-			t,
-			reply{
-				status: 200,
-				body:   `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`,
-			},
-		)
+		s := play(t, reply{
+			status: 200,
+			body:   `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`,
+		})
 		f, err := s.functions().Get(t.Context(), "f", "")
 		if err != nil {
 			t.Fatal(err)
@@ -723,13 +675,8 @@ func TestConfigHashComparesVersions(t *testing.T) {
 		seen[h] = other
 	}
 
-	if hash(
-		t,
-		`"VpcConfig":{"SubnetIds":["a","b"],"SecurityGroupIds":["g"]}`,
-	) != hash(
-		t,
-		`"VpcConfig":{"SubnetIds":["b","a"],"SecurityGroupIds":["g"]}`,
-	) {
+	if hash(t, `"VpcConfig":{"SubnetIds":["a","b"],"SecurityGroupIds":["g"]}`) != hash(t,
+		`"VpcConfig":{"SubnetIds":["b","a"],"SecurityGroupIds":["g"]}`) {
 		t.Error("the order of subnets makes a difference")
 	}
 }
@@ -740,14 +687,11 @@ func located(t *testing.T, serve http.HandlerFunc) (f awsport.Functions, stop fu
 	t.Helper()
 	files := httptest.NewServer(serve)
 	t.Cleanup(files.Close)
-	s := play(
-		t,
-		reply{
-			status: 200,
-			body: `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL +
-				`/f.zip?X-Amz-Signature=secret"}}`,
-		},
-	)
+	s := play(t, reply{
+		status: 200,
+		body: `{"Configuration":{"FunctionName":"f","PackageType":"Zip"},"Code":{"Location":"` + files.URL +
+			`/f.zip?X-Amz-Signature=secret"}}`,
+	})
 	return s.functions(), files.Close
 }
 
@@ -902,13 +846,8 @@ func TestDeleteVersionNeverSendsAFunctionAlone(t *testing.T) {
 	t.Parallel()
 	s := play(t, reply{status: 204})
 	for _, version := range []string{"", "$LATEST", "live", "01"} {
-		wantRefusal(
-			t,
-			s.functions().DeleteVersion(t.Context(), "f", version),
-			fault.BadInput,
-			"is not the number of a version",
-			"",
-		)
+		wantRefusal(t, s.functions().DeleteVersion(t.Context(), "f", version), fault.BadInput,
+			"is not the number of a version", "")
 	}
 
 	if err := s.functions().DeleteVersion(t.Context(), "f", "7"); err != nil {
@@ -954,14 +893,11 @@ func TestInvokeReadsTheReport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := play(
-				t,
-				reply{
-					status: 200,
-					body:   `{"a":1}`,
-					header: map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString([]byte(c.tail))},
-				},
-			)
+			s := play(t, reply{
+				status: 200,
+				body:   `{"a":1}`,
+				header: map[string]string{"X-Amz-Log-Result": base64.StdEncoding.EncodeToString([]byte(c.tail))},
+			})
 			i, err := awsport.Sandboxes{Client: s.client()}.Invoke(t.Context(), "f", []byte("{}"))
 			if err != nil || i.InitSeconds != c.init || i.MaxMemoryMiB != c.memory || i.LogTail != c.tail ||
 				string(i.Payload) != `{"a":1}` ||
@@ -1003,10 +939,8 @@ func TestInvokeNamesTheErrorOfAFunction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := play(
-				t,
-				reply{status: 200, body: c.payload, header: map[string]string{"X-Amz-Function-Error": "Unhandled"}},
-			)
+			s := play(t,
+				reply{status: 200, body: c.payload, header: map[string]string{"X-Amz-Function-Error": "Unhandled"}})
 			i, err := awsport.Sandboxes{Client: s.client()}.Invoke(t.Context(), "f", nil)
 			if err != nil || i.Error != c.want {
 				t.Fatalf("%q, %v; want %q", i.Error, err, c.want)
@@ -1064,10 +998,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 				Client: s.client(),
 				Role:   probeRole,
 				Poll:   time.Millisecond,
-			}.Create(
-				t.Context(),
-				stage.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512},
-			)
+			}.Create(t.Context(), stage.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512})
 			if c.code != "" {
 				wantRefusal(t, err, c.code, c.text, "")
 			} else if err != nil {

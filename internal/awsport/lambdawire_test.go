@@ -245,15 +245,12 @@ func (s *wire) listLayerVersions(r *http.Request, _ object) (int, any, error) {
 	all, err := s.account.LayerVersions().List(r.Context(), r.PathValue("layer"))
 	var out []object
 	for _, v := range all {
-		out = append(
-			out,
-			object{
-				"LayerVersionArn": v.ARN,
-				"Version":         v.Version,
-				"Description":     v.Description,
-				"CreatedDate":     lambdaTime(v.Created),
-			},
-		)
+		out = append(out, object{
+			"LayerVersionArn": v.ARN,
+			"Version":         v.Version,
+			"Description":     v.Description,
+			"CreatedDate":     lambdaTime(v.Created),
+		})
 	}
 
 	page, next := paged(out, r.URL.Query().Get("Marker"))
@@ -286,9 +283,7 @@ func (s *wire) layerVersion(v stage.LayerVersion) object {
 		"LayerArn":        strings.TrimSuffix(v.ARN, ":"+strconv.FormatInt(v.Version, 10)),
 		"Version":         v.Version,
 		"Description":     v.Description,
-		"CreatedDate": lambdaTime(
-			v.Created,
-		),
+		"CreatedDate":     lambdaTime(v.Created),
 		"Content": object{
 			"CodeSha256": v.CodeSHA256,
 			"Location":   s.url + "/code?X-Amz-Signature=secret&layer=" + url.QueryEscape(v.ARN),
@@ -464,10 +459,8 @@ func (s *wire) busy(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.update[name] > 0 {
-		return conflict(
-			"The operation cannot be performed at this time. An update is in progress for resource: %s",
-			name,
-		)
+		return conflict("The operation cannot be performed at this time. An update is in progress for resource: %s",
+			name)
 	}
 
 	return nil
@@ -664,9 +657,7 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if pending {
 		conflict("The operation cannot be performed at this time. The function is currently in the following state: " +
-			"Pending").(*refusal).write(
-			w,
-		)
+			"Pending").(*refusal).write(w)
 		return
 	}
 
@@ -692,9 +683,7 @@ func (s *wire) invoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *wire) getResources(r *http.Request, body object) (int, any, error) {
-	if target := r.Header.Get(
-		"X-Amz-Target",
-	); target != "ResourceGroupsTaggingAPI_20170126.GetResources" ||
+	if target := r.Header.Get("X-Amz-Target"); target != "ResourceGroupsTaggingAPI_20170126.GetResources" ||
 		!slices.Equal(list(body, "ResourceTypeFilters"), []string{"lambda:function"}) {
 		return 0, nil, &refusal{400, "InvalidParameterException", target}
 	}

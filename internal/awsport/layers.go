@@ -57,10 +57,8 @@ var _ stage.LayerVersions = LayerVersions{}
 func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.LayerVersion, error) {
 	const op = "list versions of layer"
 	var all []stage.LayerVersion
-	pages := lambda.NewListLayerVersionsPaginator(
-		l.Client,
-		&lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)},
-	) // the API's most
+	pages := lambda.NewListLayerVersionsPaginator(l.Client,
+		&lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)}) // the API's most
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		switch {
@@ -76,16 +74,13 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 				return nil, fault.New(fault.Internal, op, layerName, err)
 			}
 
-			all = append(
-				all,
-				stage.LayerVersion{
-					ARN:         aws.ToString(v.LayerVersionArn),
-					LayerName:   layerName,
-					Version:     v.Version,
-					Description: aws.ToString(v.Description),
-					Created:     at,
-				},
-			)
+			all = append(all, stage.LayerVersion{
+				ARN:         aws.ToString(v.LayerVersionArn),
+				LayerName:   layerName,
+				Version:     v.Version,
+				Description: aws.ToString(v.Description),
+				Created:     at,
+			})
 		}
 	}
 
@@ -101,15 +96,8 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion,
 		return stage.LayerVersion{}, err
 	}
 
-	return versionOf(
-		op,
-		release.NameOf(arn),
-		out.LayerVersionArn,
-		out.Version,
-		out.Description,
-		out.CreatedDate,
-		out.Content,
-	)
+	return versionOf(op, release.NameOf(arn), out.LayerVersionArn, out.Version, out.Description, out.CreatedDate,
+		out.Content)
 }
 
 func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
@@ -243,10 +231,8 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 		return nil
 	}
 
-	if _, err := l.Client.DeleteLayerVersion(
-		ctx,
-		&lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version},
-	); err != nil &&
+	if _, err := l.Client.DeleteLayerVersion(ctx,
+		&lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version}); err != nil &&
 		!absent(err) {
 		return classify(op, arn, err)
 	}

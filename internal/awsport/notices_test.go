@@ -142,10 +142,8 @@ func TestErrorsOfCloudWatchBecomeFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var n int
-			client := serveCloudWatch(
-				t,
-				func(string, cbor.Map) (int, cbor.Map) { n++; return c.status, cborError(c.answer, "no") },
-			)
+			client := serveCloudWatch(t,
+				func(string, cbor.Map) (int, cbor.Map) { n++; return c.status, cborError(c.answer, "no") })
 			_, err := awsport.Alarms{Client: client}.Get(t.Context(), "a")
 			wantRefusal(t, err, c.code, "read alarm a: "+c.answer, "")
 			if n != c.requests {
@@ -230,13 +228,8 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 	t.Run("one batch that fails does not keep the others back, and is told", func(t *testing.T) {
 		t.Parallel()
 		batches, err := store(t, values, 2)
-		wantRefusal(
-			t,
-			err,
-			fault.NotAllowed,
-			"store 1000 of 2300 metric values in Lambda/Optimization: AccessDenied: no",
-			"cloudwatch:PutMetricData",
-		)
+		wantRefusal(t, err, fault.NotAllowed,
+			"store 1000 of 2300 metric values in Lambda/Optimization: AccessDenied: no", "cloudwatch:PutMetricData")
 		if !slices.Equal(sizes(batches), []int{1000, 1000, 300}) {
 			t.Fatal(sizes(batches))
 		}
@@ -386,14 +379,10 @@ func TestExecutionsRunUntilTheyEnd(t *testing.T) {
 
 	t.Run("one that nobody knows does not run", func(t *testing.T) {
 		t.Parallel()
-		got, err := ask(
-			t,
-			400,
-			map[string]any{
-				"__type":  "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist",
-				"message": "Execution Does Not Exist",
-			},
-		)
+		got, err := ask(t, 400, map[string]any{
+			"__type":  "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist",
+			"message": "Execution Does Not Exist",
+		})
 		if got || err != nil {
 			t.Fatal(got, err)
 		}

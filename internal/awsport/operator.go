@@ -190,14 +190,11 @@ func (e Executions) ARN(name string) string {
 // Start begins an execution. The same name and input again are the same execution; the same name
 // with another input is a fault Changed.
 func (e Executions) Start(ctx context.Context, name string, input []byte) (Execution, error) {
-	out, err := e.Client.StartExecution(
-		ctx,
-		&sfn.StartExecutionInput{
-			StateMachineArn: aws.String(e.Machine),
-			Name:            aws.String(name),
-			Input:           aws.String(string(input)),
-		},
-	)
+	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: aws.String(e.Machine),
+		Name:            aws.String(name),
+		Input:           aws.String(string(input)),
+	})
 	if err != nil {
 		return Execution{}, classify("start", "execution "+name, err)
 	}
@@ -224,12 +221,10 @@ func (e Executions) Describe(ctx context.Context, arn string) (Execution, error)
 		Status:  string(out.Status),
 		Started: aws.ToTime(out.StartDate),
 		Stopped: aws.ToTime(out.StopDate),
-		Input: aws.ToString(
-			out.Input,
-		),
-		Output: aws.ToString(out.Output),
-		Error:  aws.ToString(out.Error),
-		Cause:  aws.ToString(out.Cause),
+		Input:   aws.ToString(out.Input),
+		Output:  aws.ToString(out.Output),
+		Error:   aws.ToString(out.Error),
+		Cause:   aws.ToString(out.Cause),
 	}, nil
 }
 
@@ -251,16 +246,13 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 		}
 
 		for _, x := range out.Executions {
-			found = append(
-				found,
-				Execution{
-					ARN:     aws.ToString(x.ExecutionArn),
-					Name:    aws.ToString(x.Name),
-					Status:  string(x.Status),
-					Started: aws.ToTime(x.StartDate),
-					Stopped: aws.ToTime(x.StopDate),
-				},
-			)
+			found = append(found, Execution{
+				ARN:     aws.ToString(x.ExecutionArn),
+				Name:    aws.ToString(x.Name),
+				Status:  string(x.Status),
+				Started: aws.ToTime(x.StartDate),
+				Stopped: aws.ToTime(x.StopDate),
+			})
 		}
 
 		if in.NextToken = out.NextToken; in.NextToken == nil {

@@ -119,9 +119,7 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			t.Parallel()
 			cfg := answering(t, func(w http.ResponseWriter, r *http.Request) {
 				b, _ := io.ReadAll(r.Body)
-				if form, err := url.ParseQuery(
-					string(b),
-				); err != nil || form.Get("Action") != "DescribeStacks" ||
+				if form, err := url.ParseQuery(string(b)); err != nil || form.Get("Action") != "DescribeStacks" ||
 					form.Get("StackName") != "Layersmith" {
 					t.Errorf("asked %q", b)
 				}
@@ -153,15 +151,8 @@ func checkFault(t *testing.T, err error, code fault.Code, text, hint string) {
 	}
 
 	if err == nil || err.Error() != text || fault.CodeOf(err) != code || !strings.Contains(fault.HintOf(err), hint) {
-		t.Errorf(
-			"%v (%s, hint %q), want %s (%s, hint with %q)",
-			err,
-			fault.CodeOf(err),
-			fault.HintOf(err),
-			text,
-			code,
-			hint,
-		)
+		t.Errorf("%v (%s, hint %q), want %s (%s, hint with %q)", err, fault.CodeOf(err), fault.HintOf(err), text,
+			code, hint)
 	}
 }
 
@@ -267,16 +258,13 @@ func TestListTakesPagesUntilThereAreEnough(t *testing.T) {
 		page := []map[string]any{}
 		for i := range 2 {
 			n := 2*len(asked) - 1 + i
-			page = append(
-				page,
-				map[string]any{
-					"executionArn":    fmt.Sprint("arn:", n),
-					"name":            fmt.Sprint(n),
-					"status":          "RUNNING",
-					"startDate":       1.7e9 - float64(n),
-					"stateMachineArn": testMachine,
-				},
-			)
+			page = append(page, map[string]any{
+				"executionArn":    fmt.Sprint("arn:", n),
+				"name":            fmt.Sprint(n),
+				"status":          "RUNNING",
+				"startDate":       1.7e9 - float64(n),
+				"stateMachineArn": testMachine,
+			})
 		}
 
 		return 200, map[string]any{"executions": page, "nextToken": fmt.Sprint("t", len(asked))}
@@ -321,15 +309,12 @@ func TestHistoryReadsBackwardsToWhatIsKnown(t *testing.T) {
 				out := map[string]any{}
 				events := []map[string]any{}
 				for id := first; id > max(first-2, 0); id-- {
-					events = append(
-						events,
-						map[string]any{
-							"id":              id,
-							"previousEventId": id - 1,
-							"timestamp":       1.7e9,
-							"type":            "PassStateEntered",
-						},
-					)
+					events = append(events, map[string]any{
+						"id":              id,
+						"previousEventId": id - 1,
+						"timestamp":       1.7e9,
+						"type":            "PassStateEntered",
+					})
 				}
 
 				if first > 2 {
@@ -480,14 +465,8 @@ func TestOperatorSaysWhatTheConfigurationLacks(t *testing.T) {
 			defer cancel()
 			_, err := OpenOperator(ctx, c.options, "Layersmith")
 			if fault.CodeOf(err) != c.code || !strings.Contains(fault.HintOf(err), c.hint) {
-				t.Errorf(
-					"%v (%s, hint %q), want %s, hint with %q",
-					err,
-					fault.CodeOf(err),
-					fault.HintOf(err),
-					c.code,
-					c.hint,
-				)
+				t.Errorf("%v (%s, hint %q), want %s, hint with %q", err, fault.CodeOf(err), fault.HintOf(err),
+					c.code, c.hint)
 			}
 		})
 	}

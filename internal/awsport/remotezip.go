@@ -62,10 +62,8 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	var total measure.Bytes
 	for _, f := range r.File {
 		if f.UncompressedSize64 > 1<<40 {
-			return 0, z.fault(
-				fault.BadInput,
-				fmt.Errorf("its zip: entry %q claims %d bytes", f.Name, f.UncompressedSize64),
-			)
+			return 0, z.fault(fault.BadInput,
+				fmt.Errorf("its zip: entry %q claims %d bytes", f.Name, f.UncompressedSize64))
 		}
 
 		total += measure.Bytes(f.UncompressedSize64)
@@ -91,10 +89,8 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 			}
 
 			if here < z.start || here >= z.start+int64(len(z.block)) {
-				return n, z.fault(
-					fault.Unreachable,
-					errors.New("the server gave another part of the zip than it was asked for"),
-				)
+				return n, z.fault(fault.Unreachable,
+					errors.New("the server gave another part of the zip than it was asked for"))
 			}
 		}
 
@@ -121,18 +117,11 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	var start, end, size int64
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
-		if _, err := fmt.Sscanf(
-			resp.Header.Get("Content-Range"),
-			"bytes %d-%d/%d",
-			&start,
-			&end,
-			&size,
-		); err != nil || start < 0 || end < start || end-start >= blockBytes ||
+		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &start, &end,
+			&size); err != nil || start < 0 || end < start || end-start >= blockBytes ||
 			size <= end {
-			return z.fault(
-				fault.Unreachable,
-				fmt.Errorf("a part of the zip with Content-Range %q", resp.Header.Get("Content-Range")),
-			)
+			return z.fault(fault.Unreachable,
+				fmt.Errorf("a part of the zip with Content-Range %q", resp.Header.Get("Content-Range")))
 		}
 	case http.StatusOK:
 		end = maxPackageBytes // and one byte, to see that there is more
@@ -153,10 +142,8 @@ func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	case int64(len(block)) != end-start+1:
 		return z.fault(fault.Unreachable, io.ErrUnexpectedEOF)
 	case z.size != 0 && z.size != size:
-		return z.fault(
-			fault.Unreachable,
-			fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size),
-		)
+		return z.fault(fault.Unreachable,
+			fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size))
 	}
 
 	z.start = start

@@ -265,15 +265,8 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 	}
 
 	var tag string
-	b, err := get(
-		ctx,
-		r.Client,
-		"load",
-		where,
-		&s3.GetObjectInput{Bucket: &r.Bucket, Key: &name},
-		release.MaxDocumentBytes,
-		&tag,
-	)
+	b, err := get(ctx, r.Client, "load", where, &s3.GetObjectInput{Bucket: &r.Bucket, Key: &name},
+		release.MaxDocumentBytes, &tag)
 	if err == nil && tag == "" {
 		err = fault.New(fault.Internal, "load", where, errors.New("it came without an ETag"))
 	}
@@ -294,12 +287,8 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 	}
 
 	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(
-			fault.OverLimit,
-			"store",
-			where,
-			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
-		)
+		return "", fault.New(fault.OverLimit, "store", where,
+			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
 	}
 
 	in := &s3.PutObjectInput{Bucket: &r.Bucket, Key: &name, Body: bytes.NewReader(doc), ContentType: contentType(name),
@@ -375,12 +364,8 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 
 		if aws.ToBool(page.IsTruncated) &&
 			aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
-			return nil, fault.New(
-				fault.Unreachable,
-				"list",
-				address(s.Bucket, s.Prefix),
-				errors.New("the listing breaks off without saying where it goes on"),
-			)
+			return nil, fault.New(fault.Unreachable, "list", address(s.Bucket, s.Prefix),
+				errors.New("the listing breaks off without saying where it goes on"))
 		}
 
 		for _, v := range page.Versions {
@@ -389,16 +374,13 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 				continue
 			}
 
-			all = append(
-				all,
-				stage.Source{
-					Name:      name,
-					VersionID: version(v.VersionId),
-					ETag:      strings.Trim(aws.ToString(v.ETag), `"`),
-					Size:      aws.ToInt64(v.Size),
-					Modified:  aws.ToTime(v.LastModified),
-				},
-			)
+			all = append(all, stage.Source{
+				Name:      name,
+				VersionID: version(v.VersionId),
+				ETag:      strings.Trim(aws.ToString(v.ETag), `"`),
+				Size:      aws.ToInt64(v.Size),
+				Modified:  aws.ToTime(v.LastModified),
+			})
 		}
 	}
 
@@ -473,16 +455,13 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	}
 
 	sum := digest.Of(content)
-	_, err := w.Client.PutObject(
-		ctx,
-		&s3.PutObjectInput{
-			Bucket:         &w.Bucket,
-			Key:            &key,
-			Body:           bytes.NewReader(content),
-			ChecksumSHA256: aws.String(checksum(sum)),
-			Metadata:       map[string]string{digestKey: sum.String()},
-		},
-	)
+	_, err := w.Client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:         &w.Bucket,
+		Key:            &key,
+		Body:           bytes.NewReader(content),
+		ChecksumSHA256: aws.String(checksum(sum)),
+		Metadata:       map[string]string{digestKey: sum.String()},
+	})
 	return classify("push", where, err)
 }
 
@@ -569,10 +548,8 @@ func changed(op, where string, err error) error {
 }
 
 func head(ctx context.Context, c *s3.Client, bucket, key string) (*s3.HeadObjectOutput, error) {
-	out, err := c.HeadObject(
-		ctx,
-		&s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled},
-	)
+	out, err := c.HeadObject(ctx,
+		&s3.HeadObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	return out, classify("find", address(bucket, key), err)
 }
 

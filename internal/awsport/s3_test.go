@@ -40,17 +40,15 @@ const testBucket = "store"
 
 // s3Client is the real client, against a server here, which tries three times without waiting.
 func s3Client(url string) *s3.Client {
-	return s3.New(
-		s3.Options{
-			Region:       "eu-central-1",
-			BaseEndpoint: &url,
-			UsePathStyle: true,
-			Credentials:  credentials.NewStaticCredentialsProvider("id", "secret", ""),
-			Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			}),
-		},
-	)
+	return s3.New(s3.Options{
+		Region:       "eu-central-1",
+		BaseEndpoint: &url,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		}),
+	})
 }
 
 func serveS3(t *testing.T, h http.Handler) *s3.Client {
@@ -177,14 +175,8 @@ func workspace(c *s3.Client) awsport.Workspace {
 
 func putDirectly(t *testing.T, mem *s3mem.Backend, key, content string) {
 	t.Helper()
-	if _, err := mem.PutObject(
-		testBucket,
-		key,
-		map[string]string{},
-		strings.NewReader(content),
-		int64(len(content)),
-		nil,
-	); err != nil {
+	if _, err := mem.PutObject(testBucket, key, map[string]string{}, strings.NewReader(content),
+		int64(len(content)), nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -239,14 +231,8 @@ func TestBlobsReplaceOnlyWhatTheySaw(t *testing.T) {
 			if r.Method == http.MethodPut { // another one was faster to replace it
 				once.Do(func() {
 					meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(good).String()}
-					if _, err := mem.PutObject(
-						testBucket,
-						refOf(good).Key,
-						meta,
-						bytes.NewReader(good),
-						int64(len(good)),
-						nil,
-					); err != nil {
+					if _, err := mem.PutObject(testBucket, refOf(good).Key, meta, bytes.NewReader(good),
+						int64(len(good)), nil); err != nil {
 						t.Error(err)
 					}
 				})
@@ -376,14 +362,8 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 			s := &server{Handler: h}
 			if c.there {
 				meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(content).String()}
-				if _, err := mem.PutObject(
-					testBucket,
-					refOf(content).Key,
-					meta,
-					bytes.NewReader(content),
-					int64(len(content)),
-					nil,
-				); err != nil {
+				if _, err := mem.PutObject(testBucket, refOf(content).Key, meta, bytes.NewReader(content),
+					int64(len(content)), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -425,10 +405,7 @@ func TestBlobsNeedLittleMemory(t *testing.T) {
 		case http.MethodHead:
 			w.WriteHeader(404)
 		case http.MethodPut:
-			if n, err := io.Copy(
-				io.Discard,
-				r.Body,
-			); n != size || err != nil ||
+			if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil ||
 				r.Header.Get("x-amz-checksum-sha256") != base64.StdEncoding.EncodeToString(sum[:]) {
 				w.WriteHeader(400)
 			}
@@ -621,12 +598,7 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 			Client: client,
 			Bucket: testBucket,
 			Temp:   dir,
-		}.Put(
-			ctx,
-			"documents/",
-			".json",
-			writing(string(large)),
-		)
+		}.Put(ctx, "documents/", ".json", writing(string(large)))
 		wantFault(t, err, fault.Canceled)
 		wantEmpty(t, dir)
 	})
@@ -647,12 +619,7 @@ func TestBlobsSayWhichFolderIsMissing(t *testing.T) {
 		Client: serveS3(t, h),
 		Bucket: testBucket,
 		Temp:   "/nonexistent",
-	}.Put(
-		t.Context(),
-		"documents/",
-		".json",
-		writing("{}"),
-	)
+	}.Put(t.Context(), "documents/", ".json", writing("{}"))
 	if err == nil || !strings.Contains(err.Error(), "/nonexistent") {
 		t.Errorf("error %v", err)
 	}
@@ -731,12 +698,7 @@ func TestRegistersNeverTakeAWriteForUnsureThatS3Refused(t *testing.T) {
 		_, err := awsport.Registers{
 			Client: serveS3(t, requests),
 			Bucket: testBucket,
-		}.Store(
-			t.Context(),
-			"state/lease.json",
-			[]byte("x"),
-			`"tag"`,
-		)
+		}.Store(t.Context(), "state/lease.json", []byte("x"), `"tag"`)
 		wantFault(t, err, fault.Changed)
 		if requests.String() != "[PUT:1]" {
 			t.Errorf("%s: requests %s, want one PUT", code, requests)
@@ -837,10 +799,8 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 				entries = append(entries, version("DeleteMarker", "layers/"+name, "d"+name, true))
 			} else {
 				entries = append(entries, version("Version", "layers/"+name, "n"+name, true))
-				want = append(
-					want,
-					stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at},
-				)
+				want = append(want,
+					stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at})
 			}
 
 			entries = append(entries, version("Version", "layers/"+name, "o"+name, false))
@@ -861,19 +821,13 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			if to < len(entries) {
 				i := (to - 1) / 2
 				id := map[bool]string{true: "o", false: "n"}[to%2 == 0]
-				fmt.Fprintf(
-					w,
+				fmt.Fprintf(w,
 					"<NextKeyMarker>layers/%04d.txt</NextKeyMarker><NextVersionIdMarker>%s%04d.txt</NextVersionIdMarker>",
-					i,
-					id,
-					i,
-				)
+					i, id, i)
 			}
 
-			io.WriteString(
-				w,
-				strings.Join(entries[from:to], "")+"</ListVersionsResult>",
-			) //nolint:errcheck // the client sees it
+			io.WriteString(w,
+				strings.Join(entries[from:to], "")+"</ListVersionsResult>") //nolint:errcheck // the client sees it
 		}))
 		got, err := workspace(c).List(t.Context())
 		if err != nil {
@@ -887,10 +841,8 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 	t.Run("a page that names no next one is no end", func(t *testing.T) {
 		t.Parallel()
 		c := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(
-				w,
-				"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
-			) //nolint:errcheck // the client sees it
+			io.WriteString(w,
+				"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>") //nolint:errcheck // the client sees it
 		}))
 		_, err := workspace(c).List(t.Context())
 		wantFault(t, err, fault.Unreachable)

@@ -54,15 +54,13 @@ const createTries = 3
 func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 	const op = "create function"
 	in := &lambda.CreateFunctionInput{
-		FunctionName: &b.Name,
-		Role:         &s.Role,
-		Handler:      &b.Handler,
-		Layers:       b.Layers,
-		Code:         &types.FunctionCode{ZipFile: b.Zip},
-		Description:  aws.String("Layersmith tries a layer version; it is deleted after that."),
-		Runtime: types.Runtime(
-			b.Target.Runtime(),
-		),
+		FunctionName:  &b.Name,
+		Role:          &s.Role,
+		Handler:       &b.Handler,
+		Layers:        b.Layers,
+		Code:          &types.FunctionCode{ZipFile: b.Zip},
+		Description:   aws.String("Layersmith tries a layer version; it is deleted after that."),
+		Runtime:       types.Runtime(b.Target.Runtime()),
 		Architectures: []types.Architecture{types.Architecture(b.Target.Arch())},
 		MemorySize:    aws.Int32(int32(b.Memory)),
 		Timeout:       aws.Int32(int32(math.Ceil(b.Timeout.Seconds()))),
@@ -82,12 +80,8 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 		}
 
 		if try == createTries {
-			return fault.New(
-				fault.Throttled,
-				op,
-				b.Name,
-				fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)),
-			)
+			return fault.New(fault.Throttled, op, b.Name,
+				fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)))
 		}
 	}
 
@@ -98,23 +92,16 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (stage.Invocation, error) {
 	const op = "invoke function"
 	if len(payload) > MaxPayloadBytes {
-		return stage.Invocation{}, fault.New(
-			fault.BadInput,
-			op,
-			name,
-			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes),
-		)
+		return stage.Invocation{}, fault.New(fault.BadInput, op, name,
+			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes))
 	}
 
-	out, err := s.Client.Invoke(
-		ctx,
-		&lambda.InvokeInput{
-			FunctionName:   &name,
-			InvocationType: types.InvocationTypeRequestResponse,
-			LogType:        types.LogTypeTail,
-			Payload:        payload,
-		},
-	)
+	out, err := s.Client.Invoke(ctx, &lambda.InvokeInput{
+		FunctionName:   &name,
+		InvocationType: types.InvocationTypeRequestResponse,
+		LogType:        types.LogTypeTail,
+		Payload:        payload,
+	})
 	if err != nil {
 		return stage.Invocation{}, classify(op, name, err)
 	}
@@ -141,10 +128,7 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 
 // Delete removes it.
 func (s Sandboxes) Delete(ctx context.Context, name string) error {
-	if _, err := s.Client.DeleteFunction(
-		ctx,
-		&lambda.DeleteFunctionInput{FunctionName: &name},
-	); err != nil &&
+	if _, err := s.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil &&
 		!absent(err) {
 		return classify("delete function", name, err)
 	}

@@ -22,12 +22,8 @@ type where struct{ profile, region, stack string }
 
 func (w *where) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(
-		&w.profile,
-		"profile",
-		"",
-		"profile of your AWS configuration (default: $AWS_PROFILE, or what the environment gives)",
-	)
+	f.StringVar(&w.profile, "profile", "",
+		"profile of your AWS configuration (default: $AWS_PROFILE, or what the environment gives)")
 	f.StringVar(&w.region, "region", "", "region of the stack (default: $AWS_REGION, or the profile's)")
 	f.StringVar(&w.stack, "stack", "", "name of the stack (default: $LAYERSMITH_STACK, or "+defaultStack+")")
 }
@@ -41,11 +37,8 @@ const attempts = 4
 // connect finds the stack.
 func (w where) connect(ctx context.Context) (*account, error) {
 	stack := cmp.Or(w.stack, os.Getenv("LAYERSMITH_STACK"), defaultStack)
-	o, err := awsport.OpenOperator(
-		ctx,
-		awsport.Options{Profile: w.profile, Region: w.region, Version: stage.Version, Attempts: attempts},
-		stack,
-	)
+	o, err := awsport.OpenOperator(ctx,
+		awsport.Options{Profile: w.profile, Region: w.region, Version: stage.Version, Attempts: attempts}, stack)
 	if err != nil {
 		return nil, err
 	}

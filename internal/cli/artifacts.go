@@ -154,12 +154,8 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 		}
 
 		b := l.Marshal()
-		ref, err := r.blobs.Put(
-			ctx,
-			"locks/",
-			".toml",
-			func(out io.Writer) error { _, err := out.Write(b); return err },
-		)
+		ref, err := r.blobs.Put(ctx, "locks/", ".toml",
+			func(out io.Writer) error { _, err := out.Write(b); return err })
 		if err != nil {
 			return err
 		}
@@ -173,20 +169,17 @@ func (r remote) build(ctx context.Context, name, temp string) error {
 			}
 
 			r.say("stored  %s, %s MB", layer.Name, layer.Zip.Bytes.MB())
-			built.Layers = append(
-				built.Layers,
-				release.BuiltLayer{
-					Layer:     layer.Name,
-					Target:    t,
-					LayerName: release.LayerName(r.prefix, layer.Name, t, w.Targets[0]),
-					Key:       layer.Key,
-					Below:     below,
-					Artifact:  artifact,
-					Before:    layer.Before,
-					Wheels:    layer.Inputs.Wheels,
-					Bytecode:  layer.Bytecode,
-				},
-			)
+			built.Layers = append(built.Layers, release.BuiltLayer{
+				Layer:     layer.Name,
+				Target:    t,
+				LayerName: release.LayerName(r.prefix, layer.Name, t, w.Targets[0]),
+				Key:       layer.Key,
+				Below:     below,
+				Artifact:  artifact,
+				Before:    layer.Before,
+				Wheels:    layer.Inputs.Wheels,
+				Bytecode:  layer.Bytecode,
+			})
 		}
 	}
 
@@ -312,9 +305,6 @@ func (r remote) store(ctx context.Context, name string, doc any) error {
 
 // leave stores why there is no build, for the report of the run.
 func (r remote) leave(ctx context.Context, name string, err error) error {
-	return r.store(
-		ctx,
-		release.FailureName(name),
-		release.Failure{Code: string(fault.CodeOf(err)), Message: err.Error(), Hint: fault.HintOf(err)},
-	)
+	return r.store(ctx, release.FailureName(name),
+		release.Failure{Code: string(fault.CodeOf(err)), Message: err.Error(), Hint: fault.HintOf(err)})
 }

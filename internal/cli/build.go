@@ -58,11 +58,8 @@ func (a *app) buildCommand() *cobra.Command {
 			in.Layers = layers
 			in.ReadProbe = a.read
 			in.Rebuild = in.Rebuild || clean
-			if in.Lock, err = a.lockAndFetch(
-				ctx,
-				m,
-				stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline},
-			); err != nil {
+			if in.Lock, err = a.lockAndFetch(ctx, m,
+				stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
 				return err
 			}
 
@@ -96,18 +93,11 @@ func (a *app) buildCommand() *cobra.Command {
 						what = report.Count(len(names), "artifact")
 					}
 
-					a.say(
-						"wrote   %s/ (%s) in %s",
-						filepath.ToSlash(filepath.Clean(a.outputDir)),
-						what,
-						seconds(time.Since(start)),
-					)
+					a.say("wrote   %s/ (%s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), what,
+						seconds(time.Since(start)))
 				} else {
-					a.say(
-						"nothing changed: %s/ is up to date, checked in %s",
-						filepath.ToSlash(filepath.Clean(a.outputDir)),
-						seconds(time.Since(start)),
-					)
+					a.say("nothing changed: %s/ is up to date, checked in %s",
+						filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
 				}
 			}
 
@@ -117,12 +107,8 @@ func (a *app) buildCommand() *cobra.Command {
 	f := c.Flags()
 	f.BoolVar(&in.NoProbe, "no-probe", false, "do not run the interpreter on the result")
 	f.BoolVar(&noHeal, "no-heal", false, "do not restore what a failing probe needs, nor write that into layer.yaml")
-	f.BoolVar(
-		&in.Strict,
-		"strict",
-		false,
-		"not probed is an error, and nothing is healed: a build that changes its own input is no proof",
-	)
+	f.BoolVar(&in.Strict, "strict", false,
+		"not probed is an error, and nothing is healed: a build that changes its own input is no proof")
 	f.BoolVar(&in.PlanOnly, "plan", false, "stop at the unpruned artifacts (what a remote builder runs)")
 	f.BoolVar(&in.Paranoid, "paranoid", false, "inflate every file that is copied and check its CRC")
 	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
@@ -135,10 +121,8 @@ func (a *app) buildCommand() *cobra.Command {
 func (a *app) heal() (h *stage.Heal, told func()) {
 	var lines []string
 	h = &stage.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
-		lines = append(
-			lines,
-			report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))),
-		)
+		lines = append(lines,
+			report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))))
 	}}
 	return h, func() {
 		for _, l := range lines {
@@ -194,19 +178,11 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) 
 	}
 
 	if fetched.Downloaded == 0 {
-		a.say(
-			"fetch   %s, %s MB, all in the store",
-			report.Count(fetched.Wheels, "wheel"),
-			measure.Bytes(fetched.Bytes).MB(),
-		)
+		a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"),
+			measure.Bytes(fetched.Bytes).MB())
 	} else {
-		a.say(
-			"fetch   %s, %s MB; %d downloaded, %s MB",
-			report.Count(fetched.Wheels, "wheel"),
-			measure.Bytes(fetched.Bytes).MB(),
-			fetched.Downloaded,
-			measure.Bytes(fetched.Came).MB(),
-		)
+		a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"),
+			measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
 	}
 
 	if fetched.Built > 0 {

@@ -63,12 +63,8 @@ func (a *app) cleanCommand() *cobra.Command {
 			}
 
 			if cache {
-				remove = append(
-					remove,
-					filepath.Join(dir, "packs"),
-					filepath.Join(dir, "temp"),
-					filepath.Join(dir, "interpreters.json"),
-				)
+				remove = append(remove, filepath.Join(dir, "packs"), filepath.Join(dir, "temp"),
+					filepath.Join(dir, "interpreters.json"))
 			}
 
 			if wheels {

@@ -94,22 +94,14 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
 	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
 	f.StringVar(&a.target, "target", "", "runtime and architecture, python3.13-arm64 (default: the workspace's first)")
-	f.StringVar(
-		&a.python,
-		"python",
-		"",
-		"the target's interpreter, a path or a command (default: found on PATH, in pyenv's and uv's folders)",
-	)
+	f.StringVar(&a.python, "python", "",
+		"the target's interpreter, a path or a command (default: found on PATH, in pyenv's and uv's folders)")
 	f.BoolVar(&a.offline, "offline", false, "use what is in the wheel store, do not ask the index")
 	f.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
 	f.BoolVar(&a.quiet, "quiet", false, "print nothing when all is well")
 	f.BoolVar(&a.verbose, "verbose", false, "print more")
-	f.StringVar(
-		&a.cacheDir,
-		"cache",
-		"",
-		"folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)",
-	)
+	f.StringVar(&a.cacheDir, "cache", "",
+		"folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})

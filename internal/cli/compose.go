@@ -186,10 +186,8 @@ func (a *app) read(name string) ([]byte, error) {
 }
 
 func (a *app) write(name string, b []byte) error {
-	return localport.WriteFile(
-		filepath.Join(a.workspaceDir, name),
-		func(w io.Writer) error { _, err := w.Write(b); return err },
-	)
+	return localport.WriteFile(filepath.Join(a.workspaceDir, name),
+		func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
 func (a *app) lockStage(m *machine) stage.Lock {

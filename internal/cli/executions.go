@@ -76,16 +76,13 @@ func (a *app) executionsCommand() *cobra.Command {
 
 			table := [][]string{{"execution", "started", "took", "outcome", "trigger"}}
 			for _, r := range rows {
-				table = append(
-					table,
-					[]string{
-						r.Execution,
-						r.StartedAt.Format(timeFormat),
-						span(time.Duration(r.Seconds * float64(time.Second))),
-						r.Outcome,
-						r.Trigger,
-					},
-				)
+				table = append(table, []string{
+					r.Execution,
+					r.StartedAt.Format(timeFormat),
+					span(time.Duration(r.Seconds * float64(time.Second))),
+					r.Outcome,
+					r.Trigger,
+				})
 			}
 
 			if !a.quiet {

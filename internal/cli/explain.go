@@ -249,21 +249,15 @@ func (e explanation) print(w io.Writer, workspaceDir string, scripts int) {
 					}
 
 					if scripts > 0 {
-						proof += fmt.Sprintf(
-							"; in the last build %s passed without it",
-							report.Count(scripts, "functional script"),
-						)
+						proof += fmt.Sprintf("; in the last build %s passed without it",
+							report.Count(scripts, "functional script"))
 					}
 
 					fmt.Fprintf(w, "    proof  %s\n", proof)
 				}
 
-				fmt.Fprintf(
-					w,
-					"    undo   keep: [{ match: %q, reason: ... }] in %s\n",
-					undo(e.What, f),
-					filepath.ToSlash(filepath.Join(workspaceDir, e.Layer, "layer.yaml")),
-				)
+				fmt.Fprintf(w, "    undo   keep: [{ match: %q, reason: ... }] in %s\n", undo(e.What, f),
+					filepath.ToSlash(filepath.Join(workspaceDir, e.Layer, "layer.yaml")))
 			}
 		}
 

@@ -29,10 +29,8 @@ func (a *app) initCommand() *cobra.Command {
 			}
 
 			text := strings.Join(reqs, "\n") + "\n"
-			if _, err := pydist.ParseRequirements(
-				"requirements.txt",
-				func(string) ([]byte, error) { return []byte(text), nil },
-			); err != nil {
+			if _, err := pydist.ParseRequirements("requirements.txt",
+				func(string) ([]byte, error) { return []byte(text), nil }); err != nil {
 				return fault.New(fault.BadInput, "init", "", err).WithHint(fault.HintOf(err))
 			}
 
@@ -61,10 +59,8 @@ func (a *app) initCommand() *cobra.Command {
 				filepath.Join(layer, "requirements.txt"):        text,
 				filepath.Join(layer, "layer.yaml"):              layerTemplate,
 			} {
-				if err := localport.WriteFile(
-					file,
-					func(w io.Writer) error { _, err := io.WriteString(w, content); return err },
-				); err != nil {
+				if err := localport.WriteFile(file,
+					func(w io.Writer) error { _, err := io.WriteString(w, content); return err }); err != nil {
 					return fault.New(fault.BadInput, "init", file, unwrapPath(err))
 				}
 			}

@@ -36,15 +36,13 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 			}
 
 			if a.json {
-				return a.printJSON(
-					map[string]any{
-						"schemaVersion": report.SchemaVersion,
-						"file":          filepath.Join(a.workspaceDir, locked.FileName),
-						"fresh":         locked.Fresh,
-						"distributions": len(locked.Lock.Distributions),
-						"changes":       locked.Changes,
-					},
-				)
+				return a.printJSON(map[string]any{
+					"schemaVersion": report.SchemaVersion,
+					"file":          filepath.Join(a.workspaceDir, locked.FileName),
+					"fresh":         locked.Fresh,
+					"distributions": len(locked.Lock.Distributions),
+					"changes":       locked.Changes,
+				})
 			}
 
 			a.sayLock(locked)

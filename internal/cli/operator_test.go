@@ -67,10 +67,8 @@ func setUpAccount(e *testscript.Env) error {
 	server := httptest.NewServer(a)
 	e.Defer(server.Close)
 	e.Values["state"] = &state{}
-	own, _, _ := strings.Cut(
-		e.Getenv("PATH"),
-		string(os.PathListSeparator),
-	) // where testscript put layersmith: nothing else is needed
+	own, _, _ := strings.Cut(e.Getenv("PATH"),
+		string(os.PathListSeparator)) // where testscript put layersmith: nothing else is needed
 	e.Setenv("PATH", own)
 	e.Setenv("HOME", e.WorkDir)
 	e.Setenv("AWS_ENDPOINT_URL", server.URL)
@@ -113,10 +111,8 @@ func (a *fakeAccount) open() error {
 			return err
 		}
 
-		if err := mem.SetVersioningConfiguration(
-			bucket,
-			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled},
-		); err != nil {
+		if err := mem.SetVersioningConfiguration(bucket,
+			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}); err != nil {
 			return err
 		}
 
@@ -196,11 +192,9 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 	file, err := os.ReadFile(filepath.Join(a.dir, "stack.json"))
 	if form.Get("Action") != "DescribeStacks" || err != nil || name != "layersmith" {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(
-			w,
+		fmt.Fprintf(w,
 			`<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`,
-			name,
-		)
+			name)
 		return
 	}
 
@@ -248,13 +242,10 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 	known := func(x *fakeExecution) bool { return x.arn() == in.ExecutionArn }
 	at := slices.IndexFunc(a.executions, known)
 	if in.ExecutionArn != "" && at < 0 {
-		answer(
-			400,
-			map[string]any{
-				"__type":  "ExecutionDoesNotExist",
-				"message": "Execution Does Not Exist: '" + in.ExecutionArn + "'",
-			},
-		)
+		answer(400, map[string]any{
+			"__type":  "ExecutionDoesNotExist",
+			"message": "Execution Does Not Exist: '" + in.ExecutionArn + "'",
+		})
 		return
 	}
 
@@ -302,16 +293,13 @@ func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation s
 				continue
 			}
 
-			list = append(
-				list,
-				map[string]any{
-					"executionArn":    x.arn(),
-					"name":            x.Name,
-					"stateMachineArn": machineARN,
-					"status":          x.status(),
-					"startDate":       epoch(x.Started),
-				},
-			)
+			list = append(list, map[string]any{
+				"executionArn":    x.arn(),
+				"name":            x.Name,
+				"stateMachineArn": machineARN,
+				"status":          x.status(),
+				"startDate":       epoch(x.Started),
+			})
 		}
 
 		answer(200, map[string]any{"executions": list})

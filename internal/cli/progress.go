@@ -61,12 +61,8 @@ func (p *progress) Start(name string, total int64, unit string) stage.Task {
 		counter = decor.CountersKiloByte("% .1f / % .1f")
 	}
 
-	bar := p.bars.AddBar(
-		total,
-		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(counter),
-	)
+	bar := p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter))
 	return barTask{bar}
 }
 

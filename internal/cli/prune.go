@@ -94,27 +94,24 @@ func (a *app) pruneCommand() *cobra.Command {
 				Mounts:   m.mounts,
 				Progress: m.progress,
 			}
-			r, err := s.Run(
-				ctx,
-				stage.PruneInput{
-					Name:     filepath.Base(out),
-					Target:   t,
-					Tree:     tree,
-					Spec:     spec,
-					Below:    below,
-					OwnProbe: own,
-					NoProbe:  noProbe || m.foreign,
-					Reason:   m.foreignReason(noProbe, t),
-					Total:    ws.Total,
-					Write: func(write func(io.Writer) error) error {
-						if err := localport.WriteFile(out, write); err != nil {
-							return fault.New(fault.BadInput, "write", out, unwrapPath(err))
-						}
+			r, err := s.Run(ctx, stage.PruneInput{
+				Name:     filepath.Base(out),
+				Target:   t,
+				Tree:     tree,
+				Spec:     spec,
+				Below:    below,
+				OwnProbe: own,
+				NoProbe:  noProbe || m.foreign,
+				Reason:   m.foreignReason(noProbe, t),
+				Total:    ws.Total,
+				Write: func(write func(io.Writer) error) error {
+					if err := localport.WriteFile(out, write); err != nil {
+						return fault.New(fault.BadInput, "write", out, unwrapPath(err))
+					}
 
-						return nil
-					},
+					return nil
 				},
-			)
+			})
 			if err != nil {
 				return err
 			}

@@ -223,22 +223,11 @@ func (p *pushed) say(a *app) {
 	case len(p.Uploaded)+len(p.Deleted) == 0:
 		a.say("nothing changed: %s has %s", bucket, report.Count(p.Unchanged, "file"))
 	case p.DryRun:
-		a.say(
-			"nothing was done: %s would be uploaded to %s, %d deleted, %d are the same",
-			report.Count(len(p.Uploaded), "file"),
-			bucket,
-			len(p.Deleted),
-			p.Unchanged,
-		)
+		a.say("nothing was done: %s would be uploaded to %s, %d deleted, %d are the same",
+			report.Count(len(p.Uploaded), "file"), bucket, len(p.Deleted), p.Unchanged)
 	default:
-		a.say(
-			"pushed  %s (%s) to %s; %d deleted, %d are the same",
-			report.Count(len(p.Uploaded), "file"),
-			p.Bytes,
-			bucket,
-			len(p.Deleted),
-			p.Unchanged,
-		)
+		a.say("pushed  %s (%s) to %s; %d deleted, %d are the same", report.Count(len(p.Uploaded), "file"), p.Bytes,
+			bucket, len(p.Deleted), p.Unchanged)
 		if len(p.Uploaded) > 0 {
 			a.say("        an execution starts by itself; follow it with: layersmith watch")
 		} else {

@@ -56,21 +56,12 @@ Without --to it is the version that was current before this one. Nothing is buil
 			}
 
 			for i, l := range released {
-				a.say(
-					"%s %d -> %d (released %s)",
-					l.LayerName,
-					l.Current.Version,
-					back[i].Version,
-					back[i].At.UTC().Format(timeFormat),
-				)
+				a.say("%s %d -> %d (released %s)", l.LayerName, l.Current.Version, back[i].Version,
+					back[i].At.UTC().Format(timeFormat))
 			}
 
-			return a.begin(
-				cmd.Context(),
-				account,
-				release.Request{Rollback: &release.Restore{Layer: layer, To: to}},
-				follow,
-			)
+			return a.begin(cmd.Context(), account, release.Request{Rollback: &release.Restore{Layer: layer, To: to}},
+				follow)
 		},
 	}
 	c.Flags().Int64Var(&to, "to", 0, "number of the version (default: the one before the current)")

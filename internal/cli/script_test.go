@@ -324,11 +324,8 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	}
 
 	files[info+"METADATA"] = metadata(name, version, flags.Args()[1:])
-	files[info+"WHEEL"] = fmt.Appendf(
-		nil,
-		"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: %s\n",
-		*tag,
-	)
+	files[info+"WHEEL"] = fmt.Appendf(nil, "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: %s\n",
+		*tag)
 	var record strings.Builder
 	for _, f := range sortedNames(files) {
 		sum := sha256.Sum256(files[f])

@@ -75,15 +75,13 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 
 			if a.json {
-				return a.printJSON(
-					map[string]any{
-						"schemaVersion": report.SchemaVersion,
-						"target":        t,
-						"lock":          cmp.Or(stale, "fresh"),
-						"layers":        rows,
-						"stacks":        last.Stacks,
-					},
-				)
+				return a.printJSON(map[string]any{
+					"schemaVersion": report.SchemaVersion,
+					"target":        t,
+					"lock":          cmp.Or(stale, "fresh"),
+					"layers":        rows,
+					"stacks":        last.Stacks,
+				})
 			}
 
 			table := [][]string{{"layer", "state", "unzipped MB", "budget MB", "verdict", "probe"}}
@@ -93,10 +91,8 @@ func (a *app) statusCommand() *cobra.Command {
 					budget = r.Budget.MB()
 				}
 
-				table = append(
-					table,
-					[]string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe},
-				)
+				table = append(table,
+					[]string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe})
 			}
 
 			a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))

@@ -105,20 +105,17 @@ type versionRow struct {
 func versionRows(l release.ReleasedLayer, consumers []string) []versionRow {
 	var rows []versionRow
 	for _, v := range append([]release.ReleasedVersion{l.Current}, l.Earlier...) {
-		rows = append(
-			rows,
-			versionRow{
-				Target:        l.Target,
-				LayerName:     l.LayerName,
-				Version:       v.Version,
-				ARN:           v.ARN,
-				ReleasedAt:    v.At.UTC(),
-				Run:           v.Run,
-				UnzippedBytes: v.UnzippedBytes,
-				ZippedBytes:   v.ZippedBytes,
-				ImportSeconds: v.ImportSeconds,
-			},
-		)
+		rows = append(rows, versionRow{
+			Target:        l.Target,
+			LayerName:     l.LayerName,
+			Version:       v.Version,
+			ARN:           v.ARN,
+			ReleasedAt:    v.At.UTC(),
+			Run:           v.Run,
+			UnzippedBytes: v.UnzippedBytes,
+			ZippedBytes:   v.ZippedBytes,
+			ImportSeconds: v.ImportSeconds,
+		})
 	}
 
 	rows[0].Current = true

@@ -566,16 +566,13 @@ func (v *visit) acts() []act {
 			said = append(said, g.summaries[b])
 		}
 
-		acts = append(
-			acts,
-			act{
-				State:     state,
-				StartedAt: g.from.UTC(),
-				Seconds:   g.to.Sub(g.from).Seconds(),
-				Summary:   strings.Join(said, "; "),
-				Error:     g.err,
-			},
-		)
+		acts = append(acts, act{
+			State:     state,
+			StartedAt: g.from.UTC(),
+			Seconds:   g.to.Sub(g.from).Seconds(),
+			Summary:   strings.Join(said, "; "),
+			Error:     g.err,
+		})
 	}
 
 	return acts

@@ -25,10 +25,8 @@ func decode(raw []byte, into any) error {
 	}
 	t := reflect.TypeOf(into).Elem()
 	if len(raw) > MaxBytes {
-		return bad(
-			"pass references to documents, not documents",
-			fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes),
-		)
+		return bad("pass references to documents, not documents",
+			fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes))
 	}
 
 	var value any
@@ -179,12 +177,8 @@ func encode(v any) ([]byte, error) {
 
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > MaxBytes {
-		return nil, fault.New(
-			fault.Internal,
-			"write",
-			"output",
-			fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes),
-		)
+		return nil, fault.New(fault.Internal, "write", "output",
+			fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes))
 	}
 
 	return out, nil

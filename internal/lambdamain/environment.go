@@ -77,12 +77,8 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 
 	for _, name := range needs {
 		if !slices.Contains(known, name) {
-			return Environment{}, fault.New(
-				fault.Internal,
-				"read",
-				"the environment",
-				fmt.Errorf("no variable is called %s", name),
-			)
+			return Environment{}, fault.New(fault.Internal, "read", "the environment",
+				fmt.Errorf("no variable is called %s", name))
 		}
 	}
 
@@ -136,9 +132,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	e.ProbePrefix = match(ProbePrefix, prefixes, prefix)
 	e.Account.Console = get(Console)
 	e.Account.Stack = match(Stack, stacks, "the name of a stack")
-	if u, err := url.Parse(
-		e.Account.Console,
-	); e.Account.Console != "" &&
+	if u, err := url.Parse(e.Account.Console); e.Account.Console != "" &&
 		(err != nil || !slices.Contains(consoleOf, u.Scheme) || u.Host == "") {
 		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
 	}

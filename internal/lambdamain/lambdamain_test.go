@@ -182,14 +182,8 @@ func TestInput(t *testing.T) {
 			if c.err != "" {
 				if err == nil || err.Error() != "read input: "+c.err || fault.CodeOf(err) != fault.BadInput ||
 					fault.HintOf(err) != c.hint {
-					t.Errorf(
-						"got %v (%s)\nhint %s\nwant read input: %s\nhint %s",
-						err,
-						fault.CodeOf(err),
-						fault.HintOf(err),
-						c.err,
-						c.hint,
-					)
+					t.Errorf("got %v (%s)\nhint %s\nwant read input: %s\nhint %s", err, fault.CodeOf(err),
+						fault.HintOf(err), c.err, c.hint)
 				}
 
 				return
@@ -225,10 +219,8 @@ func TestInputThatIsNoObject(t *testing.T) {
 		t.Errorf("got %v, %v", list, err)
 	}
 
-	if err := decode(
-		[]byte(`{}`),
-		&list,
-	); err == nil || err.Error() != "read input: it is a JSON object, want []string" ||
+	if err := decode([]byte(`{}`),
+		&list); err == nil || err.Error() != "read input: it is a JSON object, want []string" ||
 		fault.HintOf(err) != "pass one JSON value" {
 		t.Errorf("got %v (%s)", err, fault.HintOf(err))
 	}
@@ -434,14 +426,8 @@ func TestHandle(t *testing.T) {
 
 			translated := translate(err, place{})
 			if err.Error() != c.err || translated.Type != c.code || translated.ShouldExit != (c.code == "Panic") {
-				t.Errorf(
-					"got %v as %s, exit %v; want %s as %s",
-					err,
-					translated.Type,
-					translated.ShouldExit,
-					c.err,
-					c.code,
-				)
+				t.Errorf("got %v as %s, exit %v; want %s as %s", err, translated.Type, translated.ShouldExit, c.err,
+					c.code)
 			}
 		})
 	}

@@ -35,18 +35,8 @@ func TestMain(m *testing.M) {
 // tests.
 var built = sync.OnceValues(func() (string, error) {
 	bootstrap := filepath.Join(folder, "bootstrap")
-	c := exec.Command(
-		"go",
-		"build",
-		"-tags",
-		"lambda.norpc",
-		"-trimpath",
-		"-ldflags",
-		"-s -w",
-		"-o",
-		bootstrap,
-		"./testdata/function",
-	)
+	c := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bootstrap,
+		"./testdata/function")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
@@ -224,10 +214,7 @@ func TestWhatStepFunctionsSees(t *testing.T) {
 				t.Errorf("errorType %q, exited %v; want %q, %v\n%s", r.ErrorType, r.Exited, c.kind, c.exits, r.Log())
 			}
 
-			if message, open := strings.CutSuffix(
-				c.message,
-				"*",
-			); r.ErrorMessage != message &&
+			if message, open := strings.CutSuffix(c.message, "*"); r.ErrorMessage != message &&
 				!(open && strings.HasPrefix(r.ErrorMessage, message)) {
 				t.Errorf("errorMessage\n%s\nwant\n%s", r.ErrorMessage, c.message)
 			}
@@ -359,12 +346,8 @@ func TestTheStageHasMostOfTheTime(t *testing.T) {
 	t.Parallel()
 	f := function(t, 2*time.Second, nil)
 	if r := invoke(t, f, `{"do":"wait"}`); r.Duration < 1400*time.Millisecond || r.ErrorType != "TimedOut" || r.Exited {
-		t.Errorf(
-			"%s after %v, exited %v; want TimedOut half a second before the end",
-			r.ErrorType,
-			r.Duration,
-			r.Exited,
-		)
+		t.Errorf("%s after %v, exited %v; want TimedOut half a second before the end", r.ErrorType, r.Duration,
+			r.Exited)
 	}
 }
 

@@ -47,12 +47,8 @@ const silence = 60 * time.Second
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
 	if err != nil && strings.Contains(address, "://") {
-		return nil, 0, fault.New(
-			fault.BadInput,
-			"fetch",
-			"",
-			errors.New("an address that is no URL"),
-		) // it may hold credentials
+		return nil, 0, fault.New(fault.BadInput, "fetch", "",
+			errors.New("an address that is no URL")) // it may hold credentials
 	}
 
 	if err != nil || u.Scheme == "" || u.Scheme == "file" {

@@ -124,10 +124,8 @@ func TestDownloadRefused(t *testing.T) {
 }
 
 func TestDownloadNeverNamesCredentials(t *testing.T) {
-	loop := server(
-		t,
-		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?s3cret", http.StatusFound) },
-	)
+	loop := server(t,
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again?s3cret", http.StatusFound) })
 	for name, address := range map[string]string{
 		"nobody listens":      "http://user:s3cret@127.0.0.1:1/f",
 		"redirects for ever":  strings.Replace(loop, "://", "://user:s3cret@", 1),
@@ -208,11 +206,8 @@ func authorized(t *testing.T, seen *[]string) http.HandlerFunc {
 
 func TestDownloadCredentials(t *testing.T) {
 	home := t.TempDir()
-	if err := os.WriteFile(
-		filepath.Join(home, ".netrc"),
-		[]byte("machine 127.0.0.1 login nina password net\n"),
-		0o600,
-	); err != nil {
+	if err := os.WriteFile(filepath.Join(home, ".netrc"), []byte("machine 127.0.0.1 login nina password net\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -302,10 +297,8 @@ func with(base, user string) string { return strings.Replace(base, "://", "://"+
 func TestRedirectsToAnotherHostLoseCredentials(t *testing.T) {
 	var seen []string
 	elsewhere := strings.Replace(server(t, authorized(t, &seen)), "127.0.0.1", "localhost", 1)
-	base := server(
-		t,
-		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/f", http.StatusFound) },
-	)
+	base := server(t,
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/f", http.StatusFound) })
 	got, _, err := download(t, HTTP{}, with(base, "ada:own")+"/f", 0)
 	if err != nil || got != "ok" || strings.Join(seen, " ") != ":" {
 		t.Errorf("got %q, %v; the other host saw %q", got, err, seen)

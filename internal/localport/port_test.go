@@ -140,11 +140,8 @@ func TestDamagedPackCountsAsAbsent(t *testing.T) {
 func TestWheelsLeaveNoPartialFile(t *testing.T) {
 	w := Wheels{Dir: t.TempDir(), Sleep: noWait}
 	put := func() error {
-		return w.Put(
-			context.Background(),
-			fileOf("content"),
-			func(context.Context, int64) (body, int64, error) { return text("content"), 0, nil },
-		)
+		return w.Put(context.Background(), fileOf("content"),
+			func(context.Context, int64) (body, int64, error) { return text("content"), 0, nil })
 	}
 	if err := errors.Join(put(), put()); err != nil {
 		t.Fatal(err)
@@ -159,11 +156,8 @@ func TestWheelsRemove(t *testing.T) {
 	w := Wheels{Dir: t.TempDir(), Sleep: noWait}
 	ctx := context.Background()
 	f := fileOf("content")
-	if err := w.Put(
-		ctx,
-		f,
-		func(context.Context, int64) (body, int64, error) { return text("content"), 0, nil },
-	); err != nil {
+	if err := w.Put(ctx, f,
+		func(context.Context, int64) (body, int64, error) { return text("content"), 0, nil }); err != nil {
 		t.Fatal(err)
 	}
 

@@ -384,10 +384,8 @@ func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
 	case waitErr != nil:
 		return p.broken(waitErr, lastLines(stderr.String(), 1))
 	case answers != len(job.Sources):
-		return p.broken(
-			fmt.Errorf("%d answers for %d sources", answers, len(job.Sources)),
-			lastLines(stderr.String(), 1),
-		)
+		return p.broken(fmt.Errorf("%d answers for %d sources", answers, len(job.Sources)),
+			lastLines(stderr.String(), 1))
 	case writeErr != nil:
 		return p.broken(writeErr, lastLines(stderr.String(), 1))
 	}
@@ -529,10 +527,8 @@ func (p Python) searchPath(mount string) string {
 	_, full, _ := strings.Cut(p.identity, "-")
 	version := full[:max(0, strings.LastIndexByte(full, '.'))]
 	layer := filepath.Join(mount, "python")
-	return strings.Join(
-		[]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount},
-		string(os.PathListSeparator),
-	)
+	return strings.Join([]string{filepath.Join(layer, "lib", "python"+version, "site-packages"), layer, mount},
+		string(os.PathListSeparator))
 }
 
 // run runs the probe's runner against a mounted stack. Python sees the stack and its own library,

@@ -91,13 +91,8 @@ func (u UV) run(ctx context.Context, program string, args ...string) ([]byte, er
 	defer cancel()
 	cmd := exec.CommandContext(limit, program, args...)
 	cmd.Dir = u.Root
-	cmd.Env = append(
-		os.Environ(),
-		"UV_PYTHON_DOWNLOADS=never",
-		"NO_COLOR=1",
-		"UV_NO_PROGRESS=1",
-		"UV_CUSTOM_COMPILE_COMMAND=layersmith",
-	)
+	cmd.Env = append(os.Environ(), "UV_PYTHON_DOWNLOADS=never", "NO_COLOR=1", "UV_NO_PROGRESS=1",
+		"UV_CUSTOM_COMPILE_COMMAND=layersmith")
 	cmd.WaitDelay = 2 * time.Second
 	cmd.SysProcAttr = child(false)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -159,12 +154,8 @@ func (u UV) flags(t pydist.Target, allowSource, offline bool) []string {
 
 // unwritten is what keeps questions to uv from being written down.
 func unwritten(err error) error {
-	return ours(
-		"write a temporary file in",
-		os.TempDir(),
-		"make room and permission for it, or name another folder with TMPDIR",
-		err,
-	)
+	return ours("write a temporary file in", os.TempDir(),
+		"make room and permission for it, or name another folder with TMPDIR", err)
 }
 
 // Resolve asks uv three times: for one resolution of all layers, for each layer's part of it (which
@@ -203,12 +194,8 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 			return stage.Resolution{}, unwritten(err)
 		}
 
-		args = append(
-			args,
-			filepath.Join(temp, l.Name+".txt"),
-			"--constraints",
-			filepath.Join(temp, l.Name+"-constraints.txt"),
-		)
+		args = append(args, filepath.Join(temp, l.Name+".txt"), "--constraints",
+			filepath.Join(temp, l.Name+"-constraints.txt"))
 	}
 
 	if _, err := u.run(ctx, program, args...); err != nil {
@@ -221,14 +208,8 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 		out, err := u.run(
 			ctx,
 			program,
-			append(
-				append([]string{"pip", "compile"}, flags...),
-				"--constraints",
-				pins,
-				"--annotation-style",
-				"split",
-				filepath.Join(temp, l.Name+".txt"),
-			)...)
+			append(append([]string{"pip", "compile"}, flags...), "--constraints", pins, "--annotation-style",
+				"split", filepath.Join(temp, l.Name+".txt"))...)
 		if err != nil {
 			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
@@ -580,18 +561,8 @@ func (u UV) BuildWheel(ctx context.Context, sdist string, t pydist.Target) (stri
 		python = t.PythonVersion()
 	}
 
-	if _, err := u.run(
-		ctx,
-		program,
-		"build",
-		"--wheel",
-		"--quiet",
-		"--python",
-		python,
-		"--out-dir",
-		dir,
-		sdist,
-	); err != nil {
+	if _, err := u.run(ctx, program, "build", "--wheel", "--quiet", "--python", python, "--out-dir", dir,
+		sdist); err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}

@@ -95,34 +95,28 @@ func target313(t *testing.T) pydist.Target {
 
 func TestResolve(t *testing.T) {
 	u, asked := fakeUV(t, pylockOfTwo)
-	w := testWorkspace(
-		t,
-		map[string]string{
-			"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
-			"two/requirements.txt": "shared\n",
-		},
-	)
+	w := testWorkspace(t, map[string]string{
+		"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
+		"two/requirements.txt": "shared\n",
+	})
 	version, err := pydist.ParseVersion("0.9")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	got, err := u.Resolve(
-		context.Background(),
-		stage.ResolveRequest{
-			Target:       target313(t),
-			Workspace:    w,
-			Upgrade:      []string{"alpha"},
-			ExcludeNewer: "2026-01-01",
-			Offline:      true,
-			Locked: &lock.Lock{
-				Distributions: []lock.Distribution{
-					{Name: names(t, "shared")[0], Version: version},
-					{Name: names(t, "here")[0], Version: version, Direct: true},
-				},
+	got, err := u.Resolve(context.Background(), stage.ResolveRequest{
+		Target:       target313(t),
+		Workspace:    w,
+		Upgrade:      []string{"alpha"},
+		ExcludeNewer: "2026-01-01",
+		Offline:      true,
+		Locked: &lock.Lock{
+			Distributions: []lock.Distribution{
+				{Name: names(t, "shared")[0], Version: version},
+				{Name: names(t, "here")[0], Version: version, Direct: true},
 			},
 		},
-	)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,26 +125,13 @@ func TestResolve(t *testing.T) {
 	for _, d := range got.Distributions {
 		dists = append(
 			dists,
-			fmt.Sprint(
-				d.Name,
-				" ",
-				d.Version,
-				" ",
-				d.File.Name,
-				" ",
-				d.File.Size,
-				" ",
-				d.File.SHA256.Short(),
-				" ",
-				d.Requires,
-			),
+			fmt.Sprint(d.Name, " ", d.Version, " ", d.File.Name, " ", d.File.Size, " ", d.File.SHA256.Short(),
+				" ", d.Requires),
 		)
 	}
 
-	if g, want := strings.Join(
-		dists,
-		"; ",
-	), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 "+
+	if g, want := strings.Join(dists,
+		"; "), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 "+
 		"222222222222 []"; g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
@@ -184,9 +165,7 @@ func TestResolve(t *testing.T) {
 		t.Errorf("preferred %q", b)
 	}
 
-	if b, _ := os.ReadFile(
-		filepath.Join(beside, "one"),
-	); !strings.Contains(
+	if b, _ := os.ReadFile(filepath.Join(beside, "one")); !strings.Contains(
 		string(b),
 		"here @ file://"+u.Root+"/one/wheels/here-1.0-py3-none-any.whl\n",
 	) {
@@ -209,10 +188,8 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 		"no TOML":  {"<html>", fault.ToolMissing},
 	} {
 		u, _ := fakeUV(t, c.pylock)
-		if _, err := u.Resolve(
-			context.Background(),
-			stage.ResolveRequest{Target: target313(t), Workspace: w},
-		); err == nil ||
+		if _, err := u.Resolve(context.Background(),
+			stage.ResolveRequest{Target: target313(t), Workspace: w}); err == nil ||
 			fault.CodeOf(err) != c.code {
 			t.Errorf("%s: %v (%v)", name, err, fault.CodeOf(err))
 		}
@@ -221,10 +198,8 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 
 func TestLocate(t *testing.T) {
 	u, asked := fakeUV(t, pylockOfTwo)
-	w := testWorkspace(
-		t,
-		map[string]string{"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n"},
-	)
+	w := testWorkspace(t,
+		map[string]string{"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n"})
 	version, err := pydist.ParseVersion("1.0")
 	if err != nil {
 		t.Fatal(err)
@@ -255,14 +230,11 @@ func TestLocate(t *testing.T) {
 		t.Fatalf("%v, %v, asked %q", got, err, asked())
 	}
 
-	request.Wanted = append(
-		request.Wanted,
-		lock.Distribution{
-			Name:    names(t, "alpha")[0],
-			Version: version,
-			File:    lock.File{Name: "alpha-1.0-py3-none-any.whl", SHA256: sum(sumA)},
-		},
-	)
+	request.Wanted = append(request.Wanted, lock.Distribution{
+		Name:    names(t, "alpha")[0],
+		Version: version,
+		File:    lock.File{Name: "alpha-1.0-py3-none-any.whl", SHA256: sum(sumA)},
+	})
 	got, err = u.Locate(context.Background(), request)
 	if err != nil || got[sum(sumA)] != "https://files.example/a/alpha-1.0-py3-none-any.whl" ||
 		got[direct.File.SHA256] == "" ||
@@ -292,24 +264,15 @@ func TestBuildWheel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := UV{
 				Root: t.TempDir(),
-				Path: script(
-					t,
-					filepath.Join(t.TempDir(), "uv"),
-					"[ $1 = --version ] && { echo uv 0.13.9; exit; }\n"+c.does,
-				),
+				Path: script(t, filepath.Join(t.TempDir(), "uv"),
+					"[ $1 = --version ] && { echo uv 0.13.9; exit; }\n"+c.does),
 			}
 			ctx := context.Background()
 			if name == "interrupted" {
 				limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 				defer cancel()
-				if _, err := u.BuildWheel(
-					limited,
-					filepath.Join(t.TempDir(), "demo-1.0.tar.gz"),
-					target313(t),
-				); !errors.Is(
-					err,
-					context.DeadlineExceeded,
-				) {
+				if _, err := u.BuildWheel(limited, filepath.Join(t.TempDir(), "demo-1.0.tar.gz"),
+					target313(t)); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("error %v", err)
 				}
 

@@ -56,9 +56,7 @@ func TestUVProgram(t *testing.T) {
 
 	t.Run("missing", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
-		if _, err := (UV{Path: "uv"}).program(
-			context.Background(),
-		); fault.CodeOf(err) != fault.ToolMissing ||
+		if _, err := (UV{Path: "uv"}).program(context.Background()); fault.CodeOf(err) != fault.ToolMissing ||
 			fault.HintOf(err) == "" {
 			t.Errorf("error %v", err)
 		}
@@ -241,12 +239,8 @@ func TestExplain(t *testing.T) {
 			text: "error: Failed to parse: `uv.toml`\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := explain(
-				fmt.Errorf("run: %w", &uvError{text: c.text, err: errors.New("exit status 1")}),
-				w,
-				target,
-				"layers",
-			)
+			got := explain(fmt.Errorf("run: %w", &uvError{text: c.text, err: errors.New("exit status 1")}), w, target,
+				"layers")
 			var f *fault.Error
 			if !errors.As(got, &f) || f.Code != c.code || f.Subject != c.subject || !strings.Contains(f.Hint, c.hint) {
 				t.Fatalf("got %+v; want %v, %q, hint %q", f, c.code, c.subject, c.hint)
@@ -371,10 +365,8 @@ func TestFindPython(t *testing.T) {
 		})
 		t.Run(name+" that is named is a fault", func(t *testing.T) {
 			_, path := setup(t)
-			if _, err := find(
-				t,
-				fakePython(t, filepath.Join(path, "mine"), answer),
-			); fault.CodeOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), "python3.13") ||
+			if _, err := find(t,
+				fakePython(t, filepath.Join(path, "mine"), answer)); fault.CodeOf(err) != fault.BadInput || !strings.Contains(fault.HintOf(err), "python3.13") ||
 				len(err.Error()) > 500 {
 				t.Errorf("error %v", err)
 			}
@@ -405,12 +397,7 @@ func TestFindPython(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		if _, err := FindPython(
-			ctx,
-			target,
-			"",
-			t.TempDir(),
-		); !errors.Is(err, context.DeadlineExceeded) ||
+		if _, err := FindPython(ctx, target, "", t.TempDir()); !errors.Is(err, context.DeadlineExceeded) ||
 			time.Since(start) > 8*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}

@@ -355,14 +355,8 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 	}
 
 	if total > measure.MaxUnzippedBytes {
-		return nil, refuse(
-			fault.BadInput,
-			op,
-			name,
-			"%d bytes unzipped with its layers, limit %d",
-			total,
-			measure.MaxUnzippedBytes,
-		)
+		return nil, refuse(fault.BadInput, op, name, "%d bytes unzipped with its layers, limit %d", total,
+			measure.MaxUnzippedBytes)
 	}
 
 	return list, nil
@@ -534,22 +528,11 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 	case err != nil:
 		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
 	case weight > measure.MaxUnzippedBytes:
-		return stage.LayerVersion{}, refuse(
-			fault.BadInput,
-			op,
-			v.LayerName,
-			"%d bytes unzipped, limit %d",
-			weight,
-			measure.MaxUnzippedBytes,
-		)
+		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "%d bytes unzipped, limit %d", weight,
+			measure.MaxUnzippedBytes)
 	case len(v.Description) > 256:
-		return stage.LayerVersion{}, refuse(
-			fault.BadInput,
-			op,
-			v.LayerName,
-			"a description of %d characters, limit 256",
-			len(v.Description),
-		)
+		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName,
+			"a description of %d characters, limit 256", len(v.Description))
 	}
 
 	if m.layers == nil {
@@ -828,24 +811,13 @@ func (m memoryFunctions) MoveAlias(
 	}
 
 	if a.RevisionID != revision {
-		return stage.Alias{}, refuse(
-			fault.Changed,
-			op,
-			function+":"+alias,
-			"its revision is %s, not %q",
-			a.RevisionID,
-			revision,
-		)
+		return stage.Alias{}, refuse(fault.Changed, op, function+":"+alias, "its revision is %s, not %q",
+			a.RevisionID, revision)
 	}
 
 	if f.aliases[version].Name != "" {
-		return stage.Alias{}, refuse(
-			fault.BadInput,
-			op,
-			function+":"+alias,
-			"an alias cannot point to alias %s",
-			version,
-		)
+		return stage.Alias{}, refuse(fault.BadInput, op, function+":"+alias, "an alias cannot point to alias %s",
+			version)
 	}
 
 	if _, err := f.at(op, version); err != nil {
@@ -911,13 +883,8 @@ func (m memorySandboxes) Create(ctx context.Context, s stage.Sandbox) error {
 	}
 	defer leave()
 	delete(m.functions, s.Name)
-	f, err := m.add(
-		op,
-		NewFunction{Name: s.Name, Target: s.Target, Zip: clone(s.Zip), Layers: s.Layers},
-		s.Handler,
-		s.Memory,
-		s.Timeout,
-	)
+	f, err := m.add(op, NewFunction{Name: s.Name, Target: s.Target, Zip: clone(s.Zip), Layers: s.Layers}, s.Handler,
+		s.Memory, s.Timeout)
 	if err != nil {
 		return err
 	}
@@ -939,14 +906,8 @@ func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte
 	case err != nil:
 		return stage.Invocation{}, err
 	case len(payload) > maxPayloadBytes:
-		return stage.Invocation{}, refuse(
-			fault.BadInput,
-			op,
-			name,
-			"a payload of %d bytes, limit %d",
-			len(payload),
-			maxPayloadBytes,
-		)
+		return stage.Invocation{}, refuse(fault.BadInput, op, name, "a payload of %d bytes, limit %d", len(payload),
+			maxPayloadBytes)
 	case f.sandbox == nil:
 		return stage.Invocation{}, refuse(fault.BadInput, op, name, "not a sandbox: nobody here can run it")
 	case m.Run == nil:

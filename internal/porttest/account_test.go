@@ -85,9 +85,7 @@ func TestMemoryAccountFailsWhenTold(t *testing.T) {
 	}
 
 	if _, err := account.Functions().
-		SetLayers(t.Context(), "orders", nil, f.RevisionID); fault.CodeOf(
-		err,
-	) != fault.Throttled {
+		SetLayers(t.Context(), "orders", nil, f.RevisionID); fault.CodeOf(err) != fault.Throttled {
 		t.Fatal(err)
 	}
 

@@ -91,22 +91,14 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			middle := int64(len(s) / 2)
 			end := int64(len(s))
 			got := make([]byte, end-middle)
-			if n, err := opened.ReadAt(
-				got,
-				middle,
-			); n != len(got) ||
+			if n, err := opened.ReadAt(got, middle); n != len(got) ||
 				err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: %d of %d bytes, %v", name, n, len(got), err)
-			} else if string(
-				got,
-			) != s[middle:] {
+			} else if string(got) != s[middle:] {
 				t.Errorf("%s: other bytes", name)
 			}
 
-			if n, err := opened.ReadAt(
-				make([]byte, 1),
-				end,
-			); n != 0 ||
+			if n, err := opened.ReadAt(make([]byte, 1), end); n != 0 ||
 				err != io.EOF { //nolint:errorlint // io.ReaderAt
 				t.Errorf("%s: behind its end are %d bytes, %v", name, n, err)
 			}
@@ -159,12 +151,8 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			}
 
 			sum := digest.Of([]byte(half))
-			refuses(
-				t,
-				b,
-				objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: int64(len(half))},
-				fault.NotFound,
-			)
+			refuses(t, b, objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: int64(len(half))},
+				fault.NotFound)
 		}
 	})
 
@@ -226,13 +214,8 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 				}
 
 				if fault.CodeOf(err) != fault.HashMismatch {
-					t.Errorf(
-						"%s, of which the reference says %d bytes and %s: %v, want HashMismatch",
-						name,
-						ref.Size,
-						ref.SHA256.Short(),
-						err,
-					)
+					t.Errorf("%s, of which the reference says %d bytes and %s: %v, want HashMismatch", name, ref.Size,
+						ref.SHA256.Short(), err)
 				}
 			}
 
@@ -352,12 +335,8 @@ func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, er
 	case !ok:
 		return nil, fault.New(fault.NotFound, "open", ref.Key, errors.New("there is none"))
 	case int64(len(b)) != ref.Size || digest.Of(b) != ref.SHA256:
-		return nil, fault.New(
-			fault.HashMismatch,
-			"open",
-			ref.Key,
-			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)),
-		)
+		return nil, fault.New(fault.HashMismatch, "open", ref.Key,
+			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)))
 	}
 
 	return newBlob(b), nil

@@ -22,16 +22,13 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		t.Helper()
 		a = open(t)
 		layer = addLayer(t, a, "data", "python/a.py=1")
-		a.Others.AddFunction(
-			t,
-			NewFunction{
-				Name:   name,
-				Target: suiteTarget(t),
-				Zip:    zipped(t, "app.py=def handler(event, context): return 1\n"),
-				Layers: []string{layer.ARN},
-				Tags:   map[string]string{"team": "blue"},
-			},
-		)
+		a.Others.AddFunction(t, NewFunction{
+			Name:   name,
+			Target: suiteTarget(t),
+			Zip:    zipped(t, "app.py=def handler(event, context): return 1\n"),
+			Layers: []string{layer.ARN},
+			Tags:   map[string]string{"team": "blue"},
+		})
 		return a, layer
 	}
 	get := func(t *testing.T, a Account, qualifier string) stage.Function {
@@ -175,12 +172,8 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("a layer version that never was cannot be attached", func(t *testing.T) {
 		a, layer := account(t)
-		_, err := a.Functions.SetLayers(
-			ctx,
-			name,
-			[]string{strings.TrimSuffix(layer.ARN, "1") + "7"},
-			get(t, a, "").RevisionID,
-		)
+		_, err := a.Functions.SetLayers(ctx, name, []string{strings.TrimSuffix(layer.ARN, "1") + "7"},
+			get(t, a, "").RevisionID)
 		fails(t, "layers", err, fault.BadInput)
 		has(t, a, "", layer.ARN)
 	})
@@ -284,11 +277,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 			t.Fatalf("moved %+v", after)
 		}
 
-		if now := must(
-			a.Functions.Alias(ctx, name, "live"),
-		)(
-			t,
-		); now.Version != "2" || now.Weights != nil ||
+		if now := must(a.Functions.Alias(ctx, name, "live"))(t); now.Version != "2" || now.Weights != nil ||
 			now.RevisionID != after.RevisionID {
 			t.Fatalf("alias %+v, moved %+v", now, after)
 		}
@@ -317,13 +306,8 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		a, _ := account(t)
 		publish(t, a)
 		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
-		_, err := a.Functions.MoveAlias(
-			ctx,
-			name,
-			"live",
-			"7",
-			must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID,
-		)
+		_, err := a.Functions.MoveAlias(ctx, name, "live", "7",
+			must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID)
 		fails(t, "move", err, fault.NotFound)
 	})
 
@@ -374,24 +358,18 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("functions are found by all of their tags", func(t *testing.T) {
 		a, _ := account(t)
 		code := zipped(t, "app.py=1")
-		a.Others.AddFunction(
-			t,
-			NewFunction{
-				Name:   "bills",
-				Target: suiteTarget(t),
-				Zip:    code,
-				Tags:   map[string]string{"team": "blue", "tier": "1"},
-			},
-		)
-		a.Others.AddFunction(
-			t,
-			NewFunction{
-				Name:   "carts",
-				Target: suiteTarget(t),
-				Zip:    code,
-				Tags:   map[string]string{"team": "red", "tier": "1"},
-			},
-		)
+		a.Others.AddFunction(t, NewFunction{
+			Name:   "bills",
+			Target: suiteTarget(t),
+			Zip:    code,
+			Tags:   map[string]string{"team": "blue", "tier": "1"},
+		})
+		a.Others.AddFunction(t, NewFunction{
+			Name:   "carts",
+			Target: suiteTarget(t),
+			Zip:    code,
+			Tags:   map[string]string{"team": "red", "tier": "1"},
+		})
 		for want, tags := range map[string]map[string]string{
 			"bills orders": {"team": "blue"},
 			"bills":        {"team": "blue", "tier": "1"},
@@ -444,10 +422,8 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		third := addLayer(t, a, "data", "python/a.py=3")
 		unused := addLayer(t, a, "data", "python/a.py=4")
 		must(a.Functions.SetLayers(ctx, name, []string{second.ARN}, get(t, a, "").RevisionID))(t)
-		a.Others.AddFunction(
-			t,
-			NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}},
-		)
+		a.Others.AddFunction(t,
+			NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}})
 		used := must(a.Functions.LayersInUse(ctx))(t)
 		for arn, want := range map[string]bool{first.ARN: true, second.ARN: true, third.ARN: true, unused.ARN: false} {
 			if used[arn] != want {

@@ -86,10 +86,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		made, failed := compile(
 			t,
 			0,
-			file(
-				"py2.py",
-				"print 'x'\n",
-			),
+			file("py2.py", "print 'x'\n"),
 			file("nul.py", "a = 1\x00"),
 			file("enc.py", "# coding: no-such\n"),
 			file("utf8.py", "x = '\xff'\n"),
@@ -159,9 +156,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 			sources = append(sources, file("m"+strconv.Itoa(i)+".py", "x = '"+strings.Repeat("y", 5000)+"'\n"))
 		}
 
-		err := open(
-			t,
-		).Compile(ctx,
+		err := open(t).Compile(ctx,
 			stage.CompileJob{
 				Sources: sources,
 				Root:    root,
@@ -297,9 +292,7 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 			metadata("torn"),
 			metadata("absent"),
 			metadata("dead"),
-			script(
-				"import good\nassert good.x == 7\nassert __name__ == '__main__'\n",
-			),
+			script("import good\nassert good.x == 7\nassert __name__ == '__main__'\n"),
 			script("import good\nassert good.x == 8, 'x is %d' % good.x\n"),
 			script("this is (\n"),
 			script("raise SystemExit(3)\n"),
@@ -326,15 +319,12 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		deep := "python/lib/" + target.Runtime() + "/site-packages/"
 		r := run(
 			t,
-			opt(
-				t,
-				map[string]string{
-					"python/a.py": "",
-					deep + "b.py": "",
-					"a.py":        "raise ValueError('not this one')\n",
-					"own.py":      "",
-				},
-			),
+			opt(t, map[string]string{
+				"python/a.py": "",
+				deep + "b.py": "",
+				"a.py":        "raise ValueError('not this one')\n",
+				"own.py":      "",
+			}),
 			module("b"),
 			script(
 				"import sys\nbad = [p for p in sys.path if p.endswith('-packages') and '/python/lib/' not in p]\n"+
@@ -435,10 +425,8 @@ func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.In
 		defer cancel()
 		if _, err := open(
 			t,
-		).Probe(stop, opt(t, nil), []probe.Job{script("import time\ntime.sleep(60)\n")}, func() {}); !errors.Is(
-			err,
-			context.DeadlineExceeded,
-		) {
+		).Probe(stop, opt(t, nil), []probe.Job{script("import time\ntime.sleep(60)\n")}, func() {}); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Fatalf("error %v, want context.DeadlineExceeded", err)
 		}
 	})

@@ -75,18 +75,13 @@ func addLayer(t testing.TB, a Account, name, file string) stage.LayerVersion {
 	t.Helper()
 	description, _, _ := strings.Cut(file, "=")
 	return must(
-		a.LayerVersions.Publish(
-			context.Background(),
-			stage.NewLayerVersion{
-				LayerName:   name,
-				Description: description,
-				Target:      suiteTarget(t),
-				Zip:         a.Others.Upload(t, zipped(t, file)),
-			},
-		),
-	)(
-		t,
-	)
+		a.LayerVersions.Publish(context.Background(), stage.NewLayerVersion{
+			LayerName:   name,
+			Description: description,
+			Target:      suiteTarget(t),
+			Zip:         a.Others.Upload(t, zipped(t, file)),
+		}),
+	)(t)
 }
 
 // LayerVersions is the suite of stage.LayerVersions.
@@ -125,19 +120,14 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		a := open(t)
 		zip := zipped(t, "python/a.py=1")
 		made := must(
-			a.LayerVersions.Publish(
-				ctx,
-				stage.NewLayerVersion{
-					LayerName:   name,
-					Description: "lock 1a2b",
-					Target:      suiteTarget(t),
-					License:     "MIT",
-					Zip:         a.Others.Upload(t, zip),
-				},
-			),
-		)(
-			t,
-		)
+			a.LayerVersions.Publish(ctx, stage.NewLayerVersion{
+				LayerName:   name,
+				Description: "lock 1a2b",
+				Target:      suiteTarget(t),
+				License:     "MIT",
+				Zip:         a.Others.Upload(t, zip),
+			}),
+		)(t)
 		if made.Version != 1 || made.LayerName != name || made.Description != "lock 1a2b" ||
 			made.CodeSHA256 != codeSHA256(zip) ||
 			made.Created.IsZero() ||
@@ -193,10 +183,8 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("bytes that are no zip publish nothing", func(t *testing.T) {
 		a := open(t)
-		_, err := a.LayerVersions.Publish(
-			ctx,
-			stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))},
-		)
+		_, err := a.LayerVersions.Publish(ctx,
+			stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})

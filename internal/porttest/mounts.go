@@ -97,14 +97,8 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	})
 
 	t.Run("without bytecode what has a source is left out, what has none stays", func(t *testing.T) {
-		tree := Tree(
-			t,
-			"python/a.py=1",
-			"python/__pycache__/a.cpython-313.pyc=c",
-			"python/p/__pycache__/b.cpython-313.pyc=c",
-			"python/p/b.py=1",
-			"python/only.pyc=c",
-		)
+		tree := Tree(t, "python/a.py=1", "python/__pycache__/a.cpython-313.pyc=c",
+			"python/p/__pycache__/b.cpython-313.pyc=c", "python/p/b.py=1", "python/only.pyc=c")
 		dir, _ := mount(t, false, tree)
 		expect(t, dir, "python/a.py=1 python/only.pyc=c python/p/b.py=1")
 		dir, _ = mount(t, true, tree)
@@ -159,9 +153,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 			t.Fatal(err)
 		}
 
-		if _, _, err := open(
-			t,
-		).Mount(ctx, []ziptree.Tree{tree}, true); err == nil ||
+		if _, _, err := open(t).Mount(ctx, []ziptree.Tree{tree}, true); err == nil ||
 			!strings.Contains(err.Error(), "python/b.py") {
 			t.Fatalf("error %v, want one that names python/b.py", err)
 		}

@@ -85,11 +85,7 @@ func TestMemoryNoticesRefuseWhatThePortDoesNotPromise(t *testing.T) {
 		}
 	}
 
-	if err := notices.Send(
-		t.Context(),
-		"s",
-		"t",
-	); err != nil ||
+	if err := notices.Send(t.Context(), "s", "t"); err != nil ||
 		!slices.Equal(notices.Sent(), []porttest.Notice{{"s", "t"}}) {
 		t.Fatal(err, notices.Sent())
 	}

@@ -98,14 +98,8 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 		o := open(t)
 		write(t, o, "one")
 		stop, cancel := context.WithCancel(ctx)
-		if err := o.Write(
-			stop,
-			name,
-			func(w io.Writer) error { cancel(); return writes("two")(w) },
-		); !errors.Is(
-			err,
-			context.Canceled,
-		) {
+		if err := o.Write(stop, name, func(w io.Writer) error { cancel(); return writes("two")(w) }); !errors.Is(err,
+			context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
 

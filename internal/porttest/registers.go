@@ -274,12 +274,8 @@ func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, ta
 	}
 
 	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(
-			fault.OverLimit,
-			"store",
-			name,
-			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes),
-		)
+		return "", fault.New(fault.OverLimit, "store", name,
+			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
 	}
 
 	m.mu.Lock()

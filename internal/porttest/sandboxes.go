@@ -138,12 +138,8 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("layers that do not exist, or too many, make no sandbox", func(t *testing.T) {
 		a := open(t)
 		layer := addLayer(t, a, "l", "python/a.py=1")
-		fails(
-			t,
-			"unknown",
-			a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", strings.TrimSuffix(layer.ARN, "1")+"7")),
-			fault.BadInput,
-		)
+		fails(t, "unknown", a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", strings.TrimSuffix(layer.ARN, "1")+"7")),
+			fault.BadInput)
 		var six []string
 		for i := range 6 {
 			six = append(six, addLayer(t, a, fmt.Sprintf("l%d", i), "python/a.py=1").ARN)

@@ -71,11 +71,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 	// it changed; none gives out something else.
 	hadOrChanged := func(t *testing.T, s PushedSources, f stage.Source, want string) {
 		t.Helper()
-		if b, err := s.Read(
-			ctx,
-			f,
-			limit,
-		); err == nil && string(b) != want ||
+		if b, err := s.Read(ctx, f, limit); err == nil && string(b) != want ||
 			err != nil && fault.CodeOf(err) != fault.Changed {
 			t.Fatalf("Read = %q, %v; want %q or fault Changed", b, err, want)
 		}
@@ -256,12 +252,8 @@ func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) (
 	case !ok:
 		return nil, fault.New(fault.Changed, "read", s.Name, errors.New("there is no such version"))
 	case int64(len(b)) > limit:
-		return nil, fault.New(
-			fault.BadInput,
-			"read",
-			s.Name,
-			fmt.Errorf("%d bytes, at most %d are read", len(b), limit),
-		)
+		return nil, fault.New(fault.BadInput, "read", s.Name,
+			fmt.Errorf("%d bytes, at most %d are read", len(b), limit))
 	}
 
 	return clone(b), nil

@@ -363,11 +363,8 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 		s := open(t)
 		stop, cancel := context.WithCancel(ctx)
 		cancel()
-		err := s.Put(
-			stop,
-			file,
-			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() },
-		)
+		err := s.Put(stop, file,
+			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() })
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}

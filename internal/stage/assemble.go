@@ -234,15 +234,8 @@ func (s Assemble) Bytecode(
 				return err
 			}
 
-			key := fmt.Sprintf(
-				"%s/bytecode-%d-%s-O%d-%s-%s",
-				origin,
-				bytecodeVersion,
-				s.Python.Identity(),
-				optimize,
-				strings.ReplaceAll(strings.Trim(place.Root, "/"), "/", "-"),
-				ziptree.DeflateVersion,
-			)
+			key := fmt.Sprintf("%s/bytecode-%d-%s-O%d-%s-%s", origin, bytecodeVersion, s.Python.Identity(),
+				optimize, strings.ReplaceAll(strings.Trim(place.Root, "/"), "/", "-"), ziptree.DeflateVersion)
 			pack, failed, err := s.compile(ctx, key, byWheel[w], target, place, optimize, task)
 			if err != nil {
 				return err

@@ -455,26 +455,23 @@ func (s Build) writeArtifacts(ctx context.Context, works []*work) (report.Report
 		}
 
 		rep.Target = t.String()
-		rep.Layers = append(
-			rep.Layers,
-			report.Layer{
-				SchemaVersion: report.SchemaVersion,
-				Name:          w.spec.Name,
-				Target:        t.String(),
-				Key:           w.key,
-				Zip:           report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
-				Before:        sizeOf(w.artifact.Tree.Entries()),
-				After:         sizeOf(tree.Entries()),
-				Inputs:        report.Inputs{Wheels: wheels(w.carries)},
-				Bytecode: report.Bytecode{
-					Mode:    string(w.mode),
-					Reason:  w.reason,
-					Partial: w.partial,
-					Size:    sizeOf(w.bytecode),
-				},
-				Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"},
+		rep.Layers = append(rep.Layers, report.Layer{
+			SchemaVersion: report.SchemaVersion,
+			Name:          w.spec.Name,
+			Target:        t.String(),
+			Key:           w.key,
+			Zip:           report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256},
+			Before:        sizeOf(w.artifact.Tree.Entries()),
+			After:         sizeOf(tree.Entries()),
+			Inputs:        report.Inputs{Wheels: wheels(w.carries)},
+			Bytecode: report.Bytecode{
+				Mode:    string(w.mode),
+				Reason:  w.reason,
+				Partial: w.partial,
+				Size:    sizeOf(w.bytecode),
 			},
-		)
+			Probe: report.Probe{Status: report.NotProbed, Reason: "not pruned yet"},
+		})
 	}
 
 	return rep, true, nil
@@ -592,12 +589,7 @@ func (s Build) Inspect(
 	a, err := Assemble{
 		Wheels: s.Wheels,
 		Cache:  s.Cache,
-	}.Run(
-		ctx,
-		l.Target,
-		LayerPlace,
-		l.Carries(spec.Name, ws.Below(spec.Name)),
-	)
+	}.Run(ctx, l.Target, LayerPlace, l.Carries(spec.Name, ws.Below(spec.Name)))
 	if err != nil {
 		return prune.Pruned{}, err
 	}

@@ -166,9 +166,7 @@ func (w *work) cost(bytecode []ziptree.Entry) measure.Size {
 		line := measure.Bytes(len(strings.TrimPrefix(e.Name, w.artifact.Place.Prefix)) + len(",,\n"))
 		s.Unzipped = s.Unzipped + line
 		s.Zipped = s.Zipped + line
-		if source, ok := w.pruned.Tree.Lookup(
-			w.artifact.Place.Prefix + w.sourceOf(e),
-		); ok &&
+		if source, ok := w.pruned.Tree.Lookup(w.artifact.Place.Prefix + w.sourceOf(e)); ok &&
 			w.mode == workspace.Sourceless {
 			was := measure.Of(source.Name, source.Size, source.ZippedBytes)
 			s.Files = s.Files - was.Files

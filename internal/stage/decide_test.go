@@ -339,10 +339,8 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		}
 	}
 
-	if err := Judge(
-		report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
-		true,
-	); fault.CodeOf(err) != fault.NotProbed ||
+	if err := Judge(report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
+		true); fault.CodeOf(err) != fault.NotProbed ||
 		fault.HintOf(err) == "" {
 		t.Errorf("strict: %v", err)
 	}

@@ -44,11 +44,8 @@ func name(t testing.TB, s string) pydist.Name { return must[pydist.Name](t)(pydi
 func wheelOf(t testing.TB, dist, version string, files ...string) []byte {
 	t.Helper()
 	info := strings.ReplaceAll(dist, "-", "_") + "-" + version + ".dist-info/"
-	files = append(
-		files,
-		info+"METADATA=Metadata-Version: 2.1\nName: "+dist+"\nVersion: "+version+"\n",
-		info+"WHEEL=Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-	)
+	files = append(files, info+"METADATA=Metadata-Version: 2.1\nName: "+dist+"\nVersion: "+version+"\n",
+		info+"WHEEL=Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
 	var record, out bytes.Buffer
 	z := zip.NewWriter(&out)
 	for _, f := range files {

@@ -182,11 +182,8 @@ func (s Fetch) build(ctx context.Context, l lock.Lock, dists []lock.Distribution
 			return lock.Lock{}, 0, err
 		}
 
-		if _, err := s.Cache.Store(
-			ctx,
-			key,
-			func(add func(ziptree.Entry) error) error { return add(ziptree.File("wheel.json", b, false, key)) },
-		); err != nil {
+		if _, err := s.Cache.Store(ctx, key,
+			func(add func(ziptree.Entry) error) error { return add(ziptree.File("wheel.json", b, false, key)) }); err != nil {
 			return lock.Lock{}, 0, err
 		}
 

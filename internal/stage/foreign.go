@@ -149,14 +149,11 @@ func (s Prune) probe(ctx context.Context, in PruneInput, w *work, place Place) (
 		Prefix:        place.Prefix,
 		Distributions: w.artifact.Distributions,
 		Own:           in.OwnProbe,
-		Trees: append(
-			append([]ziptree.Tree(nil), in.Below...),
-			w.pruned.Tree,
-		),
-		Unpruned: append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
-		Imports:  in.Spec.Imports,
-		Bytecode: w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless,
-		Chosen:   w.chosen,
+		Trees:         append(append([]ziptree.Tree(nil), in.Below...), w.pruned.Tree),
+		Unpruned:      append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
+		Imports:       in.Spec.Imports,
+		Bytecode:      w.mode != workspace.NoBytecode && w.mode != workspace.Sourceless,
+		Chosen:        w.chosen,
 	}
 	w.report.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p)
 	return err
@@ -248,12 +245,9 @@ func (s Check) Run(ctx context.Context, in CheckInput) (r report.Layer, err erro
 		Prefix:        place.Prefix,
 		Distributions: top.Distributions,
 		Own:           in.OwnProbe,
-		Trees: append(
-			append([]ziptree.Tree(nil), in.Below...),
-			in.Tree,
-		),
-		Imports:  in.Spec.Imports,
-		Bytecode: r.Bytecode.Size.Files > 0,
+		Trees:         append(append([]ziptree.Tree(nil), in.Below...), in.Tree),
+		Imports:       in.Spec.Imports,
+		Bytecode:      r.Bytecode.Size.Files > 0,
 	}
 	if r.Probe, err = (Probe{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}).Run(ctx, p); err != nil {
 		return report.Layer{}, err

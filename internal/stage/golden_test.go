@@ -71,16 +71,13 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 
 	h := digest.NewHasher()
 	s := stage.Prune{Cache: &porttest.MemoryCache{}, NoPython: "none here", Progress: silent{}}
-	r, err := s.Run(
-		t.Context(),
-		stage.PruneInput{
-			Name:   "golden",
-			Target: target,
-			Tree:   tree,
-			Spec:   workspace.Layer{Bytecode: workspace.NoBytecode},
-			Write:  func(write func(io.Writer) error) error { return write(h) },
-		},
-	)
+	r, err := s.Run(t.Context(), stage.PruneInput{
+		Name:   "golden",
+		Target: target,
+		Tree:   tree,
+		Spec:   workspace.Layer{Bytecode: workspace.NoBytecode},
+		Write:  func(write func(io.Writer) error) error { return write(h) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,10 +133,8 @@ func (s Build) heal(ctx context.Context, in BuildInput, works, all []*work) (*Bu
 
 		in.healing.healed[l.Name] = append(in.healing.healed[l.Name], healed...)
 		if len(next.Layers) > 0 && !slices.Contains(next.Layers, l.Name) {
-			next.Layers = append(
-				slices.Clone(next.Layers),
-				l.Name,
-			) // the layer below was not asked for, but its zip has to change
+			next.Layers = append(slices.Clone(next.Layers),
+				l.Name) // the layer below was not asked for, but its zip has to change
 		}
 	}
 
@@ -211,13 +209,8 @@ func (h *healer) layer(
 		restored, trial, err := h.job(ctx, w, f, chosen)
 		switch {
 		case errors.Is(err, errSpent):
-			why := fmt.Sprintf(
-				"%s %s: the limit of %s of the interpreter is reached; %s",
-				f.Kind,
-				f.Name,
-				count(h.limit(), "run"),
-				h.tried,
-			)
+			why := fmt.Sprintf("%s %s: the limit of %s of the interpreter is reached; %s", f.Kind, f.Name,
+				count(h.limit(), "run"), h.tried)
 			return nil, report.Healing{Runs: h.runs, Why: why}, nil
 		case err != nil:
 			return nil, report.Healing{}, err
@@ -266,10 +259,8 @@ func (h *healer) stack(w *work) []*work {
 // whose source is there follows the source.
 func (w *work) undoable(o prune.Outcome) bool {
 	if o.Fate == prune.Kept ||
-		!slices.ContainsFunc(
-			w.policy.Rules(),
-			func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil },
-		) {
+		!slices.ContainsFunc(w.policy.Rules(),
+			func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil }) {
 		return false
 	}
 
@@ -295,10 +286,8 @@ func (in BuildInput) known(old report.Report) report.Report {
 		return old
 	}
 
-	old.Layers = slices.DeleteFunc(
-		slices.Clone(old.Layers),
-		func(l report.Layer) bool { return indexOf(in.healing.probed, l.Name) >= 0 },
-	)
+	old.Layers = slices.DeleteFunc(slices.Clone(old.Layers),
+		func(l report.Layer) bool { return indexOf(in.healing.probed, l.Name) >= 0 })
 	old.Layers = append(old.Layers, in.healing.probed...)
 	return old
 }

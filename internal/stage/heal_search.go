@@ -117,12 +117,8 @@ func list(rs []removal) string {
 // or the form of its bytecode.
 func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []removal) (report.Healing, error) {
 	t := report.Healing{
-		Why: fmt.Sprintf(
-			"%s %s fails even with all restored that %s removed or changed",
-			j.Kind,
-			j.Name,
-			list(restored),
-		),
+		Why: fmt.Sprintf("%s %s fails even with all restored that %s removed or changed", j.Kind, j.Name,
+			list(restored)),
 	}
 	plain, err := h.try(ctx, w, j, restored, true)
 	if err != nil {
@@ -139,10 +135,8 @@ func (h *healer) diagnose(ctx context.Context, w *work, j probe.Job, restored []
 
 		t.Cause = "it passes without bytecode: set bytecode: none in " + w.spec.Name + "/layer.yaml"
 		if len(modes) > 0 {
-			t.Cause = "it needs the sources, docstrings or asserts that " + strings.Join(
-				modes,
-				", ",
-			) + " takes away; set bytecode: unchecked-hash or auto there"
+			t.Cause = "it needs the sources, docstrings or asserts that " + strings.Join(modes,
+				", ") + " takes away; set bytecode: unchecked-hash or auto there"
 		}
 
 		return t, nil

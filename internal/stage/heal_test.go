@@ -118,11 +118,8 @@ func many(n int) []string {
 		"alpha/sub/tests/more.txt=more\n",
 	}
 	for i := range n {
-		files = append(
-			files,
-			fmt.Sprintf("alpha/tests/test_%03d.py=t = %d\n", i, i),
-			fmt.Sprintf("alpha/tests/deep%d/x.txt=d\n", i%7*1000+i),
-		)
+		files = append(files, fmt.Sprintf("alpha/tests/test_%03d.py=t = %d\n", i, i),
+			fmt.Sprintf("alpha/tests/deep%d/x.txt=d\n", i%7*1000+i))
 	}
 
 	return files
@@ -213,12 +210,8 @@ func TestHeal(t *testing.T) {
 			}
 
 			// With what was written, another build has nothing to heal and makes the same zip.
-			again := newClinic(
-				t,
-				map[string][]string{"alpha": c.files},
-				"alpha/probe.py=import alpha\n",
-				"alpha/layer.yaml="+f.written["alpha/layer.yaml"],
-			)
+			again := newClinic(t, map[string][]string{"alpha": c.files}, "alpha/probe.py=import alpha\n",
+				"alpha/layer.yaml="+f.written["alpha/layer.yaml"])
 			again.python.fails = c.fails
 			rep2, _, err := again.heal()
 			if err != nil || again.writes != 0 || again.runs("script probe.py") != 1 ||
@@ -244,12 +237,8 @@ func TestHealKeepsWhatTheFileSays(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	want := strings.Replace(
-		was,
-		"# really\n",
-		"# really\n"+`  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py`+mark,
-		1,
-	)
+	want := strings.Replace(was, "# really\n",
+		"# really\n"+`  - { match: "alpha/sub/tests/data.txt", reason: "script probe.py`+mark, 1)
 	if d := cmp.Diff(want, f.written["alpha/layer.yaml"]); d != "" {
 		t.Error(d)
 	}
@@ -292,12 +281,8 @@ func TestHealOfSeveralJobs(t *testing.T) {
 func TestHealUndoesATransform(t *testing.T) {
 	const model = "botocore/data/s3/2006-03-01/service-2.json"
 	content := `{"version": "2.0", "documentation": "` + strings.Repeat("long ", 100) + `", "operations": {}}`
-	f := newClinic(
-		t,
-		map[string][]string{"botocore": {"botocore/__init__.py=", model + "=" + content}},
-		"botocore/probe.py=import botocore\n",
-		"botocore/layer.yaml=description: x\n",
-	)
+	f := newClinic(t, map[string][]string{"botocore": {"botocore/__init__.py=", model + "=" + content}},
+		"botocore/probe.py=import botocore\n", "botocore/layer.yaml=description: x\n")
 	eyes := &seeing{machine: f.python}
 	f.python.fails = func(j probe.Job, _ func(string) bool) string {
 		e, _ := f.python.mounts[eyes.mount][0].Lookup("python/" + model)
@@ -315,10 +300,8 @@ func TestHealUndoesATransform(t *testing.T) {
 	}
 	rep, _, err := f.healWith(b, f.input())
 	if err != nil ||
-		!strings.Contains(
-			f.written["botocore/layer.yaml"],
-			`- { match: "`+model+`", reason: "script probe.py fails without it; healed `,
-		) ||
+		!strings.Contains(f.written["botocore/layer.yaml"],
+			`- { match: "`+model+`", reason: "script probe.py fails without it; healed `) ||
 		fmt.Sprint(rep.Layers[0].Healed[0].Rules) != "[botocore-docs]" {
 		t.Errorf("%q, %v", f.written, err)
 	}
@@ -337,21 +320,12 @@ func (s *seeing) Probe(ctx context.Context, mount string, jobs []probe.Job, done
 
 // stacked is a workspace where high extends low; each carries one distribution.
 func stacked(t *testing.T) *clinic {
-	c := newClinic(
-		t,
+	c := newClinic(t,
 		map[string][]string{"alpha": many(30), "beta": {"beta/__init__.py=import alpha\n", "beta/tests/x.txt=x\n"}},
-		"beta/layer.yaml=extends: alpha\n",
-		"beta/probe.py=import beta\n",
-	)
-	c.lock = must[lock.Lock](
-		t,
-	)(
-		lock.New(
-			testTarget(t),
-			digest.Of(nil),
-			c.lock.Distributions,
-			map[string][]pydist.Name{"alpha": {name(t, "alpha")}, "beta": {name(t, "beta"), name(t, "alpha")}},
-		),
+		"beta/layer.yaml=extends: alpha\n", "beta/probe.py=import beta\n")
+	c.lock = must[lock.Lock](t)(
+		lock.New(testTarget(t), digest.Of(nil), c.lock.Distributions,
+			map[string][]pydist.Name{"alpha": {name(t, "alpha")}, "beta": {name(t, "beta"), name(t, "alpha")}}),
 	)
 	return c
 }
@@ -551,13 +525,8 @@ func TestHealWritesNothingWhen(t *testing.T) {
 				t.Errorf("%d writes", f.writes)
 			}
 
-			if _, err := f.outputs.Read(
-				context.Background(),
-				stage.ReportName,
-			); (c.code == fault.BadInput || in.PlanOnly) != errors.Is(
-				err,
-				fs.ErrNotExist,
-			) {
+			if _, err := f.outputs.Read(context.Background(),
+				stage.ReportName); (c.code == fault.BadInput || in.PlanOnly) != errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the report: %v", err)
 			}
 		})
@@ -567,24 +536,16 @@ func TestHealWritesNothingWhen(t *testing.T) {
 // What is restored in a trial is what a build restores: the entries, loaded again, give the tree
 // that passed.
 func TestHealedLayersAreLoadedAsTheyWereBuilt(t *testing.T) {
-	f := newClinic(
-		t,
-		map[string][]string{"alpha": many(3)},
-		"alpha/probe.py=import alpha\n",
-		"alpha/layer.yaml=description: x\n",
-	)
+	f := newClinic(t, map[string][]string{"alpha": many(3)}, "alpha/probe.py=import alpha\n",
+		"alpha/layer.yaml=description: x\n")
 	f.python.fails = needs(byPath, "alpha/sub/tests/data.txt")
 	rep, _, err := f.heal()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	ws, _ := load(
-		t,
-		"alpha/requirements.txt=alpha\n",
-		"alpha/probe.py=import alpha\n",
-		"alpha/layer.yaml="+f.written["alpha/layer.yaml"],
-	)
+	ws, _ := load(t, "alpha/requirements.txt=alpha\n", "alpha/probe.py=import alpha\n",
+		"alpha/layer.yaml="+f.written["alpha/layer.yaml"])
 	l, _ := ws.Layer("alpha")
 	if rep.Layers[0].Inputs.LayerSpec != l.Digest {
 		t.Error("the report has the digest of another layer.yaml")

@@ -26,10 +26,8 @@ func (h *healer) try(ctx context.Context, w *work, j probe.Job, restored []remov
 	var trees []ziptree.Tree
 	said := []any{j.Kind, j.Name, j.Source}
 	for _, l := range h.stack(w) {
-		mine := slices.DeleteFunc(
-			append(slices.Clone(h.kept[l.spec.Name]), restored...),
-			func(r removal) bool { return r.layer != l.spec.Name },
-		)
+		mine := slices.DeleteFunc(append(slices.Clone(h.kept[l.spec.Name]), restored...),
+			func(r removal) bool { return r.layer != l.spec.Name })
 		t, err := h.tree(ctx, l, mine, plain)
 		if err != nil {
 			return probe.Result{}, err

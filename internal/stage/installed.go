@@ -69,10 +69,7 @@ func misplaced(t ziptree.Tree, target pydist.Target, place Place) error {
 	runtime := "" // the site folder of another Python
 	for _, e := range t.Entries() {
 		if dir, ok := strings.CutPrefix(e.Name, "python/lib/"); ok && other == "" {
-			if version, rest, _ := strings.Cut(
-				dir,
-				"/",
-			); version != target.Runtime() &&
+			if version, rest, _ := strings.Cut(dir, "/"); version != target.Runtime() &&
 				strings.HasPrefix(rest, "site-packages/") {
 				other = deepFolder(version)
 				runtime = version

@@ -169,13 +169,8 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 
 	if out.Next == "" {
 		if released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool && !request.Force && !request.Refresh {
-			return end(
-				out,
-				"nothing changed since %s; %d layers are as released by %s",
-				released.At.UTC().Format("2006-01-02 15:04 UTC"),
-				len(released.Layers),
-				released.Run,
-			), nil
+			return end(out, "nothing changed since %s; %d layers are as released by %s",
+				released.At.UTC().Format("2006-01-02 15:04 UTC"), len(released.Layers), released.Run), nil
 		}
 
 		out.Next = NextBuild
@@ -377,12 +372,8 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", err).WithHint("rename the object")
 	}
 
-	return s.Blobs.Put(
-		ctx,
-		"workspaces/",
-		".zip",
-		func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err },
-	)
+	return s.Blobs.Put(ctx, "workspaces/", ".zip",
+		func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err })
 }
 
 // pushedFault turns what is wrong with a pushed workspace into one fault: the first finding with

@@ -64,12 +64,8 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 	defer closeIt()
 	spec, ok := w.Layer(built.Layer)
 	if !ok {
-		return Item{}, fault.New(
-			fault.ProvenanceMismatch,
-			"prune",
-			built.Layer,
-			fmt.Errorf("the workspace of run %s has no such layer", run.Run),
-		)
+		return Item{}, fault.New(fault.ProvenanceMismatch, "prune", built.Layer,
+			fmt.Errorf("the workspace of run %s has no such layer", run.Run))
 	}
 
 	tree, f, err := openZip(ctx, s.Blobs, built.Artifact)
@@ -102,10 +98,8 @@ func (s PruneArtifact) Run(ctx context.Context, in LayerInput) (Item, error) {
 		SHA256: doc.Zip.SHA256,
 	}
 	ref, err := s.document(ctx, doc)
-	return in.Layer.next(
-		ref,
-		fmt.Sprintf("%s %s -> %s MB", built.Layer, doc.Report.Before.Unzipped.MB(), doc.Report.After.Unzipped.MB()),
-	), err
+	return in.Layer.next(ref,
+		fmt.Sprintf("%s %s -> %s MB", built.Layer, doc.Report.Before.Unzipped.MB(), doc.Report.After.Unzipped.MB())), err
 }
 
 func (s PruneArtifact) prune(
@@ -268,10 +262,8 @@ func (s MeasureLayer) Run(ctx context.Context, in StackInput) (Item, error) {
 	}
 
 	ref, err := s.document(ctx, doc)
-	return in.Layer.next(
-		ref,
-		fmt.Sprintf("%s %s MB, %s", doc.Report.Name, doc.Report.After.Unzipped.MB(), doc.Report.Verdict),
-	), err
+	return in.Layer.next(ref,
+		fmt.Sprintf("%s %s MB, %s", doc.Report.Name, doc.Report.After.Unzipped.MB(), doc.Report.Verdict)), err
 }
 
 // zipBelow finds the pruned zip of a layer that another lies on: of this run, or as it is released.

@@ -80,12 +80,8 @@ func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err err
 
 func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 	if ref.Size > release.MaxDocumentBytes {
-		return nil, fault.New(
-			fault.ProvenanceMismatch,
-			"read",
-			ref.Key,
-			fmt.Errorf("%d bytes are no document", ref.Size),
-		)
+		return nil, fault.New(fault.ProvenanceMismatch, "read", ref.Key,
+			fmt.Errorf("%d bytes are no document", ref.Size))
 	}
 
 	f, err := blobs.Open(ctx, ref)
@@ -155,11 +151,7 @@ func (l Ledger) renew(ctx context.Context, r release.Run) error {
 	lease.Until = now.Add(release.LeaseFor)
 	_, err = store(ctx, l.Registers, release.LeaseName, lease, tag)
 	if fault.CodeOf(err) == fault.Changed { // a neighbour in the same Map renewed it, or somebody took over
-		if lease, _, _, err = load[release.Lease](
-			ctx,
-			l.Registers,
-			release.LeaseName,
-		); err == nil &&
+		if lease, _, _, err = load[release.Lease](ctx, l.Registers, release.LeaseName); err == nil &&
 			lease.Run != r.Run {
 			err = lost(lease.Run)
 		}

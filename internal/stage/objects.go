@@ -42,11 +42,8 @@ func (s Objects) Run(
 
 	for _, wheel := range sortedKeys(byWheel) {
 		known := map[string]objectFacts{}
-		key := fmt.Sprintf(
-			"%s/elf-facts-%d",
-			cmp.Or(wheel, "foreign"),
-			factsVersion,
-		) // the facts inside are by name, CRC and size
+		key := fmt.Sprintf("%s/elf-facts-%d", cmp.Or(wheel, "foreign"),
+			factsVersion) // the facts inside are by name, CRC and size
 		pack, err := s.Cache.Load(ctx, key)
 		if err != nil {
 			return nil, nil, err

@@ -341,23 +341,17 @@ func (s Build) probe(ctx context.Context, in BuildInput, works, all []*work, old
 			p.Own = string(b)
 		}
 
-		key, err := digest.Canonical(
-			"layersmith/probe/v1",
-			[]any{
-				stack,
-				s.Python.Identity(),
-				p.Imports,
-				probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own)),
-			},
-		)
+		key, err := digest.Canonical("layersmith/probe/v1", []any{
+			stack,
+			s.Python.Identity(),
+			p.Imports,
+			probe.Digest(probe.Jobs(w.pruned.Tree, p.Prefix, p.Distributions, p.Own)),
+		})
 		if err != nil {
 			return err
 		}
 
-		if i := indexOf(
-			old.Layers,
-			w.spec.Name,
-		); i >= 0 && old.Layers[i].Probe.Key == key &&
+		if i := indexOf(old.Layers, w.spec.Name); i >= 0 && old.Layers[i].Probe.Key == key &&
 			old.Layers[i].Probe.Status == report.ProbePassed {
 			r.Probe = old.Layers[i].Probe
 			continue
@@ -434,10 +428,8 @@ func (w *work) chose(o prune.Outcome) bool {
 	}
 
 	return o.Rule == prune.ByLayer ||
-		slices.ContainsFunc(
-			w.policy.Rules(),
-			func(r policy.Rule) bool { return r.ID == o.Rule && (r.Select != nil || !r.Default) },
-		)
+		slices.ContainsFunc(w.policy.Rules(),
+			func(r policy.Rule) bool { return r.ID == o.Rule && (r.Select != nil || !r.Default) })
 }
 
 // rootModules are the top-level modules of the distributions that no other one requires: what a

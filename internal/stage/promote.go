@@ -93,12 +93,8 @@ func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error
 		}, nil
 	}
 
-	message := fmt.Sprintf(
-		"Released: %s (%s), %s moved.",
-		count(len(layers), "layer"),
-		strings.Join(layers, ", "),
-		count(len(moved), "function"),
-	)
+	message := fmt.Sprintf("Released: %s (%s), %s moved.", count(len(layers), "layer"), strings.Join(layers, ", "),
+		count(len(moved), "function"))
 	if len(layers) == 0 {
 		message = fmt.Sprintf("Released: %s moved to the released layers.", count(len(moved), "function"))
 	}
@@ -204,10 +200,8 @@ func put(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersi
 	}
 
 	now.Layers = append(now.Layers, l.With(v))
-	slices.SortFunc(
-		now.Layers,
-		func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) },
-	)
+	slices.SortFunc(now.Layers,
+		func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) })
 }
 
 // drop forgets layers that the workspace does not have any more. Their versions stay in Lambda:

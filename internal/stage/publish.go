@@ -81,11 +81,8 @@ func (s Publish) Run(ctx context.Context, in LayerInput) (Item, error) {
 	}
 
 	for _, with := range s.Account.Share {
-		if err := s.Versions.Share(
-			ctx,
-			LayerVersion{ARN: c.ARN, LayerName: c.LayerName, Version: c.Version},
-			with,
-		); err != nil {
+		if err := s.Versions.Share(ctx, LayerVersion{ARN: c.ARN, LayerName: c.LayerName, Version: c.Version},
+			with); err != nil {
 			return Item{}, err
 		}
 	}
@@ -124,15 +121,12 @@ func (s Publish) publish(
 		}
 	}
 
-	v, err = s.Versions.Publish(
-		ctx,
-		NewLayerVersion{
-			LayerName:   m.Built.LayerName,
-			Description: Description(m.Built.Key, run.Run),
-			Target:      m.Built.Target,
-			Zip:         m.Zip,
-		},
-	)
+	v, err = s.Versions.Publish(ctx, NewLayerVersion{
+		LayerName:   m.Built.LayerName,
+		Description: Description(m.Built.Key, run.Run),
+		Target:      m.Built.Target,
+		Zip:         m.Zip,
+	})
 	if err == nil && v.CodeSHA256 != "" && v.CodeSHA256 != sum {
 		// Written down by the description, so the rollback finds it.
 		err = fault.New(fault.HashMismatch, "publish", v.ARN,

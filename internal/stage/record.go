@@ -89,10 +89,8 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 			return out, err
 		}
 
-		out.Consumers = append(
-			out.Consumers,
-			Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)},
-		)
+		out.Consumers = append(out.Consumers,
+			Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
 	}
 
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
@@ -342,19 +340,13 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 		return fault.New(code, "record", f.ARN+":"+c.Alias, errors.New(why)).WithHint(hint)
 	}
 	if a.Version == latest {
-		return refuse(
-			fault.BadInput,
-			"the alias points to $LATEST, which cannot be gone back to",
-			"publish a version and point the alias to it, or leave out alias in layers/consumers.yaml",
-		)
+		return refuse(fault.BadInput, "the alias points to $LATEST, which cannot be gone back to",
+			"publish a version and point the alias to it, or leave out alias in layers/consumers.yaml")
 	}
 
 	if len(a.Weights) > 0 {
-		return refuse(
-			fault.Changed,
-			"the alias is in the middle of a weighted deployment",
-			"finish it, then start again",
-		)
+		return refuse(fault.Changed, "the alias is in the middle of a weighted deployment",
+			"finish it, then start again")
 	}
 
 	v, err := s.Functions.Get(ctx, f.ARN, a.Version)
@@ -366,10 +358,8 @@ func (s Record) alias(ctx context.Context, f Function, c *release.Change) error 
 		!slices.Equal(stateOf(v).Layers, c.Before.Layers) {
 		return refuse(
 			fault.Changed,
-			fmt.Sprintf(
-				"$LATEST is not what version %s is: moving the alias would release changes that are not ours",
-				a.Version,
-			),
+			fmt.Sprintf("$LATEST is not what version %s is: moving the alias would release changes that are not ours",
+				a.Version),
 			"publish $LATEST and move the alias to it, or take the changes back, then start again",
 		)
 	}

@@ -208,10 +208,8 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 // sentence is the run's one sentence: outcome, reason, what became of it, what to do.
 func sentence(r release.Report) string {
 	rest := strings.TrimPrefix(r.Ending.Message, string(r.Ending.Outcome)+": ")
-	rest, _, _ = strings.Cut(
-		rest,
-		" {",
-	) // the state machine's own words end with the error as JSON, for when there is no report
+	rest, _, _ = strings.Cut(rest,
+		" {") // the state machine's own words end with the error as JSON, for when there is no report
 	if r.Failure == nil && r.RollbackError == nil {
 		return string(r.Ending.Outcome) + ": " + rest
 	}
@@ -231,10 +229,8 @@ func sentence(r release.Report) string {
 		parts = append(parts, strings.TrimSuffix(rest, "."))
 	}
 
-	return strings.Join(
-		append([]string{string(r.Ending.Outcome) + ": " + strings.Join(parts, "; ") + "."}, hints...),
-		" ",
-	)
+	return strings.Join(append([]string{string(r.Ending.Outcome) + ": " + strings.Join(parts, "; ") + "."}, hints...),
+		" ")
 }
 
 // megabytes are CloudWatch's word for 2^20 bytes, as in the guide's alarm of 200.
@@ -263,12 +259,9 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 			{{"LayerName", l.LayerName}},
 			stack,
 		} {
-			values = append(
-				values,
-				Metric{"PackageSize", "Megabytes", megabytes(v.UnzippedBytes), dimensions},
+			values = append(values, Metric{"PackageSize", "Megabytes", megabytes(v.UnzippedBytes), dimensions},
 				Metric{"ZippedSize", "Megabytes", megabytes(v.ZippedBytes), dimensions},
-				Metric{"BytesSaved", "Megabytes", megabytes(v.UnprunedBytes - v.UnzippedBytes), dimensions},
-			)
+				Metric{"BytesSaved", "Megabytes", megabytes(v.UnprunedBytes - v.UnzippedBytes), dimensions})
 			if v.ImportSeconds > 0 {
 				values = append(values, Metric{"ImportTime", "Seconds", v.ImportSeconds, dimensions})
 			}
@@ -290,10 +283,8 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 }
 
 func subject(r release.Report) string {
-	return strings.TrimSuffix(
-		fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger),
-		" ()",
-	) // what was refused at once has no trigger
+	return strings.TrimSuffix(fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger),
+		" ()") // what was refused at once has no trigger
 }
 
 // text is the notification: what happened, what changed, where to look.
@@ -305,14 +296,8 @@ func (s Report) text(r release.Report) string {
 			continue
 		}
 
-		fmt.Fprintf(
-			&b,
-			"\n%s:%d  %s unzipped, %s zipped, within its budget",
-			l.LayerName,
-			l.Released.Version,
-			l.Released.UnzippedBytes,
-			l.Released.ZippedBytes,
-		)
+		fmt.Fprintf(&b, "\n%s:%d  %s unzipped, %s zipped, within its budget", l.LayerName, l.Released.Version,
+			l.Released.UnzippedBytes, l.Released.ZippedBytes)
 		if l.Before.ARN != "" {
 			fmt.Fprintf(&b, " (version %d: %s, %s)", l.Before.Version, l.Before.UnzippedBytes, l.Before.ZippedBytes)
 		}

@@ -39,14 +39,10 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 	}
 
 	if released.Run == run.Run {
-		return s.close(
-			ctx,
-			run.Run,
-			release.Ending{
-				Outcome: release.Promoted,
-				Message: fmt.Sprintf("Released: run %s was promoted; what failed after that changed nothing", run.Run),
-			},
-		)
+		return s.close(ctx, run.Run, release.Ending{
+			Outcome: release.Promoted,
+			Message: fmt.Sprintf("Released: run %s was promoted; what failed after that changed nothing", run.Run),
+		})
 	}
 
 	touched, dirty, err := s.consumers(ctx, run)
@@ -69,11 +65,8 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 	case len(touched) > 0:
 		end = release.Ending{
 			Outcome: release.RolledBack,
-			Message: fmt.Sprintf(
-				"RolledBack: %s as before (%s), candidates deleted.",
-				isAre(len(touched)),
-				strings.Join(touched, ", "),
-			),
+			Message: fmt.Sprintf("RolledBack: %s as before (%s), candidates deleted.", isAre(len(touched)),
+				strings.Join(touched, ", ")),
 		}
 	}
 
@@ -225,11 +218,8 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		case published.Description == versionDescription(c.Run): // not a version that was there before
 			// A version that may not be deleted, or that somebody uses by now, stays, and the
 			// candidate with it.
-			if err := s.Functions.DeleteVersion(
-				ctx,
-				c.Function,
-				v,
-			); err != nil && fault.CodeOf(err) != fault.Changed &&
+			if err := s.Functions.DeleteVersion(ctx, c.Function,
+				v); err != nil && fault.CodeOf(err) != fault.Changed &&
 				fault.CodeOf(err) != fault.NotAllowed {
 				return "", err
 			}

@@ -46,11 +46,8 @@ func TestSmallestTakesUnitsAsAWhole(t *testing.T) {
 		{ruleIn{"l", "r"}, "a/2"},
 		{ruleIn{"m", "r"}, "a/1"},
 	}
-	got, err := smallest(
-		func(have []removal) (bool, error) { return slices.Contains(have, rs[2]), nil },
-		nil,
-		units(rs, func(r removal) string { return r.site[:1] }),
-	)
+	got, err := smallest(func(have []removal) (bool, error) { return slices.Contains(have, rs[2]), nil }, nil,
+		units(rs, func(r removal) string { return r.site[:1] }))
 	if err != nil || !slices.Equal(got, []removal{rs[0], rs[2]}) {
 		t.Errorf("%v, %v", got, err)
 	}

@@ -133,14 +133,11 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 			continue
 		case prune.Transformed:
 			if o.Rule != prune.ByRecord {
-				r.Removed.Count(
-					o.Rule,
-					measure.Size{
-						Files:    1,
-						Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size),
-						Zipped:   measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes),
-					},
-				)
+				r.Removed.Count(o.Rule, measure.Size{
+					Files:    1,
+					Unzipped: measure.Bytes(o.Entry.Size - o.Result.Size),
+					Zipped:   measure.Bytes(o.Entry.ZippedBytes - o.Result.ZippedBytes),
+				})
 			}
 		}
 
@@ -157,14 +154,11 @@ func Summarize(r *report.Layer, p prune.Pruned, before ziptree.Tree) {
 			r.Bytecode.Size = r.Bytecode.Size.Add(is)
 		}
 
-		files = append(
-			files,
-			report.Sized{
-				Name:     o.Result.Name,
-				Unzipped: measure.Bytes(o.Result.Size),
-				Zipped:   measure.Bytes(o.Result.ZippedBytes),
-			},
-		)
+		files = append(files, report.Sized{
+			Name:     o.Result.Name,
+			Unzipped: measure.Bytes(o.Result.Size),
+			Zipped:   measure.Bytes(o.Result.ZippedBytes),
+		})
 	}
 
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })

@@ -88,12 +88,8 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	said := nameOfFunction(c.Function)
 	if c.Alias != "" {
 		if c.After.AliasVersion == "" {
-			if c.After.AliasVersion, err = s.Functions.PublishVersion(
-				ctx,
-				c.Function,
-				versionDescription(run.Run),
-				f.RevisionID,
-			); err != nil {
+			if c.After.AliasVersion, err = s.Functions.PublishVersion(ctx, c.Function, versionDescription(run.Run),
+				f.RevisionID); err != nil {
 				return UpdateOutput{}, err
 			}
 
@@ -116,13 +112,8 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 				return UpdateOutput{}, err
 			}
 
-			if _, err = s.Functions.MoveAlias(
-				ctx,
-				c.Function,
-				c.Alias,
-				c.After.AliasVersion,
-				a.RevisionID,
-			); err != nil {
+			if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.After.AliasVersion,
+				a.RevisionID); err != nil {
 				return UpdateOutput{}, err
 			}
 		}

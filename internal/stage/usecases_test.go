@@ -99,12 +99,8 @@ func TestLock(t *testing.T) {
 	})
 	t.Run("changed requirements are resolved, staying with what is locked", func(t *testing.T) {
 		b := first(t)
-		got, err := run(
-			t,
-			b,
-			"alpha>=2\n",
-			stage.LockInput{AllowSource: true, Offline: true, ExcludeNewer: "2026-01-01"},
-		)
+		got, err := run(t, b, "alpha>=2\n",
+			stage.LockInput{AllowSource: true, Offline: true, ExcludeNewer: "2026-01-01"})
 		if err != nil || got.Fresh || fmt.Sprint(got.Changes) != "[~ alpha 1.0 -> 2.0]" {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -153,12 +149,7 @@ func TestLock(t *testing.T) {
 		b := first(t)
 		before := string(b.files["pylock.python3_13-x86_64.toml"])
 		b.fail = fault.New(fault.LockConflict, "", "", nil)
-		if _, err := run(
-			t,
-			b,
-			"alpha>=3\n",
-			stage.LockInput{},
-		); fault.CodeOf(err) != fault.LockConflict ||
+		if _, err := run(t, b, "alpha>=3\n", stage.LockInput{}); fault.CodeOf(err) != fault.LockConflict ||
 			string(b.files["pylock.python3_13-x86_64.toml"]) != before {
 			t.Errorf("%v", err)
 		}
@@ -401,12 +392,7 @@ func TestAssemble(t *testing.T) {
 		a, err := stage.Assemble{
 			Wheels: store,
 			Cache:  &porttest.MemoryCache{},
-		}.Run(
-			ctx,
-			testTarget(t),
-			stage.LayerPlace,
-			dists,
-		)
+		}.Run(ctx, testTarget(t), stage.LayerPlace, dists)
 		t.Cleanup(a.Close)
 		return a, err
 	}
@@ -421,11 +407,8 @@ func TestAssemble(t *testing.T) {
 		}
 	})
 	t.Run("the same file in two wheels is one", func(t *testing.T) {
-		a, err := assemble(
-			t,
-			[]string{"ns/__init__.py=same", "ns/a.py=1"},
-			[]string{"ns/__init__.py=same", "ns/b.py=1"},
-		)
+		a, err := assemble(t, []string{"ns/__init__.py=same", "ns/a.py=1"},
+			[]string{"ns/__init__.py=same", "ns/b.py=1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -444,24 +427,14 @@ func TestAssemble(t *testing.T) {
 		_, err := stage.Assemble{
 			Wheels: store,
 			Cache:  &porttest.MemoryCache{},
-		}.Run(
-			ctx,
-			testTarget(t),
-			stage.LayerPlace,
-			[]lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))},
-		)
+		}.Run(ctx, testTarget(t), stage.LayerPlace, []lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))})
 		wantFault(t, err, fault.CorruptArchive, "a==1.0")
 	})
 	t.Run("a wheel that was not fetched is named", func(t *testing.T) {
 		_, err := stage.Assemble{
 			Wheels: &porttest.MemoryWheels{},
 			Cache:  &porttest.MemoryCache{},
-		}.Run(
-			ctx,
-			testTarget(t),
-			stage.LayerPlace,
-			[]lock.Distribution{locked(t, "a", "1.0", nil)},
-		)
+		}.Run(ctx, testTarget(t), stage.LayerPlace, []lock.Distribution{locked(t, "a", "1.0", nil)})
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
 	})
 }
@@ -527,11 +500,8 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 			}
 
 			if name != "a wheel" && !bytes.Equal(was, read(t, f, zip)) {
-				t.Errorf(
-					"the same inputs gave other bytes (%s, %s)",
-					first.Layers[0].Zip.SHA256.Short(),
-					again.Layers[0].Zip.SHA256.Short(),
-				)
+				t.Errorf("the same inputs gave other bytes (%s, %s)", first.Layers[0].Zip.SHA256.Short(),
+					again.Layers[0].Zip.SHA256.Short())
 			}
 		})
 	}
@@ -580,10 +550,8 @@ func TestBuildOfOneLayerKeepsTheOthersInTheReport(t *testing.T) {
 func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 	var files []string
 	for i := range 40 {
-		files = append(
-			files,
-			fmt.Sprintf("alpha/a_module_with_a_long_name_%02d.py=%s", i, strings.Repeat("x = 1\n", 5)),
-		)
+		files = append(files,
+			fmt.Sprintf("alpha/a_module_with_a_long_name_%02d.py=%s", i, strings.Repeat("x = 1\n", 5)))
 	}
 
 	files = append(files, "alpha/__init__.py=")
@@ -595,11 +563,8 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 	}
 
 	for _, budget := range []measure.Bytes{after, after - 1, after - 500, after - 1500, after - 3000, after - code} {
-		f := newFactory(
-			t,
-			map[string][]string{"alpha": files},
-			fmt.Sprintf("alpha/layer.yaml=budget:\n  unzipped: %d B\n", int64(budget)),
-		)
+		f := newFactory(t, map[string][]string{"alpha": files},
+			fmt.Sprintf("alpha/layer.yaml=budget:\n  unzipped: %d B\n", int64(budget)))
 		rep, _, err := f.build().Run(context.Background(), f.input())
 		if err != nil {
 			t.Errorf("budget %d of %d: %v", budget, after, err)
@@ -616,11 +581,9 @@ func TestAutoBytecodeStaysWithinTheBudget(t *testing.T) {
 func TestSourcelessLayersAreCountedWithoutTheirSources(t *testing.T) {
 	source := strings.Repeat("x = 1\n", 500)
 	build := func(total measure.Bytes) report.Report {
-		f := newFactory(
-			t,
+		f := newFactory(t,
 			map[string][]string{"alpha": {"alpha/__init__.py=" + source}, "beta": {"beta/__init__.py=" + source}},
-			"alpha/layer.yaml=bytecode: sourceless\n",
-		)
+			"alpha/layer.yaml=bytecode: sourceless\n")
 		f.ws.Total = total
 		rep, _ := f.run(t)
 		return rep
@@ -695,10 +658,7 @@ func TestReportIsCompleteThoughTheProbeSaysNo(t *testing.T) {
 	}
 
 	var stored report.Report
-	if err := json.Unmarshal(
-		read(t, f, stage.ReportName),
-		&stored,
-	); err != nil || len(stored.Layers) != 1 ||
+	if err := json.Unmarshal(read(t, f, stage.ReportName), &stored); err != nil || len(stored.Layers) != 1 ||
 		len(stored.Layers[0].Probe.Failures) != 1 {
 		t.Errorf("stored %+v, %v", stored.Layers, err)
 	}

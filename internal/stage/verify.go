@@ -262,10 +262,8 @@ func gaveUp(box Sandbox, answer Invocation) error {
 	hint := "its runtime cannot start with these layers; look at what they put on the path"
 	switch {
 	case answer.Error == "Sandbox.Timedout":
-		hint = fmt.Sprintf(
-			"a module, or the layer's own probe, took more than Lambda's %d minutes",
-			int(sandboxTimeout.Minutes()),
-		)
+		hint = fmt.Sprintf("a module, or the layer's own probe, took more than Lambda's %d minutes",
+			int(sandboxTimeout.Minutes()))
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
 		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
 	}
@@ -338,10 +336,8 @@ func (s Verify) judge(
 			}
 
 			out.Status = report.ProbeFailed
-			out.Failures = append(
-				out.Failures,
-				probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]},
-			)
+			out.Failures = append(out.Failures,
+				probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]})
 		}
 
 		return nil
@@ -367,15 +363,12 @@ func (s Verify) unpruned(
 	failed []probe.Job,
 ) ([]bool, error) {
 	inherited := make([]bool, len(failed))
-	v, err := s.Versions.Publish(
-		ctx,
-		NewLayerVersion{
-			LayerName:   box.Name,
-			Description: "layersmith comparison",
-			Target:      box.Target,
-			Zip:         pruned.Built.Artifact,
-		},
-	)
+	v, err := s.Versions.Publish(ctx, NewLayerVersion{
+		LayerName:   box.Name,
+		Description: "layersmith comparison",
+		Target:      box.Target,
+		Zip:         pruned.Built.Artifact,
+	})
 	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
 		return inherited, nil
 	}

@@ -72,20 +72,17 @@ func (f *flow) makes(layers ...made) {
 				b.Locks = append(b.Locks, release.Lock{Target: l.target, File: artifact})
 			}
 
-			b.Layers = append(
-				b.Layers,
-				release.BuiltLayer{
-					Layer:     l.layer,
-					Target:    l.target,
-					LayerName: release.LayerName("layersmith-", l.layer, l.target, target),
-					Key:       keys[l.layer+l.target.String()],
-					Below:     l.extends,
-					Artifact:  artifact,
-					Before:    measure.Size{Files: 4, Unzipped: 300, Zipped: 400},
-					Wheels:    []report.Wheel{{Name: l.layer, Version: l.version}},
-					Bytecode:  report.Bytecode{Mode: "none"},
-				},
-			)
+			b.Layers = append(b.Layers, release.BuiltLayer{
+				Layer:     l.layer,
+				Target:    l.target,
+				LayerName: release.LayerName("layersmith-", l.layer, l.target, target),
+				Key:       keys[l.layer+l.target.String()],
+				Below:     l.extends,
+				Artifact:  artifact,
+				Before:    measure.Size{Files: 4, Unzipped: 300, Zipped: 400},
+				Wheels:    []report.Wheel{{Name: l.layer, Version: l.version}},
+				Bytecode:  report.Bytecode{Mode: "none"},
+			})
 		}
 	})
 }
@@ -116,12 +113,8 @@ func (f *flow) replaceBuilt(change func(*release.Built)) {
 // store puts an object there without a call of a port.
 func (f *flow) store(prefix string, content []byte) blob.Ref {
 	f.t.Helper()
-	ref, err := f.registers.blobs.Put(
-		f.t.Context(),
-		prefix,
-		".zip",
-		func(w io.Writer) error { _, err := w.Write(content); return err },
-	)
+	ref, err := f.registers.blobs.Put(f.t.Context(), prefix, ".zip",
+		func(w io.Writer) error { _, err := w.Write(content); return err })
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -189,14 +182,12 @@ func heavy(t testing.TB, unzipped int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	w, err := z.CreateRaw(
-		&zip.FileHeader{
-			Name:               "model.bin",
-			Method:             zip.Deflate,
-			CompressedSize64:   1,
-			UncompressedSize64: uint64(unzipped),
-		},
-	)
+	w, err := z.CreateRaw(&zip.FileHeader{
+		Name:               "model.bin",
+		Method:             zip.Deflate,
+		CompressedSize64:   1,
+		UncompressedSize64: uint64(unzipped),
+	})
 	if err == nil {
 		_, err = w.Write([]byte{0})
 	}
@@ -239,10 +230,8 @@ func (f *flow) begun(run, input string) {
 		Runs:    func(context.Context, string) (bool, error) { return false, nil },
 		Tool:    stage.Tool,
 	}.
-		Run(
-			f.t.Context(),
-			stage.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)},
-		)
+		Run(f.t.Context(),
+			stage.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)})
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("%s: %s", out.Next, out.Summary)
 	}
@@ -268,10 +257,7 @@ func (f *flow) measured(run, input string) []stage.Item {
 			return stage.PruneArtifact{
 				Ledger: f.ledger(),
 				Cache:  &porttest.MemoryCache{},
-			}.Run(
-				ctx,
-				stage.LayerInput{Run: run, Layer: i},
-			)
+			}.Run(ctx, stage.LayerInput{Run: run, Layer: i})
 		})
 	}
 
@@ -280,10 +266,7 @@ func (f *flow) measured(run, input string) []stage.Item {
 			return stage.MeasureLayer{
 				Ledger: f.ledger(),
 				Cache:  &porttest.MemoryCache{},
-			}.Run(
-				ctx,
-				stage.StackInput{Run: run, Layer: i, Layers: all},
-			)
+			}.Run(ctx, stage.StackInput{Run: run, Layer: i, Layers: all})
 		})
 	}
 
@@ -301,10 +284,7 @@ func (f *flow) record(run string, layers []stage.Item) (stage.RecordOutput, erro
 		Versions:  f.account.LayerVersions(),
 		Alarms:    f.alarms.Get,
 	}.
-		Run(
-			f.t.Context(),
-			stage.RecordInput{Run: run, Layers: layers},
-		)
+		Run(f.t.Context(), stage.RecordInput{Run: run, Layers: layers})
 }
 
 func (f *flow) publish(
@@ -317,10 +297,7 @@ func (f *flow) publish(
 		Ledger:   f.ledger(),
 		Versions: versions,
 		Account:  stage.Account{Share: share},
-	}.Run(
-		f.t.Context(),
-		stage.LayerInput{Run: run, Layer: layer},
-	)
+	}.Run(f.t.Context(), stage.LayerInput{Run: run, Layer: layer})
 }
 
 // said is an error as a person reads it: sentence and hint.
@@ -428,12 +405,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	stack := func(science string) {
-		f.makes(
-			made{layer: "base"},
-			made{layer: "science", extends: []string{"base"}, version: science},
-			made{layer: "ml", extends: []string{"base", "science"}},
-			made{layer: "web"},
-		)
+		f.makes(made{layer: "base"}, made{layer: "science", extends: []string{"base"}, version: science},
+			made{layer: "ml", extends: []string{"base", "science"}}, made{layer: "web"})
 	}
 	stack("1.0")
 	f.push("consumers.yaml", "consumers:\n  - { function: "+functionName+", layers: ml, alias: live }\n")
@@ -442,11 +415,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		asked = append(asked, strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
-	if end := f.must(
-		"first",
-		`{}`,
-		release.Promoted,
-	); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, "+
+	if end := f.must("first", `{}`,
+		release.Promoted); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, "+
 		"layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
@@ -455,27 +425,19 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
 
-	if got, want := layersOf(
-		f.function(""),
-	), []string{
+	if got, want := layersOf(f.function("")), []string{
 		layerARN + "base:1",
 		layerARN + "science:1",
 		layerARN + "ml:1",
-	}; !slices.Equal(
-		got,
-		want,
-	) {
+	}; !slices.Equal(got, want) {
 		t.Errorf("the function has %v, want %v", got, want)
 	}
 
 	// In the middle of the stack something is new: what lies below stays, what lies above follows.
 	stack("1.1")
 	asked = nil
-	if end := f.must(
-		"second",
-		`{"refresh": true, "layers": ["science"]}`,
-		release.Promoted,
-	); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
+	if end := f.must("second", `{"refresh": true, "layers": ["science"]}`,
+		release.Promoted); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -483,9 +445,7 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
 
-	if got, want := layersOf(
-		f.function("3"),
-	), []string{
+	if got, want := layersOf(f.function("3")), []string{
 		layerARN + "base:1",
 		layerARN + "science:2",
 		layerARN + "ml:2",
@@ -497,20 +457,12 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	}
 
 	// Force is for what was named, whatever lies on it: its bytes are the same.
-	if end := f.must(
-		"third",
-		`{"force": true, "layers": ["science"]}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
+	if end := f.must("third", `{"force": true, "layers": ["science"]}`,
+		release.Promoted); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
-	if got, want := f.published(
-		"base",
-		"science",
-		"ml",
-		"web",
-	), []string{
+	if got, want := f.published("base", "science", "ml", "web"), []string{
 		"base:1",
 		"science:3",
 		"science:2",
@@ -525,12 +477,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		t.Errorf("published are %v, want %v", got, want)
 	}
 
-	if got := f.function(
-		"4",
-	); !slices.Equal(
-		layersOf(got),
-		[]string{layerARN + "base:1", layerARN + "science:3", layerARN + "ml:2"},
-	) {
+	if got := f.function("4"); !slices.Equal(layersOf(got),
+		[]string{layerARN + "base:1", layerARN + "science:3", layerARN + "ml:2"}) {
 		t.Errorf("the function has %v", layersOf(got))
 	}
 }
@@ -546,11 +494,8 @@ func TestWhatWasLeftOutIsReleasedByTheNextRun(t *testing.T) {
 		t.Errorf("message %q", end.Message)
 	}
 
-	if end := f.must(
-		"second",
-		`{}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-web:1), 0 functions moved." {
+	if end := f.must("second", `{}`,
+		release.Promoted); end.Message != "Released: 1 layer (layersmith-web:1), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -569,19 +514,12 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	}
 
 	f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
-	f.makes(
-		made{layer: "base"},
-		made{layer: "base", target: arm},
-		made{layer: "web", target: arm, extends: []string{"base"}},
-	)
-	f.account.AddFunction(
-		t,
-		porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})},
-	)
-	f.push(
-		"consumers.yaml",
-		"consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n",
-	)
+	f.makes(made{layer: "base"}, made{layer: "base", target: arm},
+		made{layer: "web", target: arm, extends: []string{"base"}})
+	f.account.AddFunction(t,
+		porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})})
+	f.push("consumers.yaml",
+		"consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n")
 	var boxes []string
 	f.account.Run = func(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
 		boxes = append(boxes, s.Target.String()+" "+strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
@@ -600,10 +538,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		"python3.13-x86_64 base:1",
 		"python3.13-arm64 base-python3_13-arm64:1",
 		"python3.13-arm64 base-python3_13-arm64:1 web-python3_13-arm64:1",
-	}; !slices.Equal(
-		boxes,
-		want,
-	) {
+	}; !slices.Equal(boxes, want) {
 		t.Errorf("probed on %q, want %q", boxes, want)
 	}
 
@@ -801,15 +736,12 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 
 			const foreign = 200 << 20
 			vendor := f.vendor("vendor", foreign)
-			f.account.AddFunction(
-				t,
-				porttest.NewFunction{
-					Name:   "large",
-					Target: target,
-					Zip:    heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over),
-					Layers: []string{vendor},
-				},
-			)
+			f.account.AddFunction(t, porttest.NewFunction{
+				Name:   "large",
+				Target: target,
+				Zip:    heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over),
+				Layers: []string{vendor},
+			})
 			f.push("consumers.yaml", "consumers:\n  - { function: large, layers: base }\n")
 			end := f.must("second", `{}`, tt.end)
 			latest, err := f.account.Functions().Get(t.Context(), "large", "")
@@ -847,15 +779,12 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 			tags = map[string]string{"team": "shop"}
 		}
 
-		f.account.AddFunction(
-			t,
-			porttest.NewFunction{
-				Name:   name,
-				Target: target,
-				Zip:    zipOf(t, map[string]string{"main.py": name}),
-				Tags:   tags,
-			},
-		)
+		f.account.AddFunction(t, porttest.NewFunction{
+			Name:   name,
+			Target: target,
+			Zip:    zipOf(t, map[string]string{"main.py": name}),
+			Tags:   tags,
+		})
 		f.alarms.Set(name+"-errors", stage.Alarm{State: stage.AlarmNoData})
 	}
 
@@ -878,13 +807,8 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 		f.read(release.ChangeName("first", n+1), &c)
 		changes = append(
 			changes,
-			fmt.Sprintf(
-				"%d %s %s %d",
-				c.Sequence,
-				c.Function[strings.LastIndexByte(c.Function, ':')+1:],
-				c.Alarm,
-				c.WindowSeconds,
-			),
+			fmt.Sprintf("%d %s %s %d", c.Sequence, c.Function[strings.LastIndexByte(c.Function, ':')+1:], c.Alarm,
+				c.WindowSeconds),
 		)
 	}
 
@@ -909,10 +833,8 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	f.push(
-		"consumers.yaml",
-		"consumers:\n  - { function: "+functionName+", layers: base, health: { alarm: errors, window: 1m } }\n",
-	)
+	f.push("consumers.yaml",
+		"consumers:\n  - { function: "+functionName+", layers: base, health: { alarm: errors, window: 1m } }\n")
 	f.must("first", `{}`, release.Promoted)
 	want := state{Layers: []string{arnOf(1)}, Alias: "1", Versions: []string{"1 "}, Layer: []string{arnOf(1)}}
 	if d := cmp.Diff(want, f.state()); d != "" {
@@ -945,22 +867,16 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		}
 	}
 	release1to(2)
-	f.account.AddFunction(
-		t,
-		porttest.NewFunction{
-			Name:   "elsewhere",
-			Target: target,
-			Zip:    zipOf(t, map[string]string{"main.py": ""}),
-			Layers: []string{arnOf(1)},
-		},
-	)
+	f.account.AddFunction(t, porttest.NewFunction{
+		Name:   "elsewhere",
+		Target: target,
+		Zip:    zipOf(t, map[string]string{"main.py": ""}),
+		Layers: []string{arnOf(1)},
+	})
 	release1to(3)
 	f.version = "4.0"
-	if end := f.must(
-		"release-4.0",
-		`{"refresh": true}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-base:4), 1 function moved." {
+	if end := f.must("release-4.0", `{"refresh": true}`,
+		release.Promoted); end.Message != "Released: 1 layer (layersmith-base:4), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -978,11 +894,8 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		t.Errorf("message %q", end.Message)
 	}
 
-	if end := f.must(
-		"back-1",
-		`{"rollback": {"layer": "base", "to": 1}}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (back to layersmith-base:1), 1 function moved." {
+	if end := f.must("back-1", `{"rollback": {"layer": "base", "to": 1}}`,
+		release.Promoted); end.Message != "Released: 1 layer (back to layersmith-base:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -1017,11 +930,8 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 		return nil
 	}
 	f.version = "3.0"
-	if end := f.must(
-		"third",
-		`{"refresh": true}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-base:3), 0 functions moved." {
+	if end := f.must("third", `{"refresh": true}`,
+		release.Promoted); end.Message != "Released: 1 layer (layersmith-base:3), 0 functions moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -1043,9 +953,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 	) + " could not be deleted: delete " + arnOf(
 		2,
 	) + ": no " +
-		"version " + arnOf(
-		1,
-	) + " could not be deleted: delete " + arnOf(
+		"version " + arnOf(1) + " could not be deleted: delete " + arnOf(
 		1,
 	) + ": no"
 	if end.Message != want {
@@ -1093,11 +1001,8 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 
 		var c release.Candidate
 		f.document(item.Doc, &c)
-		if d := cmp.Diff(
-			candidate("first"),
-			c,
-			cmp.AllowUnexported(digest.SHA256{}, pydist.Target{}),
-		); d != "" || c.ARN != arnOf(1) || c.Version != 1 ||
+		if d := cmp.Diff(candidate("first"), c,
+			cmp.AllowUnexported(digest.SHA256{}, pydist.Target{})); d != "" || c.ARN != arnOf(1) || c.Version != 1 ||
 			c.Reused {
 			t.Errorf("found as %+v; register against document:\n%s", c, d)
 		}
@@ -1235,9 +1140,7 @@ func TestVersionsAreSharedWithEverybodyWhoMayUseThem(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if got := f.account.Grants(
-		arnOf(1),
-	); !slices.Equal(got, []string{"210987654321", "o-abcdefghij"}) ||
+	if got := f.account.Grants(arnOf(1)); !slices.Equal(got, []string{"210987654321", "o-abcdefghij"}) ||
 		len(f.published("base")) != 1 {
 		t.Errorf("shared with %v, there are %v", got, f.published("base"))
 	}
@@ -1258,10 +1161,7 @@ func (f *flow) verified(run string) (stage.Item, error) {
 		Probes:    "probe-",
 		Memory:    512,
 	}.
-		Run(
-			f.t.Context(),
-			stage.StackInput{Run: run, Layer: layer, Layers: []stage.Item{layer}},
-		)
+		Run(f.t.Context(), stage.StackInput{Run: run, Layer: layer, Layers: []stage.Item{layer}})
 }
 
 func (f *flow) boxes() (names []string) {
@@ -1331,10 +1231,7 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 		"metadata small ",
 		"module small ",
 		"script probe.py import small\n + small",
-	}; !slices.Equal(
-		asked,
-		want,
-	) {
+	}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
 	}
 
@@ -1447,10 +1344,7 @@ func (f *flow) reported(in stage.ReportInput) (release.Ending, error) {
 		Metrics: f.metrics.Put,
 		Notify:  f.notices.Send,
 		Account: account,
-	}.Run(
-		f.t.Context(),
-		in,
-	)
+	}.Run(f.t.Context(), in)
 }
 
 // as the state machine says it
@@ -1587,13 +1481,8 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 	want := porttest.Notice{
 		Subject: "Layersmith: Released (schedule)",
 		Text: "Released: 1 layer (layersmith-base:2), 1 function moved.\n" +
-			fmt.Sprintf(
-				"\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n",
-				weight,
-				zipped,
-				weight,
-				was,
-			) +
+			fmt.Sprintf("\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n", weight,
+				zipped, weight, was) +
 			"  small 1.0 -> 2.0\n\nfunctions\n  " + functionARN + ": live 2 -> 3\nreport    runs/second/report.json\n",
 	}
 	if d := cmp.Diff(want, f.notices.Sent()[1]); d != "" {
@@ -1666,10 +1555,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 				Ledger:    f.ledger(),
 				Functions: f.account.Functions(),
 				Versions:  f.account.LayerVersions(),
-			}.Run(
-				t.Context(),
-				stage.RecordInput{Run: "first", Layers: layers},
-			)
+			}.Run(t.Context(), stage.RecordInput{Run: "first", Layers: layers})
 			return err
 		},
 	}
@@ -1680,10 +1566,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		})
 	}
 
-	if now, _, err := f.registers.MemoryRegisters.Load(
-		t.Context(),
-		release.ReleasedName,
-	); err != nil ||
+	if now, _, err := f.registers.MemoryRegisters.Load(t.Context(), release.ReleasedName); err != nil ||
 		!bytes.Equal(now, newer) {
 		t.Errorf("state/released.json is now %s %v", now, err)
 	}
@@ -1738,12 +1621,8 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	layers := f.measured("first", `{}`)
 	mixed := stage.Item{Layer: "web", Target: target, Doc: layers[0].Doc}
 	_, err := f.publish("first", mixed, f.account.LayerVersions())
-	refusedAs(
-		t,
-		err,
-		fault.ProvenanceMismatch,
-		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution",
-	)
+	refusedAs(t, err, fault.ProvenanceMismatch,
+		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution")
 	item, err := f.publish("first", layers[0], f.account.LayerVersions())
 	if err != nil {
 		t.Fatal(err)
@@ -1755,10 +1634,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 		Sandboxes: f.account.Sandboxes(),
 		Versions:  f.account.LayerVersions(),
 		Probes:    "probe-",
-	}.Run(
-		t.Context(),
-		stage.StackInput{Run: "first", Layer: mixed},
-	)
+	}.Run(t.Context(), stage.StackInput{Run: "first", Layer: mixed})
 	refusedAs(
 		t,
 		err,
@@ -1776,19 +1652,12 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	}
 
 	_, err = stage.Promote{Ledger: f.ledger(), Functions: f.account.Functions(), Versions: f.account.LayerVersions()}.
-		Run(
-			t.Context(),
-			stage.RecordInput{
-				Run:    "first",
-				Layers: []stage.Item{{Layer: "base", Target: target, Doc: f.store("documents/", b)}},
-			},
-		)
-	refusedAs(
-		t,
-		err,
-		fault.ProvenanceMismatch,
-		"promote base: its candidate is of run other. Hint: start a new execution",
-	)
+		Run(t.Context(), stage.RecordInput{
+			Run:    "first",
+			Layers: []stage.Item{{Layer: "base", Target: target, Doc: f.store("documents/", b)}},
+		})
+	refusedAs(t, err, fault.ProvenanceMismatch,
+		"promote base: its candidate is of run other. Hint: start a new execution")
 }
 
 // racing is a register that somebody else writes to between our reading and our writing.
@@ -1828,10 +1697,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			Ledger:  raced(f, other),
 			Sources: f.sources,
 			Tool:    stage.Tool,
-		}.Run(
-			t.Context(),
-			stage.IntakeInput{Run: "first", Execution: "arn:first", Input: json.RawMessage(`{}`)},
-		)
+		}.Run(t.Context(), stage.IntakeInput{Run: "first", Execution: "arn:first", Input: json.RawMessage(`{}`)})
 		if err != nil || out.Next != stage.NextWait || out.Summary != "another execution was first" ||
 			out.WaitSeconds < 1 {
 			t.Errorf("%+v %v, want it to wait", out, err)
@@ -1853,10 +1719,8 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			Execution:     "arn:first",
 			Until:         f.now.Add(release.LeaseFor),
 		}
-		if _, err := (stage.Select{Ledger: raced(f, renewed)}).Run(
-			t.Context(),
-			stage.RunInput{Run: "first"},
-		); err != nil {
+		if _, err := (stage.Select{Ledger: raced(f, renewed)}).Run(t.Context(),
+			stage.RunInput{Run: "first"}); err != nil {
 			t.Errorf("%v: the run still has it", err)
 		}
 
@@ -1878,12 +1742,8 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 		}
 		f.write(release.LeaseName, other)
 		_, err := stage.Select{Ledger: f.ledger()}.Run(t.Context(), stage.RunInput{Run: "first"})
-		refusedAs(
-			t,
-			err,
-			fault.LeaseLost,
-			`continue first: execution "other" has taken over. Hint: wait for that execution, then start a new one if anything is left to do`,
-		)
+		refusedAs(t, err, fault.LeaseLost,
+			`continue first: execution "other" has taken over. Hint: wait for that execution, then start a new one if anything is left to do`)
 	})
 
 	t.Run("somebody takes over", func(t *testing.T) {
@@ -1924,14 +1784,11 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			Notify:  f.notices.Send,
 			Account: stage.Account{Stack: "Layersmith"},
 		}.
-			Run(
-				t.Context(),
-				stage.ReportInput{
-					Run:       "first",
-					Execution: "arn:first",
-					Ending:    release.Ending{Outcome: release.Unchanged, Message: "Unchanged: x"},
-				},
-			)
+			Run(t.Context(), stage.ReportInput{
+				Run:       "first",
+				Execution: "arn:first",
+				Ending:    release.Ending{Outcome: release.Unchanged, Message: "Unchanged: x"},
+			})
 		if err != nil {
 			t.Error(err)
 		}
@@ -1980,11 +1837,8 @@ func TestGoingBackWithOneLayerLeavesTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if end := f.must(
-		"third",
-		`{"rollback": {"layer": "web", "to": 1}}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (back to layersmith-web:1), 1 function moved." {
+	if end := f.must("third", `{"rollback": {"layer": "web", "to": 1}}`,
+		release.Promoted); end.Message != "Released: 1 layer (back to layersmith-web:1), 1 function moved." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -2043,15 +1897,12 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 	f := newFlow(t)
 	code := zipOf(t, map[string]string{"main.py": ""})
 	add := func(n int) {
-		f.account.AddFunction(
-			t,
-			porttest.NewFunction{
-				Name:   fmt.Sprintf("f%d", n),
-				Target: target,
-				Zip:    code,
-				Tags:   map[string]string{"team": "shop"},
-			},
-		)
+		f.account.AddFunction(t, porttest.NewFunction{
+			Name:   fmt.Sprintf("f%d", n),
+			Target: target,
+			Zip:    code,
+			Tags:   map[string]string{"team": "shop"},
+		})
 	}
 	for n := range 299 {
 		add(n)
@@ -2059,10 +1910,8 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 
 	f.push("consumers.yaml", "consumers:\n  - { tag: { team: shop }, layers: base }\n")
 	layers := f.measured("first", `{}`)
-	if out, err := f.record(
-		"first",
-		layers,
-	); err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 ||
+	if out, err := f.record("first",
+		layers); err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 ||
 		out.Consumers[298].Change != "runs/first/changes/299.json" {
 		t.Errorf("%q %v", out.Summary, err)
 	}
@@ -2101,12 +1950,8 @@ func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
 	c.After = &release.State{Layers: []string{arnOf(1)}, CodeSHA256: c.Before.CodeSHA256}
 	f.write(first.Consumers[0].Change, c)
 	_, err = f.record("first", layers)
-	refusedAs(
-		t,
-		err,
-		fault.LeaseLost,
-		"record "+functionARN+": the run has touched it already. Hint: start a new execution",
-	)
+	refusedAs(t, err, fault.LeaseLost,
+		"record "+functionARN+": the run has touched it already. Hint: start a new execution")
 }
 
 // swapped publishes bytes that are not those that it was given.
@@ -2138,10 +1983,7 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 		Sandboxes: f.account.Sandboxes(),
 		Probes:    "probe-",
 	}).
-		Run(
-			t.Context(),
-			stage.RunInput{Run: "first"},
-		); err != nil {
+		Run(t.Context(), stage.RunInput{Run: "first"}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -2256,9 +2098,7 @@ func TestWhatAProbeSaysDecidesAboutTheCandidate(t *testing.T) {
 				return nil
 			}
 			item, err := f.verified("first")
-			if text := fmt.Sprint(
-				err,
-			); tt.want != "" && (text != tt.want || fault.CodeOf(err) != fault.ProbeFailed) ||
+			if text := fmt.Sprint(err); tt.want != "" && (text != tt.want || fault.CodeOf(err) != fault.ProbeFailed) ||
 				tt.want == "" && err != nil {
 				t.Fatalf("error %s, want %q", text, tt.want)
 			}

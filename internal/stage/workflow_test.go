@@ -162,14 +162,11 @@ func newFlow(t *testing.T) *flow {
 		"consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: "+
 			"errors, window: 5m }\n",
 	)
-	f.account.AddFunction(
-		t,
-		porttest.NewFunction{
-			Name:   functionName,
-			Target: target,
-			Zip:    zipOf(t, map[string]string{"main.py": "import small\n"}),
-		},
-	)
+	f.account.AddFunction(t, porttest.NewFunction{
+		Name:   functionName,
+		Target: target,
+		Zip:    zipOf(t, map[string]string{"main.py": "import small\n"}),
+	})
 	if _, err := f.account.Functions().
 		PublishVersion(t.Context(), functionName, "by hand", f.function("").RevisionID); err != nil {
 		t.Fatal(err)
@@ -190,10 +187,8 @@ func answer(payload []byte, fails func(probe.SentJob) string) (stage.Invocation,
 	a := probe.Response{Interpreter: "cpython-3.13.7", Results: []probe.Result{}}
 	for _, j := range q.Jobs {
 		wrong := fails(j)
-		a.Results = append(
-			a.Results,
-			probe.Result{Job: probe.Job{Kind: j.Kind, Name: j.Name}, OK: wrong == "", Detail: wrong, Seconds: 0.1},
-		)
+		a.Results = append(a.Results,
+			probe.Result{Job: probe.Job{Kind: j.Kind, Name: j.Name}, OK: wrong == "", Detail: wrong, Seconds: 0.1})
 	}
 
 	if len(q.Imports) > 0 {
@@ -379,17 +374,14 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			Notify:  f.notices.Send,
 			Account: stage.Account{Stack: "Layersmith"},
 		}.
-			Run(
-				ctx,
-				stage.ReportInput{
-					Run:           name,
-					Execution:     arn,
-					StartedAt:     f.now,
-					Ending:        end,
-					Error:         failure,
-					RollbackError: rollback,
-				},
-			)
+			Run(ctx, stage.ReportInput{
+				Run:           name,
+				Execution:     arn,
+				StartedAt:     f.now,
+				Ending:        end,
+				Error:         failure,
+				RollbackError: rollback,
+			})
 	}
 	clean := func(err error) (release.Ending, error) {
 		if dead(err) {
@@ -412,10 +404,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			Versions:  f.account.LayerVersions(),
 			Sandboxes: f.account.Sandboxes(),
 			Probes:    "probe-",
-		}.Run(
-			ctx,
-			stage.RunInput{Run: run},
-		)
+		}.Run(ctx, stage.RunInput{Run: run})
 	}
 	undo := func(err error) (release.Ending, error) {
 		if dead(err) {
@@ -429,11 +418,8 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 				return release.Ending{}, rollbackErr
 			}
 
-			return finish(
-				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
-				caught(err),
-				caught(rollbackErr),
-			)
+			return finish(release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
+				caught(err), caught(rollbackErr))
 		}
 
 		return finish(end, caught(err), nil)
@@ -449,10 +435,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			Runs:    func(_ context.Context, arn string) (bool, error) { return f.running[arn], nil },
 			Tool:    stage.Tool,
 		}.
-			Run(
-				ctx,
-				stage.IntakeInput{Run: name, Execution: arn, StartedAt: f.now, Input: json.RawMessage(input)},
-			)
+			Run(ctx, stage.IntakeInput{Run: name, Execution: arn, StartedAt: f.now, Input: json.RawMessage(input)})
 		if err != nil {
 			return clean(err)
 		}
@@ -472,11 +455,8 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 				return release.Ending{}, err
 			}
 
-			return finish(
-				release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"},
-				nil,
-				caught(err),
-			)
+			return finish(release.Ending{Outcome: release.FailedDirty, Message: "Taking the changes back failed"}, nil,
+				caught(err))
 		}
 
 		if end.Outcome == release.FailedDirty {
@@ -511,10 +491,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			return stage.PruneArtifact{
 				Ledger: f.ledger(),
 				Cache:  &porttest.MemoryCache{},
-			}.Run(
-				ctx,
-				stage.LayerInput{Run: name, Layer: i},
-			)
+			}.Run(ctx, stage.LayerInput{Run: name, Layer: i})
 		}); err != nil {
 			return clean(err)
 		}
@@ -524,10 +501,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			return stage.MeasureLayer{
 				Ledger: f.ledger(),
 				Cache:  &porttest.MemoryCache{},
-			}.Run(
-				ctx,
-				stage.StackInput{Run: name, Layer: i, Layers: all},
-			)
+			}.Run(ctx, stage.StackInput{Run: name, Layer: i, Layers: all})
 		}); err != nil {
 			return clean(err)
 		}
@@ -539,10 +513,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		Functions: f.account.Functions(),
 		Versions:  f.account.LayerVersions(),
 		Alarms:    f.alarms.Get,
-	}.Run(
-		ctx,
-		stage.RecordInput{Run: name, Layers: layers},
-	)
+	}.Run(ctx, stage.RecordInput{Run: name, Layers: layers})
 	if err != nil {
 		return clean(err)
 	}
@@ -562,10 +533,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 				Ledger:   f.ledger(),
 				Versions: f.account.LayerVersions(),
 				Account:  stage.Account{Share: []string{"o-abcdefghij"}},
-			}.Run(
-				ctx,
-				stage.LayerInput{Run: name, Layer: i},
-			)
+			}.Run(ctx, stage.LayerInput{Run: name, Layer: i})
 		}); err != nil {
 			return undo(err)
 		}
@@ -578,10 +546,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 				Versions:  f.account.LayerVersions(),
 				Probes:    "probe-",
 				Memory:    512,
-			}.Run(
-				ctx,
-				stage.StackInput{Run: name, Layer: i, Layers: all},
-			)
+			}.Run(ctx, stage.StackInput{Run: name, Layer: i, Layers: all})
 		}); err != nil {
 			return undo(err)
 		}
@@ -593,10 +558,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		u, err := stage.Update{
 			Ledger:    f.ledger(),
 			Functions: f.account.Functions(),
-		}.Run(
-			ctx,
-			stage.ConsumerInput{Run: name, Consumer: c},
-		)
+		}.Run(ctx, stage.ConsumerInput{Run: name, Consumer: c})
 		f.updating = false
 		if err != nil {
 			return undo(err)
@@ -608,10 +570,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			h, err := stage.Health{
 				Ledger: f.ledger(),
 				Alarms: f.alarms.Get,
-			}.Run(
-				ctx,
-				stage.HealthInput{Run: name, Consumer: u.Consumer, Since: u.Since},
-			)
+			}.Run(ctx, stage.HealthInput{Run: name, Consumer: u.Consumer, Since: u.Since})
 			if err != nil {
 				return undo(err)
 			}
@@ -626,10 +585,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 		Functions: f.account.Functions(),
 		Versions:  f.account.LayerVersions(),
 		Account:   stage.Account{Keep: 2},
-	}.Run(
-		ctx,
-		stage.RecordInput{Run: name, Layers: layers},
-	)
+	}.Run(ctx, stage.RecordInput{Run: name, Layers: layers})
 	if err != nil {
 		return undo(err)
 	}
@@ -717,12 +673,8 @@ func TestUnhealthyConsumerIsPutBack(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
 	before := f.state()
-	f.alarms.Set(
-		"errors",
-		stage.Alarm{State: stage.AlarmOK},
-		stage.Alarm{State: stage.AlarmOK},
-		stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"},
-	)
+	f.alarms.Set("errors", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmOK},
+		stage.Alarm{State: stage.AlarmRaised, Reason: "5 errors"})
 	end := f.must("first", `{}`, release.RolledBack)
 	if d := cmp.Diff(before, f.state()); d != "" {
 		t.Errorf("not as before (-before +after):\n%s", d)
@@ -828,10 +780,7 @@ func TestDryRunPublishesNothing(t *testing.T) {
 	f := newFlow(t)
 	before := f.state()
 	end := f.must("first", `{"dryRun": true}`, release.Unchanged)
-	if d := cmp.Diff(
-		before,
-		f.state(),
-	); d != "" ||
+	if d := cmp.Diff(before, f.state()); d != "" ||
 		end.Message != "Unchanged: Dry run: nothing was published. 1 function to move" {
 		t.Errorf("%q\n%s", end.Message, d)
 	}
@@ -866,11 +815,7 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 		`{"layer": "base"}`:                        `unknown field "layer"`,
 		`[]`:                                       "is not a JSON object",
 	} {
-		if end := f.must(
-			"wrong-"+digest.Of([]byte(input)).Short(),
-			input,
-			release.FailedClean,
-		); !strings.Contains(
+		if end := f.must("wrong-"+digest.Of([]byte(input)).Short(), input, release.FailedClean); !strings.Contains(
 			end.Message,
 			want,
 		) {
@@ -968,10 +913,7 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 		}
 
 		f.registers.once = false
-		if next, err := f.run(
-			"next",
-			`{}`,
-		); err != nil ||
+		if next, err := f.run("next", `{}`); err != nil ||
 			next.Outcome != release.Promoted && next.Outcome != release.Unchanged {
 			t.Errorf("after a failure in call %d: %+v %v", n, next, err)
 		}
@@ -1004,10 +946,8 @@ func TestTwoExecutionsDoNotInterleave(t *testing.T) {
 	_, err := stage.Update{
 		Ledger:    f.ledger(),
 		Functions: f.account.Functions(),
-	}.Run(
-		t.Context(),
-		stage.ConsumerInput{Run: "killed", Consumer: stage.Consumer{Change: release.ChangeName("killed", 1)}},
-	)
+	}.Run(t.Context(),
+		stage.ConsumerInput{Run: "killed", Consumer: stage.Consumer{Change: release.ChangeName("killed", 1)}})
 	if fault.CodeOf(err) != fault.LeaseLost {
 		t.Errorf("the one that hung: %v, want LeaseLost", err)
 	}
@@ -1031,10 +971,8 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	}
 	ask := func(run, name string) stage.IntakeOutput {
 		t.Helper()
-		out, err := intake.Run(
-			t.Context(),
-			stage.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event(name))},
-		)
+		out, err := intake.Run(t.Context(),
+			stage.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event(name))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -1089,10 +1027,7 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 				Versions:  f.account.LayerVersions(),
 				Sandboxes: f.account.Sandboxes(),
 				Probes:    "probe-",
-			}.Run(
-				t.Context(),
-				stage.RunInput{Run: "third"},
-			)
+			}.Run(t.Context(), stage.RunInput{Run: "third"})
 			if err != nil || end.Outcome == release.FailedDirty {
 				t.Fatalf("rollback at call %d: %+v %v", n, end, err)
 			}
