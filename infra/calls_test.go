@@ -264,7 +264,7 @@ func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 			visit(program.LookupMethod(t, call.Method.Pkg(), call.Method.Name()))
 		}
 	}
-	visit(main) // and not what initializes packages: the checks "var _ stage.Alarms = Alarms{}.Get" there call nothing
+	visit(main) // and not what initializes packages: the checks "var _ workflow.Alarms = Alarms{}.Get" there call nothing
 	for len(work) > 0 {
 		f := work[len(work)-1]
 		work = work[:len(work)-1]

@@ -8,17 +8,17 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.HealthInput) (stage.HealthOutput, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.HealthInput) (workflow.HealthOutput, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.HealthOutput{}, err
+			return workflow.HealthOutput{}, err
 		}
 
-		return stage.Health{
+		return workflow.Health{
 			Ledger: env.Ledger(),
 			Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,
 		}.Run(ctx, in)

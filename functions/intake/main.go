@@ -9,8 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // settle is how long nothing must have been uploaded: a push of a whole workspace takes some
@@ -18,14 +19,14 @@ import (
 const settle = 10 * time.Second
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.IntakeInput) (stage.IntakeOutput, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.IntakeInput) (workflow.IntakeOutput, error) {
 		env, err := lambdamain.Env(lambdamain.Workspace)
 		if err != nil {
-			return stage.IntakeOutput{}, err
+			return workflow.IntakeOutput{}, err
 		}
 
 		aws := lambdamain.AWS()
-		return stage.Intake{
+		return workflow.Intake{
 			Ledger: env.Ledger(),
 			Sources: awsport.Sources{
 				Client: s3.NewFromConfig(aws),
@@ -33,7 +34,7 @@ func main() {
 				Prefix: awsport.WorkspacePrefix,
 			},
 			Runs:   awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
-			Tool:   stage.Tool,
+			Tool:   engine.Tool,
 			Settle: settle,
 		}.Run(ctx, in)
 	})

@@ -9,17 +9,17 @@ import (
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/lambdamain"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.RecordInput) (release.Ending, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.RecordInput) (release.Ending, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
 			return release.Ending{}, err
 		}
 
-		return stage.Promote{
+		return workflow.Promote{
 			Ledger:    env.Ledger(),
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
 			Versions:  env.LayerVersions(),

@@ -5,21 +5,21 @@ import (
 	"context"
 
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.LayerInput) (stage.Item, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.LayerInput) (workflow.Item, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.Item{}, err
+			return workflow.Item{}, err
 		}
 
 		cache, discard, err := lambdamain.Scratch()
 		if err != nil {
-			return stage.Item{}, err
+			return workflow.Item{}, err
 		}
 		defer discard()
-		return stage.PruneArtifact{Ledger: env.Ledger(), Cache: cache}.Run(ctx, in)
+		return workflow.Prune{Ledger: env.Ledger(), Cache: cache}.Run(ctx, in)
 	})
 }

@@ -5,16 +5,16 @@ import (
 	"context"
 
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.LayerInput) (stage.Item, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.LayerInput) (workflow.Item, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.Item{}, err
+			return workflow.Item{}, err
 		}
 
-		return stage.Publish{Ledger: env.Ledger(), Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
+		return workflow.Publish{Ledger: env.Ledger(), Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
 	})
 }

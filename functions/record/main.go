@@ -10,18 +10,18 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.RecordInput) (stage.RecordOutput, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.RecordInput) (workflow.RecordOutput, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.RecordOutput{}, err
+			return workflow.RecordOutput{}, err
 		}
 
 		aws := lambdamain.AWS()
-		return stage.Record{
+		return workflow.Record{
 			Ledger: env.Ledger(),
 			Functions: awsport.Functions{
 				Client: lambda.NewFromConfig(aws),

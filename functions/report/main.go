@@ -10,18 +10,18 @@ import (
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/lambdamain"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.ReportInput) (release.Ending, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.ReportInput) (release.Ending, error) {
 		env, err := lambdamain.Env(lambdamain.Topic, lambdamain.Stack)
 		if err != nil {
 			return release.Ending{}, err
 		}
 
 		aws := lambdamain.AWS()
-		return stage.Report{
+		return workflow.Report{
 			Ledger:  env.Ledger(),
 			Metrics: awsport.Metrics{Client: cloudwatch.NewFromConfig(aws)}.Put,
 			Notify:  awsport.Notify{Client: sns.NewFromConfig(aws), Topic: env.Topic}.Send,

@@ -5,16 +5,16 @@ import (
 	"context"
 
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.RunInput) (stage.SelectOutput, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.RunInput) (workflow.SelectOutput, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.SelectOutput{}, err
+			return workflow.SelectOutput{}, err
 		}
 
-		return stage.Select{Ledger: env.Ledger()}.Run(ctx, in)
+		return workflow.Select{Ledger: env.Ledger()}.Run(ctx, in)
 	})
 }

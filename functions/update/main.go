@@ -8,17 +8,17 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.ConsumerInput) (stage.UpdateOutput, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.ConsumerInput) (workflow.UpdateOutput, error) {
 		env, err := lambdamain.Env()
 		if err != nil {
-			return stage.UpdateOutput{}, err
+			return workflow.UpdateOutput{}, err
 		}
 
-		return stage.Update{
+		return workflow.Update{
 			Ledger:    env.Ledger(),
 			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
 		}.Run(ctx, in)

@@ -5,7 +5,7 @@ import (
 	"context"
 
 	"github.com/layersmith/layersmith/internal/lambdamain"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // memory of the throw-away function, MiB: with it a function has one whole virtual CPU (docs:
@@ -13,13 +13,13 @@ import (
 const memory = 1769
 
 func main() {
-	lambdamain.Start(func(ctx context.Context, in stage.StackInput) (stage.Item, error) {
+	lambdamain.Start(func(ctx context.Context, in workflow.StackInput) (workflow.Item, error) {
 		env, err := lambdamain.Env(lambdamain.ProbeRole, lambdamain.ProbePrefix)
 		if err != nil {
-			return stage.Item{}, err
+			return workflow.Item{}, err
 		}
 
-		return stage.Verify{
+		return workflow.Verify{
 			Ledger:    env.Ledger(),
 			Sandboxes: env.Sandboxes(),
 			Versions:  env.LayerVersions(),

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 type alarmsAPI interface {
@@ -26,23 +26,23 @@ type alarmsAPI interface {
 // Alarms reads alarms of CloudWatch.
 type Alarms struct{ Client alarmsAPI }
 
-var _ stage.Alarms = Alarms{}.Get
+var _ workflow.Alarms = Alarms{}.Get
 
 // Get returns an alarm. Without the types named CloudWatch gives metric alarms only.
-func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
+func (a Alarms) Get(ctx context.Context, name string) (workflow.Alarm, error) {
 	const op = "read alarm"
 	out, err := a.Client.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{
 		AlarmNames: []string{name},
 		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
 	})
 	if err != nil {
-		return stage.Alarm{}, classify(op, name, err)
+		return workflow.Alarm{}, classify(op, name, err)
 	}
 
 	for _, m := range out.MetricAlarms {
 		if aws.ToString(m.AlarmName) == name {
-			return stage.Alarm{
-				State:  stage.AlarmState(m.StateValue),
+			return workflow.Alarm{
+				State:  workflow.AlarmState(m.StateValue),
 				Reason: aws.ToString(m.StateReason),
 				Since:  since(m.StateTransitionedTimestamp, m.StateUpdatedTimestamp),
 			}, nil
@@ -51,15 +51,15 @@ func (a Alarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
 
 	for _, c := range out.CompositeAlarms {
 		if aws.ToString(c.AlarmName) == name {
-			return stage.Alarm{
-				State:  stage.AlarmState(c.StateValue),
+			return workflow.Alarm{
+				State:  workflow.AlarmState(c.StateValue),
 				Reason: aws.ToString(c.StateReason),
 				Since:  since(c.StateTransitionedTimestamp, c.StateUpdatedTimestamp),
 			}, nil
 		}
 	}
 
-	return stage.Alarm{}, fault.New(fault.NotFound, op, name,
+	return workflow.Alarm{}, fault.New(fault.NotFound, op, name,
 		errors.New("there is no such alarm in this account and region")).
 		WithHint("correct the alarm's name in consumers.yaml")
 }
@@ -91,12 +91,12 @@ type metricsAPI interface {
 // Metrics stores values in CloudWatch.
 type Metrics struct{ Client metricsAPI }
 
-var _ stage.Metrics = Metrics{}.Put
+var _ workflow.Metrics = Metrics{}.Put
 
 // Put stores the values, a thousand at a time. All requests are tried although one fails, so that
 // as little as possible is missing; the first fault is returned, and trying again stores values
 // twice, which changes their count but no maximum, minimum or average.
-func (m Metrics) Put(ctx context.Context, at time.Time, values []stage.Metric) error {
+func (m Metrics) Put(ctx context.Context, at time.Time, values []workflow.Metric) error {
 	var (
 		first  error
 		failed int

@@ -21,7 +21,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 type functionsAPI interface {
@@ -60,7 +60,7 @@ type Functions struct {
 	Pace   time.Duration // between two pages of LayersInUse
 }
 
-var _ stage.Functions = Functions{}
+var _ workflow.Functions = Functions{}
 
 // consumersHint is for what a role may not do with a consumer: the stack grants each consumer by
 // name.
@@ -75,10 +75,10 @@ func told(op, subject string, err error) error {
 }
 
 // Get returns a version of a function. GetFunction, since it has the widest quota.
-func (f Functions) Get(ctx context.Context, function, qualifier string) (stage.Function, error) {
+func (f Functions) Get(ctx context.Context, function, qualifier string) (workflow.Function, error) {
 	out, err := f.get(ctx, "read function", function, qualifier)
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 
 	return functionOf(out.Configuration)
@@ -111,13 +111,13 @@ func qualified(function, qualifier string) string {
 	return function + ":" + qualifier
 }
 
-func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
+func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	hash, err := configHash(c)
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 
-	f := stage.Function{
+	f := workflow.Function{
 		ARN:        unqualified(aws.ToString(c.FunctionArn)),
 		Name:       aws.ToString(c.FunctionName),
 		Version:    aws.ToString(c.Version),
@@ -134,7 +134,7 @@ func functionOf(c *types.FunctionConfiguration) (stage.Function, error) {
 	}
 
 	for _, l := range c.Layers {
-		f.Layers = append(f.Layers, stage.Layered{ARN: aws.ToString(l.Arn), Bytes: measure.Bytes(l.CodeSize)})
+		f.Layers = append(f.Layers, workflow.Layered{ARN: aws.ToString(l.Arn), Bytes: measure.Bytes(l.CodeSize)})
 	}
 
 	return f, nil
@@ -226,17 +226,17 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 }
 
 // Alias returns an alias.
-func (f Functions) Alias(ctx context.Context, function, alias string) (stage.Alias, error) {
+func (f Functions) Alias(ctx context.Context, function, alias string) (workflow.Alias, error) {
 	out, err := f.Client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &function, Name: &alias})
 	if err != nil {
-		return stage.Alias{}, told("read alias", qualified(function, alias), err)
+		return workflow.Alias{}, told("read alias", qualified(function, alias), err)
 	}
 
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil
 }
 
-func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfiguration) stage.Alias {
-	a := stage.Alias{Name: aws.ToString(name), Version: aws.ToString(version), RevisionID: aws.ToString(revision)}
+func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfiguration) workflow.Alias {
+	a := workflow.Alias{Name: aws.ToString(name), Version: aws.ToString(version), RevisionID: aws.ToString(revision)}
 	if routing != nil && len(routing.AdditionalVersionWeights) > 0 {
 		a.Weights = routing.AdditionalVersionWeights
 	}
@@ -306,7 +306,7 @@ func (f Functions) SetLayers(
 	function string,
 	layers []string,
 	revision string,
-) (stage.Function, error) {
+) (workflow.Function, error) {
 	const op = "set layers of"
 	if layers == nil {
 		layers = []string{} // nil would leave them as they are
@@ -319,21 +319,21 @@ func (f Functions) SetLayers(
 		return err
 	})
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 
 	out, err := updated(ctx, f.Client, &watch{op: op, subject: function, poll: f.Poll}, function)
 	if err != nil {
-		return stage.Function{}, hinted(err, fault.NotAllowed, consumersHint)
+		return workflow.Function{}, hinted(err, fault.NotAllowed, consumersHint)
 	}
 
 	now, err := functionOf(out.Configuration)
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 
-	if !slices.EqualFunc(now.Layers, layers, func(l stage.Layered, arn string) bool { return l.ARN == arn }) {
-		return stage.Function{}, fault.New(fault.Changed, op, function,
+	if !slices.EqualFunc(now.Layers, layers, func(l workflow.Layered, arn string) bool { return l.ARN == arn }) {
+		return workflow.Function{}, fault.New(fault.Changed, op, function,
 			errors.New("it has other layers right after the update"))
 	}
 
@@ -389,7 +389,7 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 }
 
 // MoveAlias points an alias to one version. The weights are sent, empty: left out they would stay.
-func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revision string) (stage.Alias, error) {
+func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revision string) (workflow.Alias, error) {
 	out, err := f.Client.UpdateAlias(
 		ctx,
 		&lambda.UpdateAliasInput{
@@ -402,7 +402,7 @@ func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revi
 		once,
 	)
 	if err != nil {
-		return stage.Alias{}, told("move alias", qualified(function, alias), err)
+		return workflow.Alias{}, told("move alias", qualified(function, alias), err)
 	}
 
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil

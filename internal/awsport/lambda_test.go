@@ -25,7 +25,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // reply is one answer of a script.
@@ -474,7 +474,7 @@ func TestChangesAreSentOnceUnlessThrottled(t *testing.T) {
 	}
 }
 
-func newLayerVersion(t *testing.T) stage.NewLayerVersion {
+func newLayerVersion(t *testing.T) workflow.NewLayerVersion {
 	t.Helper()
 	target, err := pydist.ParseTarget("python3.12-arm64")
 	if err != nil {
@@ -486,7 +486,7 @@ func newLayerVersion(t *testing.T) stage.NewLayerVersion {
 		t.Fatal(err)
 	}
 
-	return stage.NewLayerVersion{
+	return workflow.NewLayerVersion{
 		LayerName:   "layersmith-data",
 		Description: "d",
 		License:     "MIT",
@@ -503,7 +503,7 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 	}
 	s := play(t, answer)
 	v, err := awsport.LayerVersions{Client: s.client(), Bucket: bucket}.Publish(t.Context(), newLayerVersion(t))
-	want := stage.LayerVersion{
+	want := workflow.LayerVersion{
 		ARN:        "arn:aws:lambda:us-east-1:1:layer:layersmith-data:3",
 		LayerName:  "layersmith-data",
 		Version:    3,
@@ -608,7 +608,7 @@ func TestRefusalsOfLayers(t *testing.T) {
 	t.Run("nothing is shared with what is neither organization nor account", func(t *testing.T) {
 		t.Parallel()
 		s := play(t, reply{status: 201, body: `{}`})
-		err := at(s).Share(t.Context(), stage.LayerVersion{ARN: arn, LayerName: "layersmith-data", Version: 3}, "*")
+		err := at(s).Share(t.Context(), workflow.LayerVersion{ARN: arn, LayerName: "layersmith-data", Version: 3}, "*")
 		wantRefusal(t, err, fault.BadInput, "share layer version "+arn, "`share` in cdk.json")
 		wantRequests(t, s)
 	})
@@ -998,7 +998,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 				Client: s.client(),
 				Role:   probeRole,
 				Poll:   time.Millisecond,
-			}.Create(t.Context(), stage.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512})
+			}.Create(t.Context(), workflow.Sandbox{Name: "f", Timeout: 1500 * time.Millisecond, Memory: 512})
 			if c.code != "" {
 				wantRefusal(t, err, c.code, c.text, "")
 			} else if err != nil {

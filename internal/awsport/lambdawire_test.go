@@ -28,7 +28,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // The suites of Lambda's ports, twice: porttest runs them on the account in memory; here they go
@@ -277,7 +277,7 @@ func (s *wire) getLayerVersion(r *http.Request, _ object) (int, any, error) {
 	return 200, s.layerVersion(v), err
 }
 
-func (s *wire) layerVersion(v stage.LayerVersion) object {
+func (s *wire) layerVersion(v workflow.LayerVersion) object {
 	return object{
 		"LayerVersionArn": v.ARN,
 		"LayerArn":        strings.TrimSuffix(v.ARN, ":"+strconv.FormatInt(v.Version, 10)),
@@ -306,7 +306,7 @@ func (s *wire) publishLayerVersion(r *http.Request, body object) (int, any, erro
 
 	v, err := s.account.LayerVersions().
 		Publish(r.Context(),
-			stage.NewLayerVersion{
+			workflow.NewLayerVersion{
 				LayerName:   r.PathValue("layer"),
 				Description: str(body, "Description"),
 				License:     str(body, "LicenseInfo"),
@@ -342,7 +342,7 @@ func (s *wire) addPermission(r *http.Request, body object) (int, any, error) {
 			"Statement":  "{}",
 			"RevisionId": "r",
 		}, s.account.LayerVersions().
-			Share(r.Context(), stage.LayerVersion{ARN: arn}, grantee)
+			Share(r.Context(), workflow.LayerVersion{ARN: arn}, grantee)
 }
 
 // layerARN takes a layer's name or ARN, as the API does.
@@ -535,7 +535,7 @@ func (s *wire) publishVersion(r *http.Request, body object) (int, any, error) {
 	return 201, c, err
 }
 
-func aliasJSON(arn string, a stage.Alias) object {
+func aliasJSON(arn string, a workflow.Alias) object {
 	out := object{
 		"AliasArn":        arn + ":" + a.Name,
 		"Name":            a.Name,
@@ -609,7 +609,7 @@ func (s *wire) createFunction(r *http.Request, body object) (int, any, error) {
 	timeout, _ := body["Timeout"].(float64)
 	err = s.account.Sandboxes().
 		Create(r.Context(),
-			stage.Sandbox{
+			workflow.Sandbox{
 				Name:    name,
 				Target:  target,
 				Zip:     zip,

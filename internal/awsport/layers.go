@@ -17,7 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 type layersAPI interface {
@@ -51,12 +51,12 @@ type LayerVersions struct {
 	HTTP   *http.Client // only for Unzipped, whose addresses need no credentials; nil for the default client
 }
 
-var _ stage.LayerVersions = LayerVersions{}
+var _ workflow.LayerVersions = LayerVersions{}
 
 // List returns the versions of a layer, newest first.
-func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.LayerVersion, error) {
+func (l LayerVersions) List(ctx context.Context, layerName string) ([]workflow.LayerVersion, error) {
 	const op = "list versions of layer"
-	var all []stage.LayerVersion
+	var all []workflow.LayerVersion
 	pages := lambda.NewListLayerVersionsPaginator(l.Client,
 		&lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)}) // the API's most
 	for pages.HasMorePages() {
@@ -74,7 +74,7 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 				return nil, fault.New(fault.Internal, op, layerName, err)
 			}
 
-			all = append(all, stage.LayerVersion{
+			all = append(all, workflow.LayerVersion{
 				ARN:         aws.ToString(v.LayerVersionArn),
 				LayerName:   layerName,
 				Version:     v.Version,
@@ -84,16 +84,16 @@ func (l LayerVersions) List(ctx context.Context, layerName string) ([]stage.Laye
 		}
 	}
 
-	slices.SortStableFunc(all, func(a, b stage.LayerVersion) int { return cmp.Compare(b.Version, a.Version) })
+	slices.SortStableFunc(all, func(a, b workflow.LayerVersion) int { return cmp.Compare(b.Version, a.Version) })
 	return all, nil
 }
 
 // Get returns a version with the digest of its zip.
-func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion, error) {
+func (l LayerVersions) Get(ctx context.Context, arn string) (workflow.LayerVersion, error) {
 	const op = "read layer version"
 	out, err := l.get(ctx, op, arn)
 	if err != nil {
-		return stage.LayerVersion{}, err
+		return workflow.LayerVersion{}, err
 	}
 
 	return versionOf(op, release.NameOf(arn), out.LayerVersionArn, out.Version, out.Description, out.CreatedDate,
@@ -125,7 +125,7 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 
 // Publish publishes the object that the reference names, in the version that it names. It is sent
 // once: Lambda has no token that would tell a repetition from a new version.
-func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.LayerVersion, error) {
+func (l LayerVersions) Publish(ctx context.Context, v workflow.NewLayerVersion) (workflow.LayerVersion, error) {
 	const op = "publish layer version of"
 	in := &lambda.PublishLayerVersionInput{
 		LayerName:               &v.LayerName,
@@ -144,7 +144,7 @@ func (l LayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (st
 
 	out, err := l.Client.PublishLayerVersion(ctx, in, once)
 	if err != nil {
-		return stage.LayerVersion{}, classify(op, v.LayerName, err)
+		return workflow.LayerVersion{}, classify(op, v.LayerName, err)
 	}
 
 	return versionOf(op, v.LayerName, out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
@@ -156,8 +156,8 @@ func versionOf(
 	version int64,
 	description, date *string,
 	content *types.LayerVersionContentOutput,
-) (stage.LayerVersion, error) {
-	v := stage.LayerVersion{
+) (workflow.LayerVersion, error) {
+	v := workflow.LayerVersion{
 		ARN:         aws.ToString(arn),
 		LayerName:   name,
 		Version:     version,
@@ -169,7 +169,7 @@ func versionOf(
 
 	var err error
 	if v.Created, err = created(aws.ToString(date)); err != nil {
-		return stage.LayerVersion{}, fault.New(fault.Internal, op, v.ARN, err)
+		return workflow.LayerVersion{}, fault.New(fault.Internal, op, v.ARN, err)
 	}
 
 	return v, nil
@@ -182,7 +182,7 @@ var (
 
 // Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one
 // is refused as a conflict, which is what we want to know.
-func (l LayerVersions) Share(ctx context.Context, v stage.LayerVersion, with string) error {
+func (l LayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with string) error {
 	const op = "share layer version"
 	in := &lambda.AddLayerVersionPermissionInput{
 		LayerName:     &v.LayerName,
@@ -223,7 +223,7 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 		return err
 	}
 
-	if !slices.ContainsFunc(own, func(v stage.LayerVersion) bool { return v.ARN == arn }) {
+	if !slices.ContainsFunc(own, func(v workflow.LayerVersion) bool { return v.ARN == arn }) {
 		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
 			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", layerOf(own[0].ARN)))
 		}

@@ -23,7 +23,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // serveCloudWatch speaks the protocol that the SDK chose for CloudWatch: CBOR, one path for each
@@ -111,9 +111,9 @@ func TestAlarmsOfBothKindsAreRead(t *testing.T) {
 		return 200, out
 	})}
 	began := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
-	for name, want := range map[string]stage.Alarm{
-		"orders-errors": {State: stage.AlarmRaised, Reason: "5 errors", Since: began},
-		"orders":        {State: stage.AlarmNoData, Since: began},
+	for name, want := range map[string]workflow.Alarm{
+		"orders-errors": {State: workflow.AlarmRaised, Reason: "5 errors", Since: began},
+		"orders":        {State: workflow.AlarmNoData, Since: began},
 	} {
 		got, err := alarms.Get(t.Context(), name)
 		if err != nil || got.State != want.State || got.Reason != want.Reason || !got.Since.Equal(want.Since) {
@@ -155,13 +155,13 @@ func TestErrorsOfCloudWatchBecomeFaults(t *testing.T) {
 
 func TestMetricsAreStoredByTheThousand(t *testing.T) {
 	t.Parallel()
-	values := make([]stage.Metric, 2300)
+	values := make([]workflow.Metric, 2300)
 	for i := range values {
-		values[i] = stage.Metric{
+		values[i] = workflow.Metric{
 			Name:  "PackageSize",
 			Unit:  "Megabytes",
 			Value: float64(i),
-			Dimensions: []stage.Dimension{
+			Dimensions: []workflow.Dimension{
 				{Name: "LayerName", Value: "data"},
 				{Name: "Target", Value: "python3.13-x86_64"},
 			},
@@ -170,7 +170,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 
 	at := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
 	// store returns the values that came, by batch; the batches that are named fail.
-	store := func(t *testing.T, values []stage.Metric, failing ...int) (batches [][]float64, err error) {
+	store := func(t *testing.T, values []workflow.Metric, failing ...int) (batches [][]float64, err error) {
 		t.Helper()
 		var mu sync.Mutex
 		client := serveCloudWatch(t, func(operation string, in cbor.Map) (int, cbor.Map) {

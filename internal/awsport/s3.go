@@ -25,9 +25,10 @@ import (
 
 	"github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 const (
@@ -56,7 +57,7 @@ type Blobs struct {
 	Temp string
 }
 
-var _ stage.Blobs = Blobs{}
+var _ workflow.Blobs = Blobs{}
 
 // Put spools what write gives to a file, and sends it unless the object is there. S3 compares the
 // SHA-256 before it stores anything.
@@ -142,7 +143,7 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 
 // Open fetches the version that the reference means, and gives it out when size and digest are
 // right; never more than one byte beyond the size is read.
-func (b Blobs) Open(ctx context.Context, ref blob.Ref) (stage.Blob, error) {
+func (b Blobs) Open(ctx context.Context, ref blob.Ref) (engine.Blob, error) {
 	where := address(b.Bucket, ref.Key)
 	in := &s3.GetObjectInput{Bucket: &b.Bucket, Key: &ref.Key, VersionId: versionParam(ref.VersionID)}
 	var last error
@@ -171,7 +172,7 @@ func withoutChecksum(o *s3.Options) {
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 }
 
-func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutput) (_ stage.Blob, err error) {
+func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutput) (_ engine.Blob, err error) {
 	where := address(b.Bucket, ref.Key)
 	defer out.Body.Close()
 	mismatch := func(format string, args ...any) error {
@@ -185,7 +186,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	h := digest.NewHasher()
 	body := &reading{r: io.LimitReader(out.Body, ref.Size+1)}
 	var n int64
-	var opened stage.Blob
+	var opened engine.Blob
 	if ref.Size <= maxMemoryBytes {
 		var buf bytes.Buffer
 		n, err = io.Copy(io.MultiWriter(&buf, h), body)
@@ -255,7 +256,7 @@ type Registers struct {
 	Bucket string
 }
 
-var _ stage.Registers = Registers{}
+var _ workflow.Registers = Registers{}
 
 // Load returns the newest version.
 func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error) {
@@ -349,12 +350,12 @@ type Sources struct {
 	Prefix string // "layers/"
 }
 
-var _ stage.Sources = Sources{}
+var _ workflow.Sources = Sources{}
 
 // List returns the newest versions, 1000 old or new ones a request; only this listing tells their
 // IDs. Folders that the console makes (keys that end in a slash) are no files.
-func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
-	var all []stage.Source
+func (s Sources) List(ctx context.Context) ([]workflow.Source, error) {
+	var all []workflow.Source
 	for pages := s3.NewListObjectVersionsPaginator(s.Client,
 		&s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
@@ -374,7 +375,7 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 				continue
 			}
 
-			all = append(all, stage.Source{
+			all = append(all, workflow.Source{
 				Name:      name,
 				VersionID: version(v.VersionId),
 				ETag:      strings.Trim(aws.ToString(v.ETag), `"`),
@@ -384,13 +385,13 @@ func (s Sources) List(ctx context.Context) ([]stage.Source, error) {
 		}
 	}
 
-	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b workflow.Source) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
 // Read returns the version that was listed. Where the bucket keeps none, what has the listed ETag
 // by now.
-func (s Sources) Read(ctx context.Context, from stage.Source, limit int64) ([]byte, error) {
+func (s Sources) Read(ctx context.Context, from workflow.Source, limit int64) ([]byte, error) {
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
 	if from.Size > limit {
@@ -428,7 +429,7 @@ type Workspace struct{ Sources }
 // Put sent: with KMS that is one HeadObject for each file that did not change, else one for each
 // edit that kept the length. A file that somebody uploaded by other means has no SHA-256, and is
 // pushed once more.
-func (w Workspace) Same(ctx context.Context, listed stage.Source, content []byte) (bool, error) {
+func (w Workspace) Same(ctx context.Context, listed workflow.Source, content []byte) (bool, error) {
 	if listed.Size != int64(len(content)) {
 		return false, nil
 	}

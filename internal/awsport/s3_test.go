@@ -32,7 +32,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/test/s3server"
 )
 
@@ -138,7 +138,7 @@ func eachBucket(t *testing.T, test func(t *testing.T, versions bool)) {
 func TestBlobs(t *testing.T) {
 	t.Parallel()
 	eachBucket(t, func(t *testing.T, versions bool) {
-		porttest.Blobs(t, func(t *testing.T) stage.Blobs {
+		porttest.Blobs(t, func(t *testing.T) workflow.Blobs {
 			h, _ := fakeS3(t, versions)
 			dir := t.TempDir()
 			t.Cleanup(func() { wantEmpty(t, dir) })
@@ -150,7 +150,7 @@ func TestBlobs(t *testing.T) {
 func TestRegisters(t *testing.T) {
 	t.Parallel()
 	eachBucket(t, func(t *testing.T, versions bool) {
-		porttest.Registers(t, func(t *testing.T) stage.Registers {
+		porttest.Registers(t, func(t *testing.T) workflow.Registers {
 			h, _ := fakeS3(t, versions)
 			return awsport.Registers{Client: serveS3(t, h), Bucket: testBucket}
 		})
@@ -780,7 +780,7 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 	t.Run("of sources, among old versions and deleted files", func(t *testing.T) {
 		t.Parallel()
 		var entries []string
-		var want []stage.Source
+		var want []workflow.Source
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		version := func(kind, key, id string, latest bool) string {
 			return fmt.Sprintf(
@@ -800,7 +800,7 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			} else {
 				entries = append(entries, version("Version", "layers/"+name, "n"+name, true))
 				want = append(want,
-					stage.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at})
+					workflow.Source{Name: name, VersionID: "n" + name, ETag: "en" + name, Size: 7, Modified: at})
 			}
 
 			entries = append(entries, version("Version", "layers/"+name, "o"+name, false))

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // MaxPayloadBytes is the largest request of a synchronous invocation (docs: "Lambda quotas").
@@ -44,14 +44,14 @@ type Sandboxes struct {
 	Poll   time.Duration // between the first two looks of a waiter; 0 for the default
 }
 
-var _ stage.Sandboxes = Sandboxes{}
+var _ workflow.Sandboxes = Sandboxes{}
 
 // createTries is how often a function of the same name is deleted and made again. One is left over
 // after a crash, or is our own when an answer was lost.
 const createTries = 3
 
 // Create makes the function anew: one of that name is deleted first.
-func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
+func (s Sandboxes) Create(ctx context.Context, b workflow.Sandbox) error {
 	const op = "create function"
 	in := &lambda.CreateFunctionInput{
 		FunctionName:  &b.Name,
@@ -89,10 +89,10 @@ func (s Sandboxes) Create(ctx context.Context, b stage.Sandbox) error {
 }
 
 // Invoke runs it once and waits for the answer.
-func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (stage.Invocation, error) {
+func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (workflow.Invocation, error) {
 	const op = "invoke function"
 	if len(payload) > MaxPayloadBytes {
-		return stage.Invocation{}, fault.New(fault.BadInput, op, name,
+		return workflow.Invocation{}, fault.New(fault.BadInput, op, name,
 			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes))
 	}
 
@@ -103,15 +103,15 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (sta
 		Payload:        payload,
 	})
 	if err != nil {
-		return stage.Invocation{}, classify(op, name, err)
+		return workflow.Invocation{}, classify(op, name, err)
 	}
 
 	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
 	if err != nil {
-		return stage.Invocation{}, fault.New(fault.Internal, op, name, fmt.Errorf("its log: %w", err))
+		return workflow.Invocation{}, fault.New(fault.Internal, op, name, fmt.Errorf("its log: %w", err))
 	}
 
-	i := stage.Invocation{Payload: out.Payload, LogTail: string(tail)}
+	i := workflow.Invocation{Payload: out.Payload, LogTail: string(tail)}
 	i.InitSeconds, i.MaxMemoryMiB = parseReport(tail)
 	if word := aws.ToString(out.FunctionError); word != "" {
 		i.Error = word // "Handled" or "Unhandled", when the runtime could not say more

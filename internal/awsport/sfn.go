@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 type executionRunsAPI interface {
@@ -21,7 +21,7 @@ type executionRunsAPI interface {
 // ExecutionRuns asks Step Functions for executions.
 type ExecutionRuns struct{ Client executionRunsAPI }
 
-var _ stage.ExecutionRuns = ExecutionRuns{}.Runs
+var _ workflow.ExecutionRuns = ExecutionRuns{}.Runs
 
 // Runs reports whether an execution is still going on. One that waits for a redrive is not: nobody
 // knows whether it will be.

@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // Limits of a message (API: Publish).
@@ -27,7 +27,7 @@ type Notify struct {
 	Topic  string // ARN
 }
 
-var _ stage.Notify = Notify{}.Send
+var _ workflow.Notify = Notify{}.Send
 
 // Send publishes the message. What SNS would refuse is cut and cleaned rather than refused: half a
 // message about a failure is better than none.

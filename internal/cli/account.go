@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // defaultStack is what `make deploy` calls the stack.
@@ -38,7 +38,7 @@ const attempts = 4
 func (w where) connect(ctx context.Context) (*account, error) {
 	stack := cmp.Or(w.stack, os.Getenv("LAYERSMITH_STACK"), defaultStack)
 	o, err := awsport.OpenOperator(ctx,
-		awsport.Options{Profile: w.profile, Region: w.region, Version: stage.Version, Attempts: attempts}, stack)
+		awsport.Options{Profile: w.profile, Region: w.region, Version: engine.Version, Attempts: attempts}, stack)
 	if err != nil {
 		return nil, err
 	}

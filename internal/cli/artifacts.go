@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,69 +13,45 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/awsport"
-	"github.com/layersmith/layersmith/internal/blob"
-	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
+	"github.com/layersmith/layersmith/internal/workspace"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// artifactsCommand is what CodeBuild runs. It does not read stack outputs: the run's address is all
-// that it needs.
+// artifactsCommand is what CodeBuild runs. The run's address is all that it needs.
 func (a *app) artifactsCommand() *cobra.Command {
 	var prefix string
 	c := &cobra.Command{
-		Use:   "artifacts s3://STORE/runs/RUN",
-		Short: "Build the unpruned artifacts that a run of the workflow asks for (CodeBuild runs this)",
+		Use:    "artifacts s3://STORE/runs/RUN",
+		Short:  "Build the unpruned artifacts of a run of the workflow (CodeBuild runs this)",
+		Hidden: true,
 		Long: `Reads what the run was asked for from the store bucket, locks, fetches and assembles the layers of its
 workspace with bytecode, and stores one unpruned artifact for each layer and target, and a list of them.
 When that cannot be done, the reason is stored too, for the run's report.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
 			bucket, name, err := runAddress(args[0])
 			if err != nil {
 				return err
 			}
 
-			cfg, err := awsport.Config(ctx, awsport.Options{Version: stage.Version})
+			b, err := a.artifactsStage(cmd.Context(), bucket, prefix)
 			if err != nil {
 				return err
 			}
 
-			client := s3.NewFromConfig(cfg)
-			cache, err := a.cacheFolder()
-			if err != nil {
-				return err
-			}
-
-			temp := filepath.Join(cache, "temp")
-			if err := os.MkdirAll(temp, 0o755); err != nil {
-				return err
-			}
-
-			r := remote{
-				app:       a,
-				prefix:    prefix,
-				registers: awsport.Registers{Client: client, Bucket: bucket},
-				blobs:     awsport.Blobs{Client: client, Bucket: bucket, Temp: temp},
-			}
-			err = r.build(ctx, name, temp)
-			if err != nil && ctx.Err() == nil {
-				err = errors.Join(err, r.leave(ctx, name, err))
-			}
-
-			return err
+			return b.Run(cmd.Context(), name)
 		},
 	}
-	c.Flags().
-		StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"),
-			"of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
+	c.Flags().StringVar(&prefix, "prefix", os.Getenv("LAYERSMITH_PREFIX"),
+		"prefix of the layers' names in Lambda (default: $LAYERSMITH_PREFIX)")
 	return c
 }
 
@@ -91,220 +66,93 @@ func runAddress(address string) (bucket, run string, err error) {
 	return bucket, run, nil
 }
 
-// remote builds for a run whose workspace lies in a bucket.
-type remote struct {
+// artifactsStage composes the use case with the store bucket and this machine.
+func (a *app) artifactsStage(ctx context.Context, bucket, prefix string) (workflow.Build, error) {
+	cfg, err := awsport.Config(ctx, awsport.Options{Version: engine.Version})
+	if err != nil {
+		return workflow.Build{}, err
+	}
+
+	cache, err := a.cacheFolder()
+	if err != nil {
+		return workflow.Build{}, err
+	}
+
+	temp := filepath.Join(cache, "temp")
+	if err := os.MkdirAll(temp, 0o755); err != nil {
+		return workflow.Build{}, err
+	}
+
+	client := s3.NewFromConfig(cfg)
+	return workflow.Build{
+		Ledger: workflow.Ledger{
+			Registers: awsport.Registers{Client: client, Bucket: bucket},
+			Blobs:     awsport.Blobs{Client: client, Bucket: bucket, Temp: temp},
+			Now:       time.Now,
+		},
+		Tool:   engine.Tool,
+		Prefix: prefix,
+		Site: func(ctx context.Context, files ziptree.Tree) (workflow.Site, func(), error) {
+			return a.site(ctx, files, temp)
+		},
+	}, nil
+}
+
+// site is a workspace that was unpacked for one run.
+type site struct {
 	*app
-	prefix    string
-	registers stage.Registers
-	blobs     stage.Blobs
+	dir string
 }
 
-func (r remote) build(ctx context.Context, name, temp string) error {
-	start := time.Now()
-	var run release.Run
-	if _, err := r.read(ctx, release.RunName(name), &run); err != nil {
-		return err
-	}
-
-	var released release.Released
-	if _, err := r.read(ctx, release.ReleasedName, &released); err != nil && fault.CodeOf(err) != fault.NotFound {
-		return err
-	}
-
-	dir, remove, err := r.unpack(ctx, run.Workspace, temp)
+func (a *app) site(ctx context.Context, files ziptree.Tree, temp string) (workflow.Site, func(), error) {
+	dir, remove, err := localport.Mounts{Dir: temp}.Mount(ctx, []ziptree.Tree{files}, engine.MountOptions{})
 	if err != nil {
-		return err
-	}
-	defer remove()
-	// Messages name files as the people know them who pushed them: layers/NAME/requirements.txt:3.
-	if err := os.Chdir(dir); err != nil {
-		return err
+		return nil, nil, err
 	}
 
-	r.workspaceDir = "layers"
-	r.outputDir = "dist"
-	w, _, err := r.open()
+	of := *a
+	of.workspaceDir = filepath.Join(dir, "layers")
+	of.outputDir = filepath.Join(dir, "dist")
+	return site{app: &of, dir: dir}, remove, nil
+}
+
+func (s site) Workspace() (workspace.Workspace, error) {
+	return workspace.Load(os.DirFS(s.workspaceDir), "layers")
+}
+
+func (s site) Read(name string) ([]byte, error)  { return s.read(name) }
+func (s site) Write(name string, b []byte) error { return s.write(name, b) }
+func (s site) Open(name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(s.outputDir, name))
+}
+
+func (s site) Artifacts(
+	ctx context.Context, w workspace.Workspace, t pydist.Target, refresh bool,
+) (report.Report, lock.Lock, error) {
+	m, err := s.machine(ctx, t)
 	if err != nil {
-		return err
+		return report.Report{}, lock.Lock{}, s.shown(err)
 	}
+	defer m.close()
 
-	built := release.Built{
-		SchemaVersion: release.SchemaVersion,
-		Run:           name,
-		Tool:          stage.Tool,
-		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
-		Layers:        []release.BuiltLayer{},
-	}
-	for _, t := range w.Targets {
-		pushed, err := r.chooseLock(ctx, released, t)
-		if err != nil {
-			return err
-		}
-
-		m, err := r.machine(ctx, t)
-		if err != nil {
-			return err
-		}
-
-		rep, l, err := r.one(ctx, m, stage.LockInput{Workspace: w, Target: t, UpgradeAll: run.Request.Refresh})
-		m.close()
-		if err != nil {
-			return err
-		}
-
-		b := l.Marshal()
-		ref, err := r.blobs.Put(ctx, "locks/", ".toml",
-			func(out io.Writer) error { _, err := out.Write(b); return err })
-		if err != nil {
-			return err
-		}
-
-		built.Locks = append(built.Locks, release.Lock{Target: t, File: ref, Pushed: pushed})
-		for _, layer := range rep.Layers {
-			below := w.Below(layer.Name)
-			artifact, err := r.put(ctx, layer.Zip.Name)
-			if err != nil {
-				return err
-			}
-
-			r.say("stored  %s, %s MB", layer.Name, layer.Zip.Bytes.MB())
-			built.Layers = append(built.Layers, release.BuiltLayer{
-				Layer:     layer.Name,
-				Target:    t,
-				LayerName: release.LayerName(r.prefix, layer.Name, t, w.Targets[0]),
-				Key:       layer.Key,
-				Below:     below,
-				Artifact:  artifact,
-				Before:    layer.Before,
-				Wheels:    layer.Inputs.Wheels,
-				Bytecode:  layer.Bytecode,
-			})
-		}
-	}
-
-	built.Seconds = time.Since(start).Seconds()
-	return r.store(ctx, release.BuiltName(name), built)
-}
-
-// one locks, fetches and assembles for one target.
-func (r remote) one(ctx context.Context, m *machine, in stage.LockInput) (report.Report, lock.Lock, error) {
-	l, err := r.lockAndFetch(ctx, m, in)
+	l, err := s.lockAndFetch(ctx, m, engine.LockInput{Workspace: w, Target: t, UpgradeAll: refresh})
 	if err != nil {
-		return report.Report{}, lock.Lock{}, err
+		return report.Report{}, lock.Lock{}, s.shown(err)
 	}
 
-	rep, _, err := r.buildStage(m).
-		Run(ctx, stage.BuildInput{Workspace: in.Workspace, Lock: l, ReadProbe: r.app.read, PlanOnly: true})
-	return rep, l, err
+	in := engine.BuildInput{Workspace: w, Lock: l, ReadFile: s.read, PlanOnly: true}
+	rep, _, err := s.buildStage(m).Run(ctx, in)
+	return rep, l, s.shown(err)
 }
 
-// chooseLock puts the lock of the last release into the workspace, unless another one was pushed
-// since: a monthly refresh must not be undone by the next upload, which still has the lock from
-// before it. It returns the digest of the pushed lock.
-func (r remote) chooseLock(
-	ctx context.Context,
-	released release.Released,
-	t pydist.Target,
-) (pushed digest.SHA256, err error) {
-	name := lock.FileName(t)
-	b, err := r.app.read(name)
-	switch {
-	case err == nil:
-		pushed = digest.Of(b)
-	case !errors.Is(err, fs.ErrNotExist):
-		return pushed, err
+// shown is an error that names files as the people who pushed them know them, without the folder
+// that they are unpacked in.
+func (s site) shown(err error) error {
+	if err == nil {
+		return nil
 	}
 
-	for _, l := range released.Locks {
-		if l.Target != t || l.Pushed != pushed {
-			continue
-		}
-
-		f, err := r.blobs.Open(ctx, l.File)
-		if err != nil {
-			return pushed, err
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
-		if err != nil {
-			return pushed, err
-		}
-
-		return pushed, r.app.write(name, b)
-	}
-
-	return pushed, nil
-}
-
-// unpack makes a folder with the workspace's files below layers/.
-func (r remote) unpack(ctx context.Context, ref blob.Ref, temp string) (dir string, remove func(), err error) {
-	f, err := r.blobs.Open(ctx, ref)
-	if err != nil {
-		return "", nil, err
-	}
-	defer f.Close()
-	t, err := ziptree.Read(f, f.Size(), ref.Key)
-	if err != nil {
-		return "", nil, fault.New(fault.CorruptArchive, "open", ref.Key, err)
-	}
-
-	var entries []ziptree.Entry
-	for _, e := range t.Entries() {
-		entries = append(entries, e.Named("layers/"+e.Name))
-	}
-
-	if t, err = ziptree.New(entries); err != nil {
-		return "", nil, err
-	}
-
-	return localport.Mounts{Dir: temp}.Mount(ctx, []ziptree.Tree{t}, true)
-}
-
-func (r remote) put(ctx context.Context, name string) (blob.Ref, error) {
-	return r.blobs.Put(ctx, "artifacts/", ".zip", func(out io.Writer) error {
-		f, err := os.Open(filepath.Join(r.outputDir, name))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = io.Copy(out, f)
-		return err
-	})
-}
-
-func (r remote) read(ctx context.Context, name string, into any) (tag string, err error) {
-	b, tag, err := r.registers.Load(ctx, name)
-	if err != nil {
-		return "", err
-	}
-
-	if err := release.Decode(b, into); err != nil {
-		return "", fault.New(fault.ProvenanceMismatch, "read", name, err).
-			WithHint("deploy the same version of Layersmith everywhere: make deploy")
-	}
-
-	return tag, nil
-}
-
-// store writes a document of the run; a build that is run again replaces it.
-func (r remote) store(ctx context.Context, name string, doc any) error {
-	b, err := release.Encode(doc)
-	if err != nil {
-		return err
-	}
-
-	_, tag, err := r.registers.Load(ctx, name)
-	if err != nil && fault.CodeOf(err) != fault.NotFound {
-		return err
-	}
-
-	_, err = r.registers.Store(ctx, name, b, tag)
-	return err
-}
-
-// leave stores why there is no build, for the report of the run.
-func (r remote) leave(ctx context.Context, name string, err error) error {
-	return r.store(ctx, release.FailureName(name),
-		release.Failure{Code: string(fault.CodeOf(err)), Message: err.Error(), Hint: fault.HintOf(err)})
+	short := strings.NewReplacer(filepath.ToSlash(s.dir)+"/", "")
+	return fault.New(fault.CodeOf(err), "", "", errors.New(short.Replace(err.Error()))).
+		WithHint(short.Replace(fault.HintOf(err)))
 }

@@ -11,17 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	var in stage.BuildInput
-	var clean, allowSource, noHeal bool
+	var in engine.BuildInput
+	var clean, allowSource, noHeal, noProbe bool
 	c := &cobra.Command{
 		Use:   "build [LAYER...]",
 		Short: "Build layers: lock if stale, fetch, assemble, prune, measure, gate, probe, report",
@@ -56,17 +56,14 @@ func (a *app) buildCommand() *cobra.Command {
 			defer m.close()
 			in.Workspace = w
 			in.Layers = layers
-			in.ReadProbe = a.read
+			in.ReadFile = a.read
 			in.Rebuild = in.Rebuild || clean
 			if in.Lock, err = a.lockAndFetch(ctx, m,
-				stage.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
+				engine.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
 				return err
 			}
 
-			if m.foreign {
-				in.NoProbe = true
-				in.NoProbeReason = cannotRun(t)
-			}
+			in.NoProbe = m.noProbe(noProbe, t)
 
 			build := a.buildStage(m)
 			told := func() {}
@@ -88,7 +85,7 @@ func (a *app) buildCommand() *cobra.Command {
 			if !a.quiet {
 				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, Told: true})
 				if changed {
-					what := report.Count(len(names), "zip") + ", " + stage.ReportName
+					what := report.Count(len(names), "zip") + ", " + engine.ReportName
 					if in.PlanOnly {
 						what = report.Count(len(names), "artifact")
 					}
@@ -105,7 +102,7 @@ func (a *app) buildCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&in.NoProbe, "no-probe", false, "do not run the interpreter on the result")
+	f.BoolVar(&noProbe, "no-probe", false, "do not run the interpreter on the result")
 	f.BoolVar(&noHeal, "no-heal", false, "do not restore what a failing probe needs, nor write that into layer.yaml")
 	f.BoolVar(&in.Strict, "strict", false,
 		"not probed is an error, and nothing is healed: a build that changes its own input is no proof")
@@ -118,9 +115,9 @@ func (a *app) buildCommand() *cobra.Command {
 
 // heal lets a build write into the workspace what it restored. told prints that: on stderr, also
 // with --quiet and --json, since files that are under version control were changed.
-func (a *app) heal() (h *stage.Heal, told func()) {
+func (a *app) heal() (h *engine.Heal, told func()) {
 	var lines []string
-	h = &stage.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
+	h = &engine.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
 		lines = append(lines,
 			report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))))
 	}}
@@ -150,7 +147,7 @@ func (a *app) replace(name string, b []byte) error {
 
 // lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels
 // in the store.
-func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) (lock.Lock, error) {
+func (a *app) lockAndFetch(ctx context.Context, m *machine, in engine.LockInput) (lock.Lock, error) {
 	locked, err := a.lockStage(m).Run(ctx, in)
 	if err != nil {
 		return lock.Lock{}, err
@@ -159,11 +156,11 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in stage.LockInput) 
 	a.sayLock(locked)
 	http := localport.HTTP{
 		Client: localport.NewClient(),
-		Agent:  "layersmith/" + stage.Version,
+		Agent:  "layersmith/" + engine.Version,
 		Getenv: os.Getenv,
 		Root:   a.workspaceDir,
 	}
-	fetch := stage.Fetch{
+	fetch := engine.Fetch{
 		Wheels:   m.wheels,
 		Cache:    m.packs,
 		Resolver: m.resolver(a),

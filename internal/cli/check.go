@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -51,26 +51,25 @@ func (a *app) checkCommand() *cobra.Command {
 				return err
 			}
 			defer discard()
-			s := stage.Check{
+			s := engine.Check{
 				Cache:    packs,
 				Python:   m.python,
 				NoPython: m.noPython,
 				Mounts:   m.mounts,
 				Progress: m.progress,
 			}
-			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: stage.Tool, Target: t.String()}
+			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: engine.Tool, Target: t.String()}
 			for _, arg := range args {
-				in := stage.CheckInput{
+				in := engine.CheckInput{
 					Name:    arg,
 					Target:  t,
-					NoProbe: noProbe || m.foreign,
-					Reason:  m.foreignReason(noProbe, t),
+					NoProbe: m.noProbe(noProbe, t),
 					Explain: explain,
 				}
 				file := arg
 				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
 					in.Spec = spec
-					file = filepath.Join(a.outputDir, stage.ZipName(arg, t))
+					file = filepath.Join(a.outputDir, engine.ZipName(arg, t))
 					var closeBelow func()
 					var err error
 					if in.Below, closeBelow, err = a.openBelow(ws, arg, t); err != nil {
@@ -115,7 +114,7 @@ func (a *app) checkCommand() *cobra.Command {
 			}
 
 			if wsErr == nil {
-				rep.Stacks = stage.Stacks(ws, rep.Layers)
+				rep.Stacks = engine.Stacks(ws, rep.Layers)
 			}
 
 			m.close()
@@ -129,7 +128,7 @@ func (a *app) checkCommand() *cobra.Command {
 			}
 
 			for _, l := range rep.Layers {
-				err = errors.Join(err, stage.Judge(l, strict))
+				err = errors.Join(err, engine.Judge(l, strict))
 			}
 
 			return err

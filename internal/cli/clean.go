@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func (a *app) cleanCommand() *cobra.Command {
@@ -44,9 +44,9 @@ func (a *app) cleanCommand() *cobra.Command {
 
 				for _, t := range pydist.Targets() {
 					for _, f := range []string{
-						stage.ZipName(n, t),
-						stage.ManifestName(n, t),
-						stage.ArtifactName(n, t),
+						engine.ZipName(n, t),
+						engine.ManifestName(n, t),
+						engine.ArtifactName(n, t),
 					} {
 						remove = append(remove, filepath.Join(a.outputDir, f))
 					}
@@ -54,7 +54,7 @@ func (a *app) cleanCommand() *cobra.Command {
 			}
 
 			if len(layers) == 0 {
-				remove = append(remove, filepath.Join(a.outputDir, stage.ReportName))
+				remove = append(remove, filepath.Join(a.outputDir, engine.ReportName))
 			}
 
 			dir, err := a.cacheFolder()

@@ -21,8 +21,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -86,7 +86,7 @@ Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be chang
 		Example: `  layersmith init pandas numpy        a workspace with one layer
   layersmith build                    lock, fetch, prune, test, report
   layersmith explain pandas/tests     why is it gone?`,
-		Version:       stage.Version,
+		Version:       engine.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -22,21 +22,27 @@ import (
 type machine struct {
 	wheels   localport.Wheels
 	packs    *localport.Packs
-	python   stage.Interpreter // nil when there is none, or it cannot be used
-	noPython string            // why
-	foreign  bool              // the interpreter compiles, but cannot load this target's extension modules
+	python   engine.Interpreter // nil when there is none, or it cannot be used
+	noPython string             // why
+	foreign  bool               // the interpreter compiles, but cannot load this target's extension modules
 	mounts   localport.Mounts
 	outputs  localport.Outputs
-	progress stage.Progress
+	progress engine.Progress
 	close    func()
+
+	// The interpreter compiles, but cannot load extension modules of the target's architecture.
+	otherArch bool
 }
 
 // cannotRun is why a layer for another processor is not probed.
 func cannotRun(t pydist.Target) string { return "this machine cannot run " + t.Arch() + " code" }
 
-// foreignReason is why a layer is not probed though nobody asked for that.
-func (m *machine) foreignReason(noProbe bool, t pydist.Target) string {
-	if m.foreign && !noProbe {
+// noProbe is why a layer is not probed, given the flag --no-probe; "" when it is.
+func (m *machine) noProbe(flag bool, t pydist.Target) string {
+	switch {
+	case flag:
+		return "--no-probe"
+	case m.otherArch:
 		return cannotRun(t)
 	}
 
@@ -105,7 +111,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	default:
 		python.Temp = temp
 		m.python = python
-		m.foreign = !python.Runs(t)
+		m.otherArch = !python.Runs(t)
 	}
 
 	p := newProgress(a)
@@ -190,13 +196,13 @@ func (a *app) write(name string, b []byte) error {
 		func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
-func (a *app) lockStage(m *machine) stage.Lock {
-	return stage.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write, Progress: m.progress}
+func (a *app) lockStage(m *machine) engine.Lock {
+	return engine.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write, Progress: m.progress}
 }
 
-func (a *app) buildStage(m *machine) stage.Build {
-	return stage.Build{
-		Tool:     stage.Tool,
+func (a *app) buildStage(m *machine) engine.Build {
+	return engine.Build{
+		Tool:     engine.Tool,
 		Wheels:   m.wheels,
 		Cache:    m.packs,
 		Python:   m.python,
@@ -210,7 +216,7 @@ func (a *app) buildStage(m *machine) stage.Build {
 // builds says why this machine cannot build wheels for the target.
 func (m *machine) builds(t pydist.Target) error {
 	switch {
-	case m.foreign:
+	case m.otherArch:
 		return fmt.Errorf("it has no wheel, and this machine cannot build one for %s", t)
 	case m.python == nil:
 		return errors.New("it has no wheel, and " + m.noPython)
@@ -219,6 +225,6 @@ func (m *machine) builds(t pydist.Target) error {
 	return nil
 }
 
-func (m *machine) unpack(_ context.Context, f lock.File, b stage.Blob) (string, func(), error) {
+func (m *machine) unpack(_ context.Context, f lock.File, b engine.Blob) (string, func(), error) {
 	return localport.Unpacked(m.mounts.Dir, f.Name, b)
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/place"
 	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -50,7 +50,7 @@ func (a *app) explainCommand() *cobra.Command {
 				return fault.New(fault.BadInput, "read", lock.FileName(t), err)
 			}
 
-			what := strings.Trim(strings.TrimPrefix(filepath.ToSlash(args[0]), stage.LayerPlace.Prefix), "/")
+			what := strings.Trim(strings.TrimPrefix(filepath.ToSlash(args[0]), place.Layer.Prefix), "/")
 			found := false
 			var all []explanation
 			for _, spec := range w.Layers {

@@ -5,12 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func (a *app) lockCommand() *cobra.Command {
-	var in stage.LockInput
+	var in engine.LockInput
 	c := &cobra.Command{
 		Use:   "lock",
 		Short: "Resolve all layers together into a lock that is committed",
@@ -60,7 +60,7 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 	return c
 }
 
-func (a *app) sayLock(l stage.Locked) {
+func (a *app) sayLock(l engine.Locked) {
 	state := "fresh"
 	if !l.Fresh {
 		state = "written to " + filepath.Join(a.workspaceDir, l.FileName)

@@ -9,8 +9,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // progress is bars on a terminal and, elsewhere, one line for each task that took longer than
@@ -47,7 +47,7 @@ func (p *progress) wait() {
 }
 
 // Start begins a task.
-func (p *progress) Start(name string, total int64, unit string) stage.Task {
+func (p *progress) Start(name string, total int64, unit string) engine.Task {
 	if total <= 0 || p.bars == nil && p.plain == nil {
 		return idle{}
 	}

@@ -10,12 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
@@ -86,23 +86,21 @@ func (a *app) pruneCommand() *cobra.Command {
 				return err
 			}
 
-			s := stage.Prune{
-				Tool:     stage.Tool,
+			s := engine.Prune{
 				Cache:    packs,
 				Python:   m.python,
 				NoPython: m.noPython,
 				Mounts:   m.mounts,
 				Progress: m.progress,
 			}
-			r, err := s.Run(ctx, stage.PruneInput{
+			r, err := s.Run(ctx, engine.PruneInput{
 				Name:     filepath.Base(out),
 				Target:   t,
 				Tree:     tree,
 				Spec:     spec,
 				Below:    below,
 				OwnProbe: own,
-				NoProbe:  noProbe || m.foreign,
-				Reason:   m.foreignReason(noProbe, t),
+				NoProbe:  m.noProbe(noProbe, t),
 				Total:    ws.Total,
 				Write: func(write func(io.Writer) error) error {
 					if err := localport.WriteFile(out, write); err != nil {
@@ -141,7 +139,7 @@ func (a *app) openBelow(
 		}
 	}
 	for _, name := range ws.Below(layer) {
-		tree, closeTree, err := openTree(filepath.Join(a.outputDir, stage.ZipName(name, t)))
+		tree, closeTree, err := openTree(filepath.Join(a.outputDir, engine.ZipName(name, t)))
 		if err != nil {
 			closeAll()
 			if errors.Is(err, fs.ErrNotExist) {
@@ -274,7 +272,7 @@ func unreadable(err error) error {
 }
 
 func (a *app) showOne(r report.Layer, strict bool) error {
-	err := stage.Judge(r, strict)
+	err := engine.Judge(r, strict)
 	if a.json {
 		return errors.Join(a.printJSON(r), err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -292,9 +292,9 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	const smaller = "keep data and wheels outside of the workspace; name a wheel by an https URL"
-	if len(names) > stage.MaxWorkspaceFiles {
+	if len(names) > workflow.MaxWorkspaceFiles {
 		return nil, fault.New(fault.BadInput, "push", root,
-			fmt.Errorf("%d files, at most %d", len(names), stage.MaxWorkspaceFiles)).
+			fmt.Errorf("%d files, at most %d", len(names), workflow.MaxWorkspaceFiles)).
 			WithHint(smaller)
 	}
 
@@ -303,9 +303,9 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 	for _, name := range names {
 		where := path.Join(filepath.ToSlash(root), name)
 		info, err := fs.Stat(fsys, name)
-		if err == nil && info.Size() > stage.MaxWorkspaceFileBytes {
+		if err == nil && info.Size() > workflow.MaxWorkspaceFileBytes {
 			return nil, fault.New(fault.BadInput, "push", where,
-				fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(stage.MaxWorkspaceFileBytes))).
+				fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(workflow.MaxWorkspaceFileBytes))).
 				WithHint(smaller)
 		}
 
@@ -317,9 +317,9 @@ func (a *app) workspaceFiles(w workspace.Workspace) (map[string][]byte, error) {
 			return nil, fault.New(fault.BadInput, "read", where, err)
 		}
 
-		if total += int64(len(files[name])); total > stage.MaxWorkspaceBytes {
+		if total += int64(len(files[name])); total > workflow.MaxWorkspaceBytes {
 			return nil, fault.New(fault.BadInput, "push", root,
-				fmt.Errorf("more than %s", measure.Bytes(stage.MaxWorkspaceBytes))).
+				fmt.Errorf("more than %s", measure.Bytes(workflow.MaxWorkspaceBytes))).
 				WithHint(smaller)
 		}
 	}

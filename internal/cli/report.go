@@ -10,14 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // lastReport reads dist/report.json.
 func (a *app) lastReport() (report.Report, error) {
-	file := filepath.Join(a.outputDir, stage.ReportName)
+	file := filepath.Join(a.outputDir, engine.ReportName)
 	var r report.Report
 	b, err := os.ReadFile(file)
 	if err == nil {

@@ -5,10 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -31,7 +31,7 @@ func (a *app) statusCommand() *cobra.Command {
 				Verdict  measure.Verdict `json:"verdict"`
 				Probe    string          `json:"probe"`
 			}
-			stale, err := stage.Stale(a.read, w, t)
+			stale, err := engine.Stale(a.read, w, t)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (a *app) statusCommand() *cobra.Command {
 				}
 
 				if states, err = a.buildStage(m).
-					States(cmd.Context(), stage.BuildInput{Workspace: w, Lock: l}); err != nil {
+					States(cmd.Context(), engine.BuildInput{Workspace: w, Lock: l}); err != nil {
 					return err
 				}
 			}

@@ -384,13 +384,13 @@ type act struct {
 type story struct {
 	acts []act
 	over bool
-	at   map[int64]place
+	at   map[int64]spot
 	open []*visit // entered and not left, in that order
 	last int64
 }
 
-// place is where an event happens: in a visit, and in which branch of it when that is a Map.
-type place struct {
+// spot is where an event happens: in a visit, and in which branch of it when that is a Map.
+type spot struct {
 	visit  *visit
 	branch int
 }
@@ -399,7 +399,7 @@ type place struct {
 type visit struct {
 	state   string
 	kind    string // Task, Map, Wait, Pass, Choice...
-	in      place  // the Map it is in; zero at the top
+	in      spot   // the Map it is in; zero at the top
 	from    time.Time
 	to      time.Time
 	summary []string // of its results, in order
@@ -410,7 +410,7 @@ type visit struct {
 // tell takes the next event and returns the acts that it completes.
 func (s *story) tell(e awsport.Event) []act {
 	if s.at == nil {
-		s.at = map[int64]place{}
+		s.at = map[int64]spot{}
 	}
 
 	here, ok := s.at[cmp.Or(e.Previous, s.last)]
@@ -432,7 +432,7 @@ func (s *story) tell(e awsport.Event) []act {
 		}
 
 		s.open = append(s.open, v)
-		here = place{visit: v}
+		here = spot{visit: v}
 	case strings.HasSuffix(e.Type, "StateExited"):
 		v := here.visit
 		for v != nil && v.state != e.State {
@@ -457,7 +457,7 @@ func (s *story) tell(e awsport.Event) []act {
 		}
 
 		s.over = true
-		here = place{}
+		here = spot{}
 	case e.Type == "ExecutionRedriven":
 		s.over = false
 	case e.Output != "" && here.visit != nil:

@@ -17,7 +17,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // The variables that the stack gives to its functions.
@@ -48,7 +48,7 @@ type Environment struct {
 	Topic       string // ARN of the SNS topic
 	ProbeRole   string // ARN of the role of throw-away functions
 	ProbePrefix string // of the names of throw-away functions
-	Account     stage.Account
+	Account     workflow.Account
 }
 
 var (
@@ -102,7 +102,7 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 	e := Environment{
 		Store:     match(Store, buckets, bucket),
 		Workspace: match(Workspace, buckets, bucket),
-		Account:   stage.Account{Prefix: match(Prefix, prefixes, prefix), Keep: DefaultKeep},
+		Account:   workflow.Account{Prefix: match(Prefix, prefixes, prefix), Keep: DefaultKeep},
 	}
 	if e.Account.Prefix == "" {
 		e.Account.Prefix = DefaultPrefix

@@ -17,7 +17,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 type nested struct {
@@ -559,7 +559,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		"everything": {env: all, needs: []string{Workspace, Topic, ProbeRole}, want: Environment{
 			Store: "layersmith-store", Workspace: "layersmith-workspace", Topic: all[Topic], ProbeRole: all[ProbeRole], ProbePrefix: "layersmith-probe-",
-			Account: stage.Account{
+			Account: workflow.Account{
 				Prefix:  "team-",
 				Share:   []string{"o-abcdefghij", "123456789012"},
 				Keep:    7,
@@ -567,7 +567,7 @@ func TestEnvironment(t *testing.T) {
 			}}},
 		"only what must be": {
 			env:  map[string]string{Store: "store"},
-			want: Environment{Store: "store", Account: stage.Account{Prefix: "layersmith-", Keep: 3}},
+			want: Environment{Store: "store", Account: workflow.Account{Prefix: "layersmith-", Keep: 3}},
 		},
 		"nothing": {err: "LAYERSMITH_STORE is not set"},
 		"what the function needs, besides": {

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -45,7 +45,7 @@ func TestInterpreterThatDoesNotCompile(t *testing.T) {
 			}
 
 			source := ziptree.File("a.py", []byte("x = 1\n"), false, "here")
-			job := stage.CompileJob{
+			job := engine.CompileJob{
 				Sources: []ziptree.Entry{source},
 				Emit:    func(string, []byte) error { return nil },
 				Failed:  func(string, string) {},
@@ -153,12 +153,12 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 			fault.BadInput,
 		},
 		"a folder that cannot be mounted": {
-			func() error { _, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, true); return err },
+			func() error { _, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, engine.MountOptions{}); return err },
 			"make " + file + ": not a directory",
 			fault.BadInput,
 		},
 		"an entry that is damaged": {func() error {
-			_, _, err := Mounts{Dir: t.TempDir()}.Mount(ctx, []ziptree.Tree{damagedTree}, true)
+			_, _, err := Mounts{Dir: t.TempDir()}.Mount(ctx, []ziptree.Tree{damagedTree}, engine.MountOptions{})
 			return err
 		},
 			"unpack here: read a: 1 bytes fewer than declared: unexpected EOF", fault.CorruptArchive},

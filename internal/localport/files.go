@@ -16,8 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 const tempPrefix = ".tmp-"
@@ -104,7 +104,7 @@ type blob struct {
 func (b blob) Size() int64 { return b.size }
 
 // OpenBlob opens a file as stages read it.
-func OpenBlob(path string) (stage.Blob, error) {
+func OpenBlob(path string) (engine.Blob, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func OpenBlob(path string) (stage.Blob, error) {
 // Outputs is the folder of finished things.
 type Outputs struct{ Dir string }
 
-var _ stage.Outputs = Outputs{}
+var _ engine.Outputs = Outputs{}
 
 func (o Outputs) path(name string) (string, error) {
 	if name == "" || strings.ContainsAny(name, "/\\") || strings.HasPrefix(name, ".") {
@@ -193,7 +193,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 }
 
 // Open opens an output.
-func (o Outputs) Open(_ context.Context, name string) (stage.Blob, error) {
+func (o Outputs) Open(_ context.Context, name string) (engine.Blob, error) {
 	p, err := o.path(name)
 	if err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 
 // Unpacked writes a file of the wheel store into a folder of its own, below its own name: build
 // tools go by names.
-func Unpacked(temp, name string, b stage.Blob) (path string, done func(), err error) {
+func Unpacked(temp, name string, b engine.Blob) (path string, done func(), err error) {
 	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
 	if err != nil {
 		return "", nil, ours("make a folder in", temp, hintCache, err)

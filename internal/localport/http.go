@@ -43,7 +43,7 @@ func NewClient() *http.Client {
 // silence is how long a body may deliver nothing.
 const silence = 60 * time.Second
 
-// Download opens an address at an offset. See stage.Download.
+// Download opens an address at an offset. See engine.Download.
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
 	if err != nil && strings.Contains(address, "://") {

@@ -10,19 +10,19 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
 // Mounts unpacks stacks of layers into temporary folders.
 type Mounts struct{ Dir string }
 
-var _ stage.Mounts = Mounts{}
+var _ engine.Mounts = Mounts{}
 
-// Mount unpacks layers one over the other, as Lambda does below /opt; without bytecode, .pyc files
-// that have a source are left out.
-func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool) (string, func(), error) {
+// Mount unpacks layers one over the other, as Lambda does below /opt. Of bytecode it can omit what
+// has a source.
+func (m Mounts) Mount(ctx context.Context, stack []ziptree.Tree, o engine.MountOptions) (string, func(), error) {
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
 		return "", nil, ours("make", m.Dir, hintCache, err)
 	}
@@ -34,9 +34,9 @@ func (m Mounts) Mount(ctx context.Context, layers []ziptree.Tree, bytecode bool)
 
 	unmount := func() { os.RemoveAll(dir) }
 	top := map[string]ziptree.Entry{}
-	for _, t := range layers {
+	for _, t := range stack {
 		for _, e := range t.Entries() {
-			if !bytecode && strings.Contains(e.Name, "__pycache__/") {
+			if o.OmitBytecode && strings.Contains(e.Name, "__pycache__/") {
 				continue
 			}
 

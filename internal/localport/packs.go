@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -22,7 +22,7 @@ type Packs struct {
 	opened []*os.File
 }
 
-var _ stage.Cache = (*Packs)(nil)
+var _ engine.Cache = (*Packs)(nil)
 
 // Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts
 // as absent.

@@ -11,19 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 func TestWheels(t *testing.T) {
-	porttest.Wheels(t, func(t *testing.T) stage.WheelStore { return Wheels{Dir: t.TempDir(), Sleep: noWait} })
+	porttest.Wheels(t, func(t *testing.T) engine.WheelStore { return Wheels{Dir: t.TempDir(), Sleep: noWait} })
 }
 
 func TestPacks(t *testing.T) {
-	porttest.Cache(t, func(t *testing.T) stage.Cache {
+	porttest.Cache(t, func(t *testing.T) engine.Cache {
 		p := &Packs{Dir: t.TempDir()}
 		t.Cleanup(p.Close)
 		return p
@@ -31,7 +31,7 @@ func TestPacks(t *testing.T) {
 }
 
 func TestOutputs(t *testing.T) {
-	porttest.Outputs(t, func(t *testing.T) stage.Outputs {
+	porttest.Outputs(t, func(t *testing.T) engine.Outputs {
 		dir := t.TempDir()
 		t.Cleanup(func() { noTemp(t, dir) })
 		return Outputs{Dir: filepath.Join(dir, "dist")}
@@ -39,7 +39,7 @@ func TestOutputs(t *testing.T) {
 }
 
 func TestMounts(t *testing.T) {
-	porttest.Mounts(t, func(t *testing.T) stage.Mounts {
+	porttest.Mounts(t, func(t *testing.T) engine.Mounts {
 		dir := t.TempDir()
 		t.Cleanup(func() { noTemp(t, dir) })
 		return Mounts{Dir: filepath.Join(dir, "temp")}
@@ -48,7 +48,7 @@ func TestMounts(t *testing.T) {
 
 func TestInterpreter(t *testing.T) {
 	p, target := testPython(t)
-	porttest.Interpreter(t, target, func(t *testing.T) stage.Interpreter {
+	porttest.Interpreter(t, target, func(t *testing.T) engine.Interpreter {
 		dir := t.TempDir()
 		t.Cleanup(func() { noTemp(t, dir) })
 		return Python{Path: p.Path, identity: p.identity, Temp: dir, Timeout: 2 * time.Second}

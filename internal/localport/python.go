@@ -22,10 +22,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 //go:embed compile.py
@@ -40,7 +40,7 @@ type Python struct {
 	Timeout  time.Duration // of one job; 0 for probeTimeout
 }
 
-var _ stage.Interpreter = Python{}
+var _ engine.Interpreter = Python{}
 
 // identityScript prints what an interpreter is: what bytecode depends on, and what compiled code it
 // can load.
@@ -279,7 +279,7 @@ const maxFrameBytes = 256 << 20
 const compileSilence = 5 * time.Minute
 
 // Compile runs one process for all sources of the job.
-func (p Python) Compile(ctx context.Context, job stage.CompileJob) error {
+func (p Python) Compile(ctx context.Context, job engine.CompileJob) error {
 	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -19,10 +19,10 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -35,7 +35,7 @@ type UV struct {
 	Tools  string // a folder where make puts a pinned uv
 }
 
-var _ stage.Resolver = UV{}
+var _ engine.Resolver = UV{}
 
 // MinimumUV is the first version that writes pylock.toml as this package reads it.
 const MinimumUV = "0.7.0"
@@ -160,15 +160,15 @@ func unwritten(err error) error {
 
 // Resolve asks uv three times: for one resolution of all layers, for each layer's part of it (which
 // gives closures and who requires what), and for the files.
-func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resolution, error) {
+func (u UV) Resolve(ctx context.Context, r engine.ResolveRequest) (engine.Resolution, error) {
 	program, err := u.program(ctx)
 	if err != nil {
-		return stage.Resolution{}, err
+		return engine.Resolution{}, err
 	}
 
 	temp, err := os.MkdirTemp("", "layersmith-lock-")
 	if err != nil {
-		return stage.Resolution{}, unwritten(err)
+		return engine.Resolution{}, unwritten(err)
 	}
 	defer os.RemoveAll(temp)
 	flags := u.flags(r.Target, r.AllowSource, r.Offline)
@@ -179,7 +179,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	pins := filepath.Join(temp, "pins.txt")
 	if r.Locked != nil { // uv prefers the versions of an output file that is there
 		if err := os.WriteFile(pins, pinned(r.Locked.Distributions), 0o644); err != nil {
-			return stage.Resolution{}, unwritten(err)
+			return engine.Resolution{}, unwritten(err)
 		}
 	}
 
@@ -191,7 +191,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	args = append(args, "--no-annotate", "--output-file", pins)
 	for _, l := range r.Workspace.Layers {
 		if err := u.flatten(temp, l); err != nil {
-			return stage.Resolution{}, unwritten(err)
+			return engine.Resolution{}, unwritten(err)
 		}
 
 		args = append(args, filepath.Join(temp, l.Name+".txt"), "--constraints",
@@ -199,10 +199,10 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 	}
 
 	if _, err := u.run(ctx, program, args...); err != nil {
-		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
+		return engine.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
 
-	res := stage.Resolution{Closures: map[string][]pydist.Name{}}
+	res := engine.Resolution{Closures: map[string][]pydist.Name{}}
 	requires := map[pydist.Name]map[pydist.Name]bool{}
 	for _, l := range r.Workspace.Layers {
 		out, err := u.run(
@@ -211,7 +211,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 			append(append([]string{"pip", "compile"}, flags...), "--constraints", pins, "--annotation-style",
 				"split", filepath.Join(temp, l.Name+".txt"))...)
 		if err != nil {
-			return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
+			return engine.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 		}
 
 		names, err := closure(out, requires)
@@ -220,7 +220,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 		}
 
 		if err != nil {
-			return stage.Resolution{}, unreadable(program, err)
+			return engine.Resolution{}, unreadable(program, err)
 		}
 
 		res.Closures[l.Name] = names
@@ -228,7 +228,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 
 	files, err := u.files(ctx, program, pins, flags)
 	if err != nil {
-		return stage.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
+		return engine.Resolution{}, explain(err, r.Workspace, r.Target, filepath.ToSlash(u.Root))
 	}
 
 	needed := map[pydist.Name]bool{}
@@ -250,7 +250,7 @@ func (u UV) Resolve(ctx context.Context, r stage.ResolveRequest) (stage.Resoluti
 
 		if d.File.SHA256.IsZero() { // a local wheel: uv gives no hash for it
 			if d.File, err = u.local(f.address); err != nil {
-				return stage.Resolution{}, err
+				return engine.Resolution{}, err
 			}
 		}
 
@@ -483,7 +483,7 @@ func (u UV) files(ctx context.Context, program, pins string, flags []string) ([]
 func best(files []uvFile) uvFile { return files[0] }
 
 // Locate asks uv where the files of a lock are.
-func (u UV) Locate(ctx context.Context, r stage.LocateRequest) (map[digest.SHA256]string, error) {
+func (u UV) Locate(ctx context.Context, r engine.LocateRequest) (map[digest.SHA256]string, error) {
 	program, err := u.program(ctx)
 	if err != nil {
 		return nil, err

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
@@ -104,7 +104,7 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	got, err := u.Resolve(context.Background(), stage.ResolveRequest{
+	got, err := u.Resolve(context.Background(), engine.ResolveRequest{
 		Target:       target313(t),
 		Workspace:    w,
 		Upgrade:      []string{"alpha"},
@@ -189,7 +189,7 @@ func TestResolveRefusesWhatNoHashCanName(t *testing.T) {
 	} {
 		u, _ := fakeUV(t, c.pylock)
 		if _, err := u.Resolve(context.Background(),
-			stage.ResolveRequest{Target: target313(t), Workspace: w}); err == nil ||
+			engine.ResolveRequest{Target: target313(t), Workspace: w}); err == nil ||
 			fault.CodeOf(err) != c.code {
 			t.Errorf("%s: %v (%v)", name, err, fault.CodeOf(err))
 		}
@@ -219,7 +219,7 @@ func TestLocate(t *testing.T) {
 		Direct:  true,
 		File:    lock.File{SHA256: digest.Of([]byte("here"))},
 	}
-	request := stage.LocateRequest{
+	request := engine.LocateRequest{
 		Lock:      lock.Lock{Target: target313(t)},
 		Workspace: w,
 		Wanted:    []lock.Distribution{direct},

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // Wheels is the wheel store in a folder: <first two digits>/<sha256>, each verified before it got
@@ -25,7 +25,7 @@ type Wheels struct {
 	Sleep func(context.Context, time.Duration) error // between tries; time.Sleep that ends with ctx when nil
 }
 
-var _ stage.WheelStore = Wheels{}
+var _ engine.WheelStore = Wheels{}
 
 func (w Wheels) path(sum digest.SHA256) string {
 	s := sum.String()
@@ -33,7 +33,7 @@ func (w Wheels) path(sum digest.SHA256) string {
 }
 
 // Open opens a file of the store.
-func (w Wheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, error) {
+func (w Wheels) Open(_ context.Context, sum digest.SHA256) (engine.Blob, error) {
 	b, err := OpenBlob(w.path(sum))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, ours("open", w.path(sum), hintCache, err)

@@ -24,15 +24,15 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // Account is what the suites of Lambda's ports run on: the ports, and what other people do in the
 // same account.
 type Account struct {
-	LayerVersions stage.LayerVersions
-	Functions     stage.Functions
-	Sandboxes     stage.Sandboxes
+	LayerVersions workflow.LayerVersions
+	Functions     workflow.Functions
+	Sandboxes     workflow.Sandboxes
 	Others        Others
 }
 
@@ -44,7 +44,7 @@ type Others interface {
 	// AddFunction makes a function that can be invoked.
 	AddFunction(t testing.TB, f NewFunction)
 	// AddAlias makes an alias of a function.
-	AddAlias(t testing.TB, function string, a stage.Alias)
+	AddAlias(t testing.TB, function string, a workflow.Alias)
 	// SetMemory changes the configuration of a function's $LATEST, SetCode its code.
 	SetMemory(t testing.TB, function string, mib int)
 	SetCode(t testing.TB, function string, zip []byte)
@@ -61,7 +61,7 @@ type NewFunction struct {
 
 // FunctionVersion is what an account knows of a version besides what stage sees.
 type FunctionVersion struct {
-	stage.Function
+	workflow.Function
 	Handler        string
 	MemoryMiB      int
 	TimeoutSeconds int
@@ -89,7 +89,7 @@ type MemoryAccount struct {
 	// Objects gives the bytes that a reference refers to; nil for what Upload stored.
 	Objects func(ctx context.Context, ref blobs.Ref) ([]byte, error)
 	// Run is the runtime of sandboxes; nil for one that answers every payload with "null".
-	Run func(ctx context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error)
+	Run func(ctx context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error)
 	// Fail is asked before each call of a port, with the method ("Functions.SetLayers") and its
 	// subject; what it returns is what the call returns.
 	Fail func(method, subject string) error
@@ -110,7 +110,7 @@ type memoryLayer struct {
 }
 
 type memoryLayerVersion struct {
-	stage.LayerVersion
+	workflow.LayerVersion
 	zip             []byte
 	bytes, unzipped measure.Bytes
 	grants          []string
@@ -120,19 +120,19 @@ type memoryFunction struct {
 	latest   FunctionVersion
 	versions []FunctionVersion // oldest first
 	last     int               // number of a version, also of one that was deleted
-	aliases  map[string]stage.Alias
+	aliases  map[string]workflow.Alias
 	tags     map[string]string
-	sandbox  *stage.Sandbox
+	sandbox  *workflow.Sandbox
 }
 
 // LayerVersions is the account's port of layers.
-func (m *MemoryAccount) LayerVersions() stage.LayerVersions { return memoryLayerVersions{m} }
+func (m *MemoryAccount) LayerVersions() workflow.LayerVersions { return memoryLayerVersions{m} }
 
 // Functions is the account's port of functions.
-func (m *MemoryAccount) Functions() stage.Functions { return memoryFunctions{m} }
+func (m *MemoryAccount) Functions() workflow.Functions { return memoryFunctions{m} }
 
 // Sandboxes is the account's port of throw-away functions. They are functions like others.
-func (m *MemoryAccount) Sandboxes() stage.Sandboxes { return memorySandboxes{m} }
+func (m *MemoryAccount) Sandboxes() workflow.Sandboxes { return memorySandboxes{m} }
 
 // Account is the account as the suites take it.
 func (m *MemoryAccount) Account() Account {
@@ -327,7 +327,7 @@ func (f *memoryFunction) at(op, qualifier string) (*FunctionVersion, error) {
 }
 
 // attach makes the list of layers that a function gets, with the checks that Lambda makes.
-func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []string) ([]stage.Layered, error) {
+func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []string) ([]workflow.Layered, error) {
 	name := f.latest.Name
 	if len(arns) > maxLayers {
 		return nil, refuse(fault.BadInput, op, name, "%d layers, limit %d", len(arns), maxLayers)
@@ -338,7 +338,7 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 		return nil, refuse(fault.BadInput, op, name, "its zip: %w", err)
 	}
 
-	var list []stage.Layered
+	var list []workflow.Layered
 	seen := map[string]bool{}
 	for _, arn := range arns {
 		v := m.layer(arn)
@@ -351,7 +351,7 @@ func (m *MemoryAccount) attach(op string, f *memoryFunction, zip []byte, arns []
 
 		seen[v.LayerName] = true
 		total += v.unzipped
-		list = append(list, stage.Layered{ARN: arn, Bytes: v.bytes})
+		list = append(list, workflow.Layered{ARN: arn, Bytes: v.bytes})
 	}
 
 	if total > measure.MaxUnzippedBytes {
@@ -374,9 +374,9 @@ func (m *MemoryAccount) add(
 		return nil, refuse(fault.Changed, op, n.Name, "there is one of that name")
 	}
 
-	f := &memoryFunction{aliases: map[string]stage.Alias{}, tags: maps.Clone(n.Tags)}
+	f := &memoryFunction{aliases: map[string]workflow.Alias{}, tags: maps.Clone(n.Tags)}
 	f.latest = FunctionVersion{Handler: handler, MemoryMiB: memory, TimeoutSeconds: int(timeout.Seconds()), Zip: n.Zip}
-	f.latest.Function = stage.Function{
+	f.latest.Function = workflow.Function{
 		ARN:        functionARN(n.Name),
 		Name:       n.Name,
 		Version:    "$LATEST",
@@ -423,7 +423,7 @@ func (m *MemoryAccount) AddFunction(t testing.TB, n NewFunction) {
 }
 
 // AddAlias makes an alias.
-func (m *MemoryAccount) AddAlias(t testing.TB, function string, a stage.Alias) {
+func (m *MemoryAccount) AddAlias(t testing.TB, function string, a workflow.Alias) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -471,7 +471,7 @@ func (m *MemoryAccount) change(t testing.TB, function string, change func(*Funct
 
 type memoryLayerVersions struct{ *MemoryAccount }
 
-func (m memoryLayerVersions) List(ctx context.Context, layerName string) ([]stage.LayerVersion, error) {
+func (m memoryLayerVersions) List(ctx context.Context, layerName string) ([]workflow.LayerVersion, error) {
 	leave, err := m.enter(ctx, false, "LayerVersions.List", layerName)
 	if err != nil {
 		return nil, err
@@ -482,7 +482,7 @@ func (m memoryLayerVersions) List(ctx context.Context, layerName string) ([]stag
 		return nil, nil
 	}
 
-	var all []stage.LayerVersion
+	var all []workflow.LayerVersion
 	for _, n := range slices.Backward(slices.Sorted(maps.Keys(l.versions))) {
 		v := l.versions[n].LayerVersion
 		v.CodeSHA256 = ""
@@ -492,46 +492,46 @@ func (m memoryLayerVersions) List(ctx context.Context, layerName string) ([]stag
 	return all, nil
 }
 
-func (m memoryLayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion, error) {
+func (m memoryLayerVersions) Get(ctx context.Context, arn string) (workflow.LayerVersion, error) {
 	const op = "LayerVersions.Get"
 	leave, err := m.enter(ctx, false, op, arn)
 	if err != nil {
-		return stage.LayerVersion{}, err
+		return workflow.LayerVersion{}, err
 	}
 	defer leave()
 	if release.NameOf(arn) == "" {
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
+		return workflow.LayerVersion{}, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
 
 	v := m.layer(arn)
 	if v == nil {
-		return stage.LayerVersion{}, refuse(fault.NotFound, op, arn, "there is no such layer version")
+		return workflow.LayerVersion{}, refuse(fault.NotFound, op, arn, "there is no such layer version")
 	}
 
 	return v.LayerVersion, nil
 }
 
-func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersion) (stage.LayerVersion, error) {
+func (m memoryLayerVersions) Publish(ctx context.Context, v workflow.NewLayerVersion) (workflow.LayerVersion, error) {
 	const op = "LayerVersions.Publish"
 	leave, err := m.enter(ctx, true, op, v.LayerName)
 	if err != nil {
-		return stage.LayerVersion{}, err
+		return workflow.LayerVersion{}, err
 	}
 	defer leave()
 	zip, err := m.object(ctx, v.Zip)
 	if err != nil {
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
+		return workflow.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
 	}
 
 	weight, err := unzipped(zip)
 	switch {
 	case err != nil:
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
+		return workflow.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "its zip: %w", err)
 	case weight > measure.MaxUnzippedBytes:
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "%d bytes unzipped, limit %d", weight,
+		return workflow.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName, "%d bytes unzipped, limit %d", weight,
 			measure.MaxUnzippedBytes)
 	case len(v.Description) > 256:
-		return stage.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName,
+		return workflow.LayerVersion{}, refuse(fault.BadInput, op, v.LayerName,
 			"a description of %d characters, limit 256", len(v.Description))
 	}
 
@@ -547,7 +547,7 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 
 	l.last++
 	made := &memoryLayerVersion{zip: zip, bytes: measure.Bytes(len(zip)), unzipped: weight}
-	made.LayerVersion = stage.LayerVersion{
+	made.LayerVersion = workflow.LayerVersion{
 		ARN:         fmt.Sprintf("%s:%d", layerARN(v.LayerName), l.last),
 		LayerName:   v.LayerName,
 		Version:     l.last,
@@ -559,7 +559,7 @@ func (m memoryLayerVersions) Publish(ctx context.Context, v stage.NewLayerVersio
 	return made.LayerVersion, nil
 }
 
-func (m memoryLayerVersions) Share(ctx context.Context, v stage.LayerVersion, with string) error {
+func (m memoryLayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with string) error {
 	const op = "LayerVersions.Share"
 	leave, err := m.enter(ctx, true, op, v.ARN+" "+with)
 	if err != nil {
@@ -626,7 +626,7 @@ func (m memoryLayerVersions) Delete(ctx context.Context, arn string) error {
 
 type memoryFunctions struct{ *MemoryAccount }
 
-func (m memoryFunctions) Get(ctx context.Context, function, qualifier string) (stage.Function, error) {
+func (m memoryFunctions) Get(ctx context.Context, function, qualifier string) (workflow.Function, error) {
 	v, err := m.version(ctx, "Functions.Get", function, qualifier)
 	return v.Function, err
 }
@@ -652,25 +652,25 @@ func (m memoryFunctions) version(ctx context.Context, op, function, qualifier st
 	return out, nil
 }
 
-func (m memoryFunctions) Alias(ctx context.Context, function, alias string) (stage.Alias, error) {
+func (m memoryFunctions) Alias(ctx context.Context, function, alias string) (workflow.Alias, error) {
 	const op = "Functions.Alias"
 	leave, err := m.enter(ctx, false, op, function+":"+alias)
 	if err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 	defer leave()
 	f, err := m.function(op, function)
 	if err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 
 	return f.alias(op, alias)
 }
 
-func (f *memoryFunction) alias(op, name string) (stage.Alias, error) {
+func (f *memoryFunction) alias(op, name string) (workflow.Alias, error) {
 	a, ok := f.aliases[name]
 	if !ok {
-		return stage.Alias{}, refuse(fault.NotFound, op, f.latest.Name+":"+name, "there is no such alias")
+		return workflow.Alias{}, refuse(fault.NotFound, op, f.latest.Name+":"+name, "there is no such alias")
 	}
 
 	a.Weights = maps.Clone(a.Weights)
@@ -732,24 +732,24 @@ func (m memoryFunctions) SetLayers(
 	function string,
 	layers []string,
 	revision string,
-) (stage.Function, error) {
+) (workflow.Function, error) {
 	const op = "Functions.SetLayers"
 	leave, err := m.enter(ctx, true, op, function)
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 	defer leave()
 	f, err := m.current(op, function, revision)
 	switch {
 	case err != nil:
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	case f.latest.Zip == nil:
-		return stage.Function{}, refuse(fault.BadInput, op, function, "a container image has no layers")
+		return workflow.Function{}, refuse(fault.BadInput, op, function, "a container image has no layers")
 	}
 
 	list, err := m.attach(op, f, f.latest.Zip, layers)
 	if err != nil {
-		return stage.Function{}, err
+		return workflow.Function{}, err
 	}
 
 	f.latest.Layers = list
@@ -793,38 +793,38 @@ func (m memoryFunctions) PublishVersion(ctx context.Context, function, descripti
 func (m memoryFunctions) MoveAlias(
 	ctx context.Context,
 	function, alias, version, revision string,
-) (stage.Alias, error) {
+) (workflow.Alias, error) {
 	const op = "Functions.MoveAlias"
 	leave, err := m.enter(ctx, true, op, function+":"+alias+" to "+version)
 	if err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 	defer leave()
 	f, err := m.function(op, function)
 	if err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 
 	a, err := f.alias(op, alias)
 	if err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 
 	if a.RevisionID != revision {
-		return stage.Alias{}, refuse(fault.Changed, op, function+":"+alias, "its revision is %s, not %q",
+		return workflow.Alias{}, refuse(fault.Changed, op, function+":"+alias, "its revision is %s, not %q",
 			a.RevisionID, revision)
 	}
 
 	if f.aliases[version].Name != "" {
-		return stage.Alias{}, refuse(fault.BadInput, op, function+":"+alias, "an alias cannot point to alias %s",
+		return workflow.Alias{}, refuse(fault.BadInput, op, function+":"+alias, "an alias cannot point to alias %s",
 			version)
 	}
 
 	if _, err := f.at(op, version); err != nil {
-		return stage.Alias{}, err
+		return workflow.Alias{}, err
 	}
 
-	a = stage.Alias{Name: alias, Version: version, RevisionID: m.revision()}
+	a = workflow.Alias{Name: alias, Version: version, RevisionID: m.revision()}
 	f.aliases[alias] = a
 	return a, nil
 }
@@ -875,7 +875,7 @@ func (m memoryFunctions) LayersInUse(ctx context.Context) (map[string]bool, erro
 
 type memorySandboxes struct{ *MemoryAccount }
 
-func (m memorySandboxes) Create(ctx context.Context, s stage.Sandbox) error {
+func (m memorySandboxes) Create(ctx context.Context, s workflow.Sandbox) error {
 	const op = "Sandboxes.Create"
 	leave, err := m.enter(ctx, true, op, s.Name)
 	if err != nil {
@@ -893,25 +893,25 @@ func (m memorySandboxes) Create(ctx context.Context, s stage.Sandbox) error {
 	return nil
 }
 
-func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte) (stage.Invocation, error) {
+func (m memorySandboxes) Invoke(ctx context.Context, name string, payload []byte) (workflow.Invocation, error) {
 	const op = "Sandboxes.Invoke"
 	leave, err := m.enter(ctx, true, op, name)
 	if err != nil {
-		return stage.Invocation{}, err
+		return workflow.Invocation{}, err
 	}
 
 	f, err := m.function(op, name)
 	leave() // a run may take its time, and look at the account
 	switch {
 	case err != nil:
-		return stage.Invocation{}, err
+		return workflow.Invocation{}, err
 	case len(payload) > maxPayloadBytes:
-		return stage.Invocation{}, refuse(fault.BadInput, op, name, "a payload of %d bytes, limit %d", len(payload),
+		return workflow.Invocation{}, refuse(fault.BadInput, op, name, "a payload of %d bytes, limit %d", len(payload),
 			maxPayloadBytes)
 	case f.sandbox == nil:
-		return stage.Invocation{}, refuse(fault.BadInput, op, name, "not a sandbox: nobody here can run it")
+		return workflow.Invocation{}, refuse(fault.BadInput, op, name, "not a sandbox: nobody here can run it")
 	case m.Run == nil:
-		return stage.Invocation{Payload: []byte("null")}, nil
+		return workflow.Invocation{Payload: []byte("null")}, nil
 	}
 
 	return m.Run(ctx, *f.sandbox, payload)

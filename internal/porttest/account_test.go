@@ -12,7 +12,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func openMemoryAccount(*testing.T) porttest.Account {
@@ -41,10 +41,10 @@ func heavy(t *testing.T, n int) []byte {
 // The emulators do not count bytes; this one does, as Lambda.
 func TestMemoryAccountCountsUnzippedBytesOfFunctionAndLayers(t *testing.T) {
 	var account porttest.MemoryAccount
-	publish := func(name string, n int) (stage.LayerVersion, error) {
+	publish := func(name string, n int) (workflow.LayerVersion, error) {
 		return account.LayerVersions().
 			Publish(t.Context(),
-				stage.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
+				workflow.NewLayerVersion{LayerName: name, Target: target, Zip: account.Upload(t, heavy(t, n))})
 	}
 	if _, err := publish("toolarge", 262_144_001); fault.CodeOf(err) != fault.BadInput {
 		t.Fatalf("a layer of a byte too many: %v", err)
@@ -106,7 +106,7 @@ func TestMemoryAccountTakesObjectsFromElsewhere(t *testing.T) {
 	}
 	ref := (&porttest.MemoryAccount{}).Upload(t, content)
 	v, err := account.LayerVersions().
-		Publish(t.Context(), stage.NewLayerVersion{LayerName: "a", Target: target, Zip: ref})
+		Publish(t.Context(), workflow.NewLayerVersion{LayerName: "a", Target: target, Zip: ref})
 	if err != nil || asked != ref || !bytes.Equal(account.LayerZip(v.ARN), content) {
 		t.Fatal(v, err, asked)
 	}

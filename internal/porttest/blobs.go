@@ -12,8 +12,9 @@ import (
 
 	objects "github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // codedAs asserts an error's fault code.
@@ -28,11 +29,11 @@ func codedAs(t *testing.T, err error, want fault.Code) {
 	}
 }
 
-// Blobs is the suite of stage.Blobs.
-func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
+// Blobs is the suite of workflow.Blobs.
+func Blobs(t *testing.T, open func(t *testing.T) workflow.Blobs) {
 	ctx := context.Background()
 	const prefix, suffix = "documents/", ".json"
-	put := func(t *testing.T, b stage.Blobs, s string) objects.Ref {
+	put := func(t *testing.T, b workflow.Blobs, s string) objects.Ref {
 		t.Helper()
 		ref, err := b.Put(ctx, prefix, suffix, writes(s))
 		if err != nil {
@@ -41,7 +42,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 
 		return ref
 	}
-	has := func(t *testing.T, b stage.Blobs, ref objects.Ref, want string) {
+	has := func(t *testing.T, b workflow.Blobs, ref objects.Ref, want string) {
 		t.Helper()
 		opened, err := b.Open(ctx, ref)
 		if err != nil {
@@ -56,7 +57,7 @@ func Blobs(t *testing.T, open func(t *testing.T) stage.Blobs) {
 			t.Fatalf("Open has %.40q (%d bytes), want %.40q", got, len(got), want)
 		}
 	}
-	refuses := func(t *testing.T, b stage.Blobs, ref objects.Ref, want fault.Code) {
+	refuses := func(t *testing.T, b workflow.Blobs, ref objects.Ref, want fault.Code) {
 		t.Helper()
 		opened, err := b.Open(ctx, ref)
 		if err == nil {
@@ -280,7 +281,7 @@ type MemoryBlobs struct {
 	Puts  int // how often something was stored that had not been there
 }
 
-var _ stage.Blobs = (*MemoryBlobs)(nil)
+var _ workflow.Blobs = (*MemoryBlobs)(nil)
 
 // Put stores an object.
 func (m *MemoryBlobs) Put(
@@ -323,7 +324,7 @@ func (m *MemoryBlobs) Put(
 }
 
 // Open opens an object.
-func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (stage.Blob, error) {
+func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (engine.Blob, error) {
 	if err := endedAs("open", ref.Key, ctx.Err()); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -45,11 +45,11 @@ func listed(t *testing.T, tree ziptree.Tree) string {
 	return strings.Join(out, " ")
 }
 
-// Cache is the suite of stage.Cache.
-func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
+// Cache is the suite of engine.Cache.
+func Cache(t *testing.T, open func(t *testing.T) engine.Cache) {
 	ctx := context.Background()
 	const key = "0123abcd/what-1"
-	load := func(t *testing.T, c stage.Cache, key, want string) {
+	load := func(t *testing.T, c engine.Cache, key, want string) {
 		t.Helper()
 		tree, err := c.Load(ctx, key)
 		if err != nil {
@@ -60,7 +60,7 @@ func Cache(t *testing.T, open func(t *testing.T) stage.Cache) {
 			t.Fatalf("the pack has %q, want %q", got, want)
 		}
 	}
-	store := func(t *testing.T, c stage.Cache, key string, write pack, want string) {
+	store := func(t *testing.T, c engine.Cache, key string, write pack, want string) {
 		t.Helper()
 		tree, err := c.Store(ctx, key, write)
 		if err != nil {
@@ -235,7 +235,7 @@ type MemoryCache struct {
 	Stores int // how often Store was called with success
 }
 
-var _ stage.Cache = (*MemoryCache)(nil)
+var _ engine.Cache = (*MemoryCache)(nil)
 
 // Load returns a pack.
 func (m *MemoryCache) Load(_ context.Context, key string) (ziptree.Tree, error) {

@@ -10,15 +10,15 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// Functions is the suite of stage.Functions.
+// Functions is the suite of workflow.Functions.
 func Functions(t *testing.T, open func(t *testing.T) Account) {
 	ctx := context.Background()
 	const name = "orders"
 	// account is one with a function of one file that has a layer.
-	account := func(t *testing.T) (a Account, layer stage.LayerVersion) {
+	account := func(t *testing.T) (a Account, layer workflow.LayerVersion) {
 		t.Helper()
 		a = open(t)
 		layer = addLayer(t, a, "data", "python/a.py=1")
@@ -31,7 +31,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		})
 		return a, layer
 	}
-	get := func(t *testing.T, a Account, qualifier string) stage.Function {
+	get := func(t *testing.T, a Account, qualifier string) workflow.Function {
 		t.Helper()
 		return must(a.Functions.Get(ctx, name, qualifier))(t)
 	}
@@ -39,7 +39,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		t.Helper()
 		return must(a.Functions.PublishVersion(ctx, name, "by the suite", get(t, a, "").RevisionID))(t)
 	}
-	arns := func(f stage.Function) (list []string) {
+	arns := func(f workflow.Function) (list []string) {
 		for _, l := range f.Layers {
 			list = append(list, l.ARN)
 		}
@@ -263,7 +263,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		publish(t, a)
 		a.Others.SetMemory(t, name, 256)
 		publish(t, a)
-		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.25}})
+		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.25}})
 		before := must(a.Functions.Alias(ctx, name, "live"))(t)
 		if before.Name != "live" || before.Version != "1" ||
 			!maps.Equal(before.Weights, map[string]float64{"2": 0.25}) ||
@@ -292,7 +292,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		publish(t, a)
 		a.Others.SetMemory(t, name, 256)
 		publish(t, a)
-		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
+		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		stale := must(a.Functions.Alias(ctx, name, "live"))(t)
 		must(a.Functions.MoveAlias(ctx, name, "live", "2", stale.RevisionID))(t)
 		_, err := a.Functions.MoveAlias(ctx, name, "live", "1", stale.RevisionID)
@@ -305,7 +305,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("an alias cannot point to a version that is not there", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
+		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		_, err := a.Functions.MoveAlias(ctx, name, "live", "7",
 			must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID)
 		fails(t, "move", err, fault.NotFound)
@@ -338,7 +338,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("a version that an alias points to is not deleted", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
+		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		fails(t, "delete", a.Functions.DeleteVersion(ctx, name, "1"), fault.Changed)
 		get(t, a, "1")
 	})
@@ -346,7 +346,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("deleting a version never deletes the function", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, stage.Alias{Name: "live", Version: "1"})
+		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		for _, version := range []string{"", "$LATEST", "live", "0", "-1"} {
 			fails(t, "delete "+version, a.Functions.DeleteVersion(ctx, name, version), fault.BadInput)
 		}

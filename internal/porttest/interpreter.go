@@ -17,16 +17,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pyc"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Interpreter is the suite of stage.Interpreter. open returns the target's interpreter, whose jobs
+// Interpreter is the suite of engine.Interpreter. open returns the target's interpreter, whose jobs
 // are ended after at most two seconds.
-func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) stage.Interpreter) {
+func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) engine.Interpreter) {
 	t.Run("Identity names implementation and version", func(t *testing.T) {
 		if got, want := open(t).Identity(), "cpython-"+target.PythonVersion()+"."; !strings.HasPrefix(got, want) {
 			t.Errorf("identity %q, want %s*", got, want)
@@ -37,7 +37,7 @@ func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) sta
 	t.Run("Import", func(t *testing.T) { imports(t, open) })
 }
 
-func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.Interpreter) {
+func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) engine.Interpreter) {
 	ctx := context.Background()
 	const root = "/opt/python/"
 	compile := func(
@@ -49,7 +49,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		made = map[string][]byte{}
 		failed = map[string]string{}
 		var mu sync.Mutex
-		if err := open(t).Compile(ctx, stage.CompileJob{Sources: sources, Root: root, Optimize: optimize,
+		if err := open(t).Compile(ctx, engine.CompileJob{Sources: sources, Root: root, Optimize: optimize,
 			Emit:   func(name string, b []byte) error { mu.Lock(); defer mu.Unlock(); made[name] = b; return nil },
 			Failed: func(name, reason string) { mu.Lock(); defer mu.Unlock(); failed[name] = reason },
 		}); err != nil {
@@ -157,7 +157,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		}
 
 		err := open(t).Compile(ctx,
-			stage.CompileJob{
+			engine.CompileJob{
 				Sources: sources,
 				Root:    root,
 				Emit:    func(string, []byte) error { return failure },
@@ -174,7 +174,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		err := open(
 			t,
 		).Compile(ctx,
-			stage.CompileJob{
+			engine.CompileJob{
 				Sources: []ziptree.Entry{bad},
 				Root:    root,
 				Emit:    func(string, []byte) error { return nil },
@@ -195,7 +195,7 @@ func compiles(t *testing.T, target pydist.Target, open func(t *testing.T) stage.
 		err := open(
 			t,
 		).Compile(stop,
-			stage.CompileJob{
+			engine.CompileJob{
 				Sources: sources,
 				Root:    root,
 				Emit:    func(string, []byte) error { cancel(); return nil },
@@ -225,7 +225,7 @@ func opt(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func probes(t *testing.T, target pydist.Target, open func(t *testing.T) stage.Interpreter) {
+func probes(t *testing.T, target pydist.Target, open func(t *testing.T) engine.Interpreter) {
 	ctx := context.Background()
 	script := func(source string) probe.Job { return probe.Job{Kind: probe.Script, Name: "probe.py", Source: source} }
 	module := func(name string) probe.Job { return probe.Job{Kind: probe.Module, Name: name} }
@@ -442,7 +442,7 @@ func gone(pid int) bool {
 	return err == nil && strings.Contains(string(b), ") Z ")
 }
 
-func imports(t *testing.T, open func(t *testing.T) stage.Interpreter) {
+func imports(t *testing.T, open func(t *testing.T) engine.Interpreter) {
 	ctx := context.Background()
 	mount := opt(t, map[string]string{
 		"python/slow.py": "import time\ntime.sleep(0.05)\n",

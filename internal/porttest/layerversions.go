@@ -10,7 +10,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // zipped is a zip of name=content.
@@ -71,11 +71,11 @@ func must[T any](v T, err error) func(t testing.TB) T {
 }
 
 // addLayer publishes a version of a layer with one file.
-func addLayer(t testing.TB, a Account, name, file string) stage.LayerVersion {
+func addLayer(t testing.TB, a Account, name, file string) workflow.LayerVersion {
 	t.Helper()
 	description, _, _ := strings.Cut(file, "=")
 	return must(
-		a.LayerVersions.Publish(context.Background(), stage.NewLayerVersion{
+		a.LayerVersions.Publish(context.Background(), workflow.NewLayerVersion{
 			LayerName:   name,
 			Description: description,
 			Target:      suiteTarget(t),
@@ -84,7 +84,7 @@ func addLayer(t testing.TB, a Account, name, file string) stage.LayerVersion {
 	)(t)
 }
 
-// LayerVersions is the suite of stage.LayerVersions.
+// LayerVersions is the suite of workflow.LayerVersions.
 func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 	ctx := context.Background()
 	const name = "layersmith-data-python3_13-x86_64"
@@ -120,7 +120,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		a := open(t)
 		zip := zipped(t, "python/a.py=1")
 		made := must(
-			a.LayerVersions.Publish(ctx, stage.NewLayerVersion{
+			a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{
 				LayerName:   name,
 				Description: "lock 1a2b",
 				Target:      suiteTarget(t),
@@ -167,7 +167,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		a := open(t)
 		ref := a.Others.Upload(t, zipped(t, "a=1"))
 		ref.Key += ".other"
-		_, err := a.LayerVersions.Publish(ctx, stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
+		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})
@@ -176,7 +176,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		a := open(t)
 		ref := a.Others.Upload(t, zipped(t, "a=1"))
 		ref.VersionID = "0123456789abcdef"
-		_, err := a.LayerVersions.Publish(ctx, stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
+		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})
@@ -184,14 +184,14 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("bytes that are no zip publish nothing", func(t *testing.T) {
 		a := open(t)
 		_, err := a.LayerVersions.Publish(ctx,
-			stage.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
+			workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})
 
 	t.Run("a description of 256 characters fits, one more does not", func(t *testing.T) {
 		a := open(t)
-		v := stage.NewLayerVersion{
+		v := workflow.NewLayerVersion{
 			LayerName:   name,
 			Target:      suiteTarget(t),
 			Zip:         a.Others.Upload(t, zipped(t, "a=1")),

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -32,12 +32,12 @@ func Tree(t testing.TB, pairs ...string) ziptree.Tree {
 	return tree
 }
 
-// Mounts is the suite of stage.Mounts.
-func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
+// Mounts is the suite of engine.Mounts.
+func Mounts(t *testing.T, open func(t *testing.T) engine.Mounts) {
 	ctx := context.Background()
-	mount := func(t *testing.T, bytecode bool, layers ...ziptree.Tree) (string, func()) {
+	mount := func(t *testing.T, o engine.MountOptions, layers ...ziptree.Tree) (string, func()) {
 		t.Helper()
-		dir, unmount, err := open(t).Mount(ctx, layers, bytecode)
+		dir, unmount, err := open(t).Mount(ctx, layers, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	}
 
 	t.Run("no layer is an empty folder", func(t *testing.T) {
-		dir, _ := mount(t, true)
+		dir, _ := mount(t, engine.MountOptions{})
 		expect(t, dir, "")
 	})
 
@@ -82,12 +82,12 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 		low := Tree(t, "python/a.py=low", "python/b.py=low", "python/p/x.py=low")
 		mid := Tree(t, "python/b.py=mid")
 		top := Tree(t, "python/b.py=top", "python/p/y.py=top")
-		dir, _ := mount(t, true, low, mid, top)
+		dir, _ := mount(t, engine.MountOptions{}, low, mid, top)
 		expect(t, dir, "python/a.py=low python/b.py=top python/p/x.py=low python/p/y.py=top")
 	})
 
 	t.Run("modes are 0644 and 0755", func(t *testing.T) {
-		dir, _ := mount(t, true, Tree(t, "bin/tool*=#!x", "python/a.py=1"))
+		dir, _ := mount(t, engine.MountOptions{}, Tree(t, "bin/tool*=#!x", "python/a.py=1"))
 		for name, want := range map[string]fs.FileMode{"bin/tool": 0o755, "python/a.py": 0o644} {
 			info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
 			if err != nil || info.Mode() != want {
@@ -99,16 +99,16 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	t.Run("without bytecode what has a source is left out, what has none stays", func(t *testing.T) {
 		tree := Tree(t, "python/a.py=1", "python/__pycache__/a.cpython-313.pyc=c",
 			"python/p/__pycache__/b.cpython-313.pyc=c", "python/p/b.py=1", "python/only.pyc=c")
-		dir, _ := mount(t, false, tree)
+		dir, _ := mount(t, engine.MountOptions{OmitBytecode: true}, tree)
 		expect(t, dir, "python/a.py=1 python/only.pyc=c python/p/b.py=1")
-		dir, _ = mount(t, true, tree)
+		dir, _ = mount(t, engine.MountOptions{}, tree)
 		if _, err := os.Stat(filepath.Join(dir, "python", "__pycache__", "a.cpython-313.pyc")); err != nil {
 			t.Error(err)
 		}
 	})
 
 	t.Run("unmount removes it, also twice", func(t *testing.T) {
-		dir, unmount := mount(t, true, Tree(t, "python/a.py=1"))
+		dir, unmount := mount(t, engine.MountOptions{}, Tree(t, "python/a.py=1"))
 		unmount()
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("%v, want fs.ErrNotExist", err)
@@ -119,12 +119,12 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 
 	t.Run("mounts do not share a folder", func(t *testing.T) {
 		m := open(t)
-		a, unmountA, err := m.Mount(ctx, []ziptree.Tree{Tree(t, "x=a")}, true)
+		a, unmountA, err := m.Mount(ctx, []ziptree.Tree{Tree(t, "x=a")}, engine.MountOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer unmountA()
-		b, unmountB, err := m.Mount(ctx, []ziptree.Tree{Tree(t, "x=b")}, true)
+		b, unmountB, err := m.Mount(ctx, []ziptree.Tree{Tree(t, "x=b")}, engine.MountOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 	t.Run("a canceled mount fails", func(t *testing.T) {
 		stop, cancel := context.WithCancel(ctx)
 		cancel()
-		if _, _, err := open(t).Mount(stop, []ziptree.Tree{Tree(t, "x=a")}, true); !errors.Is(err, context.Canceled) {
+		if _, _, err := open(t).Mount(stop, []ziptree.Tree{Tree(t, "x=a")}, engine.MountOptions{}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want context.Canceled", err)
 		}
 	})
@@ -153,7 +153,7 @@ func Mounts(t *testing.T, open func(t *testing.T) stage.Mounts) {
 			t.Fatal(err)
 		}
 
-		if _, _, err := open(t).Mount(ctx, []ziptree.Tree{tree}, true); err == nil ||
+		if _, _, err := open(t).Mount(ctx, []ziptree.Tree{tree}, engine.MountOptions{}); err == nil ||
 			!strings.Contains(err.Error(), "python/b.py") {
 			t.Fatalf("error %v, want one that names python/b.py", err)
 		}

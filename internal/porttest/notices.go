@@ -9,33 +9,33 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // MemoryAlarms are alarms whose states are said beforehand.
 type MemoryAlarms struct {
 	mu     sync.Mutex
-	states map[string][]stage.Alarm
+	states map[string][]workflow.Alarm
 	asked  []string
 }
 
-var _ stage.Alarms = (&MemoryAlarms{}).Get
+var _ workflow.Alarms = (&MemoryAlarms{}).Get
 
 // Set says what an alarm answers from now on: each state once, the last one for ever.
-func (m *MemoryAlarms) Set(name string, states ...stage.Alarm) {
+func (m *MemoryAlarms) Set(name string, states ...workflow.Alarm) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.states == nil {
-		m.states = map[string][]stage.Alarm{}
+		m.states = map[string][]workflow.Alarm{}
 	}
 
 	m.states[name] = slices.Clone(states)
 }
 
 // Get is the port.
-func (m *MemoryAlarms) Get(ctx context.Context, name string) (stage.Alarm, error) {
+func (m *MemoryAlarms) Get(ctx context.Context, name string) (workflow.Alarm, error) {
 	if err := ctx.Err(); err != nil {
-		return stage.Alarm{}, err
+		return workflow.Alarm{}, err
 	}
 
 	m.mu.Lock()
@@ -43,7 +43,7 @@ func (m *MemoryAlarms) Get(ctx context.Context, name string) (stage.Alarm, error
 	m.asked = append(m.asked, name)
 	states := m.states[name]
 	if len(states) == 0 {
-		return stage.Alarm{}, refuse(fault.NotFound, "read alarm", name, "there is no such alarm")
+		return workflow.Alarm{}, refuse(fault.NotFound, "read alarm", name, "there is no such alarm")
 	}
 
 	if len(states) > 1 {
@@ -70,10 +70,10 @@ type MemoryMetrics struct {
 // StoredMetric is a value and its time.
 type StoredMetric struct {
 	At time.Time
-	stage.Metric
+	workflow.Metric
 }
 
-var _ stage.Metrics = (&MemoryMetrics{}).Put
+var _ workflow.Metrics = (&MemoryMetrics{}).Put
 
 var metricUnits = []string{
 	"Seconds",
@@ -89,7 +89,7 @@ var metricUnits = []string{
 }
 
 // Put is the port.
-func (m *MemoryMetrics) Put(ctx context.Context, at time.Time, values []stage.Metric) error {
+func (m *MemoryMetrics) Put(ctx context.Context, at time.Time, values []workflow.Metric) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ type MemoryNotices struct {
 // Notice is a message.
 type Notice struct{ Subject, Text string }
 
-var _ stage.Notify = (&MemoryNotices{}).Send
+var _ workflow.Notify = (&MemoryNotices{}).Send
 
 // Send is the port.
 func (m *MemoryNotices) Send(ctx context.Context, subject, text string) error {

@@ -9,13 +9,13 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/porttest"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func TestMemoryAlarmsSayEachStateOnceAndTheLastForEver(t *testing.T) {
 	var alarms porttest.MemoryAlarms
-	alarms.Set("a", stage.Alarm{State: stage.AlarmOK}, stage.Alarm{State: stage.AlarmRaised, Reason: "errors"})
-	var got []stage.AlarmState
+	alarms.Set("a", workflow.Alarm{State: workflow.AlarmOK}, workflow.Alarm{State: workflow.AlarmRaised, Reason: "errors"})
+	var got []workflow.AlarmState
 	for range 3 {
 		a, err := alarms.Get(t.Context(), "a")
 		if err != nil {
@@ -25,7 +25,7 @@ func TestMemoryAlarmsSayEachStateOnceAndTheLastForEver(t *testing.T) {
 		got = append(got, a.State)
 	}
 
-	if want := []stage.AlarmState{stage.AlarmOK, stage.AlarmRaised, stage.AlarmRaised}; !slices.Equal(got, want) {
+	if want := []workflow.AlarmState{workflow.AlarmOK, workflow.AlarmRaised, workflow.AlarmRaised}; !slices.Equal(got, want) {
 		t.Fatalf("%v, want %v", got, want)
 	}
 
@@ -40,9 +40,9 @@ func TestMemoryAlarmsSayEachStateOnceAndTheLastForEver(t *testing.T) {
 
 func TestMemoryMetricsRefuseWhatCloudWatchRefuses(t *testing.T) {
 	var metrics porttest.MemoryMetrics
-	good := stage.Metric{Name: "PackageSize", Unit: "Megabytes", Value: 1}
+	good := workflow.Metric{Name: "PackageSize", Unit: "Megabytes", Value: 1}
 	at := time.Unix(1, 0)
-	for what, bad := range map[string]stage.Metric{
+	for what, bad := range map[string]workflow.Metric{
 		"no name": {Unit: "Count"}, "an unknown unit": {
 			Name: "a",
 			Unit: "MiB",
@@ -54,15 +54,15 @@ func TestMemoryMetricsRefuseWhatCloudWatchRefuses(t *testing.T) {
 		"an empty dimension": {
 			Name:       "a",
 			Unit:       "Count",
-			Dimensions: []stage.Dimension{{Name: "LayerName"}},
-		}, "many dimensions": {Name: "a", Unit: "Count", Dimensions: make([]stage.Dimension, 31)},
+			Dimensions: []workflow.Dimension{{Name: "LayerName"}},
+		}, "many dimensions": {Name: "a", Unit: "Count", Dimensions: make([]workflow.Dimension, 31)},
 	} {
-		if err := metrics.Put(t.Context(), at, []stage.Metric{bad}); fault.CodeOf(err) != fault.BadInput {
+		if err := metrics.Put(t.Context(), at, []workflow.Metric{bad}); fault.CodeOf(err) != fault.BadInput {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 
-	if err := metrics.Put(t.Context(), at, []stage.Metric{good}); err != nil {
+	if err := metrics.Put(t.Context(), at, []workflow.Metric{good}); err != nil {
 		t.Fatal(err)
 	}
 

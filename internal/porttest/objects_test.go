@@ -4,17 +4,17 @@ import (
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/porttest"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 func TestMemoryBlobs(t *testing.T) {
 	t.Parallel()
-	porttest.Blobs(t, func(*testing.T) stage.Blobs { return &porttest.MemoryBlobs{} })
+	porttest.Blobs(t, func(*testing.T) workflow.Blobs { return &porttest.MemoryBlobs{} })
 }
 
 func TestMemoryRegisters(t *testing.T) {
 	t.Parallel()
-	porttest.Registers(t, func(*testing.T) stage.Registers { return &porttest.MemoryRegisters{} })
+	porttest.Registers(t, func(*testing.T) workflow.Registers { return &porttest.MemoryRegisters{} })
 }
 
 func TestMemorySources(t *testing.T) {

@@ -11,18 +11,18 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/engine"
 )
 
 func writes(s string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
 }
 
-// Outputs is the suite of stage.Outputs.
-func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
+// Outputs is the suite of engine.Outputs.
+func Outputs(t *testing.T, open func(t *testing.T) engine.Outputs) {
 	ctx := context.Background()
 	const name = "demo-python3.13-x86_64.zip"
-	has := func(t *testing.T, o stage.Outputs, want string) {
+	has := func(t *testing.T, o engine.Outputs, want string) {
 		t.Helper()
 		b, err := o.Read(ctx, name)
 		if err != nil || string(b) != want {
@@ -38,7 +38,7 @@ func Outputs(t *testing.T, open func(t *testing.T) stage.Outputs) {
 			t.Fatalf("Open has %q, want %q", got, want)
 		}
 	}
-	write := func(t *testing.T, o stage.Outputs, s string) {
+	write := func(t *testing.T, o engine.Outputs, s string) {
 		t.Helper()
 		if err := o.Write(ctx, name, writes(s)); err != nil {
 			t.Fatal(err)
@@ -163,7 +163,7 @@ type MemoryOutputs struct {
 	Writes int // how often Write was called with success
 }
 
-var _ stage.Outputs = (*MemoryOutputs)(nil)
+var _ engine.Outputs = (*MemoryOutputs)(nil)
 
 // Write stores a file.
 func (m *MemoryOutputs) Write(ctx context.Context, name string, write func(io.Writer) error) error {
@@ -215,7 +215,7 @@ func (m *MemoryOutputs) Read(_ context.Context, name string) ([]byte, error) {
 }
 
 // Open opens a file.
-func (m *MemoryOutputs) Open(ctx context.Context, name string) (stage.Blob, error) {
+func (m *MemoryOutputs) Open(ctx context.Context, name string) (engine.Blob, error) {
 	b, err := m.Read(ctx, name)
 	if err != nil {
 		return nil, err

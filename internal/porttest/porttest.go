@@ -12,11 +12,11 @@ import (
 	"io"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/engine"
 )
 
 // contents reads all of a blob and closes it.
-func contents(t *testing.T, b stage.Blob) []byte {
+func contents(t *testing.T, b engine.Blob) []byte {
 	t.Helper()
 	defer b.Close()
 	got, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))

@@ -14,14 +14,14 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// Registers is the suite of stage.Registers.
-func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
+// Registers is the suite of workflow.Registers.
+func Registers(t *testing.T, open func(t *testing.T) workflow.Registers) {
 	ctx := context.Background()
 	const name = "state/lease.json"
-	store := func(t *testing.T, r stage.Registers, name, doc, tag string) string {
+	store := func(t *testing.T, r workflow.Registers, name, doc, tag string) string {
 		t.Helper()
 		tag, err := r.Store(ctx, name, []byte(doc), tag)
 		if err != nil {
@@ -34,12 +34,12 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 
 		return tag
 	}
-	refuses := func(t *testing.T, r stage.Registers, doc, tag string, want fault.Code) {
+	refuses := func(t *testing.T, r workflow.Registers, doc, tag string, want fault.Code) {
 		t.Helper()
 		_, err := r.Store(ctx, name, []byte(doc), tag)
 		codedAs(t, err, want)
 	}
-	has := func(t *testing.T, r stage.Registers, want, wantTag string) {
+	has := func(t *testing.T, r workflow.Registers, want, wantTag string) {
 		t.Helper()
 		doc, tag, err := r.Load(ctx, name)
 		if err != nil || string(doc) != want || tag != wantTag {
@@ -215,7 +215,7 @@ func Registers(t *testing.T, open func(t *testing.T) stage.Registers) {
 }
 
 // oneWins lets several store different documents with the same tag.
-func oneWins(t *testing.T, r stage.Registers, name, tag string) {
+func oneWins(t *testing.T, r workflow.Registers, name, tag string) {
 	t.Helper()
 	ctx := context.Background()
 	docs := make([]string, 8)
@@ -249,7 +249,7 @@ type MemoryRegisters struct {
 	docs map[string][]byte
 }
 
-var _ stage.Registers = (*MemoryRegisters)(nil)
+var _ workflow.Registers = (*MemoryRegisters)(nil)
 
 // Load returns a document.
 func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string, error) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // suiteCode is the program of the suite's sandboxes, for runtimes that have a Python; SuiteRuntime
@@ -25,8 +25,8 @@ def fail(event, context):
 
 // SuiteRuntime runs the program of the suite of Sandboxes: what a MemoryAccount needs as Run to
 // pass it.
-func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Invocation, error) {
-	i := stage.Invocation{Payload: payload, InitSeconds: 0.12345, MaxMemoryMiB: 34}
+func SuiteRuntime(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
+	i := workflow.Invocation{Payload: payload, InitSeconds: 0.12345, MaxMemoryMiB: 34}
 	i.LogTail = fmt.Sprintf(
 		"START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d "+
 			"MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n",
@@ -45,13 +45,13 @@ func SuiteRuntime(_ context.Context, s stage.Sandbox, payload []byte) (stage.Inv
 	return i, nil
 }
 
-// Sandboxes is the suite of stage.Sandboxes.
+// Sandboxes is the suite of workflow.Sandboxes.
 func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 	ctx := context.Background()
 	const name = "layersmith-probe-data"
-	sandbox := func(t *testing.T, handler string, layers ...string) stage.Sandbox {
+	sandbox := func(t *testing.T, handler string, layers ...string) workflow.Sandbox {
 		t.Helper()
-		return stage.Sandbox{
+		return workflow.Sandbox{
 			Name:    name,
 			Target:  suiteTarget(t),
 			Zip:     zipped(t, suiteCode),
@@ -61,7 +61,7 @@ func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
 			Timeout: 30 * time.Second,
 		}
 	}
-	create := func(t *testing.T, a Account, s stage.Sandbox) {
+	create := func(t *testing.T, a Account, s workflow.Sandbox) {
 		t.Helper()
 		if err := a.Sandboxes.Create(ctx, s); err != nil {
 			t.Fatal(err)

@@ -14,17 +14,17 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // PushedSources are Sources and the other side of them: whoever pushes.
 type PushedSources interface {
-	stage.Sources
+	workflow.Sources
 	Put(ctx context.Context, name string, content []byte) error
 	Delete(ctx context.Context, name string) error
 }
 
-// Sources is the suite of stage.Sources. open returns a workspace without files.
+// Sources is the suite of workflow.Sources. open returns a workspace without files.
 func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 	ctx := context.Background()
 	const limit = 1 << 20
@@ -34,7 +34,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 			t.Fatal(err)
 		}
 	}
-	list := func(t *testing.T, s PushedSources) []stage.Source {
+	list := func(t *testing.T, s PushedSources) []workflow.Source {
 		t.Helper()
 		all, err := s.List(ctx)
 		if err != nil {
@@ -43,7 +43,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 
 		return all
 	}
-	names := func(all []stage.Source) string {
+	names := func(all []workflow.Source) string {
 		var out []string
 		for _, f := range all {
 			out = append(out, f.Name)
@@ -51,7 +51,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 
 		return strings.Join(out, "|")
 	}
-	only := func(t *testing.T, s PushedSources) stage.Source {
+	only := func(t *testing.T, s PushedSources) workflow.Source {
 		t.Helper()
 		all := list(t, s)
 		if len(all) != 1 {
@@ -60,7 +60,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 
 		return all[0]
 	}
-	has := func(t *testing.T, s PushedSources, f stage.Source, want string) {
+	has := func(t *testing.T, s PushedSources, f workflow.Source, want string) {
 		t.Helper()
 		b, err := s.Read(ctx, f, limit)
 		if err != nil || string(b) != want {
@@ -69,7 +69,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 	}
 	// hadOrChanged: a bucket that keeps versions still has what was listed, another one says that
 	// it changed; none gives out something else.
-	hadOrChanged := func(t *testing.T, s PushedSources, f stage.Source, want string) {
+	hadOrChanged := func(t *testing.T, s PushedSources, f workflow.Source, want string) {
 		t.Helper()
 		if b, err := s.Read(ctx, f, limit); err == nil && string(b) != want ||
 			err != nil && fault.CodeOf(err) != fault.Changed {
@@ -168,7 +168,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 	})
 
 	t.Run("what was never listed has changed", func(t *testing.T) {
-		_, err := open(t).Read(ctx, stage.Source{Name: "a", ETag: "00000000000000000000000000000000", Size: 1}, limit)
+		_, err := open(t).Read(ctx, workflow.Source{Name: "a", ETag: "00000000000000000000000000000000", Size: 1}, limit)
 		codedAs(t, err, fault.Changed)
 	})
 
@@ -215,7 +215,7 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 // MemorySources is Sources in memory, and keeps versions.
 type MemorySources struct {
 	mu       sync.Mutex
-	current  map[string]stage.Source
+	current  map[string]workflow.Source
 	versions map[string][]byte // by version ID
 	Now      func() time.Time  // of what is put; nil for 2026-01-01 and a second more each time
 }
@@ -223,24 +223,24 @@ type MemorySources struct {
 var _ PushedSources = (*MemorySources)(nil)
 
 // List returns the newest versions.
-func (m *MemorySources) List(ctx context.Context) ([]stage.Source, error) {
+func (m *MemorySources) List(ctx context.Context) ([]workflow.Source, error) {
 	if err := endedAs("list", "layers/", ctx.Err()); err != nil {
 		return nil, err
 	}
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []stage.Source
+	var all []workflow.Source
 	for _, s := range m.current {
 		all = append(all, s)
 	}
 
-	slices.SortFunc(all, func(a, b stage.Source) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b workflow.Source) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
 // Read returns a version.
-func (m *MemorySources) Read(ctx context.Context, s stage.Source, limit int64) ([]byte, error) {
+func (m *MemorySources) Read(ctx context.Context, s workflow.Source, limit int64) ([]byte, error) {
 	if err := endedAs("read", s.Name, ctx.Err()); err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func (m *MemorySources) Put(ctx context.Context, name string, content []byte) er
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.current == nil {
-		m.current = map[string]stage.Source{}
+		m.current = map[string]workflow.Source{}
 		m.versions = map[string][]byte{}
 	}
 
@@ -284,7 +284,7 @@ func (m *MemorySources) Put(ctx context.Context, name string, content []byte) er
 	}
 
 	sum := md5.Sum(content) //nolint:gosec // see above
-	m.current[name] = stage.Source{
+	m.current[name] = workflow.Source{
 		Name:      name,
 		VersionID: id,
 		ETag:      hex.EncodeToString(sum[:]),

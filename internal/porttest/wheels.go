@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // source is a server of one file, as Put sees it.
@@ -40,16 +40,16 @@ func fileOf(b []byte) lock.File {
 	return lock.File{Name: "demo-1.0-py3-none-any.whl", Size: int64(len(b)), SHA256: digest.Of(b)}
 }
 
-// Wheels is the suite of stage.WheelStore. open returns an empty store that does not wait between
+// Wheels is the suite of engine.WheelStore. open returns an empty store that does not wait between
 // tries.
-func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
+func Wheels(t *testing.T, open func(t *testing.T) engine.WheelStore) {
 	ctx := context.Background()
 	content := pattern(100_000)
 	file := fileOf(content)
 	unsized := file
 	unsized.Size = 0
 
-	absent := func(t *testing.T, s stage.WheelStore, sum digest.SHA256) {
+	absent := func(t *testing.T, s engine.WheelStore, sum digest.SHA256) {
 		t.Helper()
 		b, err := s.Open(ctx, sum)
 		if err == nil {
@@ -60,7 +60,7 @@ func Wheels(t *testing.T, open func(t *testing.T) stage.WheelStore) {
 			t.Fatalf("Open = %v, want fs.ErrNotExist", err)
 		}
 	}
-	stored := func(t *testing.T, s stage.WheelStore) {
+	stored := func(t *testing.T, s engine.WheelStore) {
 		t.Helper()
 		b, err := s.Open(ctx, file.SHA256)
 		if err != nil {
@@ -424,10 +424,10 @@ type MemoryWheels struct {
 	files map[digest.SHA256][]byte
 }
 
-var _ stage.WheelStore = (*MemoryWheels)(nil)
+var _ engine.WheelStore = (*MemoryWheels)(nil)
 
 // Open opens a file.
-func (m *MemoryWheels) Open(_ context.Context, sum digest.SHA256) (stage.Blob, error) {
+func (m *MemoryWheels) Open(_ context.Context, sum digest.SHA256) (engine.Blob, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, ok := m.files[sum]

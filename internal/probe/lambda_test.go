@@ -18,11 +18,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // runtime is Lambda as far as the function sees it: the function's folder and the layers on
@@ -235,7 +235,7 @@ func TestFunctionIsAnInterpreter(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	porttest.Interpreter(t, target, func(t *testing.T) stage.Interpreter {
+	porttest.Interpreter(t, target, func(t *testing.T) engine.Interpreter {
 		return remote{p, t, deploy(t, plenty)}
 	})
 }

@@ -49,6 +49,7 @@ type Pruned struct {
 	Tree      ziptree.Tree
 	Decisions []Outcome
 	Notes     []string // what a transform left alone, and why: sorted
+	plan      Plan
 }
 
 // Outcome is a decision and what it came to. A transform that gained nothing makes its file a kept
@@ -60,7 +61,7 @@ type Outcome struct {
 
 // Apply does what the plan says.
 func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
-	out := Pruned{Decisions: make([]Outcome, len(p.decisions))}
+	out := Pruned{plan: p, Decisions: make([]Outcome, len(p.decisions))}
 	batches := map[string][]int{} // by wheel and transform: one pack each
 	for i, d := range p.decisions {
 		out.Decisions[i] = Outcome{Decision: d}
@@ -99,13 +100,7 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 		return Pruned{}, err
 	}
 
-	for _, o := range out.Decisions {
-		if strings.HasPrefix(o.Why, o.Rule+leftAlone) {
-			out.Notes = append(out.Notes, o.Site+": "+o.Why)
-		}
-	}
-
-	if err := out.records(p); err != nil {
+	if err := out.describe(); err != nil {
 		return Pruned{}, err
 	}
 
@@ -113,8 +108,20 @@ func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
 		return Pruned{}, err
 	}
 
-	sort.Strings(out.Notes)
 	return out, out.gather()
+}
+
+// describe makes what follows from the decisions: notes and each distribution's RECORD.
+func (out *Pruned) describe() error {
+	out.Notes = nil
+	for _, o := range out.Decisions {
+		if strings.HasPrefix(o.Why, o.Rule+leftAlone) {
+			out.Notes = append(out.Notes, o.Site+": "+o.Why)
+		}
+	}
+
+	sort.Strings(out.Notes)
+	return out.records()
 }
 
 // gather makes the tree of what the decisions came to.
@@ -373,7 +380,7 @@ func clip(s string) string {
 // records rewrites each distribution's RECORD so that it lists what the layer has: hashes are
 // carried over from the wheel, those of transformed files come from their pack, bytecode is listed
 // without (as installers do). Format: "Recording installed projects", PyPA.
-func (out *Pruned) records(p Plan) error {
+func (out *Pruned) records() error {
 	at := map[string]int{}
 	for i := range out.Decisions {
 		at[out.Decisions[i].Site] = i
@@ -386,7 +393,7 @@ func (out *Pruned) records(p Plan) error {
 		}
 	}
 
-	for _, d := range p.input.Distributions {
+	for _, d := range out.plan.input.Distributions {
 		i, ok := at[d.DistInfo+"/RECORD"]
 		if !ok || out.Decisions[i].Fate == Dropped {
 			continue

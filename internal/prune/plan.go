@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"sort"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/policy"
@@ -495,80 +494,6 @@ func (p Plan) KeptSources() []Decision {
 	}
 
 	return out
-}
-
-// WithBytecode returns the plan for the tree with these .pyc entries added, each compiled from a
-// source that the plan keeps. Entries of the tree with the same name give way. With sourceless,
-// each takes its source's place.
-func (p Plan) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Plan, error) {
-	if len(compiled) == 0 {
-		return p, nil
-	}
-
-	added := make(map[string]bool, len(compiled))
-	for _, e := range compiled {
-		added[e.Name] = true
-	}
-
-	all := make([]Decision, 0, len(p.decisions)+len(compiled))
-	bySite := make(map[string]int, len(p.decisions))
-	for _, d := range p.decisions {
-		if !added[d.Entry.Name] {
-			bySite[d.Site] = len(all)
-			all = append(all, d)
-		}
-	}
-
-	for _, e := range compiled {
-		site := strings.TrimPrefix(e.Name, p.input.Prefix)
-		source, ok := pyc.Source(site)
-		if !ok {
-			return Plan{}, fmt.Errorf("add bytecode %s: not a name of bytecode", e.Name)
-		}
-
-		i, ok := bySite[source]
-		if !ok || all[i].Fate == Dropped && all[i].Rule != BySource {
-			return Plan{}, fmt.Errorf("add bytecode %s: its source is not kept", e.Name)
-		}
-
-		if sourceless {
-			all[i].Fate = Dropped
-			all[i].Rule = BySource
-			all[i].Why = ""
-		}
-
-		all = append(all, Decision{Entry: e, Site: site, Owner: all[i].Owner, Wheel: all[i].Wheel})
-	}
-
-	if sourceless {
-		// Python does not look below __pycache__ for a module that has no source.
-		for i := range all[:len(all)-len(compiled)] {
-			d := &all[i]
-			source, ok := pyc.Source(d.Site)
-			if k, found := bySite[source]; ok && found && all[k].Rule == BySource && d.Fate != Dropped &&
-				d.Rule != ByLayer {
-				d.Fate = Dropped
-				d.Rule = BySource
-				d.Why = ""
-			}
-		}
-	}
-
-	sort.Slice(all, func(i, j int) bool { return all[i].Entry.Name < all[j].Entry.Name })
-	entries := make([]ziptree.Entry, len(all))
-	for i, d := range all {
-		entries[i] = d.Entry
-	}
-
-	tree, err := ziptree.New(entries)
-	if err != nil {
-		return Plan{}, fmt.Errorf("add bytecode: %w", err)
-	}
-
-	q := p
-	q.input.Tree = tree
-	q.decisions = all
-	return q, nil
 }
 
 // Untouched is the layer as it is: every file kept.

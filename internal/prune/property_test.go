@@ -323,13 +323,12 @@ func loadable(r *rand.Rand) string {
 
 // compiledAtRandom is what an interpreter would have added: none, beside the sources, or in their
 // place.
-func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (prune.Plan, string) {
-	mode := []string{"no bytecode", "bytecode", "sourceless"}[r.Intn(3)]
+func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (made []ziptree.Entry, mode string) {
+	mode = []string{"no bytecode", "bytecode", "sourceless"}[r.Intn(3)]
 	if mode == "no bytecode" {
-		return p, mode
+		return nil, mode
 	}
 
-	var made []ziptree.Entry
 	for _, d := range p.KeptSources() {
 		name := pyc.Cached(d.Site, target(t))
 		if mode == "sourceless" {
@@ -342,12 +341,18 @@ func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (prune.Plan, str
 		)
 	}
 
-	q, err := p.WithBytecode(made, mode == "sourceless")
+	return made, mode
+}
+
+// made is the plan applied with an empty cache, with that bytecode.
+func made(t testing.TB, p prune.Plan, compiled []ziptree.Entry, mode string) prune.Pruned {
+	t.Helper()
+	out, err := apply(t, p, &memory{}).WithBytecode(compiled, mode == "sourceless")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	return q, mode
+	return out
 }
 
 func written(t testing.TB, tree ziptree.Tree) []byte {
@@ -419,9 +424,10 @@ func TestPruningRandomLayers(t *testing.T) {
 		}
 
 		in := layerOf(t, wheels...)
-		plan, mode := compiledAtRandom(t, r, planOf(t, in, settings))
+		plan := planOf(t, in, settings)
+		compiled, mode := compiledAtRandom(t, r, plan)
+		out := made(t, plan, compiled, mode)
 		what := fmt.Sprintf("seed %d (%s)", seed, mode)
-		out := apply(t, plan, &memory{})
 		seen[mode]++
 
 		// kept + dropped + transformed = all, each once.
@@ -444,14 +450,16 @@ func TestPruningRandomLayers(t *testing.T) {
 			}
 		}
 
-		for _, e := range plan.Input().Tree.Entries() {
+		all := map[string]bool{}
+		for _, e := range slices.Concat(plan.Input().Tree.Entries(), compiled) {
+			all[e.Name] = true
 			if _, decided := fates[e.Name]; !decided {
 				t.Fatalf("%s: nobody decided about %s", what, e.Name)
 			}
 		}
 
-		if all := plan.Input().Tree.Len(); len(fates) != all {
-			t.Fatalf("%s: %d decisions about %d files", what, len(fates), all)
+		if len(fates) != len(all) {
+			t.Fatalf("%s: %d decisions about %d files", what, len(fates), len(all))
 		}
 
 		for _, e := range out.Tree.Entries() {
@@ -496,7 +504,7 @@ func TestPruningRandomLayers(t *testing.T) {
 
 		// Twice the same bytes, with other caches; and nothing is left to prune in the result.
 		bytesOf := written(t, out.Tree)
-		if again := written(t, apply(t, plan, &memory{}).Tree); !bytes.Equal(bytesOf, again) {
+		if again := written(t, made(t, plan, compiled, mode).Tree); !bytes.Equal(bytesOf, again) {
 			t.Errorf("%s: two runs differ", what)
 		}
 

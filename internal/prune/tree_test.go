@@ -169,6 +169,18 @@ func show(p prune.Plan) string {
 	return b.String()
 }
 
+// showPruned is what a plan came to, in the same form.
+func showPruned(p prune.Pruned) string {
+	var b strings.Builder
+	for _, o := range p.Decisions {
+		if !strings.Contains(o.Site, ".dist-info/") {
+			b.WriteString(line(o.Decision) + "\n")
+		}
+	}
+
+	return b.String()
+}
+
 // line is a decision as fixtures write it: the rule only where it did something, then the reason if
 // there is one.
 func line(d prune.Decision) string {

@@ -67,7 +67,7 @@ func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
 
-	places, err := places(text, entryTexts(add))
+	places, err := insertions(text, entryTexts(add))
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +87,8 @@ func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
-// place is a text and where to insert it.
-type place struct {
+// insertion is a text and where to insert it.
+type insertion struct {
 	at   int
 	text string
 }
@@ -108,7 +108,7 @@ func quoted(s string) string { return strconv.Quote(s) }
 
 // places lists where the entries might go, the best first. Only reading the result shows which one
 // is right: a line that looks like a comment may belong to a text.
-func places(text []byte, entries []string) ([]place, error) {
+func insertions(text []byte, entries []string) ([]insertion, error) {
 	f, err := parser.ParseBytes(withoutMark(text), 0)
 	if err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
@@ -162,7 +162,7 @@ func places(text []byte, entries []string) ([]place, error) {
 		// where the last entry begins, or some line of it
 		last := list.Values[len(list.Values)-1].GetToken().Position.Line
 		first := min(last, len(starts)-1)
-		var out []place
+		var out []insertion
 		rest := between(text, starts, first, len(starts)-1, block, end)
 		// An entry may go on for some lines. Behind the last line that is neither blank nor a
 		// comment is best, before the next key of the document.
@@ -228,15 +228,15 @@ func skipped(line []byte) bool {
 }
 
 // between lists the starts of lines from one to another, in that order, as places for whole lines.
-func between(text []byte, starts []int, from, to int, block, end string) []place {
+func between(text []byte, starts []int, from, to int, block, end string) []insertion {
 	step := 1
 	if to < from {
 		step = -1
 	}
 
-	var out []place
+	var out []insertion
 	for i := from; i != to+step; i += step {
-		p := place{starts[i], block}
+		p := insertion{starts[i], block}
 		if p.at == len(text) && len(text) > 0 && text[len(text)-1] != '\n' {
 			p.text = end + block // the last line has no end of its own; it gets one
 		}
@@ -249,8 +249,8 @@ func between(text []byte, starts []int, from, to int, block, end string) []place
 
 // within lists the closing brackets from an offset on, as places for something before them: after a
 // comma, where there is neither one yet nor an empty list.
-func within(text []byte, from int, bracket byte, what string) []place {
-	var out []place
+func within(text []byte, from int, bracket byte, what string) []insertion {
+	var out []insertion
 	for i := from; i < len(text); i++ {
 		if text[i] != bracket {
 			continue
@@ -272,11 +272,11 @@ func within(text []byte, from int, bracket byte, what string) []place {
 				end = "\r\n"
 			}
 
-			out = append(out, place{at, string(indent) + what + end}, place{i, ", " + what + " "})
+			out = append(out, insertion{at, string(indent) + what + end}, insertion{i, ", " + what + " "})
 		case at > from && text[at-1] == bracket-2: // '[' and '{' are two before ']' and '}'
-			out = append(out, place{at, " " + what + " "})
+			out = append(out, insertion{at, " " + what + " "})
 		default:
-			out = append(out, place{at, ", " + what}, place{at, " " + what})
+			out = append(out, insertion{at, ", " + what}, insertion{at, " " + what})
 		}
 	}
 

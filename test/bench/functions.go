@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/test/functions"
 )
 
@@ -93,9 +93,9 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		maxFunctionBytes/1_000_000,
 	)
 	fmt.Fprintf(w, "| function | layer | reads MB | duration | peak memory MB | /tmp MB |\n|---|---|---|---|---|---|\n")
-	var pruned []stage.Item
+	var pruned []workflow.Item
 	var missed []string
-	row := func(function string, item stage.Item, reads int64, in any) (stage.Item, error) {
+	row := func(function string, item workflow.Item, reads int64, in any) (workflow.Item, error) {
 		m, out, err := b.invoked(ctx, s, function, in)
 		if err != nil {
 			return out, fmt.Errorf("%s %s: %w", function, item.Layer, err)
@@ -126,7 +126,7 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 			return err
 		}
 
-		out, err := row("prune", item, built, stage.LayerInput{Run: run, Layer: item})
+		out, err := row("prune", item, built, workflow.LayerInput{Run: run, Layer: item})
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 			}
 		}
 
-		if _, err := row("measure", item, reads, stage.StackInput{Run: run, Layer: item, Layers: pruned}); err != nil {
+		if _, err := row("measure", item, reads, workflow.StackInput{Run: run, Layer: item, Layers: pruned}); err != nil {
 			return err
 		}
 	}
@@ -216,7 +216,7 @@ func (b *bench) invoked(
 	s functions.Stack,
 	function string,
 	in any,
-) (m invocation, out stage.Item, err error) {
+) (m invocation, out workflow.Item, err error) {
 	var walls []time.Duration
 	for n := range b.rounds {
 		fmt.Fprintf(os.Stderr, "bench: %s, round %d\n", function, n+1)
@@ -232,7 +232,7 @@ func (b *bench) invoked(
 
 		var largest int64
 		stop := watch(f.PID(), temp, &largest)
-		item, r, err := functions.Invoke[stage.Item](f, in)
+		item, r, err := functions.Invoke[workflow.Item](f, in)
 		stop()
 		f.Close()
 		if err != nil {

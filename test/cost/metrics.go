@@ -11,7 +11,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // Metrics is what a report stores, as CloudWatch counts: a name with its dimensions is one metric.
@@ -73,9 +73,9 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 	}
 
 	stored := Metrics{}
-	report := stage.Report{
-		Ledger: stage.Ledger{Registers: kept, Now: func() time.Time { return now }},
-		Metrics: func(_ context.Context, _ time.Time, values []stage.Metric) error {
+	report := workflow.Report{
+		Ledger: workflow.Ledger{Registers: kept, Now: func() time.Time { return now }},
+		Metrics: func(_ context.Context, _ time.Time, values []workflow.Metric) error {
 			for _, v := range values {
 				id := v.Name
 				for _, d := range v.Dimensions {
@@ -88,11 +88,11 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 			return nil
 		},
 		Notify:  func(context.Context, string, string) error { return nil },
-		Account: stage.Account{Stack: "layersmith"},
+		Account: workflow.Account{Stack: "layersmith"},
 	}
 	_, err = report.Run(
 		context.Background(),
-		stage.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}},
+		workflow.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}},
 	)
 	return stored, err
 }

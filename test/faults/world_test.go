@@ -27,10 +27,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/cli"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
 )
 
 // asProgram makes the test binary be layersmith itself, so that signals have a process to go to.
@@ -281,7 +281,7 @@ func (w *world) python() string { return "python" + thisMachine().target.PythonV
 func (w *world) lockName() string { return "layers/" + lock.FileName(thisMachine().target) }
 
 // zipName is where the layer main lies.
-func (w *world) zipName() string { return "dist/" + stage.ZipName("main", thisMachine().target) }
+func (w *world) zipName() string { return "dist/" + engine.ZipName("main", thisMachine().target) }
 
 // entry is a file of an archive. What zip.Writer would not write stands in header.
 type entry struct {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/test/functions"
 	"github.com/layersmith/layersmith/test/runtimeapi"
 )
@@ -168,7 +168,7 @@ func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]
 
 // chain pushes a workspace and takes it from Intake to Measure, on warm processes as Lambda does,
 // and returns the items of both maps.
-func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, measured []stage.Item) {
+func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, measured []workflow.Item) {
 	t.Helper()
 	if err := s.Push(os.DirFS(workspace)); err != nil {
 		t.Fatal(err)
@@ -194,13 +194,13 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	prune := start(t, s, "prune", 5*time.Minute, nil)
 	measure := start(t, s, "measure", 5*time.Minute, nil)
 	for _, item := range selected.Layers {
-		pruned = append(pruned, call[stage.Item](t, prune, stage.LayerInput{Run: run, Layer: item}))
+		pruned = append(pruned, call[workflow.Item](t, prune, workflow.LayerInput{Run: run, Layer: item}))
 	}
 
 	for _, item := range pruned {
 		measured = append(
 			measured,
-			call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}),
+			call[workflow.Item](t, measure, workflow.StackInput{Run: run, Layer: item, Layers: pruned}),
 		)
 	}
 
@@ -208,7 +208,7 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 }
 
 // sameBytes compares what the functions left in the store with a local build, byte by byte.
-func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, pruned []stage.Item) {
+func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, pruned []workflow.Item) {
 	t.Helper()
 	if len(pruned) != len(want) || len(want) == 0 {
 		t.Fatalf("%d layers pruned, %d built locally", len(pruned), len(want))
@@ -271,19 +271,19 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
-		if got := call[stage.Item](
+		smallest := slices.IndexFunc(selected.Layers, func(i workflow.Item) bool { return i.Layer == "aws-utilities" })
+		if got := call[workflow.Item](
 			t,
 			again,
-			stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]},
+			workflow.LayerInput{Run: "real", Layer: selected.Layers[smallest]},
 		); got != pruned[smallest] {
 			t.Errorf("%+v, first %+v", got, pruned[smallest])
 		}
 
-		if got := call[stage.Item](
+		if got := call[workflow.Item](
 			t,
 			measure,
-			stage.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned},
+			workflow.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned},
 		); got != measured[smallest] {
 			t.Errorf("%+v, first %+v", got, measured[smallest])
 		}
@@ -294,10 +294,10 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		largest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "ml-libraries" })
+		largest := slices.IndexFunc(selected.Layers, func(i workflow.Item) bool { return i.Layer == "ml-libraries" })
 		for function, in := range map[string]any{
-			"prune":   stage.LayerInput{Run: "real", Layer: selected.Layers[largest]},
-			"measure": stage.StackInput{Run: "real", Layer: pruned[largest], Layers: pruned},
+			"prune":   workflow.LayerInput{Run: "real", Layer: selected.Layers[largest]},
+			"measure": workflow.StackInput{Run: "real", Layer: pruned[largest], Layers: pruned},
 		} {
 			f := start(
 				t,
@@ -317,8 +317,8 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
-		call[stage.Item](t, f, stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]})
+		smallest := slices.IndexFunc(selected.Layers, func(i workflow.Item) bool { return i.Layer == "aws-utilities" })
+		call[workflow.Item](t, f, workflow.LayerInput{Run: "real", Layer: selected.Layers[smallest]})
 		if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 			t.Errorf("/tmp holds %v, %v", left, err)
 		}

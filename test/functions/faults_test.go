@@ -17,30 +17,31 @@ import (
 
 	"github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/test/functions"
 	"github.com/layersmith/layersmith/test/runtimeapi"
 )
 
 // The functions, each with an input that it can read, of a run that nobody knows.
 var inputs = map[string]any{
-	"intake":   stage.IntakeInput{Run: "r", Execution: functions.Execution("r"), Input: json.RawMessage("{}")},
-	"select":   stage.RunInput{Run: "r"},
-	"prune":    stage.LayerInput{Run: "r", Layer: anItem},
-	"measure":  stage.StackInput{Run: "r", Layer: anItem, Layers: []stage.Item{anItem}},
-	"record":   stage.RecordInput{Run: "r", Layers: []stage.Item{}},
-	"publish":  stage.LayerInput{Run: "r", Layer: anItem},
-	"verify":   stage.StackInput{Run: "r", Layer: anItem, Layers: []stage.Item{anItem}},
-	"update":   stage.ConsumerInput{Run: "r", Consumer: aConsumer},
-	"health":   stage.HealthInput{Run: "r", Consumer: aConsumer},
-	"promote":  stage.RecordInput{Run: "r", Layers: []stage.Item{}},
-	"rollback": stage.RunInput{Run: "r"},
-	"report": stage.ReportInput{
+	"intake":   workflow.IntakeInput{Run: "r", Execution: functions.Execution("r"), Input: json.RawMessage("{}")},
+	"select":   workflow.RunInput{Run: "r"},
+	"prune":    workflow.LayerInput{Run: "r", Layer: anItem},
+	"measure":  workflow.StackInput{Run: "r", Layer: anItem, Layers: []workflow.Item{anItem}},
+	"record":   workflow.RecordInput{Run: "r", Layers: []workflow.Item{}},
+	"publish":  workflow.LayerInput{Run: "r", Layer: anItem},
+	"verify":   workflow.StackInput{Run: "r", Layer: anItem, Layers: []workflow.Item{anItem}},
+	"update":   workflow.ConsumerInput{Run: "r", Consumer: aConsumer},
+	"health":   workflow.HealthInput{Run: "r", Consumer: aConsumer},
+	"promote":  workflow.RecordInput{Run: "r", Layers: []workflow.Item{}},
+	"rollback": workflow.RunInput{Run: "r"},
+	"report": workflow.ReportInput{
 		Run:       "r",
 		Execution: functions.Execution("r"),
 		Ending:    release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
@@ -49,12 +50,12 @@ var inputs = map[string]any{
 
 var (
 	target = must(pydist.ParseTarget("python3.13-x86_64"))
-	anItem = stage.Item{
+	anItem = workflow.Item{
 		Layer:  "small",
 		Target: target,
 		Doc:    must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1)),
 	}
-	aConsumer = stage.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
+	aConsumer = workflow.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
 )
 
 func must[T any](v T, err error) T {
@@ -399,7 +400,7 @@ func artifact() []byte {
 // hand: no wheel is needed for that.
 type at struct {
 	functions.Stack
-	pruned, measured stage.Item
+	pruned, measured workflow.Item
 	doc              release.Measured
 }
 
@@ -429,7 +430,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 		release.Built{
 			SchemaVersion: release.SchemaVersion,
 			Run:           "r",
-			Tool:          stage.Tool,
+			Tool:          engine.Tool,
 			Workspace:     run.Workspace.SHA256,
 			Locks:         []release.Lock{},
 			Layers: []release.BuiltLayer{
@@ -455,15 +456,15 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 		t.Fatalf("%+v, %v", selected, err)
 	}
 
-	out.pruned = call[stage.Item](
+	out.pruned = call[workflow.Item](
 		t,
 		start(t, out.Stack, "prune", time.Minute, nil),
-		stage.LayerInput{Run: "r", Layer: selected.Layers[0]},
+		workflow.LayerInput{Run: "r", Layer: selected.Layers[0]},
 	)
-	out.measured = call[stage.Item](
+	out.measured = call[workflow.Item](
 		t,
 		start(t, out.Stack, "measure", time.Minute, nil),
-		stage.StackInput{Run: "r", Layer: out.pruned, Layers: []stage.Item{out.pruned}},
+		workflow.StackInput{Run: "r", Layer: out.pruned, Layers: []workflow.Item{out.pruned}},
 	)
 	out.doc = read[release.Measured](t, out.Stack, out.measured.Doc.Key)
 	return out
@@ -509,7 +510,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	wantFault(
 		t,
 		"another layer's document",
-		failure(t, f, stage.StackInput{Run: "r", Layer: other, Layers: []stage.Item{other}}),
+		failure(t, f, workflow.StackInput{Run: "r", Layer: other, Layers: []workflow.Item{other}}),
 		"ProvenanceMismatch",
 		"large",
 		"start a new execution",
@@ -518,7 +519,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	wantFault(
 		t,
 		"a document of another stage",
-		failure(t, f, stage.LayerInput{Run: "r", Layer: m.measured}),
+		failure(t, f, workflow.LayerInput{Run: "r", Layer: m.measured}),
 		"ProvenanceMismatch",
 		m.measured.Doc.Key,
 	)
@@ -531,10 +532,10 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 
 	current := m.pruned // refers to a version, which is as it was
 	f = start(t, m.Stack, "measure", time.Minute, nil)
-	if again := call[stage.Item](
+	if again := call[workflow.Item](
 		t,
 		f,
-		stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}},
+		workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}},
 	); again != m.measured {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
@@ -545,7 +546,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	wantFault(
 		t,
 		"damaged bytes",
-		failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}),
+		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}),
 		"HashMismatch",
 		"start a new run",
 	)
@@ -555,7 +556,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	wantCode(
 		t,
 		"bytes that are gone",
-		failure(t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}}),
+		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}),
 		"NotFound",
 		doc.Zip.Key,
 	)
@@ -584,7 +585,7 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 	r := failure(
 		t,
 		start(t, m.Stack, "measure", time.Minute, nil),
-		stage.StackInput{Run: "r", Layer: m.pruned, Layers: []stage.Item{m.pruned}},
+		workflow.StackInput{Run: "r", Layer: m.pruned, Layers: []workflow.Item{m.pruned}},
 	)
 	wantFault(t, "100 bytes", r, "OverLimit", "small")
 }
@@ -645,7 +646,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		},
 		Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="},
 	}
-	consumer := stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
+	consumer := workflow.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
 
 	for name, c := range map[string]struct {
 		function string
@@ -656,22 +657,22 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	}{
 		"record is denied": {
 			function: "record",
-			in:       stage.RecordInput{Run: "r", Layers: []stage.Item{item}},
+			in:       workflow.RecordInput{Run: "r", Layers: []workflow.Item{item}},
 			code:     "NotAllowed",
 			says:     []string{"orders", "AccessDeniedException", "consumers"},
 		},
 		"record of a function that is not there": {
 			function: "record",
-			in:       stage.RecordInput{Run: "r", Layers: []stage.Item{item}},
+			in:       workflow.RecordInput{Run: "r", Layers: []workflow.Item{item}},
 			lambda:   &lambda{},
 			code:     "NotFound",
 			says:     []string{"read function orders: ResourceNotFoundException"},
 		},
-		"publish is denied": {function: "publish", in: stage.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
+		"publish is denied": {function: "publish", in: workflow.LayerInput{Run: "r", Layer: item}, code: "NotAllowed",
 			says: []string{"layersmith-small", "allow the role lambda:ListLayerVersions"}},
 		"publish may look but not publish": {
 			function: "publish",
-			in:       stage.LayerInput{Run: "r", Layer: item},
+			in:       workflow.LayerInput{Run: "r", Layer: item},
 			code:     "NotAllowed",
 			lambda: &lambda{
 				answers: map[string]string{"GET /2018-10-31/layers/layersmith-small/versions": `{"LayerVersions":[]}`},
@@ -680,32 +681,32 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		},
 		"verify is denied": {
 			function: "verify",
-			in:       stage.StackInput{Run: "r", Layer: published, Layers: []stage.Item{published}},
+			in:       workflow.StackInput{Run: "r", Layer: published, Layers: []workflow.Item{published}},
 			code:     "NotAllowed",
 			says:     []string{"Layersmith-probe-", "allow the role lambda:"},
 		},
 		"update is denied": {
 			function: "update",
-			in:       stage.ConsumerInput{Run: "r", Consumer: consumer},
+			in:       workflow.ConsumerInput{Run: "r", Consumer: consumer},
 			code:     "NotAllowed",
 			says:     []string{"orders", "AccessDeniedException", "consumers"},
 		},
 		"update of a function that is gone": {
 			function: "update",
-			in:       stage.ConsumerInput{Run: "r", Consumer: consumer},
+			in:       workflow.ConsumerInput{Run: "r", Consumer: consumer},
 			lambda:   &lambda{},
 			code:     "NotFound",
 			says:     []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"},
 		},
 		"update of what is no change": {function: "update", code: "ProvenanceMismatch",
-			in: stage.ConsumerInput{
+			in: workflow.ConsumerInput{
 				Run:      "r",
-				Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
+				Consumer: workflow.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
 			},
 			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
 		"health is denied": {
 			function: "health",
-			in:       stage.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
+			in:       workflow.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
 			code:     "NotAllowed",
 			says:     []string{"alarm orders-errors", "allow the role cloudwatch:DescribeAlarms"},
 		},
@@ -734,7 +735,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	keep(t, m.Stack, release.CandidateName("r", "layersmith-small"), candidate) // from here on, what Publish leaves
 	t.Run("rollback is denied", func(t *testing.T) {
 		m.Answer("lambda", functions.Deny("lambda"))
-		r := failure(t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
+		r := failure(t, start(t, m.Stack, "rollback", time.Minute, nil), workflow.RunInput{Run: "r"})
 		wantFault(t, "rollback", r, "NotAllowed", sandbox(candidate), "allow the role lambda:DeleteFunction")
 	})
 	t.Run("rollback of a function that is gone needs a person", func(t *testing.T) {
@@ -745,7 +746,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			"GET /2018-10-31/layers/layersmith-small/versions":   `{"LayerVersions":[]}`,
 			"DELETE /2015-03-31/functions/" + sandbox(candidate): `{}`,
 		}})
-		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
+		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), workflow.RunInput{Run: "r"})
 		if end.Outcome != release.FailedDirty ||
 			!strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
 			t.Errorf("%+v", end)
@@ -810,7 +811,7 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 		".json",
 		must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})),
 	)
-	in := stage.RecordInput{Run: "r", Layers: []stage.Item{verified}}
+	in := workflow.RecordInput{Run: "r", Layers: []workflow.Item{verified}}
 
 	f := start(t, m.Stack, "promote", time.Minute, map[string]string{"LAYERSMITH_KEEP": "2"})
 	end := call[release.Ending](t, f, in)
@@ -856,11 +857,11 @@ func serveNotices(s functions.Stack, n *notices) {
 
 func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	m := measured(t, stack(t), orders)
-	in := stage.ReportInput{
+	in := workflow.ReportInput{
 		Run:       "r",
 		Execution: functions.Execution("r"),
 		Ending:    release.Ending{Outcome: release.FailedClean, Message: "FailedClean: nothing was touched."},
-		Error: &stage.Caught{
+		Error: &workflow.Caught{
 			Error: "OverLimit",
 			Cause: `{"errorMessage":"measure small: too large. Hint: make it smaller","errorType":"OverLimit"}`,
 		},
@@ -921,33 +922,33 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		fmt.Fprintf(w, `{"status":%q,"startDate":1,"executionArn":"x","stateMachineArn":"y"}`, status)
 	}))
 	f := start(t, s, "intake", time.Minute, nil)
-	in := stage.IntakeInput{
+	in := workflow.IntakeInput{
 		Run:       "second",
 		Execution: functions.Execution("second"),
 		StartedAt: time.Now().UTC(),
 		Input:     json.RawMessage(`{"trigger":"schedule"}`),
 	}
-	if out := call[stage.IntakeOutput](
+	if out := call[workflow.IntakeOutput](
 		t,
 		f,
 		in,
-	); out.Next != stage.NextWait || out.WaitSeconds != 30 ||
+	); out.Next != workflow.NextWait || out.WaitSeconds != 30 ||
 		out.Summary != "execution first works" {
 		t.Errorf("%+v", out)
 	}
 
 	status = "FAILED"
-	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextRecover || out.Previous != "first" {
+	if out := call[workflow.IntakeOutput](t, f, in); out.Next != workflow.NextRecover || out.Previous != "first" {
 		t.Errorf("%+v", out)
 	}
 
 	serveNotices(s, nil)
-	end := call[release.Ending](t, start(t, s, "rollback", time.Minute, nil), stage.RunInput{Run: "first"})
+	end := call[release.Ending](t, start(t, s, "rollback", time.Minute, nil), workflow.RunInput{Run: "first"})
 	if end.Outcome != release.FailedClean {
 		t.Errorf("%+v", end)
 	}
 
-	if out := call[stage.IntakeOutput](t, f, in); out.Next != stage.NextBuild || out.Summary != "schedule" {
+	if out := call[workflow.IntakeOutput](t, f, in); out.Next != workflow.NextBuild || out.Summary != "schedule" {
 		t.Errorf("%+v", out)
 	}
 

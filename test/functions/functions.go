@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/test/runtimeapi"
 	"github.com/layersmith/layersmith/test/s3server"
 )
@@ -354,35 +354,35 @@ func (s Stack) Begin(ctx context.Context, run string) error {
 		return err
 	}
 	defer f.Close()
-	out, _, err := Invoke[stage.IntakeOutput](
+	out, _, err := Invoke[workflow.IntakeOutput](
 		f,
-		stage.IntakeInput{
+		workflow.IntakeInput{
 			Run:       run,
 			Execution: Execution(run),
 			StartedAt: time.Now().UTC().Truncate(time.Millisecond),
 			Input:     json.RawMessage("{}"),
 		},
 	)
-	if err == nil && out.Next != stage.NextBuild {
-		err = fmt.Errorf("intake says %s (%s), want %s", out.Next, out.Summary, stage.NextBuild)
+	if err == nil && out.Next != workflow.NextBuild {
+		err = fmt.Errorf("intake says %s (%s), want %s", out.Next, out.Summary, workflow.NextBuild)
 	}
 
 	return err
 }
 
 // Select is the state after the build.
-func (s Stack) Select(ctx context.Context, run string) (stage.SelectOutput, error) {
+func (s Stack) Select(ctx context.Context, run string) (workflow.SelectOutput, error) {
 	f, err := s.Start(ctx, "select", timeout, nil)
 	if err != nil {
-		return stage.SelectOutput{}, err
+		return workflow.SelectOutput{}, err
 	}
 	defer f.Close()
-	out, _, err := Invoke[stage.SelectOutput](f, stage.RunInput{Run: run})
+	out, _, err := Invoke[workflow.SelectOutput](f, workflow.RunInput{Run: run})
 	return out, err
 }
 
 // Built reads what a build left of a selected layer, and how large its artifact is, in bytes.
-func (s Stack) Built(item stage.Item) (doc release.BuiltLayer, size int64, err error) {
+func (s Stack) Built(item workflow.Item) (doc release.BuiltLayer, size int64, err error) {
 	b, err := s.S3.Get(Store, item.Doc.Key)
 	if err == nil {
 		err = release.Decode(b, &doc)
@@ -392,7 +392,7 @@ func (s Stack) Built(item stage.Item) (doc release.BuiltLayer, size int64, err e
 }
 
 // Pruned reads what Prune made of a layer: its document and the zip that it refers to.
-func (s Stack) Pruned(item stage.Item) (doc release.Pruned, zipped []byte, err error) {
+func (s Stack) Pruned(item workflow.Item) (doc release.Pruned, zipped []byte, err error) {
 	b, err := s.S3.Get(Store, item.Doc.Key)
 	if err != nil {
 		return doc, nil, err

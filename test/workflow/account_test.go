@@ -9,7 +9,7 @@ import (
 	"github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/stage"
+	"github.com/layersmith/layersmith/internal/workflow"
 )
 
 // previous ends the name of the run that a run recovers, so that both are answered from one script.
@@ -36,8 +36,8 @@ func next(what string, over ...map[string]any) answer {
 func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	var in struct {
 		Run      string
-		Layer    stage.Item
-		Consumer stage.Consumer
+		Layer    workflow.Item
+		Consumer workflow.Consumer
 		Ending   map[string]any
 	}
 	if err := json.Unmarshal(payload, &in); err != nil {
@@ -101,8 +101,8 @@ func asMap(v any) (map[string]any, error) {
 const maxSummaryBytes = 200
 
 // items are n layers as large as they come: long names, an S3 version, a summary of a sentence.
-func items(n int) []stage.Item {
-	all := make([]stage.Item, n)
+func items(n int) []workflow.Item {
+	all := make([]workflow.Item, n)
 	for i := range all {
 		all[i] = item(fmt.Sprintf("layer-%03d-%s", i, strings.Repeat("n", 30)), strings.Repeat("s", maxSummaryBytes))
 	}
@@ -110,7 +110,7 @@ func items(n int) []stage.Item {
 	return all
 }
 
-func item(layer, summary string) stage.Item {
+func item(layer, summary string) workflow.Item {
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		panic(err)
@@ -122,14 +122,14 @@ func item(layer, summary string) stage.Item {
 		panic(err)
 	}
 
-	return stage.Item{Layer: layer, Target: target, Doc: ref, Summary: summary}
+	return workflow.Item{Layer: layer, Target: target, Doc: ref, Summary: summary}
 }
 
 // consumers are n functions with the longest name that Lambda allows.
-func consumers(n int) []stage.Consumer {
-	all := make([]stage.Consumer, n)
+func consumers(n int) []workflow.Consumer {
+	all := make([]workflow.Consumer, n)
 	for i := range all {
-		all[i] = stage.Consumer{
+		all[i] = workflow.Consumer{
 			Function: fmt.Sprintf(
 				"arn:aws:lambda:ap-southeast-1:000000000000:function:f%03d%s",
 				i,

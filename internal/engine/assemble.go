@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/lock"
+	"github.com/layersmith/layersmith/internal/place"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Artifact is a layer before pruning: what an installer would have made of its wheels, still in the
+// wheels.
+type Artifact struct {
+	Target        pydist.Target
+	Place         place.Place
+	Tree          ziptree.Tree
+	Distributions []wheel.Distribution
+	Indexes       []prune.Index
+	Notes         []string
+	blobs         []Blob
+}
+
+// Close closes the wheels; entries cannot be read any more.
+func (a Artifact) Close() {
+	for _, b := range a.blobs {
+		b.Close()
+	}
+}
+
+// Assemble makes artifacts of wheels.
+type Assemble struct {
+	Wheels WheelStore
+	Cache  Cache // of import indexes
+}
+
+// Run lays out the wheels of one layer. The caller closes the artifact.
+func (s Assemble) Run(
+	ctx context.Context, t pydist.Target, at place.Place, dists []lock.Distribution,
+) (Artifact, error) {
+	a := Artifact{Target: t, Place: at}
+	files := layout{from: map[string]ziptree.Entry{}}
+	for _, d := range dists {
+		if err := s.add(ctx, &a, &files, d); err != nil {
+			a.Close()
+			return Artifact{}, err
+		}
+	}
+
+	var err error
+	if a.Tree, err = ziptree.New(files.entries); err != nil {
+		a.Close()
+		return Artifact{}, err
+	}
+
+	return a, nil
+}
+
+// add opens a distribution's wheel and lays out its files.
+func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Distribution) error {
+	b, err := s.Wheels.Open(ctx, d.File.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.BadInput, "assemble", d.File.Name, errors.New("not in the wheel store")).
+			WithHint("run: layersmith build")
+	}
+
+	if err != nil {
+		return err
+	}
+
+	a.blobs = append(a.blobs, b)
+	w, err := openWheel(b, d)
+	if err != nil {
+		return unreadable(b, d, err)
+	}
+
+	x, err := s.index(ctx, w)
+	if err != nil && ctx.Err() == nil {
+		err = unreadable(b, d, err)
+	}
+
+	if err != nil {
+		return err
+	}
+
+	a.Indexes = append(a.Indexes, x)
+	a.Distributions = append(a.Distributions, w.Distribution)
+	return files.add(a.Place.Prefix, w.Tree)
+}
+
+// layout is the files of a layer while wheels are added to it.
+type layout struct {
+	entries []ziptree.Entry
+	from    map[string]ziptree.Entry // by name in the layer
+}
+
+// add takes over a wheel's files. The same file may be in two wheels, as in old namespace packages.
+func (l *layout) add(prefix string, wheel ziptree.Tree) error {
+	for _, e := range wheel.Entries() {
+		e = e.Named(prefix + e.Name)
+		other, twice := l.from[e.Name]
+		if twice && other.CRC32 == e.CRC32 && other.Size == e.Size {
+			continue
+		}
+
+		if twice {
+			return fault.New(fault.BadInput, "assemble", e.Name,
+				fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
+				WithHint("they cannot be installed together; put one of them into another layer that no function " +
+					"uses with this one")
+		}
+
+		l.from[e.Name] = e
+		l.entries = append(l.entries, e)
+	}
+
+	return nil
+}
+
+// unreadable is the fault of a wheel, or of the store when it no longer is the file that was
+// fetched. What says already whose fault it is stays.
+func unreadable(b Blob, d lock.Distribution, err error) error {
+	if fault.CodeOf(err) != fault.Internal {
+		return err
+	}
+
+	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).
+		WithHint("the file is what its index serves; choose another version, or tell its maintainers")
+	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
+		f.Code = fault.HashMismatch
+		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
+	}
+
+	return f
+}
+
+func openWheel(b Blob, d lock.Distribution) (wheel.Wheel, error) {
+	name, err := pydist.ParseWheelName(d.File.Name)
+	if err != nil {
+		return wheel.Wheel{}, err
+	}
+
+	t, err := ziptree.Read(b, b.Size(), d.File.Name)
+	if err != nil {
+		return wheel.Wheel{}, err
+	}
+
+	return wheel.Open(t, name, d.File.SHA256.String())
+}
+
+// index returns a wheel's import index, from the cache when it is there.
+func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error) {
+	key := w.Wheel + "/" + prune.IndexVersion
+	pack, err := s.Cache.Load(ctx, key)
+	if err != nil {
+		return prune.Index{}, err
+	}
+
+	if e, ok := pack.Lookup("index"); ok {
+		b, err := e.Bytes(maxIndexBytes)
+		if err != nil {
+			return prune.Index{}, err
+		}
+
+		return prune.DecodeIndex(b)
+	}
+
+	x, err := prune.NewIndex(ctx, w.Tree.Entries())
+	if err != nil {
+		return prune.Index{}, err
+	}
+
+	b, err := x.Encode()
+	if err != nil {
+		return prune.Index{}, err
+	}
+
+	_, err = s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
+		return add(ziptree.File("index", b, false, key))
+	})
+	return x, err
+}
+
+const maxIndexBytes = 256 << 20
+
+// input is what a plan is made from.
+func (a Artifact) input() prune.Input {
+	return prune.Input{
+		Target:        a.Target,
+		Tree:          a.Tree,
+		Prefix:        a.Place.Prefix,
+		Distributions: a.Distributions,
+		Indexes:       a.Indexes,
+	}
+}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/layersmith/layersmith/internal/gate"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Check tests a zip or folder as it is: gate, sizes, probe. It writes nothing.
+type Check struct {
+	Cache    Cache
+	Python   Interpreter // nil for none
+	NoPython string      // why there is none
+	Mounts   Mounts
+	Progress Progress
+}
+
+// CheckInput is one layer with those that it extends.
+type CheckInput struct {
+	Name     string
+	Target   pydist.Target
+	Tree     ziptree.Tree
+	ZipBytes int64 // 0 for a folder
+	Spec     workspace.Layer
+	Below    []ziptree.Tree // lowest first
+	OwnProbe string         // source of the layer's own probe script
+	NoProbe  string         // why not to probe; "" to probe
+	Explain  bool           // say in the report what was checked, and what was not
+}
+
+// asItIs is the bytecode mode of a layer that is checked: nothing was chosen.
+const asItIs workspace.Mode = "as it is"
+
+// Run checks.
+func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
+	a, err := openPrebuilt(ctx, in.Target, in.Tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	m := Made{Pruned: prune.Untouched(a.input()), Bytecode: Bytecode{Mode: asItIs, Entries: pycs(in.Tree)}}
+	m.Artifact = a
+	m.Spec = workspace.Layer{Name: in.Name, Budget: in.Spec.Budget, Allow: in.Spec.Allow, Imports: in.Spec.Imports}
+	t := tester{s.Cache, Prober{s.Python, s.Mounts, s.Progress}, s.NoPython}
+	seen, gated, err := t.run(ctx, m, in.Below, testOptions{own: in.OwnProbe, noProbe: in.NoProbe})
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	seen.Zip = report.File{Name: in.Name, Bytes: measure.Bytes(in.ZipBytes)}
+	r := m.Report(seen)
+	if in.Explain {
+		jobs := probe.Jobs(in.Tree, a.Place.Prefix, a.Distributions, in.OwnProbe)
+		r.Explained, err = explain(ctx, r, gated, jobs)
+	}
+
+	return r, err
+}
+
+// partOf is what the gate looks at in a layer.
+func partOf(ctx context.Context, cache Cache, m Made) (gate.Part, error) {
+	prefix := m.Artifact.Place.Prefix
+	facts, broken, err := Objects{Cache: cache}.Run(ctx, prefix, m.Pruned)
+	return gate.Part{
+		Name:          m.Spec.Name,
+		Prefix:        prefix,
+		Tree:          m.Pruned.Tree,
+		Distributions: m.Artifact.Distributions,
+		Objects:       facts,
+		Broken:        broken,
+	}, err
+}
+
+// tester runs gate and probe on a single layer that lies on zips.
+type tester struct {
+	cache    Cache
+	prober   Prober
+	noPython string
+}
+
+type testOptions struct {
+	own      string         // source of the layer's own probe script
+	noProbe  string         // why not to probe; "" to probe
+	unpruned []ziptree.Tree // the stack before pruning, to compare failures with; nil for none
+}
+
+// run returns what was found out, and what the gate was given.
+func (t tester) run(ctx context.Context, m Made, below []ziptree.Tree, o testOptions) (Seen, gate.Input, error) {
+	in, err := t.gateInput(ctx, m, below)
+	if err != nil {
+		return Seen{}, gate.Input{}, err
+	}
+
+	seen := Seen{Gate: gate.Check(in)}
+	seen.Probe, err = t.probe(ctx, m, below, o, seen.Gate)
+	return seen, in, err
+}
+
+func (t tester) gateInput(ctx context.Context, m Made, below []ziptree.Tree) (gate.Input, error) {
+	part, err := partOf(ctx, t.cache, m)
+	if err != nil {
+		return gate.Input{}, err
+	}
+
+	in := gate.Input{Target: m.Artifact.Target, Part: part}
+	for _, tree := range below {
+		b, err := untouched(m.Artifact.Target, tree)
+		if err != nil {
+			return gate.Input{}, err
+		}
+
+		part, err := partOf(ctx, t.cache, b)
+		if err != nil {
+			return gate.Input{}, err
+		}
+
+		in.Below = append(in.Below, part)
+	}
+
+	return in, nil
+}
+
+func (t tester) probe(
+	ctx context.Context, m Made, below []ziptree.Tree, o testOptions, found []gate.Finding,
+) (report.Probe, error) {
+	q := m.question(o.own)
+	jobs := probe.Jobs(m.Pruned.Tree, q.Place.Prefix, q.Distributions, o.own)
+	refused, _ := allow(found, m.Spec.Allow, m.Artifact.Place)
+	why := notProbed(o.noProbe, t.prober.Python, t.noPython)
+	if why == "" {
+		why = cannotProbe(jobs, refused)
+	}
+
+	if why != "" {
+		return report.Probe{Status: report.NotProbed, Reason: why}, nil
+	}
+
+	q.Stack = []string{m.Spec.Name}
+	q.Trees = slices.Concat(below, []ziptree.Tree{m.Pruned.Tree})
+	q.Unpruned = o.unpruned
+	q.Imports = m.Spec.Imports
+	return t.prober.Run(ctx, q)
+}
+
+// cannotProbe says why a layer of another tool cannot be probed; "" when it can.
+func cannotProbe(jobs []probe.Job, found []gate.Finding) string {
+	if len(jobs) == 0 {
+		return "there is no module and no distribution in it" // as in a layer of shared libraries
+	}
+
+	i := slices.IndexFunc(found, func(f gate.Finding) bool { return f.Check == "paths" })
+	if i < 0 {
+		return ""
+	}
+
+	return "it cannot be unpacked everywhere: " + found[i].Subject + " " + found[i].Message
+}
+
+// untouched is a layer below a prebuilt one, as it is.
+func untouched(t pydist.Target, tree ziptree.Tree) (Made, error) {
+	a, err := Installed(t, PlaceOf(tree, t), tree)
+	if err != nil {
+		return Made{}, err
+	}
+
+	m := Made{Pruned: prune.Untouched(a.input())}
+	m.Artifact = a
+	m.Spec.Name = "layer below"
+	return m, nil
+}
+
+// pycs are the entries of bytecode in a tree.
+func pycs(tree ziptree.Tree) []ziptree.Entry {
+	return slices.DeleteFunc(slices.Clone(tree.Entries()), func(e ziptree.Entry) bool {
+		return measure.Kind(e.Name) != "bytecode"
+	})
+}

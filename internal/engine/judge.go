@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+)
+
+// judge turns a complete report into the fault that matters most, nil for none: the gate comes
+// first, since it explains most probes that fail.
+func judge(rep report.Report, strict bool) error {
+	for _, check := range []func(report.Layer) error{gateFault, probeFault, budgetFault} {
+		for _, l := range rep.Layers {
+			if err := check(l); err != nil {
+				return err
+			}
+		}
+	}
+
+	for _, st := range rep.Stacks {
+		if st.Verdict != measure.Within {
+			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "),
+				fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
+					st.Budget)).
+				WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in " +
+					"workspace.yaml")
+		}
+	}
+
+	if !strict {
+		return nil
+	}
+
+	for _, l := range rep.Layers {
+		if l.Probe.Status == report.NotProbed {
+			return fault.New(fault.NotProbed, "probe", l.Name, errors.New(l.Probe.Reason)).
+				WithHint("name the target's interpreter with --python, or build without --strict")
+		}
+	}
+
+	return nil
+}
+
+// Judge is the fault of a single layer's report; nil for none.
+func Judge(l report.Layer, strict bool) error {
+	return judge(report.Report{Layers: []report.Layer{l}}, strict)
+}
+
+// gateFault is a layer's first finding.
+func gateFault(l report.Layer) error {
+	if len(l.Gate) == 0 {
+		return nil
+	}
+
+	f := l.Gate[0]
+	text := f.Message
+	if f.Subject != l.Name {
+		text = f.Subject + ": " + text
+	}
+
+	if n := len(l.Gate) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more findings)", n)
+	}
+
+	return fault.New(fault.GateFailed, "check", l.Name, errors.New(text)).WithHint(f.Hint)
+}
+
+// budgetFault is a layer's size over its budget.
+func budgetFault(l report.Layer) error {
+	if l.Verdict == measure.Within || l.Verdict == "" {
+		return nil
+	}
+
+	return fault.New(fault.OverLimit, "measure", l.Name,
+		fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes,
+			orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).
+		WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " +
+			l.Name + "/layer.yaml")
+}
+
+func orNone(b measure.Bytes) string {
+	if b == 0 {
+		return "none"
+	}
+
+	return b.String()
+}
+
+// probeFault is the first failure of a layer's probe that pruning may have caused, else the first;
+// nil when the probe did not fail.
+func probeFault(l report.Layer) error {
+	if l.Probe.Status != report.ProbeFailed {
+		return nil
+	}
+
+	f := l.Probe.Failures[0]
+	if i := slices.IndexFunc(l.Probe.Failures, func(x probe.Result) bool { return !x.Inherited }); i >= 0 {
+		f = l.Probe.Failures[i]
+	}
+
+	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
+		WithHint(probeHint(l, f))
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+// probeHint says what to do about a failure.
+func probeHint(l report.Layer, f probe.Result) string {
+	if f.Inherited {
+		from := "the package"
+		if c := l.Probe.Cause(f); c != "" {
+			from = c
+		}
+
+		return "it fails on the unpruned layer too: " + from + ", or a requirement that it does not declare, is at " +
+			"fault"
+	}
+
+	if h := l.Probe.Healing; h != nil && h.Cause != "" {
+		return h.Cause
+	}
+
+	hint := "run: layersmith explain on the file that is missing, and keep it in " + l.Name + "/layer.yaml"
+	switch l.Bytecode.Mode {
+	case string(workspace.Sourceless):
+		hint += "; if it reads sources (inspect.getsource), docstrings or asserts, bytecode: sourceless is the cause"
+	case string(workspace.Lean):
+		hint += "; if it needs docstrings or asserts, bytecode: lean is the cause"
+	}
+
+	return hint
+}

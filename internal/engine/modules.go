@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/policy"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/pyimport"
+	"github.com/layersmith/layersmith/internal/wheel"
+)
+
+// EntryModules are the top-level modules of a layer's direct requirements: what a function that
+// uses the layer imports at its start.
+func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, r := range direct {
+		for _, d := range dists {
+			if d.Name != r.Name {
+				continue
+			}
+
+			for _, m := range probe.TopLevel(d) {
+				if !seen[m] {
+					seen[m] = true
+					out = append(out, m)
+				}
+			}
+		}
+	}
+
+	return out
+}
+
+// LeftOut lists the modules that are missing because layer.yaml says so: by a drop of its own, a
+// rule that it switched on, or a selection (modules, services).
+func (m Made) LeftOut() []string {
+	var out []string
+	for _, o := range m.Pruned.Decisions {
+		if name, _, ok := pyimport.ModuleName(o.Site); ok && m.chose(o) {
+			out = append(out, name)
+		}
+	}
+
+	return out
+}
+
+func (m Made) leavesOut(module string) bool { return slices.Contains(m.LeftOut(), module) }
+
+// chose reports whether layer.yaml itself dropped a file.
+func (m Made) chose(o prune.Outcome) bool {
+	if o.Fate != prune.Dropped {
+		return false
+	}
+
+	return o.Rule == prune.ByLayer || slices.ContainsFunc(m.Policy.Rules(), func(r policy.Rule) bool {
+		return r.ID == o.Rule && (r.Select != nil || !r.Default)
+	})
+}
+
+// RootModules are the top-level modules of the distributions that no other one requires: what a
+// program imports, where no requirements say so.
+func RootModules(dists []wheel.Distribution) []string {
+	required := map[pydist.Name]bool{}
+	for _, d := range dists {
+		for _, text := range d.Metadata.RequiresDist {
+			if r, err := pydist.ParseRequirement(text); err == nil && !strings.Contains(r.Marker, "extra") {
+				required[r.Name] = true
+			}
+		}
+	}
+
+	var out []string
+	for _, d := range dists {
+		if !required[d.Name] {
+			out = append(out, probe.TopLevel(d)...)
+		}
+	}
+
+	return out
+}

@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/layersmith/layersmith/internal/digest"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/place"
+	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/wheel"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// importRounds is how often imports are timed; the fastest counts, since everything else on the
+// machine only slows.
+const importRounds = 3
+
+// Prober asks the interpreter about a layer on the stack that it lies on.
+type Prober struct {
+	Python   Interpreter
+	Mounts   Mounts
+	Progress Progress
+}
+
+// Question is what to probe.
+type Question struct {
+	Name          string
+	Stack         []string       // names of the layers below and of this one, for the report
+	Trees         []ziptree.Tree // of the stack, lowest first; the layer is the last
+	Unpruned      []ziptree.Tree // the same before pruning, to compare failures with; nil for none
+	Place         place.Place
+	Distributions []wheel.Distribution
+	Under         []wheel.Distribution     // of the layers below, to name the cause of a failure
+	Own           string                   // the layer's own probe.py
+	Imports       []string                 // modules whose import is timed
+	Bytecode      bool                     // the layer has some: time imports without it too
+	Chosen        func(module string) bool // the layer's spec leaves the module out; nil for never
+}
+
+// Run probes, and times imports with and without bytecode.
+func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
+	top := q.Trees[len(q.Trees)-1]
+	jobs := probe.Jobs(top, q.Place.Prefix, q.Distributions, q.Own)
+	out := report.Probe{Status: report.ProbePassed, Interpreter: p.Python.Identity(), Stack: q.Stack}
+	mount, unmount, err := p.Mounts.Mount(ctx, q.Trees, MountOptions{})
+	if err != nil {
+		return report.Probe{}, err
+	}
+	defer unmount()
+
+	results, err := p.ask(ctx, q.Name, mount, jobs)
+	if err != nil {
+		return report.Probe{}, err
+	}
+
+	if failed := Tally(results, q.Chosen, &out); len(failed) > 0 {
+		if err := p.blame(ctx, q, failed, &out); err != nil {
+			return report.Probe{}, err
+		}
+	}
+
+	q.Imports = timed(q, out)
+	if out.Status != report.ProbePassed || len(q.Imports) == 0 {
+		return out, nil
+	}
+
+	out.Import, err = p.imports(ctx, q, mount)
+	if fault.CodeOf(err) == fault.ProbeFailed {
+		// The layer's spec names a module that is missing, or its modules cannot be imported together.
+		out.Status = report.ProbeFailed
+		err = p.blameImports(ctx, q, err.Error(), &out)
+	}
+
+	return out, err
+}
+
+func (p Prober) ask(ctx context.Context, name, mount string, jobs []probe.Job) ([]probe.Result, error) {
+	task := p.Progress.Start("probe "+name, int64(len(jobs)), "jobs")
+	defer task.Done()
+
+	return p.Python.Probe(ctx, mount, jobs, func() { task.Add(1) })
+}
+
+// timed are the modules whose import is timed: not those that fail by themselves or were left out.
+func timed(q Question, seen report.Probe) []string {
+	modules := q.Imports
+	if len(modules) == 0 {
+		modules = RootModules(q.Distributions)
+	}
+
+	return slices.DeleteFunc(slices.Clone(modules), func(m string) bool {
+		is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
+		return slices.ContainsFunc(seen.Failures, is) || slices.ContainsFunc(seen.Skipped, is)
+	})
+}
+
+// Tally counts results into a report and returns the jobs that failed. A job that needs a module
+// that the layer's spec leaves out (chosen, nil for none) is skipped: neither passed nor failed.
+func Tally(results []probe.Result, chosen func(module string) bool, out *report.Probe) (failed []probe.Job) {
+	for _, r := range results {
+		if m := r.Missing(); !r.OK && m != "" && chosen != nil && chosen(m) {
+			r.Chosen = m
+			out.Skipped = append(out.Skipped, r)
+			continue
+		}
+
+		switch r.Kind {
+		case probe.Module:
+			out.Modules++
+		case probe.Metadata:
+			out.Metadata++
+		case probe.Script:
+			out.Scripts++
+		}
+
+		if !r.OK {
+			out.Failures = append(out.Failures, r)
+			failed = append(failed, r.Job)
+		}
+	}
+
+	return failed
+}
+
+func (p Prober) imports(ctx context.Context, q Question, mount string) (*report.ImportComparison, error) {
+	with, err := p.Python.Import(ctx, mount, q.Imports, importRounds)
+	if err != nil {
+		return nil, err
+	}
+
+	c := &report.ImportComparison{
+		Modules:        q.Imports,
+		WithSeconds:    with.Seconds,
+		WithoutSeconds: with.Seconds,
+		PeakBytes:      measure.Bytes(with.PeakBytes),
+	}
+	if !q.Bytecode {
+		return c, nil
+	}
+
+	bare, unmount, err := p.Mounts.Mount(ctx, q.Trees, MountOptions{OmitBytecode: true})
+	if err != nil {
+		return nil, err
+	}
+	defer unmount()
+	without, err := p.Python.Import(ctx, bare, q.Imports, importRounds)
+	if err != nil {
+		return nil, err
+	}
+
+	c.WithoutSeconds = without.Seconds
+	return c, nil
+}
+
+// probe probes the round's layers, unless the result for the same stack, jobs and interpreter is
+// known.
+func (s Build) probe(ctx context.Context, r round, known map[string]report.Probe) error {
+	for _, name := range r.names {
+		p, err := s.probeLayer(ctx, r, r.made[name], known[name])
+		if err != nil {
+			return err
+		}
+
+		seen := r.tested[name]
+		seen.Probe = p
+		r.tested[name] = seen
+	}
+
+	return nil
+}
+
+func (s Build) probeLayer(ctx context.Context, r round, m Made, known report.Probe) (report.Probe, error) {
+	if why := notProbed(r.in.NoProbe, s.Python, s.NoPython); why != "" {
+		return report.Probe{Status: report.NotProbed, Reason: why}, nil
+	}
+
+	own, err := ownProbe(r.in, m.Spec)
+	if err != nil {
+		return report.Probe{}, err
+	}
+
+	in := m.question(own)
+	in.Imports = m.Spec.Imports
+	if len(in.Imports) == 0 {
+		in.Imports = EntryModules(m.Spec.Requirements.Direct, in.Distributions)
+	}
+
+	var contents []digest.SHA256
+	for _, l := range r.stack(m.Spec.Name) {
+		in.Stack = append(in.Stack, l.Spec.Name)
+		in.Trees = append(in.Trees, l.Pruned.Tree)
+		in.Unpruned = append(in.Unpruned, l.Artifact.Tree)
+		contents = append(contents, contentOf(l.Pruned.Tree))
+		if l.Spec.Name != m.Spec.Name {
+			in.Under = append(in.Under, l.Artifact.Distributions...)
+		}
+	}
+
+	jobs := probe.Jobs(m.Pruned.Tree, in.Place.Prefix, in.Distributions, own)
+	key, err := digest.Canonical("layersmith/probe/v1",
+		[]any{contents, s.Python.Identity(), in.Imports, probe.Digest(jobs)})
+	if err != nil {
+		return report.Probe{}, err
+	}
+
+	if known.Key == key && known.Status == report.ProbePassed {
+		return known, nil
+	}
+
+	p, err := Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}.Run(ctx, in)
+	p.Key = key
+	return p, err
+}
+
+// ownProbe reads the layer's own probe script; "" when it has none.
+func ownProbe(in BuildInput, spec workspace.Layer) (string, error) {
+	if spec.Probe == "" {
+		return "", nil
+	}
+
+	b, err := in.ReadFile(spec.Probe)
+	return string(b), err
+}
+
+// question is what to ask of a made layer, but for the stack and the imports to time.
+func (m Made) question(own string) Question {
+	return Question{
+		Name:          m.Spec.Name,
+		Place:         m.Artifact.Place,
+		Distributions: m.Artifact.Distributions,
+		Own:           own,
+		Bytecode:      m.Bytecode.compiled(),
+		Chosen:        m.leavesOut,
+	}
+}
+
+// notProbed says why a layer will not be probed; "" when it will.
+func notProbed(reason string, python Interpreter, noPython string) string {
+	if reason == "" && python == nil {
+		return noPython
+	}
+
+	return reason
+}
+
+// contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether
+// a probe would see the same.
+func contentOf(t ziptree.Tree) digest.SHA256 {
+	h := digest.NewHasher()
+	for _, e := range t.Entries() {
+		fmt.Fprintf(h, "%s\x00%d %08x %t\n", e.Name, e.Size, e.CRC32, e.Exec)
+	}
+
+	return h.Sum()
+}

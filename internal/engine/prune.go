@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// Prune prunes a layer that another tool built. The cache must be one for this run: without wheels,
+// files cannot be known again.
+type Prune struct {
+	Cache    Cache
+	Python   Interpreter // nil: existing bytecode is selected, none is made
+	NoPython string      // why there is none
+	Mounts   Mounts
+	Progress Progress
+}
+
+// PruneInput is what to prune, and by which spec.
+type PruneInput struct {
+	Name     string
+	Target   pydist.Target
+	Tree     ziptree.Tree
+	Spec     workspace.Layer // policy, budget, bytecode, imports; the zero layer for the defaults
+	Below    []ziptree.Tree  // the layers that it extends, lowest first
+	OwnProbe string          // source of the layer's own probe script
+	NoProbe  string          // why not to probe; "" to probe
+	Total    measure.Bytes   // budget of a stack
+
+	// Write stores the result. It is called once everything is known, whether it passes or not.
+	Write func(write func(io.Writer) error) error
+}
+
+// Run prunes, checks, probes and writes. The report is complete also when a check fails.
+func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
+	p, err := in.plan(ctx)
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.Total}
+	m := maker{cache: s.Cache, python: s.Python, noPython: s.NoPython, progress: s.Progress}
+	made, err := m.run(ctx, ws, []Planned{p})
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	t := tester{s.Cache, Prober{s.Python, s.Mounts, s.Progress}, s.NoPython}
+	seen, _, err := t.run(ctx, made[0], in.Below, testOptions{
+		own:      in.OwnProbe,
+		noProbe:  in.NoProbe,
+		unpruned: slices.Concat(in.Below, []ziptree.Tree{in.Tree}),
+	})
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	if err := in.Write(func(out io.Writer) error {
+		seen.Zip, err = zipTo(ctx, out, in.Name, made[0].Pruned.Tree)
+		return err
+	}); err != nil {
+		return report.Layer{}, err
+	}
+
+	return made[0].Report(seen), nil
+}
+
+// plan decides about the files of the layer.
+func (in PruneInput) plan(ctx context.Context) (Planned, error) {
+	spec := in.Spec
+	spec.Name = in.Name
+	spec.Bytecode = cmp.Or(spec.Bytecode, workspace.Auto)
+	a, err := openPrebuilt(ctx, in.Target, in.Tree)
+	if err != nil {
+		return Planned{}, err
+	}
+
+	if a, err = a.indexed(ctx); err != nil {
+		return Planned{}, err
+	}
+
+	j, err := NewJob(spec, nil)
+	if err != nil {
+		return Planned{}, err
+	}
+
+	return j.Plan(a)
+}

@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
+)
+
+// ReportName is the file name of a build's report.
+const ReportName = "report.json"
+
+// ZipName is the file name of a layer's zip.
+func ZipName(layer string, t pydist.Target) string { return layer + "-" + t.String() + ".zip" }
+
+// ManifestName is the file name of a layer's manifest.
+func ManifestName(layer string, t pydist.Target) string { return layer + "-" + t.String() + ".json" }
+
+// ArtifactName is the file name of an unpruned artifact.
+func ArtifactName(layer string, t pydist.Target) string {
+	return layer + "-" + t.String() + ".artifact.zip"
+}
+
+// parallelZips is how many zips are written at one time: hashing them takes a processor each.
+const parallelZips = 2
+
+// write stores the round's zips, their manifests and the report, in this order: a report never
+// names a zip that is not there.
+func (s Build) write(ctx context.Context, r round, old report.Report) (report.Report, error) {
+	if err := s.writeZips(ctx, r); err != nil {
+		return report.Report{}, err
+	}
+
+	rep := s.report(r, old)
+	for _, name := range r.names {
+		l := rep.Layers[indexOf(rep.Layers, name)]
+		if err := s.writeJSON(ctx, ManifestName(name, r.in.Lock.Target), l); err != nil {
+			return report.Report{}, err
+		}
+	}
+
+	return rep, s.writeJSON(ctx, ReportName, rep)
+}
+
+// writeZips stores the zips and notes in the round what was written.
+func (s Build) writeZips(ctx context.Context, r round) error {
+	var total int64
+	for _, name := range r.names {
+		total += r.made[name].Pruned.Tree.ZipBytes()
+	}
+
+	task := s.Progress.Start("write", total, "bytes")
+	defer task.Done()
+
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelZips)
+	for _, name := range r.names {
+		g.Go(func() error {
+			file, err := s.writeZip(ctx, ZipName(name, r.in.Lock.Target), r.made[name].Pruned.Tree)
+			if err != nil {
+				return err
+			}
+
+			task.Add(int64(file.Bytes))
+			mu.Lock()
+			defer mu.Unlock()
+			seen := r.tested[name]
+			seen.Zip = file
+			r.tested[name] = seen
+			return nil
+		})
+	}
+
+	return g.Wait()
+}
+
+func (s Build) writeZip(ctx context.Context, name string, tree ziptree.Tree) (report.File, error) {
+	var file report.File
+	err := s.Outputs.Write(ctx, name, func(out io.Writer) error {
+		var err error
+		file, err = zipTo(ctx, out, name, tree)
+		return err
+	})
+
+	return file, err
+}
+
+// zipTo writes a tree and says what was written.
+func zipTo(ctx context.Context, out io.Writer, name string, tree ziptree.Tree) (report.File, error) {
+	written, err := ziptree.Write(ctx, out, tree)
+	return report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}, err
+}
+
+func (s Build) writeJSON(ctx context.Context, name string, v any) error {
+	return s.Outputs.Write(ctx, name, func(out io.Writer) error {
+		e := json.NewEncoder(out)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	})
+}
+
+// artifacts writes unpruned artifacts with the bytecode that will fit, for another machine to prune.
+func (s Build) artifacts(ctx context.Context, in BuildInput, jobs []Job, names []string) (report.Report, error) {
+	plans, err := s.plan(ctx, in, jobs)
+	defer round{plans: plans}.close()
+	if err != nil {
+		return report.Report{}, err
+	}
+
+	bare, bytecode, err := s.maker().parts(ctx, in.Workspace, plans)
+	if err != nil {
+		return report.Report{}, err
+	}
+
+	rep := report.Report{
+		SchemaVersion: report.SchemaVersion,
+		Tool:          s.Tool,
+		Target:        in.Lock.Target.String(),
+	}
+	for i, m := range bare {
+		if !slices.Contains(names, m.Spec.Name) {
+			continue
+		}
+
+		l, err := s.writeArtifact(ctx, m.Planned, bytecode[i])
+		if err != nil {
+			return report.Report{}, err
+		}
+
+		rep.Layers = append(rep.Layers, l)
+	}
+
+	return rep, nil
+}
+
+func (s Build) writeArtifact(ctx context.Context, p Planned, b Bytecode) (report.Layer, error) {
+	in := p.Artifact.input()
+	tree, err := unprunedWith(in.Tree, b)
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	in.Tree = tree
+	file, err := s.writeZip(ctx, ArtifactName(p.Spec.Name, p.Artifact.Target), tree)
+	if err != nil {
+		return report.Layer{}, err
+	}
+
+	m := Made{Planned: p, Bytecode: b, Pruned: prune.Untouched(in)}
+	l := m.Report(Seen{
+		Interpreter: identity(s.Python),
+		Probe:       report.Probe{Status: report.NotProbed, Reason: "not pruned yet"},
+	})
+	l.Zip = file
+	l.Bytecode.Size = sizeOf(b.Entries)
+	return l, nil
+}
+
+// unprunedWith adds bytecode to an artifact's tree; it replaces entries of the same name.
+func unprunedWith(tree ziptree.Tree, b Bytecode) (ziptree.Tree, error) {
+	if b.Mode == workspace.NoBytecode || len(b.Entries) == 0 {
+		return tree, nil
+	}
+
+	compiled := map[string]bool{}
+	for _, e := range b.Entries {
+		compiled[e.Name] = true
+	}
+
+	entries := slices.Clone(b.Entries)
+	for _, e := range tree.Entries() {
+		if !compiled[e.Name] {
+			entries = append(entries, e)
+		}
+	}
+
+	return ziptree.New(entries)
+}
+
+// merge keeps the layers of an earlier report that this build did not touch, in the workspace's
+// order.
+func merge(ws workspace.Workspace, built []report.Layer, old report.Report, t pydist.Target) []report.Layer {
+	var out []report.Layer
+	for _, name := range ws.Names() {
+		if i := indexOf(built, name); i >= 0 {
+			out = append(out, built[i])
+		} else if i := indexOf(old.Layers, name); i >= 0 && old.Target == t.String() {
+			out = append(out, old.Layers[i])
+		}
+	}
+
+	return out
+}
+
+// verifyAll inflates every entry, which checks its CRC-32.
+func verifyAll(ctx context.Context, t ziptree.Tree) error {
+	for _, e := range t.Entries() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+
+		r, err := e.Open()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			r.Close()
+		}
+
+		if err != nil {
+			return fault.New(fault.CorruptArchive, "verify", e.Origin, err).WithHint("run: layersmith clean --cache")
+		}
+	}
+
+	return nil
+}
