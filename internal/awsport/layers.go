@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -103,7 +102,7 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (stage.LayerVersion,
 
 	return versionOf(
 		op,
-		release.NameOf(arn),
+		release.LayerNameOf(arn),
 		out.LayerVersionArn,
 		out.Version,
 		out.Description,
@@ -236,8 +235,8 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	}
 
 	if !slices.ContainsFunc(own, func(v stage.LayerVersion) bool { return v.ARN == arn }) {
-		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
-			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", layerOf(own[0].ARN)))
+		if len(own) > 0 && release.Unqualified(own[0].ARN) != release.Unqualified(arn) {
+			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", release.Unqualified(own[0].ARN)))
 		}
 
 		return nil
@@ -253,6 +252,3 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 
 	return nil
 }
-
-// layerOf cuts the version off the ARN of a layer version.
-func layerOf(arn string) string { return arn[:max(strings.LastIndexByte(arn, ':'), 0)] }

@@ -505,7 +505,7 @@ func (m memoryLayerVersions) Get(ctx context.Context, arn string) (stage.LayerVe
 		return stage.LayerVersion{}, err
 	}
 	defer leave()
-	if release.NameOf(arn) == "" {
+	if release.LayerNameOf(arn) == "" {
 		return stage.LayerVersion{}, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
 
@@ -606,7 +606,7 @@ func (m memoryLayerVersions) Unzipped(ctx context.Context, arn string) (measure.
 		return 0, err
 	}
 	defer leave()
-	if release.NameOf(arn) == "" {
+	if release.LayerNameOf(arn) == "" {
 		return 0, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
 

@@ -93,7 +93,7 @@ func FuzzParseLayerVersionARN(f *testing.F) {
 			t.Errorf("%q is version %d of %q", s, version, name)
 		}
 
-		_ = NameOf(s)
+		_ = LayerNameOf(s)
 		if CheckRun(s) == nil && (len(s) > 80 || bytes.ContainsAny([]byte(s), "/\\\x00")) {
 			t.Errorf("%q is the name of a run", s)
 		}

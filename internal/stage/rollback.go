@@ -135,7 +135,7 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 			continue // recorded, never touched: and now an update cannot begin any more
 		}
 
-		back := nameOfFunction(c.Function)
+		back := release.FunctionNameOf(c.Function)
 		if c.Alias != "" {
 			back += " " + c.Before.AliasVersion
 		}

@@ -85,7 +85,7 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 		}
 	}
 
-	said := nameOfFunction(c.Function)
+	said := release.FunctionNameOf(c.Function)
 	if c.Alias != "" {
 		if c.After.AliasVersion == "" {
 			if c.After.AliasVersion, err = s.Functions.PublishVersion(
@@ -271,7 +271,7 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	if a.State == AlarmRaised {
 		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function,
 			fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
-			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function),
+			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", release.FunctionNameOf(c.Function),
 				in.Since.UTC().Format("15:04 UTC")))
 	}
 

@@ -49,27 +49,29 @@ func (h Health) AlarmOf(function string) string {
 	return strings.ReplaceAll(h.Alarm, FunctionInAlarm, functionName(function))
 }
 
-// functionName is the last part of an unqualified ARN, or the name as it is.
+// functionName returns the name from an unqualified ARN. A name is returned as it is.
 func functionName(function string) string {
-	return function[strings.LastIndexByte(function, ':')+1:]
+	return functionPrefix.ReplaceAllString(function, "")
 }
 
 // Patterns of the Lambda API (CreateAlias: FunctionName, Name), without its partial ARNs; of the
 // Tagging API's limits (50 tags; keys of 1 to 128 characters, values up to 256); and of names of
 // alarms (PutMetricAlarm: 1 to 255 characters, none of them a control character).
+const (
+	arnOfFunction  = `(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)`
+	nameOfFunction = `[A-Za-z0-9_-]{1,64}`
+)
+
 var (
-	functionPattern = regexp.MustCompile(
-		`^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`,
-	)
-	qualifiedPattern = regexp.MustCompile(
-		`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}):([$A-Za-z0-9_-]{1,128})$`,
-	)
-	aliasPattern    = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
-	tagKeyPattern   = regexp.MustCompile(`^.{1,128}$`)
-	tagValuePattern = regexp.MustCompile(`^.{0,256}$`)
-	alarmPattern    = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
-	alarmVariable   = regexp.MustCompile(`\{[A-Za-z_]*\}`)
-	windowPattern   = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
+	functionPrefix   = regexp.MustCompile(`^` + arnOfFunction)
+	functionPattern  = regexp.MustCompile(`^` + arnOfFunction + `?` + nameOfFunction + `$`)
+	qualifiedPattern = regexp.MustCompile(`^(` + arnOfFunction + `?` + nameOfFunction + `):([$A-Za-z0-9_-]{1,128})$`)
+	aliasPattern     = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
+	tagKeyPattern    = regexp.MustCompile(`^.{1,128}$`)
+	tagValuePattern  = regexp.MustCompile(`^.{0,256}$`)
+	alarmPattern     = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
+	alarmVariable    = regexp.MustCompile(`\{[A-Za-z_]*\}`)
+	windowPattern    = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
 )
 
 const (
