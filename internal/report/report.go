@@ -79,7 +79,7 @@ type File struct {
 
 // Bytecode is the bytecode mode of a layer, the reason for it, and the size of its .pyc files.
 type Bytecode struct {
-	Partial bool         `json:"partial,omitempty"` // left out in whole or in part, to fit the budget
+	Partial bool         `json:"partial,omitempty"` // some or all of it was left out: no interpreter, or over budget
 	Mode    string       `json:"mode"`
 	Reason  string       `json:"reason,omitempty"`
 	Size    measure.Size `json:"size"`

@@ -1362,7 +1362,7 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 
 func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 	t.Parallel()
-	const check = "check the answer of the probe function: "
+	const check = "check the response of the probe function: "
 	for sentence, tt := range map[string]struct {
 		answer stage.Invocation
 		want   string // behind the name of the function
@@ -1396,11 +1396,11 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 		},
 		"it answers nothing": {
 			stage.Invocation{Payload: []byte("null")},
-			check + "it does not name its interpreter. Hint: ",
+			check + "no interpreter is named. Hint: ",
 		},
 		"it answers no JSON": {
 			stage.Invocation{Payload: []byte("<html>")},
-			"read the answer of the probe function: invalid character '<' looking for beginning of value. Hint: ",
+			"read the response of the probe function: invalid character '<' looking for beginning of value. Hint: ",
 		},
 		"it answers less than it says": {
 			stage.Invocation{
@@ -1412,13 +1412,13 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 			stage.Invocation{
 				Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 2, "import": null}`),
 			},
-			check + "it did nothing. Hint: ",
+			check + "no job was run. Hint: ",
 		},
 		"it answers what nobody asked for": {
 			stage.Invocation{
 				Payload: []byte(`{"interpreter": "cpython", "results": [{"kind": "module", "name": "evil", "ok": true}], "remaining": 1, "import": null}`),
 			},
-			check + "result 0 is of module evil, asked was metadata small. Hint: ",
+			check + "result 0 is of module evil, requested was metadata small. Hint: ",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
