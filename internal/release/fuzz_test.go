@@ -38,9 +38,26 @@ func FuzzDecode(f *testing.F) {
 
 	for kind, doc := range map[uint8]string{
 		0: `{"layers": ["a"], "force": true, "rollback": {"layer": "a", "to": 41}, "trigger": "schedule"}`,
-		1: `{"schemaVersion": 1, "run": "r", "startedAt": "2026-11-23T19:30:00Z", "request": {}, "workspace": {"key": "k", "versionId": "v", "sha256": "` + digest.Of(nil).String() + `", "size": 3}, "ending": {"outcome": "Released", "message": "m"}}`,
-		2: `{"run": "r", "locks": [{"target": "python3.13-arm64", "file": {}, "since": "0001-01-01T00:00:00Z"}], "layers": [{"layer": "a", "target": "python3.13-x86_64", "below": [], "wheels": [{}]}], "seconds": 1e-7}`,
-		7: `{"locks": null, "layers": [{"current": {"unzippedBytes": -1, "importSeconds": 1e308, "wheels": []}, "earlier": [{}]}]}`,
+		1: `{
+			"schemaVersion": 1,
+			"run": "r",
+			"startedAt": "2026-11-23T19:30:00Z",
+			"request": {},
+			"workspace": {"key": "k", "versionId": "v", "sha256": "` + digest.Of(nil).String() + `", "size": 3},
+			"ending": {"outcome": "Released", "message": "m"}
+		}`,
+		2: `{
+			"run": "r",
+			"locks": [{"target": "python3.13-arm64", "file": {}, "since": "0001-01-01T00:00:00Z"}],
+			"layers": [{"layer": "a", "target": "python3.13-x86_64", "below": [], "wheels": [{}]}],
+			"seconds": 1e-7
+		}`,
+		7: `{
+			"locks": null,
+			"layers": [
+				{"current": {"unzippedBytes": -1, "importSeconds": 1e308, "wheels": []}, "earlier": [{}]}
+			]
+		}`,
 	} {
 		f.Add(kind, []byte(doc))
 	}

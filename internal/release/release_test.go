@@ -334,9 +334,14 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 	}
 
 	for got, want := range map[string]string{
-		RunName("a"): "runs/a/run.json", BuiltName("a"): "runs/a/built.json", FailureName("a"): "runs/a/failure.json", ReportName("a"): "runs/a/report.json",
-		CandidateName("a", "layersmith-base"): "runs/a/candidates/layersmith-base.json", ChangeName("a", 7): "runs/a/changes/007.json",
-		LeaseName: "state/lease.json", ReleasedName: "state/released.json",
+		RunName("a"):                          "runs/a/run.json",
+		BuiltName("a"):                        "runs/a/built.json",
+		FailureName("a"):                      "runs/a/failure.json",
+		ReportName("a"):                       "runs/a/report.json",
+		CandidateName("a", "layersmith-base"): "runs/a/candidates/layersmith-base.json",
+		ChangeName("a", 7):                    "runs/a/changes/007.json",
+		LeaseName:                             "state/lease.json",
+		ReleasedName:                          "state/released.json",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
