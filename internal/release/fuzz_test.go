@@ -7,7 +7,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 )
 
-// documents are all that Decode is for, by the number that a fuzzer knows them by.
+// documents are all documents, by the number that the fuzzer uses.
 var documents = []func() any{
 	func() any { return new(Request) },
 	func() any { return new(Run) },
@@ -22,8 +22,7 @@ var documents = []func() any{
 	func() any { return new(Lease) },
 }
 
-// What is decoded is written as a document that is decoded as the same: nothing is lost on the way
-// through a stage.
+// A decoded document that is encoded and decoded again is the same.
 func FuzzDecode(f *testing.F) {
 	for kind, empty := range documents {
 		b, err := Encode(empty())
@@ -82,7 +81,7 @@ func FuzzDecode(f *testing.F) {
 		if err := Decode(written, second); err != nil {
 			for _, unset := range []string{digest.SHA256{}.String(), `"target": ""`, `"schemaVersion": 0`} {
 				if bytes.Contains(written, []byte(unset)) {
-					return // a leaf that is not set is written, and not read: no stage writes one
+					return // an unset leaf is encoded, but refused by Decode: no stage writes one
 				}
 			}
 

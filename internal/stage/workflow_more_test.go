@@ -1700,7 +1700,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 			}
 			defer f.registers.Set(release.LeaseName, lease)
 			f.registers.Set(release.LeaseName, []byte("{}\n{}"))
-			refusedAs(t, run(), fault.ProvenanceMismatch, "read state/lease.json: something follows the document"+hint)
+			refusedAs(t, run(), fault.ProvenanceMismatch, "read state/lease.json: the JSON document is followed by something"+hint)
 		})
 	}
 }
