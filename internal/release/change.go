@@ -41,16 +41,16 @@ type Standing string
 
 // The standings.
 const (
-	AtBefore        Standing = "before"            // nothing to undo
-	AtAfter         Standing = "after"             // can be undone
-	Between         Standing = "between"           // was made in part: can be undone
-	ChangedByOthers Standing = "changed by others" // must be left as it is
+	AtBefore Standing = "before"   // nothing to undo
+	AtAfter  Standing = "after"    // can be undone
+	Between  Standing = "between"  // was made in part: can be undone
+	Diverged Standing = "diverged" // somebody else changed the function: must be left as it is
 )
 
 // Standing compares the current state of the function with the change.
 func (c Change) Standing(now State) Standing {
 	if now.CodeSHA256 != c.Before.CodeSHA256 {
-		return ChangedByOthers
+		return Diverged
 	}
 
 	if c.After == nil {
@@ -58,7 +58,7 @@ func (c Change) Standing(now State) Standing {
 			return AtBefore
 		}
 
-		return ChangedByOthers
+		return Diverged
 	}
 
 	type part struct{ isBefore, isAfter bool }
@@ -81,7 +81,7 @@ func (c Change) Standing(now State) Standing {
 		case p.isAfter:
 			after++
 		default:
-			return ChangedByOthers
+			return Diverged
 		}
 	}
 

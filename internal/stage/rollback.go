@@ -174,7 +174,7 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		return "", err
 	}
 
-	if c.Standing(now) == release.ChangedByOthers {
+	if c.Standing(now) == release.Diverged {
 		return s.foreign(c, now), nil
 	}
 
@@ -250,7 +250,7 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 		return "", errors.Join(err, readErr)
 	}
 
-	if c.Standing(now) == release.ChangedByOthers {
+	if c.Standing(now) == release.Diverged {
 		return s.foreign(c, now), nil
 	}
 
