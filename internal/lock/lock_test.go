@@ -172,7 +172,7 @@ func TestOpenReadsWhatMarshalWrote(t *testing.T) {
 	}
 }
 
-// No host, mirror or credential may ever be committed.
+// A lock file must not contain a host, mirror or credential.
 func TestLockHoldsNoAddress(t *testing.T) {
 	t.Parallel()
 	b := string(example(t).Marshal())

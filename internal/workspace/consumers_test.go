@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// team is a workspace of layers that lie on each other (ml on science, all on base), six that stand
-// alone, and these consumers.
+// team is a workspace of layers that extend each other (ml extends science, which extends base), six
+// that extend none, and these consumers.
 func team(consumers string) map[string]string {
 	files := map[string]string{
 		"consumers.yaml":     consumers,
@@ -95,8 +95,8 @@ func TestConsumersMayBeAbsent(t *testing.T) {
 	}
 }
 
-// A stack is in the order that Lambda needs: what others extend comes first, whatever the order in
-// the file.
+// A stack is in Lambda's order, whatever the order in the file: a layer comes after those that it
+// extends.
 func TestStacksAreCompleteAndInOrder(t *testing.T) {
 	for listed, want := range map[string]string{
 		"ml":                       "base science ml",
@@ -365,7 +365,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 	}
 }
 
-// What uses a layer is no part of it: moving a function to another alias must not build anything.
+// Consumers are no part of a layer's digest: a change of an alias must not cause a build.
 func TestConsumersDoNotChangeALayer(t *testing.T) {
 	var want string
 	for _, consumers := range []string{

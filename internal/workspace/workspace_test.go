@@ -38,7 +38,7 @@ func layers(files map[string]string) fstest.MapFS {
 	return fsys
 }
 
-// lines prints findings as the command line does, the hint below.
+// lines prints findings as the command line does.
 func lines(err error) string {
 	var found Findings
 	if !errors.As(err, &found) {
@@ -351,7 +351,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 	}
 }
 
-// What cannot be read is not a finding: there is no workspace.
+// A folder that cannot be read is an error, not a finding.
 func TestLoadOfAFolderThatIsNotThere(t *testing.T) {
 	_, err := Load(brokenFS{}, "layers")
 	if want := "read workspace layers: it is gone"; err == nil || err.Error() != want {
