@@ -21,6 +21,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
@@ -118,11 +119,13 @@ func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	}
 
 	f := workflow.Function{
-		ARN:        unqualified(aws.ToString(c.FunctionArn)),
-		Name:       aws.ToString(c.FunctionName),
-		Version:    aws.ToString(c.Version),
-		Runtime:    string(c.Runtime),
-		Arch:       string(types.ArchitectureX8664),
+		ARN:     release.Unqualified(aws.ToString(c.FunctionArn)),
+		Name:    aws.ToString(c.FunctionName),
+		Version: aws.ToString(c.Version),
+		Runtime: string(c.Runtime),
+		Arch: string(
+			types.ArchitectureX8664,
+		),
 		CodeBytes:  measure.Bytes(c.CodeSize),
 		CodeSHA256: aws.ToString(c.CodeSha256),
 		ConfigHash: hash,
@@ -138,16 +141,6 @@ func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	}
 
 	return f, nil
-}
-
-// unqualified cuts a version or alias off a function's ARN,
-// arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>].
-func unqualified(arn string) string {
-	if parts := strings.SplitN(arn, ":", 8); len(parts) == 8 {
-		return strings.Join(parts[:7], ":")
-	}
-
-	return arn
 }
 
 // configHash is the digest of what a version freezes besides code and layers. Left out is what

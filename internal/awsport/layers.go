@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -96,8 +95,15 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (workflow.LayerVersi
 		return workflow.LayerVersion{}, err
 	}
 
-	return versionOf(op, release.NameOf(arn), out.LayerVersionArn, out.Version, out.Description, out.CreatedDate,
-		out.Content)
+	return versionOf(
+		op,
+		release.LayerNameOf(arn),
+		out.LayerVersionArn,
+		out.Version,
+		out.Description,
+		out.CreatedDate,
+		out.Content,
+	)
 }
 
 func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
@@ -224,8 +230,8 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	}
 
 	if !slices.ContainsFunc(own, func(v workflow.LayerVersion) bool { return v.ARN == arn }) {
-		if len(own) > 0 && layerOf(own[0].ARN) != layerOf(arn) {
-			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", layerOf(own[0].ARN)))
+		if len(own) > 0 && release.Unqualified(own[0].ARN) != release.Unqualified(arn) {
+			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", release.Unqualified(own[0].ARN)))
 		}
 
 		return nil
@@ -239,6 +245,3 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 
 	return nil
 }
-
-// layerOf cuts the version off the ARN of a layer version.
-func layerOf(arn string) string { return arn[:max(strings.LastIndexByte(arn, ':'), 0)] }

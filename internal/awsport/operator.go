@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/release"
 )
 
 // What only the command line needs: the outputs of a deployed stack, and its executions as people
@@ -180,11 +181,16 @@ type Executions struct {
 
 // ARN is that of the execution with the name; an ARN is its own.
 func (e Executions) ARN(name string) string {
-	if strings.HasPrefix(name, "arn:") {
+	if release.IsARN(name) {
 		return name
 	}
 
-	return strings.Replace(e.Machine, ":stateMachine:", ":execution:", 1) + ":" + name
+	machine, err := release.ParseARN(e.Machine)
+	if err != nil {
+		return name // Step Functions refuses it: not an ARN
+	}
+
+	return machine.Execution(name).String()
 }
 
 // Start begins an execution. The same name and input again are the same execution; the same name
@@ -341,15 +347,18 @@ func event(h sfntypes.HistoryEvent) Event {
 
 // ConsoleURL is the page of an execution in the console of its partition.
 func ConsoleURL(arn string) string {
-	parts := strings.SplitN(arn, ":", 5)
-	if len(parts) < 5 {
+	a, err := release.ParseARN(arn)
+	if err != nil {
 		return ""
 	}
 
-	host := map[string]string{"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}[parts[1]]
+	host := map[string]string{
+		"aws-cn":     "console.amazonaws.cn",
+		"aws-us-gov": "console.amazonaws-us-gov.com",
+	}[a.Partition]
 	if host == "" {
 		host = "console.aws.amazon.com"
 	}
 
-	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, parts[3], arn)
+	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, a.Region, arn)
 }

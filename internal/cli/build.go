@@ -83,7 +83,7 @@ func (a *app) buildCommand() *cobra.Command {
 			}
 
 			if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, Told: true})
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
 				if changed {
 					what := report.Count(len(names), "zip") + ", " + engine.ReportName
 					if in.PlanOnly {

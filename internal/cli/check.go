@@ -121,7 +121,7 @@ func (a *app) checkCommand() *cobra.Command {
 			if a.json {
 				err = a.printJSON(rep)
 			} else if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, AsIs: true})
+				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
 				for _, l := range rep.Layers {
 					report.Explain(a.Out, l, a.verbose)
 				}

@@ -212,7 +212,7 @@ func (c *account) consumers(ctx context.Context, v release.ReleasedVersion, last
 
 // consumerName is function:alias, or the function's name alone.
 func consumerName(c release.Change) string {
-	name := c.Function[strings.LastIndexByte(c.Function, ':')+1:]
+	name := release.FunctionNameOf(c.Function)
 	if c.Alias != "" {
 		name += ":" + c.Alias
 	}

@@ -104,7 +104,7 @@ func (c *account) find(ctx context.Context, name string) (awsport.Execution, err
 	}
 
 	x, err := c.Executions.Describe(ctx, c.Executions.ARN(name))
-	if err == nil || strings.HasPrefix(name, "arn:") || fault.CodeOf(err) != fault.NotFound {
+	if err == nil || release.IsARN(name) || fault.CodeOf(err) != fault.NotFound {
 		return x, err
 	}
 
@@ -153,7 +153,7 @@ func (a *app) watch(ctx context.Context, account *account, arn string, interval 
 			WithHint("leave it out for 2s")
 	}
 
-	name := arn[strings.LastIndexByte(arn, ':')+1:]
+	name := release.ExecutionNameOf(arn)
 	live := newLive(a)
 	acts, err := followHistory(ctx, account.Executions, arn, interval, live)
 	live.clear()

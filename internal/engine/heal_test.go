@@ -477,7 +477,7 @@ func TestHealWritesNothingWhen(t *testing.T) {
 	}{
 		"layer.yaml was changed meanwhile": {func(f *clinic, _ *engine.Build, _ *engine.BuildInput) {
 			f.written["alpha/layer.yaml"] = "description: new\n"
-		}, fault.BadInput, "heal alpha/layer.yaml: it was changed meanwhile"},
+		}, fault.BadInput, "heal alpha/layer.yaml: the file was edited during the build"},
 		"layer.yaml cannot be written": {func(_ *clinic, b *engine.Build, _ *engine.BuildInput) {
 			b.Heal.Write = func(string, []byte) error { return denied }
 		}, fault.BadInput, "write alpha/layer.yaml: permission denied"},

@@ -1,6 +1,6 @@
-// Package fault is how a stage says that it ended without a result: one error with a code from a
-// closed list, a subject that a person can find (file:line, package==version, ARN) and one
-// imperative sentence that says what to do. Findings, of which there are many, are not faults.
+// Package fault is the error type of all stages: a code from a closed list, a subject that can be
+// located (file:line, package==version, ARN), a cause, and a hint. A fault ends the stage. Findings
+// of the gate are not faults.
 package fault
 
 import (
@@ -8,53 +8,51 @@ import (
 	"strings"
 )
 
-// Code is what a machine decides by: exit codes on the command line, Catch and Retry in the state
-// machine.
+// Code is the kind of a fault. It decides the exit code of the command line, and Catch and Retry of
+// the state machine.
 type Code string
 
-// The closed list of codes. Each says who can do something about it.
+// The closed list of codes.
 const (
-	BadInput           Code = "BadInput"           // the user's files or flags: fix them
+	BadInput           Code = "BadInput"           // the user's files or flags are wrong
 	LockConflict       Code = "LockConflict"       // no versions satisfy all requirements
-	LockStale          Code = "LockStale"          // the lock does not belong to the requirements
+	LockStale          Code = "LockStale"          // the lock was made from other requirements
 	WheelMissing       Code = "WheelMissing"       // no wheel for the target
-	HashMismatch       Code = "HashMismatch"       // bytes are not what the lock promises
-	CorruptArchive     Code = "CorruptArchive"     // a zip, wheel or ELF that cannot be what it says
-	ProvenanceMismatch Code = "ProvenanceMismatch" // a document was made from another predecessor
-	Unreachable        Code = "Unreachable"        // network or index; trying again may help
-	ToolMissing        Code = "ToolMissing"        // uv or the interpreter is not there or too old
-	GateFailed         Code = "GateFailed"         // a static check says that the layer would not work
-	ProbeFailed        Code = "ProbeFailed"        // the interpreter says that the layer does not work
-	NotProbed          Code = "NotProbed"          // nobody asked an interpreter, and --strict wants proof
+	HashMismatch       Code = "HashMismatch"       // the digest is not the one in the lock
+	CorruptArchive     Code = "CorruptArchive"     // a malformed zip, wheel or ELF file
+	ProvenanceMismatch Code = "ProvenanceMismatch" // a document does not match the one it was made from
+	Unreachable        Code = "Unreachable"        // network or index; a retry may help
+	ToolMissing        Code = "ToolMissing"        // uv or the interpreter is missing or too old
+	GateFailed         Code = "GateFailed"         // a check of the gate failed
+	ProbeFailed        Code = "ProbeFailed"        // a job of the probe failed
+	NotProbed          Code = "NotProbed"          // the layer was not probed, and --strict requires it
 	OverLimit          Code = "OverLimit"          // larger than Lambda or the budget allows
-	// AWS asks to slow down, longer than the adapter waits; trying again helps
-	Throttled  Code = "Throttled"
-	NotAllowed Code = "NotAllowed" // AWS denies access: a role or a setting lacks it
-	NotFound   Code = "NotFound"   // a function, alias, layer version or alarm that is not there
-	Changed    Code = "Changed"    // somebody else changed what we were about to change
-	LeaseLost  Code = "LeaseLost"  // another execution has taken over
-	Unhealthy  Code = "Unhealthy"  // a consumer's alarm rose after the change
-	TimedOut   Code = "TimedOut"   // a deadline
-	Canceled   Code = "Canceled"   // Ctrl-C
-	Internal   Code = "Internal"   // our mistake
+	Throttled          Code = "Throttled"          // AWS throttles for longer than the adapter retries
+	NotAllowed         Code = "NotAllowed"         // AWS denies access
+	NotFound           Code = "NotFound"           // no such function, alias, layer version or alarm
+	Changed            Code = "Changed"            // somebody else changed the same resource
+	LeaseLost          Code = "LeaseLost"          // another execution holds the lease
+	Unhealthy          Code = "Unhealthy"          // a consumer's alarm is raised
+	TimedOut           Code = "TimedOut"           // a deadline passed
+	Canceled           Code = "Canceled"           // Ctrl-C
+	Internal           Code = "Internal"           // a defect of Layersmith
 )
 
-// Error is a fault. Op is a verb ("lock", "fetch"), Subject what it was done to, Err the cause,
-// Hint what to do.
+// Error is a fault. Its text is "<Op> <Subject>: <Err>", without the hint.
 type Error struct {
 	Code    Code
-	Op      string
-	Subject string
-	Hint    string
-	Err     error
+	Op      string // a verb: "lock", "fetch"; may be empty
+	Subject string // the object of the verb; may be empty
+	Hint    string // what the user can do, one imperative sentence; "" if unknown
+	Err     error  // the cause; may be nil
 }
 
-// New makes a fault. op is a verb, subject what it was done to; either may be empty, and err nil.
+// New returns a fault without a hint.
 func New(code Code, op, subject string, err error) *Error {
 	return &Error{Code: code, Op: op, Subject: subject, Err: err}
 }
 
-// WithHint adds what to do about it, one imperative sentence, and returns the same fault.
+// WithHint sets the hint, and returns the same fault.
 func (e *Error) WithHint(hint string) *Error {
 	e.Hint = hint
 	return e
@@ -85,7 +83,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf is the code of the outermost fault in err's chain; Internal when there is none.
+// CodeOf returns the code of the outermost fault in err's chain; Internal if there is none.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
@@ -95,11 +93,11 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// HintMark parts the sentence of an error from its hint where both travel as one text, as in Step
-// Functions' Cause.
+// HintMark separates the text of an error from its hint where both are one string, as in the Cause
+// of a Step Functions error.
 const HintMark = ". Hint: "
 
-// HintOf is the first hint in err's chain, "" when there is none.
+// HintOf returns the first hint in err's chain; "" if there is none.
 func HintOf(err error) string {
 	for err != nil {
 		var e *Error

@@ -153,7 +153,10 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 			fault.BadInput,
 		},
 		"a folder that cannot be mounted": {
-			func() error { _, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, engine.MountOptions{}); return err },
+			func() error {
+				_, _, err := Mounts{Dir: file}.Mount(ctx, []ziptree.Tree{tree}, engine.MountOptions{})
+				return err
+			},
 			"make " + file + ": not a directory",
 			fault.BadInput,
 		},

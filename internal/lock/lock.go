@@ -1,16 +1,18 @@
-// Package lock is the exact set of distributions of a workspace for one target, and which layer
-// carries which.
+// Package lock reads and writes the lock of a workspace for one target: its exact distributions, and
+// which of them each layer needs.
 //
-// It is stored as a PEP 751 lock file, pylock.<target>.toml with the target's dots written as
-// underscores (the name may have no other dots). Files are named by name, size and SHA-256 and
-// never by address, so that any mirror serves them and no host or credential is ever committed;
-// where they are is asked of uv when they are fetched. What PEP 751 has no key for is in
-// [tool.layersmith]: the target, a digest of what was resolved, and each layer's closure.
+// The lock is stored as a PEP 751 lock file, pylock.<target>.toml. Dots of the target are written as
+// underscores, since PEP 751 allows no more dots in the name. A file is identified by name, size and
+// SHA-256, never by its URL: any mirror can serve it, and no host or credential is committed. uv
+// finds the URL when the file is fetched. The table [tool.layersmith] adds what PEP 751 has no key
+// for: the target, a digest of the requirements, and the distributions of each layer.
 package lock
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -24,18 +26,18 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// MaxBytes bounds the lock file that is read.
+// MaxBytes is the largest lock file that Open reads.
 const MaxBytes = 16 << 20
 
-// FileName is what the lock of a target is called.
+// FileName is the name of a target's lock file.
 func FileName(t pydist.Target) string {
 	return "pylock." + strings.ReplaceAll(t.String(), ".", "_") + ".toml"
 }
 
-// File is one file of the lock: a wheel, or a source distribution where the user allowed those.
+// File is a wheel, or a source distribution where the user allowed it.
 type File struct {
 	Name   string
-	Size   int64 // 0 when the index did not say
+	Size   int64 // bytes; 0 when the index does not give it
 	SHA256 digest.SHA256
 }
 
@@ -51,12 +53,12 @@ type Distribution struct {
 	Direct   bool          // its requirement names the file itself, by URL or path
 }
 
-// Lock is the value; it is made by New and Open.
+// Lock is the lock of one target. New and Open return checked locks.
 type Lock struct {
 	Target        pydist.Target
-	Inputs        digest.SHA256 // of the requirements that were resolved
+	Inputs        digest.SHA256 // digest of the requirements that were resolved
 	Distributions []Distribution
-	Closures      map[string][]pydist.Name // layer -> all that its requirements need, sorted
+	Closures      map[string][]pydist.Name // layer -> all distributions that it needs, sorted
 }
 
 // New checks and sorts a lock.
@@ -72,10 +74,9 @@ func New(
 		Distributions: append([]Distribution(nil), dists...),
 		Closures:      map[string][]pydist.Name{},
 	}
-	sort.Slice(
-		l.Distributions,
-		func(i, j int) bool { return l.Distributions[i].Name.String() < l.Distributions[j].Name.String() },
-	)
+	sort.Slice(l.Distributions, func(i, j int) bool {
+		return l.Distributions[i].Name.String() < l.Distributions[j].Name.String()
+	})
 	known := map[pydist.Name]bool{}
 	for _, d := range l.Distributions {
 		if known[d.Name] {
@@ -83,31 +84,8 @@ func New(
 		}
 
 		known[d.Name] = true
-		if d.File.SHA256.IsZero() {
-			return Lock{}, fmt.Errorf("%s==%s has no sha256", d.Name, d.Version)
-		}
-
-		if !isFileName(d.File.Name) {
-			return Lock{}, fmt.Errorf("%s==%s: %q is not the name of a file", d.Name, d.Version, d.File.Name)
-		}
-
-		if d.File.Size < 0 {
-			return Lock{}, fmt.Errorf("%s==%s: %s has a size of %d bytes", d.Name, d.Version, d.File.Name, d.File.Size)
-		}
-
-		if !d.File.IsSource() {
-			w, err := pydist.ParseWheelName(d.File.Name)
-			if err != nil {
-				return Lock{}, fmt.Errorf("%s==%s: %w", d.Name, d.Version, err)
-			}
-
-			if w.Distribution() != d.Name || w.Version().Compare(d.Version) != 0 {
-				return Lock{}, fmt.Errorf("%s==%s: %s is another distribution", d.Name, d.Version, d.File.Name)
-			}
-
-			if !target.Supports(w) {
-				return Lock{}, fmt.Errorf("%s==%s: %s does not run on %s", d.Name, d.Version, d.File.Name, target)
-			}
+		if err := d.check(target); err != nil {
+			return Lock{}, err
 		}
 	}
 
@@ -137,13 +115,48 @@ func New(
 	return l, nil
 }
 
-// isFileName refuses paths and addresses, and whatever TOML and Go would quote differently.
+// check reports whether the file is the distribution's, and runs on the target.
+func (d Distribution) check(target pydist.Target) error {
+	if d.File.SHA256.IsZero() {
+		return fmt.Errorf("%s==%s has no sha256", d.Name, d.Version)
+	}
+
+	if !isFileName(d.File.Name) {
+		return fmt.Errorf("%s==%s: %q is not the name of a file", d.Name, d.Version, d.File.Name)
+	}
+
+	if d.File.Size < 0 {
+		return fmt.Errorf("%s==%s: %s has a size of %d bytes", d.Name, d.Version, d.File.Name, d.File.Size)
+	}
+
+	if d.File.IsSource() {
+		return nil
+	}
+
+	w, err := pydist.ParseWheelName(d.File.Name)
+	if err != nil {
+		return fmt.Errorf("%s==%s: %w", d.Name, d.Version, err)
+	}
+
+	if w.Distribution() != d.Name || w.Version().Compare(d.Version) != 0 {
+		return fmt.Errorf("%s==%s: %s is another distribution", d.Name, d.Version, d.File.Name)
+	}
+
+	if !target.Supports(w) {
+		return fmt.Errorf("%s==%s: %s does not run on %s", d.Name, d.Version, d.File.Name, target)
+	}
+
+	return nil
+}
+
+// isFileName refuses paths, URLs, and characters that TOML and Go quote differently: Marshal quotes
+// with %q.
 func isFileName(s string) bool {
 	return s != "" && utf8.ValidString(s) && !strings.ContainsAny(s, "/\\\"") &&
 		!strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// sortedNames has each name once.
+// sortedNames returns the names sorted, each once.
 func sortedNames(names []pydist.Name) []pydist.Name {
 	out := append([]pydist.Name(nil), names...)
 	sort.Slice(out, func(i, j int) bool { return out[i].String() < out[j].String() })
@@ -173,20 +186,19 @@ func (l Lock) RequiredBy(n pydist.Name) (by []pydist.Name) {
 	return by
 }
 
-// Carries is the assignment: what the layer itself carries, when it lies on the layers below. A
-// distribution goes to the lowest layer whose closure needs it; what a layer below carries is not
-// repeated.
+// Carries returns the distributions that go into a layer with the given layers below it: its closure
+// without theirs.
 func (l Lock) Carries(layer string, below []string) []Distribution {
-	there := map[pydist.Name]bool{}
+	carried := map[pydist.Name]bool{}
 	for _, b := range below {
 		for _, n := range l.Closures[b] {
-			there[n] = true
+			carried[n] = true
 		}
 	}
 
 	var out []Distribution
 	for _, n := range l.Closures[layer] {
-		if d, ok := l.Find(n); ok && !there[n] {
+		if d, ok := l.Find(n); ok && !carried[n] {
 			out = append(out, d)
 		}
 	}
@@ -194,67 +206,53 @@ func (l Lock) Carries(layer string, below []string) []Distribution {
 	return out
 }
 
-// Marshal writes the lock file: the same lock gives the same bytes.
+// Marshal returns the lock file. Equal locks give the same bytes.
 func (l Lock) Marshal() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Written by `layersmith lock`; commit it. Files are known by hash; the index is your uv's.\n")
-	fmt.Fprintf(
-		&b,
-		"lock-version = \"1.0\"\ncreated-by = \"layersmith\"\nrequires-python = %q\n",
-		"=="+l.Target.PythonVersion()+".*",
-	)
+	fmt.Fprintf(&b, "lock-version = \"1.0\"\ncreated-by = \"layersmith\"\nrequires-python = %q\n",
+		"=="+l.Target.PythonVersion()+".*")
 	for _, d := range l.Distributions {
-		fmt.Fprintf(&b, "\n[[packages]]\nname = %q\nversion = %q\n", d.Name, d.Version)
-		if len(d.Requires) > 0 {
-			b.WriteString("dependencies = [")
-			for i, r := range d.Requires {
-				if i > 0 {
-					b.WriteString(", ")
-				}
-
-				fmt.Fprintf(&b, "{ name = %q }", r)
-			}
-
-			b.WriteString("]\n")
-		}
-
-		size := ""
-		if d.File.Size > 0 {
-			size = ", size = " + strconv.FormatInt(d.File.Size, 10)
-		}
-
-		file := fmt.Sprintf("{ path = %q%s, hashes = { sha256 = %q } }", d.File.Name, size, d.File.SHA256)
-		switch {
-		case d.Direct:
-			fmt.Fprintf(&b, "archive = %s\n", file)
-		case d.File.IsSource():
-			fmt.Fprintf(&b, "sdist = %s\n", file)
-		default:
-			fmt.Fprintf(&b, "wheels = [%s]\n", file)
-		}
+		d.marshal(&b)
 	}
 
 	fmt.Fprintf(&b, "\n[tool.layersmith]\ntarget = %q\ninputs = %q\n\n[tool.layersmith.closures]\n", l.Target, l.Inputs)
-	layers := make([]string, 0, len(l.Closures))
-	for layer := range l.Closures {
-		layers = append(layers, layer)
-	}
-
-	sort.Strings(layers)
-	for _, layer := range layers {
-		fmt.Fprintf(&b, "%s = [", strconv.Quote(layer))
-		for i, n := range l.Closures[layer] {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-
-			fmt.Fprintf(&b, "%q", n)
-		}
-
-		b.WriteString("]\n")
+	for _, layer := range slices.Sorted(maps.Keys(l.Closures)) {
+		fmt.Fprintf(&b, "%q = [%s]\n", layer, joinNames(l.Closures[layer], "%q"))
 	}
 
 	return b.Bytes()
+}
+
+func (d Distribution) marshal(b *bytes.Buffer) {
+	fmt.Fprintf(b, "\n[[packages]]\nname = %q\nversion = %q\n", d.Name, d.Version)
+	if len(d.Requires) > 0 {
+		fmt.Fprintf(b, "dependencies = [%s]\n", joinNames(d.Requires, "{ name = %q }"))
+	}
+
+	size := ""
+	if d.File.Size > 0 {
+		size = ", size = " + strconv.FormatInt(d.File.Size, 10)
+	}
+
+	file := fmt.Sprintf("{ path = %q%s, hashes = { sha256 = %q } }", d.File.Name, size, d.File.SHA256)
+	switch {
+	case d.Direct:
+		fmt.Fprintf(b, "archive = %s\n", file)
+	case d.File.IsSource():
+		fmt.Fprintf(b, "sdist = %s\n", file)
+	default:
+		fmt.Fprintf(b, "wheels = [%s]\n", file)
+	}
+}
+
+func joinNames(names []pydist.Name, format string) string {
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = fmt.Sprintf(format, n)
+	}
+
+	return strings.Join(parts, ", ")
 }
 
 type tomlFile struct {
@@ -265,21 +263,23 @@ type tomlFile struct {
 	} `toml:"hashes"`
 }
 
+type tomlPackage struct {
+	Name         string `toml:"name"`
+	Version      string `toml:"version"`
+	Dependencies []struct {
+		Name string `toml:"name"`
+	} `toml:"dependencies"`
+	Wheels  []tomlFile `toml:"wheels"`
+	Sdist   *tomlFile  `toml:"sdist"`
+	Archive *tomlFile  `toml:"archive"`
+}
+
 type tomlLock struct {
-	LockVersion    string `toml:"lock-version"`
-	CreatedBy      string `toml:"created-by"`
-	RequiresPython string `toml:"requires-python"`
-	Packages       []struct {
-		Name         string `toml:"name"`
-		Version      string `toml:"version"`
-		Dependencies []struct {
-			Name string `toml:"name"`
-		} `toml:"dependencies"`
-		Wheels  []tomlFile `toml:"wheels"`
-		Sdist   *tomlFile  `toml:"sdist"`
-		Archive *tomlFile  `toml:"archive"`
-	} `toml:"packages"`
-	Tool struct {
+	LockVersion    string        `toml:"lock-version"`
+	CreatedBy      string        `toml:"created-by"`
+	RequiresPython string        `toml:"requires-python"`
+	Packages       []tomlPackage `toml:"packages"`
+	Tool           struct {
 		Layersmith struct {
 			Target   string              `toml:"target"`
 			Inputs   digest.SHA256       `toml:"inputs"`
@@ -288,30 +288,12 @@ type tomlLock struct {
 	} `toml:"tool"`
 }
 
-// Open reads a lock file that Marshal wrote, strictly, makes the checks of New, and that each
-// distribution is some layer's. Errors name the line where TOML knows it.
+// Open reads a lock file that Marshal wrote. It refuses unknown keys, what New refuses, and a
+// distribution that no layer needs. Errors of the TOML reader name the line.
 func Open(b []byte) (Lock, error) {
-	if len(b) > MaxBytes {
-		return Lock{}, fmt.Errorf("%d bytes, limit %d", len(b), MaxBytes)
-	}
-
-	var f tomlLock
-	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&f); err != nil {
-		if unknown, ok := err.(*toml.StrictMissingError); ok && len(unknown.Errors) > 0 {
-			row, _ := unknown.Errors[0].Position()
-			return Lock{}, fmt.Errorf("line %d: unknown key %s", row, strings.Join(unknown.Errors[0].Key(), "."))
-		}
-
-		if at, ok := err.(*toml.DecodeError); ok {
-			row, _ := at.Position()
-			return Lock{}, fmt.Errorf("line %d: %w", row, err)
-		}
-
+	f, err := decode(b)
+	if err != nil {
 		return Lock{}, err
-	}
-
-	if f.LockVersion != "1.0" {
-		return Lock{}, fmt.Errorf("lock-version %q; known: 1.0", f.LockVersion)
 	}
 
 	target, err := pydist.ParseTarget(f.Tool.Layersmith.Target)
@@ -321,37 +303,9 @@ func Open(b []byte) (Lock, error) {
 
 	var dists []Distribution
 	for _, p := range f.Packages {
-		var d Distribution
-		if d.Name, err = pydist.ParseName(p.Name); err != nil {
+		d, err := p.distribution()
+		if err != nil {
 			return Lock{}, err
-		}
-
-		if d.Version, err = pydist.ParseVersion(p.Version); err != nil {
-			return Lock{}, fmt.Errorf("%s: %w", p.Name, err)
-		}
-
-		files := p.Wheels
-		if p.Sdist != nil {
-			files = append(files, *p.Sdist)
-		}
-
-		if p.Archive != nil {
-			files = append(files, *p.Archive)
-			d.Direct = true
-		}
-
-		if len(files) != 1 {
-			return Lock{}, fmt.Errorf("%s==%s has %d files, want 1", p.Name, p.Version, len(files))
-		}
-
-		d.File = File{files[0].Path, files[0].Size, files[0].Hashes.SHA256}
-		for _, r := range p.Dependencies {
-			n, err := pydist.ParseName(r.Name)
-			if err != nil {
-				return Lock{}, err
-			}
-
-			d.Requires = append(d.Requires, n)
 		}
 
 		dists = append(dists, d)
@@ -359,14 +313,8 @@ func Open(b []byte) (Lock, error) {
 
 	closures := map[string][]pydist.Name{}
 	for layer, names := range f.Tool.Layersmith.Closures {
-		closures[layer] = []pydist.Name{}
-		for _, s := range names {
-			n, err := pydist.ParseName(s)
-			if err != nil {
-				return Lock{}, err
-			}
-
-			closures[layer] = append(closures[layer], n)
+		if closures[layer], err = parseNames(names); err != nil {
+			return Lock{}, err
 		}
 	}
 
@@ -375,23 +323,125 @@ func Open(b []byte) (Lock, error) {
 		return Lock{}, err
 	}
 
-	needed := map[pydist.Name]bool{}
-	for _, names := range closures {
-		for _, n := range names {
-			needed[n] = true
-		}
-	}
-
-	for _, d := range l.Distributions { // a closure that somebody cut short would give a layer that lacks it
-		if !needed[d.Name] {
-			return Lock{}, fmt.Errorf("%s==%s is locked, but no layer needs it", d.Name, d.Version)
-		}
+	if err := l.checkNeeded(); err != nil {
+		return Lock{}, err
 	}
 
 	return l, nil
 }
 
-// Difference is what changed from one lock to another, a line for each distribution, sorted.
+func decode(b []byte) (tomlLock, error) {
+	if len(b) > MaxBytes {
+		return tomlLock{}, fmt.Errorf("%d bytes, limit %d", len(b), MaxBytes)
+	}
+
+	var f tomlLock
+	if err := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields().Decode(&f); err != nil {
+		return tomlLock{}, withLine(err)
+	}
+
+	if f.LockVersion != "1.0" {
+		return tomlLock{}, fmt.Errorf("lock-version %q; known: 1.0", f.LockVersion)
+	}
+
+	return f, nil
+}
+
+// withLine adds the line number to an error of the TOML reader.
+func withLine(err error) error {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		row, _ := first.Position()
+		return fmt.Errorf("line %d: unknown key %s", row, strings.Join(first.Key(), "."))
+	}
+
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		row, _ := at.Position()
+		return fmt.Errorf("line %d: %w", row, err)
+	}
+
+	return err
+}
+
+func (p tomlPackage) distribution() (Distribution, error) {
+	name, err := pydist.ParseName(p.Name)
+	if err != nil {
+		return Distribution{}, err
+	}
+
+	version, err := pydist.ParseVersion(p.Version)
+	if err != nil {
+		return Distribution{}, fmt.Errorf("%s: %w", p.Name, err)
+	}
+
+	files := p.Wheels
+	if p.Sdist != nil {
+		files = append(files, *p.Sdist)
+	}
+
+	if p.Archive != nil {
+		files = append(files, *p.Archive)
+	}
+
+	if len(files) != 1 {
+		return Distribution{}, fmt.Errorf("%s==%s has %d files, want 1", p.Name, p.Version, len(files))
+	}
+
+	d := Distribution{
+		Name:    name,
+		Version: version,
+		File:    File{files[0].Path, files[0].Size, files[0].Hashes.SHA256},
+		Direct:  p.Archive != nil,
+	}
+	for _, r := range p.Dependencies {
+		n, err := pydist.ParseName(r.Name)
+		if err != nil {
+			return Distribution{}, err
+		}
+
+		d.Requires = append(d.Requires, n)
+	}
+
+	return d, nil
+}
+
+func parseNames(texts []string) ([]pydist.Name, error) {
+	names := []pydist.Name{}
+	for _, s := range texts {
+		n, err := pydist.ParseName(s)
+		if err != nil {
+			return nil, err
+		}
+
+		names = append(names, n)
+	}
+
+	return names, nil
+}
+
+// checkNeeded refuses a distribution that is in no closure. The closure may have been shortened by
+// hand, and its layer would then lack the distribution.
+func (l Lock) checkNeeded() error {
+	needed := map[pydist.Name]bool{}
+	for _, names := range l.Closures {
+		for _, n := range names {
+			needed[n] = true
+		}
+	}
+
+	for _, d := range l.Distributions {
+		if !needed[d.Name] {
+			return fmt.Errorf("%s==%s is locked, but no layer needs it", d.Name, d.Version)
+		}
+	}
+
+	return nil
+}
+
+// Difference returns a line for each distribution that was added (+), removed (-) or changed (~),
+// sorted by name.
 func Difference(before, after Lock) []string {
 	var lines []string
 	for _, d := range after.Distributions {

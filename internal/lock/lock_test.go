@@ -43,7 +43,9 @@ func dist(t testing.TB, name, version, file string, requires string) Distributio
 		File: File{Name: file, Size: 1234, SHA256: digest.Of([]byte(file))}, Requires: list(t, requires)}
 }
 
-// example has every form of a file, and names in no order.
+const pandasWheel = "pandas-3.1.1-cp313-cp313-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl"
+
+// example has a file of every form, and its names are not sorted.
 func example(t testing.TB) Lock {
 	t.Helper()
 	unsized := dist(t, "six", "1.17.0", "six-1.17.0-py2.py3-none-any.whl", "")
@@ -52,13 +54,7 @@ func example(t testing.TB) Lock {
 	direct.Direct = true
 	l, err := New(target(t), digest.Of([]byte("requirements")), []Distribution{
 		unsized,
-		dist(
-			t,
-			"pandas",
-			"3.1.1",
-			"pandas-3.1.1-cp313-cp313-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
-			"six numpy",
-		),
+		dist(t, "pandas", "3.1.1", pandasWheel, "six numpy"),
 		direct,
 		dist(t, "Legacy.Thing", "2.0", "legacy-thing-2.0.tar.gz", ""),
 		dist(t, "numpy", "2.5.5", "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", ""),
@@ -108,7 +104,7 @@ archive = { path = "own-0.1+local-py3-none-any.whl", size = 1234, hashes = { sha
 name = "pandas"
 version = "3.1.1"
 dependencies = [{ name = "numpy" }, { name = "six" }]
-wheels = [{ path = "pandas-3.1.1-cp313-cp313-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl", size = 1234, hashes = { sha256 = "SUM3" } }]
+wheels = [{ path = "` + pandasWheel + `", size = 1234, hashes = { sha256 = "SUM3" } }]
 
 [[packages]]
 name = "six"
@@ -148,17 +144,12 @@ func TestMarshalDoesNotDependOnTheOrderGiven(t *testing.T) {
 	l := example(t)
 	dists := slices.Clone(l.Distributions)
 	slices.Reverse(dists)
-	again, err := New(
-		l.Target,
-		l.Inputs,
-		dists,
-		map[string][]pydist.Name{
-			"empty":   {},
-			"base":    list(t, "numpy"),
-			"legacy":  list(t, "legacy-thing"),
-			"science": list(t, "six own pandas numpy"),
-		},
-	)
+	again, err := New(l.Target, l.Inputs, dists, map[string][]pydist.Name{
+		"empty":   {},
+		"base":    list(t, "numpy"),
+		"legacy":  list(t, "legacy-thing"),
+		"science": list(t, "six own pandas numpy"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,13 +172,11 @@ func TestOpenReadsWhatMarshalWrote(t *testing.T) {
 	}
 }
 
-// No host, mirror or credential may ever be committed.
+// A lock file must not contain a host, mirror or credential.
 func TestLockHoldsNoAddress(t *testing.T) {
 	t.Parallel()
-	if b := string(
-		example(t).Marshal(),
-	); strings.Contains(b, "://") || strings.Contains(b, "url") ||
-		strings.Contains(b, "index =") {
+	b := string(example(t).Marshal())
+	if strings.Contains(b, "://") || strings.Contains(b, "url") || strings.Contains(b, "index =") {
 		t.Error(b)
 	}
 
@@ -255,7 +244,7 @@ func TestNewRefuses(t *testing.T) {
 			dists: []Distribution{dist(t, "six", "1", "six\xff.tar.gz", "")},
 			err:   `six==1: "six\xff.tar.gz" is not the name of a file`,
 		},
-		"a wheel name that is not one": {
+		"an illegal wheel name": {
 			dists: []Distribution{dist(t, "six", "1", "six.whl", "")},
 			err:   `six==1: wheel name "six.whl": has 1 parts between dashes; legal are 5, or 6 with a build number`,
 		},
@@ -275,11 +264,11 @@ func TestNewRefuses(t *testing.T) {
 			dists: []Distribution{dist(t, "six", "1", six, "seven")},
 			err:   "six requires seven, which is not locked",
 		},
-		"a closure of what is not here": {
+		"a layer needs an unlocked distribution": {
 			closures: map[string][]pydist.Name{"base": list(t, "six")},
 			err:      "layer base needs six, which is not locked",
 		},
-		"a layer that is no name": {
+		"an illegal layer name": {
 			closures: map[string][]pydist.Name{"a\x00b": nil},
 			err:      `"a\x00b" is not the name of a layer`,
 		},
@@ -300,18 +289,14 @@ func TestNewTakesOtherSpellingsOfAVersion(t *testing.T) {
 		"1.0.post1": "six-1.0_1-py3-none-any.whl",
 		"1.0rc1":    "Six-1.0.RC1-1-py3-none-any.whl",
 	} {
-		if _, err := New(
-			target(t),
-			digest.SHA256{},
-			[]Distribution{dist(t, "six", version, file, "")},
-			nil,
-		); err != nil {
+		dists := []Distribution{dist(t, "six", version, file, "")}
+		if _, err := New(target(t), digest.SHA256{}, dists, nil); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// What people do to lock files.
+// Edits that people or merges make to lock files.
 func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 	t.Parallel()
 	const numpy = `wheels = [{ path = "numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl", size = 1234`
@@ -358,17 +343,17 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 			`target = "python3.12-x86_64"`,
 			"numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl does not run on python3.12-x86_64",
 		},
-		"a name that is not one": {
+		"an illegal name": {
 			`name = "numpy"` + "\nversion",
 			`name = "-numpy"` + "\nversion",
 			`name "-numpy": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
-		"a version that is not one": {
+		"an illegal version": {
 			`version = "2.5.5"`,
 			`version = ">=2"`,
 			`numpy: version ">=2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
 		},
-		"a version that was only raised": {
+		"a raised version with the old file": {
 			`version = "2.5.5"`,
 			`version = "2.5.6"`,
 			"numpy==2.5.6: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl is another distribution",
@@ -379,18 +364,18 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 			"numpy==2.5.5 has 2 files, want 1",
 		},
 		"no file": {numpy, `wheels = [] # `, "numpy==2.5.5 has 0 files, want 1"},
-		"a size that cannot be": {
+		"a negative size": {
 			numpy,
 			strings.Replace(numpy, "1234", "-1", 1),
 			"numpy==2.5.5: numpy-2.5.5-cp313-cp313-manylinux_2_28_x86_64.whl has a size of -1 bytes",
 		},
-		"a dependency that is not there": {
+		"an unlocked dependency": {
 			`{ name = "six" }]`,
 			`{ name = "seven" }]`,
 			"own requires seven, which is not locked",
 		},
 		"a dependency without a name": {`{ name = "six" }]`, `{ }]`, "name is empty"},
-		"a closure of what is not there": {
+		"a layer needs an unlocked distribution": {
 			`"base" = ["numpy"]`,
 			`"base" = ["scipy"]`,
 			"layer base needs scipy, which is not locked",
@@ -400,7 +385,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 			"",
 			"legacy-thing==2.0 is locked, but no layer needs it",
 		},
-		"a closure of what is no name": {
+		"a layer needs an illegal name": {
 			`"base" = ["numpy"]`,
 			`"base" = ["a b"]`,
 			`name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
@@ -460,7 +445,7 @@ func TestFindAndRequiredBy(t *testing.T) {
 
 	for _, n := range list(t, "aaa nump numpyx zzz") {
 		if _, ok := l.Find(n); ok {
-			t.Errorf("%s is there", n)
+			t.Errorf("found %s", n)
 		}
 	}
 
@@ -481,10 +466,7 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 	}
 
 	l, err := New(target(t), digest.SHA256{}, dists, map[string][]pydist.Name{
-		"base": list(
-			t,
-			"numpy",
-		),
+		"base":    list(t, "numpy"),
 		"science": list(t, "numpy scipy"),
 		"ml":      list(t, "sklearn scipy numpy"),
 		"frames":  list(t, "pandas numpy"),
@@ -499,16 +481,16 @@ func TestCarriesEachDistributionInTheLowestLayer(t *testing.T) {
 		below []string
 		want  string
 	}{
-		"alone":                           {"ml", nil, "numpy scipy sklearn"},
-		"on one layer":                    {"science", []string{"base"}, "scipy"},
-		"on a chain":                      {"ml", []string{"base", "science"}, "sklearn"},
-		"on the middle of a chain only":   {"ml", []string{"science"}, "sklearn"},
-		"a sibling's are not there":       {"frames", []string{"base"}, "pandas"},
-		"on two siblings":                 {"ml", []string{"frames", "science"}, "sklearn"},
-		"nothing in common":               {"aws", []string{"base", "science", "ml"}, "boto"},
-		"everything lies below":           {"base", []string{"science"}, ""},
-		"a layer that the lock has not":   {"other", []string{"base"}, ""},
-		"on a layer that the lock has no": {"base", []string{"other"}, "numpy"},
+		"alone":                              {"ml", nil, "numpy scipy sklearn"},
+		"on one layer":                       {"science", []string{"base"}, "scipy"},
+		"on a chain":                         {"ml", []string{"base", "science"}, "sklearn"},
+		"on the middle of a chain only":      {"ml", []string{"science"}, "sklearn"},
+		"a sibling's are not carried":        {"frames", []string{"base"}, "pandas"},
+		"on two siblings":                    {"ml", []string{"frames", "science"}, "sklearn"},
+		"nothing in common":                  {"aws", []string{"base", "science", "ml"}, "boto"},
+		"everything is in the layer below":   {"base", []string{"science"}, ""},
+		"a layer that is not in the lock":    {"other", []string{"base"}, ""},
+		"on a layer that is not in the lock": {"base", []string{"other"}, "numpy"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -566,31 +548,20 @@ func FuzzOpen(f *testing.F) {
 	l := example(f)
 	f.Add(l.Marshal())
 	f.Add([]byte(goldenOf(l)))
-	f.Add(
-		[]byte(
-			"lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n" +
-				"\"\\u0007\" = []\n'b c' = []\n",
-		),
-	)
-	f.Add(
-		[]byte(
-			"lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\n" +
-				"sdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat(
-				"aF",
-				32,
-			) + "'}}\n[tool.layersmith]\ntarget='python3.13-x86_64'\n",
-		),
-	)
-	f.Add(
-		[]byte(
-			"lock-version = '1.0'\npackages = " +
-				"[{name='six',version='1',archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat(
-				"01",
-				32,
-			) + "'},dependencies=[{name='six'},{name='Six'}]}]\ntool.layersmith = " +
-				"{target='python3.13-x86_64',closures={a=['six','six']}}\n",
-		),
-	)
+	for _, s := range []string{
+		"lock-version = '1.0'\n[tool.layersmith]\ntarget = 'python3.9-arm64'\n[tool.layersmith.closures]\n" +
+			"\"\\u0007\" = []\n'b c' = []\n",
+		"lock-version = '1.0'\n[[packages]]\nname='A_b'\nversion='1!2.0-1'\n" +
+			"sdist={path=\"\\u200b'.zip\",size=9,hashes={sha256='" + strings.Repeat("aF", 32) + "'}}\n" +
+			"[tool.layersmith]\ntarget='python3.13-x86_64'\n",
+		"lock-version = '1.0'\npackages = [{name='six',version='1'," +
+			"archive={path='six-1-py3-none-any.whl',hashes.sha256='" + strings.Repeat("01", 32) + "'}," +
+			"dependencies=[{name='six'},{name='Six'}]}]\n" +
+			"tool.layersmith = {target='python3.13-x86_64',closures={a=['six','six']}}\n",
+	} {
+		f.Add([]byte(s))
+	}
+
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l, err := Open(in)
 		if err != nil {

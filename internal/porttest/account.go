@@ -499,7 +499,7 @@ func (m memoryLayerVersions) Get(ctx context.Context, arn string) (workflow.Laye
 		return workflow.LayerVersion{}, err
 	}
 	defer leave()
-	if release.NameOf(arn) == "" {
+	if release.LayerNameOf(arn) == "" {
 		return workflow.LayerVersion{}, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
 
@@ -589,7 +589,7 @@ func (m memoryLayerVersions) Unzipped(ctx context.Context, arn string) (measure.
 		return 0, err
 	}
 	defer leave()
-	if release.NameOf(arn) == "" {
+	if release.LayerNameOf(arn) == "" {
 		return 0, refuse(fault.BadInput, op, arn, "not the ARN of a layer version")
 	}
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
@@ -281,9 +282,13 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("a version of another account is never taken for one's own", func(t *testing.T) {
 		a := open(t)
-		arn := strings.Split(addLayer(t, a, name, "a=1").ARN, ":")
-		arn[4] = "999999999999"
-		fails(t, "delete", a.LayerVersions.Delete(ctx, strings.Join(arn, ":")), fault.BadInput)
+		arn, err := release.ParseARN(addLayer(t, a, name, "a=1").ARN)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		arn.Account = "999999999999"
+		fails(t, "delete", a.LayerVersions.Delete(ctx, arn.String()), fault.BadInput)
 		expect(t, a, 1)
 	})
 

@@ -4,13 +4,32 @@ import (
 	"testing"
 )
 
-// Whatever a function answers, asking on ends, and each job gets one result.
+// For any response the loop of requests ends, and each job has one result.
 func FuzzOpenResponse(f *testing.F) {
 	q := NewRequest([]Job{{Module, "a", ""}, {Metadata, "b", ""}, {Script, "c", "import a"}}, []string{"a"})
 	for _, s := range []string{
-		`{"interpreter": "cpython-3.13.7", "results": [{"kind": "module", "name": "a", "ok": true}, {"kind": "metadata", "name": "b", "ok": true}, {"kind": "script", "name": "c", "ok": false, "detail": "x"}], "remaining": 0, "import": {"modules": ["a"], "seconds": 0.1, "peakBytes": 5}}`,
-		`{"interpreter": "cpython-3.13.7", "results": [{"kind": "module", "name": "a", "ok": true}], "remaining": 2, "import": null}`, `{"interpreter": "x", "results": [], "remaining": 3, "import": null}`,
-		`{"interpreter": "x", "results": null, "remaining": -1}`, `{"results": []}`, `{} {}`, `null`, ``,
+		`{
+			"interpreter": "cpython-3.13.7",
+			"results": [
+				{"kind": "module", "name": "a", "ok": true},
+				{"kind": "metadata", "name": "b", "ok": true},
+				{"kind": "script", "name": "c", "ok": false, "detail": "x"}
+			],
+			"remaining": 0,
+			"import": {"modules": ["a"], "seconds": 0.1, "peakBytes": 5}
+		}`,
+		`{
+			"interpreter": "cpython-3.13.7",
+			"results": [{"kind": "module", "name": "a", "ok": true}],
+			"remaining": 2,
+			"import": null
+		}`,
+		`{"interpreter": "x", "results": [], "remaining": 3, "import": null}`,
+		`{"interpreter": "x", "results": null, "remaining": -1}`,
+		`{"results": []}`,
+		`{} {}`,
+		`null`,
+		``,
 	} {
 		f.Add([]byte(s))
 	}
@@ -20,13 +39,13 @@ func FuzzOpenResponse(f *testing.F) {
 		results := 0
 		for n := 0; ; n++ {
 			if n > len(q.Jobs)+1 {
-				t.Fatal("asking on does not end")
+				t.Fatal("the requests do not end")
 			}
 
 			a, err := OpenResponse(doc, left)
 			if err != nil {
 				if err.Error() == "" {
-					t.Error("refused without a text")
+					t.Error("the error has no text")
 				}
 
 				return
@@ -39,7 +58,8 @@ func FuzzOpenResponse(f *testing.F) {
 			}
 
 			results += len(a.Results)
-			more := false
+
+			var more bool
 			if left, more = left.After(a); !more {
 				break
 			}

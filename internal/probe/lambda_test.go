@@ -25,9 +25,8 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// runtime is Lambda as far as the function sees it: the function's folder and the layers on
-// sys.path in Lambda's order, an event, and a context whose answers are given, the last one for
-// good.
+// runtime imitates Lambda's Python runtime: sys.path in Lambda's order, an event, and a context that
+// returns the given numbers of milliseconds. The last one is repeated.
 const runtime = `
 import json, os, sys
 task, mount, answer, left = sys.argv[1:]
@@ -42,7 +41,7 @@ with open(answer, "w") as f:
     json.dump(handler.handler(json.load(sys.stdin), Context()), f)
 `
 
-// python is CPython 3.13 where the machine has it, else another.
+// python finds CPython 3.13, else another version.
 var python = sync.OnceValues(func() (found localport.Python, err error) {
 	tools, err := filepath.Abs("../../.tools/python")
 	if err != nil {
@@ -55,13 +54,8 @@ var python = sync.OnceValues(func() (found localport.Python, err error) {
 			return found, parseErr
 		}
 
-		if found, err = localport.FindPython(
-			context.Background(),
-			target,
-			"",
-			filepath.Join(os.TempDir(), "layersmith-test-none"),
-			tools,
-		); err == nil {
+		none := filepath.Join(os.TempDir(), "layersmith-test-none")
+		if found, err = localport.FindPython(context.Background(), target, "", none, tools); err == nil {
 			return found, nil
 		}
 	}
@@ -69,13 +63,13 @@ var python = sync.OnceValues(func() (found localport.Python, err error) {
 	return found, err
 })
 
-// plenty is the milliseconds that Lambda gives at most.
+// plenty is the longest timeout of Lambda, in milliseconds.
 const plenty = 900_000
 
-// function is the throw-away function in a folder, as Lambda unpacks it.
+// function is the probe function, unpacked into a folder.
 type function struct {
 	python, task, temp string
-	left               []int // milliseconds: what the context answers in each invocation, see runtime
+	left               []int // milliseconds that the context returns in each invocation, see runtime
 }
 
 func deploy(t *testing.T, left ...int) function {
@@ -108,7 +102,7 @@ func deploy(t *testing.T, left ...int) function {
 	return f
 }
 
-// invoke returns what the function answers, or its failure.
+// invoke returns the response or the error of one invocation.
 func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	event, err := json.Marshal(q)
 	if err != nil {
@@ -137,7 +131,7 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	return os.ReadFile(answer)
 }
 
-// ask invokes the function until nothing is left to ask.
+// ask invokes the function until no job remains.
 func (f function) ask(
 	t *testing.T,
 	mount string,
@@ -190,8 +184,7 @@ func script(name, source string) probe.Job {
 	return probe.Job{Kind: probe.Script, Name: name, Source: source}
 }
 
-// remote is the local interpreter whose probes go through the function. It cannot be canceled: an
-// invocation ends by itself.
+// remote is a engine.Interpreter that runs the probe function. An invocation cannot be canceled.
 type remote struct {
 	localport.Python
 	t *testing.T
@@ -203,7 +196,7 @@ func (r remote) Probe(ctx context.Context, mount string, jobs []probe.Job, done 
 	q.TimeoutSeconds = 2
 	results, _, _ := r.ask(r.t, mount, q)
 	for i := range results {
-		results[i].Detail = strings.ReplaceAll(results[i].Detail, mount, "/opt") // where Lambda has it
+		results[i].Detail = strings.ReplaceAll(results[i].Detail, mount, "/opt")
 		done()
 	}
 
@@ -222,7 +215,7 @@ func (r remote) Import(_ context.Context, mount string, modules []string, rounds
 	return times.ImportTime, nil
 }
 
-// The suite that the interpreter on a laptop passes.
+// The interpreter on a laptop passes the same suite.
 func TestFunctionIsAnInterpreter(t *testing.T) {
 	p, err := python()
 	if err != nil {
@@ -240,7 +233,7 @@ func TestFunctionIsAnInterpreter(t *testing.T) {
 	})
 }
 
-// A result must not depend on where the job ran, to the letter.
+// The results on a laptop and in Lambda are equal.
 func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	t.Parallel()
 	p, err := python()
@@ -336,8 +329,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	}
 }
 
-// Whatever a job leaves running is in its process group and ends with it, also when each starts the
-// next.
+// Child processes that a job leaves running are in its process group and are killed with it, even if
+// each starts the next.
 func TestFunctionEndsWhatAJobLeavesRunning(t *testing.T) {
 	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pids")
@@ -386,8 +379,8 @@ time.sleep(0.3)
 	}
 }
 
-// A process that has left the group cannot be ended, but it holds nothing up: its pipe is closed
-// after a while.
+// A process that left the group cannot be killed. The function stops waiting for its pipe after a
+// while.
 func TestFunctionDoesNotWaitForWhoLeftTheGroup(t *testing.T) {
 	t.Parallel()
 	q := probe.NewRequest(
@@ -455,8 +448,7 @@ func TestFunctionStopsInTime(t *testing.T) {
 	}
 }
 
-// Lambda takes 6 MB of an answer. Details are bounded, and when there are many the rest is asked
-// for again.
+// Lambda limits a response to 6 MB. Details are cut, and the jobs that do not fit remain.
 func TestFunctionAnswersWithinLimits(t *testing.T) {
 	t.Parallel()
 	// Eleven lines of 4,000 control characters: JSON needs six bytes for each.
@@ -539,7 +531,7 @@ func TestFunctionTimesImports(t *testing.T) {
 	}
 }
 
-// What cannot be run is not the layer's failure: the invocation fails.
+// A job that cannot be started is no failure of the layer: the invocation fails.
 func TestFunctionFailsWhenItCannotRunAJob(t *testing.T) {
 	t.Parallel()
 	f := deploy(t, plenty)
@@ -605,48 +597,48 @@ func TestAnswersAreChecked(t *testing.T) {
 		"no time for imports": {head + `"results":[` + a + `,` + s + `],"remaining":0,"import":null}`, ""},
 		"no JSON": {
 			`Task timed out`,
-			"read the answer of the probe function: invalid character 'T' looking for beginning of value",
+			"read the response of the probe function: invalid character 'T' looking for beginning of value",
 		},
 		"an answer and more": {
 			head + `"results":[` + a + `],"remaining":1} {}`,
-			"read the answer of the probe function: something follows it",
+			"read the response of the probe function: the JSON document is followed by something",
 		},
 		"an error of Lambda": {
 			`{"errorMessage":"x"}`,
-			`read the answer of the probe function: json: unknown field "errorMessage"`,
+			`read the response of the probe function: json: unknown field "errorMessage"`,
 		},
 		"nothing": {
 			`null`,
-			"check the answer of the probe function: it does not name its interpreter",
+			"check the response of the probe function: no interpreter is named",
 		},
 		"a result too few": {
 			head + `"results":[` + a + `],"remaining":0}`,
-			"check the answer of the probe function: 1 results and 0 remaining for 2 jobs",
+			"check the response of the probe function: 1 results and 0 remaining for 2 jobs",
 		},
 		"less than nothing remaining": {
 			head + `"results":[` + a + `,` + s + `,` + s + `],"remaining":-1}`,
-			"check the answer of the probe function: 3 results and -1 remaining for 2 jobs",
+			"check the response of the probe function: 3 results and -1 remaining for 2 jobs",
 		},
 		"results in another order": {
 			head + `"results":[` + s + `,` + a + `],"remaining":0}`,
-			"check the answer of the probe function: result 0 is of script s, asked was module a",
+			"check the response of the probe function: result 0 is of script s, requested was module a",
 		},
 		"no step further": {
 			head + `"results":[],"remaining":2}`,
-			"check the answer of the probe function: it did nothing",
+			"check the response of the probe function: no job was run",
 		},
 		"the time of something else": {
 			head + `"results":[` + a + `,` + s +
 				`],"remaining":0,"import":{"modules":["b"],"seconds":1,"peakBytes":2}}`,
-			"check the answer of the probe function: it timed the import of [b], asked was [a]",
+			"check the response of the probe function: the import of [b] was timed, requested was [a]",
 		},
 		"the time before the jobs' end": {
 			head + `"results":[` + a + `],"remaining":1,"import":{"modules":["a"],"seconds":1,"peakBytes":2}}`,
-			"check the answer of the probe function: it timed the import of [a], asked was [a]",
+			"check the response of the probe function: the import of [a] was timed, requested was [a]",
 		},
 		"a time that is a text, not ours": {
 			head + `"results":[{"kind":"module","name":"a","ok":true,"seconds":"1"}],"remaining":1}`,
-			"read the answer of the probe function: json: cannot unmarshal string into Go struct field " +
+			"read the response of the probe function: json: cannot unmarshal string into Go struct field " +
 				"Result.results.seconds of type float64",
 		},
 	} {

@@ -1,15 +1,17 @@
-// Package probe says what the real interpreter is asked about a layer, and what it answered.
+// Package probe lists the jobs that the target's interpreter runs against a layer, and reads their
+// results.
 //
-// A probe is a list of jobs: import a module, look up a distribution's metadata and load its entry
-// points, or run a functional script. Each runs in a fresh process, on the stack of layers as
-// Lambda mounts it, without any other site folder. Functional scripts are data:
-// scripts/<distribution>/<what>.py, whose docstring says what they prove; a layer may bring its own
-// as probe.py. They exit with 0, or say what is wrong.
+// A job imports a module, reads a distribution's metadata and loads its entry points, or runs a
+// functional script. Each job runs in a new process, on the stack of layers as Lambda mounts it,
+// without any other site-packages. The functional scripts are scripts/<distribution>/<topic>.py,
+// whose docstring says what they prove; a layer may have its own as probe.py. A script exits with 0
+// or raises.
 package probe
 
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"sort"
@@ -26,7 +28,7 @@ import (
 //go:embed scripts
 var scripts embed.FS
 
-// Kind is what a job does.
+// Kind is the kind of a job.
 type Kind string
 
 // The kinds.
@@ -36,14 +38,14 @@ const (
 	Script   Kind = "script"   // run Source
 )
 
-// Job is one thing to try.
+// Job is one run of the interpreter.
 type Job struct {
 	Kind   Kind   `json:"kind"`
 	Name   string `json:"name"`
 	Source string `json:"-"`
 }
 
-// Result is what came of a job.
+// Result is the outcome of a job.
 type Result struct {
 	Job
 	OK        bool    `json:"ok"`
@@ -51,75 +53,31 @@ type Result struct {
 	Seconds   float64 `json:"seconds"`
 	PeakBytes int64   `json:"peakBytes,omitempty"`
 	Inherited bool    `json:"inherited,omitempty"` // it fails on the unpruned layer too
-	Chosen    string  `json:"chosen,omitempty"`    // it needs this module, which the layer chose to leave out
+	Chosen    string  `json:"chosen,omitempty"`    // a module that the job needs and the layer excludes
 }
 
-// ImportTime is what a cold start pays for imports.
+// ImportTime is the cost of importing modules in a new process.
 type ImportTime struct {
 	Modules   []string `json:"modules"`
 	Seconds   float64  `json:"seconds"`
 	PeakBytes int64    `json:"peakBytes"`
 }
 
-// Jobs lists what to ask about a layer: for each of its distributions the metadata, each top-level
-// module with the public packages directly below it, and the scripts that there are. own is the
-// layer's own probe.py, "" for none. The order is fixed.
+// Jobs lists the jobs of a layer, sorted: the metadata of each distribution, its top-level modules
+// with the public packages directly below them, and its functional scripts. own is the source of the
+// layer's probe.py, "" for none.
 //
-// Modules that belong to no distribution are asked in a layer, which is there to be imported; not
-// in a function's own package, where they are the function.
+// A module that no distribution owns is imported in a layer, but not in a function's own package
+// (an empty prefix), where it is the function.
 func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own string) []Job {
 	var jobs []Job
-	owned := map[string]bool{}
-	tops := map[string]bool{}
 	for _, d := range dists {
 		jobs = append(jobs, Job{Kind: Metadata, Name: d.Name.String()})
-		for _, f := range d.Files {
-			owned[f] = true
-			tops[topName(f)] = true
-		}
-	}
-
-	modules := map[string]bool{}
-	for _, e := range tree.Entries() {
-		site, ok := strings.CutPrefix(e.Name, prefix)
-		if !ok {
-			continue
-		}
-
-		mine := len(dists) == 0 || owned[site] || prefix != "" && !tops[topName(site)] && !program(topName(site))
-		if source, isBytecode := pyc.Source(site); isBytecode {
-			if strings.Contains(site, "__pycache__/") {
-				continue
-			}
-
-			site = source // bytecode without a source stands for it
-		}
-
-		if !mine && !owned[site] {
-			continue
-		}
-
-		module, isPackage, ok := pyimport.ModuleName(site)
-		if !ok {
-			continue
-		}
-
-		depth := strings.Count(module, ".")
-		if depth == 0 && !strings.HasPrefix(module, "__") || depth == 1 && isPackage && importable(module) {
-			modules[module] = true
-		}
-	}
-
-	for m := range modules {
-		if parent, _, ok := strings.Cut(m, "."); ok && !modules[parent] {
-			continue // below a namespace package: its own distribution's business
-		}
-
-		jobs = append(jobs, Job{Kind: Module, Name: m})
-	}
-
-	for _, d := range dists {
 		jobs = append(jobs, Scripts(d.Name)...)
+	}
+
+	for m := range modulesToImport(tree, prefix, dists) {
+		jobs = append(jobs, Job{Kind: Module, Name: m})
 	}
 
 	if own != "" {
@@ -136,20 +94,89 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 	return jobs
 }
 
-// topName is the module or package at the top that a file belongs to.
+// modulesToImport is the set of top-level modules and of the public packages directly below them.
+// Packages below a namespace package are left to their own distribution.
+func modulesToImport(tree ziptree.Tree, prefix string, dists []wheel.Distribution) map[string]bool {
+	o := ownersOf(dists, prefix != "")
+	modules := map[string]bool{}
+	for _, e := range tree.Entries() {
+		site, ok := strings.CutPrefix(e.Name, prefix)
+		if !ok {
+			continue
+		}
+
+		ours := o.include(site)
+		if source, isBytecode := pyc.Source(site); isBytecode {
+			if strings.Contains(site, "__pycache__/") {
+				continue
+			}
+
+			site = source // sourceless: RECORD may name the source only
+			ours = ours || o.files[source]
+		}
+
+		module, isPackage, ok := pyimport.ModuleName(site)
+		if !ours || !ok {
+			continue
+		}
+
+		depth := strings.Count(module, ".")
+		if depth == 0 && !strings.HasPrefix(module, "__") || depth == 1 && isPackage && importable(module) {
+			modules[module] = true
+		}
+	}
+
+	maps.DeleteFunc(modules, func(m string, _ bool) bool {
+		parent, _, nested := strings.Cut(m, ".")
+		return nested && !modules[parent]
+	})
+	return modules
+}
+
+// owners tell which files of a tree belong to the probed distributions.
+type owners struct {
+	files   map[string]bool // of all distributions
+	tops    map[string]bool // top-level names of those files
+	none    bool            // no distribution at all
+	isLayer bool
+}
+
+func ownersOf(dists []wheel.Distribution, isLayer bool) owners {
+	o := owners{files: map[string]bool{}, tops: map[string]bool{}, none: len(dists) == 0, isLayer: isLayer}
+	for _, d := range dists {
+		for _, f := range d.Files {
+			o.files[f] = true
+			o.tops[topName(f)] = true
+		}
+	}
+
+	return o
+}
+
+// include says whether the modules of a file are imported: those of a distribution, those of a
+// layer that no distribution provides, and all if there is no distribution.
+func (o owners) include(site string) bool {
+	if o.none || o.files[site] {
+		return true
+	}
+
+	top := topName(site)
+	return o.isLayer && !o.tops[top] && !isProgram(top)
+}
+
+// topName is the top-level module or package of a file.
 func topName(site string) string {
 	first, _, _ := strings.Cut(site, "/")
 	first, _, _ = strings.Cut(first, ".")
 	return first
 }
 
-// program reports whether a module that no distribution brought is one to be run, by pip or by
-// pytest.
-func program(top string) bool {
+// isProgram reports whether a module without a distribution is run by pip or pytest, not imported.
+func isProgram(top string) bool {
 	return top == "setup" || top == "conftest" || strings.HasPrefix(top, "test_")
 }
 
-// importable leaves out what is private, and what is a program rather than a library.
+// importable is false for private modules, and for tests.
 func importable(module string) bool {
 	last := module[strings.LastIndexByte(module, '.')+1:]
 	return !strings.HasPrefix(last, "_") && last != "tests" && last != "test" && last != "conftest"
@@ -169,10 +196,8 @@ func Scripts(n pydist.Name) []Job {
 			continue
 		}
 
-		jobs = append(
-			jobs,
-			Job{Kind: Script, Name: n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py"), Source: string(b)},
-		)
+		name := n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py")
+		jobs = append(jobs, Job{Kind: Script, Name: name, Source: string(b)})
 	}
 
 	return jobs
@@ -188,7 +213,7 @@ func Digest(jobs []Job) digest.SHA256 {
 	return h.Sum()
 }
 
-// TopLevel are the modules of a distribution that a program would import first.
+// TopLevel returns a distribution's public top-level modules, sorted.
 func TopLevel(d wheel.Distribution) []string {
 	seen := map[string]bool{}
 	for _, f := range d.Files {
@@ -209,7 +234,7 @@ func TopLevel(d wheel.Distribution) []string {
 
 var missingModule = regexp.MustCompile(`No module named '([A-Za-z0-9_.]+)'`)
 
-// Missing is the module that a failure says is not there; "" when it says something else.
+// Missing is the name in a ModuleNotFoundError that ended the job; "" for any other outcome.
 func (r Result) Missing() string {
 	m := missingModule.FindStringSubmatch(r.Detail[strings.LastIndexByte(r.Detail, '\n')+1:])
 	if m == nil {
@@ -219,8 +244,8 @@ func (r Result) Missing() string {
 	return m[1]
 }
 
-// EntryPoint reports whether a failure is that of an entry point: many of them need a distribution
-// that is optional.
+// EntryPoint reports whether an entry point could not be loaded. Many entry points need an optional
+// distribution.
 func (r Result) EntryPoint() bool {
 	return r.Kind == Metadata && strings.HasPrefix(r.Detail[strings.LastIndexByte(r.Detail, '\n')+1:], "entry point ")
 }

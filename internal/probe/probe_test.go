@@ -51,43 +51,46 @@ func TestJobs(t *testing.T) {
 			files: "python/x.cpython-313-x86_64-linux-gnu.so python/y.abi3.so",
 			want:  "module x, module y",
 		},
-		"bytecode without a source stands for it": {
+		"bytecode without a source is a module": {
 			files: "python/p/__init__.pyc python/a.pyc",
 			want:  "module a, module p",
 		},
-		"bytecode beside its source is not asked": {
+		"bytecode beside its source is no module": {
 			files: "python/a.py python/__pycache__/a.cpython-313.pyc",
 			want:  "module a",
 		},
-		"private and tests' packages are left out": {
+		"private packages and tests are left out": {
 			files: "python/p/__init__.py python/p/_q/__init__.py python/p/tests/__init__.py " +
 				"python/p/test/__init__.py python/p/ok/__init__.py",
 			want: "module p, module p.ok",
 		},
-		"a private module at the top is asked":  {files: "python/_cffi.py python/__main__.py", want: "module _cffi"},
-		"below a namespace package nobody asks": {files: "python/ns/sub/__init__.py", want: ""},
-		"outside the site folder nobody asks":   {files: "lib/a.py bin/tool", want: ""},
-		"what no distribution brought is asked": {
+		"a private top-level module": {
+			files: "python/_cffi.py python/__main__.py",
+			want:  "module _cffi",
+		},
+		"a package below a namespace package is left out": {files: "python/ns/sub/__init__.py", want: ""},
+		"files outside site-packages are left out":        {files: "lib/a.py bin/tool", want: ""},
+		"modules that no distribution owns": {
 			files: "python/a.py python/b.py python/c/__init__.py",
 			dists: []wheel.Distribution{dist(t, "one", "a.py")},
 			want:  "metadata one, module a, module b, module c",
 		},
-		"not what lies in a distribution's folder": {
+		"files in the folder of a distribution that does not own them": {
 			files: "python/a/__init__.py python/a/b/__init__.py",
 			dists: []wheel.Distribution{dist(t, "one", "a/__init__.py")},
 			want:  "metadata one, module a",
 		},
-		"not programs that no distribution brought": {
+		"programs that no distribution owns are left out": {
 			files: "python/a.py python/setup.py python/conftest.py python/test_a.py",
 			dists: []wheel.Distribution{dist(t, "one", "a.py")},
 			want:  "metadata one, module a",
 		},
-		"sourceless bytecode is its owner's": {
+		"sourceless bytecode belongs to the owner of its source": {
 			files: "python/p/__init__.pyc python/p/q/__init__.pyc",
 			dists: []wheel.Distribution{dist(t, "one", "p/__init__.py")},
 			want:  "metadata one, module p",
 		},
-		"scripts of known distributions, then own": {
+		"built-in scripts and probe.py": {
 			files: "python/six.py",
 			dists: []wheel.Distribution{dist(t, "six", "six.py")},
 			own:   "pass",
@@ -120,7 +123,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// A function's own modules are not imported: they may want what only its configuration has.
+// A function's own modules are not imported: they may need its configuration.
 func TestJobsLeaveTheFunctionAlone(t *testing.T) {
 	var got []string
 	for _, j := range Jobs(tree(t, "app.py", "a.py"), "", []wheel.Distribution{dist(t, "one", "a.py")}, "") {
@@ -148,7 +151,7 @@ func TestJobsAreInAFixedOrder(t *testing.T) {
 	for range 20 {
 		slices.Reverse(d)
 		if got := Digest(Jobs(tr, "python/", d, "x")); got != want {
-			t.Fatal("another order")
+			t.Fatal("the order of distributions changes the digest")
 		}
 	}
 }

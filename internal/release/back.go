@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Back finds an earlier version: of that number, or with 0 the one before the current.
+// Back returns the earlier version with a number; for 0 the one before the current.
 func (l ReleasedLayer) Back(to int64) (ReleasedVersion, error) {
 	if to == l.Current.Version {
 		return ReleasedVersion{}, fmt.Errorf("version %d is the current one", to)
@@ -25,7 +25,7 @@ func (l ReleasedLayer) Back(to int64) (ReleasedVersion, error) {
 	return ReleasedVersion{}, fmt.Errorf("version %d was not released, or is not kept any more", to)
 }
 
-// Versions lists what there is to go back to, for people.
+// Versions lists the numbers of the earlier versions, or "none".
 func (l ReleasedLayer) Versions() string {
 	if len(l.Earlier) == 0 {
 		return "none"
@@ -39,8 +39,8 @@ func (l ReleasedLayer) Versions() string {
 	return strings.Join(s, ", ")
 }
 
-// With returns the layer with another current version. The one that was current becomes the newest
-// of the earlier ones, unless it is the same.
+// With returns the layer with a new current version. The old current version becomes the newest of
+// the earlier ones. If both have the same ARN, only the current version is replaced.
 func (l ReleasedLayer) With(v ReleasedVersion) ReleasedLayer {
 	if l.Current.ARN == v.ARN {
 		l.Current = v

@@ -5,55 +5,52 @@ import (
 	"slices"
 )
 
-// Change is one consumer's before and after: runs/<run>/changes/<n>.json. Before is stored before
-// anything is touched.
+// Change is the update of one consumer: runs/<run>/changes/<n>.json. It is stored with Before before
+// the function is touched.
 type Change struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
-	Sequence      int       `json:"sequence"`        // changes are undone from the highest down
+	Sequence      int       `json:"sequence"`        // from 1; changes are undone in reverse order
 	Function      string    `json:"function"`        // its ARN
-	Alias         string    `json:"alias,omitempty"` // "" when only $LATEST is moved
+	Alias         string    `json:"alias,omitempty"` // "" if only $LATEST moves
 	Alarm         string    `json:"alarm,omitempty"`
-	WindowSeconds int       `json:"windowSeconds,omitempty"`
-	Replaces      []Replace `json:"replaces"` // which layers get which version
+	WindowSeconds int       `json:"windowSeconds,omitempty"` // how long the alarm is watched
+	Replaces      []Replace `json:"replaces"`
 	Before        State     `json:"before"`
-	After         *State    `json:"after,omitempty"` // nil until the function is about to be touched
-	// a rollback has begun: whoever still works on the update must stop
-	Undoing bool `json:"undoing,omitempty"`
-	Undone  bool `json:"undone,omitempty"`
+	After         *State    `json:"after,omitempty"`   // nil until the function is about to be updated
+	Undoing       bool      `json:"undoing,omitempty"` // a rollback has begun: an update must stop
+	Undone        bool      `json:"undone,omitempty"`
 }
 
-// Replace is one layer of a consumer: all versions of LayerName that it has give way to the run's.
+// Replace is one layer of a consumer: the run's version replaces any other version of LayerName.
 type Replace struct {
 	Layer     string `json:"layer"`
 	LayerName string `json:"layerName"`
 	ARN       string `json:"arn,omitempty"` // of the new version; "" until it is published
 }
 
-// State is what a change changes of a function, and what tells whether somebody else did.
+// State is the part of a function that a change modifies, and its code.
 type State struct {
-	Layers     []string `json:"layers"`     // version ARNs of $LATEST, in order
-	CodeSHA256 string   `json:"codeSha256"` // of $LATEST, base64 as Lambda gives it
-	// what the alias points to; "" in After until the version is published
-	AliasVersion string `json:"aliasVersion,omitempty"`
+	Layers       []string `json:"layers"`                 // version ARNs of $LATEST, in order
+	CodeSHA256   string   `json:"codeSha256"`             // of $LATEST, base64 as Lambda returns it
+	AliasVersion string   `json:"aliasVersion,omitempty"` // of the alias; "" in After until it is published
 }
 
-// Standing is how a function's state stands to a change.
+// Standing compares the state of a function with a change.
 type Standing string
 
 // The standings.
 const (
-	AtBefore Standing = "before"  // nothing to undo
-	AtAfter  Standing = "after"   // can be undone
-	Between  Standing = "between" // some of it was done: can be undone
-	Foreign  Standing = "foreign" // somebody else changed it: must be left alone
+	AtBefore Standing = "before"   // nothing to undo
+	AtAfter  Standing = "after"    // can be undone
+	Between  Standing = "between"  // was made in part: can be undone
+	Diverged Standing = "diverged" // somebody else changed the function: must be left as it is
 )
 
-// Standing compares the function as it is now with the change. A part is before, after or foreign;
-// parts of both kinds are "between".
+// Standing compares the current state of the function with the change.
 func (c Change) Standing(now State) Standing {
 	if now.CodeSHA256 != c.Before.CodeSHA256 {
-		return Foreign
+		return Diverged
 	}
 
 	if c.After == nil {
@@ -61,34 +58,31 @@ func (c Change) Standing(now State) Standing {
 			return AtBefore
 		}
 
-		return Foreign
+		return Diverged
+	}
+
+	type part struct{ isBefore, isAfter bool }
+	parts := []part{{slices.Equal(now.Layers, c.Before.Layers), slices.Equal(now.Layers, c.After.Layers)}}
+	if c.Alias != "" {
+		published := c.After.AliasVersion != ""
+		parts = append(parts, part{
+			isBefore: now.AliasVersion == c.Before.AliasVersion,
+			isAfter:  published && now.AliasVersion == c.After.AliasVersion,
+		})
 	}
 
 	before := 0
 	after := 0
-	count := func(isBefore, isAfter bool) bool {
+	for _, p := range parts {
 		switch {
-		case isBefore && isAfter:
-		case isBefore:
+		case p.isBefore && p.isAfter: // the change leaves this part as it is
+		case p.isBefore:
 			before++
-		case isAfter:
+		case p.isAfter:
 			after++
 		default:
-			return false
+			return Diverged
 		}
-
-		return true
-	}
-	if !count(slices.Equal(now.Layers, c.Before.Layers), slices.Equal(now.Layers, c.After.Layers)) {
-		return Foreign
-	}
-
-	if c.Alias != "" &&
-		!count(
-			now.AliasVersion == c.Before.AliasVersion,
-			c.After.AliasVersion != "" && now.AliasVersion == c.After.AliasVersion,
-		) {
-		return Foreign
 	}
 
 	switch {
@@ -101,8 +95,8 @@ func (c Change) Standing(now State) Standing {
 	return Between
 }
 
-// WithLayers is the list of layers after the change: each version of a replaced layer gives way to
-// the new one at its place; a layer that the function did not have yet comes last.
+// WithLayers returns the layers of the function after the change. A new version takes the position of
+// the old one; a layer that the function does not have yet is appended.
 func (c Change) WithLayers() ([]string, error) {
 	out := slices.Clone(c.Before.Layers)
 	for _, r := range c.Replaces {

@@ -33,27 +33,27 @@ func TestStandingTellsOursFromOthers(t *testing.T) {
 		want   Standing
 	}{
 		"recorded, nothing happened":                        {recorded, at("1", "code", vendor, layers1), AtBefore},
-		"recorded, then deployed by others":                 {recorded, at("1", "other", vendor, layers1), Foreign},
-		"recorded, then other layers":                       {recorded, at("1", "code", vendor, layers2), Foreign},
-		"recorded, then another alias":                      {recorded, at("2", "code", vendor, layers1), Foreign},
+		"recorded, then deployed by others":                 {recorded, at("1", "other", vendor, layers1), Diverged},
+		"recorded, then other layers":                       {recorded, at("1", "code", vendor, layers2), Diverged},
+		"recorded, then another alias":                      {recorded, at("2", "code", vendor, layers1), Diverged},
 		"intended, nothing happened":                        {intended, at("1", "code", vendor, layers1), AtBefore},
 		"intended, layers are set":                          {intended, at("1", "code", vendor, layers2), Between},
-		"intended, the alias was moved by others":           {intended, at("2", "code", vendor, layers2), Foreign},
-		"intended, no alias is not the version to come":     {intended, at("", "code", vendor, layers2), Foreign},
+		"intended, the alias was moved by others":           {intended, at("2", "code", vendor, layers2), Diverged},
+		"intended, no alias is not the version to come":     {intended, at("", "code", vendor, layers2), Diverged},
 		"published, nothing else":                           {published, at("1", "code", vendor, layers2), Between},
 		"published, all done":                               {published, at("2", "code", vendor, layers2), AtAfter},
 		"layers taken back, the alias not yet":              {published, at("2", "code", vendor, layers1), Between},
 		"all taken back":                                    {published, at("1", "code", vendor, layers1), AtBefore},
-		"the alias moved on by others":                      {published, at("3", "code", vendor, layers2), Foreign},
-		"layers changed by others, the alias is ours":       {published, at("2", "code", vendor), Foreign},
-		"other code, though layers and alias are ours":      {published, at("2", "other", vendor, layers2), Foreign},
-		"the same layers in another order are others":       {published, at("2", "code", layers2, vendor), Foreign},
+		"the alias moved on by others":                      {published, at("3", "code", vendor, layers2), Diverged},
+		"layers changed by others, the alias is ours":       {published, at("2", "code", vendor), Diverged},
+		"other code, though layers and alias are ours":      {published, at("2", "other", vendor, layers2), Diverged},
+		"the same layers in another order are others":       {published, at("2", "code", layers2, vendor), Diverged},
 		"without an alias, before":                          {latest, at("", "code", layers1), AtBefore},
 		"without an alias, after":                           {latest, at("", "code", layers2), AtAfter},
 		"without an alias nobody looks where one points":    {latest, at("5", "code", layers2), AtAfter},
-		"without an alias, others":                          {latest, at("", "code", vendor), Foreign},
+		"without an alias, others":                          {latest, at("", "code", vendor), Diverged},
 		"a change that changes nothing has nothing to undo": {same, at("1", "code", layers1), AtBefore},
-		"a change that changes nothing, and others":         {same, at("2", "code", layers1), Foreign},
+		"a change that changes nothing, and others":         {same, at("2", "code", layers1), Diverged},
 		"a function that had no layers, before":             {first, State{CodeSHA256: "code"}, AtBefore},
 		"a function that had no layers, an empty list of it": {
 			first,
@@ -71,7 +71,7 @@ func TestStandingTellsOursFromOthers(t *testing.T) {
 	}
 }
 
-func TestNewVersionsTakeThePlaceOfOldOnes(t *testing.T) {
+func TestNewVersionsReplaceOldOnesInPlace(t *testing.T) {
 	t.Parallel()
 	const others = "arn:aws:lambda:us-east-1:999999999999:layer:layersmith-base:7"
 	const alike = "arn:aws:lambda:us-east-1:123456789012:layer:layersmith-base-arm64:1"

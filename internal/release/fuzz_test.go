@@ -7,7 +7,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 )
 
-// documents are all that Decode is for, by the number that a fuzzer knows them by.
+// documents are all documents, by the number that the fuzzer uses.
 var documents = []func() any{
 	func() any { return new(Request) },
 	func() any { return new(Run) },
@@ -22,8 +22,7 @@ var documents = []func() any{
 	func() any { return new(Lease) },
 }
 
-// What is decoded is written as a document that is decoded as the same: nothing is lost on the way
-// through a stage.
+// A decoded document that is encoded and decoded again is the same.
 func FuzzDecode(f *testing.F) {
 	for kind, empty := range documents {
 		b, err := Encode(empty())
@@ -38,9 +37,26 @@ func FuzzDecode(f *testing.F) {
 
 	for kind, doc := range map[uint8]string{
 		0: `{"layers": ["a"], "force": true, "rollback": {"layer": "a", "to": 41}, "trigger": "schedule"}`,
-		1: `{"schemaVersion": 1, "run": "r", "startedAt": "2026-11-23T19:30:00Z", "request": {}, "workspace": {"key": "k", "versionId": "v", "sha256": "` + digest.Of(nil).String() + `", "size": 3}, "ending": {"outcome": "Released", "message": "m"}}`,
-		2: `{"run": "r", "locks": [{"target": "python3.13-arm64", "file": {}, "since": "0001-01-01T00:00:00Z"}], "layers": [{"layer": "a", "target": "python3.13-x86_64", "below": [], "wheels": [{}]}], "seconds": 1e-7}`,
-		7: `{"locks": null, "layers": [{"current": {"unzippedBytes": -1, "importSeconds": 1e308, "wheels": []}, "earlier": [{}]}]}`,
+		1: `{
+			"schemaVersion": 1,
+			"run": "r",
+			"startedAt": "2026-11-23T19:30:00Z",
+			"request": {},
+			"workspace": {"key": "k", "versionId": "v", "sha256": "` + digest.Of(nil).String() + `", "size": 3},
+			"ending": {"outcome": "Released", "message": "m"}
+		}`,
+		2: `{
+			"run": "r",
+			"locks": [{"target": "python3.13-arm64", "file": {}, "since": "0001-01-01T00:00:00Z"}],
+			"layers": [{"layer": "a", "target": "python3.13-x86_64", "below": [], "wheels": [{}]}],
+			"seconds": 1e-7
+		}`,
+		7: `{
+			"locks": null,
+			"layers": [
+				{"current": {"unzippedBytes": -1, "importSeconds": 1e308, "wheels": []}, "earlier": [{}]}
+			]
+		}`,
 	} {
 		f.Add(kind, []byte(doc))
 	}
@@ -65,7 +81,7 @@ func FuzzDecode(f *testing.F) {
 		if err := Decode(written, second); err != nil {
 			for _, unset := range []string{digest.SHA256{}.String(), `"target": ""`, `"schemaVersion": 0`} {
 				if bytes.Contains(written, []byte(unset)) {
-					return // a leaf that is not set is written, and not read: no stage writes one
+					return // an unset leaf is encoded, but refused by Decode: no stage writes one
 				}
 			}
 
@@ -93,7 +109,7 @@ func FuzzParseLayerVersionARN(f *testing.F) {
 			t.Errorf("%q is version %d of %q", s, version, name)
 		}
 
-		_ = NameOf(s)
+		_ = LayerNameOf(s)
 		if CheckRun(s) == nil && (len(s) > 80 || bytes.ContainsAny([]byte(s), "/\\\x00")) {
 			t.Errorf("%q is the name of a run", s)
 		}

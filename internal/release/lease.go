@@ -2,32 +2,31 @@ package release
 
 import "time"
 
-// LeaseFor is how long a lease holds without being renewed. Every stage renews it; the longest time
-// between two is a build, for which the state machine waits two hours.
+// LeaseFor is the lifetime of a lease. Every stage renews it. The longest stage is the build, for
+// which the state machine waits two hours.
 const LeaseFor = 3 * time.Hour
 
-// Lease says which run works: state/lease.json. The document stays when nobody holds it, with an
-// empty run.
+// Lease names the run that works: state/lease.json. Run is empty if no run holds the lease.
 type Lease struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
 	Execution     string    `json:"execution"`
 	Until         time.Time `json:"until"`
-	Recovers      string    `json:"recovers,omitempty"` // a run that died and must be undone before anything else
+	Recovers      string    `json:"recovers,omitempty"` // a run that died, which must be undone first
 }
 
-// Claim is what a run may do about the lease.
+// Claim is what a run may do with the lease.
 type Claim string
 
 // The claims.
 const (
-	Take     Claim = "take"      // it is free, or one's own
-	TakeOver Claim = "take over" // its holder is dead; what it left must be undone first
-	Wait     Claim = "wait"      // somebody works
+	Take     Claim = "take"      // it is free, or the run holds it
+	TakeOver Claim = "take over" // its holder is dead, and must be undone first
+	Wait     Claim = "wait"      // another run holds it
 )
 
-// Decide says what a run may do. holderRuns tells whether the execution that holds the lease still
-// runs; it matters only when there is one.
+// Decide returns what a run may do. holderRuns says whether the execution of the holder is running;
+// it is ignored if there is no holder.
 func (l Lease) Decide(run string, now time.Time, holderRuns bool) Claim {
 	switch {
 	case l.Run == "" || l.Run == run:

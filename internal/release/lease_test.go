@@ -16,29 +16,29 @@ func TestOneRunHoldsTheLease(t *testing.T) {
 		runs  bool // its holder
 		want  Claim
 	}{
-		"nobody ever had it": {Lease{}, "second", 0, false, Take},
-		"it was given back": {
+		"a new lease": {Lease{}, "second", 0, false, Take},
+		"a returned lease": {
 			Lease{SchemaVersion: 1, Until: now},
 			"second",
 			0,
 			false,
 			Take,
 		},
-		"it was given back by a run that left something": {
+		"a returned lease, with a dead run to undo": {
 			Lease{SchemaVersion: 1, Until: now, Recovers: "dead"},
 			"second",
 			0,
 			false,
 			Take,
 		},
-		"one's own": {held, "first", 0, true, Take},
-		"one's own, for whose execution nobody asked": {held, "first", 0, false, Take},
-		"one's own that ran out":                      {held, "first", LeaseFor + time.Hour, true, Take},
-		"its holder works":                            {held, "second", 0, true, Wait},
-		"its holder works, up to the last moment":     {held, "second", LeaseFor, true, Wait},
-		"its holder hangs":                            {held, "second", LeaseFor + time.Nanosecond, true, TakeOver},
-		"its holder died":                             {held, "second", 0, false, TakeOver},
-		"its holder died and its time ran out":        {held, "second", LeaseFor + time.Hour, false, TakeOver},
+		"own lease": {held, "first", 0, true, Take},
+		"own lease, without asking for the execution": {held, "first", 0, false, Take},
+		"own lease, expired":                          {held, "first", LeaseFor + time.Hour, true, Take},
+		"the holder runs":                             {held, "second", 0, true, Wait},
+		"the holder runs, at the last moment":         {held, "second", LeaseFor, true, Wait},
+		"the holder runs, the lease expired":          {held, "second", LeaseFor + time.Nanosecond, true, TakeOver},
+		"the holder died":                             {held, "second", 0, false, TakeOver},
+		"the holder died, the lease expired":          {held, "second", LeaseFor + time.Hour, false, TakeOver},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -49,8 +49,7 @@ func TestOneRunHoldsTheLease(t *testing.T) {
 	}
 }
 
-// The state machine waits two hours for a build, which begins when the lease is taken, and nobody
-// renews it meanwhile.
+// The state machine waits two hours for a build, during which the lease is not renewed.
 func TestALeaseOutlivesTheLongestBuild(t *testing.T) {
 	t.Parallel()
 	if build := 2 * time.Hour; LeaseFor <= build {

@@ -1,19 +1,20 @@
-// Package release holds the values of the way from a built artifact to functions that use it, and
-// the decisions on that way. All of it is arithmetic over values: who may hold the lease, whether a
-// change can be undone, what an execution amounts to.
+// Package release holds the documents of a run, from a built artifact to the functions that use it,
+// and the decisions about them: which run may take the lease, whether a change can be undone. Its
+// functions work on values only.
 //
-// There are two kinds of document. Those that are made once (Built, Pruned, Measured, Candidate,
-// Verified) lie below content-addressed keys, are referred to by blob.Ref, and name the one that
-// they were made from. Those that change (Run, Change, Lease, Released) lie below fixed names and
-// are written conditionally:
+// There are two kinds of document. Documents that never change (Built, Pruned, Measured, Candidate,
+// Verified) have content-addressed keys. A blob.Ref refers to them, and each names the document that
+// it was made from. Documents that change (Run, Change, Lease, Released) have fixed names, and are
+// written conditionally:
 //
-//	state/lease.json                   who works: one execution at a time
-//	state/released.json                what is promoted
-//	runs/<run>/run.json                what an execution was asked for
-//	runs/<run>/built.json              what CodeBuild made for it; runs/<run>/failure.json why it made nothing
-//	runs/<run>/candidates/<n>.json     what it published, written before and after
-//	runs/<run>/changes/<n>.json        what it changed of one consumer, written before and after
-//	runs/<run>/report.json             what it amounted to
+//	state/lease.json                   the run that works; one at a time
+//	state/released.json                the promoted versions
+//	runs/<run>/run.json                the request and the ending of a run
+//	runs/<run>/built.json              the artifacts that CodeBuild made
+//	runs/<run>/failure.json            the error, if CodeBuild failed
+//	runs/<run>/candidates/<layer>.json a published version; written before and after publishing
+//	runs/<run>/changes/<n>.json        a change of one consumer; written before and after the update
+//	runs/<run>/report.json             the outcome of a run
 package release
 
 import (
@@ -33,8 +34,8 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// SchemaVersion is raised when a reader of the old form of any document here would misunderstand
-// the new one.
+// SchemaVersion is raised when a program that knows the old version would misread a document of the
+// new one.
 const SchemaVersion = 1
 
 // Names of documents that change.
@@ -43,26 +44,25 @@ const (
 	ReleasedName = "state/released.json"
 )
 
-// RunName, BuiltName, FailureName and ReportName are the names of a run's own documents;
-// CandidateName and ChangeName number those of which there are many.
+// RunName, BuiltName, FailureName and ReportName are the names of the documents that a run has once.
 func RunName(run string) string     { return "runs/" + run + "/run.json" }
 func BuiltName(run string) string   { return "runs/" + run + "/built.json" }
 func FailureName(run string) string { return "runs/" + run + "/failure.json" }
 func ReportName(run string) string  { return "runs/" + run + "/report.json" }
 
-// CandidatesPrefix and ChangesPrefix are where they lie.
+// CandidatesPrefix and ChangesPrefix are the prefixes of a run's candidates and changes.
 func CandidatesPrefix(run string) string { return "runs/" + run + "/candidates/" }
 func ChangesPrefix(run string) string    { return "runs/" + run + "/changes/" }
 
-// CandidateName names the record of one layer of a run, ChangeName that of one consumer.
+// CandidateName is the name of the document of one layer, ChangeName that of one consumer.
 func CandidateName(run, layerName string) string { return CandidatesPrefix(run) + layerName + ".json" }
 func ChangeName(run string, n int) string        { return fmt.Sprintf("%s%03d.json", ChangesPrefix(run), n) }
 
-// runID is what Step Functions allows in the name of an execution (API: StartExecution), which is
-// where a run gets its name.
+// runID matches the names that this package allows of those that Step Functions allows for an
+// execution (API: StartExecution). A run has the name of its execution.
 var runID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
 
-// CheckRun says what is wrong with a run's name; nil when nothing is. It becomes part of keys.
+// CheckRun checks the name of a run, which becomes part of keys.
 func CheckRun(run string) error {
 	if !runID.MatchString(run) || strings.Trim(run, ".") == "" {
 		return fmt.Errorf("%q is not the name of a run: letters, digits, . - and _, at most 80", run)
@@ -74,39 +74,38 @@ func CheckRun(run string) error {
 // Outcome is how a run ended.
 type Outcome string
 
-// The outcomes; there are no others.
+// All outcomes.
 const (
-	Promoted    Outcome = "Released"    // versions are published and verified, every consumer uses them
-	Unchanged   Outcome = "Unchanged"   // there was nothing to do, or only a plan was asked for
-	RolledBack  Outcome = "RolledBack"  // consumers were touched, and are as before
-	FailedClean Outcome = "FailedClean" // no consumer was touched, nothing is left behind
-	FailedDirty Outcome = "FailedDirty" // a person is needed
+	Promoted    Outcome = "Released"    // the new versions are verified, and every consumer uses them
+	Unchanged   Outcome = "Unchanged"   // there was nothing to do, or the run was a dry run
+	RolledBack  Outcome = "RolledBack"  // consumers were changed, and are restored
+	FailedClean Outcome = "FailedClean" // no consumer was changed, no resource is left
+	FailedDirty Outcome = "FailedDirty" // the rollback failed: a person must finish it
 )
 
-// Ending is how a run ends: an outcome and one sentence that says what to do next.
+// Ending is the outcome of a run, and one sentence that says what to do next.
 type Ending struct {
 	Outcome Outcome `json:"outcome"`
 	Message string  `json:"message"`
 }
 
-// Request is what an operator or the schedule asks for: the execution's input. The zero Request is
-// everything that is stale.
+// Request is the input of an execution. The zero Request releases all layers that are out of date.
 type Request struct {
 	Layers   []string `json:"layers,omitempty"`   // empty for all
 	Force    bool     `json:"force,omitempty"`    // even if nothing changed
-	Refresh  bool     `json:"refresh,omitempty"`  // take newer versions within the constraints
-	DryRun   bool     `json:"dryRun,omitempty"`   // everything up to publishing
-	Rollback *Restore `json:"rollback,omitempty"` // instead of building: consumers go back to a released version
-	Trigger  string   `json:"trigger,omitempty"`  // who asks, for reports; the schedule says "schedule"
+	Refresh  bool     `json:"refresh,omitempty"`  // lock the newest versions that the requirements allow
+	DryRun   bool     `json:"dryRun,omitempty"`   // stop before publishing
+	Rollback *Restore `json:"rollback,omitempty"` // go back to a released version, instead of building
+	Trigger  string   `json:"trigger,omitempty"`  // for reports: "schedule", "operator", ...
 }
 
-// Restore asks for an earlier version of a layer.
+// Restore requests an earlier version of a layer.
 type Restore struct {
 	Layer string `json:"layer"`
 	To    int64  `json:"to,omitempty"` // version number; 0 for the one before the current
 }
 
-// Run is what an execution was asked for and works on: runs/<run>/run.json.
+// Run is the request of an execution and its state: runs/<run>/run.json.
 type Run struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`       // the execution's name
@@ -114,17 +113,17 @@ type Run struct {
 	StartedAt     time.Time `json:"startedAt"`
 	Trigger       string    `json:"trigger"` // "upload of layers/x/requirements.txt", "schedule", "operator"
 	Request       Request   `json:"request"`
-	Workspace     blob.Ref  `json:"workspace,omitzero"` // a zip of layers/ as it was when the run began
-	Ending        *Ending   `json:"ending,omitempty"`   // set when it is over: nothing remains to be done or undone
+	Workspace     blob.Ref  `json:"workspace,omitzero"` // a zip of layers/ at the start of the run
+	Ending        *Ending   `json:"ending,omitempty"`   // set once nothing remains to be done or undone
 }
 
-// Built is what CodeBuild made: runs/<run>/built.json.
+// Built lists the artifacts of a run: runs/<run>/built.json.
 type Built struct {
 	SchemaVersion int           `json:"schemaVersion"`
 	Run           string        `json:"run"`
 	Tool          string        `json:"tool"`
-	Workspace     digest.SHA256 `json:"workspaceSha256"` // of the zip that it was made from
-	Seconds       float64       `json:"seconds"`         // that the build took
+	Workspace     digest.SHA256 `json:"workspaceSha256"` // of the zip of layers/
+	Seconds       float64       `json:"seconds"`         // duration of the build
 	Locks         []Lock        `json:"locks"`
 	Layers        []BuiltLayer  `json:"layers"`
 }
@@ -133,7 +132,7 @@ type Built struct {
 type Lock struct {
 	Target pydist.Target `json:"target"`
 	File   blob.Ref      `json:"file"`
-	// of the lock that lay in the workspace; a later push of another one wins over this
+	// of the lock file in the workspace; once another one is pushed, it replaces this lock
 	Pushed digest.SHA256 `json:"pushedSha256,omitzero"`
 	Since  time.Time     `json:"since,omitzero"` // when it was first released
 }
@@ -142,26 +141,26 @@ type Lock struct {
 type BuiltLayer struct {
 	Layer     string          `json:"layer"`
 	Target    pydist.Target   `json:"target"`
-	LayerName string          `json:"layerName"`       // what it is called in Lambda
-	Key       digest.SHA256   `json:"key"`             // of everything that decides the published bytes
-	Below     []string        `json:"below,omitempty"` // layers that it lies on, lowest first
+	LayerName string          `json:"layerName"`       // name in Lambda
+	Key       digest.SHA256   `json:"key"`             // digest of all inputs: the same key gives the same bytes
+	Below     []string        `json:"below,omitempty"` // the layers that it extends, lowest first
 	Artifact  blob.Ref        `json:"artifact"`
 	Before    measure.Size    `json:"before"`
 	Wheels    []report.Wheel  `json:"wheels"`
 	Bytecode  report.Bytecode `json:"bytecode"`
 }
 
-// Pruned is a layer as it will be published, made from a BuiltLayer.
+// Pruned is a layer as it will be published, and the BuiltLayer that it was made from.
 type Pruned struct {
 	SchemaVersion int          `json:"schemaVersion"`
-	Built         BuiltLayer   `json:"built"` // the predecessor, whole: it is small
+	Built         BuiltLayer   `json:"built"` // the predecessor
 	Zip           blob.Ref     `json:"zip"`
 	Report        report.Layer `json:"report"` // without gate and verdict
-	// modules that layer.yaml left out: a probe that needs one of them is skipped
+	// modules that layer.yaml excludes: a job of the probe that needs one is skipped
 	Chosen []string `json:"chosen,omitempty"`
 }
 
-// Measured is a Pruned that the gate let through and that fits.
+// Measured is a Pruned that passed the gate and fits the budgets.
 type Measured struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Pruned        blob.Ref     `json:"pruned"` // the predecessor
@@ -170,7 +169,7 @@ type Measured struct {
 	Report        report.Layer `json:"report"` // with gate and verdict
 }
 
-// Candidate is a published version that is not promoted.
+// Candidate is a version that is published, or about to be, and not promoted.
 type Candidate struct {
 	SchemaVersion int           `json:"schemaVersion"`
 	Run           string        `json:"run"`
@@ -179,36 +178,36 @@ type Candidate struct {
 	LayerName     string        `json:"layerName"`
 	Key           digest.SHA256 `json:"key"`
 	Measured      blob.Ref      `json:"measured"`
-	ARN           string        `json:"arn,omitempty"` // of the version; "" while it is only intended
+	ARN           string        `json:"arn,omitempty"` // of the version; "" until it is published
 	Version       int64         `json:"version,omitempty"`
-	// the version was there before the run: never deleted by a rollback
+	// the version existed before the run: a rollback does not delete it
 	Reused bool `json:"reused,omitempty"`
 }
 
-// Verified is a Candidate that the real runtime has answered for.
+// Verified is a Candidate that passed the probe in Lambda.
 type Verified struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Candidate     Candidate    `json:"candidate"`
 	Probe         report.Probe `json:"probe"`
-	// of the throw-away function's cold start, as Lambda billed it; 0 where it is not told
+	// duration of the probe function's cold start, from Lambda's log; 0 if it is not logged
 	InitSeconds  float64 `json:"initSeconds"`
 	MaxMemoryMiB int64   `json:"maxMemoryMiB"`
 }
 
-// Released is what is promoted: state/released.json.
+// Released lists the promoted versions: state/released.json.
 type Released struct {
 	SchemaVersion int       `json:"schemaVersion"`
-	Run           string    `json:"run"` // that promoted it
+	Run           string    `json:"run"` // the run that promoted them
 	At            time.Time `json:"at"`
 	Tool          string    `json:"tool"`
-	// zero after a restore or a partial release: the next run looks again
+	// zero after a restore or a partial release, so that the next run builds again
 	Workspace digest.SHA256   `json:"workspaceSha256,omitzero"`
 	Consumers digest.SHA256   `json:"consumersSha256,omitzero"` // of consumers.yaml
 	Locks     []Lock          `json:"locks"`
 	Layers    []ReleasedLayer `json:"layers"`
 }
 
-// ReleasedLayer is one promoted version, and those before it, newest first.
+// ReleasedLayer is the current version of a layer for a target, and the earlier ones, newest first.
 type ReleasedLayer struct {
 	Layer     string            `json:"layer"`
 	Target    pydist.Target     `json:"target"`
@@ -217,7 +216,7 @@ type ReleasedLayer struct {
 	Earlier   []ReleasedVersion `json:"earlier,omitempty"`
 }
 
-// ReleasedVersion is a version that was promoted once.
+// ReleasedVersion is a version that is or was promoted.
 type ReleasedVersion struct {
 	ARN           string         `json:"arn"`
 	Version       int64          `json:"version"`
@@ -228,12 +227,12 @@ type ReleasedVersion struct {
 	Zip           blob.Ref       `json:"zip"`
 	UnzippedBytes measure.Bytes  `json:"unzippedBytes"`
 	ZippedBytes   measure.Bytes  `json:"zippedBytes"`
-	UnprunedBytes measure.Bytes  `json:"unprunedBytes"` // what the layer would weigh as an installer leaves it
+	UnprunedBytes measure.Bytes  `json:"unprunedBytes"` // of the installed wheels, unzipped
 	ImportSeconds float64        `json:"importSeconds,omitempty"`
 	Wheels        []report.Wheel `json:"wheels"`
 }
 
-// Report is what a run amounts to, for people and for the next tool: runs/<run>/report.json.
+// Report is the outcome of a run in detail: runs/<run>/report.json.
 type Report struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	Run           Run             `json:"run"`
@@ -246,22 +245,22 @@ type Report struct {
 	Notified      bool            `json:"notified"`
 }
 
-// Failure is why a run did not end well.
+// Failure is the error that ended a run.
 type Failure struct {
-	Code    string `json:"code"` // a fault's, or Step Functions' own: States.Timeout
+	Code    string `json:"code"` // a fault.Code, or an error name of Step Functions: States.Timeout
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }
 
-// ReportedLayer is what a run did about a layer.
+// ReportedLayer is what a run changed of a layer.
 type ReportedLayer struct {
 	Layer     string          `json:"layer"`
 	LayerName string          `json:"layerName"`
 	Target    pydist.Target   `json:"target"`
 	ARN       string          `json:"arn,omitempty"`
-	Versions  []string        `json:"versions,omitempty"` // "pandas 3.1.1 -> 3.1.2", against what was released before
-	Released  ReleasedVersion `json:"released,omitzero"`  // what it stands at now
-	Before    ReleasedVersion `json:"before,omitzero"`    // what it stood at before
+	Versions  []string        `json:"versions,omitempty"` // changed distributions: "pandas 3.1.1 -> 3.1.2"
+	Released  ReleasedVersion `json:"released,omitzero"`  // current version after the run
+	Before    ReleasedVersion `json:"before,omitzero"`    // current version before the run
 }
 
 // Find returns the released layer of that name for the target.
@@ -275,14 +274,14 @@ func (r Released) Find(layer string, t pydist.Target) (ReleasedLayer, bool) {
 	return ReleasedLayer{}, false
 }
 
-// MaxDocumentBytes bounds every document here: the largest, a report, is some 200 kB.
+// MaxDocumentBytes is the limit of every document. The largest, a report, has about 200 kB.
 const MaxDocumentBytes = 16 << 20
 
-// Decode reads a document strictly: one JSON object, no unknown key, of this schema version if it
-// says one, at most MaxDocumentBytes.
+// Decode reads a document strictly: one JSON object of at most MaxDocumentBytes without unknown keys.
+// A schemaVersion must be SchemaVersion.
 func Decode(b []byte, into any) error {
 	if len(b) > MaxDocumentBytes {
-		return fmt.Errorf("%d bytes, at most %d are read", len(b), MaxDocumentBytes)
+		return fmt.Errorf("%d bytes, limit %d", len(b), MaxDocumentBytes)
 	}
 
 	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) {
@@ -292,7 +291,7 @@ func Decode(b []byte, into any) error {
 	var version struct {
 		SchemaVersion *int `json:"schemaVersion"`
 	}
-	// What is wrong otherwise, the strict reading below says better.
+	// An error is left to the strict decoder below.
 	if json.Unmarshal(b, &version) == nil && version.SchemaVersion != nil && *version.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("schema version %d; known: %d", *version.SchemaVersion, SchemaVersion)
 	}
@@ -304,14 +303,14 @@ func Decode(b []byte, into any) error {
 	}
 
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
+		return errors.New("the JSON document is followed by something")
 	}
 
 	return nil
 }
 
-// Encode writes a document: two spaces of indent, a newline at the end, the same bytes for the same
-// value.
+// Encode returns a document, indented by two spaces, with a newline at the end. Equal values give
+// the same bytes.
 func Encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -324,8 +323,8 @@ func Encode(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// LayerName is what a layer is called in Lambda: prefix and name, and the target too unless it is
-// the workspace's first. Dots are not allowed there.
+// LayerName is the name of a layer in Lambda: prefix and name, with the target unless it is the
+// workspace's first. Lambda allows no dots in it.
 func LayerName(prefix, layer string, t, first pydist.Target) string {
 	if t == first {
 		return prefix + layer

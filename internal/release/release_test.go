@@ -14,7 +14,7 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// everyDocument is one of each that lies in the store, and of what else Decode reads.
+// everyDocument has one of each document that Decode reads.
 var everyDocument = []any{
 	Lease{},
 	Released{},
@@ -31,7 +31,7 @@ var everyDocument = []any{
 	Report{},
 }
 
-// filled is a document in which every field that has a place in JSON says something.
+// filled is a document without a zero value in any field that JSON contains.
 func filled(t testing.TB, doc any) reflect.Value {
 	t.Helper()
 	v := reflect.New(reflect.TypeOf(doc))
@@ -40,34 +40,14 @@ func filled(t testing.TB, doc any) reflect.Value {
 	return v
 }
 
+// fill sets v and all that it contains to values that n makes different.
 func fill(t testing.TB, v reflect.Value, n *int) {
 	*n++
-	switch v.Interface().(type) {
-	case digest.SHA256:
-		v.Set(reflect.ValueOf(digest.Of([]byte(fmt.Sprint(*n)))))
-		return
-	case time.Time:
-		v.Set(reflect.ValueOf(time.Date(2026, 11, 24, 3, 0, *n%60, 123456789, time.UTC)))
-		return
-	case pydist.Target:
-		target, err := pydist.ParseTarget([]string{"python3.13-x86_64", "python3.12-arm64"}[*n%2])
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		v.Set(reflect.ValueOf(target))
+	if fillLeaf(t, v, *n) {
 		return
 	}
 
 	switch v.Kind() {
-	case reflect.String:
-		v.SetString(fmt.Sprintf("text <%d> & \"more\" \u2028 ä", *n))
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(*n) + 1<<40)
-	case reflect.Float64:
-		v.SetFloat(float64(*n) + 0.1)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(t, v.Elem(), n)
@@ -107,6 +87,41 @@ func fill(t testing.TB, v reflect.Value, n *int) {
 	}
 }
 
+// fillLeaf sets a value without fields or elements to one that n decides; false for other values.
+func fillLeaf(t testing.TB, v reflect.Value, n int) bool {
+	switch v.Interface().(type) {
+	case digest.SHA256:
+		v.Set(reflect.ValueOf(digest.Of([]byte(fmt.Sprint(n)))))
+		return true
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 11, 24, 3, 0, n%60, 123456789, time.UTC)))
+		return true
+	case pydist.Target:
+		target, err := pydist.ParseTarget([]string{"python3.13-x86_64", "python3.12-arm64"}[n%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		v.Set(reflect.ValueOf(target))
+		return true
+	}
+
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(fmt.Sprintf("text <%d> & \"more\" \u2028 ä", n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(n) + 1<<40)
+	case reflect.Float64:
+		v.SetFloat(float64(n) + 0.1)
+	default:
+		return false
+	}
+
+	return true
+}
+
 func nameOf(doc any) string { return reflect.TypeOf(doc).Name() }
 
 func TestEveryDocumentIsReadAsItWasWritten(t *testing.T) {
@@ -142,7 +157,7 @@ func TestEveryDocumentIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// What a state has not come to yet is left out, and is read as nothing.
+// Fields that are not set yet are omitted, and decoded as zero.
 func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 	t.Parallel()
 	ref := blob.Ref{Key: "documents/x.json", SHA256: digest.Of([]byte("x")), Size: 1}
@@ -185,7 +200,7 @@ func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 	}
 }
 
-// A field that a newer program added is found wherever it lies.
+// A field that a newer program added is refused at any depth.
 func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 	t.Parallel()
 	for _, doc := range everyDocument {
@@ -212,11 +227,8 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 				}
 
 				into := reflect.New(reflect.TypeOf(doc))
-				if err := Decode(
-					changed,
-					into.Interface(),
-				); err == nil ||
-					!strings.Contains(err.Error(), `unknown field "addedLater"`) {
+				err = Decode(changed, into.Interface())
+				if err == nil || !strings.Contains(err.Error(), `unknown field "addedLater"`) {
 					t.Errorf("a field that is not known in %s: %v", place, err)
 				}
 			})
@@ -227,8 +239,7 @@ func TestAFieldThatIsNotKnownIsRefusedAtAnyDepth(t *testing.T) {
 	}
 }
 
-// objects calls try for each JSON object that stands for a struct. A reference reads itself: what
-// it takes is the business of package blob.
+// objects calls try for each JSON object that is decoded into a struct.
 func objects(typ reflect.Type, tree any, place string, try func(string, map[string]any)) {
 	switch typ.Kind() {
 	case reflect.Pointer:
@@ -244,7 +255,7 @@ func objects(typ reflect.Type, tree any, place string, try func(string, map[stri
 	case reflect.Struct:
 		object, ok := tree.(map[string]any)
 		if !ok {
-			return // written as a text: a digest, a target, a time
+			return // encoded as a string: a digest, a target, a time
 		}
 
 		try(place, object)
@@ -274,11 +285,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"a field that is not known": {`{"schemaVersion": 1, "owner": "me"}`, `json: unknown field "owner"`},
 		"a second document": {
 			`{"schemaVersion": 1}` + "\n" + `{"schemaVersion": 1}`,
-			"something follows the document",
+			"the JSON document is followed by something",
 		},
-		"a bracket behind it":       {`{"schemaVersion": 1}]`, "something follows the document"},
-		"words behind it":           {`{"schemaVersion": 1} and more`, "something follows the document"},
-		"one byte more than 16 MiB": {large + " ", "16777217 bytes, at most 16777216 are read"},
+		"a bracket behind it":       {`{"schemaVersion": 1}]`, "the JSON document is followed by something"},
+		"words behind it":           {`{"schemaVersion": 1} and more`, "the JSON document is followed by something"},
+		"one byte more than 16 MiB": {large + " ", "16777217 bytes, limit 16777216"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -294,11 +305,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 
 	var c Candidate
-	if err := Decode(
-		[]byte(`{"measured": {"key": "x", "size": 1}}`),
-		&c,
-	); err == nil ||
-		err.Error() != "reference x: no digest" {
+	err := Decode([]byte(`{"measured": {"key": "x", "size": 1}}`), &c)
+	if err == nil || err.Error() != "reference x: no digest" {
 		t.Errorf("a reference without a digest: %v", err)
 	}
 }
@@ -312,31 +320,24 @@ func TestNamesOfRunsBecomeKeys(t *testing.T) {
 	}
 
 	for _, run := range []string{
-		"",
-		".",
-		"..",
-		strings.Repeat(".", 80),
-		"a/b",
-		"a b",
-		"../state",
-		"ä",
-		"a\n",
-		strings.Repeat("x", 81),
-		"a:b",
-		"a\x00",
+		"", ".", "..", strings.Repeat(".", 80), strings.Repeat("x", 81),
+		"a/b", "a b", "../state", "ä", "a\n", "a:b", "a\x00",
 	} {
-		if err := CheckRun(
-			run,
-		); err == nil ||
-			err.Error() != fmt.Sprintf("%q is not the name of a run: letters, digits, . - and _, at most 80", run) {
+		want := fmt.Sprintf("%q is not the name of a run: letters, digits, . - and _, at most 80", run)
+		if err := CheckRun(run); err == nil || err.Error() != want {
 			t.Errorf("%q: %v", run, err)
 		}
 	}
 
 	for got, want := range map[string]string{
-		RunName("a"): "runs/a/run.json", BuiltName("a"): "runs/a/built.json", FailureName("a"): "runs/a/failure.json", ReportName("a"): "runs/a/report.json",
-		CandidateName("a", "layersmith-base"): "runs/a/candidates/layersmith-base.json", ChangeName("a", 7): "runs/a/changes/007.json",
-		LeaseName: "state/lease.json", ReleasedName: "state/released.json",
+		RunName("a"):                          "runs/a/run.json",
+		BuiltName("a"):                        "runs/a/built.json",
+		FailureName("a"):                      "runs/a/failure.json",
+		ReportName("a"):                       "runs/a/report.json",
+		CandidateName("a", "layersmith-base"): "runs/a/candidates/layersmith-base.json",
+		ChangeName("a", 7):                    "runs/a/changes/007.json",
+		LeaseName:                             "state/lease.json",
+		ReleasedName:                          "state/released.json",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -10,7 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/probe"
 )
 
-func TestTextSaysWhatWasHealedAndWhoseFaultTheRestIs(t *testing.T) {
+func TestTextNamesHealedFilesAndCausesOfFailures(t *testing.T) {
 	l := Layer{
 		Name:    "base",
 		Verdict: measure.Within,
@@ -42,21 +42,22 @@ func TestTextSaysWhatWasHealedAndWhoseFaultTheRestIs(t *testing.T) {
 			},
 		},
 	}
-	const healed = `healed  base kept a/tests/x.py (2.8 kB, rule tests): import a.testing fails without it; written to base/layer.yaml
-healed  base kept a/docs/** (3 files, 12 B, rules docs, stubs): script a/b fails without it; written to base/layer.yaml
-`
+	const healed = "healed  base kept a/tests/x.py (2.8 kB, rule tests): import a.testing fails without it; " +
+		"written to base/layer.yaml\n" +
+		"healed  base kept a/docs/** (3 files, 12 B, rules docs, stubs): script a/b fails without it; " +
+		"written to base/layer.yaml\n"
 	const rest = `note    base: module lib.old fails unpruned too (lib 1.0): TypeError: x
 failed  base: script probe.py (fails unpruned too)
         TypeError: x
-        comes from lib 1.0 as it was published
+        caused by lib 1.0 as published
 note    base: not healed: the limit of 40 runs of the interpreter is reached
 `
 	for sentence, c := range map[string]struct {
 		options TextOptions
 		want    string
 	}{
-		"in a report":             {TextOptions{}, healed + rest},
-		"after it was told aloud": {TextOptions{Told: true}, rest},
+		"in a report":               {TextOptions{}, healed + rest},
+		"healed files were printed": {TextOptions{HealedPrinted: true}, rest},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			var b strings.Builder

@@ -1,6 +1,5 @@
-// Package report is what a build says of itself: the stored document (report.json, one schema
-// version), each layer's manifest, and the text that people read. Everything that is printed is in
-// the document.
+// Package report describes a build: the stored document report.json, each layer's manifest, and the
+// text for people. The text is printed from the document alone.
 package report
 
 import (
@@ -10,10 +9,10 @@ import (
 	"github.com/layersmith/layersmith/internal/probe"
 )
 
-// SchemaVersion is raised when a reader of the old form would misunderstand the new one.
+// SchemaVersion is raised when a program that knows the old version would misread the new one.
 const SchemaVersion = 1
 
-// Report is dist/report.json: one build.
+// Report is one build: dist/report.json.
 type Report struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	Tool          string          `json:"tool"` // "layersmith 0.1.0"
@@ -30,12 +29,12 @@ type Layer struct {
 	Target        string          `json:"target"`
 	Description   string          `json:"description,omitempty"`
 	Extends       []string        `json:"extends,omitempty"`
-	Key           digest.SHA256   `json:"key,omitzero"` // of everything that decides the zip's bytes
+	Key           digest.SHA256   `json:"key,omitzero"` // digest of all inputs: the same key gives the same zip
 	Inputs        Inputs          `json:"inputs,omitzero"`
 	Zip           File            `json:"zip"`
-	Before        measure.Size    `json:"before"` // as an installer would leave it, without bytecode
+	Before        measure.Size    `json:"before"` // installed, without bytecode
 	After         measure.Size    `json:"after"`
-	Removed       measure.Sizes   `json:"removed"` // by rule: what dropped files weighed and what transforms saved
+	Removed       measure.Sizes   `json:"removed"` // by rule: dropped files, and bytes saved by transforms
 	Bytecode      Bytecode        `json:"bytecode"`
 	Packages      measure.Sizes   `json:"packages"` // by distribution
 	Kinds         measure.Sizes   `json:"kinds"`
@@ -45,27 +44,25 @@ type Layer struct {
 	Gate          []gate.Finding  `json:"gate"`
 	Allowed       []Allowed       `json:"allowed,omitempty"`
 	Probe         Probe           `json:"probe"`
-	// what layer.yaml keeps, drops and switches, with its reasons
-	Choices []Choice `json:"choices,omitempty"`
-	// what this build restored by itself; it is in layer.yaml now
-	Healed    []Healed   `json:"healed,omitempty"`
-	Notes     []string   `json:"notes,omitempty"`
-	Explained *Explained `json:"explained,omitempty"` // by check --explain
+	Choices       []Choice        `json:"choices,omitempty"`
+	Healed        []Healed        `json:"healed,omitempty"` // by this build
+	Notes         []string        `json:"notes,omitempty"`
+	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
 }
 
-// Inputs are the digests of everything that the layer was made from.
+// Inputs are the digests and settings that decide the bytes of a layer.
 type Inputs struct {
 	Wheels       []Wheel           `json:"wheels"`
 	LayerSpec    digest.SHA256     `json:"layerSpecSha256,omitzero"`
 	Policy       digest.SHA256     `json:"policySha256,omitzero"`
-	Rules        map[string]int    `json:"rules"` // versions of those that were on
+	Rules        map[string]int    `json:"rules"` // versions of the enabled rules
 	Transforms   map[string]string `json:"transforms"`
 	Compression  string            `json:"compression"`
 	Interpreter  string            `json:"interpreter,omitempty"`
 	BytecodeMode string            `json:"bytecodeMode"`
 }
 
-// Wheel is one distribution that the layer carries.
+// Wheel is one distribution in the layer.
 type Wheel struct {
 	Name    string        `json:"name"`
 	Version string        `json:"version"`
@@ -80,9 +77,9 @@ type File struct {
 	SHA256 digest.SHA256 `json:"sha256,omitzero"`
 }
 
-// Bytecode says which mode was taken, why, and what it weighs.
+// Bytecode is the bytecode mode of a layer, the reason for it, and the size of its .pyc files.
 type Bytecode struct {
-	Partial bool         `json:"partial,omitempty"` // some or all of it was given up
+	Partial bool         `json:"partial,omitempty"` // some or all of it was left out: no interpreter, or over budget
 	Mode    string       `json:"mode"`
 	Reason  string       `json:"reason,omitempty"`
 	Size    measure.Size `json:"size"`
@@ -101,54 +98,53 @@ type Allowed struct {
 	Reason string `json:"reason"`
 }
 
-// Choice is what a layer decided against the rule book.
+// Choice is an entry of layer.yaml that overrides the policy.
 type Choice struct {
 	What   string `json:"what"` // keep, drop, rule on, rule off
 	Which  string `json:"which"`
 	Reason string `json:"reason"`
 }
 
-// Healed is something that pruning removed or changed, that a probe turned out to need, and that
-// the build wrote into a layer's keep list.
+// Healed is one entry that healing added to a layer's keep list: pruning had removed or changed the
+// files, and a probe failed without them.
 type Healed struct {
-	Match  string        `json:"match"` // as the keep list has it
+	Match  string        `json:"match"` // pattern in the keep list
 	Files  int           `json:"files"`
 	Bytes  measure.Bytes `json:"unzippedBytes"` // of those files
-	Rules  []string      `json:"rules"`         // what had removed or changed them
+	Rules  []string      `json:"rules"`         // that removed or changed them
 	Why    string        `json:"why"`           // "script probe.py fails without it"
-	Reason string        `json:"reason"`        // as the keep list has it: why, and when
-	File   string        `json:"file"`          // that was written, relative to the workspace
+	Reason string        `json:"reason"`        // in the keep list: why, and the date
+	File   string        `json:"file"`          // the changed file, relative to the workspace
 }
 
-// Healing is what was tried to make a probe pass.
+// Healing is an attempt to make a probe pass.
 type Healing struct {
 	Runs  int    `json:"runs"`            // of the interpreter
-	Why   string `json:"why,omitempty"`   // why it did not help, with what was tried; "" when it did
-	Cause string `json:"cause,omitempty"` // what would help, when that was found
+	Why   string `json:"why,omitempty"`   // why it failed, with what was tried; "" when it helped
+	Cause string `json:"cause,omitempty"` // the change that would help, if known
 }
 
-// Probe is what the interpreter said.
+// Probe is the outcome of running the target's interpreter against a layer.
 type Probe struct {
 	Status      ProbeStatus `json:"status"`
 	Interpreter string      `json:"interpreter,omitempty"`
 	Reason      string      `json:"reason,omitempty"` // why it was not probed
-	// of the stack, the jobs and the interpreter: the same key need not be asked again
+	// digest of the stack, the jobs and the interpreter, under which the outcome is cached
 	Key      digest.SHA256  `json:"key,omitzero"`
 	Stack    []string       `json:"stack,omitempty"`
 	Modules  int            `json:"modules"`
 	Metadata int            `json:"metadata"`
 	Scripts  int            `json:"scripts"`
 	Failures []probe.Result `json:"failures,omitempty"`
-	Skipped  []probe.Result `json:"skipped,omitempty"` // they need what the layer chose to leave out
-	// "kind name" of a failure that is there unpruned too -> the distribution that it comes from:
-	// "lxml 6.1.0"
+	Skipped  []probe.Result `json:"skipped,omitempty"` // they need what the layer excludes
+	// of failures that the unpruned layer has too: "kind name" -> distribution, "lxml 6.1.0"
 	Causes  map[string]string `json:"causes,omitempty"`
 	Healing *Healing          `json:"healing,omitempty"`
 	Import  *ImportComparison `json:"import,omitempty"`
 }
 
-// Cause is the distribution that a failure comes from, "" when it is not known or when pruning is
-// at fault.
+// Cause is the distribution that causes a failure; "" when it is unknown or when pruning is the
+// cause.
 func (p Probe) Cause(f probe.Result) string { return p.Causes[string(f.Kind)+" "+f.Name] }
 
 // ProbeStatus is the outcome of a probe.

@@ -13,8 +13,7 @@ import (
 	"github.com/layersmith/layersmith/internal/probe"
 )
 
-// example is a workspace of three layers: one that is well, one that fails wherever it can, one
-// that nobody probed.
+// example is a build of three layers: one passes, one fails every check, one was not probed.
 func example() Report {
 	return Report{
 		SchemaVersion: SchemaVersion, Tool: "layersmith 0.1.0", Target: "python3.13-x86_64",
@@ -101,10 +100,11 @@ science  45.3 -> 36.8  146.1 -> 111.2             -  over target 100.0 MB     FA
 aws       17.2 -> 5.8     23.4 -> 9.8             -  within                   not probed
 removed drop-tests 52.1 MB, strip 4.2 MB; added bytecode 13.6 MB
 `
-	const stacks = `note    aws was NOT PROBED: no python3.13 here
-stack   base + science: 265.0 MB, over limit 235.9 MB (225 MiB); leaves -2.9 MB of Lambda's 262.1 MB for the function's code
-stack   base + aws: 80.6 MB, within 235.9 MB (225 MiB); leaves 181.5 MB of Lambda's 262.1 MB for the function's code
-`
+	const stacks = "note    aws was NOT PROBED: no python3.13 here\n" +
+		"stack   base + science: 265.0 MB, over limit 235.9 MB (225 MiB); " +
+		"leaves -2.9 MB of Lambda's 262.1 MB for the function's code\n" +
+		"stack   base + aws: 80.6 MB, within 235.9 MB (225 MiB); " +
+		"leaves 181.5 MB of Lambda's 262.1 MB for the function's code\n"
 	const science = `note    bytecode of science: it would not fit its budget
 note    science: keep scipy/tests/**: we run them
 gate    science: python/a.so: links to libGL.so.1 [elf-needed]
@@ -114,7 +114,7 @@ allowed science: python/b.so: needs GLIBC_2.38 [elf-glibc]: never loaded
 		options TextOptions
 		want    string
 	}{
-		"what everybody reads": {TextOptions{}, table + science + `failed  science: import scipy.odr
+		"without options": {TextOptions{}, table + science + `failed  science: import scipy.odr
           File a
           File b
         ImportError: x
@@ -230,7 +230,7 @@ func TestTableAlignsColumns(t *testing.T) {
 	}
 }
 
-// report.json is the document: everything that is printed can be printed from it again.
+// report.json has everything that the text needs.
 func TestTextIsPrintedFromTheDocumentAlone(t *testing.T) {
 	t.Parallel()
 	doc, err := json.Marshal(example())

@@ -7,17 +7,18 @@ import (
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/probe"
 )
 
-// TextOptions say how much to print.
+// TextOptions select what Text prints.
 type TextOptions struct {
-	Verbose  bool
-	PlanOnly bool
-	AsIs     bool // it was only looked at: nothing was removed
-	Told     bool // what was healed was told already
+	Verbose       bool // every note, every failure, 50 lines of each
+	PlanOnly      bool // sizes only: the layers were planned, not built
+	CheckOnly     bool // the layers were checked as they are: nothing was removed
+	HealedPrinted bool // the progress output has listed the healed files already
 }
 
-// HealedText says what a build restored by itself, and where that is written now.
+// HealedText describes one keep entry that healing added to file, in one line.
 func HealedText(layer string, h Healed, file string) string {
 	rules := "rule " + strings.Join(h.Rules, ", ")
 	if len(h.Rules) > 1 {
@@ -32,29 +33,63 @@ func HealedText(layer string, h Healed, file string) string {
 	return fmt.Sprintf("%s kept %s (%s, %s): %s; written to %s", layer, h.Match, size, rules, h.Why, file)
 }
 
-// Text prints a build as a table and what belongs below it.
+// Text prints a report for people: a table of the layers, then one line for each thing to know.
 func Text(w io.Writer, r Report, o TextOptions) {
-	rows := [][]string{{"layer", "zip MB", "unzipped MB", "import s", "budget", "probe"}}
-	for _, l := range r.Layers {
-		rows = append(rows, []string{l.Name,
-			l.Before.Zipped.MB() + " -> " + l.Zip.Bytes.MB(), l.Before.Unzipped.MB() + " -> " + l.After.Unzipped.MB(),
-			importText(l.Probe), budgetText(l), probeText(l.Probe)})
+	t := text{w, o}
+	t.table(r.Layers)
+	if o.PlanOnly {
+		return
 	}
 
-	if o.PlanOnly {
+	if !o.CheckOnly {
+		t.removed(r.Layers)
+	}
+
+	for _, l := range r.Layers {
+		t.layer(l)
+	}
+
+	t.stacks(r.Stacks)
+}
+
+// text prints the sections of a report.
+type text struct {
+	w io.Writer
+	TextOptions
+}
+
+// line prints a label, such as note or failed, and what it is about.
+func (t text) line(label, format string, args ...any) {
+	fmt.Fprintf(t.w, "%-8s%s\n", label, fmt.Sprintf(format, args...))
+}
+
+func (t text) table(layers []Layer) {
+	rows := [][]string{{"layer", "zip MB", "unzipped MB", "import s", "budget", "probe"}}
+	for _, l := range layers {
+		rows = append(rows, []string{
+			l.Name,
+			l.Before.Zipped.MB() + " -> " + l.Zip.Bytes.MB(),
+			l.Before.Unzipped.MB() + " -> " + l.After.Unzipped.MB(),
+			importText(l.Probe),
+			budgetText(l),
+			probeText(l.Probe),
+		})
+	}
+
+	if t.PlanOnly {
 		for i := range rows {
 			rows[i] = rows[i][:3]
 		}
 	}
 
-	Table(w, rows, map[int]bool{1: true, 2: true, 3: true})
-	if o.PlanOnly {
-		return
-	}
+	Table(t.w, rows, map[int]bool{1: true, 2: true, 3: true})
+}
 
+// removed sums up what each rule removed, and the bytecode that was added, over all layers.
+func (t text) removed(layers []Layer) {
 	removed := measure.Sizes{}
 	code := measure.Size{}
-	for _, l := range r.Layers {
+	for _, l := range layers {
 		for rule, s := range l.Removed {
 			removed.Count(rule, s)
 		}
@@ -67,137 +102,139 @@ func Text(w io.Writer, r Report, o TextOptions) {
 		parts = append(parts, fmt.Sprintf("%s %s", rule, removed[rule].Unzipped))
 	}
 
-	line := "removed " + cmp.Or(strings.Join(parts, ", "), "nothing")
+	added := ""
 	if code.Files > 0 {
-		line += fmt.Sprintf("; added bytecode %s", code.Unzipped)
+		added = fmt.Sprintf("; added bytecode %s", code.Unzipped)
 	}
 
-	if !o.AsIs {
-		fmt.Fprintln(w, line)
+	t.line("removed", "%s%s", cmp.Or(strings.Join(parts, ", "), "nothing"), added)
+}
+
+func (t text) layer(l Layer) {
+	t.bytecode(l)
+	t.notProbed(l)
+	t.healed(l)
+	t.decisions(l)
+	for _, f := range l.Probe.Failures {
+		t.failure(l, f)
 	}
 
-	for _, l := range r.Layers {
-		if l.Bytecode.Reason != "" && (l.Bytecode.Partial || o.Verbose) {
-			fmt.Fprintf(w, "note    bytecode of %s: %s\n", l.Name, l.Bytecode.Reason)
+	if h := l.Probe.Healing; h != nil && h.Why != "" {
+		t.line("note", "%s: not healed: %s", l.Name, h.Why)
+	}
+
+	if t.Verbose {
+		for _, n := range l.Notes {
+			t.line("note", "%s: %s", l.Name, n)
+		}
+	}
+}
+
+func (t text) bytecode(l Layer) {
+	if l.Bytecode.Reason != "" && (l.Bytecode.Partial || t.Verbose) {
+		t.line("note", "bytecode of %s: %s", l.Name, l.Bytecode.Reason)
+	}
+}
+
+// notProbed names what the probe left out.
+func (t text) notProbed(l Layer) {
+	if l.Probe.Status == NotProbed {
+		t.line("note", "%s was NOT PROBED: %s", l.Name, l.Probe.Reason)
+	}
+
+	for _, r := range l.Probe.Skipped {
+		t.line("note", "%s: %s %s was skipped: the layer excludes %s", l.Name, r.Kind, r.Name, r.Chosen)
+	}
+}
+
+func (t text) healed(l Layer) {
+	if t.HealedPrinted {
+		return
+	}
+
+	for _, h := range l.Healed {
+		t.line("healed", "%s", HealedText(l.Name, h, h.File))
+	}
+}
+
+// decisions prints what layer.yaml decides, and what the gate found in spite of it.
+func (t text) decisions(l Layer) {
+	for _, c := range l.Choices {
+		t.line("note", "%s: %s %s: %s", l.Name, c.What, c.Which, c.Reason)
+	}
+
+	for _, f := range l.Gate {
+		t.line("gate", "%s: %s", l.Name, f)
+	}
+
+	for _, f := range l.Allowed {
+		t.line("allowed", "%s: %s: %s", l.Name, f.Finding, f.Reason)
+	}
+}
+
+// failure prints one failed job of the probe. A module or metadata job that fails on the unpruned
+// layer too is only a note. An entry point that does is left out: it needs an optional distribution.
+func (t text) failure(l Layer, f probe.Result) {
+	cause := l.Probe.Cause(f)
+	if f.Inherited && !t.Verbose {
+		if f.EntryPoint() {
+			return
 		}
 
-		if l.Probe.Status == NotProbed {
-			fmt.Fprintf(w, "note    %s was NOT PROBED: %s\n", l.Name, l.Probe.Reason)
-		}
-
-		for _, r := range l.Probe.Skipped {
-			fmt.Fprintf(w, "note    %s: %s %s was skipped: the layer leaves %s out\n", l.Name, r.Kind, r.Name, r.Chosen)
-		}
-
-		for _, h := range l.Healed {
-			if !o.Told {
-				fmt.Fprintf(w, "healed  %s\n", HealedText(l.Name, h, h.File))
+		if f.Kind != probe.Script {
+			from := ""
+			if cause != "" {
+				from = " (" + cause + ")"
 			}
-		}
 
-		for _, c := range l.Choices {
-			fmt.Fprintf(w, "note    %s: %s %s: %s\n", l.Name, c.What, c.Which, c.Reason)
-		}
-
-		for _, f := range l.Gate {
-			fmt.Fprintf(w, "gate    %s: %s\n", l.Name, f)
-		}
-
-		for _, f := range l.Allowed {
-			fmt.Fprintf(w, "allowed %s: %s: %s\n", l.Name, f.Finding, f.Reason)
-		}
-
-		for _, f := range l.Probe.Failures {
-			whose := ""
-			lines := 3
-			if o.Verbose {
-				lines = 50
-			}
-
-			if f.Inherited {
-				whose = " (fails unpruned too)"
-			}
-
-			if f.Inherited && f.EntryPoint() && !o.Verbose {
-				continue // it needs something optional, before and after
-			}
-
-			if f.Inherited && f.Kind != "script" && !o.Verbose {
-				from := ""
-				if c := l.Probe.Cause(f); c != "" {
-					from = " (" + c + ")"
-				}
-
-				fmt.Fprintf(
-					w,
-					"note    %s: %s %s fails unpruned too%s: %s\n",
-					l.Name,
-					f.Kind,
-					f.Name,
-					from,
-					tail(f.Detail, 1),
-				)
-			} else {
-				fmt.Fprintf(
-					w,
-					"failed  %s: %s %s%s\n%s\n",
-					l.Name,
-					f.Kind,
-					f.Name,
-					whose,
-					indent(tail(f.Detail, lines)),
-				)
-				if c := l.Probe.Cause(f); c != "" {
-					fmt.Fprintln(w, indent("comes from "+c+" as it was published"))
-				}
-			}
-		}
-
-		if h := l.Probe.Healing; h != nil && h.Why != "" {
-			fmt.Fprintf(w, "note    %s: not healed: %s\n", l.Name, h.Why)
-		}
-
-		if o.Verbose {
-			for _, n := range l.Notes {
-				fmt.Fprintf(w, "note    %s: %s\n", l.Name, n)
-			}
+			t.line("note", "%s: %s %s fails unpruned too%s: %s", l.Name, f.Kind, f.Name, from, tail(f.Detail, 1))
+			return
 		}
 	}
 
-	for _, s := range r.Stacks {
+	unpruned := ""
+	if f.Inherited {
+		unpruned = " (fails unpruned too)"
+	}
+
+	lines := 3
+	if t.Verbose {
+		lines = 50
+	}
+
+	t.line("failed", "%s: %s %s%s\n%s", l.Name, f.Kind, f.Name, unpruned, indent(tail(f.Detail, lines)))
+	if cause != "" {
+		fmt.Fprintln(t.w, indent("caused by "+cause+" as published"))
+	}
+}
+
+// stacks compares the layers that functions use together with Lambda's limit. A single layer that
+// is within its budget is in the table already.
+func (t text) stacks(stacks []measure.Stack) {
+	limit := measure.Bytes(measure.MaxUnzippedBytes).MB()
+	for _, s := range stacks {
 		if len(s.Layers) == 1 && s.Verdict == measure.Within {
 			continue
 		}
 
-		fmt.Fprintf(
-			w,
-			"stack   %s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code\n",
-			strings.Join(
-				s.Layers,
-				" + ",
-			),
-			s.Unzipped,
-			s.Verdict,
-			s.Budget,
-			s.Free,
-			measure.Bytes(measure.MaxUnzippedBytes).MB(),
-		)
+		t.line("stack", "%s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code",
+			strings.Join(s.Layers, " + "), s.Unzipped, s.Verdict, s.Budget, s.Free, limit)
 	}
 }
 
-// tail is the last lines of an error, which say what it is.
+// tail returns the last n lines: a Python traceback ends with the error.
 func tail(s string, n int) string {
 	lines := strings.Split(s, "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Count says how many there are, in words that fit one.
-func Count(n int, what string) string {
+// Count is a number with its noun: "1 file", "2 files".
+func Count(n int, noun string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + noun
 	}
 
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func indent(s string) string { return "        " + strings.ReplaceAll(s, "\n", "\n        ") }
@@ -207,7 +244,7 @@ func importText(p Probe) string {
 		return "-"
 	}
 
-	if p.Import.WithoutSeconds == p.Import.WithSeconds { // nothing to compare with: sourceless, or none
+	if p.Import.WithoutSeconds == p.Import.WithSeconds { // bytecode modes sourceless and none: one measurement
 		return fmt.Sprintf("%.2f", p.Import.WithSeconds)
 	}
 
@@ -241,7 +278,8 @@ func probeText(p Probe) string {
 	return text
 }
 
-// Table prints aligned columns, two spaces apart; numbers are columns to be right-aligned.
+// Table prints aligned columns, two spaces apart. The columns in right, counted from 0, are aligned
+// to the right.
 func Table(w io.Writer, rows [][]string, right map[int]bool) {
 	widths := map[int]int{}
 	for _, row := range rows {
@@ -269,19 +307,12 @@ func Table(w io.Writer, rows [][]string, right map[int]bool) {
 	}
 }
 
-// Details prints sizes by package, kind, rule, and the largest files.
+// Details prints each layer's sizes by package, by kind of file and by rule, and its ten largest
+// files.
 func Details(w io.Writer, r Report) {
 	for _, l := range r.Layers {
-		fmt.Fprintf(
-			w,
-			"%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n",
-			l.Name,
-			l.After.Unzipped,
-			l.Before.Unzipped,
-			l.Zip.Bytes,
-			l.Before.Zipped,
-			l.Bytecode.Mode,
-		)
+		fmt.Fprintf(w, "%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n",
+			l.Name, l.After.Unzipped, l.Before.Unzipped, l.Zip.Bytes, l.Before.Zipped, l.Bytecode.Mode)
 		section(w, "package", l.Packages)
 		section(w, "kind", l.Kinds)
 		section(w, "removed by rule", l.Removed)

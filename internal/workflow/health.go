@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/release"
 )
 
 // Health looks at a consumer's alarm until its window has passed.
@@ -54,7 +55,7 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	if a.State == AlarmRaised {
 		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function,
 			fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
-			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", nameOfFunction(c.Function),
+			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", release.FunctionNameOf(c.Function),
 				in.Since.UTC().Format("15:04 UTC")))
 	}
 

@@ -91,7 +91,7 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 		}
 
 		out.Consumers = append(out.Consumers,
-			Consumer{Function: change.Function, Change: name, Summary: nameOfFunction(change.Function)})
+			Consumer{Function: change.Function, Change: name, Summary: release.FunctionNameOf(change.Function)})
 	}
 
 	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
@@ -146,7 +146,7 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 						fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different "+
 							"things of it",
 							o.Line, c.Line)).
-						WithHint("give it an entry of its own: function: " + nameOfFunction(arn))
+						WithHint("give it an entry of its own: function: " + release.FunctionNameOf(arn))
 				}
 
 				continue
@@ -295,8 +295,8 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 	}
 
 	for _, l := range f.Layers {
-		name := release.NameOf(l.ARN)
-		if _, replaced := have[name]; replaced && release.SameLayer(l.ARN, release.LayerOfFunction(f.ARN, name)+":1") {
+		name := release.LayerNameOf(l.ARN)
+		if _, replaced := have[name]; replaced && release.SameAccount(l.ARN, f.ARN) {
 			continue
 		}
 
@@ -408,6 +408,3 @@ func stateOf(f Function) release.State {
 
 	return s
 }
-
-// nameOfFunction is the last part of an ARN, for people.
-func nameOfFunction(arn string) string { return arn[strings.LastIndexByte(arn, ':')+1:] }

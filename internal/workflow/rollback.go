@@ -128,7 +128,7 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 			continue // recorded, never touched: and now an update cannot begin any more
 		}
 
-		back := nameOfFunction(c.Function)
+		back := release.FunctionNameOf(c.Function)
 		if c.Alias != "" {
 			back += " " + c.Before.AliasVersion
 		}
@@ -167,7 +167,7 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 		return "", err
 	}
 
-	if c.Standing(now) == release.Foreign {
+	if c.Standing(now) == release.Diverged {
 		return s.foreign(c, now), nil
 	}
 
@@ -240,7 +240,7 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 		return "", errors.Join(err, readErr)
 	}
 
-	if c.Standing(now) == release.Foreign {
+	if c.Standing(now) == release.Diverged {
 		return s.foreign(c, now), nil
 	}
 

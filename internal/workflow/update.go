@@ -85,7 +85,7 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 		}
 	}
 
-	said := nameOfFunction(c.Function)
+	said := release.FunctionNameOf(c.Function)
 	if c.Alias != "" {
 		if c.After.AliasVersion == "" {
 			if c.After.AliasVersion, err = s.Functions.PublishVersion(ctx, c.Function, versionDescription(run.Run),

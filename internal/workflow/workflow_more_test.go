@@ -1260,7 +1260,7 @@ func TestAProbeGoesOnUntilNothingRemains(t *testing.T) {
 
 func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 	t.Parallel()
-	const check = "check the answer of the probe function: "
+	const check = "check the response of the probe function: "
 	for sentence, tt := range map[string]struct {
 		answer workflow.Invocation
 		want   string // behind the name of the function
@@ -1294,11 +1294,11 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 		},
 		"it answers nothing": {
 			workflow.Invocation{Payload: []byte("null")},
-			check + "it does not name its interpreter. Hint: ",
+			check + "no interpreter is named. Hint: ",
 		},
 		"it answers no JSON": {
 			workflow.Invocation{Payload: []byte("<html>")},
-			"read the answer of the probe function: invalid character '<' looking for beginning of value. Hint: ",
+			"read the response of the probe function: invalid character '<' looking for beginning of value. Hint: ",
 		},
 		"it answers less than it says": {
 			workflow.Invocation{
@@ -1310,13 +1310,13 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 			workflow.Invocation{
 				Payload: []byte(`{"interpreter": "cpython", "results": [], "remaining": 2, "import": null}`),
 			},
-			check + "it did nothing. Hint: ",
+			check + "no job was run. Hint: ",
 		},
 		"it answers what nobody asked for": {
 			workflow.Invocation{
 				Payload: []byte(`{"interpreter": "cpython", "results": [{"kind": "module", "name": "evil", "ok": true}], "remaining": 1, "import": null}`),
 			},
-			check + "result 0 is of module evil, asked was metadata small. Hint: ",
+			check + "result 0 is of module evil, requested was metadata small. Hint: ",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -1584,7 +1584,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 			}
 			defer f.registers.Set(release.LeaseName, lease)
 			f.registers.Set(release.LeaseName, []byte("{}\n{}"))
-			refusedAs(t, run(), fault.ProvenanceMismatch, "read state/lease.json: something follows the document"+hint)
+			refusedAs(t, run(), fault.ProvenanceMismatch, "read state/lease.json: the JSON document is followed by something"+hint)
 		})
 	}
 }

@@ -9,67 +9,68 @@ import (
 	"strings"
 )
 
-// ConsumersFile is the name of the file in the workspace. No layer's digest depends on it.
+// ConsumersFile is a file of the workspace. No digest of a layer depends on it.
 const ConsumersFile = "consumers.yaml"
 
-// Bounds of a health window: CloudWatch evaluates once a minute, and an execution that waits longer
-// than an hour blocks the next.
+// Limits of a health window, in seconds. CloudWatch evaluates alarms once a minute; an execution
+// that waits for more than an hour blocks the next.
 const (
 	minWindowSeconds     = 60
 	maxWindowSeconds     = 3600
 	defaultWindowSeconds = 300
 )
 
-// Consumer is one entry of consumers.yaml: the functions that move to new versions of layers.
+// Consumer is one entry of consumers.yaml: functions that move to new versions of layers.
 // Exactly one of Function and Tag is set.
 type Consumer struct {
 	Function string            // name, or ARN without a version or alias
 	Tag      map[string]string // functions that have all of these tags
-	// the complete stack, those that others extend included, in the order of Workspace.Layers:
-	// lowest first
-	Layers []string
-	Alias  string // "" when only $LATEST moves
-	Health Health
-	Line   int // in consumers.yaml
+	Layers   []string          // with the layers that they extend, lowest first
+	Alias    string            // "" if only $LATEST moves
+	Health   Health
+	Line     int // in consumers.yaml
 }
 
-// Health is what is watched after a function has moved. The zero Health watches nothing.
+// Health is the alarm that is watched after a function has moved. The zero Health watches none.
 type Health struct {
 	Alarm         string // name of a CloudWatch alarm; see AlarmOf
-	WindowSeconds int    // how long it has to be quiet
+	WindowSeconds int    // the function is healthy if the alarm is not raised for so long
 }
 
-// FunctionInAlarm stands for the function's name in the name of an alarm, which a consumer by tag
-// needs.
+// FunctionInAlarm is replaced by the function's name in the name of an alarm. A consumer by tag needs
+// it to have one alarm for each function.
 const FunctionInAlarm = "{function}"
 
-// AlarmOf is the name of the alarm for one function, which is given by name or ARN; "" when nothing
-// is watched.
+// AlarmOf returns the name of the alarm of a function, given by name or ARN; "" if none is watched.
 func (h Health) AlarmOf(function string) string {
 	return strings.ReplaceAll(h.Alarm, FunctionInAlarm, functionName(function))
 }
 
-// functionName is the last part of an unqualified ARN, or the name as it is.
+// functionName returns the name from an unqualified ARN. A name is returned as it is.
 func functionName(function string) string {
-	return function[strings.LastIndexByte(function, ':')+1:]
+	return functionPrefix.ReplaceAllString(function, "")
 }
 
-// Patterns of the Lambda API (CreateAlias: FunctionName, Name), without its partial ARNs; of the
-// Tagging API's limits (50 tags; keys of 1 to 128 characters, values up to 256); and of names of
-// alarms (PutMetricAlarm: 1 to 255 characters, none of them a control character).
+// The parts of a function's identifier, from the Lambda API reference (CreateAlias: FunctionName).
+// Partial ARNs, which the API accepts, are not.
+const (
+	arnOfFunction  = `(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)`
+	nameOfFunction = `[A-Za-z0-9_-]{1,64}`
+)
+
+// Patterns of the Lambda API (CreateAlias: FunctionName, Name); of the Resource Groups Tagging API
+// (50 tags; keys of 1 to 128 characters, values up to 256); and of the CloudWatch API
+// (PutMetricAlarm: 1 to 255 characters, no control characters).
 var (
-	functionPattern = regexp.MustCompile(
-		`^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`,
-	)
-	qualifiedPattern = regexp.MustCompile(
-		`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}):([$A-Za-z0-9_-]{1,128})$`,
-	)
-	aliasPattern    = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
-	tagKeyPattern   = regexp.MustCompile(`^.{1,128}$`)
-	tagValuePattern = regexp.MustCompile(`^.{0,256}$`)
-	alarmPattern    = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
-	alarmVariable   = regexp.MustCompile(`\{[A-Za-z_]*\}`)
-	windowPattern   = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
+	functionPrefix   = regexp.MustCompile(`^` + arnOfFunction)
+	functionPattern  = regexp.MustCompile(`^` + arnOfFunction + `?` + nameOfFunction + `$`)
+	qualifiedPattern = regexp.MustCompile(`^(` + arnOfFunction + `?` + nameOfFunction + `):([$A-Za-z0-9_-]{1,128})$`)
+	aliasPattern     = regexp.MustCompile(`^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`)
+	tagKeyPattern    = regexp.MustCompile(`^.{1,128}$`)
+	tagValuePattern  = regexp.MustCompile(`^.{0,256}$`)
+	alarmPattern     = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,255}$`)
+	alarmVariable    = regexp.MustCompile(`\{[A-Za-z_]*\}`)
+	windowPattern    = regexp.MustCompile(`^([0-9]{1,6})([smh])$`)
 )
 
 const (
@@ -77,7 +78,7 @@ const (
 	maxTags       = 50
 )
 
-// windowSeconds reads a length of time such as 5m or 90s; false when it is none.
+// windowSeconds parses a duration such as 5m or 90s; false for any other text.
 func windowSeconds(s string) (int, bool) {
 	m := windowPattern.FindStringSubmatch(s)
 	if m == nil {
@@ -88,7 +89,7 @@ func windowSeconds(s string) (int, bool) {
 	return n * map[string]int{"s": 1, "m": 60, "h": 3600}[m[2]], true
 }
 
-// consumersFile reads ConsumersFile; the layers are in their order by then.
+// consumersFile reads ConsumersFile. It needs the layers in their final order.
 func (l *loader) consumersFile(w *Workspace) {
 	b, ok := l.read(ConsumersFile)
 	if !ok {
@@ -106,23 +107,20 @@ func (l *loader) consumersFile(w *Workspace) {
 	l.consumersOnce(d.file, w.Consumers)
 }
 
-// consumersOnce finds functions and tags that are listed twice: whose layers would it be? Two
-// aliases do not help, a function has one $LATEST.
+// consumersOnce finds functions and tags that are listed twice, also with different aliases: a
+// function has one $LATEST, so only one list of layers.
 func (l *loader) consumersOnce(file string, consumers []Consumer) {
 	for i, c := range consumers {
 		first := slices.IndexFunc(consumers[:i], func(o Consumer) bool { return o.what() != "" && sameFunctions(o, c) })
 		if first >= 0 {
-			l.find(
-				fmt.Sprintf("%s:%d", file, c.Line),
-				c.what()+" is there twice",
-				fmt.Sprintf("join it with line %d", consumers[first].Line),
-			)
+			where := fmt.Sprintf("%s:%d", file, c.Line)
+			l.find(where, c.what()+" is listed twice", fmt.Sprintf("merge it with line %d", consumers[first].Line))
 		}
 	}
 }
 
-// sameFunctions compares what two consumers select. A name and an ARN with that name are the same
-// function: one execution works in one account and region.
+// sameFunctions says whether two consumers select the same functions. A name and an ARN with that
+// name are one function: all consumers are in one account and region.
 func sameFunctions(a, b Consumer) bool {
 	if a.Function != "" && b.Function != "" && strings.Contains(a.Function, ":") != strings.Contains(b.Function, ":") {
 		return functionName(a.Function) == functionName(b.Function)
@@ -131,7 +129,7 @@ func sameFunctions(a, b Consumer) bool {
 	return a.what() == b.what()
 }
 
-// what says which functions are meant, for people.
+// what describes the selected functions.
 func (c Consumer) what() string {
 	if len(c.Tag) == 0 {
 		return c.Function
@@ -146,11 +144,11 @@ func (c Consumer) what() string {
 	return "tag " + strings.Join(tags, ", ")
 }
 
-// consumer reads one entry; false when it is none.
+// consumer reads one entry; false if it is not a mapping.
 func (v value) consumer(w Workspace) (Consumer, bool) {
 	c := Consumer{Line: v.line}
 	var function, tag, layers bool
-	if !v.object(keys{
+	if !v.object("function: NAME, layers: [LAYER]", keys{
 		"function": func(v value) {
 			c.Function = v.function()
 			function = true
@@ -171,7 +169,7 @@ func (v value) consumer(w Workspace) (Consumer, bool) {
 
 	switch {
 	case function && tag:
-		v.wrong("function and tag: one of the two is wanted", "make two entries of it")
+		v.wrong("function and tag exclude each other", "make two entries")
 	case !function && !tag:
 		v.wrong("function is missing", "add function: with a name or an ARN, or tag: with the tags of the functions")
 	}
@@ -203,7 +201,7 @@ func (v value) function() string {
 
 func (v value) tags() map[string]string {
 	tags := map[string]string{}
-	if !v.entries(func(key string, v value) {
+	if !v.entries("team: pricing", func(key string, v value) {
 		s, ok := v.scalar()
 		if !ok {
 			return
@@ -223,20 +221,20 @@ func (v value) tags() map[string]string {
 
 	switch {
 	case len(tags) == 0:
-		v.wrong("no tag in it", "write it as tag: { team: pricing }")
+		v.wrong("tag is empty", "write it as tag: { team: pricing }")
 	case len(tags) > maxTags:
-		v.wrong(fmt.Sprintf("%d tags, limit %d: a function has no more", len(tags), maxTags), "")
+		v.wrong(fmt.Sprintf("%d tags, limit %d", len(tags), maxTags), "")
 	}
 
 	return tags
 }
 
-// stack reads names of layers and adds those that they extend.
+// stack reads the names of layers, and adds the layers that they extend.
 func (v value) stack(w Workspace) []string {
 	var wanted []string
 	items := v.each()
 	if len(items) == 0 {
-		v.wrong("no layer in it", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
+		v.wrong("layers is empty", "name the layers that the function uses: "+strings.Join(w.Names(), ", "))
 	}
 
 	listed := map[string]bool{}
@@ -252,7 +250,7 @@ func (v value) stack(w Workspace) []string {
 		}
 
 		if listed[name] {
-			item.wrong(fmt.Sprintf("the layer %s is there twice", name), "")
+			item.wrong(fmt.Sprintf("layer %s is listed twice", name), "")
 			continue
 		}
 
@@ -268,15 +266,8 @@ func (v value) stack(w Workspace) []string {
 	}
 
 	if len(stack) > MaxLayers {
-		v.wrong(
-			fmt.Sprintf(
-				"needs %d layers with those they extend: %s; a Lambda function may have %d",
-				len(stack),
-				strings.Join(stack, ", "),
-				MaxLayers,
-			),
-			"join some of them",
-		)
+		v.wrong(fmt.Sprintf("needs %d layers with those they extend: %s; a Lambda function may have %d",
+			len(stack), strings.Join(stack, ", "), MaxLayers), "merge some of the layers")
 	}
 
 	return stack
@@ -287,11 +278,11 @@ func (v value) alias() string {
 	switch {
 	case !ok:
 	case s == "$LATEST":
-		v.wrong("$LATEST is not an alias", "leave alias out: then only $LATEST moves")
+		v.wrong("$LATEST is not an alias", "leave out alias to move only $LATEST")
 	case len(s) > maxAliasChars || !aliasPattern.MatchString(s):
 		v.wrong(
-			fmt.Sprintf("%.140q is not the name of an alias", s),
-			"letters, digits, - and _, at most 128, and not a number alone, which would be a version",
+			fmt.Sprintf("%.140q is not an alias name", s),
+			"use letters, digits, - and _, at most 128 characters; a number alone is a version",
 		)
 	}
 
@@ -301,7 +292,7 @@ func (v value) alias() string {
 func (v value) health() Health {
 	h := Health{WindowSeconds: defaultWindowSeconds}
 	alarm := false
-	if !v.object(keys{
+	if !v.object("alarm: NAME, window: 5m", keys{
 		"alarm": func(v value) {
 			h.Alarm = v.alarm()
 			alarm = true
@@ -312,7 +303,7 @@ func (v value) health() Health {
 	}
 
 	if !alarm {
-		v.wrong("alarm is missing", "name a CloudWatch alarm, or leave health out")
+		v.wrong("alarm is missing", "name a CloudWatch alarm, or leave out health")
 	}
 
 	return h
@@ -325,15 +316,13 @@ func (v value) alarm() string {
 	}
 
 	if !alarmPattern.MatchString(s) {
-		v.wrong(fmt.Sprintf("%.40q is not the name of an alarm", s), "1 to 255 characters, on one line")
+		v.wrong(fmt.Sprintf("%.40q is not an alarm name", s), "1 to 255 characters, on one line")
 	}
 
 	for _, variable := range alarmVariable.FindAllString(s, -1) {
 		if variable != FunctionInAlarm {
-			v.wrong(
-				fmt.Sprintf("%s in the name of an alarm stands for nothing", variable),
-				"only "+FunctionInAlarm+" is replaced: by the function's name",
-			)
+			v.wrong("unknown variable "+variable+" in an alarm name",
+				"only "+FunctionInAlarm+" is replaced, by the function's name")
 		}
 	}
 
@@ -349,9 +338,9 @@ func (v value) window() int {
 	n, ok := windowSeconds(s)
 	switch {
 	case !ok:
-		v.wrong(fmt.Sprintf("%q is not a length of time", s), "write it as 5m or 90s")
+		v.wrong(fmt.Sprintf("%q is not a duration", s), "write it as 5m or 90s")
 	case n < minWindowSeconds || n > maxWindowSeconds:
-		v.wrong(fmt.Sprintf("a window of %s; from 1m to 1h is possible", s), "")
+		v.wrong(fmt.Sprintf("window %s is out of range: 1m to 1h", s), "")
 	}
 
 	return n

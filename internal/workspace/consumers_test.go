@@ -2,14 +2,15 @@ package workspace
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// team is a workspace of layers that lie on each other (ml on science, all on base), six that stand
-// alone, and these consumers.
+// team is a workspace of layers that extend each other (ml extends science, which extends base), six
+// that extend none, and these consumers.
 func team(consumers string) map[string]string {
 	files := map[string]string{
 		"consumers.yaml":     consumers,
@@ -94,8 +95,8 @@ func TestConsumersMayBeAbsent(t *testing.T) {
 	}
 }
 
-// A stack is in the order that Lambda needs: what others extend comes first, whatever the order in
-// the file.
+// A stack is in Lambda's order, whatever the order in the file: a layer comes after those that it
+// extends.
 func TestStacksAreCompleteAndInOrder(t *testing.T) {
 	for listed, want := range map[string]string{
 		"ml":                       "base science ml",
@@ -117,7 +118,7 @@ func TestStacksAreCompleteAndInOrder(t *testing.T) {
 const (
 	functionHint = "  hint: a name has letters, digits, - and _, at most 64; an ARN is " +
 		"arn:aws:lambda:<region>:<account>:function:<name>\n"
-	aliasHint  = "  hint: letters, digits, - and _, at most 128, and not a number alone, which would be a version\n"
+	aliasHint  = "  hint: use letters, digits, - and _, at most 128 characters; a number alone is a version\n"
 	layersHint = "  hint: name the layers that the function uses: base, aws, five, four, science, ml, one, six, " +
 		"three, two\n"
 	windowHint = "  hint: write it as 5m or 90s\n"
@@ -136,14 +137,17 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"no list": {
 			"consumers:\n  function: f\n  layers: base\n",
-			at + "1: a list is wanted here\n",
+			at + "1: expected a list\n",
 		},
-		"nothing where the list is": {"consumers:\n", at + "1: a list is wanted here\n"},
+		"nothing where the list is": {"consumers:\n", at + "1: expected a list\n"},
 		"a list in place of the file": {
 			"- function: f\n  layers: base\n",
-			at + "1: keys with values are wanted here\n",
+			at + "1: expected a mapping, for example { key: value }\n",
 		},
-		"an entry that is a name": {"consumers:\n- f\n", at + "2: keys with values are wanted here\n"},
+		"an entry that is a name": {
+			"consumers:\n- f\n",
+			at + "2: expected a mapping, for example { function: NAME, layers: [LAYER] }\n",
+		},
 		"an entry of nothing": {
 			"consumers:\n- {}\n",
 			at + "2: function is missing\n  hint: add function: with a name or an ARN, or tag: with the tags of the " +
@@ -159,7 +163,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"an alias of YAML": {
 			"consumers:\n- function: &f f\n  layers: base\n  alias: *f\n",
-			at + "4: an alias is not read here\n  hint: write the value out\n",
+			at + "4: YAML aliases are not supported\n  hint: repeat the value\n",
 		},
 		"neither function nor tag": {
 			"consumers:\n- layers: base\n",
@@ -168,7 +172,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"function and tag": {
 			entry("tag: { team: x }"),
-			at + "2: function and tag: one of the two is wanted\n  hint: make two entries of it\n",
+			at + "2: function and tag exclude each other\n  hint: make two entries\n",
 		},
 		"a function that is a path": {
 			function("a/b"),
@@ -203,20 +207,21 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"the ARN of a layer": {
 			function("arn:aws:lambda:eu-west-1:123456789012:layer:f"),
-			at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" + functionHint,
+			at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" +
+				functionHint,
 		},
-		"functions as a list": {function("[f, g]"), at + "3: text is wanted here\n"},
+		"functions as a list": {function("[f, g]"), at + "3: expected text\n"},
 		"a tag that is text": {
 			"consumers:\n- tag: team=pricing\n  layers: base\n",
-			at + "2: keys with values are wanted here\n",
+			at + "2: expected a mapping, for example { team: pricing }\n",
 		},
 		"no tag": {
 			"consumers:\n- tag: {}\n  layers: base\n",
-			at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n",
+			at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
 		},
 		"a tag without value": {
 			"consumers:\n- tag: { team: }\n  layers: base\n",
-			at + "2: text is wanted here\n" + at + "2: no tag in it\n  hint: write it as tag: { team: pricing }\n",
+			at + "2: expected text\n" + at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
 		},
 		"a tag that is too long": {
 			"consumers:\n- tag:\n    team: " + strings.Repeat("y", 257) + "\n  layers: base\n",
@@ -229,11 +234,11 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"an empty list of layers": {
 			"consumers:\n- function: f\n  layers: []\n",
-			at + "3: no layer in it\n" + layersHint,
+			at + "3: layers is empty\n" + layersHint,
 		},
 		"nothing where layers are": {
 			"consumers:\n- function: f\n  layers:\n",
-			at + "3: text is wanted here\n",
+			at + "3: expected text\n",
 		},
 		"an unknown layer, nearly a known": {
 			"consumers:\n- function: f\n  layers:\n  - base\n  - sciense\n",
@@ -241,49 +246,49 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"a layer twice": {
 			"consumers:\n- function: f\n  layers:\n  - base\n  - aws\n  - base\n",
-			at + "6: the layer base is there twice\n",
+			at + "6: layer base is listed twice\n",
 		},
 		"six layers": {
 			"consumers:\n- function: f\n  layers: [one, two, three, four, five, six]\n",
 			at + "3: needs 6 layers with those they extend: five, four, one, six, three, two; a Lambda function may " +
-				"have 5\n  hint: join some of them\n",
+				"have 5\n  hint: merge some of the layers\n",
 		},
 		"six layers with those they extend": {
 			"consumers:\n- function: f\n  layers: [ml, aws, one, two]\n",
 			at + "3: needs 6 layers with those they extend: base, aws, science, ml, one, two; a Lambda function may " +
-				"have 5\n  hint: join some of them\n",
+				"have 5\n  hint: merge some of the layers\n",
 		},
 		"$LATEST as alias": {
 			entry("alias: $LATEST"),
-			at + "4: $LATEST is not an alias\n  hint: leave alias out: then only $LATEST moves\n",
+			at + "4: $LATEST is not an alias\n  hint: leave out alias to move only $LATEST\n",
 		},
 		"a version as alias": {
 			entry("alias: 7"),
-			at + "4: \"7\" is not the name of an alias\n" + aliasHint,
+			at + "4: \"7\" is not an alias name\n" + aliasHint,
 		},
 		"an alias with a space": {
 			entry("alias: to be"),
-			at + "4: \"to be\" is not the name of an alias\n" + aliasHint,
+			at + "4: \"to be\" is not an alias name\n" + aliasHint,
 		},
 		"an empty alias": {
 			entry(`alias: ""`),
-			at + "4: \"\" is not the name of an alias\n" + aliasHint,
+			at + "4: \"\" is not an alias name\n" + aliasHint,
 		},
 		"a long alias": {
 			entry("alias: " + strings.Repeat("z", 129)),
-			at + "4: \"" + strings.Repeat("z", 129) + "\" is not the name of an alias\n" + aliasHint,
+			at + "4: \"" + strings.Repeat("z", 129) + "\" is not an alias name\n" + aliasHint,
 		},
 		"health without an alarm": {
 			entry("health: { window: 5m }"),
-			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n",
+			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave out health\n",
 		},
 		"health that is nothing": {
 			entry("health:"),
-			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave health out\n",
+			at + "4: alarm is missing\n  hint: name a CloudWatch alarm, or leave out health\n",
 		},
 		"health that is text": {
 			entry("health: f-errors"),
-			at + "4: keys with values are wanted here\n",
+			at + "4: expected a mapping, for example { alarm: NAME, window: 5m }\n",
 		},
 		"an unknown key in health": {
 			entry("health: { alarm: a, windows: 5m }"),
@@ -291,55 +296,55 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"an empty alarm": {
 			entry(`health: { alarm: "" }`),
-			at + "4: \"\" is not the name of an alarm\n  hint: 1 to 255 characters, on one line\n",
+			at + "4: \"\" is not an alarm name\n  hint: 1 to 255 characters, on one line\n",
 		},
 		"an alarm with an unknown variable": {
 			entry(`health: { alarm: "{name}-errors" }`),
-			at + "4: {name} in the name of an alarm stands for nothing\n  hint: only {function} is replaced: by the " +
+			at + "4: unknown variable {name} in an alarm name\n  hint: only {function} is replaced, by the " +
 				"function's name\n",
 		},
-		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: text is wanted here\n"},
+		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: expected text\n"},
 		"a window without a unit": {
 			entry("health: { alarm: a, window: 300 }"),
-			at + "4: \"300\" is not a length of time\n" + windowHint,
+			at + "4: \"300\" is not a duration\n" + windowHint,
 		},
 		"a window in two units": {
 			entry("health: { alarm: a, window: 1m30s }"),
-			at + "4: \"1m30s\" is not a length of time\n" + windowHint,
+			at + "4: \"1m30s\" is not a duration\n" + windowHint,
 		},
 		"a window that is too short": {
 			entry("health: { alarm: a, window: 59s }"),
-			at + "4: a window of 59s; from 1m to 1h is possible\n",
+			at + "4: window 59s is out of range: 1m to 1h\n",
 		},
 		"a window that is too long": {
 			entry("health: { alarm: a, window: 61m }"),
-			at + "4: a window of 61m; from 1m to 1h is possible\n",
+			at + "4: window 61m is out of range: 1m to 1h\n",
 		},
 		"a window that is far too long": {
 			entry("health: { alarm: a, window: 99999999999999999999h }"),
-			at + "4: \"99999999999999999999h\" is not a length of time\n" + windowHint,
+			at + "4: \"99999999999999999999h\" is not a duration\n" + windowHint,
 		},
 		"a function twice": {
 			"consumers:\n- { function: f, layers: base }\n- { function: g, layers: base }\n- { function: f, layers: " +
 				"aws }\n",
-			at + "4: f is there twice\n  hint: join it with line 2\n",
+			at + "4: f is listed twice\n  hint: merge it with line 2\n",
 		},
 		"a function for two aliases": {
 			"consumers:\n- { function: f, layers: base, alias: a }\n- { function: f, layers: base, alias: b }\n",
-			at + "3: f is there twice\n  hint: join it with line 2\n",
+			at + "3: f is listed twice\n  hint: merge it with line 2\n",
 		},
 		"a function by name and by ARN": {
 			"consumers:\n- { function: f, layers: base }\n- { function: \"" + arn + "\", layers: aws }\n",
-			at + "3: " + arn + " is there twice\n  hint: join it with line 2\n",
+			at + "3: " + arn + " is listed twice\n  hint: merge it with line 2\n",
 		},
 		"tags twice, in another order": {
 			"consumers:\n- { tag: { a: x, b: y }, layers: base }\n- { tag: { b: y, a: x }, layers: aws }\n",
-			at + "3: tag a=x, b=y is there twice\n  hint: join it with line 2\n",
+			at + "3: tag a=x, b=y is listed twice\n  hint: merge it with line 2\n",
 		},
 		"several things in the order of line": {
 			"consumers:\n- function: f\n  layer: base\n  alias: 1\n- tag: { team: x }\n  layers: bse\n",
 			at + "2: layers is missing\n" + layersHint + at + "3: unknown key \"layer\"\n  hint: did you mean " +
-				"\"layers\"?\n" + at + "4: \"1\" is not the name of an alias\n" + aliasHint + at + "6: \"bse\" is " +
+				"\"layers\"?\n" + at + "4: \"1\" is not an alias name\n" + aliasHint + at + "6: \"bse\" is " +
 				"not a layer\n  hint: did you mean \"base\"?\n",
 		},
 		"brackets that nest too deep": {
@@ -360,7 +365,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 	}
 }
 
-// What uses a layer is no part of it: moving a function to another alias must not build anything.
+// Consumers are no part of a layer's digest: a change of an alias must not cause a build.
 func TestConsumersDoNotChangeALayer(t *testing.T) {
 	var want string
 	for _, consumers := range []string{
@@ -404,6 +409,28 @@ func TestAlarmOfAFunction(t *testing.T) {
 	}
 }
 
+// checkAccepted checks what holds of every consumer that Load accepts.
+func checkAccepted(t *testing.T, w Workspace, c Consumer) {
+	t.Helper()
+	if (c.Function == "") == (len(c.Tag) == 0) || len(c.Layers) == 0 || len(c.Layers) > MaxLayers || c.Line < 1 {
+		t.Errorf("accepted %+v", c)
+	}
+
+	window := c.Health.WindowSeconds
+	if (c.Health.Alarm == "") != (window == 0) ||
+		window != 0 && (window < minWindowSeconds || window > maxWindowSeconds) {
+		t.Errorf("accepted %+v", c.Health)
+	}
+
+	for i, name := range c.Layers {
+		for _, below := range w.Below(name) {
+			if !slices.Contains(c.Layers[:i], below) {
+				t.Errorf("%s does not come after %s: %v", name, below, c.Layers)
+			}
+		}
+	}
+}
+
 func FuzzConsumers(f *testing.F) {
 	f.Add("consumers:\n- function: f\n  layers: [ml, aws]\n  alias: live\n  health: { alarm: a, window: 5m }\n")
 	f.Add("consumers: [{tag: {a: b, ? c : d}, layers: base}, {tag: !!map {}, layers: [&x base, *x]}]")
@@ -421,25 +448,7 @@ func FuzzConsumers(f *testing.F) {
 
 		seen := map[string]bool{}
 		for _, c := range w.Consumers {
-			if (c.Function == "") == (len(c.Tag) == 0) || len(c.Layers) == 0 || len(c.Layers) > MaxLayers ||
-				c.Line < 1 {
-				t.Errorf("accepted %+v", c)
-			}
-
-			if (c.Health.Alarm == "") != (c.Health.WindowSeconds == 0) ||
-				c.Health.WindowSeconds != 0 &&
-					(c.Health.WindowSeconds < minWindowSeconds || c.Health.WindowSeconds > maxWindowSeconds) {
-				t.Errorf("accepted %+v", c.Health)
-			}
-
-			for i, name := range c.Layers {
-				for _, below := range w.Below(name) {
-					if !strings.Contains(" "+strings.Join(c.Layers[:i], " ")+" ", " "+below+" ") {
-						t.Errorf("%s does not come after %s: %v", name, below, c.Layers)
-					}
-				}
-			}
-
+			checkAccepted(t, w, c)
 			id := fmt.Sprint(c.Function, c.Tag, c.Alias)
 			if seen[id] {
 				t.Errorf("accepted twice: %+v", c)

@@ -17,12 +17,12 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// ErrChanged says that a file of the workspace is not what was loaded any more.
-var ErrChanged = errors.New("it was changed meanwhile")
+// ErrChanged is returned if a file of the workspace was edited after Load.
+var ErrChanged = errors.New("the file was edited during the build")
 
-// WithKeep returns the layer as if it had been loaded with more entries in its keep list, and the
-// text of layer.yaml that says so. text and probe are what is in layer.yaml and probe.py now, nil
-// where there is no such file; ErrChanged when the layer was loaded from something else.
+// WithKeep adds entries to the keep list. It returns the layer as Load would, and the new text of
+// layer.yaml. text and probe are the current contents of layer.yaml and probe.py, nil for a missing
+// file. ErrChanged if the layer was loaded from other contents.
 func (l Layer) WithKeep(text, probe []byte, add []policy.Choice) (Layer, []byte, error) {
 	if l.digestOf(text, probe) != l.Digest {
 		return Layer{}, nil, ErrChanged
@@ -38,7 +38,7 @@ func (l Layer) WithKeep(text, probe []byte, add []policy.Choice) (Layer, []byte,
 	return l, text, nil
 }
 
-// digestOf is what Load computes.
+// digestOf is the digest of layer.yaml and probe.py.
 func (l Layer) digestOf(text, probe []byte) digest.SHA256 {
 	h := digest.NewHasher()
 	h.Write(text)
@@ -50,13 +50,12 @@ func (l Layer) digestOf(text, probe []byte) digest.SHA256 {
 	return h.Sum()
 }
 
-// maxPlaces is how many places AddKeep tries, each of which costs reading the document once.
+// maxPlaces limits the places that AddKeep tries. Each costs parsing the document once.
 const maxPlaces = 200
 
-// AddKeep adds entries to the keep list of a layer.yaml by inserting text into it: whatever else is
-// there, comments, blank lines, quotes, line endings, stays byte by byte as it is. The list is made
-// at the end where there is none. The result is read again and must say what the text said before
-// plus the entries; the error tells what to add by hand.
+// AddKeep adds entries to the keep list of a layer.yaml by inserting text. All other bytes stay:
+// comments, blank lines, quotes, line endings. Without a keep list, it appends one. The result is
+// parsed again and must equal the old document plus the entries. The error says what to add by hand.
 func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 	if len(add) == 0 {
 		return text, nil
@@ -80,20 +79,20 @@ func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 	}
 
 	return nil, fmt.Errorf(
-		"there is no place for more entries of keep; add by hand: keep: [ %s ]",
+		"the keep list cannot be extended automatically; add by hand: keep: [ %s ]",
 		strings.Join(entryTexts(add), ", "),
 	)
 }
 
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
-// insertion is a text and where to insert it.
+// insertion is a text and the offset at which to insert it.
 type insertion struct {
 	at   int
 	text string
 }
 
-// entryTexts are entries as docs/formats.md shows them, on one line each.
+// entryTexts formats entries as docs/formats.md shows them, one line each.
 func entryTexts(add []policy.Choice) []string {
 	out := make([]string, len(add))
 	for i, c := range add {
@@ -103,89 +102,133 @@ func entryTexts(add []policy.Choice) []string {
 	return out
 }
 
-// quoted is a text in double quotes. What strconv escapes, YAML reads the same way.
+// quoted is a string in double quotes. The escapes of strconv.Quote are escapes of YAML too.
 func quoted(s string) string { return strconv.Quote(s) }
 
-// places lists where the entries might go, the best first. Only reading the result shows which one
-// is right: a line that looks like a comment may belong to a text.
+// insertions lists the places where the entries may belong, the best first. Only parsing the result shows
+// which one is right: a line that looks like a comment may be part of a string.
 func insertions(text []byte, entries []string) ([]insertion, error) {
 	f, err := parser.ParseBytes(withoutMark(text), 0)
 	if err != nil {
 		return nil, fmt.Errorf("not YAML: %w", err)
 	}
 
-	var root ast.Node
-	for _, d := range f.Docs {
-		if d.Body != nil && root == nil {
-			switch n := bare(d.Body).(type) {
-			case *ast.MappingNode, *ast.MappingValueNode:
-				root = n
-			}
-		}
-	}
-
-	end := "\n"
-	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
-		end = "\r\n"
-	}
-
-	starts := lineStarts(text)
+	root := firstMapping(f)
+	e := editor{text: text, starts: lineStarts(text), end: lineEnd(text), entries: entries}
 	keep, column, flow := keepOf(root)
-	switch list, _ := keep.(*ast.SequenceNode); {
+	list, isList := keep.(*ast.SequenceNode)
+	switch {
 	case keep == nil && flow:
 		return within(text, 0, '}', "keep: [ "+strings.Join(entries, ", ")+" ]"), nil
 	case keep == nil:
-		indent := strings.Repeat(" ", column-1)
-		block := indent + "keep:" + end
-		for _, e := range entries {
-			block += indent + "  - " + e + end
-		}
-
-		return between(text, starts, len(starts)-1, 0, block, end), nil
-	case list == nil:
+		return e.newList(column), nil
+	case !isList:
 		return nil, fmt.Errorf("keep is not a list")
-	case !list.IsFlowStyle && len(list.Values) == 0:
-		return nil, nil // "keep: !!seq" and nothing: no place to go by
 	case list.IsFlowStyle:
-		return within(
-			text,
-			starts[min(list.Start.Position.Line-1, len(starts)-1)],
-			']',
-			strings.Join(entries, ", "),
-		), nil
-	default:
-		block := ""
-		for _, e := range entries {
-			block += strings.Repeat(" ", list.Start.Position.Column-1) + "- " + e + end
-		}
-
-		// where the last entry begins, or some line of it
-		last := list.Values[len(list.Values)-1].GetToken().Position.Line
-		first := min(last, len(starts)-1)
-		var out []insertion
-		rest := between(text, starts, first, len(starts)-1, block, end)
-		// An entry may go on for some lines. Behind the last line that is neither blank nor a
-		// comment is best, before the next key of the document.
-		next := len(starts) - 1
-		if m, ok := root.(*ast.MappingNode); ok {
-			for _, v := range m.Values {
-				if line := v.Key.GetToken().Position.Line; line > last && line-1 < next {
-					next = line - 1
-				}
-			}
-		}
-
-		for next > first && skipped(text[starts[next-1]:starts[next]]) {
-			next--
-		}
-
-		out = append(out, between(text, starts, next, next, block, end)...)
-		return append(out, rest...), nil
+		from := e.starts[min(list.Start.Position.Line-1, len(e.starts)-1)]
+		return within(text, from, ']', strings.Join(entries, ", ")), nil
+	case len(list.Values) == 0:
+		return nil, nil // "keep: !!seq": the list has no position
 	}
+
+	return e.afterLast(list, root), nil
 }
 
-// keepOf finds the value of keep, the column of the document's keys, and whether the document is
-// written with braces.
+// firstMapping is the root of the first document that is a mapping; nil if there is none.
+func firstMapping(f *ast.File) ast.Node {
+	for _, d := range f.Docs {
+		if d.Body == nil {
+			continue
+		}
+
+		switch n := bare(d.Body).(type) {
+		case *ast.MappingNode, *ast.MappingValueNode:
+			return n
+		}
+	}
+
+	return nil
+}
+
+// editor inserts entries as lines of their own.
+type editor struct {
+	text    []byte
+	starts  []int  // see lineStarts
+	end     string // line ending
+	entries []string
+}
+
+// newList lists the starts of lines, the last first, as places for a keep list. column is that of
+// the document's keys, from 1.
+func (e editor) newList(column int) []insertion {
+	indent := strings.Repeat(" ", column-1)
+	block := indent + "keep:" + e.end
+	for _, entry := range e.entries {
+		block += indent + "  - " + entry + e.end
+	}
+
+	return e.between(len(e.starts)-1, 0, block)
+}
+
+// afterLast lists the starts of lines after the last entry of a list in block style. The best is the
+// one after the last line before the next key that is neither blank nor a comment: an entry may have
+// several lines.
+func (e editor) afterLast(list *ast.SequenceNode, root ast.Node) []insertion {
+	block := ""
+	for _, entry := range e.entries {
+		block += strings.Repeat(" ", list.Start.Position.Column-1) + "- " + entry + e.end
+	}
+
+	// The position may be that of any line of the last entry.
+	last := list.Values[len(list.Values)-1].GetToken().Position.Line
+	first := min(last, len(e.starts)-1)
+	next := len(e.starts) - 1
+	if m, ok := root.(*ast.MappingNode); ok {
+		for _, v := range m.Values {
+			if line := v.Key.GetToken().Position.Line; line > last && line-1 < next {
+				next = line - 1
+			}
+		}
+	}
+
+	for next > first && skipped(e.text[e.starts[next-1]:e.starts[next]]) {
+		next--
+	}
+
+	return append(e.between(next, next, block), e.between(first, len(e.starts)-1, block)...)
+}
+
+// between lists the starts of the lines with these indices, in that order, as places for block.
+func (e editor) between(from, to int, block string) []insertion {
+	step := 1
+	if to < from {
+		step = -1
+	}
+
+	var out []insertion
+	for i := from; i != to+step; i += step {
+		p := insertion{e.starts[i], block}
+		if p.at == len(e.text) && len(e.text) > 0 && e.text[len(e.text)-1] != '\n' {
+			p.text = e.end + block // ends the last line first
+		}
+
+		out = append(out, p)
+	}
+
+	return out
+}
+
+// lineEnd is the ending of the first line.
+func lineEnd(text []byte) string {
+	if i := bytes.IndexByte(text, '\n'); i > 0 && text[i-1] == '\r' {
+		return "\r\n"
+	}
+
+	return "\n"
+}
+
+// keepOf returns the value of keep, nil if there is none; the column of the document's keys, from 1;
+// and whether the document is in flow style, with braces.
 func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	var members []*ast.MappingValueNode
 	switch n := root.(type) {
@@ -210,7 +253,7 @@ func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	return keep, column, flow
 }
 
-// lineStarts are the offsets at which lines begin, and that of the end.
+// lineStarts returns the offsets of all lines, and that of the end of the text.
 func lineStarts(text []byte) []int {
 	starts := []int{0}
 	for i, c := range text {
@@ -227,29 +270,9 @@ func skipped(line []byte) bool {
 	return len(line) == 0 || line[0] == '#'
 }
 
-// between lists the starts of lines from one to another, in that order, as places for whole lines.
-func between(text []byte, starts []int, from, to int, block, end string) []insertion {
-	step := 1
-	if to < from {
-		step = -1
-	}
-
-	var out []insertion
-	for i := from; i != to+step; i += step {
-		p := insertion{starts[i], block}
-		if p.at == len(text) && len(text) > 0 && text[len(text)-1] != '\n' {
-			p.text = end + block // the last line has no end of its own; it gets one
-		}
-
-		out = append(out, p)
-	}
-
-	return out
-}
-
-// within lists the closing brackets from an offset on, as places for something before them: after a
-// comma, where there is neither one yet nor an empty list.
-func within(text []byte, from int, bracket byte, what string) []insertion {
+// within lists the closing brackets from an offset on, as places for an item before them. A comma
+// comes first, unless the list is empty or ends with a comma already.
+func within(text []byte, from int, bracket byte, item string) []insertion {
 	var out []insertion
 	for i := from; i < len(text); i++ {
 		if text[i] != bracket {
@@ -262,7 +285,7 @@ func within(text []byte, from int, bracket byte, what string) []insertion {
 		}
 
 		switch {
-		// the bracket has a line for itself: so has the entry, indented like the line before
+		// The bracket is alone on its line: the item gets a line too, indented like the one before.
 		case at > from && text[at-1] == '\n':
 			line := bytes.TrimRight(text[:at], "\r\n")
 			line = line[bytes.LastIndexByte(line, '\n')+1:]
@@ -272,18 +295,18 @@ func within(text []byte, from int, bracket byte, what string) []insertion {
 				end = "\r\n"
 			}
 
-			out = append(out, insertion{at, string(indent) + what + end}, insertion{i, ", " + what + " "})
+			out = append(out, insertion{at, string(indent) + item + end}, insertion{i, ", " + item + " "})
 		case at > from && text[at-1] == bracket-2: // '[' and '{' are two before ']' and '}'
-			out = append(out, insertion{at, " " + what + " "})
+			out = append(out, insertion{at, " " + item + " "})
 		default:
-			out = append(out, insertion{at, ", " + what}, insertion{at, " " + what})
+			out = append(out, insertion{at, ", " + item}, insertion{at, " " + item})
 		}
 	}
 
 	return out
 }
 
-// added reports whether a text says what was said before, with the entries at the end of keep.
+// added reports whether text is the document before with the entries at the end of keep.
 func added(before map[string]any, text []byte, add []policy.Choice) bool {
 	after := map[string]any{}
 	if err := yaml.Unmarshal(withoutMark(text), &after); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// loadLayer loads a workspace of one layer whose layer.yaml has that text; nil for no such file.
+// loadLayer loads a workspace of one layer with this layer.yaml; nil for none.
 func loadLayer(t *testing.T, text, probe []byte) Layer {
 	t.Helper()
 	files := fstest.MapFS{"a/requirements.txt": {Data: []byte("pkg\n")}}
@@ -171,8 +171,8 @@ func TestAddKeepQuotes(t *testing.T) {
 
 func TestAddKeepRefuses(t *testing.T) {
 	for sentence, c := range map[string]struct{ in, want string }{
-		"what is not YAML":    {"keep: [\n", "not YAML"},
-		"a list that is none": {"keep: all\n", "keep is not a list"},
+		"text that is no YAML": {"keep: [\n", "not YAML"},
+		"a list that is none":  {"keep: all\n", "keep is not a list"},
 		"a text that would be too large": {
 			"# " + strings.Repeat("x", maxSpecBytes) + "\n",
 			"add by hand: keep: [ { match: ",
@@ -218,8 +218,7 @@ func TestWithKeepIsWhatLoadingGives(t *testing.T) {
 	}
 }
 
-// Whatever text is given: AddKeep fails, or the text is still there around what was inserted, and
-// is read as before with the entry.
+// For any text, AddKeep fails, or it only inserts, and the result is the document with the entry.
 func FuzzAddKeep(f *testing.F) {
 	for _, s := range []string{
 		"", "description: x\n", "keep: [{match: a, reason: b}]",

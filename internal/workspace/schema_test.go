@@ -16,7 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// schema is as much of JSON Schema as docs/schema uses; another keyword fails the test.
+// schema has the keywords of JSON Schema that docs/schema uses. Any other keyword fails the test.
 type schema struct {
 	Schema           string             `json:"$schema"`
 	Title            string             `json:"title"`
@@ -69,7 +69,7 @@ func (s *schema) is(kind string) bool {
 	return s.Type == kind
 }
 
-// additional is the schema of keys that people choose; nil where keys are fixed.
+// additional is the schema of free keys; nil if all keys are fixed.
 func (s *schema) additional(t *testing.T) *schema {
 	if string(s.Additional) == "false" {
 		return nil
@@ -116,7 +116,7 @@ func (s *schema) samples(t *testing.T) []any {
 	return out
 }
 
-// choices are the properties of which an object has exactly one.
+// choices are the properties that exclude each other: an object has exactly one of them.
 func (s *schema) choices() (names []string) {
 	for _, alternative := range s.OneOf {
 		names = append(names, alternative.Required...)
@@ -125,7 +125,7 @@ func (s *schema) choices() (names []string) {
 	return names
 }
 
-// complete is an object with all properties, of choices the first.
+// complete is an object with all properties, and the first of choices.
 func (s *schema) complete(t *testing.T) map[string]any {
 	object := map[string]any{}
 	for name, p := range s.Properties {
@@ -137,7 +137,7 @@ func (s *schema) complete(t *testing.T) map[string]any {
 	return object
 }
 
-// with is an object with this property and what else is required.
+// with is an object with this property and the required ones.
 func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	object := map[string]any{name: value}
 	required := slices.Clone(s.Required)
@@ -154,8 +154,8 @@ func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	return object
 }
 
-// objects calls visit for every object with fixed keys; document puts such an object where it
-// belongs.
+// objects calls visit for every object with fixed keys. document wraps such an object in the rest of
+// the document.
 func (s *schema) objects(
 	t *testing.T,
 	at string,
@@ -190,7 +190,7 @@ func (s *schema) objects(
 	}
 }
 
-// load is what the loader finds in a document, as JSON, which is YAML too.
+// load returns the findings of a document. It is written as JSON, which is YAML too.
 func load(t *testing.T, file string, v any) Findings {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -203,13 +203,12 @@ func load(t *testing.T, file string, v any) Findings {
 		"core-data-science/requirements.txt": "numpy\n",
 		"x/requirements.txt":                 "numpy\n",
 	}
-	files[map[string]string{
+	name := map[string]string{
 		"workspace": "workspace.yaml",
 		"layer":     "a/layer.yaml",
 		"consumers": "consumers.yaml",
-	}[file]] = string(
-		b,
-	)
+	}[file]
+	files[name] = string(b)
 	_, err = Load(folder(files), "layers")
 	var found Findings
 	if err != nil && !errors.As(err, &found) {
@@ -241,44 +240,60 @@ func TestSchemasAndLoaderAgree(t *testing.T) {
 					t.Errorf("keys (-loader +schema):\n%s", diff)
 				}
 
-				for name, p := range s.Properties {
-					if p.Description == "" || strings.TrimRight(p.Description, ".") == p.Description {
-						t.Errorf("%s: its description is to be sentences: %q", name, p.Description)
-					}
-
-					for _, v := range p.samples(t) {
-						if found := load(t, file, document(s.with(t, name, v))); len(found) > 0 {
-							t.Errorf("%s: %v, which the schema allows: %v", name, v, found)
-						}
-					}
-				}
-
-				for _, name := range s.Required {
-					object := s.complete(t)
-					delete(object, name)
-					if found := load(t, file, document(object)); len(found) == 0 {
-						t.Errorf("%s is required by the schema and not by the loader", name)
-					}
-				}
-
-				if choices := s.choices(); len(choices) > 0 {
-					none := s.complete(t)
-					all := s.complete(t)
-					for _, name := range choices {
-						delete(none, name)
-						all[name] = s.Properties[name].samples(t)[0]
-					}
-
-					for what, object := range map[string]any{"none": none, "all": all} {
-						if found := load(t, file, document(object)); len(found) == 0 {
-							t.Errorf("the schema wants one of %v, the loader accepts %s", choices, what)
-						}
-					}
-				}
+				checkProperties(t, file, s, document)
+				checkRequired(t, file, s, document)
+				checkChoices(t, file, s, document)
 			})
 		})
 		if found := load(t, file, root.complete(t)); len(found) > 0 {
 			t.Errorf("everything at once: %v", found)
+		}
+	}
+}
+
+// checkProperties checks that each property is described, and that the loader accepts its samples.
+func checkProperties(t *testing.T, file string, s *schema, document func(any) any) {
+	for name, p := range s.Properties {
+		if p.Description == "" || strings.TrimRight(p.Description, ".") == p.Description {
+			t.Errorf("%s: its description must be sentences: %q", name, p.Description)
+		}
+
+		for _, v := range p.samples(t) {
+			if found := load(t, file, document(s.with(t, name, v))); len(found) > 0 {
+				t.Errorf("%s: %v, which the schema allows: %v", name, v, found)
+			}
+		}
+	}
+}
+
+// checkRequired checks that the loader requires what the schema requires.
+func checkRequired(t *testing.T, file string, s *schema, document func(any) any) {
+	for _, name := range s.Required {
+		object := s.complete(t)
+		delete(object, name)
+		if found := load(t, file, document(object)); len(found) == 0 {
+			t.Errorf("%s is required by the schema and not by the loader", name)
+		}
+	}
+}
+
+// checkChoices checks that the loader refuses none and all of the properties that exclude each other.
+func checkChoices(t *testing.T, file string, s *schema, document func(any) any) {
+	choices := s.choices()
+	if len(choices) == 0 {
+		return
+	}
+
+	none := s.complete(t)
+	all := s.complete(t)
+	for _, name := range choices {
+		delete(none, name)
+		all[name] = s.Properties[name].samples(t)[0]
+	}
+
+	for what, object := range map[string]any{"none": none, "all": all} {
+		if found := load(t, file, document(object)); len(found) == 0 {
+			t.Errorf("the schema wants one of %v, the loader accepts %s", choices, what)
 		}
 	}
 }

@@ -1,15 +1,15 @@
-// Package workspace reads and checks the layer specs: the folder that a team keeps under version
-// control.
+// Package workspace reads and checks a workspace: the folder of layer specs that a team keeps under
+// version control.
 //
 //	layers/
-//	  workspace.yaml            targets, budget of a stack; may be absent
-//	  consumers.yaml            which functions move to new versions of the layers; may be absent
-//	  <layer>/requirements.txt  what the layer carries
-//	  <layer>/layer.yaml        everything about it that is not a requirement; may be empty or absent
-//	  <layer>/probe.py          the layer's own probe, if there is one
+//	  workspace.yaml            targets, budget of a stack; optional
+//	  consumers.yaml            the functions that move to new versions of the layers; optional
+//	  <layer>/requirements.txt  the distributions of the layer
+//	  <layer>/layer.yaml        the settings of the layer; optional
+//	  <layer>/probe.py          the layer's own functional script; optional
 //
-// Everything has a default: a folder with one requirements.txt is a complete layer. Keys are
-// checked strictly; what is wrong is reported as findings with file and line, all of them at once.
+// Every setting has a default: a folder with one requirements.txt is a complete layer. Unknown keys
+// are errors. Load reports all findings at once, with file and line.
 package workspace
 
 import (
@@ -30,18 +30,18 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// MaxLayers is how many layers a Lambda function may have.
+// MaxLayers is the number of layers that a Lambda function may have.
 const MaxLayers = 5
 
-// Limits of what is read. The YAML library takes quadratic time on deep nesting, hence those for
-// specs.
+// Limits of the files that are read. The YAML library takes quadratic time on deep nesting, hence
+// the lower limits for YAML files.
 const (
 	maxFileBytes = 1 << 20
 	maxSpecBytes = 64 << 10
 	maxNesting   = 32
 )
 
-// nesting is how deep brackets go; one in a text counts too, which does no harm at this limit.
+// nesting is the depth of brackets. Brackets in strings count too; maxNesting leaves room for them.
 func nesting(b []byte) int {
 	depth := 0
 	deepest := 0
@@ -58,8 +58,8 @@ func nesting(b []byte) int {
 	return deepest
 }
 
-// notText is the first line that is not UTF-8 or holds a NUL; 0 when all is text. What YAML takes
-// of it would end as something else in reports.
+// notText is the first line that is not UTF-8 or contains a NUL; 0 if all lines are text. The YAML
+// library accepts such lines, but reports could not print them.
 func notText(b []byte) int {
 	for i, line := range bytes.Split(b, []byte("\n")) {
 		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
@@ -70,13 +70,13 @@ func notText(b []byte) int {
 	return 0
 }
 
-// DefaultTarget is built when neither the workspace nor the command line names one.
+// DefaultTarget is the target if neither the workspace nor the command line names one.
 const DefaultTarget = "python3.13-x86_64"
 
-// Mode is how a layer carries bytecode.
+// Mode is a layer's bytecode setting. docs/formats.md describes the modes.
 type Mode string
 
-// The modes; Auto becomes one of the others when the sizes are known.
+// The modes. A build replaces Auto by one of the others once it has measured the sizes.
 const (
 	Auto          Mode = "auto"
 	UncheckedHash Mode = "unchecked-hash"
@@ -87,10 +87,10 @@ const (
 
 var modes = []string{string(Auto), string(UncheckedHash), string(Lean), string(Sourceless), string(NoBytecode)}
 
-// CheckLayerName says what is wrong with the name of a layer; nil when nothing is.
+// CheckLayerName checks a layer name that a user gave.
 func CheckLayerName(name string) error {
 	if !layerName.MatchString(name) {
-		return fmt.Errorf("%q is not a name for a layer: letters, digits, - and _, at most 100", name)
+		return fmt.Errorf("%q is not a layer name: letters, digits, - and _, at most 100 characters", name)
 	}
 
 	return nil
@@ -99,28 +99,28 @@ func CheckLayerName(name string) error {
 // Workspace is a checked workspace.
 type Workspace struct {
 	Targets   []pydist.Target
-	Total     measure.Bytes // what any stack of layers may weigh, unzipped
-	Layers    []Layer       // a layer comes after those it extends, otherwise by name
-	Consumers []Consumer    // in the order of the file; none when there is no consumers.yaml
+	Total     measure.Bytes // budget of any stack of layers, unzipped
+	Layers    []Layer       // each after those that it extends, otherwise by name
+	Consumers []Consumer    // in the order of consumers.yaml
 }
 
-// Layer is one layer's spec.
+// Layer is the spec of one layer.
 type Layer struct {
 	Name         string
 	Description  string
 	Extends      []string
 	Budget       measure.Budget
 	Bytecode     Mode
-	Best         bool     // deflate everything again with the strongest effort
-	Imports      []string // what a function imports at its start: what import time is measured on
+	Best         bool     // compression: best
+	Imports      []string // modules that functions import at their start, for measuring import time
 	Policy       policy.Settings
 	Allow        []policy.Choice // findings of the gate that the layer accepts
 	Requirements pydist.Requirements
-	Probe        string        // the layer's own probe script, relative to the workspace; "" when there is none
+	Probe        string        // path of the layer's probe.py, relative to the workspace; "" for none
 	Digest       digest.SHA256 // of layer.yaml and probe.py
 }
 
-// Finding is one thing that is wrong with a workspace.
+// Finding is one mistake in a workspace.
 type Finding struct {
 	Where   string // file:line, or a file
 	Message string
@@ -129,7 +129,7 @@ type Finding struct {
 
 func (f Finding) Error() string { return f.Where + ": " + f.Message }
 
-// Findings are sorted by place.
+// Findings are the mistakes of a workspace, sorted by place.
 type Findings []Finding
 
 func (f Findings) Error() string {
@@ -143,8 +143,8 @@ func (f Findings) Error() string {
 
 var layerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
-// Load reads a workspace. root is how fsys is called in messages ("layers"). The error is Findings
-// when files are wrong.
+// Load reads a workspace. root is the name of fsys in messages ("layers"). Mistakes in its files are
+// returned as Findings.
 func Load(fsys fs.FS, root string) (Workspace, error) {
 	l := loader{fsys: fsys, root: root, extends: map[string]string{}}
 	w := Workspace{Total: measure.Bytes(measure.MaxUnzippedBytes)}
@@ -162,20 +162,17 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 		_, reqErr := fs.Stat(fsys, d.Name()+"/requirements.txt")
 		_, yamlErr := fs.Stat(fsys, d.Name()+"/layer.yaml")
 		if reqErr != nil && yamlErr != nil {
-			continue // some other folder, wheels say
+			continue // no layer, for example a folder of wheels
 		}
 
+		where := path.Join(root, d.Name())
 		if !layerName.MatchString(d.Name()) {
-			l.find(
-				path.Join(root, d.Name()),
-				"not a name for a layer",
-				"use letters, digits, - and _, at most 100: Lambda's own rule",
-			)
+			l.find(where, "not a layer name", "use letters, digits, - and _, at most 100 characters")
 			continue
 		}
 
 		if reqErr != nil {
-			l.find(path.Join(root, d.Name()), "requirements.txt is missing", "add it, or remove layer.yaml")
+			l.find(where, "requirements.txt is missing", "add it, or remove layer.yaml")
 			continue
 		}
 
@@ -183,7 +180,7 @@ func Load(fsys fs.FS, root string) (Workspace, error) {
 	}
 
 	if len(w.Layers) == 0 && len(l.found) == 0 {
-		l.find(root, "no layer in it", "run: layersmith init pandas, or add a folder with requirements.txt")
+		l.find(root, "there are no layers", "run: layersmith init pandas, or add a folder with requirements.txt")
 	}
 
 	l.order(&w)
@@ -217,7 +214,7 @@ func less(a, b string) bool {
 	return la < lb
 }
 
-// Layer finds a layer by name.
+// Layer returns a layer by name.
 func (w Workspace) Layer(name string) (Layer, bool) {
 	for _, l := range w.Layers {
 		if l.Name == name {
@@ -228,7 +225,7 @@ func (w Workspace) Layer(name string) (Layer, bool) {
 	return Layer{}, false
 }
 
-// Names are those of all layers, in order.
+// Names returns the names of all layers, in their order.
 func (w Workspace) Names() []string {
 	names := make([]string, len(w.Layers))
 	for i, l := range w.Layers {
@@ -238,7 +235,7 @@ func (w Workspace) Names() []string {
 	return names
 }
 
-// Below returns the layers that a layer extends, directly or not, lowest first.
+// Below returns the layers that a layer extends, directly or indirectly, lowest first.
 func (w Workspace) Below(name string) []string {
 	above := map[string]bool{}
 	var walk func(string)
@@ -266,7 +263,7 @@ type loader struct {
 	fsys    fs.FS
 	root    string
 	found   Findings
-	extends map[string]string // layer -> where it says what it extends
+	extends map[string]string // layer -> place of its key extends
 }
 
 func (l *loader) find(where, message, hint string) {
@@ -308,36 +305,43 @@ func (l *loader) workspaceFile(w *Workspace) {
 
 	d := document{loader: l, file: path.Join(l.root, "workspace.yaml")}
 	d.walk(b, keys{
-		"targets": func(v value) {
-			w.Targets = nil
-			items := v.list()
-			if items != nil && len(items) == 0 {
-				v.wrong("no target in it", "name one: "+DefaultTarget)
-			}
-
-			for _, t := range items {
-				s, ok := t.scalar()
-				if !ok {
-					continue
-				}
-
-				target, err := pydist.ParseTarget(s)
-				switch {
-				case err != nil:
-					t.wrong(err.Error(), "")
-				case slices.Contains(w.Targets, target):
-					t.wrong(fmt.Sprintf("the target %s is there twice", target), "")
-				default:
-					w.Targets = append(w.Targets, target)
-				}
-			}
-		},
+		"targets": func(v value) { w.Targets = v.targets() },
 		"budget": func(v value) {
-			v.object(keys{"total": func(v value) { w.Total = v.bytes(measure.MaxUnzippedBytes) }})
+			v.object("total: 225 MiB", keys{
+				"total": func(v value) { w.Total = v.bytes(measure.MaxUnzippedBytes) },
+			})
 		},
 	})
 }
 
+func (v value) targets() []pydist.Target {
+	items := v.list()
+	if items != nil && len(items) == 0 {
+		v.wrong("targets is empty", "add one: "+DefaultTarget)
+	}
+
+	var targets []pydist.Target
+	for _, t := range items {
+		s, ok := t.scalar()
+		if !ok {
+			continue
+		}
+
+		target, err := pydist.ParseTarget(s)
+		switch {
+		case err != nil:
+			t.wrong(err.Error(), "")
+		case slices.Contains(targets, target):
+			t.wrong(fmt.Sprintf("target %s is listed twice", target), "")
+		default:
+			targets = append(targets, target)
+		}
+	}
+
+	return targets
+}
+
+// layer reads the files of one layer.
 func (l *loader) layer(name string) Layer {
 	layer := Layer{
 		Name:     name,
@@ -353,7 +357,7 @@ func (l *loader) layer(name string) Layer {
 			l.extends[name] = fmt.Sprintf("%s:%d", d.file, v.line)
 		},
 		"budget": func(v value) {
-			v.object(keys{
+			v.object("unzipped: 140 MB", keys{
 				"unzipped": func(v value) { layer.Budget.Unzipped = v.bytes(measure.MaxUnzippedBytes) },
 				"zipped":   func(v value) { layer.Budget.Zipped = v.bytes(measure.MaxUnzippedBytes) },
 			})
@@ -362,87 +366,88 @@ func (l *loader) layer(name string) Layer {
 		"compression": func(v value) { layer.Best = v.oneOf([]string{"fast", "best"}) == "best" },
 		"imports":     func(v value) { layer.Imports = v.modules() },
 		"services":    func(v value) { layer.Policy.Services = v.texts() },
-		"languages": func(v value) {
-			layer.Policy.Languages = v.texts()
-		},
+		"languages":   func(v value) { layer.Policy.Languages = v.texts() },
 		"modules": func(v value) {
-			v.entries(func(pkg string, v value) { layer.Policy.Modules[pkg] = v.texts() })
+			v.entries("scipy: [linalg]", func(pkg string, v value) { layer.Policy.Modules[pkg] = v.texts() })
 		},
 		"rules": func(v value) {
-			v.entries(func(id string, v value) {
-				book, err := policy.Builtin()
-				if err != nil {
-					v.wrong(err.Error(), "")
-					return
-				}
-
-				known := policy.IDs(book)
-				if !slices.Contains(known, id) {
-					v.wrong(fmt.Sprintf("unknown rule %q", id), suggest(id, known))
-					return
-				}
-
-				var s policy.Switch
-				enabled := false
-				if !v.object(keys{
-					"enabled": func(v value) {
-						s.Enabled = v.boolean()
-						enabled = true
-					},
-					"reason": func(v value) { s.Reason = v.text() },
-				}) {
-					return
-				}
-
-				if !enabled {
-					v.wrong("enabled is missing", "add enabled: true or enabled: false")
-				}
-
-				if s.Reason == "" {
-					v.wrong("reason is missing", "say why: the report prints it")
-				}
-
-				layer.Policy.Rules[id] = s
-			})
+			v.entries("docs: "+switchExample, func(id string, v value) { v.rule(id, layer.Policy.Rules) })
 		},
 		"keep":  func(v value) { layer.Policy.Keep = v.choices() },
 		"drop":  func(v value) { layer.Policy.Drop = v.choices() },
 		"allow": func(v value) { layer.Allow = v.choices() },
 	})
-	h := digest.NewHasher()
-	h.Write(spec)
-	if probe, ok := l.read(name + "/probe.py"); ok {
+	probe, ok := l.read(name + "/probe.py")
+	if ok {
 		layer.Probe = name + "/probe.py"
-		h.Write([]byte{0})
-		h.Write(probe)
 	}
 
-	layer.Digest = h.Sum()
-	reqs, err := pydist.ParseRequirements(
-		name+"/requirements.txt",
-		func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) },
-	)
-	if err != nil {
-		var at *pydist.PositionError
-		if errors.As(err, &at) {
-			where := path.Join(l.root, at.File)
-			if at.Line > 0 {
-				where += fmt.Sprintf(":%d", at.Line)
-			}
-
-			l.find(where, at.Msg, at.Hint)
-		} else {
-			l.find(path.Join(l.root, name, "requirements.txt"), err.Error(), "")
-		}
-	} else if len(reqs.Direct) == 0 {
-		l.find(path.Join(l.root, name, "requirements.txt"), "no requirement in it", "name at least one distribution")
-	}
-
-	layer.Requirements = reqs
+	layer.Digest = layer.digestOf(spec, probe)
+	layer.Requirements = l.requirements(name)
 	return layer
 }
 
-// order checks extends and sorts the layers so that each comes after what it extends.
+const switchExample = "{ enabled: true, reason: ... }"
+
+// rule reads the switch of one rule.
+func (v value) rule(id string, switches map[string]policy.Switch) {
+	book, err := policy.Builtin()
+	if err != nil {
+		v.wrong(err.Error(), "")
+		return
+	}
+
+	known := policy.IDs(book)
+	if !slices.Contains(known, id) {
+		v.wrong(fmt.Sprintf("unknown rule %q", id), suggest(id, known))
+		return
+	}
+
+	var s policy.Switch
+	enabled := false
+	if !v.object(strings.Trim(switchExample, "{} "), keys{
+		"enabled": func(v value) {
+			s.Enabled = v.boolean()
+			enabled = true
+		},
+		"reason": func(v value) { s.Reason = v.text() },
+	}) {
+		return
+	}
+
+	if !enabled {
+		v.wrong("enabled is missing", "add enabled: true or enabled: false")
+	}
+
+	if s.Reason == "" {
+		v.wrong("reason is missing", reasonHint)
+	}
+
+	switches[id] = s
+}
+
+func (l *loader) requirements(name string) pydist.Requirements {
+	file := name + "/requirements.txt"
+	reqs, err := pydist.ParseRequirements(file, func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) })
+	var at *pydist.PositionError
+	switch {
+	case errors.As(err, &at):
+		where := path.Join(l.root, at.File)
+		if at.Line > 0 {
+			where += fmt.Sprintf(":%d", at.Line)
+		}
+
+		l.find(where, at.Msg, at.Hint)
+	case err != nil:
+		l.find(path.Join(l.root, file), err.Error(), "")
+	case len(reqs.Direct) == 0:
+		l.find(path.Join(l.root, file), "there are no requirements", "add at least one distribution")
+	}
+
+	return reqs
+}
+
+// order checks extends, and sorts the layers so that each comes after those that it extends.
 func (l *loader) order(w *Workspace) {
 	for _, layer := range w.Layers {
 		for _, e := range layer.Extends {
@@ -452,43 +457,52 @@ func (l *loader) order(w *Workspace) {
 		}
 	}
 
-	var sorted []Layer
-	state := map[string]int{} // 1 being visited, 2 done
-	var visit func(layer Layer, way []string)
-	visit = func(layer Layer, way []string) {
-		way = append(way, layer.Name)
-		switch state[layer.Name] {
-		case 2:
-			return
-		case 1:
-			way = way[slices.Index(way, layer.Name):]
-			l.find(l.extends[layer.Name], "extends itself: "+strings.Join(way, " -> "), "take one of them out")
-			return
-		}
-
-		state[layer.Name] = 1
-		for _, e := range layer.Extends {
-			if below, ok := w.Layer(e); ok {
-				visit(below, way)
-			}
-		}
-
-		state[layer.Name] = 2
-		sorted = append(sorted, layer)
-	}
-	for _, layer := range w.Layers {
-		visit(layer, nil)
-	}
-
-	w.Layers = sorted
+	w.Layers = l.sorted(*w)
 	for _, layer := range w.Layers {
 		below := w.Below(layer.Name)
 		if n := len(below) + 1; n > MaxLayers && !slices.Contains(below, layer.Name) {
 			l.find(
 				l.extends[layer.Name],
 				fmt.Sprintf("needs %d layers with those it extends; a Lambda function may have %d", n, MaxLayers),
-				"join some of them",
+				"merge some of the layers",
 			)
 		}
 	}
+}
+
+// sorted returns the layers in topological order, by depth-first search, and finds cycles.
+func (l *loader) sorted(w Workspace) []Layer {
+	const (
+		visiting = 1
+		done     = 2
+	)
+	var out []Layer
+	state := map[string]int{}
+	var visit func(layer Layer, way []string)
+	visit = func(layer Layer, way []string) {
+		way = append(way, layer.Name)
+		switch state[layer.Name] {
+		case done:
+			return
+		case visiting:
+			cycle := way[slices.Index(way, layer.Name):]
+			l.find(l.extends[layer.Name], "extends itself: "+strings.Join(cycle, " -> "), "remove one of these")
+			return
+		}
+
+		state[layer.Name] = visiting
+		for _, e := range layer.Extends {
+			if below, ok := w.Layer(e); ok {
+				visit(below, way)
+			}
+		}
+
+		state[layer.Name] = done
+		out = append(out, layer)
+	}
+	for _, layer := range w.Layers {
+		visit(layer, nil)
+	}
+
+	return out
 }

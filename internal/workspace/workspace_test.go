@@ -16,7 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// folder is a workspace of these files; "a: " alone stands for a/requirements.txt with numpy in it.
+// folder is a workspace of these files.
 func folder(files map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for name, text := range files {
@@ -38,7 +38,7 @@ func layers(files map[string]string) fstest.MapFS {
 	return fsys
 }
 
-// lines prints findings as the command line does, the hint below.
+// lines prints findings as the command line does.
 func lines(err error) string {
 	var found Findings
 	if !errors.As(err, &found) {
@@ -59,7 +59,8 @@ func lines(err error) string {
 const (
 	layerKeys = "allow, budget, bytecode, compression, description, drop, extends, imports, keep, languages, " +
 		"modules, rules, services"
-	why = "  hint: say why: the report prints it\n"
+	why      = "  hint: say why: the report prints it\n"
+	nameHint = "  hint: use letters, digits, - and _, at most 100 characters\n"
 )
 
 func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
@@ -95,11 +96,11 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a rule that is only true": {
 			"rules:\n  tests: true\n",
-			"layers/a/layer.yaml:2: keys with values are wanted here\n",
+			"layers/a/layer.yaml:2: expected a mapping, for example { enabled: true, reason: ... }\n",
 		},
 		"a rule that is enabled: yes": {
 			"rules:\n  tests: { enabled: yes, reason: x }\n",
-			"layers/a/layer.yaml:2: true or false is wanted here\n",
+			"layers/a/layer.yaml:2: expected true or false\n",
 		},
 		"a keep without reason": {
 			"keep:\n  - { match: \"a/**\" }\n",
@@ -124,29 +125,29 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"an allow that is no list": {
 			"allow: { match: a, reason: b }\n",
-			"layers/a/layer.yaml:1: a list is wanted here\n",
+			"layers/a/layer.yaml:1: expected a list\n",
 		},
 		"a keep that is text": {
 			"keep: [ \"a/**\" ]\n",
-			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n",
 		},
-		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
-		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: text is wanted here\n"},
+		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: expected text\n"},
+		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: expected text\n"},
 		"an object where a list is": {
 			"services: { s3: true }\n",
-			"layers/a/layer.yaml:1: text is wanted here\n",
+			"layers/a/layer.yaml:1: expected text\n",
 		},
 		"an object in a list": {
 			"services:\n  - s3\n  - { a: b }\n",
-			"layers/a/layer.yaml:3: text is wanted here\n",
+			"layers/a/layer.yaml:3: expected text\n",
 		},
 		"a number where an object is": {
 			"budget: 140 MB\n",
-			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n",
 		},
 		"modules as a list": {
 			"modules: [scipy]\n",
-			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { scipy: [linalg] }\n",
 		},
 		"a size without meaning": {
 			"budget: { unzipped: much }\n",
@@ -162,7 +163,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a list where a size is": {
 			"budget: { zipped: [1] }\n",
-			"layers/a/layer.yaml:1: text is wanted here\n",
+			"layers/a/layer.yaml:1: expected text\n",
 		},
 		"more than Lambda allows": {
 			"budget:\n  unzipped: 251 MiB\n",
@@ -173,10 +174,10 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 			"layers/a/layer.yaml:1: \"leen\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: did you " +
 				"mean \"lean\"?\n",
 		},
-		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: text is wanted here\n"},
+		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: expected text\n"},
 		"a module that is a path": {
 			"imports: [sklearn/ensemble]\n",
-			"layers/a/layer.yaml:1: \"sklearn/ensemble\" is not the name of a module\n  hint: write it as in an " +
+			"layers/a/layer.yaml:1: \"sklearn/ensemble\" is not a module name\n  hint: write it as in an " +
 				"import statement: sklearn.ensemble\n",
 		},
 		"an unknown layer below": {
@@ -186,7 +187,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"itself below": {
 			"extends: a\n",
-			"layers/a/layer.yaml:1: extends itself: a -> a\n  hint: take one of them out\n",
+			"layers/a/layer.yaml:1: extends itself: a -> a\n  hint: remove one of these\n",
 		},
 		"not YAML": {
 			"description: [\n",
@@ -198,15 +199,15 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"text alone": {
 			"numpy\n",
-			"layers/a/layer.yaml:1: keys with values are wanted here\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { key: value }\n",
 		},
 		"two documents": {
 			"description: x\n---\ndescription: y\n",
-			"layers/a/layer.yaml: more than one YAML document\n  hint: keep the first\n",
+			"layers/a/layer.yaml: more than one YAML document\n  hint: keep only the first\n",
 		},
 		"an alias": {
 			"description: &x text\nextends: *x\n",
-			"layers/a/layer.yaml:2: an alias is not read here\n  hint: write the value out\n",
+			"layers/a/layer.yaml:2: YAML aliases are not supported\n  hint: repeat the value\n",
 		},
 		"a merge key": {
 			"budget:\n  <<: { zipped: 1 MB }\n",
@@ -248,22 +249,22 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"a target in two forms": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [[python3.13-arm64]]\n"}),
-			"layers/workspace.yaml:1: text is wanted here\n",
+			"layers/workspace.yaml:1: expected text\n",
 		},
 		"a target that is there": {
 			layers(map[string]string{
 				"a/layer.yaml":   "",
 				"workspace.yaml": "targets: [python3.13-arm64, python3.13-arm64]\n",
 			}),
-			"layers/workspace.yaml:1: the target python3.13-arm64 is there twice\n",
+			"layers/workspace.yaml:1: target python3.13-arm64 is listed twice\n",
 		},
 		"no target": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: []\n"}),
-			"layers/workspace.yaml:1: no target in it\n  hint: name one: python3.13-x86_64\n",
+			"layers/workspace.yaml:1: targets is empty\n  hint: add one: python3.13-x86_64\n",
 		},
 		"targets that are no list": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: python3.13-x86_64\n"}),
-			"layers/workspace.yaml:1: a list is wanted here\n",
+			"layers/workspace.yaml:1: expected a list\n",
 		},
 		"a budget over the limit": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}),
@@ -271,7 +272,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"no layer": {
 			folder(map[string]string{"readme.md": "", "wheels/a.whl": ""}),
-			"layers: no layer in it\n  hint: run: layersmith init pandas, or add a folder with requirements.txt\n",
+			"layers: there are no layers\n  hint: run: layersmith init pandas, or add a folder with requirements.txt\n",
 		},
 		"no layer, a bad workspace": {
 			folder(map[string]string{"workspace.yaml": "targts: []\n"}),
@@ -283,11 +284,9 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 				long + "/requirements.txt": "numpy",
 				"-c/layer.yaml":            "",
 			}),
-			"layers/-c: not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own rule\n" +
-				"layers/a b: not a name for a layer\n  hint: use letters, digits, - and _, at most 100: Lambda's own " +
-				"rule\n" +
-				"layers/" + long + ": not a name for a layer\n  hint: use letters, digits, - and _, at most 100: " +
-				"Lambda's own rule\n",
+			"layers/-c: not a layer name\n" + nameHint +
+				"layers/a b: not a layer name\n" + nameHint +
+				"layers/" + long + ": not a layer name\n" + nameHint,
 		},
 		"a layer without requirements": {
 			folder(map[string]string{"a/layer.yaml": ""}),
@@ -295,7 +294,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"empty requirements": {
 			folder(map[string]string{"a/requirements.txt": "# nothing\n"}),
-			"layers/a/requirements.txt: no requirement in it\n  hint: name at least one distribution\n",
+			"layers/a/requirements.txt: there are no requirements\n  hint: add at least one distribution\n",
 		},
 		"a requirement that is none": {
 			folder(map[string]string{"a/requirements.txt": "numpy\n-e .\n"}),
@@ -322,7 +321,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 				"c/layer.yaml": "extends: [d]",
 				"d/layer.yaml": "extends: b",
 			}),
-			"layers/b/layer.yaml:2: extends itself: b -> c -> d -> b\n  hint: take one of them out\n",
+			"layers/b/layer.yaml:2: extends itself: b -> c -> d -> b\n  hint: remove one of these\n",
 		},
 		"six layers in one function": {
 			layers(map[string]string{
@@ -333,8 +332,8 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 				"e/layer.yaml": "extends: d",
 				"f/layer.yaml": "extends: [a, e]",
 			}),
-			"layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may have 5\n  hint: join " +
-				"some of them\n",
+			"layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may have 5\n" +
+				"  hint: merge some of the layers\n",
 		},
 		"several files, in their order": {
 			layers(map[string]string{"b/layer.yaml": "x: 1", "a/layer.yaml": "\n\ny: 1", "workspace.yaml": "z: 1"}),
@@ -352,7 +351,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 	}
 }
 
-// What cannot be read is not a finding: there is no workspace.
+// A folder that cannot be read is an error, not a finding.
 func TestLoadOfAFolderThatIsNotThere(t *testing.T) {
 	_, err := Load(brokenFS{}, "layers")
 	if want := "read workspace layers: it is gone"; err == nil || err.Error() != want {

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -16,16 +15,16 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// keys are the keys that an object may have, with what to do for each.
+// keys are the known keys of a mapping, each with the function that reads its value.
 type keys map[string]func(value)
 
-// document walks one YAML file and turns what is wrong into findings with its line.
+// document is a YAML file whose mistakes become findings.
 type document struct {
 	*loader
 	file string
 }
 
-// value is a node of a document, with the line to blame.
+// value is a node of a document, with the line for findings.
 type value struct {
 	doc  *document
 	node ast.Node
@@ -58,12 +57,12 @@ func (d *document) walk(b []byte, k keys) {
 	}
 
 	if len(bodies) > 1 {
-		d.find(d.file, "more than one YAML document", "keep the first")
+		d.find(d.file, "more than one YAML document", "keep only the first")
 		return
 	}
 
 	if len(bodies) == 1 {
-		value{d, bodies[0], 1}.object(k)
+		value{d, bodies[0], 1}.object("key: value", k)
 	}
 }
 
@@ -71,17 +70,17 @@ func (v value) wrong(message, hint string) {
 	v.doc.find(fmt.Sprintf("%s:%d", v.doc.file, v.line), message, hint)
 }
 
-// wanted reports a value of the wrong kind.
-func (v value) wanted(what string) {
+// expected reports a value of the wrong kind.
+func (v value) expected(what string) {
 	if _, alias := bare(v.node).(*ast.AliasNode); alias {
-		v.wrong("an alias is not read here", "write the value out")
+		v.wrong("YAML aliases are not supported", "repeat the value")
 		return
 	}
 
-	v.wrong(what+" wanted here", "")
+	v.wrong("expected "+what, "")
 }
 
-// bare strips what YAML may put around a node.
+// bare removes the anchor and the tag around a node.
 func bare(n ast.Node) ast.Node {
 	for {
 		switch x := n.(type) {
@@ -95,8 +94,9 @@ func bare(n ast.Node) ast.Node {
 	}
 }
 
-// entries visits the members of an object; false when it is none.
-func (v value) entries(visit func(key string, v value)) bool {
+// entries visits the entries of a mapping. For any other value it is false, and the finding shows the
+// example.
+func (v value) entries(example string, visit func(key string, v value)) bool {
 	var members []*ast.MappingValueNode
 	switch n := bare(v.node).(type) {
 	case *ast.MappingNode:
@@ -106,7 +106,7 @@ func (v value) entries(visit func(key string, v value)) bool {
 	case *ast.NullNode:
 		return true
 	default:
-		v.wanted("keys with values are")
+		v.expected("a mapping, for example { " + example + " }")
 		return false
 	}
 
@@ -115,7 +115,7 @@ func (v value) entries(visit func(key string, v value)) bool {
 		key := m.Key.GetToken().Value
 		at := value{v.doc, m.Value, m.Key.GetToken().Position.Line}
 		if seen[key] {
-			at.wrong(fmt.Sprintf("the key %q is there twice", key), "")
+			at.wrong(fmt.Sprintf("duplicate key %q", key), "")
 			continue
 		}
 
@@ -126,14 +126,15 @@ func (v value) entries(visit func(key string, v value)) bool {
 	return true
 }
 
-func (v value) object(k keys) bool {
+// object reads a mapping with known keys; see entries.
+func (v value) object(example string, k keys) bool {
 	known := make([]string, 0, len(k))
 	for key := range k {
 		known = append(known, key)
 	}
 
 	sort.Strings(known)
-	return v.entries(func(key string, v value) {
+	return v.entries(example, func(key string, v value) {
 		if do, ok := k[key]; ok {
 			do(v)
 			return
@@ -146,13 +147,13 @@ func (v value) object(k keys) bool {
 func (v value) list() []value {
 	items, ok := v.sequence()
 	if !ok {
-		v.wanted("a list is")
+		v.expected("a list")
 	}
 
 	return items
 }
 
-// sequence is the items of a list; false when it is none.
+// sequence returns the items of a list; false for any other value.
 func (v value) sequence() ([]value, bool) {
 	n, ok := bare(v.node).(*ast.SequenceNode)
 	if !ok {
@@ -175,7 +176,7 @@ func (v value) text() string {
 	return s
 }
 
-// scalar is a text; false when there is none, which is reported.
+// scalar returns a text, or reports a finding and returns false.
 func (v value) scalar() (string, bool) {
 	switch n := bare(v.node).(type) {
 	case *ast.StringNode:
@@ -186,11 +187,11 @@ func (v value) scalar() (string, bool) {
 		return n.GetToken().Value, true
 	}
 
-	v.wanted("text is")
+	v.expected("text")
 	return "", false
 }
 
-// each is the items of a list; anything else stands for a list of one.
+// each returns the items of a list. Any other value is a list of one.
 func (v value) each() []value {
 	if items, ok := v.sequence(); ok {
 		return items
@@ -199,7 +200,7 @@ func (v value) each() []value {
 	return []value{v}
 }
 
-// texts is a list of texts; one alone stands for a list of one.
+// texts returns a list of texts. A single text is a list of one.
 func (v value) texts() []string {
 	var out []string
 	for _, item := range v.each() {
@@ -217,10 +218,7 @@ func (v value) modules() []string {
 	out := v.texts()
 	for _, m := range out {
 		if !moduleName.MatchString(m) {
-			v.wrong(
-				fmt.Sprintf("%q is not the name of a module", m),
-				"write it as in an import statement: sklearn.ensemble",
-			)
+			v.wrong(fmt.Sprintf("%q is not a module name", m), "write it as in an import statement: sklearn.ensemble")
 		}
 	}
 
@@ -230,7 +228,7 @@ func (v value) modules() []string {
 func (v value) boolean() bool {
 	n, ok := bare(v.node).(*ast.BoolNode)
 	if !ok {
-		v.wanted("true or false is")
+		v.expected("true or false")
 		return false
 	}
 
@@ -257,24 +255,19 @@ func (v value) bytes(limit int64) measure.Bytes {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
 	case int64(n) > limit:
-		v.wrong(
-			fmt.Sprintf(
-				"%s bytes is more than Lambda allows: %s (250 MiB)",
-				strconv.FormatInt(int64(n), 10),
-				strconv.FormatInt(limit, 10),
-			),
-			"",
-		)
+		v.wrong(fmt.Sprintf("%d bytes is more than Lambda allows: %d (250 MiB)", int64(n), limit), "")
 	}
 
 	return n
 }
 
+const reasonHint = "say why: the report prints it"
+
 func (v value) choices() []policy.Choice {
 	var out []policy.Choice
 	for _, item := range v.list() {
 		var c policy.Choice
-		if !item.object(keys{
+		if !item.object(`match: "x/**", reason: ...`, keys{
 			"match":  func(v value) { c.Match = v.text() },
 			"reason": func(v value) { c.Reason = v.text() },
 		}) {
@@ -287,7 +280,7 @@ func (v value) choices() []policy.Choice {
 		}
 
 		if c.Reason == "" {
-			item.wrong("reason is missing", "say why: the report prints it")
+			item.wrong("reason is missing", reasonHint)
 		}
 
 		out = append(out, c)
@@ -296,7 +289,7 @@ func (v value) choices() []policy.Choice {
 	return out
 }
 
-// suggest is a hint with the known word that is nearest to s, or with all of them.
+// suggest returns a hint with the known word most similar to s, or with all known words.
 func suggest(s string, known []string) string {
 	best := ""
 	distance := len(s)/2 + 1

@@ -124,7 +124,7 @@ var inWorkspace = []section{
 			{title: "YAML that is not text", want: "error: layers/main/layer.yaml:1: not UTF-8 text\n" +
 				"hint: save it as UTF-8", prepare: layerYAML("description: \xff\xfe\x00\n")},
 			{title: "YAML of two documents", want: "error: layers/main/layer.yaml: more than one YAML document\n" +
-				"hint: keep the first", prepare: layerYAML("description: a\n---\ndescription: b\n")},
+				"hint: keep only the first", prepare: layerYAML("description: a\n---\ndescription: b\n")},
 			{
 				title:   "YAML that is nested without an end",
 				want:    "error: layers/main/layer.yaml: nested 1000 deep, limit 32",
@@ -137,9 +137,9 @@ var inWorkspace = []section{
 			},
 			{
 				title: "YAML that grows by aliases",
-				want: "error: layers/main/layer.yaml:1: keys with values are wanted here\n" +
-					"error: layers/main/layer.yaml:2: an alias is not read here\n" +
-					"hint: write the value out",
+				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n" +
+					"error: layers/main/layer.yaml:2: YAML aliases are not supported\n" +
+					"hint: repeat the value",
 				prepare: layerYAML("keep: &a [x, x]\ndrop: [*a, *a]\n"),
 			},
 			{title: "an unknown key", want: "error: layers/main/layer.yaml:1: unknown key \"service\"\n" +
@@ -151,8 +151,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "a value of another kind",
-				want: "error: layers/main/layer.yaml:1: keys with values are wanted here\n" +
-					"error: layers/main/layer.yaml:2: text is wanted here",
+				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n" +
+					"error: layers/main/layer.yaml:2: expected text",
 				prepare: layerYAML("budget: 12\nextends: { a: b }\n"),
 			},
 			{
@@ -163,7 +163,7 @@ var inWorkspace = []section{
 			{
 				title: "layers that extend each other",
 				want: "error: layers/main/layer.yaml:1: extends itself: main -> other -> main\n" +
-					"hint: take one of them out",
+					"hint: remove one of these",
 				prepare: func(w *world) {
 					layerYAML("extends: other\n")(w)
 					w.write("layers/other/requirements.txt", "alpha\n")
@@ -174,7 +174,7 @@ var inWorkspace = []section{
 				title: "six layers in a stack",
 				want: "error: layers/f/layer.yaml:1: needs 6 layers with those it extends; a Lambda function may " +
 					"have 5\n" +
-					"hint: join some of them",
+					"hint: merge some of the layers",
 				prepare: func(w *world) {
 					for i, name := range []string{"b", "c", "d", "e", "f"} {
 						w.write("layers/"+name+"/requirements.txt", "alpha\n")
