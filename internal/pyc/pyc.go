@@ -19,14 +19,10 @@ import (
 // HeaderBytes is the length of the head of a .pyc since Python 3.7.
 const HeaderBytes = 16
 
-// magics are the magic numbers of released Pythons (Include/internal/pycore_magic_number.h; before
-// 3.14 in importlib's sources).
-var magics = map[string]uint16{"3.9": 3425, "3.10": 3439, "3.11": 3495, "3.12": 3531, "3.13": 3571, "3.14": 3627}
-
-// Magic is the first four bytes of a .pyc for the target.
+// Magic is the first four bytes of a .pyc for the target: the magic number, then CR LF.
 func Magic(t pydist.Target) [4]byte {
-	m := magics[t.PythonVersion()]
-	return [4]byte{byte(m), byte(m >> 8), '\r', '\n'}
+	n := t.MagicNumber()
+	return [4]byte{byte(n), byte(n >> 8), '\r', '\n'}
 }
 
 // CheckHeader says why the target's Python would not load bytecode with this head from a read-only

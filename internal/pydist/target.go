@@ -9,20 +9,6 @@ import (
 // Target is a Lambda runtime on an architecture, written "python3.13-x86_64".
 type Target struct{ runtime, arch string }
 
-// runtimes lists what Lambda runs, oldest first. The glibc is that of the runtime's operating
-// system: Amazon Linux 2 up to python3.11, Amazon Linux 2023 from python3.12.
-var runtimes = []struct {
-	name       string
-	glibcMinor int // glibc's major is 2
-}{
-	{"python3.9", 26},
-	{"python3.10", 26},
-	{"python3.11", 26},
-	{"python3.12", 34},
-	{"python3.13", 34},
-	{"python3.14", 34},
-}
-
 // architectures maps Lambda's word to the one in platform tags. firstGlibcMinor is the glibc before
 // which the architecture had no manylinux (PEP 599): nothing tags it lower, so a lower tag is a
 // mistake.
@@ -43,7 +29,7 @@ var legacyManylinux = map[string]int{"manylinux1": 5, "manylinux2010": 12, "many
 // ParseTarget accepts exactly the spelling that String gives.
 func ParseTarget(s string) (Target, error) {
 	runtime, arch, hasArch := strings.Cut(s, "-")
-	if runtimeIndex(runtime) < 0 {
+	if _, known := findRuntime(runtime); !known {
 		return Target{}, fmt.Errorf("target %q: unknown runtime; known: %s", s, strings.Join(runtimeNames(), ", "))
 	}
 
@@ -58,16 +44,6 @@ func ParseTarget(s string) (Target, error) {
 	return Target{runtime, arch}, nil
 }
 
-func runtimeIndex(name string) int {
-	for i, r := range runtimes {
-		if r.name == name {
-			return i
-		}
-	}
-
-	return -1
-}
-
 func archIndex(name string) int {
 	for i, a := range architectures {
 		if a.name == name {
@@ -76,14 +52,6 @@ func archIndex(name string) int {
 	}
 
 	return -1
-}
-
-func runtimeNames() (names []string) {
-	for _, r := range runtimes {
-		names = append(names, r.name)
-	}
-
-	return names
 }
 
 func archNames() (names []string) {
@@ -119,15 +87,6 @@ func (t Target) CacheTag() string {
 	}
 
 	return "cpython-" + strings.ReplaceAll(t.PythonVersion(), ".", "")
-}
-
-// Glibc is the C library of the runtime's operating system.
-func (t Target) Glibc() (major, minor int) {
-	if i := runtimeIndex(t.runtime); i >= 0 {
-		return 2, runtimes[i].glibcMinor
-	}
-
-	return 0, 0
 }
 
 // UVPlatform is the value of uv's --python-platform: the highest it can name that the runtime's

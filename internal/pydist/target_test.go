@@ -58,18 +58,18 @@ func TestParseTarget(t *testing.T) {
 
 func TestTargetFacts(t *testing.T) {
 	want := map[string]string{
-		"python3.9-arm64":   "python3.9 3.9 arm64 2.26 aarch64-manylinux_2_17 cpython-39",
-		"python3.9-x86_64":  "python3.9 3.9 x86_64 2.26 x86_64-manylinux_2_17 cpython-39",
-		"python3.10-arm64":  "python3.10 3.10 arm64 2.26 aarch64-manylinux_2_17 cpython-310",
-		"python3.10-x86_64": "python3.10 3.10 x86_64 2.26 x86_64-manylinux_2_17 cpython-310",
-		"python3.11-arm64":  "python3.11 3.11 arm64 2.26 aarch64-manylinux_2_17 cpython-311",
-		"python3.11-x86_64": "python3.11 3.11 x86_64 2.26 x86_64-manylinux_2_17 cpython-311",
-		"python3.12-arm64":  "python3.12 3.12 arm64 2.34 aarch64-manylinux_2_34 cpython-312",
-		"python3.12-x86_64": "python3.12 3.12 x86_64 2.34 x86_64-manylinux_2_34 cpython-312",
-		"python3.13-arm64":  "python3.13 3.13 arm64 2.34 aarch64-manylinux_2_34 cpython-313",
-		"python3.13-x86_64": "python3.13 3.13 x86_64 2.34 x86_64-manylinux_2_34 cpython-313",
-		"python3.14-arm64":  "python3.14 3.14 arm64 2.34 aarch64-manylinux_2_34 cpython-314",
-		"python3.14-x86_64": "python3.14 3.14 x86_64 2.34 x86_64-manylinux_2_34 cpython-314",
+		"python3.9-arm64":   "python3.9 3.9 arm64 2.26 aarch64-manylinux_2_17 cpython-39 3425 Amazon Linux 2",
+		"python3.9-x86_64":  "python3.9 3.9 x86_64 2.26 x86_64-manylinux_2_17 cpython-39 3425 Amazon Linux 2",
+		"python3.10-arm64":  "python3.10 3.10 arm64 2.26 aarch64-manylinux_2_17 cpython-310 3439 Amazon Linux 2",
+		"python3.10-x86_64": "python3.10 3.10 x86_64 2.26 x86_64-manylinux_2_17 cpython-310 3439 Amazon Linux 2",
+		"python3.11-arm64":  "python3.11 3.11 arm64 2.26 aarch64-manylinux_2_17 cpython-311 3495 Amazon Linux 2",
+		"python3.11-x86_64": "python3.11 3.11 x86_64 2.26 x86_64-manylinux_2_17 cpython-311 3495 Amazon Linux 2",
+		"python3.12-arm64":  "python3.12 3.12 arm64 2.34 aarch64-manylinux_2_34 cpython-312 3531 Amazon Linux 2023",
+		"python3.12-x86_64": "python3.12 3.12 x86_64 2.34 x86_64-manylinux_2_34 cpython-312 3531 Amazon Linux 2023",
+		"python3.13-arm64":  "python3.13 3.13 arm64 2.34 aarch64-manylinux_2_34 cpython-313 3571 Amazon Linux 2023",
+		"python3.13-x86_64": "python3.13 3.13 x86_64 2.34 x86_64-manylinux_2_34 cpython-313 3571 Amazon Linux 2023",
+		"python3.14-arm64":  "python3.14 3.14 arm64 2.34 aarch64-manylinux_2_34 cpython-314 3627 Amazon Linux 2023",
+		"python3.14-x86_64": "python3.14 3.14 x86_64 2.34 x86_64-manylinux_2_34 cpython-314 3627 Amazon Linux 2023",
 	}
 	all := Targets()
 	if len(all) != len(want) {
@@ -83,7 +83,7 @@ func TestTargetFacts(t *testing.T) {
 
 		major, minor := target.Glibc()
 		got := fmt.Sprintf(
-			"%s %s %s %d.%d %s %s",
+			"%s %s %s %d.%d %s %s %d %s",
 			target.Runtime(),
 			target.PythonVersion(),
 			target.Arch(),
@@ -91,6 +91,8 @@ func TestTargetFacts(t *testing.T) {
 			minor,
 			target.UVPlatform(),
 			target.CacheTag(),
+			target.MagicNumber(),
+			target.OperatingSystem(),
 		)
 		if got != want[target.String()] {
 			t.Errorf("%s: %s\nwant %s", target, got, want[target.String()])
@@ -100,6 +102,10 @@ func TestTargetFacts(t *testing.T) {
 	var zero Target
 	if zero.String()+zero.Runtime()+zero.PythonVersion()+zero.Arch()+zero.UVPlatform()+zero.CacheTag() != "" {
 		t.Error("the zero target has facts")
+	}
+
+	if major, minor := zero.Glibc(); major != 0 || minor != 0 || zero.MagicNumber() != 0 || zero.OperatingSystem() != "" {
+		t.Error("the zero target has a runtime")
 	}
 }
 
