@@ -23,19 +23,19 @@ func TestParseName(t *testing.T) {
 		"empty is refused":                   {in: "", err: `name is empty`},
 		"a separator cannot come last": {
 			in:  "numpy-",
-			err: `name "numpy-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			err: `name "numpy-": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"letters outside ASCII are refused": {
 			in:  "ſix",
-			err: `name "ſix": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			err: `name "ſix": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"a newline at the end is not ignored": {
 			in:  "six\n",
-			err: `name "six\n": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			err: `name "six\n": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"a path is not a name": {
 			in:  "../six",
-			err: `name "../six": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			err: `name "../six": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"normalizing what is normal is no-op":  {in: "ruamel-yaml", want: "ruamel-yaml"},
 		"separators inside survive as one":     {in: "zope.interface", want: "zope-interface"},

@@ -58,16 +58,16 @@ func TestParseRequirement(t *testing.T) {
 		},
 		"a marker that ends early": {
 			in:  "a; extra ==",
-			err: `requirement "a; extra ==": marker "extra ==": ends where a variable or a quoted text is wanted`,
+			err: `requirement "a; extra ==": marker "extra ==": ends early, expected a variable or a quoted string`,
 		},
 		"a marker without operator": {
 			in: "a; extra 'x'",
-			err: `requirement "a; extra 'x'": marker "extra 'x'": unexpected "'x'", want an operator: ` + operators +
+			err: `requirement "a; extra 'x'": marker "extra 'x'": unexpected "'x'", expected an operator: ` + operators +
 				`, in, not in`,
 		},
 		"not without in": {
 			in:  "a; 'x' not extra",
-			err: `requirement "a; 'x' not extra": marker "'x' not extra": unexpected "extra", want "in" after "not"`,
+			err: `requirement "a; 'x' not extra": marker "'x' not extra": unexpected "extra", expected "in" after "not"`,
 		},
 		"a marker that goes on": {
 			in:  "a; extra == 'x' )",
@@ -75,7 +75,7 @@ func TestParseRequirement(t *testing.T) {
 		},
 		"a marker's parenthesis left open": {
 			in:  "a; (extra == 'x'",
-			err: `requirement "a; (extra == 'x'": marker "(extra == 'x'": ends where ")" is wanted`,
+			err: `requirement "a; (extra == 'x'": marker "(extra == 'x'": ends early, expected ")"`,
 		},
 		"a quote left open": {
 			in:  "a; extra == 'x",

@@ -215,7 +215,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"a wheel with a bad name": {
 			"./x-1.whl",
-			`r.txt:1: wheel name "x-1.whl": has 2 parts between dashes; legal are 5, or 6 with a build number`,
+			`r.txt:1: wheel name "x-1.whl": has 2 parts separated by dashes; expected 5, or 6 with a build number`,
 			"",
 		},
 		"an unknown fragment": {
@@ -235,7 +235,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"a bad extra of a wheel": {
 			"./x-1-py3-none-any.whl[-]",
-			`r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 			"",
 		},
 		"an index": {

@@ -13,7 +13,7 @@ func TestParseTarget(t *testing.T) {
 			in:  "python3.13-mips",
 			err: `target "python3.13-mips": unknown architecture; known: arm64, x86_64`,
 		},
-		"Linux's word for arm64 is not Lambda's": {
+		"Linux's name for arm64 is not Lambda's": {
 			in:  "python3.13-aarch64",
 			err: `target "python3.13-aarch64": unknown architecture; known: arm64, x86_64`,
 		},
@@ -38,7 +38,7 @@ func TestParseTarget(t *testing.T) {
 			in:  "Python3.13-x86_64",
 			err: `target "Python3.13-x86_64": unknown runtime; ` + runtimes,
 		},
-		"space around is refused for the same cause": {
+		"space around it is refused for the same reason": {
 			in:  "python3.13-x86_64 ",
 			err: `target "python3.13-x86_64 ": unknown architecture; known: arm64, x86_64`,
 		},
@@ -82,18 +82,9 @@ func TestTargetFacts(t *testing.T) {
 		}
 
 		major, minor := target.Glibc()
-		got := fmt.Sprintf(
-			"%s %s %s %d.%d %s %s %d %s",
-			target.Runtime(),
-			target.PythonVersion(),
-			target.Arch(),
-			major,
-			minor,
-			target.UVPlatform(),
-			target.CacheTag(),
-			target.MagicNumber(),
-			target.OperatingSystem(),
-		)
+		got := fmt.Sprintf("%s %s %s %d.%d %s %s %d %s",
+			target.Runtime(), target.PythonVersion(), target.Arch(), major, minor, target.UVPlatform(),
+			target.CacheTag(), target.MagicNumber(), target.OperatingSystem())
 		if got != want[target.String()] {
 			t.Errorf("%s: %s\nwant %s", target, got, want[target.String()])
 		}
@@ -115,16 +106,12 @@ func TestTargetSupports(t *testing.T) {
 		target, tags string
 		want         bool
 	}{
-		"pure":                    {x86, "py3-none-any", true},
-		"pure for two Pythons":    {arm, "py2.py3-none-any", true},
-		"pure for Python 2":       {x86, "py2-none-any", false},
-		"pure for an older minor": {x86, "py39-none-any", true},
-		"pure for a newer minor":  {x86, "py314-none-any", false},
-		"own interpreter and ABI": {
-			x86,
-			"cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64",
-			true,
-		},
+		"pure":                                     {x86, "py3-none-any", true},
+		"pure for two Pythons":                     {arm, "py2.py3-none-any", true},
+		"pure for Python 2":                        {x86, "py2-none-any", false},
+		"pure for an older minor":                  {x86, "py39-none-any", true},
+		"pure for a newer minor":                   {x86, "py314-none-any", false},
+		"own interpreter and ABI":                  {x86, "cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64", true},
 		"another interpreter":                      {x86, "cp312-cp312-manylinux_2_17_x86_64", false},
 		"free-threaded ABI":                        {x86, "cp313-cp313t-manylinux_2_17_x86_64", false},
 		"PyPy":                                     {x86, "pp310-pypy310_pp73-manylinux_2_17_x86_64", false},
@@ -140,22 +127,18 @@ func TestTargetSupports(t *testing.T) {
 		"glibc newer than the runtime's":           {x86, "cp313-cp313-manylinux_2_35_x86_64", false},
 		"glibc of Amazon Linux 2":                  {old, "cp311-cp311-manylinux_2_26_x86_64", true},
 		"glibc newer than Amazon Linux 2":          {old, "cp311-cp311-manylinux_2_28_x86_64", false},
-		"one of two glibcs is enough": {
-			old,
-			"cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64",
-			true,
-		},
-		"manylinux1":                        {x86, "cp313-cp313-manylinux1_x86_64", true},
-		"manylinux2010":                     {x86, "cp313-cp313-manylinux2010_x86_64", true},
-		"manylinux2014":                     {arm, "cp313-cp313-manylinux2014_aarch64", true},
-		"manylinux1 never was on arm":       {arm, "cp313-cp313-manylinux1_aarch64", false},
-		"the other architecture":            {arm, "cp313-cp313-manylinux2014_x86_64", false},
-		"32 bits":                           {x86, "cp313-cp313-manylinux2014_i686", false},
-		"plain linux promises no C library": {x86, "cp313-cp313-linux_x86_64", false},
-		"musl":                              {x86, "cp313-cp313-musllinux_1_2_x86_64", false},
-		"macOS on the same chip":            {arm, "cp313-cp313-macosx_11_0_arm64", false},
-		"a number with a leading zero":      {x86, "cp313-cp313-manylinux_2_017_x86_64", false},
-		"a signed number":                   {x86, "cp313-cp313-manylinux_2__17_x86_64", false},
+		"one of two glibcs is enough":              {old, "cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64", true},
+		"manylinux1":                               {x86, "cp313-cp313-manylinux1_x86_64", true},
+		"manylinux2010":                            {x86, "cp313-cp313-manylinux2010_x86_64", true},
+		"manylinux2014":                            {arm, "cp313-cp313-manylinux2014_aarch64", true},
+		"manylinux1 never was on arm":              {arm, "cp313-cp313-manylinux1_aarch64", false},
+		"the other architecture":                   {arm, "cp313-cp313-manylinux2014_x86_64", false},
+		"32 bits":                                  {x86, "cp313-cp313-manylinux2014_i686", false},
+		"plain linux promises no C library":        {x86, "cp313-cp313-linux_x86_64", false},
+		"musl":                                     {x86, "cp313-cp313-musllinux_1_2_x86_64", false},
+		"macOS on the same chip":                   {arm, "cp313-cp313-macosx_11_0_arm64", false},
+		"a number with a leading zero":             {x86, "cp313-cp313-manylinux_2_017_x86_64", false},
+		"a signed number":                          {x86, "cp313-cp313-manylinux_2__17_x86_64", false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			target, err := ParseTarget(tt.target)

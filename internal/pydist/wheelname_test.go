@@ -34,11 +34,11 @@ func TestParseWheelName(t *testing.T) {
 		"a source archive": {in: "foo-1.0.tar.gz", err: `wheel name "foo-1.0.tar.gz": does not end in .whl`},
 		"a name with a dash": {
 			in:  "scikit-learn-1.0-1-py3-none-any.whl",
-			err: `wheel name "scikit-learn-1.0-1-py3-none-any.whl": has 7 parts between dashes; legal are 5, or 6 with a build number`,
+			err: `wheel name "scikit-learn-1.0-1-py3-none-any.whl": has 7 parts separated by dashes; expected 5, or 6 with a build number`,
 		},
 		"too few parts": {
 			in:  "foo-1.0-py3-none.whl",
-			err: `wheel name "foo-1.0-py3-none.whl": has 4 parts between dashes; legal are 5, or 6 with a build number`,
+			err: `wheel name "foo-1.0-py3-none.whl": has 4 parts separated by dashes; expected 5, or 6 with a build number`,
 		},
 		"a build without a number": {
 			in:  "foo-1.0-beta-py3-none-any.whl",
@@ -50,11 +50,11 @@ func TestParseWheelName(t *testing.T) {
 		},
 		"an empty tag": {
 			in:  "foo-1-py3.-none-any.whl",
-			err: `wheel name "foo-1-py3.-none-any.whl": tag "py3.": legal are letters, digits and '_', with '.' between tags`,
+			err: `wheel name "foo-1-py3.-none-any.whl": tag "py3.": expected letters, digits and '_', with '.' between tags`,
 		},
 		"a directory does not count": {
 			in:  "x/foo-1-py3-none-any.whl",
-			err: `wheel name "x/foo-1-py3-none-any.whl": name "x/foo": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			err: `wheel name "x/foo-1-py3-none-any.whl": name "x/foo": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
