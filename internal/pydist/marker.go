@@ -127,7 +127,7 @@ func (m *markerParser) value() error {
 
 	if t[0] == '"' || t[0] == '\'' {
 		if len(t) < 2 || t[len(t)-1] != t[0] {
-			return fmt.Errorf("quote %s is not closed", t[:1])
+			return unclosedQuote(t[0])
 		}
 
 		return nil
@@ -162,6 +162,8 @@ func (m *markerParser) operator() error {
 
 	return unexpected(t, "an operator: "+strings.Join(markerOperators, ", ")+", in, not in")
 }
+
+func unclosedQuote(quote byte) error { return fmt.Errorf("quote %c is not closed", quote) }
 
 func unexpected(token, expected string) error {
 	if token == "" {
