@@ -257,7 +257,7 @@ func TestNewRefuses(t *testing.T) {
 		},
 		"a wheel name that is not one": {
 			dists: []Distribution{dist(t, "six", "1", "six.whl", "")},
-			err:   `six==1: wheel name "six.whl": has 1 parts between dashes; legal are 5, or 6 with a build number`,
+			err:   `six==1: wheel name "six.whl": has 1 parts separated by dashes; expected 5, or 6 with a build number`,
 		},
 		"a wheel for another target": {
 			dists: []Distribution{dist(t, "six", "1", "six-1-cp312-cp312-manylinux_2_17_x86_64.whl", "")},
@@ -361,7 +361,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 		"a name that is not one": {
 			`name = "numpy"` + "\nversion",
 			`name = "-numpy"` + "\nversion",
-			`name "-numpy": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`name "-numpy": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"a version that is not one": {
 			`version = "2.5.5"`,
@@ -403,7 +403,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 		"a closure of what is no name": {
 			`"base" = ["numpy"]`,
 			`"base" = ["a b"]`,
-			`name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`name "a b": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

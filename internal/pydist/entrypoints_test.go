@@ -27,7 +27,10 @@ func TestParseEntryPoints(t *testing.T) {
 			err: `entry_points.txt:1: entry "x" is before the first [group]`,
 		},
 		"a group without a name": {in: "[ ]\n", err: `entry_points.txt:1: group is empty`},
-		"a line without =":       {in: "[a]\nfoo\n", err: `entry_points.txt:2: entry "foo": expected name = module:attr`},
+		"a line without =": {
+			in:  "[a]\nfoo\n",
+			err: `entry_points.txt:2: entry "foo": expected name = module:attr`,
+		},
 		"an object with a dash": {
 			in:  "[a]\nfoo = my-mod:x\n",
 			err: `entry_points.txt:2: entry "foo": object "my-mod:x": expected module:attr`,

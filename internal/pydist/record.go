@@ -40,7 +40,7 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 
 	for {
 		fields, err := r.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 

@@ -95,7 +95,8 @@ func TestTargetFacts(t *testing.T) {
 		t.Error("the zero target has facts")
 	}
 
-	if major, minor := zero.Glibc(); major != 0 || minor != 0 || zero.MagicNumber() != 0 || zero.OperatingSystem() != "" {
+	major, minor := zero.Glibc()
+	if major != 0 || minor != 0 || zero.MagicNumber() != 0 || zero.OperatingSystem() != "" {
 		t.Error("the zero target has a runtime")
 	}
 }
@@ -106,12 +107,14 @@ func TestTargetSupports(t *testing.T) {
 		target, tags string
 		want         bool
 	}{
-		"pure":                                     {x86, "py3-none-any", true},
-		"pure for two Pythons":                     {arm, "py2.py3-none-any", true},
-		"pure for Python 2":                        {x86, "py2-none-any", false},
-		"pure for an older minor":                  {x86, "py39-none-any", true},
-		"pure for a newer minor":                   {x86, "py314-none-any", false},
-		"own interpreter and ABI":                  {x86, "cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64", true},
+		"pure":                    {x86, "py3-none-any", true},
+		"pure for two Pythons":    {arm, "py2.py3-none-any", true},
+		"pure for Python 2":       {x86, "py2-none-any", false},
+		"pure for an older minor": {x86, "py39-none-any", true},
+		"pure for a newer minor":  {x86, "py314-none-any", false},
+		"own interpreter and ABI": {
+			x86, "cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64", true,
+		},
 		"another interpreter":                      {x86, "cp312-cp312-manylinux_2_17_x86_64", false},
 		"free-threaded ABI":                        {x86, "cp313-cp313t-manylinux_2_17_x86_64", false},
 		"PyPy":                                     {x86, "pp310-pypy310_pp73-manylinux_2_17_x86_64", false},
@@ -127,18 +130,20 @@ func TestTargetSupports(t *testing.T) {
 		"glibc newer than the runtime's":           {x86, "cp313-cp313-manylinux_2_35_x86_64", false},
 		"glibc of Amazon Linux 2":                  {old, "cp311-cp311-manylinux_2_26_x86_64", true},
 		"glibc newer than Amazon Linux 2":          {old, "cp311-cp311-manylinux_2_28_x86_64", false},
-		"one of two glibcs is enough":              {old, "cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64", true},
-		"manylinux1":                               {x86, "cp313-cp313-manylinux1_x86_64", true},
-		"manylinux2010":                            {x86, "cp313-cp313-manylinux2010_x86_64", true},
-		"manylinux2014":                            {arm, "cp313-cp313-manylinux2014_aarch64", true},
-		"manylinux1 never was on arm":              {arm, "cp313-cp313-manylinux1_aarch64", false},
-		"the other architecture":                   {arm, "cp313-cp313-manylinux2014_x86_64", false},
-		"32 bits":                                  {x86, "cp313-cp313-manylinux2014_i686", false},
-		"plain linux promises no C library":        {x86, "cp313-cp313-linux_x86_64", false},
-		"musl":                                     {x86, "cp313-cp313-musllinux_1_2_x86_64", false},
-		"macOS on the same chip":                   {arm, "cp313-cp313-macosx_11_0_arm64", false},
-		"a number with a leading zero":             {x86, "cp313-cp313-manylinux_2_017_x86_64", false},
-		"a signed number":                          {x86, "cp313-cp313-manylinux_2__17_x86_64", false},
+		"one of two glibcs is enough": {
+			old, "cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64", true,
+		},
+		"manylinux1":                        {x86, "cp313-cp313-manylinux1_x86_64", true},
+		"manylinux2010":                     {x86, "cp313-cp313-manylinux2010_x86_64", true},
+		"manylinux2014":                     {arm, "cp313-cp313-manylinux2014_aarch64", true},
+		"manylinux1 never was on arm":       {arm, "cp313-cp313-manylinux1_aarch64", false},
+		"the other architecture":            {arm, "cp313-cp313-manylinux2014_x86_64", false},
+		"32 bits":                           {x86, "cp313-cp313-manylinux2014_i686", false},
+		"plain linux promises no C library": {x86, "cp313-cp313-linux_x86_64", false},
+		"musl":                              {x86, "cp313-cp313-musllinux_1_2_x86_64", false},
+		"macOS on the same chip":            {arm, "cp313-cp313-macosx_11_0_arm64", false},
+		"a number with a leading zero":      {x86, "cp313-cp313-manylinux_2_017_x86_64", false},
+		"a signed number":                   {x86, "cp313-cp313-manylinux_2__17_x86_64", false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			target, err := ParseTarget(tt.target)
