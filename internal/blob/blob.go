@@ -46,8 +46,8 @@ func (r Ref) check() error {
 	return nil
 }
 
-// isKey reports whether s is a valid key. Line breaks, NUL and a leading slash are refused, although
-// S3 accepts them.
+// isKey reports whether s is a valid key. Line breaks, NUL and a leading slash are refused,
+// although S3 accepts them.
 func isKey(s string) bool {
 	return s != "" && len(s) <= maxKeyBytes && !strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "\x00\n\r")
 }

@@ -74,8 +74,8 @@ func TestNewAndJSONValidate(t *testing.T) {
 	}
 }
 
-// check compares a reference and an error with the wanted ones. With an error, the reference does not
-// count.
+// check compares a reference and an error with the wanted ones. With an error, the reference does
+// not count.
 func check(t *testing.T, how string, got Ref, err error, want Ref, wantErr string) {
 	t.Helper()
 	if text := fmt.Sprint(err); wantErr != "" && text != wantErr || wantErr == "" && err != nil {

@@ -1,5 +1,5 @@
-// Package digest holds the hash that identifies documents, wheels and artifacts: SHA-256, written as
-// 64 lower-case hexadecimal digits. The zero SHA256 means "no digest".
+// Package digest holds the hash that identifies documents, wheels and artifacts: SHA-256, written
+// as 64 lower-case hexadecimal digits. The zero SHA256 means "no digest".
 package digest
 
 import (
@@ -83,9 +83,9 @@ func (h Hasher) Sum() SHA256 {
 	return d
 }
 
-// Canonical returns the digest of domain, a newline and v as JSON with sorted map keys, without HTML
-// escaping and insignificant white space, ending in a newline. The domain separates kinds of values, so
-// that equal JSON of two kinds has different digests.
+// Canonical returns the digest of domain, a newline and v as JSON with sorted map keys, without
+// HTML escaping and insignificant white space, ending in a newline. The domain separates kinds of
+// values, so that equal JSON of two kinds has different digests.
 func Canonical(domain string, v any) (SHA256, error) {
 	var buf bytes.Buffer
 	buf.WriteString(domain)

@@ -15,8 +15,8 @@ type EntryPoint struct {
 	Attr   string // "main" or "Class.method"; "" when the object is the module
 }
 
-// objectPattern is the pattern of importlib.metadata.EntryPoint. Extras after the object are ignored,
-// as in installers.
+// objectPattern is the pattern of importlib.metadata.EntryPoint. Extras after the object are
+// ignored, as in installers.
 var objectPattern = regexp.MustCompile(`^([\pL\p{Nd}_.]+)\s*(?::\s*([\pL\p{Nd}_.]+))?\s*(?:\[.*\])?$`)
 
 // ParseEntryPoints parses entry_points.txt and keeps its order. As in importlib.metadata,

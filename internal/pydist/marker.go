@@ -8,8 +8,8 @@ import (
 // maxMarkerDepth bounds nested parentheses; markers in the wild have two or three.
 const maxMarkerDepth = 32
 
-// markerVariables are those of PEP 508 and, after "extra", the older spellings that installers still
-// accept.
+// markerVariables are those of PEP 508 and, after "extra", the older spellings that installers
+// still accept.
 var markerVariables = []string{
 	"python_version",
 	"python_full_version",

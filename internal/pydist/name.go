@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Name is the normalized name of a project or an extra: "Ruamel.YAML" and "ruamel-yaml" are the same
-// value.
+// Name is the normalized name of a project or an extra: "Ruamel.YAML" and "ruamel-yaml" are the
+// same value.
 type Name struct{ n string }
 
 var (

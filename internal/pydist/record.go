@@ -23,8 +23,8 @@ type RecordEntry struct {
 	Size   int64  // -1 when absent
 }
 
-// ParseRecord reads RECORD and sorts the entries by path. Identical rows become one entry; different
-// rows for the same path are an error. All errors are a *PositionError.
+// ParseRecord reads RECORD and sorts the entries by path. Identical rows become one entry;
+// different rows for the same path are an error. All errors are a *PositionError.
 func ParseRecord(b []byte) ([]RecordEntry, error) {
 	r := csv.NewReader(bytes.NewReader(b))
 	r.FieldsPerRecord = -1 // counted below, with a better message
@@ -117,8 +117,8 @@ func parseRecordRow(fields []string) (RecordEntry, error) {
 	return e, nil
 }
 
-// isRecordSHA256 reports whether s is the one spelling of a SHA-256 sum in RECORD. base64 skips line
-// breaks, also in strict mode.
+// isRecordSHA256 reports whether s is the one spelling of a SHA-256 sum in RECORD. base64 skips
+// line breaks, also in strict mode.
 func isRecordSHA256(s string) bool {
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(s, "\r\n")

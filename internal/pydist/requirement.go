@@ -22,8 +22,8 @@ type Requirement struct {
 	Text      string // as written, without options and comment
 }
 
-// ParseRequirement parses one PEP 508 requirement, as in Requires-Dist. It checks the grammar only and
-// accepts any URL; ParseRequirements also checks that a URL is reproducible.
+// ParseRequirement parses one PEP 508 requirement, as in Requires-Dist. It checks the grammar only
+// and accepts any URL; ParseRequirements also checks that a URL is reproducible.
 func ParseRequirement(s string) (Requirement, error) {
 	text := strings.TrimSpace(s)
 	r, err := parseRequirement(text)
@@ -96,8 +96,8 @@ func (r *Requirement) parseURL(s string) error {
 	return checkMarker(r.Marker)
 }
 
-// parseSpecifier parses what follows the name and the extras: a specifier, maybe in parentheses, and
-// maybe a marker.
+// parseSpecifier parses what follows the name and the extras: a specifier, maybe in parentheses,
+// and maybe a marker.
 func (r *Requirement) parseSpecifier(s string) (err error) {
 	spec, marker, hasMarker := strings.Cut(s, ";")
 	spec = trimBlank(spec)
@@ -141,8 +141,8 @@ func parseExtras(s string) ([]string, error) {
 
 func trimBlank(s string) string { return strings.Trim(s, " \t") }
 
-// String is the requirement in the form of PEP 508, which ParseRequirement parses. It has no hashes,
-// because they are options of requirements files.
+// String is the requirement in the form of PEP 508, which ParseRequirement parses. It has no
+// hashes, because they are options of requirements files.
 func (r Requirement) String() string {
 	var b strings.Builder
 	b.WriteString(r.Name.String())

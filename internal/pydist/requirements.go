@@ -20,9 +20,9 @@ type Requirements struct {
 	Files       []string      // every file read, once, in order; only their bytes determine the result
 }
 
-// ParseRequirements reads the file called name and the files it includes with -r and -c, whose paths
-// are relative to the including file. A file that is included twice counts once. A fault in a file is
-// a *PositionError.
+// ParseRequirements reads the file called name and the files it includes with -r and -c, whose
+// paths are relative to the including file. A file that is included twice counts once. A fault in a
+// file is a *PositionError.
 //
 // Supported are PEP 508 requirements, wheels by path or https URL, --hash, -r and -c. --only-binary
 // and --prefer-binary are accepted without effect, because layers are built from wheels only.
@@ -347,8 +347,8 @@ func firstOption(words []string) option {
 	return o
 }
 
-// takeValue makes the next word the value of an option without one. It reports whether the option has
-// a value now.
+// takeValue makes the next word the value of an option without one. It reports whether the option
+// has a value now.
 func (o *option) takeValue() bool {
 	if !o.hasValue && len(o.rest) > 0 {
 		o.value = o.rest[0]

@@ -66,8 +66,8 @@ func (t Target) Glibc() (major, minor int) {
 	return 2, r.glibcMinor
 }
 
-// MagicNumber is the number at the start of the bytecode files (.pyc) that the runtime's interpreter
-// loads, 0 for the zero Target.
+// MagicNumber is the number at the start of the bytecode files (.pyc) that the runtime's
+// interpreter loads, 0 for the zero Target.
 func (t Target) MagicNumber() uint16 {
 	r, _ := findRuntime(t.runtime)
 	return r.magic

@@ -17,8 +17,8 @@ const maxSpecifierBytes = 4096
 // Specifier has none and contains every version.
 //
 // This package parses and evaluates the conditions itself and uses the library only to compare
-// versions, because the library's specifiers differ from PEP 440: they accept "||", "*" and a single
-// "=", get ==1.0.0.0.* wrong, and treat ~=2.2rc1 as ==2.2.* instead of ==2.*.
+// versions, because the library's specifiers differ from PEP 440: they accept "||", "*" and a
+// single "=", get ==1.0.0.0.* wrong, and treat ~=2.2rc1 as ==2.2.* instead of ==2.*.
 type Specifier struct{ text string }
 
 // specifierOperators has longer operators first, because the first one that is a prefix is taken.
@@ -174,8 +174,8 @@ func (c clause) contains(v Version) bool {
 
 		return p.Compare(want) < 0
 	case ">":
-		// >1.0 contains neither 1.0+local nor 1.0.post1, although both sort after 1.0, but >1.0.post1
-		// contains 1.0.post2.
+		// >1.0 contains neither 1.0+local nor 1.0.post1, although both sort after 1.0, but
+		// >1.0.post1 contains 1.0.post2.
 		p = public(p)
 		if !want.IsPostRelease() && !strings.Contains(want.String(), ".dev") {
 			family, _, _ := strings.Cut(p.String(), ".post")

@@ -9,8 +9,8 @@ import (
 	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
-// maxVersionBytes bounds the text of one version, so that hostile input cannot make comparisons slow.
-// The longest versions on PyPI are far shorter.
+// maxVersionBytes bounds the text of one version, so that hostile input cannot make comparisons
+// slow. The longest versions on PyPI are far shorter.
 const maxVersionBytes = 256
 
 // Version is a PEP 440 version as written: == compares texts, Compare compares versions. The zero
@@ -69,7 +69,8 @@ func (v Version) canonicalLocal() string {
 	return s + "+" + strings.Join(segments, ".")
 }
 
-// parsed must not be called on the zero Version: it panics on text that ParseVersion did not accept.
+// parsed must not be called on the zero Version: it panics on text that ParseVersion did not
+// accept.
 func (v Version) parsed() pep440.Version { return pep440.MustParse(v.canonicalLocal()) }
 
 // Compare returns -1, 0 or 1 if v sorts before, equal to or after o.

@@ -119,8 +119,8 @@ func bareRequirement(at position, in include, text string) (r Requirement, err e
 }
 
 // cutBareRef splits a line into the reference and what follows it, which begins with ';' if it is a
-// marker. In a URL, a ';' belongs to the URL unless blank space follows; in a path, it always begins
-// the marker.
+// marker. In a URL, a ';' belongs to the URL unless blank space follows; in a path, it always
+// begins the marker.
 func cutBareRef(text string) (ref, marker string) {
 	ref = firstWord(text)
 	marker = trimBlank(text[len(ref):])

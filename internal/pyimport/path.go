@@ -45,8 +45,8 @@ func (s *scanner) call(callee token) {
 	s.brackets[len(s.brackets)-1] = role
 }
 
-// qualifier returns b for a.b.name, "" for a bare name, and "." if the dot follows something other than
-// a name.
+// qualifier returns b for a.b.name, "" for a bare name, and "." if the dot follows something other
+// than a name.
 func (s *scanner) qualifier(t token) string {
 	to := t.from - 1
 	if to < 0 || s.src[to] != '.' {
@@ -65,8 +65,8 @@ func (s *scanner) qualifier(t token) string {
 	return string(s.src[from:to])
 }
 
-// argument handles a string literal that is an argument of a path or import function, or follows the
-// slash of a pathlib expression.
+// argument handles a string literal that is an argument of a path or import function, or follows
+// the slash of a pathlib expression.
 func (s *scanner) argument(t token) {
 	role := byte(0)
 	if n := len(s.brackets); n > 0 {
@@ -82,8 +82,8 @@ func (s *scanner) argument(t token) {
 	}
 }
 
-// importCall records import_module("x.y"). The next token may show that the literal is only a part of
-// the name, see confirmDynamic.
+// importCall records import_module("x.y"). The next token may show that the literal is only a part
+// of the name, see confirmDynamic.
 func (s *scanner) importCall(t token) {
 	module := bytes.TrimLeft(s.text, ".")
 	level := len(s.text) - len(module)
@@ -111,8 +111,8 @@ func dottedIdentifier(b []byte) bool {
 	return !start
 }
 
-// notePath records a literal that looks like a file name or a path of several parts. Slashes around it
-// and a leading `./` are removed, as in d + "/data/x.csv".
+// notePath records a literal that looks like a file name or a path of several parts. Slashes around
+// it and a leading `./` are removed, as in d + "/data/x.csv".
 func (s *scanner) notePath(b []byte) {
 	if len(b) < minPathBytes || len(b) > maxPathBytes || !pathCharacters(b) {
 		return

@@ -1,21 +1,26 @@
-// Package pyimport scans Python source without an interpreter: which modules a file imports, and which
-// of its string literals name files or folders. Pruning uses it to keep what kept code refers to.
+// Package pyimport scans Python source without an interpreter: which modules a file imports, and
+// which of its string literals name files or folders. Pruning uses it to keep what kept code refers
+// to.
 //
 // The rules follow the Python language reference, sections 2.1 (lines and indentation), 2.3 to 2.5
 // (names and literals, nested f-strings included) and 7.11 (the import statement), and PEP 328,
 // 498, 562, 701 and 750:
-//   - `import` and `from` begin an import only where a statement can begin: at the start of a logical line, after `;`
-//     or after the `:` of a block on one line. Imports nested in functions, classes and branches count.
-//   - A logical line continues inside brackets and after a backslash. LF, CR LF and a lone CR end a line.
+//   - `import` and `from` begin an import only where a statement can begin: at the start of a
+//     logical line, after `;` or after the `:` of a block on one line. Imports nested in functions,
+//     classes and branches count.
+//   - A logical line continues inside brackets and after a backslash. LF, CR LF and a lone CR end a
+//     line.
 //   - Source is bytes. A byte of 0x80 or above is part of a name in every encoding.
-//   - importlib.import_module, __import__ and pytest.importorskip count if their first argument is one plain literal.
-//     Other arguments are ignored: leading dots are relative to the package of the importing module.
+//   - importlib.import_module, __import__ and pytest.importorskip count if their first argument is
+//     one plain literal. Other arguments are ignored: leading dots are relative to the package of
+//     the importing module.
 //   - A string that begins a statement is documentation and names no file.
 //
-// Deliberately not supported: computed names, exec and eval, entry points, Python 2's implicit relative
-// imports, names that are equal only after Unicode normalization, and encodings in which a byte below
-// 0x80 can be part of another character (Shift JIS, UTF-16). Invalid source gives some result in linear
-// time and no error, because Python cannot import such a file anyway. All lists are in source order.
+// Deliberately not supported: computed names, exec and eval, entry points, Python 2's implicit
+// relative imports, names that are equal only after Unicode normalization, and encodings in which a
+// byte below 0x80 can be part of another character (Shift JIS, UTF-16). Invalid source gives some
+// result in linear time and no error, because Python cannot import such a file anyway. All lists
+// are in source order.
 package pyimport
 
 import (
@@ -24,8 +29,8 @@ import (
 	"unicode"
 )
 
-// MaxSourceBytes limits one source file. The largest files in common wheels are generated tables of a
-// few MB.
+// MaxSourceBytes limits one source file. The largest files in common wheels are generated tables of
+// a few MB.
 const MaxSourceBytes = 32 << 20
 
 // Scan holds the references of one source file.
@@ -62,9 +67,9 @@ func Source(src []byte) (Scan, error) {
 }
 
 // Resolve returns the dotted names that the import may load in the importing module: the module it
-// names, that module's parents, and for each name of a from-import the submodule of that name. For a
-// relative import, the parent packages of the importing module are left out, because they are already
-// loaded, unless one is the named module:
+// names, that module's parents, and for each name of a from-import the submodule of that name. For
+// a relative import, the parent packages of the importing module are left out, because they are
+// already loaded, unless one is the named module:
 //
 //	import a.b         a, a.b
 //	from a.b import c  a, a.b, a.b.c
@@ -142,10 +147,10 @@ func dotted(name string) bool {
 	return name != "" && name[0] != '.' && name[len(name)-1] != '.' && !strings.Contains(name, "..")
 }
 
-// ModuleName returns the module name of a file. The path is slash-separated and relative to a folder on
-// sys.path. Modules are .py files and extension modules: .so, .abi3.so and .cpython-<tag>.so. ok is false
-// for other files and if a part is not an identifier, because then no import statement can name the
-// file ("numpy.libs/libgfortran.so").
+// ModuleName returns the module name of a file. The path is slash-separated and relative to a
+// folder on sys.path. Modules are .py files and extension modules: .so, .abi3.so and
+// .cpython-<tag>.so. ok is false for other files and if a part is not an identifier, because then
+// no import statement can name the file ("numpy.libs/libgfortran.so").
 func ModuleName(file string) (module string, isPackage, ok bool) {
 	stem, found := strings.CutSuffix(file, ".py")
 	if !found {
@@ -180,7 +185,8 @@ func ModuleName(file string) (module string, isPackage, ok bool) {
 	return strings.Join(parts, "."), isPackage, true
 }
 
-// identifier reports whether a name is a Python identifier, approximately for letters outside ASCII.
+// identifier reports whether a name is a Python identifier, approximately for letters outside
+// ASCII.
 func identifier(name string) bool {
 	for i, r := range name {
 		if r == '_' || unicode.IsLetter(r) || i > 0 && (unicode.IsDigit(r) || unicode.IsMark(r)) {

@@ -91,8 +91,8 @@ func (s *scanner) expression(t token) {
 	s.prev = t
 }
 
-// confirmDynamic drops the last import unless its literal is a whole argument: import_module("a." + b)
-// is no known name.
+// confirmDynamic drops the last import unless its literal is a whole argument: import_module("a." +
+// b) is no known name.
 func (s *scanner) confirmDynamic(t token) {
 	s.unsure = false
 	if t.op != ',' && t.op != ')' {
@@ -236,8 +236,8 @@ func (s *scanner) fromStatement(keyword token) token {
 	return t
 }
 
-// importedNames reads `a as b, c` or `*`, beginning with t, and returns the names without aliases and
-// the token after them.
+// importedNames reads `a as b, c` or `*`, beginning with t, and returns the names without aliases
+// and the token after them.
 func (s *scanner) importedNames(t token) (names []string, after token) {
 	for t.kind == name || t.op == '*' {
 		names = append(names, string(s.src[t.from:t.to]))
@@ -251,8 +251,8 @@ func (s *scanner) importedNames(t token) (names []string, after token) {
 	return names, t
 }
 
-// dottedName reads a dotted name, beginning with t, and returns it and the token after it. The name is
-// empty if it is incomplete.
+// dottedName reads a dotted name, beginning with t, and returns it and the token after it. The name
+// is empty if it is incomplete.
 func (s *scanner) dottedName(t token) (string, token) {
 	from := t.from
 	for t.kind == name {

@@ -155,9 +155,9 @@ func (s *scanner) next() token {
 	return token{kind: op, op: c, from: from, to: from + 1}
 }
 
-// skipBlanks moves to the next token: past blanks, comments, empty lines, line continuations and line
-// ends inside brackets. At the end of a logical line it returns the offset of the line end and true,
-// and stops after it.
+// skipBlanks moves to the next token: past blanks, comments, empty lines, line continuations and
+// line ends inside brackets. At the end of a logical line it returns the offset of the line end and
+// true, and stops after it.
 func (s *scanner) skipBlanks() (lineEnd int, ok bool) {
 	src := s.src
 	i := s.pos
@@ -225,8 +225,8 @@ func (s *scanner) number(from int) token {
 	return token{kind: number, from: from, to: i}
 }
 
-// indent skips the blanks at the start of a line and sets column: a tab goes to the next multiple of
-// 8, a form feed resets to 0.
+// indent skips the blanks at the start of a line and sets column: a tab goes to the next multiple
+// of 8, a form feed resets to 0.
 func (s *scanner) indent(i int) int {
 	s.column = 0
 	for ; i < len(s.src); i++ {
@@ -305,8 +305,8 @@ func (s *scanner) closeQuotes(q byte, width int) {
 	}
 }
 
-// closes reports whether a literal ends here: at its quotes or, in invalid source, at the end of the
-// line.
+// closes reports whether a literal ends here: at its quotes or, in invalid source, at the end of
+// the line.
 func (s *scanner) closes(q byte, width int) bool {
 	c := s.src[s.pos]
 	rest := s.src[s.pos:]
@@ -317,9 +317,9 @@ func (s *scanner) closes(q byte, width int) bool {
 	return c == q && len(rest) > 2 && rest[1] == q && rest[2] == q
 }
 
-// escaped skips the character after a backslash, also in raw literals, where an escaped quote does not
-// close either. Braces cannot be escaped by a backslash. Those of \N{BULLET} are read as a replacement
-// field, which has no effect.
+// escaped skips the character after a backslash, also in raw literals, where an escaped quote does
+// not close either. Braces cannot be escaped by a backslash. Those of \N{BULLET} are read as a
+// replacement field, which has no effect.
 func (s *scanner) escaped() {
 	if s.pos == len(s.src) || s.src[s.pos] == '{' || s.src[s.pos] == '}' {
 		return

@@ -9,13 +9,13 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Installed finds the distributions of a tree by their .dist-info folders directly below prefix, the
-// site folder with a '/'. Their Files are those that RECORD lists and the tree has, as source or as
-// bytecode.
+// Installed finds the distributions of a tree by their .dist-info folders directly below prefix,
+// the site folder with a '/'. Their Files are those that RECORD lists and the tree has, as source
+// or as bytecode.
 //
-// Tools that make layers smaller often remove RECORD, but files without an owner have no policy and no
-// probe. So a distribution without RECORD owns its .dist-info and the modules that its top_level.txt
-// names; without that file, the module with the distribution's name.
+// Tools that make layers smaller often remove RECORD, but files without an owner have no policy and
+// no probe. So a distribution without RECORD owns its .dist-info and the modules that its
+// top_level.txt names; without that file, the module with the distribution's name.
 func Installed(t ziptree.Tree, prefix string) ([]Distribution, error) {
 	var found []Distribution
 	var unrecorded []int // indexes in found
@@ -102,8 +102,8 @@ func (d *Distribution) readRecord(t ziptree.Tree, prefix string, record ziptree.
 	return nil
 }
 
-// guessFiles sets the Files of the distributions without RECORD, whose indexes are unrecorded. Files
-// that another RECORD lists do not count.
+// guessFiles sets the Files of the distributions without RECORD, whose indexes are unrecorded.
+// Files that another RECORD lists do not count.
 func guessFiles(t ziptree.Tree, prefix string, found []Distribution, unrecorded []int) error {
 	if len(unrecorded) == 0 {
 		return nil

@@ -3,9 +3,10 @@
 //
 // The rules are those of the binary distribution format (PEP 427, packaging.python.org) for an
 // installation into one folder on sys.path, the site folder, like `pip install --target`: purelib
-// and platlib are that folder, .data/purelib and .data/platlib unpack into it, .data/scripts to bin/,
-// .data/headers to include/, .data/data into the folder itself. No wrapper scripts are made for entry
-// points: Lambda calls handlers, and importlib.metadata reads entry_points.txt, which is kept.
+// and platlib are that folder, .data/purelib and .data/platlib unpack into it, .data/scripts to
+// bin/, .data/headers to include/, .data/data into the folder itself. No wrapper scripts are made
+// for entry points: Lambda calls handlers, and importlib.metadata reads entry_points.txt, which is
+// kept.
 package wheel
 
 import (
@@ -19,8 +20,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// maxMetaBytes bounds files of .dist-info that are read whole. The RECORD of a large wheel has up to
-// 2 MB.
+// maxMetaBytes bounds files of .dist-info that are read whole. The RECORD of a large wheel has up
+// to 2 MB.
 const maxMetaBytes = 32 << 20
 
 // Distribution is one installed distribution.
@@ -142,8 +143,8 @@ func (w *Wheel) layOut(t ziptree.Tree, origin string) ([]ziptree.Entry, error) {
 	return entries, nil
 }
 
-// installed returns a file of .data as it is installed. rest is its path below .data: an installation
-// scheme and a path.
+// installed returns a file of .data as it is installed. rest is its path below .data: an
+// installation scheme and a path.
 func (w *Wheel) installed(e ziptree.Entry, rest string) (ziptree.Entry, error) {
 	scheme, file, _ := strings.Cut(rest, "/")
 	from := e.Name
@@ -169,8 +170,8 @@ func (w *Wheel) installed(e ziptree.Entry, rest string) (ziptree.Entry, error) {
 	return e, nil
 }
 
-// relocate rewrites the paths in RECORD after files were moved, as an installer does. The first line
-// of a script may have changed, so scripts get no hash.
+// relocate rewrites the paths in RECORD after files were moved, as an installer does. The first
+// line of a script may have changed, so scripts get no hash.
 func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origin string) []ziptree.Entry {
 	for from, to := range moved {
 		if sum, ok := w.Record[from]; ok {
@@ -204,8 +205,8 @@ func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origi
 	return entries
 }
 
-// script returns a file of .data/scripts as it is installed: executable, below bin/, and with Lambda's
-// interpreter in the first line of a Python script.
+// script returns a file of .data/scripts as it is installed: executable, below bin/, and with
+// Lambda's interpreter in the first line of a Python script.
 func script(e ziptree.Entry, file string) (ziptree.Entry, error) {
 	moved := e.Named("bin/" + file)
 	moved.Exec = true
@@ -228,8 +229,8 @@ func script(e ziptree.Entry, file string) (ziptree.Entry, error) {
 	return ziptree.File(moved.Name, append([]byte(interpreterLine), rest...), true, e.Origin), nil
 }
 
-// isPythonScript reports whether a file begins with "#!python". It reads only the first bytes, because
-// the file may be a large program.
+// isPythonScript reports whether a file begins with "#!python". It reads only the first bytes,
+// because the file may be a large program.
 func isPythonScript(e ziptree.Entry) (bool, error) {
 	const shebang = "#!python"
 	r, err := e.Open()

@@ -489,8 +489,8 @@ func TestInstalledFindsAnOpenedWheel(t *testing.T) {
 	}
 }
 
-// stored returns a zip of the files, uncompressed: the fuzzer sees names and text, although it cannot
-// guess checksums.
+// stored returns a zip of the files, uncompressed: the fuzzer sees names and text, although it
+// cannot guess checksums.
 func stored(f *testing.F, files map[string]string) []byte {
 	f.Helper()
 	var b bytes.Buffer
