@@ -1,9 +1,9 @@
-// Package blob names immutable objects: bytes in a store, with the digest that whoever reads them
-// checks them against.
+// Package blob refers to immutable objects in a store by key and digest. A reader checks the bytes
+// against the digest.
 //
-// References are what travels between the states of the workflow, since Step Functions carries at
-// most 256 KiB between two states; what they refer to lies in S3 below keys that contain the
-// digest. A version is part of a reference so that a key that was overwritten is noticed.
+// The states of the workflow pass references to each other, because Step Functions limits the data
+// between two states to 256 KiB. The objects are in S3, under keys that contain the digest. The
+// reference has the object's version, so that an overwritten key is detected.
 package blob
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 )
 
-// MaxKeyBytes is the longest key of an S3 object (docs: "Naming Amazon S3 objects").
-const MaxKeyBytes = 1024
+// maxKeyBytes is the longest key of an S3 object (S3 User Guide, "Naming Amazon S3 objects").
+const maxKeyBytes = 1024
 
 // Ref is a reference to an immutable object. The zero Ref refers to nothing.
 type Ref struct {
 	Key       string        `json:"key"`
-	VersionID string        `json:"versionId,omitempty"` // "" where the store keeps no versions
+	VersionID string        `json:"versionId,omitempty"` // "" if the store has no versions
 	SHA256    digest.SHA256 `json:"sha256"`
 	Size      int64         `json:"size"` // bytes
 }
 
-// New makes a reference and checks it.
+// New returns a valid reference, or an error.
 func New(key, versionID string, sum digest.SHA256, size int64) (Ref, error) {
 	r := Ref{Key: key, VersionID: versionID, SHA256: sum, Size: size}
 	return r, r.check()
@@ -35,8 +35,7 @@ func New(key, versionID string, sum digest.SHA256, size int64) (Ref, error) {
 
 func (r Ref) check() error {
 	switch {
-	case r.Key == "" || len(r.Key) > MaxKeyBytes || strings.HasPrefix(r.Key, "/") || strings.ContainsAny(r.Key,
-		"\x00\n\r"):
+	case !isKey(r.Key):
 		return fmt.Errorf("reference %q: not a key", r.Key)
 	case r.Size < 0:
 		return fmt.Errorf("reference %s: %d bytes", r.Key, r.Size)
@@ -47,12 +46,18 @@ func (r Ref) check() error {
 	return nil
 }
 
+// isKey reports whether s is a valid key. Line breaks, NUL and a leading slash are refused,
+// although S3 accepts them.
+func isKey(s string) bool {
+	return s != "" && len(s) <= maxKeyBytes && !strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "\x00\n\r")
+}
+
 // IsZero reports whether the reference refers to nothing.
 func (r Ref) IsZero() bool { return r == Ref{} }
 
 func (r Ref) String() string { return fmt.Sprintf("%s (%s)", r.Key, r.SHA256) }
 
-// UnmarshalJSON reads a reference and makes the checks of New, so that JSON is no way round it.
+// UnmarshalJSON makes the same checks as New and refuses unknown fields and null.
 func (r *Ref) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return errors.New("reference: null")
@@ -61,7 +66,7 @@ func (r *Ref) UnmarshalJSON(b []byte) error {
 	type plain Ref
 	var p plain
 	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields() // a decoder around this one cannot ask for that
+	d.DisallowUnknownFields() // the setting of the outer decoder is not passed on
 	if err := d.Decode(&p); err != nil {
 		return fmt.Errorf("reference: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 
 var sum = digest.Of([]byte("content"))
 
-func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
+func TestNewAndJSONValidate(t *testing.T) {
 	t.Parallel()
 	for sentence, tt := range map[string]struct {
 		ref Ref
@@ -21,15 +21,15 @@ func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
 		"with a version": {
 			ref: Ref{Key: "pruned/x.zip", VersionID: "3HL4kqtJvjVBH40Nrjfkd", SHA256: sum, Size: 7},
 		},
-		"an empty object":               {ref: Ref{Key: "x", SHA256: digest.Of(nil)}},
-		"a key with whatever S3 allows": {ref: Ref{Key: "a b/ä/../\"%20\"?#", SHA256: sum, Size: 1}},
-		"the longest key":               {ref: Ref{Key: strings.Repeat("k", 1024), SHA256: sum, Size: 1}},
-		"no key":                        {ref: Ref{SHA256: sum, Size: 7}, err: `reference "": not a key`},
+		"an empty object": {ref: Ref{Key: "x", SHA256: digest.Of(nil)}},
+		"a key with unusual characters that S3 allows": {ref: Ref{Key: "a b/ä/../\"%20\"?#", SHA256: sum, Size: 1}},
+		"the longest key": {ref: Ref{Key: strings.Repeat("k", 1024), SHA256: sum, Size: 1}},
+		"no key":          {ref: Ref{SHA256: sum, Size: 7}, err: `reference "": not a key`},
 		"a key that is too long": {
 			ref: Ref{Key: strings.Repeat("k", 1025), SHA256: sum, Size: 7},
 			err: `reference "` + strings.Repeat("k", 1025) + `": not a key`,
 		},
-		"bytes count, not letters": {
+		"the limit counts bytes, not characters": {
 			ref: Ref{Key: strings.Repeat("ä", 513), SHA256: sum, Size: 7},
 			err: `reference "` + strings.Repeat("ä", 513) + `": not a key`,
 		},
@@ -49,20 +49,14 @@ func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
 			ref: Ref{Key: "a\rb", SHA256: sum, Size: 7},
 			err: `reference "a\rb": not a key`,
 		},
-		"less than nothing":               {ref: Ref{Key: "x", SHA256: sum, Size: -1}, err: "reference x: -1 bytes"},
-		"no digest":                       {ref: Ref{Key: "x", Size: 7}, err: "reference x: no digest"},
-		"the key is what is looked first": {ref: Ref{}, err: `reference "": not a key`},
+		"a negative size":          {ref: Ref{Key: "x", SHA256: sum, Size: -1}, err: "reference x: -1 bytes"},
+		"no digest":                {ref: Ref{Key: "x", Size: 7}, err: "reference x: no digest"},
+		"the key is checked first": {ref: Ref{}, err: `reference "": not a key`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			made, err := New(tt.ref.Key, tt.ref.VersionID, tt.ref.SHA256, tt.ref.Size)
-			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
-				t.Errorf("New: error %s, want %q", text, tt.err)
-			}
-
-			if tt.err == "" && made != tt.ref {
-				t.Errorf("New: %+v, want %+v", made, tt.ref)
-			}
+			check(t, "New", made, err, tt.ref, tt.err)
 
 			b, err := json.Marshal(tt.ref)
 			if err != nil {
@@ -71,34 +65,42 @@ func TestAReferenceIsCheckedHoweverItIsMade(t *testing.T) {
 
 			var read Ref
 			err = json.Unmarshal(b, &read)
-			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
-				t.Errorf("read from JSON: error %s, want %q", text, tt.err)
-			}
-
-			if tt.err == "" && read != tt.ref {
-				t.Errorf("read from JSON: %+v, want %+v", read, tt.ref)
-			}
+			check(t, "read from JSON", read, err, tt.ref, tt.err)
 
 			if tt.err != "" && !read.IsZero() {
-				t.Errorf("what is wrong was read all the same: %+v", read)
+				t.Errorf("an invalid reference was decoded: %+v", read)
 			}
 		})
 	}
 }
 
-func TestWhatIsNoReferenceIsRefused(t *testing.T) {
+// check compares a reference and an error with the wanted ones. With an error, the reference does
+// not count.
+func check(t *testing.T, how string, got Ref, err error, want Ref, wantErr string) {
+	t.Helper()
+	if text := fmt.Sprint(err); wantErr != "" && text != wantErr || wantErr == "" && err != nil {
+		t.Errorf("%s: error %s, want %q", how, text, wantErr)
+	}
+
+	if wantErr == "" && got != want {
+		t.Errorf("%s: %+v, want %+v", how, got, want)
+	}
+}
+
+func TestInvalidJSONIsRefused(t *testing.T) {
 	t.Parallel()
-	nineteen := strings.Repeat("9", 19) // more than 64 bits hold
+	nineteen := strings.Repeat("9", 19) // does not fit in 64 bits
+	zeros := strings.Repeat("0", 64)
 	for doc, want := range map[string]string{
 		`null`:  "reference: null",
 		`"key"`: "reference: json: cannot unmarshal string into Go value of type blob.plain",
 		`{}`:    `reference "": not a key`,
-		`{"key": "x", "sha256": "00", "size": 1}`:                              `reference: sha256 "00": 2 digits, want 64`,
-		`{"key": "x", "sha256": "` + strings.Repeat("0", 64) + `", "size": 1}`: "reference x: no digest",
-		`{"key": "x", "sha256": "` + sum.String() + `", "size": 1.5}`: "reference: json: cannot " +
-			"unmarshal number 1.5 into Go struct field plain.size of type int64",
-		`{"key": "x", "sha256": "` + sum.String() + `", "size": ` + nineteen + `}`: "reference: json: cannot " +
-			"unmarshal number " + nineteen + " into Go struct field plain.size of type int64",
+		`{"key": "x", "sha256": "00", "size": 1}`:            `reference: sha256 "00": 2 digits, want 64`,
+		`{"key": "x", "sha256": "` + zeros + `", "size": 1}`: "reference x: no digest",
+		`{"key": "x", "sha256": "` + sum.String() + `", "size": 1.5}`: "reference: json: " +
+			"cannot unmarshal number 1.5 into Go struct field plain.size of type int64",
+		`{"key": "x", "sha256": "` + sum.String() + `", "size": ` + nineteen + `}`: "reference: json: " +
+			"cannot unmarshal number " + nineteen + " into Go struct field plain.size of type int64",
 	} {
 		was := Ref{Key: "before", SHA256: sum}
 		read := was
@@ -107,12 +109,12 @@ func TestWhatIsNoReferenceIsRefused(t *testing.T) {
 		}
 
 		if read != was {
-			t.Errorf("%s: what was there before became %+v", doc, read)
+			t.Errorf("%s: the previous value became %+v", doc, read)
 		}
 	}
 }
 
-func TestAReferenceIsOneShortLine(t *testing.T) {
+func TestReferenceAsText(t *testing.T) {
 	t.Parallel()
 	ref, err := New("pruned/"+sum.String()+".zip", "", sum, 7)
 	if err != nil {
@@ -130,13 +132,13 @@ func TestAReferenceIsOneShortLine(t *testing.T) {
 	}
 
 	if ref.IsZero() || !(Ref{}).IsZero() {
-		t.Error("only the zero reference refers to nothing")
+		t.Error("only the zero reference is zero")
 	}
 
 	var holder struct {
 		Ref Ref `json:"ref,omitzero"`
 	}
 	if b, err := json.Marshal(holder); err != nil || string(b) != "{}" {
-		t.Errorf("a reference to nothing is written as %s %v", b, err)
+		t.Errorf("the zero reference is written as %s %v", b, err)
 	}
 }

@@ -1,16 +1,16 @@
 package deflate
 
-// cutter finds where a piece falls apart into blocks. It sees the piece as a row of units and tries
-// each pair of borders, so a cut is judged by the whole of what it divides and not by a change
-// nearby.
+// cutter cuts a piece into blocks. It divides the piece into units and finds the cheapest sequence
+// of blocks of whole units by dynamic programming over all pairs of borders.
 type cutter struct {
-	ends  []int
-	units []histogram
-	cost  []uint64
-	start []int
+	ends  []int       // of the units, offsets in src
+	units []histogram // of each unit
+	cost  []uint64    // cost[j] is the price of the first j units
+	start []int       // start[j] is the first unit of the last block in that solution
 }
 
-// minUnit is how many items a unit has at least: below that, a header of its own does not pay.
+// minUnit is the smallest number of items in a unit. A smaller block does not save its header's
+// size.
 const minUnit = 128
 
 // cut returns the ends of the blocks for the parse of src[from:to].
@@ -52,8 +52,8 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 		c.start = append(c.start, start)
 	}
 
-	// The cheapest way is known from its end, so the ends of the blocks gather at the end of ends,
-	// over units passed already.
+	// The solution is read from its end. The ends of the blocks overwrite the last elements of
+	// ends, which are not needed anymore.
 	out := len(c.ends)
 	for j := len(c.units); j > 0; j = c.start[j] {
 		out--
@@ -63,6 +63,7 @@ func (c *cutter) cut(p *parser, from, to, units int) []int {
 	return c.ends[out:]
 }
 
+// add adds the counts of another histogram.
 func (h *histogram) add(o *histogram) {
 	for s := range h.lit {
 		h.lit[s] += o.lit[s]
@@ -73,16 +74,16 @@ func (h *histogram) add(o *histogram) {
 	}
 }
 
-// estimate is about the size of a block in prices, without the extra bits, which no cut changes.
+// estimate is the approximate price of a block without extra bits, which no cut changes.
 func (h *histogram) estimate() uint64 {
 	lit, litHeader := entropy(h.lit[:])
 	dist, distHeader := entropy(h.dist[:])
 	return lit + dist + (80+litHeader+distHeader)*bitPrice
 }
 
-// entropy returns the size of the counted symbols in prices, and about how many bits a header needs
-// for their lengths: three for a symbol in use and three for each gap between those. Both were
-// fitted to shared objects.
+// entropy returns the price of the counted symbols and the approximate number of header bits for
+// their lengths: three for each used symbol and three for each gap between used symbols. Both
+// numbers were fitted to shared objects.
 func entropy(freq []uint32) (size, header uint64) {
 	total := uint32(0)
 	gap := true

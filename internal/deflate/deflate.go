@@ -1,20 +1,23 @@
-// Package deflate writes raw DEFLATE streams (RFC 1951). A stream is made once and kept by its
-// content, so the encoder spends time on size; the bytes depend on the input, the level and Version
-// only, never on the machine.
+// Package deflate writes raw DEFLATE streams (RFC 1951). A stream is made once and stored under the
+// digest of its content, so the encoder spends time to save bytes. The output depends only on the
+// input, the level and Version, never on the machine.
 //
 // The rules of the format, with their numbers:
-//   - A stream is a row of blocks. A block starts with one bit "last" and two bits of kind: 0 stored, 1 fixed codes,
-//     2 codes of its own. A stored block is aligned to a byte and holds at most 65,535 bytes behind 4 bytes of length.
-//   - A block's items are literals (symbols 0-255), matches and one end mark (256). A match copies 3 to 258 bytes from 1
-//     to 32,768 bytes back, also over the border of a block. Its length is a symbol 257-285 with 0 to 5 extra bits, its
-//     distance one of 30 slots with 0 to 13 extra bits. Length 258 has a symbol of its own without extra bits.
-//   - Codes are canonical Huffman codes of at most 15 bits. A block of kind 2 states their lengths as runs: 0-15 a length,
-//     16 repeats the last one 3-6 times, 17 and 18 are 3-10 and 11-138 zeros. The code of these 19 symbols has at most 7 bits.
+//   - A stream is a sequence of blocks. A block begins with one bit "last" and two bits of kind: 0
+//     stored, 1 fixed codes, 2 own codes. A stored block is aligned to a byte and has at most
+//     65,535 bytes after 4 bytes of length.
+//   - The items of a block are literals (symbols 0-255), matches and one end mark (256). A match
+//     copies 3 to 258 bytes from 1 to 32,768 bytes back, also from an earlier block. Its length is
+//     a symbol 257-285 with 0 to 5 extra bits, its distance one of 30 slots with 0 to 13 extra
+//     bits. Length 258 has its own symbol without extra bits.
+//   - Codes are canonical Huffman codes of at most 15 bits. A block of kind 2 begins with their
+//     lengths, coded as runs: 0-15 is a length, 16 repeats the last one 3-6 times, 17 and 18 are
+//     3-10 and 11-138 zeros. The code of these 19 symbols has at most 7 bits.
 //
-// How it works: for a piece of input all useful matches are found once; the longest of them give a
-// first parse; the parse is cut where the sum of the estimated block sizes is least; and each block
-// is parsed again as a shortest path, with prices from its own statistics, before it is written.
-// Prices and entropies are integers.
+// The algorithm, for each piece of the input: find all useful matches once; take the longest ones
+// as a first parse; cut the parse into blocks where the sum of the estimated block sizes is
+// smallest; parse each block again as a shortest path, with prices from its own statistics; write
+// it. Prices and entropies are integers.
 package deflate
 
 import (
@@ -23,37 +26,35 @@ import (
 	"sync"
 )
 
-// Version changes whenever the bytes for some input change.
+// Version must change when the output changes for any input.
 const Version = "2"
 
-// Level says how much time Encode may spend.
+// Level is a trade-off between time and size.
 type Level int
 
 const (
-	Fast Level = iota // for builds somebody waits for
-	Best              // for results that are kept
+	Fast Level = iota // for interactive builds
+	Best              // for artifacts that are kept
 )
 
 const (
 	maxStored  = 65535
 	maxPiece   = 4 * maxStored // bytes parsed together; the longest block
-	maxMatches = 6 * maxPiece  // matches kept for a piece; a piece ends early when they are full
-	// larger inputs are cut into segments that are encoded side by side; matches do not cross them
-	maxSegment = 4 << 20
+	maxMatches = 6 * maxPiece  // matches kept for a piece, which ends early at this number
+	maxSegment = 4 << 20       // bytes encoded independently; no match crosses a segment's end
 )
 
-// enough ends the passes over a block: the last one made it smaller by less than one part in so
-// many.
-const enough = 8000
+// minGain ends the passes over a block when the last pass saved less than 1/minGain of its size.
+const minGain = 8000
 
-// effort is what a level stands for.
+// effort holds the parameters of a level.
 type effort struct {
-	depth  int // nodes looked at for one position
+	depth  int // nodes visited for one position
 	nice   int // a match of this length ends the search
 	take   int // a match of this length is taken at once
-	seeds  int // parses of a piece before it is cut, after the guess
+	seeds  int // parses of a piece with prices before it is cut
 	passes int // parses of a block with its own prices
-	units  int // places where a piece may be cut
+	units  int // units of a piece, at whose ends it may be cut
 }
 
 var efforts = [...]effort{
@@ -70,7 +71,7 @@ type encoder struct {
 	trial  blockCode
 	out    bitWriter
 	src    []byte
-	stored span // bytes that wait to be written as stored blocks
+	stored span // bytes to be written as stored blocks
 }
 
 type span struct{ from, to int }
@@ -91,23 +92,24 @@ func encode(dst, src []byte, level Level, last bool) []byte {
 	defer encoders.Put(e)
 	e.effort = efforts[level]
 	e.out = bitWriter{buf: dst}
-	if len(src) == 0 {
+
+	if len(src) > 0 {
+		e.segment(src, last)
+	} else {
 		e.out.write(0b011, 3) // last, fixed codes
 		e.out.write(0, 7)     // end mark
 	}
 
-	if len(src) > 0 {
-		e.segment(src, last)
-	}
-
 	if !last {
-		e.out.write(0, 3) // an empty stored block, not the last, ends at a byte: what follows can be appended
+		e.out.write(0, 3) // an empty stored block ends at a byte, so that the next segment can be appended
 		e.out.align()
 		e.out.buf = append(e.out.buf, 0, 0, 0xff, 0xff)
 	}
 
 	e.out.align()
 	dst = e.out.buf
+
+	// The pool must not keep the caller's memory.
 	e.out = bitWriter{}
 	e.src = nil
 	e.parser.src = nil
@@ -115,8 +117,8 @@ func encode(dst, src []byte, level Level, last bool) []byte {
 	return dst
 }
 
-// encodeSegments encodes segments of a fixed length on all processors and joins them, so that the
-// bytes do not depend on how many there are.
+// encodeSegments encodes segments in parallel and joins them. Their length is fixed, so that the
+// output does not depend on the number of processors.
 func encodeSegments(dst, src []byte, level Level) []byte {
 	parts := make([][]byte, (len(src)+maxSegment-1)/maxSegment)
 	var work sync.WaitGroup
@@ -140,14 +142,15 @@ func encodeSegments(dst, src []byte, level Level) []byte {
 	return dst
 }
 
-// segment writes src piece by piece. The last block of a piece may only end where the piece does,
-// so it is parsed again as the start of the next one.
+// segment writes src piece by piece. The last block of a piece may be cut short by the end of the
+// piece, so it is parsed again as the beginning of the next piece.
 func (e *encoder) segment(src []byte, last bool) {
 	e.src = src
 	e.stored = span{}
 	e.finder.reset(src, e.depth, e.nice, e.take)
 	p := &e.parser
 	p.reset(src)
+
 	for from := 0; from < len(src); {
 		to := e.finder.fill(p, min(from+maxPiece, len(src)))
 		p.guess(from, to)
@@ -173,7 +176,7 @@ func (e *encoder) segment(src []byte, last bool) {
 	e.flushStored(last)
 }
 
-// block parses src[from:to] with its own prices and writes it in the smallest of the three kinds.
+// block parses src[from:to] with its own prices and writes it as the smallest of the three kinds.
 func (e *encoder) block(from, to int, last bool) {
 	p := &e.parser
 	p.count(from, to, &p.hist)
@@ -189,7 +192,7 @@ func (e *encoder) block(from, to int, last bool) {
 
 		e.code, e.trial = e.trial, e.code
 		p.keep(from, to)
-		small := best-bits < best/enough
+		small := best-bits < best/minGain
 		best = bits
 		if small {
 			break

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 
 var levels = map[string]deflate.Level{"fast": deflate.Fast, "best": deflate.Best}
 
-// noise returns n bytes without structure, the same on every run.
+// noise returns n pseudo-random bytes, the same on every run.
 func noise(n int, seed uint64) []byte {
 	b := make([]byte, n)
 	x := seed*0x9E3779B97F4A7C15 + 1
@@ -33,8 +34,7 @@ func noise(n int, seed uint64) []byte {
 	return b
 }
 
-// mixed returns n bytes that change their kind as they go: text, records with counters, repeats
-// from nearby and noise.
+// mixed returns n bytes of alternating kinds: text, records with counters, near repeats and noise.
 func mixed(n int) []byte {
 	words := strings.Fields(
 		"import return self class def numpy array dtype for in if not None True raise ValueError shape axis",
@@ -61,13 +61,12 @@ func mixed(n int) []byte {
 	return b[:n]
 }
 
-// apart returns a text that occurs twice, the starts dist bytes apart, with nothing to find in
-// between.
+// apart returns a text that occurs twice, dist bytes apart, with noise in between.
 func apart(dist int) []byte {
 	text := []byte("the same forty characters, twice over!!!")
 	b := noise(dist+len(text), 9)
 	for i := range b {
-		b[i] &= 15 // half a byte of noise, so that its block is coded and not stored
+		b[i] &= 15 // 4 bits of noise a byte, so that the block is coded and not stored
 	}
 
 	copy(b, text)
@@ -77,23 +76,21 @@ func apart(dist int) []byte {
 
 func cases() map[string][]byte {
 	m := map[string][]byte{
-		"nothing":                       nil,
-		"one byte":                      {0},
-		"two bytes":                     {1, 2},
-		"three equal bytes":             {7, 7, 7},
-		"all bytes once":                noise(0, 0),
-		"one byte many times":           make([]byte, 1<<20),
-		"one byte as often as a match":  make([]byte, 259),
-		"noise shorter than a block":    noise(1000, 1),
-		"noise of one stored block":     noise(65535, 1),
-		"noise one byte longer":         noise(65536, 1),
-		"noise of many stored blocks":   noise(700_001, 1),
-		"text":                          []byte(strings.Repeat("Sphinx of black quartz, judge my vow. ", 3000)),
-		"kinds that follow one another": mixed(1 << 20),
-		"noise, zeros, noise": append(
-			append(noise(100_000, 2), make([]byte, 100_000)...),
-			noise(100_000, 4)...),
-		"zeros in small doses": bytes.Repeat(append(noise(1500, 5), make([]byte, 8)...), 50),
+		"nothing":                      nil,
+		"one byte":                     {0},
+		"two bytes":                    {1, 2},
+		"three equal bytes":            {7, 7, 7},
+		"all bytes once":               noise(0, 0),
+		"one byte many times":          make([]byte, 1<<20),
+		"one byte as often as a match": make([]byte, 259),
+		"noise shorter than a block":   noise(1000, 1),
+		"noise of one stored block":    noise(65535, 1),
+		"noise one byte longer":        noise(65536, 1),
+		"noise of many stored blocks":  noise(700_001, 1),
+		"text":                         []byte(strings.Repeat("Sphinx of black quartz, judge my vow. ", 3000)),
+		"alternating kinds":            mixed(1 << 20),
+		"noise, zeros, noise":          slices.Concat(noise(100_000, 2), make([]byte, 100_000), noise(100_000, 4)),
+		"few zeros at a time":          bytes.Repeat(append(noise(1500, 5), make([]byte, 8)...), 50),
 	}
 	for i := range 256 {
 		m["all bytes once"] = append(m["all bytes once"], byte(i))
@@ -141,11 +138,11 @@ func roundTrip(t testing.TB, src []byte, level deflate.Level) {
 		t.Fatalf("dst is not the start of the result")
 	}
 
-	// An extra byte behind the stream shows that the readers stop by the stream's own end mark.
+	// A byte after the stream shows that readers stop at the end mark.
 	in := bytes.NewReader(append(z[:len(z):len(z)], 0xff))
 	readAll(t, "compress/flate", flate.NewReader(in), src)
 	if in.Len() != 1 {
-		t.Fatalf("compress/flate left %d bytes, want the one behind the stream", in.Len())
+		t.Fatalf("compress/flate left %d bytes, want the one after the stream", in.Len())
 	}
 
 	readAll(t, "klauspost", kflate.NewReader(bytes.NewReader(z)), src)
@@ -185,7 +182,7 @@ func TestBestIsSmaller(t *testing.T) {
 	}
 }
 
-// The digests change only together with Version.
+// The digests may change only together with Version.
 func TestBytesAreTheSameEverywhere(t *testing.T) {
 	want := map[string]string{
 		"fast": "cbae730fe5860635",
@@ -194,7 +191,7 @@ func TestBytesAreTheSameEverywhere(t *testing.T) {
 	src := append(mixed(900_000), noise(100_000, 8)...)
 	var wg sync.WaitGroup
 	for name, l := range levels {
-		for range 3 { // encoders are reused: what they held before must not show
+		for range 3 { // a reused encoder must not depend on its earlier input
 			wg.Go(func() {
 				deflate.Encode(nil, noise(5000, 1), l)
 				sum := sha256.Sum256(deflate.Encode(nil, src, l))
@@ -218,8 +215,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add([]byte("ab"), uint16(40000))
 	f.Add(noise(300, 1), uint16(999))
 	f.Fuzz(func(t *testing.T, src []byte, times uint16) {
-		// Repeats reach the borders of blocks and pieces, which inputs of a fuzzer's own size do
-		// not.
+		// Fuzzers make short inputs. Repeats reach the ends of blocks and pieces.
 		if n := len(src); n > 0 {
 			src = bytes.Repeat(src, 1+int(times)%(1+600_000/n))
 		}
@@ -252,8 +248,8 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// Segments are encoded side by side, and joined so that neither their number nor that of the
-// processors shows.
+// Segments are encoded in parallel. The output is one stream and does not depend on the number of
+// processors.
 func TestSegmentsJoinToOneStream(t *testing.T) {
 	src := make([]byte, 9<<20+12345) // more than two segments
 	for i := range src {
@@ -270,11 +266,11 @@ func TestSegmentsJoinToOneStream(t *testing.T) {
 
 	rest, ok := bytes.CutPrefix(many, []byte("before"))
 	if !ok {
-		t.Fatal("what was there before is gone")
+		t.Fatal("dst is not the start of the result")
 	}
 
 	got, err := io.ReadAll(flate.NewReader(bytes.NewReader(rest)))
 	if err != nil || !bytes.Equal(got, src) {
-		t.Fatalf("%d bytes back of %d, %v", len(got), len(src), err)
+		t.Fatalf("%d bytes decoded of %d, %v", len(got), len(src), err)
 	}
 }

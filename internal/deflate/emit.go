@@ -20,7 +20,7 @@ func (w *bitWriter) write(v uint32, n uint) {
 	}
 }
 
-// align fills the last byte with zeros and leaves no bits pending.
+// align pads the last byte with zero bits.
 func (w *bitWriter) align() {
 	for ; w.n > 0; w.n -= min(w.n, 8) {
 		w.buf = append(w.buf, byte(w.bits))
@@ -36,21 +36,27 @@ func lastBit(last bool) uint32 {
 	return 0
 }
 
-// emit writes the parsed block src[from:to] in its smallest kind; e.code was built for it and
-// codedBits is its size so.
+// storedHeaderBits is the size of a stored block without its bytes: kind, padding and length.
+const storedHeaderBits = 40
+
+// storedBlocks returns the number of stored blocks for n bytes.
+func storedBlocks(n int) int { return (n + maxStored - 1) / maxStored }
+
+// emit writes the parsed block src[from:to] as its smallest kind. e.code is the code for it, and
+// codedBits the size with this code.
 func (e *encoder) emit(from, to, codedBits int, last bool) {
 	fixedBits := 3 + itemBits(&e.code.hist, &fixedLit, &fixedDist)
-	bits := min(codedBits, fixedBits)
-	headers := (e.stored.to-e.stored.from+to-from+
-		maxStored-1)/maxStored - (e.stored.to-e.stored.from+maxStored-1)/maxStored
-	storedBits := 8*(to-from) + 40*headers
+
+	waiting := e.stored.to - e.stored.from
+	newHeaders := storedBlocks(waiting+to-from) - storedBlocks(waiting)
+	storedBits := 8*(to-from) + storedHeaderBits*newHeaders
 	if !last {
-		// A stored block that follows starts anew at a byte. So a coded block has to save that too,
-		// and no mix of kinds makes the stream longer than stored blocks alone.
-		storedBits -= 40 + 7
+		// After a coded block, stored bytes need a new header and up to 7 bits of padding. A coded
+		// block must save this too, so that no mix of kinds is larger than stored blocks alone.
+		storedBits -= storedHeaderBits + 7
 	}
 
-	if storedBits <= bits {
+	if storedBits <= min(codedBits, fixedBits) {
 		if e.stored.from == e.stored.to {
 			e.stored.from = from
 		}
@@ -70,6 +76,7 @@ func (e *encoder) emit(from, to, codedBits int, last bool) {
 	}
 }
 
+// emitHeader writes the code lengths of a block of kind 2.
 func (e *encoder) emitHeader() {
 	c := &e.code
 	e.out.write(uint32(c.nlit-257), 5)
@@ -89,6 +96,7 @@ func (e *encoder) emitHeader() {
 	}
 }
 
+// emitItems writes the items and the end mark.
 func (e *encoder) emitItems(from, to int, lit, dist *[288]uint8) {
 	p := &e.parser
 	var litWords, distWords [288]uint16
@@ -117,7 +125,7 @@ func (e *encoder) emitItems(from, to int, lit, dist *[288]uint8) {
 	e.out.write(uint32(litWords[endMark]), uint(lit[endMark]))
 }
 
-// flushStored writes the waiting bytes as stored blocks.
+// flushStored writes the bytes in e.stored as stored blocks.
 func (e *encoder) flushStored(last bool) {
 	for s := &e.stored; s.from < s.to; {
 		n := min(s.to-s.from, maxStored)

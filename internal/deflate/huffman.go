@@ -15,15 +15,15 @@ const (
 	maxHeaderSym = maxLitSyms + maxDistSyms
 )
 
-// histogram counts the symbols of a stretch of items.
+// histogram counts the symbols of a range of items.
 type histogram struct {
 	lit  [maxLitSyms]uint32
 	dist [maxDistSyms]uint32
 }
 
-// codeLengths sets lens to the lengths of an optimal prefix code of at most limit bits, by
-// package-merge. There are always at least two codewords: decoders differ in what they make of
-// incomplete codes.
+// codeLengths sets lens to the lengths of an optimal prefix code of at most limit bits, by the
+// package-merge algorithm. The code always has two or more codewords, because decoders differ in
+// how they handle incomplete codes.
 func codeLengths(lens []uint8, freq []uint32, limit int) {
 	var keys [maxLitSyms]uint32 // count<<9 | symbol; counts stay below 1<<23 because a block is at most maxPiece bytes
 	n := 0
@@ -45,8 +45,8 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 	leaves := keys[:n]
 	slices.Sort(leaves)
 
-	// row[i] tells for each item of level i, lightest first, if it is a leaf or a pair from the
-	// level before.
+	// isLeaf[level] says for each item of the level, lightest first, whether it is a leaf or a pair
+	// of items of the level before.
 	var isLeaf [maxCodeBits][2 * maxLitSyms]bool
 	var rows [2][2 * maxLitSyms]uint32
 	prev := rows[0][:0]
@@ -80,7 +80,8 @@ func codeLengths(lens []uint8, freq []uint32, limit int) {
 	}
 }
 
-// codewords sets words to the canonical code for lens, bit-reversed as the stream wants them.
+// codewords sets words to the canonical code for lens. The words are bit-reversed, because the
+// format writes them from the highest bit.
 func codewords(words []uint16, lens []uint8) {
 	var count, next [maxCodeBits + 1]uint16
 	for _, n := range lens {
@@ -100,25 +101,28 @@ func codewords(words []uint16, lens []uint8) {
 	}
 }
 
-// blockCode is everything a block of kind 2 says before its items, and what the items cost with it.
+// blockCode is the code of a block of kind 2 and its header.
 type blockCode struct {
 	hist        histogram
-	lit, dist   [288]uint8
-	nlit, ndist int
+	lit, dist   [288]uint8 // code lengths
+	nlit, ndist int        // numbers of code lengths in the header
 	clen        [numClenSyms]uint8
 	nclen       int
 	runs        []run
-	lengths     [maxHeaderSym]uint8
-	price       [maxHeaderSym + 1]uint32
-	choice      [maxHeaderSym]run
+
+	// Work space of header and chooseRuns.
+	lengths [maxHeaderSym]uint8
+	price   [maxHeaderSym + 1]uint32
+	choice  [maxHeaderSym]run
 }
 
 // run is one symbol of the header: sym stands for n lengths.
 type run struct{ sym, n uint8 }
 
+// clenOrder is the order of the code length code in the header (RFC 1951, 3.2.7).
 var clenOrder = [numClenSyms]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-// runExtra gives extra bits and the shortest run of symbols 16, 17 and 18.
+// runExtra has the extra bits and the shortest run of symbols 16, 17 and 18.
 var runExtra = [numClenSyms]struct{ bits, base uint8 }{16: {2, 3}, 17: {3, 3}, 18: {7, 11}}
 
 // build makes the code for h and returns the exact size of the block in bits, items included.
@@ -129,8 +133,8 @@ func (c *blockCode) build(h *histogram) int {
 	return c.header() + itemBits(h, &c.lit, &c.dist)
 }
 
-// header chooses the runs for c.lit and c.dist and returns their size in bits, with the three bits
-// that start the block.
+// header chooses the runs for c.lit and c.dist and returns the size of the header in bits,
+// including the three bits that begin the block.
 func (c *blockCode) header() int {
 	c.nlit = maxLitSyms
 	c.ndist = maxDistSyms
@@ -148,8 +152,9 @@ func (c *blockCode) header() int {
 	price[17] = 4
 	price[18] = 5
 	size := 0
-	// The runs depend on the prices and the prices on the runs: two rounds come to rest on nearly
-	// all headers.
+
+	// The runs depend on the prices and the prices on the runs. For nearly all headers, the third
+	// round changes nothing.
 	for range 3 {
 		c.chooseRuns(all, &price)
 		var freq [numClenSyms]uint32
@@ -176,10 +181,10 @@ func (c *blockCode) header() int {
 	return size
 }
 
-// chooseRuns sets c.runs to the cheapest row of runs for all.
+// chooseRuns sets c.runs to the cheapest sequence of runs for all.
 func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 	c.price[len(all)] = 0
-	same := 0 // how many lengths from i on are equal
+	same := 0 // number of equal lengths from i on
 	for i := len(all) - 1; i >= 0; i-- {
 		v := all[i]
 		if i+1 < len(all) && all[i+1] == v {
@@ -218,7 +223,7 @@ func (c *blockCode) chooseRuns(all []uint8, price *[numClenSyms]uint32) {
 	}
 }
 
-// itemBits is the size of the items counted in h with the given code lengths.
+// itemBits is the size in bits of the items counted in h with the given code lengths.
 func itemBits(h *histogram, lit, dist *[288]uint8) int {
 	n := 0
 	for s, f := range h.lit {

@@ -14,8 +14,8 @@ const (
 	hash4Bits  = 16
 )
 
-// item is a step of a parse: length in bits 0-8, slot of the distance in bits 9-13, distance from
-// bit 14 on. A literal has length 1 and no distance.
+// item is a literal or a match: length in bits 0-8, slot of the distance in bits 9-13, distance
+// from bit 14. A literal has length 1 and no distance.
 type item uint32
 
 const literal item = 1
@@ -23,22 +23,23 @@ const literal item = 1
 func newItem(length int, dist uint32) item {
 	return item(uint32(length) | distSlot(dist)<<9 | dist<<14)
 }
+
 func (m item) length() int    { return int(m & 511) }
 func (m item) slot() uint32   { return uint32(m>>9) & 31 }
 func (m item) dist() uint32   { return uint32(m >> 14) }
 func (m item) cut(n int) item { return m&^511 | item(n) }
 
-// finder keeps the last 32 KiB in binary trees, one for each hash of four bytes: a node is a
+// finder keeps the last 32 KiB in binary trees, one for each hash of four bytes. A node is a
 // position, its left and right children are older positions whose text sorts before and after it.
-// Walking down from the newest position meets the matches in order of distance, and each step needs
-// to compare only what the bounds so far leave open. Positions are stored plus windowSize, so that
-// a cleared entry is out of reach from anywhere.
+// The way down from the newest position visits matches in order of distance, and each step skips
+// the bytes that are known to be equal. Positions are stored plus windowSize, so that 0 is always
+// outside the window.
 type finder struct {
 	src        []byte
 	depth      int
 	nice, take int
-	next       int // the first position not yet entered
-	taken      int // positions before this one lie in a match that was taken at once
+	next       int // first position that is not in a tree
+	taken      int // end of a match that was taken at once; positions before it get no matches
 	head3      [1 << hash3Bits]int32
 	head4      [1 << hash4Bits]int32
 	child      [windowSize][2]int32
@@ -55,8 +56,8 @@ func (f *finder) reset(src []byte, depth, nice, take int) {
 	clear(f.head4[:])
 }
 
-// fill adds the matches of all positions before to, or of fewer when there is no room left. It
-// returns the first position without matches.
+// fill adds the matches of all positions before to, or of fewer when p.matches is full. It returns
+// the first position that was not searched.
 func (f *finder) fill(p *parser, to int) int {
 	matches := p.matches
 	first := p.first
@@ -78,8 +79,8 @@ func (f *finder) fill(p *parser, to int) int {
 	return f.next
 }
 
-// enter puts pos into its tree and appends the matches found there: each longer than the one
-// before, with the least distance for its length.
+// enter inserts pos into its tree and appends the matches found there: each is longer than the one
+// before and has the smallest distance for its length.
 func (f *finder) enter(pos int, found []item) []item {
 	src := f.src
 	limit := min(len(src)-pos, maxMatch)
@@ -91,7 +92,7 @@ func (f *finder) enter(pos int, found []item) []item {
 	h3 := four << 8 * 0x9E3779B1 >> (32 - hash3Bits)
 	h4 := four * 0x9E3779B1 >> (32 - hash4Bits)
 	here := int32(pos) + windowSize
-	oldest := here - windowSize // itself out of reach: its place in child is ours now
+	oldest := here - windowSize // itself too old: here reuses its place in child
 	node3 := f.head3[h3]
 	node := f.head4[h4]
 	f.head3[h3] = here
@@ -143,8 +144,8 @@ func (f *finder) enter(pos int, found []item) []item {
 	return found
 }
 
-// common returns how many bytes of a and b are equal; the first n are known to be. They have the
-// same length.
+// common returns the length of the common prefix of a and b, of which n bytes are known to be
+// equal. a and b have the same length.
 func common(a, b []byte, n int) int {
 	for ; n+8 <= len(a) && n+8 <= len(b); n += 8 {
 		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {

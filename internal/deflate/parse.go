@@ -2,12 +2,11 @@ package deflate
 
 import "math/bits"
 
-// Prices are in 1/256 bit, so that an entropy is used as it is and not rounded to a code length:
-// the code that will be made is not known yet, and rounding now would pull the parse to the code of
-// the parse before.
+// bitPrice is the price of one bit. Prices are in 1/256 bit, because the next code is not known
+// yet: prices rounded to code lengths would favor the code of the previous parse.
 const bitPrice = 256
 
-// prices says what an item costs, extra bits included.
+// prices are the prices of items, extra bits included.
 type prices struct {
 	lit    [256]uint32
 	length [maxMatch + 1]uint32
@@ -39,8 +38,8 @@ func (p *prices) set(h *histogram) {
 	}
 }
 
-// price is the entropy of a symbol seen count times in total, within the lengths a codeword may
-// have. A symbol not seen costs as if seen half a time.
+// price is the entropy of a symbol that occurs count times in total, limited to possible code
+// lengths. A symbol that does not occur is priced as if it occurred half a time.
 func price(count, total uint32) uint32 {
 	p := log2(max(total, 1)) + bitPrice
 	if count > 0 {
@@ -50,8 +49,9 @@ func price(count, total uint32) uint32 {
 	return min(max(p, bitPrice), 14*bitPrice)
 }
 
-// parser finds the cheapest items for a stretch of src. Matches, steps and costs are kept for one
-// piece of input, which starts at base: first[i-base] is where the matches of position i start.
+// parser finds the cheapest items for a range of src. Matches, steps and costs are kept for one
+// piece of the input, which begins at base: first[i-base] is the index of the first match of
+// position i.
 type parser struct {
 	src     []byte
 	base    int
@@ -59,9 +59,9 @@ type parser struct {
 	matches []item
 	price   prices
 	hist    histogram
-	cost    [maxPiece + 1]uint32 // price from here to the end of the stretch
-	step    [maxPiece]item       // the first item on the cheapest way there
-	kept    [maxPiece]item
+	cost    [maxPiece + 1]uint32 // price from a position to the end of the range
+	step    [maxPiece]item       // first item of the cheapest parse from a position
+	kept    [maxPiece]item       // best parse so far
 }
 
 func (p *parser) reset(src []byte) {
@@ -71,7 +71,7 @@ func (p *parser) reset(src []byte) {
 	p.matches = p.matches[:0]
 }
 
-// drop forgets the matches before from, which becomes the base.
+// drop removes the matches before from, which becomes the base.
 func (p *parser) drop(from int) {
 	i := from - p.base
 	gone := p.first[i]
@@ -85,7 +85,7 @@ func (p *parser) drop(from int) {
 }
 
 // guess sets step for src[from:to] without prices: the longest match, unless the next position has
-// a longer one. The parses that follow need only its statistics.
+// a longer one. Only its statistics are used.
 func (p *parser) guess(from, to int) {
 	to -= p.base
 	for i := from - p.base; i < to; {
@@ -114,11 +114,11 @@ func (p *parser) longest(i int) item {
 	return literal
 }
 
-// parse sets step for src[from:to], walking backward. A match may always be cut shorter, so each
-// length is offered with the nearest distance that reaches it.
+// parse sets step for src[from:to], from the end to the beginning. A match may be shortened, so
+// each length is tried with the nearest distance that has it.
 func (p *parser) parse(from, to int) {
-	from = from - p.base
-	to = to - p.base
+	from -= p.base
+	to -= p.base
 	src := p.src[p.base:][:to]
 	pr := &p.price
 	p.cost[to] = 0
@@ -161,12 +161,12 @@ func (p *parser) parse(from, to int) {
 	}
 }
 
-// keep saves the parse of src[from:to] from the next one.
+// keep saves the parse of src[from:to] before the next one overwrites it.
 func (p *parser) keep(from, to int) {
 	copy(p.kept[from-p.base:], p.step[from-p.base:to-p.base])
 }
 
-// count sets h to the symbols of the parse of src[from:to], end mark included.
+// count sets h to the symbol counts of the parse of src[from:to], end mark included.
 func (p *parser) count(from, to int, h *histogram) {
 	*h = histogram{}
 	h.lit[endMark] = 1
@@ -189,7 +189,8 @@ func (p *parser) tally(i int, h *histogram) int {
 	return n
 }
 
-// lengthSlot, lengthBase and lengthExtra describe the symbols of lengths, without the 257 in front.
+// lengthSlot, lengthBase and lengthExtra describe the length symbols, numbered from 0 instead of
+// 257.
 var lengthSlot, lengthBase, lengthExtra = func() (slot [maxMatch + 1]uint8, base [29]uint16, extra [29]uint8) {
 	n := minMatch
 	for s := range 28 {
@@ -217,6 +218,7 @@ func distSlot(dist uint32) uint32 {
 	return 2*n + d>>(n-1)&1
 }
 
+// distExtra is the number of extra bits of a slot.
 func distExtra(slot uint32) uint8 {
 	if slot < 2 {
 		return 0
@@ -225,6 +227,7 @@ func distExtra(slot uint32) uint8 {
 	return uint8(slot/2 - 1)
 }
 
+// distBase is the smallest distance of a slot.
 func distBase(slot uint32) uint32 {
 	if slot < 2 {
 		return slot + 1
@@ -235,8 +238,8 @@ func distBase(slot uint32) uint32 {
 
 const logTableSize = 1 << 12
 
-// logs holds log2 in prices, by squaring: the integer way to a logarithm, so that all machines
-// agree on the last bit.
+// logs holds log2 in prices. It is computed by repeated squaring of integers, so that it is the
+// same on all machines.
 var logs = func() (t [logTableSize]uint16) {
 	for x := 1; x < logTableSize; x++ {
 		whole := bits.Len(uint(x)) - 1

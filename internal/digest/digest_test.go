@@ -86,7 +86,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestJSONIsNoWayRoundParse(t *testing.T) {
+func TestUnmarshalValidates(t *testing.T) {
 	t.Parallel()
 	b, err := json.Marshal(map[string]SHA256{"a": Of(nil)})
 	if err != nil || string(b) != `{"a":"`+emptyHex+`"}` {
@@ -103,7 +103,7 @@ func TestJSONIsNoWayRoundParse(t *testing.T) {
 	}
 }
 
-func TestCanonicalIsOfJSONBelowADomain(t *testing.T) {
+func TestCanonicalHashesDomainAndJSON(t *testing.T) {
 	t.Parallel()
 	got, err := Canonical("layer-key/1", map[string]any{"b": "<&>", "a": []int{1, 2}})
 	if want := Of([]byte("layer-key/1\n{\"a\":[1,2],\"b\":\"<&>\"}\n")); got != want || err != nil {

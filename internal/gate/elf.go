@@ -114,9 +114,9 @@ var baseLibraries string
 // that is from.
 func base(t pydist.Target) map[string]bool {
 	out := map[string]bool{}
-	system := "al2023"
-	if _, minor := t.Glibc(); minor < 34 {
-		system = "al2"
+	system := "al2"
+	if t.OperatingSystem() == pydist.AmazonLinux2023 {
+		system = "al2023"
 	}
 
 	for _, line := range strings.Split(baseLibraries, "\n") {

@@ -378,7 +378,7 @@ func TestDistInfoIsCoherent(t *testing.T) {
 		"RECORD is not one": {
 			files: map[string]string{info + "METADATA": "", info + "RECORD": "a\n"},
 			want: []string{
-				"python/a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size [dist-info]",
+				"python/a-1.dist-info/RECORD: RECORD:1: row has 1 fields, expected path, hash and size [dist-info]",
 			},
 		},
 	} {

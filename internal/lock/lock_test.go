@@ -246,7 +246,7 @@ func TestNewRefuses(t *testing.T) {
 		},
 		"an illegal wheel name": {
 			dists: []Distribution{dist(t, "six", "1", "six.whl", "")},
-			err:   `six==1: wheel name "six.whl": has 1 parts between dashes; legal are 5, or 6 with a build number`,
+			err:   `six==1: wheel name "six.whl": has 1 parts separated by dashes; expected 5, or 6 with a build number`,
 		},
 		"a wheel for another target": {
 			dists: []Distribution{dist(t, "six", "1", "six-1-cp312-cp312-manylinux_2_17_x86_64.whl", "")},
@@ -346,7 +346,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 		"an illegal name": {
 			`name = "numpy"` + "\nversion",
 			`name = "-numpy"` + "\nversion",
-			`name "-numpy": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`name "-numpy": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 		"an illegal version": {
 			`version = "2.5.5"`,
@@ -388,7 +388,7 @@ func TestOpenRefusesWhatMarshalWouldNotWrite(t *testing.T) {
 		"a layer needs an illegal name": {
 			`"base" = ["numpy"]`,
 			`"base" = ["a b"]`,
-			`name "a b": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`name "a b": expected letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

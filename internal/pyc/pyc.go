@@ -1,14 +1,15 @@
-// Package pyc knows what compiled Python looks like from outside: names below __pycache__ (PEP
-// 3147), and the 16 bytes at the head of a file (PEP 552): magic number, flags, and either the
-// source's time and size or its hash.
+// Package pyc reads names and headers of Python bytecode files. Names: PEP 3147, below __pycache__.
+// Headers: PEP 552, 16 bytes: magic number, flags, and either the source's modification time and
+// size or its hash.
 //
-// In a layer only one kind is of use: hash-based and unchecked (flags 1). Timestamps do not survive
-// zips with fixed dates, so Python would find such a file stale and, since /opt is read-only,
-// compile the source again on every cold start.
+// In a layer, only unchecked hash-based files (flags 1) are useful. Zips with fixed dates do not
+// preserve modification times, so Python would consider a timestamp-based file stale. As /opt is
+// read-only, it would then compile the source again on every cold start.
 package pyc
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -16,50 +17,42 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// HeaderBytes is the length of the head of a .pyc since Python 3.7.
+// HeaderBytes is the length of a .pyc header since Python 3.7.
 const HeaderBytes = 16
 
-// magics are the magic numbers of released Pythons (Include/internal/pycore_magic_number.h; before
-// 3.14 in importlib's sources).
-var magics = map[string]uint16{"3.9": 3425, "3.10": 3439, "3.11": 3495, "3.12": 3531, "3.13": 3571, "3.14": 3627}
-
-// Magic is the first four bytes of a .pyc for the target.
+// Magic is the first four bytes of a .pyc for the target: the magic number, then CR LF.
 func Magic(t pydist.Target) [4]byte {
-	m := magics[t.PythonVersion()]
-	return [4]byte{byte(m), byte(m >> 8), '\r', '\n'}
+	n := t.MagicNumber()
+	return [4]byte{byte(n), byte(n >> 8), '\r', '\n'}
 }
 
-// CheckHeader says why the target's Python would not load bytecode with this head from a read-only
-// layer; nil when it would.
+// CheckHeader returns nil if the target's Python loads bytecode with this header from a read-only
+// layer without compiling or reading the source, else the reason.
 func CheckHeader(head []byte, t pydist.Target) error {
 	if len(head) < HeaderBytes {
-		return fmt.Errorf("bytecode of %d bytes has no header", len(head))
+		return fmt.Errorf("bytecode of %d bytes is shorter than a header", len(head))
 	}
 
 	if want := Magic(t); [4]byte(head[:4]) != want {
-		return fmt.Errorf(
-			"bytecode has the magic number %d, %s wants %d",
-			binary.LittleEndian.Uint16(head),
-			t.Runtime(),
-			binary.LittleEndian.Uint16(want[:]),
-		)
+		got := binary.LittleEndian.Uint16(head)
+		return fmt.Errorf("bytecode has the magic number %d, %s needs %d", got, t.Runtime(), t.MagicNumber())
 	}
 
 	switch flags := binary.LittleEndian.Uint32(head[4:]); flags {
-	case 1:
+	case 1: // hash-based and unchecked
 		return nil
 	case 0:
-		return fmt.Errorf("bytecode is checked against its source's time, which a layer does not keep")
+		return errors.New("bytecode is timestamp-based, but a layer does not preserve the times of sources")
 	case 3:
-		return fmt.Errorf("bytecode is checked against its source's hash at every start")
+		return errors.New("bytecode is hash-based and checked: the source is read and hashed at every start")
 	default:
 		return fmt.Errorf("bytecode has unknown flags %#x", flags)
 	}
 }
 
-// Source is the source that a .pyc file belongs to: a/__pycache__/b.cpython-313.pyc and a/b.pyc
-// both belong to a/b.py.
-func Source(file string) (string, bool) {
+// Source returns the source of a .pyc or .pyo file: a/b.py for both a/__pycache__/b.cpython-313.pyc
+// and a/b.pyc. ok is false for other files.
+func Source(file string) (source string, ok bool) {
 	stem, ok := strings.CutSuffix(file, ".pyc")
 	if !ok {
 		if stem, ok = strings.CutSuffix(file, ".pyo"); !ok {
@@ -76,17 +69,17 @@ func Source(file string) (string, bool) {
 	return stem + ".py", true
 }
 
-// Cached is where Python looks for the bytecode of a source: below __pycache__, with the
-// interpreter's tag.
+// Cached is the path of a source's bytecode below __pycache__, with the target's cache tag.
 func Cached(source string, t pydist.Target) string {
 	dir, base := path.Split(source)
 	return dir + "__pycache__/" + strings.TrimSuffix(base, ".py") + "." + t.CacheTag() + ".pyc"
 }
 
-// Legacy is where Python looks for bytecode without a source: in the source's place.
+// Legacy is the path where Python finds bytecode without its source: next to where the source would
+// be.
 func Legacy(source string) string { return strings.TrimSuffix(source, ".py") + ".pyc" }
 
-// IsFor reports whether the target's Python looks at a file of this name at all.
+// IsFor reports whether the target's Python would load a bytecode file of this name.
 func IsFor(file string, t pydist.Target) bool {
 	source, ok := Source(file)
 	return ok && (file == Cached(source, t) || file == Legacy(source))

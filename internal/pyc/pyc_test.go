@@ -47,29 +47,29 @@ func TestCheckHeader(t *testing.T) {
 	const m313 = "\xf3\x0d\r\n"
 	for sentence, tt := range map[string]struct{ head, err string }{
 		"hash-based and unchecked": {head: m313 + "\x01\x00\x00\x00" + rest + "code"},
-		"nothing":                  {head: "", err: "bytecode of 0 bytes has no header"},
+		"nothing":                  {head: "", err: "bytecode of 0 bytes is shorter than a header"},
 		"cut off": {
 			head: m313 + "\x01\x00\x00\x00" + rest[1:],
-			err:  "bytecode of 15 bytes has no header",
+			err:  "bytecode of 15 bytes is shorter than a header",
 		},
-		"another Python's": {
+		"of another Python version": {
 			head: "\xcb\x0d\r\n\x01\x00\x00\x00" + rest,
-			err:  "bytecode has the magic number 3531, python3.13 wants 3571",
+			err:  "bytecode has the magic number 3531, python3.13 needs 3571",
 		},
 		"mangled as text": {
 			head: "\xf3\x0d\n\n\x01\x00\x00\x00" + rest,
-			err:  "bytecode has the magic number 3571, python3.13 wants 3571",
+			err:  "bytecode has the magic number 3571, python3.13 needs 3571",
 		},
 		"with a timestamp": {
 			head: m313 + "\x00\x00\x00\x00" + rest,
-			err:  "bytecode is checked against its source's time, which a layer does not keep",
+			err:  "bytecode is timestamp-based, but a layer does not preserve the times of sources",
 		},
 		"hash-based and checked": {
 			head: m313 + "\x03\x00\x00\x00" + rest,
-			err:  "bytecode is checked against its source's hash at every start",
+			err:  "bytecode is hash-based and checked: the source is read and hashed at every start",
 		},
-		"flags that nobody knows": {head: m313 + "\x02\x00\x00\x00" + rest, err: "bytecode has unknown flags 0x2"},
-		"flags in their upper bytes": {
+		"unknown flags": {head: m313 + "\x02\x00\x00\x00" + rest, err: "bytecode has unknown flags 0x2"},
+		"unknown flags in the upper bytes": {
 			head: m313 + "\x01\x00\x00\x80" + rest,
 			err:  "bytecode has unknown flags 0x80000001",
 		},
@@ -108,7 +108,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-func TestIsForWhatTheTargetsPythonLooksAt(t *testing.T) {
+func TestIsFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		file, target string
@@ -130,7 +130,7 @@ func TestIsForWhatTheTargetsPythonLooksAt(t *testing.T) {
 	}
 }
 
-// Where bytecode is put is where it is found, for both of its places.
+// Source and IsFor accept the paths that Cached and Legacy return.
 func TestCachedAndLegacyBelongToTheirSource(t *testing.T) {
 	t.Parallel()
 	places := map[string][2]string{

@@ -1,30 +1,31 @@
 package pydist
 
 import (
+	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// EntryPoint is one line of entry_points.txt: an object that others find by group and name.
+// EntryPoint is one line of entry_points.txt: an object that other packages find by group and name.
 type EntryPoint struct {
 	Group  string // "console_scripts"
 	Name   string
 	Module string // "package.module"
-	Attr   string // "main" or "Class.method"; "" when the module is meant
+	Attr   string // "main" or "Class.method"; "" when the object is the module
 }
 
-// objectPattern is that of importlib.metadata. Extras after the object are read and dropped, as
-// installers do.
+// objectPattern is the pattern of importlib.metadata.EntryPoint. Extras after the object are
+// ignored, as in installers.
 var objectPattern = regexp.MustCompile(`^([\pL\p{Nd}_.]+)\s*(?::\s*([\pL\p{Nd}_.]+))?\s*(?:\[.*\])?$`)
 
-// ParseEntryPoints reads entry_points.txt in its order. Indentation means nothing and only '#'
-// begins a comment, because that is how importlib.metadata finds them at run time.
+// ParseEntryPoints parses entry_points.txt and keeps its order. As in importlib.metadata,
+// indentation has no meaning and only '#' begins a comment.
 func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
-	fault := func(line int, msg string) error {
-		return &PositionError{File: "entry_points.txt", Line: line, Msg: msg}
+	fault := func(line int, format string, args ...any) error {
+		return &PositionError{File: "entry_points.txt", Line: line, Msg: fmt.Sprintf(format, args...)}
 	}
+
 	if !utf8.Valid(b) {
 		return nil, fault(0, "not UTF-8")
 	}
@@ -32,6 +33,7 @@ func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 	var out []EntryPoint
 	group := ""
 	n := 0
+
 	for line := range strings.SplitSeq(string(b), "\n") {
 		n++
 		line = strings.TrimSpace(line)
@@ -52,16 +54,16 @@ func ParseEntryPoints(b []byte) ([]EntryPoint, error) {
 		name = strings.TrimSpace(name)
 		object = strings.TrimSpace(object)
 		if !ok || name == "" {
-			return nil, fault(n, "entry "+strconv.Quote(line)+": want name = module:attr")
+			return nil, fault(n, "entry %q: expected name = module:attr", line)
 		}
 
 		if group == "" {
-			return nil, fault(n, "entry "+strconv.Quote(name)+" stands before the first [group]")
+			return nil, fault(n, "entry %q is before the first [group]", name)
 		}
 
 		m := objectPattern.FindStringSubmatch(object)
 		if m == nil {
-			return nil, fault(n, "entry "+strconv.Quote(name)+": object "+strconv.Quote(object)+": want module:attr")
+			return nil, fault(n, "entry %q: object %q: expected module:attr", name, object)
 		}
 
 		out = append(out, EntryPoint{Group: group, Name: name, Module: m[1], Attr: m[2]})

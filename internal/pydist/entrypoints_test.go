@@ -24,13 +24,16 @@ func TestParseEntryPoints(t *testing.T) {
 		"empty": {in: "\n"},
 		"nothing before a group": {
 			in:  "x = y\n",
-			err: `entry_points.txt:1: entry "x" stands before the first [group]`,
+			err: `entry_points.txt:1: entry "x" is before the first [group]`,
 		},
 		"a group without a name": {in: "[ ]\n", err: `entry_points.txt:1: group is empty`},
-		"a line without =":       {in: "[a]\nfoo\n", err: `entry_points.txt:2: entry "foo": want name = module:attr`},
+		"a line without =": {
+			in:  "[a]\nfoo\n",
+			err: `entry_points.txt:2: entry "foo": expected name = module:attr`,
+		},
 		"an object with a dash": {
 			in:  "[a]\nfoo = my-mod:x\n",
-			err: `entry_points.txt:2: entry "foo": object "my-mod:x": want module:attr`,
+			err: `entry_points.txt:2: entry "foo": object "my-mod:x": expected module:attr`,
 		},
 		"a file that is not text": {in: "[a]\n\xff = x\n", err: `entry_points.txt: not UTF-8`},
 	} {

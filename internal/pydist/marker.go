@@ -8,7 +8,8 @@ import (
 // maxMarkerDepth bounds nested parentheses; markers in the wild have two or three.
 const maxMarkerDepth = 32
 
-// markerVariables are PEP 508's and, after "extra", the older spellings that installers still read.
+// markerVariables are those of PEP 508 and, after "extra", the older spellings that installers
+// still accept.
 var markerVariables = []string{
 	"python_version",
 	"python_full_version",
@@ -30,11 +31,11 @@ var markerVariables = []string{
 	"python_implementation",
 }
 
-const newMarkerVariables = 12 // the first ones, which messages recommend
+const newMarkerVariables = 12 // the first of markerVariables: those of PEP 508
 
 var markerOperators = []string{"===", "==", "!=", "~=", "<=", ">=", "<", ">"}
 
-// checkMarker checks the grammar of a marker. Its meaning is left to whoever knows the environment.
+// checkMarker checks the grammar of a marker. It does not evaluate it.
 func checkMarker(s string) error {
 	m := &markerParser{rest: s}
 	if m.peek() == "" {
@@ -53,9 +54,14 @@ func checkMarker(s string) error {
 	return nil
 }
 
+// markerParser checks a marker by recursive descent.
 type markerParser struct{ rest string }
 
-// or = and {"or" and}; and = term {"and" term}; term = "(" or ")" | value operator value
+// The grammar of PEP 508, one method per rule:
+//
+//	or   = and {"or" and}
+//	and  = term {"and" term}
+//	term = "(" or ")" | value operator value
 func (m *markerParser) or(depth int) error {
 	for {
 		if err := m.and(depth); err != nil {
@@ -116,12 +122,12 @@ func (m *markerParser) term(depth int) error {
 func (m *markerParser) value() error {
 	t := m.next()
 	if t == "" {
-		return unexpected(t, "a variable or a quoted text")
+		return unexpected(t, "a variable or a quoted string")
 	}
 
 	if t[0] == '"' || t[0] == '\'' {
 		if len(t) < 2 || t[len(t)-1] != t[0] {
-			return fmt.Errorf("quote %s is not closed", t[:1])
+			return unclosedQuote(t[0])
 		}
 
 		return nil
@@ -157,12 +163,14 @@ func (m *markerParser) operator() error {
 	return unexpected(t, "an operator: "+strings.Join(markerOperators, ", ")+", in, not in")
 }
 
-func unexpected(token, want string) error {
+func unclosedQuote(quote byte) error { return fmt.Errorf("quote %c is not closed", quote) }
+
+func unexpected(token, expected string) error {
 	if token == "" {
-		return fmt.Errorf("ends where %s is wanted", want)
+		return fmt.Errorf("ends early, expected %s", expected)
 	}
 
-	return fmt.Errorf("unexpected %q, want %s", token, want)
+	return fmt.Errorf("unexpected %q, expected %s", token, expected)
 }
 
 func (m *markerParser) peek() string {
@@ -172,8 +180,8 @@ func (m *markerParser) peek() string {
 	return t
 }
 
-// next takes a quoted text with its quotes, a word, an operator or any one other character; "" at
-// the end.
+// next consumes and returns one token: a quoted string with its quotes, a word, an operator or any
+// other single character; "" at the end.
 func (m *markerParser) next() string {
 	s := strings.TrimLeft(m.rest, " \t\r\n")
 	n := 0

@@ -62,21 +62,21 @@ func TestParseMetadata(t *testing.T) {
 			want: Metadata{Name: name("a"), Version: Version{"1"}},
 		},
 		"the description may be longer than a limit": {
-			in:   "Name: a\nVersion: 1\n\n" + strings.Repeat("x", MaxMetadataBytes),
+			in:   "Name: a\nVersion: 1\n\n" + strings.Repeat("x", maxMetadataBytes),
 			want: Metadata{Name: name("a"), Version: Version{"1"}},
 		},
 		"a header that is too long": {
-			in:  "Name: a\n" + strings.Repeat("Classifier: x\n", MaxMetadataBytes/14),
+			in:  "Name: a\n" + strings.Repeat("Classifier: x\n", maxMetadataBytes/14),
 			err: `METADATA: header is longer than 4194304 bytes`,
 		},
-		"no name":    {in: "Version: 1\n", err: `METADATA: field name is missing`},
-		"no version": {in: "Name: a\n", err: `METADATA: field version is missing`},
-		"two names":  {in: "Name: a\nVersion: 1\nName: b\n", err: `METADATA:3: field name is also on line 1`},
+		"no name":    {in: "Version: 1\n", err: `METADATA: field "name" is missing`},
+		"no version": {in: "Name: a\n", err: `METADATA: field "version" is missing`},
+		"two names":  {in: "Name: a\nVersion: 1\nName: b\n", err: `METADATA:3: field "name" is also on line 1`},
 		"a bad version": {
 			in:  "Name: a\nVersion: 1.x\n",
 			err: `METADATA:2: version "1.x": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
 		},
-		"empty": {in: "", err: `METADATA: field name is missing`},
+		"empty": {in: "", err: `METADATA: field "name" is missing`},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			got, err := ParseMetadata(iotest.HalfReader(strings.NewReader(tt.in)))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Name is a project's or an extra's name, normalized: "Ruamel.YAML" and "ruamel-yaml" are one
-// value.
+// Name is the normalized name of a project or an extra: "Ruamel.YAML" and "ruamel-yaml" are the
+// same value.
 type Name struct{ n string }
 
 var (
@@ -22,10 +22,8 @@ func ParseName(s string) (Name, error) {
 	}
 
 	if !namePattern.MatchString(s) {
-		return Name{}, fmt.Errorf(
-			"name %q: legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-			s,
-		)
+		const format = "name %q: expected letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+		return Name{}, fmt.Errorf(format, s)
 	}
 
 	return Name{nameSeparators.ReplaceAllString(strings.ToLower(s), "-")}, nil

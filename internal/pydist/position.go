@@ -2,15 +2,14 @@ package pydist
 
 import "strconv"
 
-// PositionError is a fault at a line of a file. A door prints Error and then, when there is one,
-// Hint.
+// PositionError is a fault at a line of a file.
 type PositionError struct {
 	File string
-	Line int // from 1; 0 when the whole file is meant
+	Line int // from 1; 0 for the whole file
 	Msg  string
-	Hint string // one imperative sentence, or ""
+	Hint string // what to do about it, one imperative sentence, or ""
 
-	cause error // what Msg ends with, for errors.Is
+	cause error // wrapped error, its text is already in Msg
 }
 
 func (e *PositionError) Error() string {

@@ -3,9 +3,11 @@ package pydist
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -14,55 +16,59 @@ import (
 	"unicode/utf8"
 )
 
-// RecordEntry is one row of RECORD. RECORD's own row has neither hash nor size.
+// RecordEntry is one row of RECORD. The row of RECORD itself has neither hash nor size.
 type RecordEntry struct {
-	Path   string // relative to the directory that holds the .dist-info, or absolute
+	Path   string // absolute, or relative to the parent directory of .dist-info
 	SHA256 string // URL-safe base64 without padding, as in RECORD; "" when absent
 	Size   int64  // -1 when absent
 }
 
-// ParseRecord reads RECORD and sorts it by path. Equal rows are one; rows that disagree about a
-// path are refused.
+// ParseRecord reads RECORD and sorts the entries by path. Identical rows become one entry;
+// different rows for the same path are an error. All errors are a *PositionError.
 func ParseRecord(b []byte) ([]RecordEntry, error) {
 	r := csv.NewReader(bytes.NewReader(b))
-	r.FieldsPerRecord = -1 // counted below, where the message can say what is legal
+	r.FieldsPerRecord = -1 // counted below, with a better message
 	r.ReuseRecord = true
+
+	type row struct {
+		RecordEntry
+		line int
+	}
+
 	var entries []RecordEntry
-	lines := map[string]int{}
-	byPath := map[string]RecordEntry{}
+	rows := map[string]row{} // by path
+
 	for {
-		row, err := r.Read()
-		if err == io.EOF {
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
 			break
 		}
 
-		if err != nil {
-			if pe, ok := errors.AsType[*csv.ParseError](err); ok {
-				return nil, recordError(pe.Line, pe.Err.Error())
-			}
+		if pe, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, recordFault(pe.Line, pe.Err)
+		}
 
-			return nil, recordError(0, err.Error())
+		if err != nil {
+			return nil, recordFault(0, err)
 		}
 
 		line, _ := r.FieldPos(0)
-		e, msg := parseRecordRow(row)
-		if msg != "" {
-			return nil, recordError(line, msg)
+
+		e, err := parseRecordRow(fields)
+		if err != nil {
+			return nil, recordFault(line, err)
 		}
 
-		if first, ok := byPath[e.Path]; ok {
-			if first != e {
-				return nil, recordError(
-					line,
-					"path "+strconv.Quote(e.Path)+" differs from line "+strconv.Itoa(lines[e.Path]),
-				)
-			}
+		first, ok := rows[e.Path]
+		if ok && first.RecordEntry != e {
+			return nil, recordFault(line, fmt.Errorf("path %q: hash or size differs from line %d", e.Path, first.line))
+		}
 
+		if ok {
 			continue
 		}
 
-		byPath[e.Path] = e
-		lines[e.Path] = line
+		rows[e.Path] = row{e, line}
 		entries = append(entries, e)
 	}
 
@@ -70,71 +76,63 @@ func ParseRecord(b []byte) ([]RecordEntry, error) {
 	return entries, nil
 }
 
-func parseRecordRow(row []string) (RecordEntry, string) {
-	if len(row) != 3 {
-		return RecordEntry{}, "row has " + strconv.Itoa(len(row)) + " fields, want path, hash and size"
+func parseRecordRow(fields []string) (RecordEntry, error) {
+	if len(fields) != 3 {
+		return RecordEntry{}, fmt.Errorf("row has %d fields, expected path, hash and size", len(fields))
 	}
 
-	e := RecordEntry{Path: row[0], Size: -1}
-	if e.Path == "" {
-		return RecordEntry{}, "path is empty"
+	e := RecordEntry{Path: fields[0], Size: -1}
+
+	switch {
+	case e.Path == "":
+		return RecordEntry{}, errors.New("path is empty")
+	case !utf8.ValidString(e.Path):
+		return RecordEntry{}, fmt.Errorf("path %q is not UTF-8", e.Path)
+	case strings.ContainsFunc(e.Path, unicode.IsControl):
+		return RecordEntry{}, fmt.Errorf("path %q has a control character", e.Path)
 	}
 
-	if !utf8.ValidString(e.Path) {
-		return RecordEntry{}, "path " + strconv.Quote(e.Path) + " is not UTF-8"
-	}
-
-	if strings.ContainsFunc(e.Path, unicode.IsControl) {
-		return RecordEntry{}, "path " + strconv.Quote(e.Path) + " has a control character"
-	}
-
-	if row[1] != "" {
-		algorithm, value, _ := strings.Cut(row[1], "=")
+	if hash := fields[1]; hash != "" {
+		algorithm, value, _ := strings.Cut(hash, "=")
 		if algorithm != "sha256" {
-			return RecordEntry{}, "hash algorithm " + strconv.Quote(
-				algorithm,
-			) + " of " + strconv.Quote(
-				e.Path,
-			) + ": unknown; known: sha256"
+			return RecordEntry{}, fmt.Errorf("hash algorithm %q of %q: unknown; known: sha256", algorithm, e.Path)
 		}
 
-		if sum, err := base64.RawURLEncoding.Strict().
-			DecodeString(value); err != nil || len(sum) != 32 ||
-			strings.ContainsAny(value, "\r\n") {
-			return RecordEntry{}, "hash " + strconv.Quote(
-				value,
-			) + " of " + strconv.Quote(
-				e.Path,
-			) + ": not 32 bytes of unpadded URL-safe base64"
+		if !isRecordSHA256(value) {
+			return RecordEntry{}, fmt.Errorf("hash %q of %q: not 32 bytes of unpadded URL-safe base64", value, e.Path)
 		}
 
 		e.SHA256 = value
 	}
 
-	if row[2] != "" {
-		n, err := strconv.ParseUint(row[2], 10, 63)
+	if size := fields[2]; size != "" {
+		n, err := strconv.ParseUint(size, 10, 63)
 		if err != nil {
-			return RecordEntry{}, "size " + strconv.Quote(
-				row[2],
-			) + " of " + strconv.Quote(
-				e.Path,
-			) + ": not a number of bytes"
+			return RecordEntry{}, fmt.Errorf("size %q of %q: not a number of bytes", size, e.Path)
 		}
 
 		e.Size = int64(n)
 	}
 
-	return e, ""
+	return e, nil
 }
 
-func recordError(line int, msg string) error {
-	return &PositionError{File: "RECORD", Line: line, Msg: msg}
+// isRecordSHA256 reports whether s is the one spelling of a SHA-256 sum in RECORD. base64 skips
+// line breaks, also in strict mode.
+func isRecordSHA256(s string) bool {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(s, "\r\n")
 }
 
-// FormatRecord writes RECORD sorted by path, lines ending in \n, fields quoted only where needed.
+func recordFault(line int, err error) error {
+	return &PositionError{File: "RECORD", Line: line, Msg: err.Error()}
+}
+
+// FormatRecord writes RECORD: sorted by path, LF line endings, fields quoted only where needed.
 func FormatRecord(entries []RecordEntry) []byte {
 	sorted := slices.Clone(entries)
 	sortRecord(sorted)
+
 	var buf bytes.Buffer
 	w := csv.NewWriter(&buf)
 	for _, e := range sorted {
@@ -147,14 +145,14 @@ func FormatRecord(entries []RecordEntry) []byte {
 			row[2] = strconv.FormatInt(e.Size, 10)
 		}
 
-		w.Write(row) // a bytes.Buffer takes every write
+		w.Write(row) // a bytes.Buffer returns no errors
 	}
 
 	w.Flush()
 	return buf.Bytes()
 }
 
-// sortRecord breaks ties by content, so that the output does not depend on the order given.
+// sortRecord sorts by path, then by content, so that the result does not depend on the input order.
 func sortRecord(entries []RecordEntry) {
 	slices.SortFunc(entries, func(a, b RecordEntry) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.SHA256, b.SHA256), cmp.Compare(a.Size, b.Size))

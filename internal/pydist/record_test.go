@@ -28,11 +28,11 @@ func TestParseRecord(t *testing.T) {
 		"empty":                       {in: ""},
 		"rows that disagree": {
 			in:  "a,,1\nb,,\na,,2\n",
-			err: `RECORD:3: path "a" differs from line 1`,
+			err: `RECORD:3: path "a": hash or size differs from line 1`,
 		},
 		"a missing field": {
 			in:  "a,,1\nb,\n",
-			err: `RECORD:2: row has 2 fields, want path, hash and size`,
+			err: `RECORD:2: row has 2 fields, expected path, hash and size`,
 		},
 		"an empty path": {in: ",,1\n", err: `RECORD:1: path is empty`},
 		"a newline in a path": {

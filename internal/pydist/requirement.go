@@ -1,30 +1,29 @@
 package pydist
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// Requirement is one wish for a distribution. File and Line are set where it was read from a
-// requirements file.
+// Requirement is a PEP 508 requirement. Hashes, File and Line are set only for requirements that
+// were read from a requirements file.
 type Requirement struct {
 	Name      Name
 	Extras    []string // normalized, sorted, each once
 	Specifier Specifier
-	// of a wheel: https or a relative path, as written (see ParseRequirements); "" when an index
-	// decides
-	URL    string
-	Marker string   // as written; "" for always
-	Hashes []string // "sha256:<hex>", in the order given
-	File   string
-	Line   int
-	Text   string // as written, without options and comment
+	URL       string   // of a wheel, as written; "" for a requirement that an index resolves
+	Marker    string   // as written; "" without a condition
+	Hashes    []string // "sha256:<hex>", in the order given
+	File      string
+	Line      int
+	Text      string // as written, without options and comment
 }
 
-// ParseRequirement reads one PEP 508 requirement, as in Requires-Dist. It checks grammar only: any
-// URL is taken. ParseRequirements also says which ones can be built again.
+// ParseRequirement parses one PEP 508 requirement, as in Requires-Dist. It checks the grammar only
+// and accepts any URL; ParseRequirements also checks that a URL is reproducible.
 func ParseRequirement(s string) (Requirement, error) {
 	text := strings.TrimSpace(s)
 	r, err := parseRequirement(text)
@@ -36,10 +35,9 @@ func ParseRequirement(s string) (Requirement, error) {
 	return r, nil
 }
 
-func parseRequirement(s string) (Requirement, error) {
-	var r Requirement
+func parseRequirement(s string) (r Requirement, err error) {
 	if strings.ContainsFunc(s, func(c rune) bool { return unicode.IsControl(c) && c != '\t' }) {
-		return r, fmt.Errorf("has a control character")
+		return r, errors.New("has a control character")
 	}
 
 	n := 0
@@ -47,68 +45,79 @@ func parseRequirement(s string) (Requirement, error) {
 		n++
 	}
 
-	var err error
 	if r.Name, err = ParseName(s[:n]); err != nil {
 		return r, err
 	}
 
 	rest := trimBlank(s[n:])
-	if strings.HasPrefix(rest, "[") {
-		inside, after, ok := strings.Cut(rest[1:], "]")
+	if after, ok := strings.CutPrefix(rest, "["); ok {
+		extras, after, ok := strings.Cut(after, "]")
 		if !ok {
-			return r, fmt.Errorf("extras: ']' is missing")
+			return r, errors.New("extras: ']' is missing")
 		}
 
-		if r.Extras, err = parseExtras(inside); err != nil {
+		if r.Extras, err = parseExtras(extras); err != nil {
 			return r, err
 		}
 
 		rest = trimBlank(after)
 	}
 
-	if strings.HasPrefix(rest, "@") {
-		// A ';' belongs to the URL unless blank space precedes it.
-		rest = trimBlank(rest[1:])
-		r.URL = rest
-		if i := strings.IndexAny(rest, " \t"); i >= 0 {
-			r.URL = rest[:i]
-		}
-
-		rest = trimBlank(rest[len(r.URL):])
-		if r.URL == "" || r.URL == ";" {
-			return r, fmt.Errorf("url is empty")
-		}
-
-		if rest == "" {
-			return r, nil
-		}
-
-		if rest[0] != ';' {
-			return r, fmt.Errorf("url: unexpected %q after it; a marker begins with ' ;'", rest)
-		}
-
-		r.Marker = trimBlank(rest[1:])
-		return r, checkMarker(r.Marker)
+	if after, ok := strings.CutPrefix(rest, "@"); ok {
+		return r, r.parseURL(trimBlank(after))
 	}
 
-	spec, marker, hasMarker := strings.Cut(rest, ";")
+	return r, r.parseSpecifier(rest)
+}
+
+// parseURL parses what follows the '@': a URL and maybe a marker. A ';' belongs to the URL unless a
+// space or tab precedes it.
+func (r *Requirement) parseURL(s string) error {
+	r.URL = s
+	if i := strings.IndexAny(s, " \t"); i >= 0 {
+		r.URL = s[:i]
+	}
+
+	if r.URL == "" || r.URL == ";" {
+		return errors.New("url is empty")
+	}
+
+	rest := trimBlank(s[len(r.URL):])
+	if rest == "" {
+		return nil
+	}
+
+	marker, ok := strings.CutPrefix(rest, ";")
+	if !ok {
+		return fmt.Errorf("url: unexpected %q after it; a marker begins with ' ;'", rest)
+	}
+
+	r.Marker = trimBlank(marker)
+	return checkMarker(r.Marker)
+}
+
+// parseSpecifier parses what follows the name and the extras: a specifier, maybe in parentheses,
+// and maybe a marker.
+func (r *Requirement) parseSpecifier(s string) (err error) {
+	spec, marker, hasMarker := strings.Cut(s, ";")
 	spec = trimBlank(spec)
+
 	if inside, ok := strings.CutPrefix(spec, "("); ok {
 		if spec, ok = strings.CutSuffix(inside, ")"); !ok {
-			return r, fmt.Errorf("specifier %q: ')' is missing", "("+inside)
+			return fmt.Errorf("specifier %q: ')' is missing", "("+inside)
 		}
 	}
 
 	if r.Specifier, err = ParseSpecifier(spec); err != nil {
-		return r, err
+		return err
 	}
 
-	if hasMarker {
-		r.Marker = trimBlank(marker)
-		return r, checkMarker(r.Marker)
+	if !hasMarker {
+		return nil
 	}
 
-	return r, nil
+	r.Marker = trimBlank(marker)
+	return checkMarker(r.Marker)
 }
 
 func parseExtras(s string) ([]string, error) {
@@ -132,8 +141,8 @@ func parseExtras(s string) ([]string, error) {
 
 func trimBlank(s string) string { return strings.Trim(s, " \t") }
 
-// String is the requirement in PEP 508's form; ParseRequirement reads it back. Hashes are options
-// of a requirements file and not part of it.
+// String is the requirement in the form of PEP 508, which ParseRequirement parses. It has no
+// hashes, because they are options of requirements files.
 func (r Requirement) String() string {
 	var b strings.Builder
 	b.WriteString(r.Name.String())

@@ -48,26 +48,31 @@ func TestParseRequirement(t *testing.T) {
 		},
 		"no URL": {in: "a @ ", err: `requirement "a @": url is empty`},
 		"a marker without space after a URL": {
-			in:  "a @ https://h/a.whl; extra == 'x'",
-			err: `requirement "a @ https://h/a.whl; extra == 'x'": url: unexpected "extra == 'x'" after it; a marker begins with ' ;'`,
+			in: "a @ https://h/a.whl; extra == 'x'",
+			err: `requirement "a @ https://h/a.whl; extra == 'x'": url: unexpected "extra == 'x'" after it; ` +
+				`a marker begins with ' ;'`,
 		},
 		"an empty marker": {in: "a;", err: `requirement "a;": marker is empty`},
 		"a misspelled variable": {
-			in:  "a; python_versoin < '3'",
-			err: `requirement "a; python_versoin < '3'": marker "python_versoin < '3'": unknown variable "python_versoin"; known: python_version, python_full_version, os_name, sys_platform, platform_release, platform_system, platform_version, platform_machine, platform_python_implementation, implementation_name, implementation_version, extra`,
+			in: "a; python_versoin < '3'",
+			err: `requirement "a; python_versoin < '3'": marker "python_versoin < '3'": ` +
+				`unknown variable "python_versoin"; known: python_version, python_full_version, os_name, ` +
+				`sys_platform, platform_release, platform_system, platform_version, platform_machine, ` +
+				`platform_python_implementation, implementation_name, implementation_version, extra`,
 		},
 		"a marker that ends early": {
 			in:  "a; extra ==",
-			err: `requirement "a; extra ==": marker "extra ==": ends where a variable or a quoted text is wanted`,
+			err: `requirement "a; extra ==": marker "extra ==": ends early, expected a variable or a quoted string`,
 		},
 		"a marker without operator": {
 			in: "a; extra 'x'",
-			err: `requirement "a; extra 'x'": marker "extra 'x'": unexpected "'x'", want an operator: ` + operators +
-				`, in, not in`,
+			err: `requirement "a; extra 'x'": marker "extra 'x'": unexpected "'x'", expected an operator: ` +
+				operators + `, in, not in`,
 		},
 		"not without in": {
-			in:  "a; 'x' not extra",
-			err: `requirement "a; 'x' not extra": marker "'x' not extra": unexpected "extra", want "in" after "not"`,
+			in: "a; 'x' not extra",
+			err: `requirement "a; 'x' not extra": marker "'x' not extra": unexpected "extra", ` +
+				`expected "in" after "not"`,
 		},
 		"a marker that goes on": {
 			in:  "a; extra == 'x' )",
@@ -75,7 +80,7 @@ func TestParseRequirement(t *testing.T) {
 		},
 		"a marker's parenthesis left open": {
 			in:  "a; (extra == 'x'",
-			err: `requirement "a; (extra == 'x'": marker "(extra == 'x'": ends where ")" is wanted`,
+			err: `requirement "a; (extra == 'x'": marker "(extra == 'x'": ends early, expected ")"`,
 		},
 		"a quote left open": {
 			in:  "a; extra == 'x",

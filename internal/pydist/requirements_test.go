@@ -26,7 +26,7 @@ var (
 	hexB = strings.Repeat("12", 48)
 )
 
-// show prints what a table needs to see of a requirement: where, what, and the hashes.
+// show prints position, text and hashes, one requirement a line.
 func show(rs []Requirement) string {
 	var b strings.Builder
 	for _, r := range rs {
@@ -77,14 +77,17 @@ func TestParseRequirementsReads(t *testing.T) {
 				"r.txt": "./wheels/Foo_x-1.0-py3-none-any.whl\nwheels/a-1-py3-none-any.whl[q] ; extra == 'b'\n" +
 					"a-1-py3-none-any.whl;extra == 'b'\n" +
 					"https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\n" +
-					"https://h/a-1-py3-none-any.whl; extra == 'b'\na @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
+					"https://h/a-1-py3-none-any.whl; extra == 'b'\n" +
+					"a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
 					"a[z] @ ../w/a-1-py3-none-any.whl\n",
 			},
-			direct: "r.txt:1 foo-x @ ./wheels/Foo_x-1.0-py3-none-any.whl\nr.txt:2 a[q] @ wheels/a-1-py3-none-any.whl " +
-				"; extra == 'b'\nr.txt:3 a @ a-1-py3-none-any.whl ; extra == 'b'\n" +
-				"r.txt:4 torch @ https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\nr.txt:5 a @ " +
-				"https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
-				"r.txt:6 a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\nr.txt:7 a[z] @ ../w/a-1-py3-none-any.whl\n",
+			direct: "r.txt:1 foo-x @ ./wheels/Foo_x-1.0-py3-none-any.whl\n" +
+				"r.txt:2 a[q] @ wheels/a-1-py3-none-any.whl ; extra == 'b'\n" +
+				"r.txt:3 a @ a-1-py3-none-any.whl ; extra == 'b'\n" +
+				"r.txt:4 torch @ https://h/p/torch-2.0%2Bcu118-cp311-cp311-manylinux1_x86_64.whl?x=1\n" +
+				"r.txt:5 a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
+				"r.txt:6 a @ https://h/a-1-py3-none-any.whl ; extra == 'b'\n" +
+				"r.txt:7 a[z] @ ../w/a-1-py3-none-any.whl\n",
 		},
 		"includes are relative to the file that names them and read in place": {
 			files: map[string]string{
@@ -93,9 +96,9 @@ func TestParseRequirementsReads(t *testing.T) {
 				"l/e.txt":     "e",
 				"c.txt":       "a<2\nb @ https://h/b-1-py3-none-any.whl\n",
 			},
-			direct: "l/r.txt:1 a\nl/sub/b.txt:1 b\nl/e.txt:1 e\nl/r.txt:4 d\n", constraints: "c.txt:1 a<2\nc.txt:2 b " +
-				"@ https://h/b-1-py3-none-any.whl\n",
-			opened: "l/r.txt l/sub/b.txt l/e.txt c.txt",
+			direct:      "l/r.txt:1 a\nl/sub/b.txt:1 b\nl/e.txt:1 e\nl/r.txt:4 d\n",
+			constraints: "c.txt:1 a<2\nc.txt:2 b @ https://h/b-1-py3-none-any.whl\n",
+			opened:      "l/r.txt l/sub/b.txt l/e.txt c.txt",
 		},
 		"a file that is both is opened once": {
 			files:  map[string]string{"r.txt": "-r b.txt\n-c b.txt\n--requirement b.txt", "b.txt": "b==1"},
@@ -144,47 +147,48 @@ func TestParseRequirementsReads(t *testing.T) {
 
 func TestParseRequirementsRefuses(t *testing.T) {
 	const relative = "write a relative path such as ./wheels/example-1.0-py3-none-any.whl"
+	const knownOptions = "unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash"
 	for sentence, tt := range map[string]struct{ in, err, hint string }{
 		"an editable install": {
 			"a\n-e .",
-			"r.txt:2: -e: an editable install points at a folder, which has no hash and cannot be built again",
+			"r.txt:2: -e: an editable install refers to a folder, which has no hash and cannot be reproduced",
 			hintEditable,
 		},
 		"a long editable install": {
 			"--editable=./x",
-			"r.txt:1: --editable: an editable install points at a folder, which has no hash and cannot be built again",
+			"r.txt:1: --editable: an editable install refers to a folder, which has no hash and cannot be reproduced",
 			hintEditable,
 		},
 		"version control": {
 			"git+https://h/x.git@main#egg=x",
-			"r.txt:1: version control: a checkout has no hash and is built anew each time",
+			"r.txt:1: version control: a checkout has no hash and is rebuilt each time",
 			hintVCS,
 		},
 		"named version control": {
 			"x @ git+ssh://git@h/x.git",
-			"r.txt:1: version control: a checkout has no hash and is built anew each time",
+			"r.txt:1: version control: a checkout has no hash and is rebuilt each time",
 			hintVCS,
 		},
 		"a folder":       {".", `r.txt:1: path or url ending in ".": not a wheel`, hintEditable},
 		"a folder below": {"./src/x", `r.txt:1: path or url ending in "x": not a wheel`, hintEditable},
 		"a source archive": {
 			"x @ https://h/x-1.0.tar.gz",
-			`r.txt:1: source archive "x-1.0.tar.gz": building it runs its code, and the result has no hash`,
+			`r.txt:1: source archive "x-1.0.tar.gz": building it runs its code, and the wheel has no known hash`,
 			hintEditable,
 		},
 		"a bare source archive": {
 			"x-1.0.zip",
-			`r.txt:1: source archive "x-1.0.zip": building it runs its code, and the result has no hash`,
+			`r.txt:1: source archive "x-1.0.zip": building it runs its code, and the wheel has no known hash`,
 			hintEditable,
 		},
 		"http": {
 			"x @ http://h/x-1-py3-none-any.whl",
-			"r.txt:1: url: http does not protect the wheel on its way",
+			"r.txt:1: url: http does not protect the download from changes",
 			"use https",
 		},
 		"file": {
 			"file:///w/x-1-py3-none-any.whl",
-			"r.txt:1: url: file: names a path that exists on one machine only",
+			"r.txt:1: url: a file: URL works on one machine only",
 			relative,
 		},
 		"an unknown scheme": {
@@ -194,28 +198,28 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"an absolute path": {
 			"/w/x-1-py3-none-any.whl",
-			`r.txt:1: path "/w/x-1-py3-none-any.whl": exists on one machine only`,
+			`r.txt:1: path "/w/x-1-py3-none-any.whl": an absolute path works on one machine only`,
 			relative,
 		},
 		"credentials": {
 			"x @ https://me:secret@h/x-1-py3-none-any.whl",
-			"r.txt:1: url: a committed file must not carry credentials",
+			"r.txt:1: url: a committed file must not contain credentials",
 			"remove the credentials; uv reads them from netrc or its configuration",
 		},
 		"no host": {"x @ https:x-1-py3-none-any.whl", "r.txt:1: url: host is missing", ""},
 		"escapes without digits": {
 			"x @ https://h/x%zz-1-py3-none-any.whl",
-			"r.txt:1: url: %-escapes are malformed",
+			"r.txt:1: url: malformed %-escape",
 			"",
 		},
 		"another package's wheel": {
 			"y @ ./x-1-py3-none-any.whl",
-			`r.txt:1: requirement "y @ ./x-1-py3-none-any.whl": the wheel is of "x"`,
+			`r.txt:1: requirement "y @ ./x-1-py3-none-any.whl": the wheel is for "x"`,
 			"",
 		},
 		"a wheel with a bad name": {
 			"./x-1.whl",
-			`r.txt:1: wheel name "x-1.whl": has 2 parts between dashes; legal are 5, or 6 with a build number`,
+			`r.txt:1: wheel name "x-1.whl": has 2 parts separated by dashes; expected 5, or 6 with a build number`,
 			"",
 		},
 		"an unknown fragment": {
@@ -235,30 +239,29 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"a bad extra of a wheel": {
 			"./x-1-py3-none-any.whl[-]",
-			`r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": legal are letters, digits, '-', '_' and '.', with a letter or digit at both ends`,
+			`r.txt:1: requirement "./x-1-py3-none-any.whl[-]": extras: name "-": ` +
+				nameRule,
 			"",
 		},
 		"an index": {
 			"-i https://u:p@h/simple",
-			"r.txt:1: -i: which index to ask belongs to uv's configuration; a committed file must not carry a host",
-			hintIndex,
+			"r.txt:1: -i: indexes are configured in uv; a committed file must not name a host",
+			indexRefusal.hint,
 		},
 		"a long index": {
 			"--extra-index-url=https://h",
-			"r.txt:1: --extra-index-url: which index to ask belongs to uv's configuration; a committed file must not " +
-				"carry a host",
-			hintIndex,
+			"r.txt:1: --extra-index-url: indexes are configured in uv; a committed file must not name a host",
+			indexRefusal.hint,
 		},
 		"a folder of links": {
 			"-fwheels",
-			"r.txt:1: -f: which index to ask belongs to uv's configuration; a committed file must not carry a host",
-			hintIndex,
+			"r.txt:1: -f: indexes are configured in uv; a committed file must not name a host",
+			indexRefusal.hint,
 		},
 		"a trusted host": {
 			"--trusted-host h",
-			"r.txt:1: --trusted-host: which index to ask belongs to uv's configuration; a committed file must not " +
-				"carry a host",
-			hintIndex,
+			"r.txt:1: --trusted-host: indexes are configured in uv; a committed file must not name a host",
+			indexRefusal.hint,
 		},
 		"pre-releases of everything": {
 			"--pre",
@@ -267,12 +270,12 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"builds from source": {
 			"--no-binary=:all:",
-			"r.txt:1: --no-binary: layers are made of wheels only",
+			"r.txt:1: --no-binary: layers are built from wheels only",
 			"remove the line",
 		},
 		"wheels only, switched off": {
 			"--only-binary=:none:",
-			"r.txt:1: --only-binary: want :all: or package names; layers are made of wheels only",
+			"r.txt:1: --only-binary: expected :all: or package names; layers are built from wheels only",
 			"write --only-binary=:all: or remove the line",
 		},
 		"a value for a switch": {
@@ -282,22 +285,22 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"hashes for everything": {
 			"--require-hashes",
-			"r.txt:1: --require-hashes: the lock carries a hash of every wheel anyway",
+			"r.txt:1: --require-hashes: not needed, the lock contains a hash of every wheel",
 			"remove the line",
 		},
 		"a hash without requirement": {
 			"a \\\n# c\n  --hash=sha256:x",
-			"r.txt:3: --hash: belongs to a requirement, and none stands on this line",
-			"end the line before with a backslash, without a comment between",
+			"r.txt:3: --hash: must follow a requirement on the same line",
+			"end the previous line with a backslash, without a comment in between",
 		},
 		"an unknown option": {
 			"--use-feature=x",
-			`r.txt:1: option "--use-feature": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`,
+			`r.txt:1: option "--use-feature": ` + knownOptions,
 			"remove it",
 		},
 		"an abbreviated option": {
 			"--req b.txt",
-			`r.txt:1: option "--req": unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash`,
+			`r.txt:1: option "--req": ` + knownOptions,
 			"remove it",
 		},
 		"a build option": {
@@ -329,28 +332,28 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"a comment before a backslash": {
 			"a # c \\\nb",
-			"r.txt:1: backslash after a comment: tools disagree whether the comment goes on",
+			"r.txt:1: backslash after a comment: tools disagree on whether the comment continues",
 			"remove the backslash or move the comment to its own line",
 		},
 		"a form feed": {
 			"a\n\fb",
-			"r.txt:2: control character U+000C: tools disagree whether it ends the line",
+			"r.txt:2: control character U+000C: tools disagree on whether it ends the line",
 			"remove it",
 		},
 		"a line separator": {
 			"# a\u2028b",
-			"r.txt:1: control character U+2028: tools disagree whether it ends the line",
+			"r.txt:1: control character U+2028: tools disagree on whether it ends the line",
 			"remove it",
 		},
 		"a lone carriage return": {
 			"a\rb",
-			"r.txt:1: control character U+000D: tools disagree whether it ends the line",
+			"r.txt:1: control character U+000D: tools disagree on whether it ends the line",
 			"remove it",
 		},
 		"another encoding":        {"# \xe9", "r.txt:1: not UTF-8", "save it as UTF-8"},
 		"another encoding, below": {"alpha\nbeta\n# \xe9\n", "r.txt:3: not UTF-8", "save it as UTF-8"},
 		"a file that is too big": {
-			strings.Repeat("#", MaxRequirementsBytes+1),
+			strings.Repeat("#", maxRequirementsBytes+1),
 			"r.txt: has 1048577 bytes, limit 1048576",
 			"",
 		},
@@ -373,7 +376,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"an absolute include": {
 			"-c /c.txt",
-			"r.txt:1: -c /c.txt: the path exists on one machine only",
+			"r.txt:1: -c /c.txt: an absolute path works on one machine only",
 			"write the path relative to this file",
 		},
 		"an include that is missing": {"-r x/y.txt", "r.txt:1: -r x/y.txt: open x/y.txt: file does not exist", ""},
@@ -389,17 +392,17 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		},
 		"requirements by constraints": {
 			"-c adds.txt",
-			"adds.txt:1: -r: a constraints file adds no requirements",
+			"adds.txt:1: -r: a constraints file cannot include requirements",
 			"use -c, or move the line to a requirements file",
 		},
 		"a constraint with extras": {
 			"-c extras.txt",
-			`extras.txt:1: constraint "a[b]<2": constraints have no extras`,
+			`extras.txt:1: constraint "a[b]<2": constraints cannot have extras`,
 			"remove the extras here; write them where the package is required",
 		},
 		"a constraint without name": {
 			"-c bare.txt",
-			`bare.txt:1: constraint "./x-1-py3-none-any.whl": constraints are named`,
+			`bare.txt:1: constraint "./x-1-py3-none-any.whl": a constraint must name its package`,
 			"write x @ in front of it",
 		},
 	} {
@@ -457,8 +460,8 @@ func FuzzParseRequirements(f *testing.F) {
 		"six>=1 # c\nnumpy[x,Y] (<2) ; python_version < '3' --hash=sha256:" + hexA,
 		"-r b.txt\n-c c.txt\n./a-1-py3-none-any.whl[z] ; extra == 'b'\na@https://h/%61-1-py3-none-any.whl#sha256=" +
 			hexA,
-		"a \\\n  \\\n --hash 'sha512:x'", "\ufeff--pre", "-r \"\"", "a===x;", "https://h/a-1-py3-none-any.whl; " +
-			"extra=='x'",
+		"a \\\n  \\\n --hash 'sha512:x'", "\ufeff--pre", "-r \"\"", "a===x;",
+		"https://h/a-1-py3-none-any.whl; extra=='x'",
 	} {
 		f.Add(s, "b\n-r r.txt", "c<2")
 	}

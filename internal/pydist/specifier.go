@@ -1,44 +1,48 @@
 package pydist
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
-// MaxSpecifierBytes bounds the text of one specifier.
-const MaxSpecifierBytes = 4096
+// maxSpecifierBytes bounds the text of one specifier.
+const maxSpecifierBytes = 4096
 
 // Specifier is a set of version conditions that must all hold, such as ">=1.2,<3". The zero
 // Specifier has none and contains every version.
 //
-// The conditions are ours; only versions are compared by the library. Its specifiers take "||", "*"
-// and a single "=", pad ==1.0.0.0.* by half, and read ~=2.2rc1 as ==2.2.* where PEP 440 says ==2.*.
+// This package parses and evaluates the conditions itself and uses the library only to compare
+// versions, because the library's specifiers differ from PEP 440: they accept "||", "*" and a
+// single "=", get ==1.0.0.0.* wrong, and treat ~=2.2rc1 as ==2.2.* instead of ==2.*.
 type Specifier struct{ text string }
 
-// Longer operators first: the first one that is a prefix is meant.
+// specifierOperators has longer operators first, because the first one that is a prefix is taken.
 var specifierOperators = []string{"===", "==", "!=", "~=", "<=", ">=", "<", ">"}
 
 var (
 	wildcardPattern  = regexp.MustCompile(`^v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*\.\*$`)
-	arbitraryPattern = regexp.MustCompile(`^[!-+\--:<-~]+$`) // === takes any text without space, ',' and ';'
+	arbitraryPattern = regexp.MustCompile(`^[!-+\--:<-~]+$`) // text after ===: no space, ',' or ';'
 )
 
+// clause is one condition of a specifier.
 type clause struct {
 	op       string
 	version  Version // unset for ===
-	text     string  // what stands after the operator
-	wildcard bool    // == and != with a trailing .*, which version does not carry
+	text     string  // after the operator
+	wildcard bool    // == or != with a trailing .*, which version is without
 }
 
-// ParseSpecifier accepts the conditions between commas. As in packaging, an empty one is no
-// condition.
+// ParseSpecifier parses conditions separated by commas. As in the library packaging, an empty
+// condition is ignored.
 func ParseSpecifier(s string) (Specifier, error) {
 	s = strings.TrimSpace(s)
-	if len(s) > MaxSpecifierBytes {
-		return Specifier{}, fmt.Errorf("specifier has %d bytes, limit %d", len(s), MaxSpecifierBytes)
+	if len(s) > maxSpecifierBytes {
+		return Specifier{}, fmt.Errorf("specifier has %d bytes, limit %d", len(s), maxSpecifierBytes)
 	}
 
 	if _, err := parseClauses(s); err != nil {
@@ -68,61 +72,58 @@ func parseClauses(s string) ([]clause, error) {
 }
 
 func parseClause(s string) (clause, error) {
-	var c clause
-	for _, op := range specifierOperators {
-		if strings.HasPrefix(s, op) {
-			c.op = op
-			break
-		}
+	i := slices.IndexFunc(specifierOperators, func(op string) bool { return strings.HasPrefix(s, op) })
+	if i < 0 {
+		known := strings.Join(specifierOperators, ", ")
+		return clause{}, fmt.Errorf("specifier %q: unknown operator; known: %s", s, known)
 	}
 
-	if c.op == "" {
-		return clause{}, fmt.Errorf(
-			"specifier %q: unknown operator; known: %s",
-			s,
-			strings.Join(specifierOperators, ", "),
-		)
-	}
-
+	c := clause{op: specifierOperators[i]}
 	c.text = strings.TrimSpace(s[len(c.op):])
+
 	if c.op == "===" {
 		if !arbitraryPattern.MatchString(c.text) {
-			return clause{}, fmt.Errorf("specifier %q: === takes text without spaces", s)
+			return clause{}, fmt.Errorf("specifier %q: === needs text without spaces", s)
 		}
 
 		return c, nil
 	}
 
-	text := c.text
-	if strings.HasSuffix(text, ".*") {
-		if c.op != "==" && c.op != "!=" {
-			return clause{}, fmt.Errorf("specifier %q: .* goes with == and != only", s)
-		}
-
-		if !wildcardPattern.MatchString(asciiLower(text)) {
-			return clause{}, fmt.Errorf("specifier %q: .* goes after plain numbers only", s)
-		}
-
-		c.wildcard = true
-		text = strings.TrimSuffix(text, ".*")
-	}
-
-	v, err := ParseVersion(text)
-	if err != nil {
+	if err := c.parseVersion(); err != nil {
 		return clause{}, fmt.Errorf("specifier %q: %w", s, err)
 	}
 
-	c.version = v
-	p := v.parsed()
-	if p.Local() != "" && c.op != "==" && c.op != "!=" {
-		return clause{}, fmt.Errorf("specifier %q: a local version (+...) goes with == and != only", s)
-	}
-
-	if c.op == "~=" && len(releaseOf(p)) < 2 {
-		return clause{}, fmt.Errorf("specifier %q: ~= wants at least two numbers, such as ~=1.4", s)
-	}
-
 	return c, nil
+}
+
+// parseVersion sets version and wildcard from text and checks that the operator allows them.
+func (c *clause) parseVersion() (err error) {
+	equality := c.op == "==" || c.op == "!="
+	text, wildcard := strings.CutSuffix(c.text, ".*")
+	c.wildcard = wildcard
+
+	if wildcard && !equality {
+		return errors.New(".* is allowed with == and != only")
+	}
+
+	if wildcard && !wildcardPattern.MatchString(asciiLower(c.text)) {
+		return errors.New(".* is allowed after plain release numbers only")
+	}
+
+	if c.version, err = ParseVersion(text); err != nil {
+		return err
+	}
+
+	v := c.version.parsed()
+	if v.Local() != "" && !equality {
+		return errors.New("a local version (+...) is allowed with == and != only")
+	}
+
+	if c.op == "~=" && len(releaseOf(v)) < 2 {
+		return errors.New("~= needs at least two numbers, such as ~=1.4")
+	}
+
+	return nil
 }
 
 // Contains reports whether v meets every condition. The zero Version meets none.
@@ -131,7 +132,7 @@ func (s Specifier) Contains(v Version) bool {
 		return false
 	}
 
-	// The text passed ParseSpecifier, or is the zero value's, which has no clauses.
+	// There is no error: ParseSpecifier accepted the text, or it is empty.
 	clauses, err := parseClauses(s.text)
 	if err != nil {
 		return false
@@ -166,15 +167,15 @@ func (c clause) contains(v Version) bool {
 		release := releaseOf(want)
 		return public(p).Compare(want) >= 0 && epochOf(p) == epochOf(want) && hasRelease(p, release[:len(release)-1])
 	case "<":
-		// <2.0 does not contain 2.0rc1, although that sorts before 2.0: its bound is 2.0.dev0.
+		// <2.0 does not contain 2.0rc1, although 2.0rc1 sorts before 2.0: the bound is 2.0.dev0.
 		if !want.IsPreRelease() {
 			want = pep440.MustParse(want.String() + ".dev0")
 		}
 
 		return p.Compare(want) < 0
 	case ">":
-		// >1.0 contains neither 1.0+local nor 1.0.post1, although they sort after 1.0; >1.0.post1
-		// contains 1.0.post2.
+		// >1.0 contains neither 1.0+local nor 1.0.post1, although both sort after 1.0, but
+		// >1.0.post1 contains 1.0.post2.
 		p = public(p)
 		if !want.IsPostRelease() && !strings.Contains(want.String(), ".dev") {
 			family, _, _ := strings.Cut(p.String(), ".post")
@@ -216,7 +217,7 @@ func releaseOf(v pep440.Version) []string {
 	return strings.Split(s[strings.IndexByte(s, '!')+1:], ".")
 }
 
-// hasRelease reports whether v's numbers, followed by zeros without end, begin with prefix.
+// hasRelease reports whether v's release numbers, padded with zeros, begin with prefix.
 func hasRelease(v pep440.Version, prefix []string) bool {
 	release := releaseOf(v)
 	for i, want := range prefix {

@@ -27,20 +27,20 @@ func TestParseSpecifier(t *testing.T) {
 			in:  ">=1 <2",
 			err: `specifier ">=1 <2": version "1 <2": not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1`,
 		},
-		"a wildcard with an ordering": {in: ">=3.7.*", err: `specifier ">=3.7.*": .* goes with == and != only`},
+		"a wildcard with an ordering": {in: ">=3.7.*", err: `specifier ">=3.7.*": .* is allowed with == and != only`},
 		"a wildcard after a pre-release": {
 			in:  "==1.0a1.*",
-			err: `specifier "==1.0a1.*": .* goes after plain numbers only`,
+			err: `specifier "==1.0a1.*": .* is allowed after plain release numbers only`,
 		},
 		"a compatible release of one number": {
 			in:  "~=1",
-			err: `specifier "~=1": ~= wants at least two numbers, such as ~=1.4`,
+			err: `specifier "~=1": ~= needs at least two numbers, such as ~=1.4`,
 		},
 		"a local version with an ordering": {
 			in:  ">=1.0+cu118",
-			err: `specifier ">=1.0+cu118": a local version (+...) goes with == and != only`,
+			err: `specifier ">=1.0+cu118": a local version (+...) is allowed with == and != only`,
 		},
-		"arbitrary equality with a space": {in: "===a b", err: `specifier "===a b": === takes text without spaces`},
+		"arbitrary equality with a space": {in: "===a b", err: `specifier "===a b": === needs text without spaces`},
 		"a text that is too long": {
 			in:  strings.Repeat(">=1,", 2000),
 			err: `specifier has 8000 bytes, limit 4096`,

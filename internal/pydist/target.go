@@ -9,41 +9,28 @@ import (
 // Target is a Lambda runtime on an architecture, written "python3.13-x86_64".
 type Target struct{ runtime, arch string }
 
-// runtimes lists what Lambda runs, oldest first. The glibc is that of the runtime's operating
-// system: Amazon Linux 2 up to python3.11, Amazon Linux 2023 from python3.12.
-var runtimes = []struct {
-	name       string
-	glibcMinor int // glibc's major is 2
-}{
-	{"python3.9", 26},
-	{"python3.10", 26},
-	{"python3.11", 26},
-	{"python3.12", 34},
-	{"python3.13", 34},
-	{"python3.14", 34},
-}
-
-// architectures maps Lambda's word to the one in platform tags. firstGlibcMinor is the glibc before
-// which the architecture had no manylinux (PEP 599): nothing tags it lower, so a lower tag is a
-// mistake.
+// architectures lists Lambda's names of architectures and the machine names of platform tags.
+// firstGlibcMinor is the glibc of the first manylinux for the architecture (PEP 513, 599). A wheel
+// tagged lower is mislabeled and refused.
 var architectures = []struct {
 	name, machine   string
-	firstGlibcMinor int
+	firstGlibcMinor int // glibc 2.X
 }{
 	{"arm64", "aarch64", 17},
 	{"x86_64", "x86_64", 5},
 }
 
-// uvManylinuxMinors are the glibc minors that uv's --python-platform can name
-// ({x86_64,aarch64}-manylinux_2_N) up to the newest runtime's.
+// uvManylinuxMinors are the values of N that uv's --python-platform accepts in
+// {x86_64,aarch64}-manylinux_2_N, up to the glibc of the newest runtime.
 var uvManylinuxMinors = []int{17, 28, 31, 32, 33, 34}
 
+// legacyManylinux maps the names before PEP 600 to the minor version of glibc 2.
 var legacyManylinux = map[string]int{"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 
-// ParseTarget accepts exactly the spelling that String gives.
+// ParseTarget accepts only the form that String returns.
 func ParseTarget(s string) (Target, error) {
 	runtime, arch, hasArch := strings.Cut(s, "-")
-	if runtimeIndex(runtime) < 0 {
+	if _, known := findRuntime(runtime); !known {
 		return Target{}, fmt.Errorf("target %q: unknown runtime; known: %s", s, strings.Join(runtimeNames(), ", "))
 	}
 
@@ -58,16 +45,6 @@ func ParseTarget(s string) (Target, error) {
 	return Target{runtime, arch}, nil
 }
 
-func runtimeIndex(name string) int {
-	for i, r := range runtimes {
-		if r.name == name {
-			return i
-		}
-	}
-
-	return -1
-}
-
 func archIndex(name string) int {
 	for i, a := range architectures {
 		if a.name == name {
@@ -76,14 +53,6 @@ func archIndex(name string) int {
 	}
 
 	return -1
-}
-
-func runtimeNames() (names []string) {
-	for _, r := range runtimes {
-		names = append(names, r.name)
-	}
-
-	return names
 }
 
 func archNames() (names []string) {
@@ -103,16 +72,16 @@ func (t Target) String() string {
 	return t.runtime + "-" + t.arch
 }
 
-// Runtime is Lambda's word, "python3.13".
+// Runtime is Lambda's runtime identifier, "python3.13".
 func (t Target) Runtime() string { return t.runtime }
 
 // PythonVersion is "3.13".
 func (t Target) PythonVersion() string { return strings.TrimPrefix(t.runtime, "python") }
 
-// Arch is Lambda's word, "arm64" or "x86_64".
+// Arch is Lambda's architecture name, "arm64" or "x86_64".
 func (t Target) Arch() string { return t.arch }
 
-// CacheTag is what the interpreter puts into the names of .pyc files, "cpython-313".
+// CacheTag is the tag in the names of the interpreter's .pyc files, "cpython-313" (PEP 3147).
 func (t Target) CacheTag() string {
 	if t.runtime == "" {
 		return ""
@@ -121,18 +90,9 @@ func (t Target) CacheTag() string {
 	return "cpython-" + strings.ReplaceAll(t.PythonVersion(), ".", "")
 }
 
-// Glibc is the C library of the runtime's operating system.
-func (t Target) Glibc() (major, minor int) {
-	if i := runtimeIndex(t.runtime); i >= 0 {
-		return 2, runtimes[i].glibcMinor
-	}
-
-	return 0, 0
-}
-
-// UVPlatform is the value of uv's --python-platform: the highest it can name that the runtime's
-// glibc satisfies. On Amazon Linux 2 that is manylinux_2_17, so uv will not choose a wheel tagged
-// between 2_18 and 2_26 although Supports says that it runs.
+// UVPlatform is the value for uv's --python-platform: the highest one that the runtime's glibc
+// satisfies. On Amazon Linux 2 that is manylinux_2_17, so uv does not choose wheels tagged 2_18 to
+// 2_26, although Supports accepts them.
 func (t Target) UVPlatform() string {
 	i := archIndex(t.arch)
 	if i < 0 {
@@ -141,6 +101,7 @@ func (t Target) UVPlatform() string {
 
 	_, minor := t.Glibc()
 	best := 0
+
 	for _, m := range uvManylinuxMinors {
 		if m <= minor {
 			best = m
@@ -173,9 +134,9 @@ func (t Target) Supports(w WheelName) bool {
 	return false
 }
 
-// supportsPython follows packaging.tags: an extension's ABI never goes with the platform "any";
-// cpXY-none means that interpreter only; py3 and py3Y up to ours promise that source runs on every
-// later version.
+// supportsPython follows packaging.tags: a CPython ABI is never combined with the platform "any";
+// cpXY-none is for that interpreter version only; py3 and py3Y run on that version and all later
+// ones.
 func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 	ours, err := strconv.Atoi(strings.TrimPrefix(t.runtime, "python3."))
 	if err != nil {
@@ -183,6 +144,7 @@ func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 	}
 
 	own := "cp3" + strconv.Itoa(ours)
+
 	switch abi {
 	case "none":
 		if python == own || python == "py3" {
@@ -193,7 +155,7 @@ func (t Target) supportsPython(python, abi string, anyPlatform bool) bool {
 		return ok && minor <= ours
 	case "abi3":
 		minor, ok := tagNumber(python, "cp3")
-		return ok && minor >= 2 && minor <= ours && !anyPlatform // PEP 384 began with 3.2
+		return ok && minor >= 2 && minor <= ours && !anyPlatform // abi3 exists since 3.2 (PEP 384)
 	case own:
 		return python == own && !anyPlatform
 	}
@@ -223,8 +185,8 @@ func (t Target) supportsPlatform(platform string) bool {
 	return minor >= architectures[i].firstGlibcMinor && minor <= ours
 }
 
-// tagNumber is the number that follows prefix, in its one spelling: installers compare tags as
-// text.
+// tagNumber parses the decimal number after prefix. Leading zeros and signs are refused, because
+// installers compare tags as text.
 func tagNumber(tag, prefix string) (int, bool) {
 	digits, ok := strings.CutPrefix(tag, prefix)
 	if !ok {
@@ -235,7 +197,7 @@ func tagNumber(tag, prefix string) (int, bool) {
 	return n, err == nil && strconv.Itoa(n) == digits && n >= 0
 }
 
-// Targets lists every legal target, oldest runtime first.
+// Targets lists all supported targets, oldest runtime first.
 func Targets() []Target {
 	var all []Target
 	for _, r := range runtimes {

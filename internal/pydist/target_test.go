@@ -13,7 +13,7 @@ func TestParseTarget(t *testing.T) {
 			in:  "python3.13-mips",
 			err: `target "python3.13-mips": unknown architecture; known: arm64, x86_64`,
 		},
-		"Linux's word for arm64 is not Lambda's": {
+		"Linux's name for arm64 is not Lambda's": {
 			in:  "python3.13-aarch64",
 			err: `target "python3.13-aarch64": unknown architecture; known: arm64, x86_64`,
 		},
@@ -38,7 +38,7 @@ func TestParseTarget(t *testing.T) {
 			in:  "Python3.13-x86_64",
 			err: `target "Python3.13-x86_64": unknown runtime; ` + runtimes,
 		},
-		"space around is refused for the same cause": {
+		"space around it is refused for the same reason": {
 			in:  "python3.13-x86_64 ",
 			err: `target "python3.13-x86_64 ": unknown architecture; known: arm64, x86_64`,
 		},
@@ -58,18 +58,18 @@ func TestParseTarget(t *testing.T) {
 
 func TestTargetFacts(t *testing.T) {
 	want := map[string]string{
-		"python3.9-arm64":   "python3.9 3.9 arm64 2.26 aarch64-manylinux_2_17 cpython-39",
-		"python3.9-x86_64":  "python3.9 3.9 x86_64 2.26 x86_64-manylinux_2_17 cpython-39",
-		"python3.10-arm64":  "python3.10 3.10 arm64 2.26 aarch64-manylinux_2_17 cpython-310",
-		"python3.10-x86_64": "python3.10 3.10 x86_64 2.26 x86_64-manylinux_2_17 cpython-310",
-		"python3.11-arm64":  "python3.11 3.11 arm64 2.26 aarch64-manylinux_2_17 cpython-311",
-		"python3.11-x86_64": "python3.11 3.11 x86_64 2.26 x86_64-manylinux_2_17 cpython-311",
-		"python3.12-arm64":  "python3.12 3.12 arm64 2.34 aarch64-manylinux_2_34 cpython-312",
-		"python3.12-x86_64": "python3.12 3.12 x86_64 2.34 x86_64-manylinux_2_34 cpython-312",
-		"python3.13-arm64":  "python3.13 3.13 arm64 2.34 aarch64-manylinux_2_34 cpython-313",
-		"python3.13-x86_64": "python3.13 3.13 x86_64 2.34 x86_64-manylinux_2_34 cpython-313",
-		"python3.14-arm64":  "python3.14 3.14 arm64 2.34 aarch64-manylinux_2_34 cpython-314",
-		"python3.14-x86_64": "python3.14 3.14 x86_64 2.34 x86_64-manylinux_2_34 cpython-314",
+		"python3.9-arm64":   "python3.9 3.9 arm64 2.26 aarch64-manylinux_2_17 cpython-39 3425 Amazon Linux 2",
+		"python3.9-x86_64":  "python3.9 3.9 x86_64 2.26 x86_64-manylinux_2_17 cpython-39 3425 Amazon Linux 2",
+		"python3.10-arm64":  "python3.10 3.10 arm64 2.26 aarch64-manylinux_2_17 cpython-310 3439 Amazon Linux 2",
+		"python3.10-x86_64": "python3.10 3.10 x86_64 2.26 x86_64-manylinux_2_17 cpython-310 3439 Amazon Linux 2",
+		"python3.11-arm64":  "python3.11 3.11 arm64 2.26 aarch64-manylinux_2_17 cpython-311 3495 Amazon Linux 2",
+		"python3.11-x86_64": "python3.11 3.11 x86_64 2.26 x86_64-manylinux_2_17 cpython-311 3495 Amazon Linux 2",
+		"python3.12-arm64":  "python3.12 3.12 arm64 2.34 aarch64-manylinux_2_34 cpython-312 3531 Amazon Linux 2023",
+		"python3.12-x86_64": "python3.12 3.12 x86_64 2.34 x86_64-manylinux_2_34 cpython-312 3531 Amazon Linux 2023",
+		"python3.13-arm64":  "python3.13 3.13 arm64 2.34 aarch64-manylinux_2_34 cpython-313 3571 Amazon Linux 2023",
+		"python3.13-x86_64": "python3.13 3.13 x86_64 2.34 x86_64-manylinux_2_34 cpython-313 3571 Amazon Linux 2023",
+		"python3.14-arm64":  "python3.14 3.14 arm64 2.34 aarch64-manylinux_2_34 cpython-314 3627 Amazon Linux 2023",
+		"python3.14-x86_64": "python3.14 3.14 x86_64 2.34 x86_64-manylinux_2_34 cpython-314 3627 Amazon Linux 2023",
 	}
 	all := Targets()
 	if len(all) != len(want) {
@@ -82,16 +82,9 @@ func TestTargetFacts(t *testing.T) {
 		}
 
 		major, minor := target.Glibc()
-		got := fmt.Sprintf(
-			"%s %s %s %d.%d %s %s",
-			target.Runtime(),
-			target.PythonVersion(),
-			target.Arch(),
-			major,
-			minor,
-			target.UVPlatform(),
-			target.CacheTag(),
-		)
+		got := fmt.Sprintf("%s %s %s %d.%d %s %s %d %s",
+			target.Runtime(), target.PythonVersion(), target.Arch(), major, minor, target.UVPlatform(),
+			target.CacheTag(), target.MagicNumber(), target.OperatingSystem())
 		if got != want[target.String()] {
 			t.Errorf("%s: %s\nwant %s", target, got, want[target.String()])
 		}
@@ -100,6 +93,11 @@ func TestTargetFacts(t *testing.T) {
 	var zero Target
 	if zero.String()+zero.Runtime()+zero.PythonVersion()+zero.Arch()+zero.UVPlatform()+zero.CacheTag() != "" {
 		t.Error("the zero target has facts")
+	}
+
+	major, minor := zero.Glibc()
+	if major != 0 || minor != 0 || zero.MagicNumber() != 0 || zero.OperatingSystem() != "" {
+		t.Error("the zero target has a runtime")
 	}
 }
 
@@ -115,9 +113,7 @@ func TestTargetSupports(t *testing.T) {
 		"pure for an older minor": {x86, "py39-none-any", true},
 		"pure for a newer minor":  {x86, "py314-none-any", false},
 		"own interpreter and ABI": {
-			x86,
-			"cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64",
-			true,
+			x86, "cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64", true,
 		},
 		"another interpreter":                      {x86, "cp312-cp312-manylinux_2_17_x86_64", false},
 		"free-threaded ABI":                        {x86, "cp313-cp313t-manylinux_2_17_x86_64", false},
@@ -135,9 +131,7 @@ func TestTargetSupports(t *testing.T) {
 		"glibc of Amazon Linux 2":                  {old, "cp311-cp311-manylinux_2_26_x86_64", true},
 		"glibc newer than Amazon Linux 2":          {old, "cp311-cp311-manylinux_2_28_x86_64", false},
 		"one of two glibcs is enough": {
-			old,
-			"cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64",
-			true,
+			old, "cp311-cp311-manylinux_2_28_x86_64.manylinux_2_17_x86_64", true,
 		},
 		"manylinux1":                        {x86, "cp313-cp313-manylinux1_x86_64", true},
 		"manylinux2010":                     {x86, "cp313-cp313-manylinux2010_x86_64", true},

@@ -9,16 +9,17 @@ import (
 	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
-// MaxVersionBytes bounds the text of one version. PyPI's longest are far below; a limit keeps
-// hostile input from being compared piece by piece.
-const MaxVersionBytes = 256
+// maxVersionBytes bounds the text of one version, so that hostile input cannot make comparisons
+// slow. The longest versions on PyPI are far shorter.
+const maxVersionBytes = 256
 
-// Version is a PEP 440 version. It keeps the text as given; == compares texts, Compare compares
-// versions. The zero Version is no version and sorts before every other.
+// Version is a PEP 440 version as written: == compares texts, Compare compares versions. The zero
+// Version means "no version" and sorts before every other.
 type Version struct{ text string }
 
-// versionPattern is PEP 440's appendix B over lower-case ASCII. It is matched before the library
-// sees the text: the library folds case by Unicode and so takes "1.po\u017ft1" for a version.
+// versionPattern is the pattern of PEP 440, appendix B, for lower-case ASCII. It is checked before
+// the library parses the text, because the library folds case by Unicode rules and accepts
+// "1.po\u017ft1".
 var versionPattern = regexp.MustCompile(`^v?` +
 	`(?:[0-9]+!)?` + // epoch
 	`[0-9]+(?:\.[0-9]+)*` + // release
@@ -27,11 +28,11 @@ var versionPattern = regexp.MustCompile(`^v?` +
 	`(?:[-_.]?dev[-_.]?[0-9]*)?` + // development release
 	`(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?$`) // local
 
-// ParseVersion accepts every spelling that PEP 440 does; space around it is dropped.
+// ParseVersion accepts every spelling that PEP 440 allows and trims white space around it.
 func ParseVersion(s string) (Version, error) {
 	s = strings.Trim(s, " \t\r\n\f\v")
-	if len(s) > MaxVersionBytes {
-		return Version{}, fmt.Errorf("version has %d bytes, limit %d", len(s), MaxVersionBytes)
+	if len(s) > maxVersionBytes {
+		return Version{}, fmt.Errorf("version has %d bytes, limit %d", len(s), maxVersionBytes)
 	}
 
 	if s == "" {
@@ -43,16 +44,16 @@ func ParseVersion(s string) (Version, error) {
 		return Version{}, fmt.Errorf("version %q: not a PEP 440 version such as 1.2.3, 2.0rc1 or 1.0.post1", s)
 	}
 
-	if _, err := pep440.Parse(v.spelled()); err != nil {
-		return Version{}, fmt.Errorf("version %q: a number does not fit 64 bits", s)
+	if _, err := pep440.Parse(v.canonicalLocal()); err != nil {
+		return Version{}, fmt.Errorf("version %q: a number does not fit in 64 bits", s)
 	}
 
 	return v, nil
 }
 
-// spelled is the text with the local part normalized, which the library does not do: it would order
-// 1.0+a-02 and 1.0+a.2 differently.
-func (v Version) spelled() string {
+// canonicalLocal is the text in lower case with the local part normalized. The library does not
+// normalize local parts, so it would order 1.0+a-02 and 1.0+a.2 differently.
+func (v Version) canonicalLocal() string {
 	s, local, ok := strings.Cut(asciiLower(v.text), "+")
 	if !ok {
 		return s
@@ -68,10 +69,11 @@ func (v Version) spelled() string {
 	return s + "+" + strings.Join(segments, ".")
 }
 
-// parsed is only called on text that ParseVersion accepted.
-func (v Version) parsed() pep440.Version { return pep440.MustParse(v.spelled()) }
+// parsed must not be called on the zero Version: it panics on text that ParseVersion did not
+// accept.
+func (v Version) parsed() pep440.Version { return pep440.MustParse(v.canonicalLocal()) }
 
-// Compare returns -1, 0 or 1 as v sorts before, equal to or after o.
+// Compare returns -1, 0 or 1 if v sorts before, equal to or after o.
 func (v Version) Compare(o Version) int {
 	switch {
 	case v.text == o.text:
@@ -85,7 +87,7 @@ func (v Version) Compare(o Version) int {
 	return v.parsed().Compare(o.parsed())
 }
 
-// Normalized is the spelling PEP 440 prescribes: "v1.0-RC.1" becomes "1.0rc1".
+// Normalized is the normal form of PEP 440: "v1.0-RC.1" becomes "1.0rc1".
 func (v Version) Normalized() string {
 	if v.text == "" {
 		return ""
@@ -104,7 +106,7 @@ func (v *Version) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// asciiLower lowers A to Z only, so that no letter outside ASCII can become one inside it.
+// asciiLower converts only A to Z. Unicode lower case would turn some other letters into ASCII.
 func asciiLower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// WheelName is the file name of a wheel, {distribution}-{version}[-{build}]-{python tag}-{abi
-// tag}-{platform tag}.whl. It keeps the name as given.
+// WheelName is the file name of a wheel as given:
+//
+//	{distribution}-{version}[-{build}]-{python tag}-{abi tag}-{platform tag}.whl
 type WheelName struct {
 	file                         string
 	dist                         Name
@@ -20,7 +21,7 @@ var (
 	tagSetPattern = regexp.MustCompile(`^[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*$`)
 )
 
-// ParseWheelName accepts a file name, without a directory.
+// ParseWheelName parses a file name without a directory.
 func ParseWheelName(s string) (WheelName, error) {
 	stem, ok := strings.CutSuffix(s, ".whl")
 	if !ok {
@@ -29,11 +30,8 @@ func ParseWheelName(s string) (WheelName, error) {
 
 	parts := strings.Split(stem, "-")
 	if len(parts) != 5 && len(parts) != 6 {
-		return WheelName{}, fmt.Errorf(
-			"wheel name %q: has %d parts between dashes; legal are 5, or 6 with a build number",
-			s,
-			len(parts),
-		)
+		const format = "wheel name %q: has %d parts separated by dashes; expected 5, or 6 with a build number"
+		return WheelName{}, fmt.Errorf(format, s, len(parts))
 	}
 
 	w := WheelName{file: s}
@@ -58,11 +56,8 @@ func ParseWheelName(s string) (WheelName, error) {
 
 	for i, field := range []*string{&w.python, &w.abi, &w.platform} {
 		if !tagSetPattern.MatchString(tags[i]) {
-			return WheelName{}, fmt.Errorf(
-				"wheel name %q: tag %q: legal are letters, digits and '_', with '.' between tags",
-				s,
-				tags[i],
-			)
+			const format = "wheel name %q: tag %q: expected letters, digits and '_', with '.' between tags"
+			return WheelName{}, fmt.Errorf(format, s, tags[i])
 		}
 
 		*field = asciiLower(tags[i])
@@ -71,8 +66,8 @@ func ParseWheelName(s string) (WheelName, error) {
 	return w, nil
 }
 
-// parseFileVersion reads a version whose '-' may have been written '_', as the separator of
-// names and versions in file names is '-'.
+// parseFileVersion parses the version of a file name, where '-' is written as '_' because '-'
+// separates the parts.
 func parseFileVersion(s string) (Version, error) {
 	v, err := ParseVersion(s)
 	if err == nil || !strings.Contains(s, "_") {
@@ -89,7 +84,7 @@ func parseFileVersion(s string) (Version, error) {
 func (w WheelName) Distribution() Name { return w.dist }
 func (w WheelName) Version() Version   { return w.version }
 
-// Build is the build number, lower case, or "" when there is none.
+// Build is the build number, lower case, or "" without one.
 func (w WheelName) Build() string { return w.build }
 
 // Pythons, ABIs and Platforms are the tags of each compressed set, lower case, in the order given.

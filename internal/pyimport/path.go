@@ -2,7 +2,7 @@ package pyimport
 
 import "bytes"
 
-// Lengths of a literal that can name a file. Shorter ones with a dot or a slash are formats and
+// Lengths of a literal that may name a file. Shorter literals with a dot or slash are formats or
 // operators.
 const (
 	minPathBytes      = 3
@@ -10,6 +10,7 @@ const (
 	maxExtensionBytes = 8
 )
 
+// inPath are the bytes that may occur in a path.
 var inPath = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < 0x80 && inName(byte(c)) || bytes.IndexByte([]byte("._+-/"), byte(c)) >= 0
@@ -18,7 +19,7 @@ var inPath = func() (t [256]bool) {
 	return t
 }()
 
-// call gives the bracket just opened the role that its callee has.
+// call sets the role of the bracket just opened, which depends on the function called.
 func (s *scanner) call(callee token) {
 	role := byte(0)
 	switch string(s.src[callee.from:callee.to]) {
@@ -26,16 +27,10 @@ func (s *scanner) call(callee token) {
 		role = importCall
 	case "attach_stub":
 		s.out.StubLoader = true
-	case "joinpath",
-		"Path",
-		"PurePath",
-		"PosixPath",
-		"PurePosixPath",
-		"resource_filename",
-		"resource_string",
-		"resource_stream":
+	case "joinpath", "Path", "PurePath", "PosixPath", "PurePosixPath",
+		"resource_filename", "resource_string", "resource_stream":
 		role = pathCall
-	case "join": // of str, mostly
+	case "join": // often str.join, which has no paths
 		switch s.qualifier(callee) {
 		case "", "path", "osp", "op", "ospath", "os_path", "posixpath":
 			role = pathCall
@@ -50,8 +45,8 @@ func (s *scanner) call(callee token) {
 	s.brackets[len(s.brackets)-1] = role
 }
 
-// qualifier returns b for a.b.name, "" for a bare name, and "." when something other than a name
-// stands before the dot.
+// qualifier returns b for a.b.name, "" for a bare name, and "." if the dot follows something other
+// than a name.
 func (s *scanner) qualifier(t token) string {
 	to := t.from - 1
 	if to < 0 || s.src[to] != '.' {
@@ -70,8 +65,8 @@ func (s *scanner) qualifier(t token) string {
 	return string(s.src[from:to])
 }
 
-// argument looks at a string literal for its place: in a call that matters, or behind the slash of
-// a path.
+// argument handles a string literal that is an argument of a path or import function, or follows
+// the slash of a pathlib expression.
 func (s *scanner) argument(t token) {
 	role := byte(0)
 	if n := len(s.brackets); n > 0 {
@@ -80,15 +75,15 @@ func (s *scanner) argument(t token) {
 
 	floorDivision := s.prev2.op == '/' && s.prev2.to == s.prev.from
 	switch {
-	case role == pathCall && s.prev.op != '+', s.prev.op == '/' && !floorDivision: // x + ".py" is not whole
+	case role == pathCall && s.prev.op != '+', s.prev.op == '/' && !floorDivision: // x + ".py" is only a part
 		s.notePart(s.text)
 	case role == importCall && s.prev.op == '(':
 		s.importCall(t)
 	}
 }
 
-// importCall notes import_module("x.y"). The next token may still show that the literal is only a
-// piece of the name.
+// importCall records import_module("x.y"). The next token may show that the literal is only a part
+// of the name, see confirmDynamic.
 func (s *scanner) importCall(t token) {
 	module := bytes.TrimLeft(s.text, ".")
 	level := len(s.text) - len(module)
@@ -116,25 +111,10 @@ func dottedIdentifier(b []byte) bool {
 	return !start
 }
 
-// notePath keeps a literal that looks like a file name or a path of several parts. Slashes around
-// it and a leading `./` are cut off, as in d + "/data/x.csv".
+// notePath records a literal that looks like a file name or a path of several parts. Slashes around
+// it and a leading `./` are removed, as in d + "/data/x.csv".
 func (s *scanner) notePath(b []byte) {
-	if len(b) < minPathBytes || len(b) > maxPathBytes {
-		return
-	}
-
-	hint := false
-	anyLetter := false
-	for _, c := range b {
-		if !inPath[c] {
-			return
-		}
-
-		hint = hint || c == '/' || c == '.'
-		anyLetter = anyLetter || classes[c] == letter && c != '_'
-	}
-
-	if !hint || !anyLetter {
+	if len(b) < minPathBytes || len(b) > maxPathBytes || !pathCharacters(b) {
 		return
 	}
 
@@ -142,12 +122,30 @@ func (s *scanner) notePath(b []byte) {
 	dot := bytes.LastIndexByte(b, '.')
 	extension := len(b) - dot - 1
 	isFile := dot > 0 && extension >= 1 && extension <= maxExtensionBytes
+
 	if len(b) >= minPathBytes && (isFile || bytes.IndexByte(b, '/') >= 0) {
 		keep(&s.strings, &s.out.Strings, b)
 	}
 }
 
-// notePart keeps a bare name. One with an extension or a slash is a path already.
+// pathCharacters reports whether b has only characters of paths, among them a dot or slash and a
+// letter.
+func pathCharacters(b []byte) bool {
+	separator := false
+	anyLetter := false
+	for _, c := range b {
+		if !inPath[c] {
+			return false
+		}
+
+		separator = separator || c == '/' || c == '.'
+		anyLetter = anyLetter || classes[c] == letter && c != '_'
+	}
+
+	return separator && anyLetter
+}
+
+// notePart records a bare name. Names with an extension or a slash are left to notePath.
 func (s *scanner) notePart(b []byte) {
 	anyLetter := false
 	for i, c := range b {
@@ -163,7 +161,7 @@ func (s *scanner) notePart(b []byte) {
 	}
 }
 
-// keep appends what is not in the set yet, and copies only then.
+// keep adds b to the set and the list unless it is in the set. It copies only new values.
 func keep(set *map[string]struct{}, list *[]string, b []byte) {
 	if _, known := (*set)[string(b)]; known {
 		return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// corpusCase is one case of testdata/*.txt: a sentence, the source, and below `-->` what a scan of
-// it reports.
+// corpusCase is one case of testdata/*.txt: a sentence, the source and, after `-->`, the expected
+// findings.
 type corpusCase struct{ sentence, source, want string }
 
 func readCorpus(t testing.TB) []corpusCase {
@@ -42,17 +43,15 @@ func readCorpus(t testing.TB) []corpusCase {
 				t.Fatalf("%s: %q: no line -->", file, sentence)
 			}
 
-			cases = append(
-				cases,
-				corpusCase{sentence, strings.TrimPrefix(source, "\n") + "\n", strings.TrimSpace(want)},
-			)
+			source = strings.TrimPrefix(source, "\n") + "\n"
+			cases = append(cases, corpusCase{sentence, source, strings.TrimSpace(want)})
 		}
 	}
 
 	return cases
 }
 
-// describe prints a scan one finding a line.
+// describe prints a scan, one finding a line.
 func describe(s Scan) string {
 	var b strings.Builder
 	for _, i := range s.Imports {
@@ -108,7 +107,7 @@ func TestSourceReportsTheCorpus(t *testing.T) {
 	}
 }
 
-// Bytes that a text file of cases cannot show.
+// Bytes that the corpus, a text file, cannot contain.
 func TestSourceReadsBytes(t *testing.T) {
 	for sentence, c := range map[string]struct{ source, want string }{
 		"a byte order mark is not a name": {"\xef\xbb\xbfimport a\n", "1 import a"},
@@ -257,13 +256,15 @@ func TestModuleName(t *testing.T) {
 	}
 }
 
-// Inputs on which a scanner that looks back or ahead without bound is quadratic, or runs out of
+// Inputs on which a scanner with unbounded lookahead or recursion would be quadratic or run out of
 // stack.
 func TestSourceIsLinear(t *testing.T) {
 	const size = 2 << 20
 	for _, unit := range []string{
-		"(", ")", "[{(", "'", "\"", "'''", "\\", "\\'", "\\\n", "\r", "#\r", "f'{", "f\"{f'{", "f'''{x:{", "f'{x:", "rb", ".", "import a.", "from .", "from a import (",
-		"try:", "if TYPE_CHECKING:", "import_module('a',", "import_module('.a'", "join(", "a.join(", "''", "'/a'", "\n ", "def ", "\\N{", "f'\\N{", "x/'a'", "{{", "__getattr__", "1.", "\xff", "\x00",
+		"(", ")", "[{(", "'", "\"", "'''", "\\", "\\'", "\\\n", "\r", "#\r",
+		"f'{", "f\"{f'{", "f'''{x:{", "f'{x:", "rb", ".", "import a.", "from .", "from a import (",
+		"try:", "if TYPE_CHECKING:", "import_module('a',", "import_module('.a'", "join(", "a.join(",
+		"''", "'/a'", "\n ", "def ", "\\N{", "f'\\N{", "x/'a'", "{{", "__getattr__", "1.", "\xff", "\x00",
 	} {
 		src := bytes.Repeat([]byte(unit), size/len(unit))
 		start := time.Now()
@@ -274,6 +275,20 @@ func TestSourceIsLinear(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second { // 10-100 ms in practice
 			t.Errorf("%q repeated to %d bytes took %v", unit, len(src), took)
 		}
+	}
+}
+
+// checkLines checks that line numbers do not decrease and are in the source.
+func checkLines(t *testing.T, src []byte, imports []Import) {
+	t.Helper()
+	line := 1
+	last := 1 + bytes.Count(src, []byte("\n")) + bytes.Count(src, []byte("\r"))
+	for _, i := range imports {
+		if i.Line < line || i.Line > last {
+			t.Fatalf("%+v: expected a line from %d to %d", i, line, last)
+		}
+
+		line = i.Line
 	}
 }
 
@@ -293,22 +308,15 @@ func FuzzSource(f *testing.F) {
 			t.Fatalf("%d bytes took %v", len(src), took)
 		}
 
-		line := 1
+		checkLines(t, src, scan.Imports)
 		for _, i := range scan.Imports {
-			if i.Line < line || i.Line > 1+bytes.Count(src, []byte("\n"))+bytes.Count(src, []byte("\r")) {
-				t.Fatalf("%+v: line after line %d", i, line)
-			}
-
-			line = i.Line
 			if i.Level == 0 && len(i.Resolve("m", false)) == 0 {
 				t.Fatalf("%+v resolves to nothing", i)
 			}
 
 			for _, name := range i.Resolve(module, isPackage) {
-				for part := range strings.SplitSeq(name, ".") {
-					if part == "" {
-						t.Fatalf("%+v in %q resolves to %q", i, module, name)
-					}
+				if slices.Contains(strings.Split(name, "."), "") {
+					t.Fatalf("%+v in %q resolves to %q", i, module, name)
 				}
 			}
 		}
@@ -326,23 +334,13 @@ func BenchmarkSource(b *testing.B) {
 	for i := 0; src.Len() < 1<<20; i++ {
 		fmt.Fprintf(&src, "from ..package%d import (name_a, name_b as c)  # why\nimport os.path, sys\n\n\n", i%50)
 		fmt.Fprintf(&src, "def function_%d(self, value: int = %d, *, axis=None):\n", i, i)
-		src.WriteString(
-			"    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n    value : int\n        " +
-				"The value; it's copied.\n    \"\"\"\n",
-		)
-		src.WriteString(
-			"    # A comment of ordinary length, as there is one on many lines.\n    if value is None and axis in " +
-				"(0, 1, -1):\n",
-		)
-		src.WriteString(
-			"        raise ValueError(f'unexpected value {value!r:>{axis}} for axis {self.names[\"axis\"]}')\n",
-		)
-		fmt.Fprintf(
-			&src,
-			"    path = os.path.join(HERE, \"data\", 'file%d.csv')\n    return {'result': [float(x) * 1.5e-3 for x "+
-				"in open(path)]}\n\n\n",
-			i%20,
-		)
+		src.WriteString("    \"\"\"Return the value along an axis.\n\n    Parameters\n    ----------\n" +
+			"    value : int\n        The value; it's copied.\n    \"\"\"\n")
+		src.WriteString("    # A comment of ordinary length, as there is one on many lines.\n" +
+			"    if value is None and axis in (0, 1, -1):\n" +
+			"        raise ValueError(f'unexpected value {value!r:>{axis}} for axis {self.names[\"axis\"]}')\n")
+		fmt.Fprintf(&src, "    path = os.path.join(HERE, \"data\", 'file%d.csv')\n"+
+			"    return {'result': [float(x) * 1.5e-3 for x in open(path)]}\n\n\n", i%20)
 	}
 
 	b.SetBytes(int64(src.Len()))

@@ -5,17 +5,24 @@ import (
 	"slices"
 )
 
-// block is a suite that matters for the imports inside it. It ends at a line that is indented no
-// more than its header.
+// block is a block of statements that affects the imports inside it. It ends at a line that is not
+// indented more than its header.
 type block struct {
-	column int
-	scope  bool // of a function or class; else its imports are guarded
+	column int // of the header
+	kind   blockKind
 }
+
+type blockKind uint8
+
+const (
+	newScope blockKind = iota // body of a function or class
+	guarded                   // its imports may be absent
+)
 
 // Roles of brackets.
 const (
 	pathCall   = 'p' // arguments of a path function
-	importCall = 'i' // arguments of import_module and its like
+	importCall = 'i' // arguments of import_module and similar functions
 )
 
 // statements reads the whole source.
@@ -34,9 +41,9 @@ func (s *scanner) statements() {
 				t = s.fromStatement(t)
 				continue
 			case "try":
-				s.enterBlock(false)
+				s.enterBlock(guarded)
 			case "def", "class":
-				s.enterBlock(true)
+				s.enterBlock(newScope)
 			case "if", "elif":
 				s.condition = t.to
 			}
@@ -53,70 +60,89 @@ func (s *scanner) startsStatement() bool {
 	return len(s.brackets) == 0 && (s.startsLine() || s.prev.op == ':')
 }
 
-// is compares without a copy.
+// is reports whether t is the given name or keyword. It does not allocate.
 func (s *scanner) is(t token, word string) bool {
 	return t.kind == name && string(s.src[t.from:t.to]) == word
 }
 
-// expression looks at a token that is not part of an import statement, in order, those of f-strings
-// included.
+// expression handles one token outside import statements, including those in f-strings, in order.
 func (s *scanner) expression(t token) {
 	if s.unsure {
-		s.unsure = false
-		if t.op != ',' && t.op != ')' { // import_module("a." + b)
-			s.out.Imports = s.out.Imports[:len(s.out.Imports)-1]
-		}
+		s.confirmDynamic(t)
 	}
 
 	switch t.kind {
 	case newline:
 		s.condition = -1
 	case name:
-		if t.to-t.from == len("__getattr__") && s.is(t, "__getattr__") && s.prev.op != '.' {
-			// A top-level def has already entered its own scope when its name is read.
-			if s.scopes == 0 || s.scopes == 1 && s.is(s.prev, "def") {
-				s.out.GetAttrLazy = true
-			}
-		}
-
-		if s.is(t, "def") && s.is(s.prev, "async") {
-			s.enterBlock(true)
-		}
+		s.handleName(t)
 	case text:
 		if s.startsLine() {
-			return // still at the start of the statement: a string behind this one continues the documentation
+			return // documentation; prev stays, so that adjacent literals count as documentation, too
 		}
 
 		s.argument(t)
 		s.notePath(s.text)
 	case op:
-		if t.op == '(' && s.prev.kind == name && !s.is(s.prev2, "def") {
-			s.call(s.prev)
-		} else if t.op == ':' && s.condition >= 0 && len(s.brackets) == 0 {
-			if optional(s.src[s.condition:t.from]) {
-				s.enterBlock(false)
-			}
-
-			s.condition = -1
-		}
+		s.handleOperator(t)
 	}
 
 	s.prev2 = s.prev
 	s.prev = t
 }
 
-func (s *scanner) enterBlock(scope bool) {
-	s.blocks = append(s.blocks, block{column: s.column, scope: scope})
-	if scope {
+// confirmDynamic drops the last import unless its literal is a whole argument: import_module("a." +
+// b) is no known name.
+func (s *scanner) confirmDynamic(t token) {
+	s.unsure = false
+	if t.op != ',' && t.op != ')' {
+		s.out.Imports = s.out.Imports[:len(s.out.Imports)-1]
+	}
+}
+
+func (s *scanner) handleName(t token) {
+	if t.to-t.from == len("__getattr__") && s.is(t, "__getattr__") && s.prev.op != '.' {
+		// A top-level def has already entered its own scope when its name is read.
+		if s.scopes == 0 || s.scopes == 1 && s.is(s.prev, "def") {
+			s.out.GetAttrLazy = true
+		}
+	}
+
+	if s.is(t, "def") && s.is(s.prev, "async") {
+		s.enterBlock(newScope)
+	}
+}
+
+func (s *scanner) handleOperator(t token) {
+	if t.op == '(' && s.prev.kind == name && !s.is(s.prev2, "def") {
+		s.call(s.prev)
+		return
+	}
+
+	if t.op != ':' || s.condition < 0 || len(s.brackets) > 0 {
+		return
+	}
+
+	if optional(s.src[s.condition:t.from]) {
+		s.enterBlock(guarded)
+	}
+
+	s.condition = -1
+}
+
+func (s *scanner) enterBlock(k blockKind) {
+	s.blocks = append(s.blocks, block{column: s.column, kind: k})
+	if k == newScope {
 		s.scopes++
 	} else {
 		s.guards++
 	}
 }
 
+// leaveBlocks ends the blocks that a line at the column is not part of.
 func (s *scanner) leaveBlocks(column int) {
 	for n := len(s.blocks); n > 0 && s.blocks[n-1].column >= column; n = len(s.blocks) {
-		if s.blocks[n-1].scope {
+		if s.blocks[n-1].kind == newScope {
 			s.scopes--
 		} else {
 			s.guards--
@@ -180,7 +206,7 @@ func (s *scanner) fromStatement(keyword token) token {
 		i.Level++
 	}
 
-	if !s.is(t, "import") { // else the dots are all there is
+	if !s.is(t, "import") { // `from . import a` has dots only
 		i.Module, t = s.dottedName(t)
 	}
 
@@ -194,20 +220,13 @@ func (s *scanner) fromStatement(keyword token) token {
 		t = s.next()
 	}
 
-	for t.kind == name || t.op == '*' {
-		i.Names = append(i.Names, string(s.src[t.from:t.to]))
-		if t = s.skipAlias(s.next()); t.op != ',' {
-			break
-		}
-
-		t = s.next()
-	}
-
+	i.Names, t = s.importedNames(t)
 	if len(i.Names) > 0 {
 		s.add(i)
-		for _, bound := range i.Names {
-			s.out.GetAttrLazy = s.out.GetAttrLazy || s.scopes == 0 && bound == "__getattr__"
-		}
+	}
+
+	if s.scopes == 0 && slices.Contains(i.Names, "__getattr__") {
+		s.out.GetAttrLazy = true
 	}
 
 	if parenthesis && t.op == ')' {
@@ -217,8 +236,23 @@ func (s *scanner) fromStatement(keyword token) token {
 	return t
 }
 
-// dottedName reads a name that begins with t, and returns it with the token behind it. It is empty
-// when it is not whole.
+// importedNames reads `a as b, c` or `*`, beginning with t, and returns the names without aliases
+// and the token after them.
+func (s *scanner) importedNames(t token) (names []string, after token) {
+	for t.kind == name || t.op == '*' {
+		names = append(names, string(s.src[t.from:t.to]))
+		if t = s.skipAlias(s.next()); t.op != ',' {
+			break
+		}
+
+		t = s.next()
+	}
+
+	return names, t
+}
+
+// dottedName reads a dotted name, beginning with t, and returns it and the token after it. The name
+// is empty if it is incomplete.
 func (s *scanner) dottedName(t token) (string, token) {
 	from := t.from
 	for t.kind == name {
@@ -226,7 +260,7 @@ func (s *scanner) dottedName(t token) (string, token) {
 		dot := s.next()
 		if dot.op != '.' {
 			module := s.src[from:to]
-			if bytes.ContainsAny(module, " \t\f\\") { // legal around the dots, and rare
+			if bytes.ContainsAny(module, " \t\f\\") { // rare, but allowed around the dots
 				blank := func(c byte) bool { return c != '.' && !inName(c) }
 				module = slices.DeleteFunc(bytes.Clone(module), blank)
 			}

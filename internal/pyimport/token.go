@@ -2,15 +2,15 @@ package pyimport
 
 import "bytes"
 
-// kind tells tokens apart only as far as statements need it.
+// kind is the kind of a token, only as detailed as the statements need it.
 type kind uint8
 
 const (
 	end     kind = iota // of the source
 	newline             // of a logical line
 	name                // identifier or keyword
-	text                // string literal without replacement fields; its content is in scanner.text
-	format              // f-string or t-string; its literal parts are noted already
+	text                // string literal without replacement fields; scanner.text has its content
+	format              // f-string or t-string; its literal parts are already recorded
 	number
 	op // one byte, so `**` is two tokens
 )
@@ -21,7 +21,7 @@ type token struct {
 	from, to int
 }
 
-// class of a byte decides which token it begins.
+// class of a byte says which token it begins.
 type class uint8
 
 const (
@@ -66,8 +66,11 @@ var classes = func() (t [256]class) {
 
 func inName(c byte) bool { return classes[c] == letter || classes[c] == digit }
 
-// maxFormatDepth is beyond what CPython reads (150 nested f-strings), and keeps hostile input from
-// growing the stack.
+// maxPrefixBytes is the longest prefix of a string literal that is recognized.
+const maxPrefixBytes = 3
+
+// maxFormatDepth bounds nested f-strings, so that hostile input cannot exhaust the stack. CPython
+// accepts 150.
 const maxFormatDepth = 400
 
 // scanner is the state of one pass over one source.
@@ -75,7 +78,7 @@ type scanner struct {
 	src []byte
 	out Scan
 
-	// Of the tokens.
+	// Tokens.
 	pos         int
 	fresh       bool   // at the start of a logical line
 	column      int    // of the first token of the logical line
@@ -83,24 +86,28 @@ type scanner struct {
 	text        []byte // content of the last token of kind text
 	formatDepth int
 
-	// Of the lines, counted only when an import needs its number.
+	// Line numbers, counted only when an import needs one.
 	hasCR   bool
 	line    int
-	counted int // bytes whose line ends are in line
+	counted int // bytes whose line ends are counted in line
 
-	// Of the statements.
+	// Statements.
 	prev, prev2    token
 	blocks         []block
-	scopes, guards int  // of blocks, by what they are
-	condition      int  // where the condition of the current `if` header begins, or -1
-	unsure         bool // the last import is dynamic and the token after its literal is still to come
+	scopes, guards int  // numbers of open blocks of each kind
+	condition      int  // offset of the condition of the current `if` header, or -1
+	unsure         bool // the last import is dynamic, and the token after its literal is not read yet
 	strings, parts map[string]struct{}
 }
 
 func newScanner(src []byte) *scanner {
 	s := &scanner{
-		src: src, fresh: true, line: 1, hasCR: bytes.IndexByte(src, '\r') >= 0,
-		prev: token{kind: newline}, condition: -1,
+		src:       src,
+		fresh:     true,
+		hasCR:     bytes.IndexByte(src, '\r') >= 0,
+		line:      1,
+		prev:      token{kind: newline},
+		condition: -1,
 	}
 	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
 		s.pos = 3
@@ -109,91 +116,117 @@ func newScanner(src []byte) *scanner {
 	return s
 }
 
-// next returns the next token. Line ends count only outside brackets, and only after some other
-// token.
+// next returns the next token. A line end is a token only outside brackets and only after another
+// token of its line.
 func (s *scanner) next() token {
-	src := s.src
-	i := s.pos
 	if s.fresh {
-		i = s.indent(i)
+		s.pos = s.indent(s.pos)
 	}
 
+	if from, ok := s.skipBlanks(); ok {
+		s.fresh = true
+		return token{kind: newline, from: from, to: s.pos}
+	}
+
+	from := s.pos
+	if from >= len(s.src) {
+		return token{kind: end, from: from, to: from}
+	}
+
+	s.fresh = false
+	c := s.src[from]
+
+	switch classes[c] {
+	case letter:
+		return s.word(from)
+	case digit:
+		return s.number(from)
+	case quote:
+		return s.literal(from, from)
+	case open:
+		s.brackets = append(s.brackets, 0)
+	case closing:
+		if n := len(s.brackets); n > 0 {
+			s.brackets = s.brackets[:n-1]
+		}
+	}
+
+	s.pos = from + 1
+	return token{kind: op, op: c, from: from, to: from + 1}
+}
+
+// skipBlanks moves to the next token: past blanks, comments, empty lines, line continuations and
+// line ends inside brackets. At the end of a logical line it returns the offset of the line end and
+// true, and stops after it.
+func (s *scanner) skipBlanks() (lineEnd int, ok bool) {
+	src := s.src
+	i := s.pos
+
 	for i < len(src) {
-		c := src[i]
-		from := i
-		switch classes[c] {
+		switch classes[src[i]] {
 		case blank:
 			i++
-			continue
 		case comment:
 			for i < len(src) && classes[src[i]] != eol {
 				i++
 			}
-
-			continue
 		case backslash:
-			if i+1 < len(src) && classes[src[i+1]] == eol {
-				i = s.afterEOL(i + 1)
-				continue
+			if i+1 == len(src) || classes[src[i+1]] != eol {
+				s.pos = i
+				return 0, false
 			}
+
+			i = s.afterEOL(i + 1)
 		case eol:
+			from := i
 			i = s.afterEOL(i)
-			if len(s.brackets) > 0 {
-				continue
+
+			if len(s.brackets) == 0 && !s.fresh {
+				s.pos = i
+				return from, true
 			}
 
-			if s.fresh {
+			if len(s.brackets) == 0 {
 				i = s.indent(i)
-				continue
 			}
-
+		default:
 			s.pos = i
-			s.fresh = true
-			return token{kind: newline, from: from, to: i}
-		case letter:
-			i++
-			for i < len(src) && inName(src[i]) {
-				i++
-			}
-
-			s.fresh = false
-			if i < len(src) && i-from <= 3 && classes[src[i]] == quote && stringPrefix(src[from:i]) {
-				return s.literal(from, i)
-			}
-
-			s.pos = i
-			return token{kind: name, from: from, to: i}
-		case digit:
-			i++
-			for i < len(src) && (inName(src[i]) || src[i] == '.') {
-				i++
-			}
-
-			s.pos = i
-			s.fresh = false
-			return token{kind: number, from: from, to: i}
-		case quote:
-			s.fresh = false
-			return s.literal(from, i)
-		case open:
-			s.brackets = append(s.brackets, 0)
-		case closing:
-			if n := len(s.brackets); n > 0 {
-				s.brackets = s.brackets[:n-1]
-			}
+			return 0, false
 		}
-
-		s.pos = i + 1
-		s.fresh = false
-		return token{kind: op, op: c, from: from, to: i + 1}
 	}
 
 	s.pos = len(src)
-	return token{kind: end, from: len(src), to: len(src)}
+	return 0, false
 }
 
-// indent measures the blanks at the start of a line: a tab goes to the next multiple of 8, a form
-// feed starts over.
+// word reads a name or keyword, or a string literal that begins with a prefix.
+func (s *scanner) word(from int) token {
+	src := s.src
+	i := from + 1
+	for i < len(src) && inName(src[i]) {
+		i++
+	}
+
+	if i < len(src) && i-from <= maxPrefixBytes && classes[src[i]] == quote && stringPrefix(src[from:i]) {
+		return s.literal(from, i)
+	}
+
+	s.pos = i
+	return token{kind: name, from: from, to: i}
+}
+
+func (s *scanner) number(from int) token {
+	i := from + 1
+	for i < len(s.src) && (inName(s.src[i]) || s.src[i] == '.') {
+		i++
+	}
+
+	s.pos = i
+	return token{kind: number, from: from, to: i}
+}
+
+// indent skips the blanks at the start of a line and sets column: a tab goes to the next multiple
+// of 8, a form feed resets to 0.
 func (s *scanner) indent(i int) int {
 	s.column = 0
 	for ; i < len(s.src); i++ {
@@ -220,7 +253,7 @@ func (s *scanner) afterEOL(i int) int {
 	return i + 1
 }
 
-// lineAt returns the line number of an offset; offsets may not decrease between calls.
+// lineAt returns the line number of an offset. Offsets must not decrease between calls.
 func (s *scanner) lineAt(to int) int {
 	part := s.src[s.counted:to]
 	s.line += bytes.Count(part, []byte{'\n'})
@@ -232,13 +265,16 @@ func (s *scanner) lineAt(to int) int {
 	return s.line
 }
 
-// stringPrefix accepts any mix of the prefix letters: no name made of them can stand before a
-// quote. Python 2 has `ur`.
+// stringPrefix accepts any mix of prefix letters, because no name can be directly before a quote.
+// Python 2 has `ur`.
 func stringPrefix(p []byte) bool { return len(bytes.Trim(p, "rbuftRBUFT")) == 0 }
 
 // literal reads a string literal whose prefix begins at from and whose quotes begin at i.
 func (s *scanner) literal(from, i int) token {
-	src, q, width := s.src, s.src[i], 1
+	src := s.src
+	q := src[i]
+	width := 1 // number of quotes
+
 	if i+2 < len(src) && src[i+1] == q && src[i+2] == q {
 		width = 3
 	}
@@ -269,8 +305,8 @@ func (s *scanner) closeQuotes(q byte, width int) {
 	}
 }
 
-// closes reports whether a literal ends here: at its quotes or, in source that is not Python, at
-// the end of the line.
+// closes reports whether a literal ends here: at its quotes or, in invalid source, at the end of
+// the line.
 func (s *scanner) closes(q byte, width int) bool {
 	c := s.src[s.pos]
 	rest := s.src[s.pos:]
@@ -281,9 +317,9 @@ func (s *scanner) closes(q byte, width int) bool {
 	return c == q && len(rest) > 2 && rest[1] == q && rest[2] == q
 }
 
-// escaped passes what stands behind a backslash, in raw literals too: there a quote does not close
-// either. Braces cannot be escaped in this way, and those of \N{BULLET} do no harm as a replacement
-// field.
+// escaped skips the character after a backslash, also in raw literals, where an escaped quote does
+// not close either. Braces cannot be escaped by a backslash. Those of \N{BULLET} are read as a
+// replacement field, which has no effect.
 func (s *scanner) escaped() {
 	if s.pos == len(s.src) || s.src[s.pos] == '{' || s.src[s.pos] == '}' {
 		return
@@ -297,8 +333,8 @@ func (s *scanner) escaped() {
 	s.pos++
 }
 
-// format reads the inside of an f-string up to its closing quotes or, with spec, a format specifier
-// up to its closing brace or, in source that is not Python, to the quotes around it.
+// format reads the content of an f-string up to its closing quotes. With spec, it reads a format
+// specifier up to its closing brace or, in invalid source, up to the quotes around it.
 func (s *scanner) format(q byte, width int, spec bool) {
 	if s.formatDepth++; s.formatDepth > maxFormatDepth {
 		s.pos = len(s.src)
@@ -331,8 +367,8 @@ func (s *scanner) format(q byte, width int, spec bool) {
 	s.formatDepth--
 }
 
-// replacement reads a replacement field from behind its opening brace. Its expression is ordinary
-// tokens, so that it may hold the quotes of the f-string around it (PEP 701).
+// replacement reads a replacement field after its opening brace. Its expression is read as ordinary
+// tokens, so it may contain the quotes of the f-string around it (PEP 701).
 func (s *scanner) replacement(q byte, width int) {
 	s.brackets = append(s.brackets, 0)
 	depth := len(s.brackets)

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ const (
 	sum       = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 )
 
-// sound is a wheel that opens; files adds to it, replaces, and removes where content is "-".
+// sound is a valid wheel. files adds or replaces files, or removes those with the content "-".
 func sound(files map[string]string) map[string]string {
 	all := map[string]string{
 		"my_pkg/__init__.py":             "x = 1\n",
@@ -55,9 +56,9 @@ func tree(t testing.TB, files map[string]string) ziptree.Tree {
 	return made
 }
 
-func fileName(t testing.TB, s string) pydist.WheelName {
+func fileName(t testing.TB) pydist.WheelName {
 	t.Helper()
-	name, err := pydist.ParseWheelName(s)
+	name, err := pydist.ParseWheelName("my_pkg-1.0-py3-none-any.whl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +82,11 @@ func errText(err error) string {
 	return err.Error()
 }
 
-func TestOpenKnowsItsDistribution(t *testing.T) {
+func TestOpenReadsTheDistribution(t *testing.T) {
 	t.Parallel()
 	w, err := Open(tree(t, sound(map[string]string{
 		"my_pkg-1.0.dist-info/entry_points.txt": "[console_scripts]\nmy = my_pkg.cli:main\n\n[plugins]\np = my_pkg\n",
-	})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "0123")
+	})), fileName(t), "0123")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +104,8 @@ func TestOpenKnowsItsDistribution(t *testing.T) {
 		t.Error(d)
 	}
 
-	if d := cmp.Diff(
-		map[string]string{"my_pkg/__init__.py": sum, "my_pkg-1.0.dist-info/RECORD": ""},
-		w.Record,
-	); d != "" {
+	wantRecord := map[string]string{"my_pkg/__init__.py": sum, "my_pkg-1.0.dist-info/RECORD": ""}
+	if d := cmp.Diff(wantRecord, w.Record); d != "" {
 		t.Error(d)
 	}
 
@@ -125,7 +124,7 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 	for sentence, tt := range map[string]struct {
 		from, to string
 		content  string
-		want     string // content afterwards; "" when it stays
+		want     string // content afterwards; "" if unchanged
 		exec     bool
 	}{
 		"purelib is the site folder": {from: "purelib/my_pkg/a.py", to: "my_pkg/a.py", content: "a"},
@@ -144,14 +143,14 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 			want:    "#!/var/lang/bin/python3\nprint(1)\n",
 			exec:    true,
 		},
-		"a windowed script": {
+		"a script for pythonw": {
 			from:    "scripts/run",
 			to:      "bin/run",
 			content: "#!pythonw\r\nx\n",
 			want:    "#!/var/lang/bin/python3\nx\n",
 			exec:    true,
 		},
-		"options of a script go": {
+		"options of a script are removed": {
 			from:    "scripts/run",
 			to:      "bin/run",
 			content: "#!python -E\nx\n",
@@ -184,11 +183,7 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 				from = rest
 			}
 
-			w, err := Open(
-				tree(t, sound(map[string]string{from: tt.content})),
-				fileName(t, "my_pkg-1.0-py3-none-any.whl"),
-				"",
-			)
+			w, err := Open(tree(t, sound(map[string]string{from: tt.content})), fileName(t), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +194,7 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 			}
 
 			if from != tt.to && slices.Contains(w.Files, from) {
-				t.Errorf("%s is still there", from)
+				t.Errorf("%s was not moved", from)
 			}
 
 			want := tt.want
@@ -218,7 +213,7 @@ func TestOpenUnpacksDataSchemes(t *testing.T) {
 	}
 }
 
-func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
+func TestOpenRewritesRecordOfMovedFiles(t *testing.T) {
 	t.Parallel()
 	const data = "my_pkg-1.0.data/"
 	const record = "my_pkg-1.0.dist-info/RECORD"
@@ -228,12 +223,12 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 		data + "data/unlisted": "",
 		record: data + "purelib/a.py,sha256=" + sum + ",0\n" + data + "scripts/run,sha256=" + sum +
 			",9\nmy_pkg/__init__.py,,\n" + record + ",,\n",
-	})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
+	})), fileName(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	// The script may have got another first line, so its hash is gone.
+	// The first line of the script may have changed, so it has no hash.
 	want := map[string]string{"a.py": sum, "bin/run": "", "my_pkg/__init__.py": "", record: ""}
 	if d := cmp.Diff(want, w.Record); d != "" {
 		t.Error(d)
@@ -241,9 +236,9 @@ func TestOpenMakesRecordSayWhereFilesWent(t *testing.T) {
 
 	e, _ := w.Tree.Lookup(record)
 	b, err := e.Bytes(1 << 20)
-	if want := "a.py,sha256=" + sum + ",0\nbin/run,,\nmy_pkg-1.0.dist-info/RECORD,,\nmy_pkg/__init__.py,,\n"; err != nil ||
-		string(b) != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, b, want)
+	wantText := "a.py,sha256=" + sum + ",0\nbin/run,,\nmy_pkg-1.0.dist-info/RECORD,,\nmy_pkg/__init__.py,,\n"
+	if err != nil || string(b) != wantText {
+		t.Errorf("%v\n%s\nwant\n%s", err, b, wantText)
 	}
 }
 
@@ -256,18 +251,18 @@ func TestOpenRefuses(t *testing.T) {
 		change map[string]string
 		err    string
 	}{
-		"no WHEEL": {map[string]string{info + "WHEEL": "-"}, "no .dist-info/WHEEL in it"},
+		"no WHEEL": {map[string]string{info + "WHEEL": "-"}, ".dist-info/WHEEL is missing"},
 		"WHEEL only deeper down": {
 			map[string]string{info + "WHEEL": "-", info + "sub/WHEEL": wheelFile},
-			"no .dist-info/WHEEL in it",
+			".dist-info/WHEEL is missing",
 		},
 		"no METADATA": {
 			map[string]string{info + "METADATA": "-"},
-			"no my_pkg-1.0.dist-info/METADATA in it",
+			"my_pkg-1.0.dist-info/METADATA is missing",
 		},
 		"no RECORD": {
 			map[string]string{info + "RECORD": "-"},
-			"no my_pkg-1.0.dist-info/RECORD in it",
+			"my_pkg-1.0.dist-info/RECORD is missing",
 		},
 		"two .dist-info folders": {
 			map[string]string{"other-2.dist-info/WHEEL": wheelFile},
@@ -279,31 +274,32 @@ func TestOpenRefuses(t *testing.T) {
 		},
 		"another version of the format": {
 			map[string]string{info + "WHEEL": "Wheel-Version: 2.0\n"},
-			"its Wheel-Version is 2.0; known: 1.x",
+			"Wheel-Version is 2.0; supported: 1.x",
 		},
-		"one that begins with the known": {
+		"a version that begins with the supported one": {
 			map[string]string{info + "WHEEL": "Wheel-Version: 10.1\n"},
-			"its Wheel-Version is 10.1; known: 1.x",
+			"Wheel-Version is 10.1; supported: 1.x",
 		},
 		"no version of the format": {
 			map[string]string{info + "WHEEL": "Generator: x\n"},
-			"its WHEEL has no Wheel-Version",
+			"WHEEL has no Wheel-Version",
 		},
 		"another name": {
 			map[string]string{info + "METADATA": "Name: other\nVersion: 1.0\n"},
-			"its METADATA is that of other",
+			"METADATA has the name other",
 		},
 		"METADATA without a version": {
 			map[string]string{info + "METADATA": "Name: my-pkg\n"},
-			"METADATA: field version is missing",
+			`METADATA: field "version" is missing`,
 		},
-		"RECORD that is not one": {
+		"an invalid RECORD": {
 			map[string]string{info + "RECORD": "a,b\n"},
-			"RECORD:1: row has 2 fields, want path, hash and size",
+			"RECORD:1: row has 2 fields, expected path, hash and size",
 		},
-		"entry points that are not": {
+		"invalid entry points": {
 			map[string]string{info + "entry_points.txt": "a = b\n"},
-			`read my_pkg-1.0.dist-info/entry_points.txt: entry_points.txt:1: entry "a" stands before the first [group]`,
+			`read my_pkg-1.0.dist-info/entry_points.txt: ` +
+				`entry_points.txt:1: entry "a" is before the first [group]`,
 		},
 		"an unknown scheme": {
 			map[string]string{data + "etc/passwd": ""},
@@ -311,19 +307,19 @@ func TestOpenRefuses(t *testing.T) {
 		},
 		"a file instead of a scheme": {
 			map[string]string{data + "purelib": ""},
-			"my_pkg-1.0.data/purelib is not a file of an installation scheme",
+			"my_pkg-1.0.data/purelib is not a valid path of an installation scheme",
 		},
-		"one of scripts": {
+		"a file instead of the scheme scripts": {
 			map[string]string{data + "scripts": ""},
-			"my_pkg-1.0.data/scripts is not a file of an installation scheme",
+			"my_pkg-1.0.data/scripts is not a valid path of an installation scheme",
 		},
-		"one of headers": {
+		"a file instead of the scheme headers": {
 			map[string]string{data + "headers": ""},
-			"my_pkg-1.0.data/headers is not a file of an installation scheme",
+			"my_pkg-1.0.data/headers is not a valid path of an installation scheme",
 		},
-		"a name that is absolute then": {
+		"a name that becomes absolute": {
 			map[string]string{data + "data/c:x": ""},
-			"my_pkg-1.0.data/data/c:x is not a file of an installation scheme",
+			"my_pkg-1.0.data/data/c:x is not a valid path of an installation scheme",
 		},
 		"two files of one name": {
 			map[string]string{data + "purelib/my_pkg/__init__.py": ""},
@@ -332,7 +328,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			_, err := Open(tree(t, sound(tt.change)), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
+			_, err := Open(tree(t, sound(tt.change)), fileName(t), "")
 			if errText(err) != head+tt.err {
 				t.Errorf("error %v\n want %s", err, head+tt.err)
 			}
@@ -340,14 +336,14 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenTakesVersionOnePointAnythingAndVendoredDistInfo(t *testing.T) {
+func TestOpenAcceptsVersion1AndVendoredDistInfo(t *testing.T) {
 	t.Parallel()
 	_, err := Open(tree(t, sound(map[string]string{
 		"my_pkg-1.0.dist-info/WHEEL":                "wheel-version :  1.9 \r\n",
 		"my_pkg/_vendor/other-2.dist-info/METADATA": "Name: other\nVersion: 2\n",
 		"my_pkg/_vendor/other-2.dist-info/WHEEL":    wheelFile,
 		"notes.dist-info":                           "a file, not a folder",
-	})), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
+	})), fileName(t), "")
 	if err != nil {
 		t.Error(err)
 	}
@@ -380,23 +376,14 @@ func TestInstalledFindsDistributionsBelowThePrefix(t *testing.T) {
 
 	var got []string
 	for _, d := range found {
-		got = append(
-			got,
-			fmt.Sprintf(
-				"%s %s %s %q %d %q",
-				d.Name,
-				d.Version,
-				d.DistInfo,
-				d.Files,
-				len(d.Entry),
-				d.Metadata.RequiresDist,
-			),
-		)
+		got = append(got, fmt.Sprintf("%s %s %s %q %d %q",
+			d.Name, d.Version, d.DistInfo, d.Files, len(d.Entry), d.Metadata.RequiresDist))
 	}
 
 	want := []string{
 		`a 1.0 a-1.0.dist-info ["a-1.0.dist-info/METADATA" "a/__init__.py" "a/compiled.pyc"] 1 []`,
-		`b 2 b-2.dist-info ["b-2.dist-info/METADATA" "b-2.dist-info/licenses/LICENSE" "b-2.dist-info/sub/x.dist-info/METADATA" "b/__init__.py" "b/_vendor/c-3.dist-info/METADATA"] 0 ["a"]`,
+		`b 2 b-2.dist-info ["b-2.dist-info/METADATA" "b-2.dist-info/licenses/LICENSE" ` +
+			`"b-2.dist-info/sub/x.dist-info/METADATA" "b/__init__.py" "b/_vendor/c-3.dist-info/METADATA"] 0 ["a"]`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -411,9 +398,9 @@ func TestInstalledGuessesWhatADistributionWithoutRecordOwns(t *testing.T) {
 	t.Parallel()
 	metadata := func(name string) string { return "Name: " + name + "\nVersion: 1\n" }
 	for sentence, tt := range map[string]struct{ files, want string }{
-		"the folder that is called as it is": {"a/x.py a/y/z.py b/x.py", "a/x.py a/y/z.py"},
-		"the module that is called as it is": {"a.py b.py", "a.py"},
-		"the extension module that is called as it is": {
+		"the folder with its name": {"a/x.py a/y/z.py b/x.py", "a/x.py a/y/z.py"},
+		"the module with its name": {"a.py b.py", "a.py"},
+		"the extension module with its name": {
 			"a.cpython-313-x86_64-linux-gnu.so ab.so",
 			"a.cpython-313-x86_64-linux-gnu.so",
 		},
@@ -464,11 +451,11 @@ func TestInstalledRefusesWhatImportlibCouldNotRead(t *testing.T) {
 	}{
 		"METADATA without a name": {
 			map[string]string{"a-1.dist-info/METADATA": "Version: 1\n"},
-			"read a-1.dist-info/METADATA: METADATA: field name is missing",
+			`read a-1.dist-info/METADATA: METADATA: field "name" is missing`,
 		},
 		"a broken RECORD": {
 			map[string]string{"a-1.dist-info/RECORD": "x\n"},
-			"read a-1.dist-info/RECORD: RECORD:1: row has 1 fields, want path, hash and size",
+			"read a-1.dist-info/RECORD: RECORD:1: row has 1 fields, expected path, hash and size",
 		},
 		"broken entry points": {
 			map[string]string{"a-1.dist-info/entry_points.txt": "[]\n"},
@@ -489,10 +476,9 @@ func TestInstalledRefusesWhatImportlibCouldNotRead(t *testing.T) {
 	}
 }
 
-// What a wheel unpacks to is what Installed finds.
 func TestInstalledFindsAnOpenedWheel(t *testing.T) {
 	t.Parallel()
-	w, err := Open(tree(t, sound(nil)), fileName(t, "my_pkg-1.0-py3-none-any.whl"), "")
+	w, err := Open(tree(t, sound(nil)), fileName(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -503,47 +489,41 @@ func TestInstalledFindsAnOpenedWheel(t *testing.T) {
 	}
 }
 
-func FuzzOpen(f *testing.F) {
-	add := func(files map[string]string) {
-		var b bytes.Buffer
-		z := zip.NewWriter(&b)
-		all := make([]string, 0, len(files))
-		for name := range files {
-			all = append(all, name)
+// stored returns a zip of the files, uncompressed: the fuzzer sees names and text, although it
+// cannot guess checksums.
+func stored(f *testing.F, files map[string]string) []byte {
+	f.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err == nil {
+			_, err = w.Write([]byte(files[name]))
 		}
 
-		slices.Sort(all)
-		for _, name := range all {
-			// Stored: the fuzzer sees names and text, though it cannot guess CRCs.
-			w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
-			if err == nil {
-				_, err = w.Write([]byte(files[name]))
-			}
-
-			if err != nil {
-				f.Fatal(err)
-			}
-		}
-
-		if err := z.Close(); err != nil {
+		if err != nil {
 			f.Fatal(err)
 		}
-
-		f.Add(b.Bytes(), "")
 	}
+
+	if err := z.Close(); err != nil {
+		f.Fatal(err)
+	}
+
+	return b.Bytes()
+}
+
+func FuzzOpen(f *testing.F) {
+	add := func(files map[string]string) { f.Add(stored(f, files), "") }
 	const data = "my_pkg-1.0.data/"
 	add(sound(nil))
-	add(
-		sound(
-			map[string]string{
-				data + "purelib/a.py": "a",
-				data + "scripts/run":  "#!python\n",
-				data + "headers/a.h":  "",
-				data + "data/x":       "",
-				data + "platlib/a.so": "",
-			},
-		),
-	)
+	add(sound(map[string]string{
+		data + "purelib/a.py": "a",
+		data + "scripts/run":  "#!python\n",
+		data + "headers/a.h":  "",
+		data + "data/x":       "",
+		data + "platlib/a.so": "",
+	}))
 	add(sound(map[string]string{"my_pkg-1.0.dist-info/entry_points.txt": "[console_scripts]\na = b:c\n"}))
 	add(sound(map[string]string{"other.dist-info/WHEEL": wheelFile}))
 	add(sound(map[string]string{data + "purelib": "", "my_pkg-1.0.dist-info/RECORD": "-"}))
@@ -554,18 +534,17 @@ func FuzzOpen(f *testing.F) {
 		f.Add([]byte(nil), name)
 	}
 
-	name := fileName(f, "my_pkg-1.0-py3-none-any.whl")
+	name := fileName(f)
 	whole := tree(f, sound(nil)).Entries()
 	f.Fuzz(func(t *testing.T, in []byte, moved string) {
 		opened, err := ziptree.Read(bytes.NewReader(in), int64(len(in)), "x.whl")
-		if err != nil { // then a sound one with one file of that name in .data
+		if err != nil { // not a zip: take it as the content of a file in .data of a valid wheel
 			if ziptree.CheckName(data+moved) != nil {
 				return
 			}
 
-			if opened, err = ziptree.New(
-				append(slices.Clip(whole), ziptree.File(data+moved, in, false, "x.whl")),
-			); err != nil {
+			added := ziptree.File(data+moved, in, false, "x.whl")
+			if opened, err = ziptree.New(append(slices.Clip(whole), added)); err != nil {
 				t.Fatal(err)
 			}
 		}

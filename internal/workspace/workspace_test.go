@@ -298,8 +298,8 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"a requirement that is none": {
 			folder(map[string]string{"a/requirements.txt": "numpy\n-e .\n"}),
-			"layers/a/requirements.txt:2: -e: an editable install points at a folder, which has no hash and cannot " +
-				"be built again\n  hint: build a wheel (uv build --wheel) and name the .whl file\n",
+			"layers/a/requirements.txt:2: -e: an editable install refers to a folder, which has no hash and " +
+				"cannot be reproduced\n  hint: build a wheel (uv build --wheel) and name the .whl file\n",
 		},
 		"an included requirement": {
 			folder(map[string]string{"a/requirements.txt": "numpy\n-r ../common.txt\n", "common.txt": "\n--pre\n"}),

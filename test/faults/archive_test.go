@@ -358,17 +358,17 @@ var wheelFaults = []struct {
 	{
 		"a wheel without WHEEL",
 		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: absent}},
-		"open wheel beta-1.0-py3-none-any.whl: no .dist-info/WHEEL in it",
+		"open wheel beta-1.0-py3-none-any.whl: .dist-info/WHEEL is missing",
 	},
 	{
 		"a wheel of a format to come",
 		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: "Wheel-Version: 2.0\n"}},
-		"open wheel beta-1.0-py3-none-any.whl: its Wheel-Version is 2.0; known: 1.x",
+		"open wheel beta-1.0-py3-none-any.whl: Wheel-Version is 2.0; supported: 1.x",
 	},
 	{
 		"a wheel whose WHEEL is garbage",
 		[]entry{{name: "beta-1.0.dist-info/WHEEL", content: "\x00\x01"}},
-		"open wheel beta-1.0-py3-none-any.whl: its WHEEL has no Wheel-Version",
+		"open wheel beta-1.0-py3-none-any.whl: WHEEL has no Wheel-Version",
 	},
 	{
 		"a wheel with files of an unknown scheme",
@@ -378,7 +378,7 @@ var wheelFaults = []struct {
 	{
 		"a wheel with a file of no scheme",
 		[]entry{{name: "beta-1.0.data/purelib", content: "x"}},
-		"open wheel beta-1.0-py3-none-any.whl: beta-1.0.data/purelib is not a file of an installation scheme",
+		"open wheel beta-1.0-py3-none-any.whl: beta-1.0.data/purelib is not a valid path of an installation scheme",
 	},
 }
 

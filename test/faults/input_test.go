@@ -92,8 +92,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "a requirement without bytes that a hash could name",
-				want: "error: layers/main/requirements.txt:2: version control: a checkout has no hash and is built " +
-					"anew each time\n" +
+				want: "error: layers/main/requirements.txt:2: version control: a checkout has no hash and is rebuilt " +
+					"each time\n" +
 					"hint: build a wheel from the commit and name the .whl file, or name a published version",
 				prepare: requires("alpha", "beta @ git+https://example.invalid/beta.git", "-e ./mine"),
 			},
@@ -347,7 +347,7 @@ var inWorkspace = []section{
 				"hint: install uv again (pip install --force-reinstall uv)", prepare: uv(answers + "kill -9 $$")},
 			{
 				title: "uv prints garbage",
-				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": legal are letters, " +
+				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": expected letters, " +
 					"digits, '-', '_' and '.', with a letter or digit at both ends\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "echo '}{ garbage'"),
