@@ -48,7 +48,7 @@ func TestFilesOutsideOfTheSiteFolder(t *testing.T) {
 	const want = `kept (outside)/bin/run.py ours
 kept (outside)/lib/mod.py
 kept (outside)/lib/old.pyc there is no source that it could be made from
-kept (outside)/lib/tests/data.csv what refers to it is not known: it lies outside of the site folder
+kept (outside)/lib/tests/data.csv references to it are unknown: it is outside the site folder
 dropped (outside)/lib/x.a static-libraries
 transformed (outside)/lib/x.so elf-strip
 kept a.py
@@ -96,7 +96,7 @@ dropped open/tests/data.csv tests
 kept sealed/__init__.pyc there is no source that it could be made from
 kept sealed/a.pyc there is no source that it could be made from
 kept sealed/b.py
-kept sealed/tests/data.csv what refers to it is not known: sealed has bytecode in the place of sources
+kept sealed/tests/data.csv references to it are unknown: sealed has bytecode instead of sources
 dropped sealed/x.a static-libraries
 `
 	if d := cmp.Diff(want, show(planOf(t, in, policy.Settings{}))); d != "" {
