@@ -455,7 +455,7 @@ func TestNamesAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	p := Part{Name: "x", Tree: tree(t, map[string]string{"../a": "", "/b": ""})}
 	if d := cmp.Diff(
-		[]string{"../a: has a name that leaves the tree or is not clean [paths]", "/b: has an absolute name [paths]"},
+		[]string{"../a: has a name that is not a clean relative path [paths]", "/b: has an absolute name [paths]"},
 		said(Check(input(t, "python3.13-x86_64", p))),
 	); d != "" {
 		t.Error(d)
