@@ -13,7 +13,7 @@ import (
 // Explained is what was proven of a layer, and what was not: more than a verdict, for whoever has
 // to decide whether that is enough.
 type Explained struct {
-	Gate            []gate.Looked `json:"gate"`
+	Gate            []gate.Explanation `json:"gate"`
 	Probe           []Asked       `json:"probe"` // what would have been asked, when it was not probed
 	Modules         []string      `json:"modules"`
 	Scripts         []Script      `json:"scripts"`
