@@ -13,8 +13,8 @@ import (
 )
 
 // botoFamily finds stacks with only some of boto3, botocore and s3transfer, which are released
-// together. If one comes from the layer and another from the runtime, imports succeed but calls fail
-// (boto3 #4058).
+// together. If one comes from the layer and another from the runtime, imports succeed but calls
+// fail (boto3 #4058).
 func botoFamily(in Input) []Finding {
 	var there, gone []string
 	for _, name := range []string{"boto3", "botocore", "s3transfer"} {
@@ -51,8 +51,8 @@ func (p Part) hasPackage(name string) bool {
 // maxRecordBytes limits the size of a RECORD, which is held in memory.
 const maxRecordBytes = 32 << 20
 
-// distInfo finds distributions without METADATA, which importlib.metadata needs; second versions of a
-// distribution, of which importlib.metadata finds only one; and RECORDs with missing files.
+// distInfo finds distributions without METADATA, which importlib.metadata needs; second versions of
+// a distribution, of which importlib.metadata finds only one; and RECORDs with missing files.
 func distInfo(in Input) []Finding {
 	found := missingMetadata(in)
 	for _, d := range in.Distributions {

@@ -13,9 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/sharedobj"
 )
 
-// elfAlign finds ELF files with a segment whose address and offset differ modulo its alignment: Linux
-// cannot map it. Stripping tools cause this in files that patchelf wrote, such as most of scipy
-// (patchelf #510, scipy #17438). It also finds unreadable ELF files.
+// elfAlign finds ELF files with a segment whose address and offset differ modulo its alignment:
+// Linux cannot map it. Stripping tools cause this in files that patchelf wrote, such as most of
+// scipy (patchelf #510, scipy #17438). It also finds unreadable ELF files.
 func elfAlign(in Input) (found []Finding) {
 	for name, why := range in.Broken {
 		found = append(found, Finding{
@@ -149,8 +149,8 @@ var optionalObjects = []string{
 	"numba/np/ufunc/tbbpool",
 }
 
-// elfNeeded finds ELF files that link to a library which is neither in the stack nor in the runtime.
-// The folder of a library does not matter: RPATH and RUNPATH may point to it, Lambda's
+// elfNeeded finds ELF files that link to a library which is neither in the stack nor in the
+// runtime. The folder of a library does not matter: RPATH and RUNPATH may point to it, Lambda's
 // LD_LIBRARY_PATH contains /opt/lib, and some packages load their libraries themselves beforehand.
 func elfNeeded(in Input) (found []Finding) {
 	available := in.libraries()

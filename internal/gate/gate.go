@@ -1,5 +1,5 @@
-// Package gate checks a pruned layer statically, without Python. Every check reads the same input and
-// returns findings, each with the name of its check and a subject.
+// Package gate checks a pruned layer statically, without Python. Every check reads the same input
+// and returns findings, each with the name of its check and a subject.
 package gate
 
 import (

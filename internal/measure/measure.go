@@ -1,8 +1,9 @@
-// Package measure has sizes of files and layers, and compares them with budgets and Lambda's limits.
+// Package measure has sizes of files and layers, and compares them with budgets and Lambda's
+// limits.
 //
-// Lambda limits the unzipped bytes of a function package and all its layers together to 262,144,000,
-// which is 250 MiB. Sizes in reports are in megabytes of 10^6 bytes (MB) or mebibytes of 2^20 (MiB),
-// always with the unit.
+// Lambda limits the unzipped bytes of a function package and all its layers together to
+// 262,144,000, which is 250 MiB. Sizes in reports are in megabytes of 10^6 bytes (MB) or mebibytes
+// of 2^20 (MiB), always with the unit.
 package measure
 
 import (

@@ -1,10 +1,10 @@
 // Package policy describes, as data, what may be removed from a layer or rewritten in it.
 //
-// A rule is a folder rules/<id>/ with a rule.yaml. It says which files it applies to (globs relative
-// to the folder on sys.path), why they are not needed, the risk of removing them, and the remedy. A
-// rule drops files, or names a transform that rewrites them. A policy combines the rules enabled for
-// one layer, the layer's own keep and drop entries, and the parameters of some rules (services,
-// modules, languages).
+// A rule is a folder rules/<id>/ with a rule.yaml. It says which files it applies to (globs
+// relative to the folder on sys.path), why they are not needed, the risk of removing them, and the
+// remedy. A rule drops files, or names a transform that rewrites them. A policy combines the rules
+// enabled for one layer, the layer's own keep and drop entries, and the parameters of some rules
+// (services, modules, languages).
 //
 // Precedence for each file: the layer's keep, the layer's drop, then the rules in order of ID. A
 // rule does not apply to its exceptions. A file that kept code refers to is kept whatever a rule

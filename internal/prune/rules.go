@@ -79,8 +79,8 @@ func (p *planner) applyRules(i int) error {
 	return nil
 }
 
-// inDistInfo reports whether rules must not touch the file: importlib.metadata reads .dist-info, and
-// licenses are in it.
+// inDistInfo reports whether rules must not touch the file: importlib.metadata reads .dist-info,
+// and licenses are in it.
 func inDistInfo(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return strings.HasSuffix(first, distInfoSuffix)

@@ -15,9 +15,9 @@ import (
 // maxModelBytes limits one inflated service model. The largest, that of ec2, has 3 MB.
 const maxModelBytes = 64 << 20
 
-// botocoreModels removes documentation and white space from AWS service models. botocore loads plain
-// and gzipped models, so a gzipped one stays gzipped, without time or name: the same model always
-// gives the same bytes.
+// botocoreModels removes documentation and white space from AWS service models. botocore loads
+// plain and gzipped models, so a gzipped one stays gzipped, without time or name: the same model
+// always gives the same bytes.
 var botocoreModels = Transform{
 	ID:      "botocore-models",
 	Version: "1",

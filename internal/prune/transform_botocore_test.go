@@ -110,7 +110,8 @@ func TestOnlyDocumentationIsRemoved(t *testing.T) {
 	}
 }
 
-// A gzipped model stays gzipped. The result does not depend on the time and name in the gzip header.
+// A gzipped model stays gzipped. The result does not depend on the time and name in the gzip
+// header.
 func TestGzippedModelsAreDeterministic(t *testing.T) {
 	model := []byte(`{ "documentation": "` + strings.Repeat("text ", 200) + `", "a": 1 }`)
 	const name = "botocore/data/s3/2006-03-01/service-2.json.gz"

@@ -143,7 +143,8 @@ func planOf(t testing.TB, in prune.Input, s policy.Settings) prune.Plan {
 	return p
 }
 
-// bytecode is a .pyc for the target. Flags (PEP 552): 0 timestamp, 1 unchecked hash, 3 checked hash.
+// bytecode is a .pyc for the target. Flags (PEP 552): 0 timestamp, 1 unchecked hash, 3 checked
+// hash.
 func bytecode(t testing.TB, target string, flags byte) string {
 	t.Helper()
 	x, err := pydist.ParseTarget(target)

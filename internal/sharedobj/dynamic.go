@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxNameBytes limits the names read from one file, with their records: a hostile table may refer to
-// one long string a million times. Real libraries have one or two names per dependency.
+// maxNameBytes limits the names read from one file, with their records: a hostile table may refer
+// to one long string a million times. Real libraries have one or two names per dependency.
 const maxNameBytes = 1 << 20
 
 // Tags of the dynamic table, and the sizes of its entries and of both version records.
@@ -49,7 +49,8 @@ func (n *names) at(offset uint64) (string, error) {
 	return string(rest[:end]), nil
 }
 
-// readDynamic reads the dynamic table up to DT_NULL. Like loaders it goes by addresses, not offsets.
+// readDynamic reads the dynamic table up to DT_NULL. Like loaders it goes by addresses, not
+// offsets.
 func (f file) readDynamic(s Segment, facts *Facts) error {
 	table := f.mapped(s.Vaddr)
 	if table == nil {

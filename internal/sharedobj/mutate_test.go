@@ -47,16 +47,17 @@ func fieldsOf(im image) (all []field) {
 	return all
 }
 
-// wrong are values that break readers: 0, 1, ends of ranges, and values that overflow when something
-// is added.
+// wrong are values that break readers: 0, 1, ends of ranges, and values that overflow when
+// something is added.
 var wrong = []uint64{
 	0, 1, 2, 3, 7, 0x10, 0x38, 0x40, 0xff, 0x1000, 0x7fff, 0x8000, 0xffff, 0x10000,
 	1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32,
 	1<<63 - 1, 1 << 63, 1<<64 - 0x1000, 1<<64 - 1,
 }
 
-// TestEveryFieldMayLie sets each field in turn to each wrong value. The file is read or refused with a
-// text. If it is stripped, it loads as before. The input is never modified, and nothing panics.
+// TestEveryFieldMayLie sets each field in turn to each wrong value. The file is read or refused
+// with a text. If it is stripped, it loads as before. The input is never modified, and nothing
+// panics.
 func TestEveryFieldMayLie(t *testing.T) {
 	t.Parallel()
 	im := library(dynamic(), verneed())

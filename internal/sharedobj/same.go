@@ -10,8 +10,8 @@ import (
 // span is a range of bytes [from, to).
 type span struct{ from, to uint64 }
 
-// SameLoaded returns an error if loading the two files gives different processes. They must have the
-// same headers, and for every segment the same address, size, flags and bytes. Only the header
+// SameLoaded returns an error if loading the two files gives different processes. They must have
+// the same headers, and for every segment the same address, size, flags and bytes. Only the header
 // fields that Strip edits may differ, and both files must have those at the same addresses.
 func SameLoaded(before, after []byte) error {
 	if bytes.Equal(before, after) {
@@ -72,8 +72,8 @@ func sameContent(a, b file, i int) error {
 	return nil
 }
 
-// editable lists the header fields that Strip may edit and that are in a segment, as ranges relative
-// to the segment, in order.
+// editable lists the header fields that Strip may edit and that are in a segment, as ranges
+// relative to the segment, in order.
 func (f file) editable(s Segment) []span {
 	all := []span{{phoffAt, shoffAt + 8}, {shnumAt, shstrndxAt + 2}}
 	for i := range f.segments {

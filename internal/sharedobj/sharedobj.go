@@ -2,17 +2,18 @@
 //
 // Background:
 //
-//   - A loader (kernel, glibc, musl) reads the ELF header, the program headers and what PT_LOAD maps.
-//     It finds names and versions through PT_DYNAMIC, by address. Section headers are for linkers and
-//     debuggers (ELF gABI, chapters 4 and 5), so this package works on files without them.
-//   - A file offset only says which page to map. It may change if no address does and
-//     p_vaddr - p_offset stays divisible by p_align. glibc before 2.35 checks that, and fails with
-//     "ELF load command address/offset not properly aligned". Later versions, and mmap, require it for
-//     the page size. p_align may exceed the page size: 0x10000 and 0x200000 are common
-//     (patchelf #510, scipy #17438, auditwheel #716).
-//   - Whole pages are mapped, so bytes next to a segment in the file become visible in memory. Programs
-//     cannot rely on them: the linker put another segment or a section header there, and the loader
-//     zeroes the part that is .bss. Two segments may share a page of the file (ld -z
+//   - A loader (kernel, glibc, musl) reads the ELF header, the program headers and what PT_LOAD
+//     maps. It finds names and versions through PT_DYNAMIC, by address. Section headers are for
+//     linkers and debuggers (ELF gABI, chapters 4 and 5), so this package works on files without
+//     them.
+//   - A file offset only says which page to map. It may change if no address does and p_vaddr -
+//     p_offset stays divisible by p_align. glibc before 2.35 checks that, and fails with "ELF load
+//     command address/offset not properly aligned". Later versions, and mmap, require it for the
+//     page size. p_align may exceed the page size: 0x10000 and 0x200000 are common (patchelf #510,
+//     scipy #17438, auditwheel #716).
+//   - Whole pages are mapped, so bytes next to a segment in the file become visible in memory.
+//     Programs cannot rely on them: the linker put another segment or a section header there, and
+//     the loader zeroes the part that is .bss. Two segments may share a page of the file (ld -z
 //     noseparate-code); it is then mapped twice.
 //   - Input is untrusted. Every declared size and count is checked against the file before use.
 //
@@ -112,8 +113,8 @@ func Read(b []byte) (Facts, error) {
 	return facts, nil
 }
 
-// Misalignments lists every PT_LOAD whose address and offset differ modulo p_align, or whose p_align
-// is not a power of two. p_align 0 and 1 mean no alignment.
+// Misalignments lists every PT_LOAD whose address and offset differ modulo p_align, or whose
+// p_align is not a power of two. p_align 0 and 1 mean no alignment.
 func (f Facts) Misalignments() []Misalignment {
 	var found []Misalignment
 	for i, s := range f.Segments {
@@ -148,8 +149,8 @@ const (
 	pOffsetAt   = 8  // p_offset in a program header
 )
 
-// maxSegments is the kernel's limit: 64 KiB of program headers. It excludes PN_XNUM, which moves the
-// count into a section header.
+// maxSegments is the kernel's limit: 64 KiB of program headers. It excludes PN_XNUM, which moves
+// the count into a section header.
 const maxSegments = 65536 / programBytes
 
 // maxInterp is the kernel's limit for the interpreter's path in bytes, PATH_MAX.
@@ -290,8 +291,8 @@ func (f file) content(s Segment) []byte {
 	return f.bytes[s.Offset:][:s.FileSize]
 }
 
-// mapped returns the bytes that the file maps at an address, up to the end of the segment's bytes, or
-// nil.
+// mapped returns the bytes that the file maps at an address, up to the end of the segment's bytes,
+// or nil.
 func (f file) mapped(vaddr uint64) []byte {
 	for _, s := range f.segments {
 		if s.Type == SegmentLoad && s.Vaddr <= vaddr && vaddr-s.Vaddr < s.FileSize {

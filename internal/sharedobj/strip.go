@@ -14,11 +14,11 @@ const minPage = 4096
 
 // Strip returns the file without bytes that are never loaded: sections outside PT_LOAD, section
 // headers, and gaps between segments as far as alignment permits. Addresses and loaded bytes stay
-// the same, except file offsets in the headers. A file that cannot be stripped safely, or that would
-// not get smaller, is returned unchanged. Stripping twice gives the same result.
+// the same, except file offsets in the headers. A file that cannot be stripped safely, or that
+// would not get smaller, is returned unchanged. Stripping twice gives the same result.
 //
-// binutils strip and llvm-strip rebuild the layout from the sections instead. That breaks files whose
-// sections patchelf moved.
+// binutils strip and llvm-strip rebuild the layout from the sections instead. That breaks files
+// whose sections patchelf moved.
 func Strip(b []byte) ([]byte, error) {
 	f, err := parse(b)
 	if err != nil {
@@ -79,8 +79,8 @@ func (f file) strippable(facts Facts) bool {
 		!f.hasPayload()
 }
 
-// loadsInOrder reports whether the PT_LOADs are in the order of their addresses, as loaders require,
-// and in the same order in the file, with the ELF header in the first.
+// loadsInOrder reports whether the PT_LOADs are in the order of their addresses, as loaders
+// require, and in the same order in the file, with the ELF header in the first.
 func (f file) loadsInOrder() bool {
 	var prev *Segment
 	for i := range f.segments {
@@ -97,7 +97,8 @@ func (f file) loadsInOrder() bool {
 			return false
 		}
 
-		// The loader zeroes the rest of the page where .bss begins, so the file must have that page.
+		// The loader zeroes the rest of the page where .bss begins, so the file must have that
+		// page.
 		if s.FileSize == 0 && s.Vaddr%max(s.Align, minPage) != 0 {
 			return false
 		}
@@ -108,8 +109,8 @@ func (f file) loadsInOrder() bool {
 	return true
 }
 
-// follows reports whether a PT_LOAD starts after the previous one, in the file and on another page of
-// memory. A page of memory that two segments share is mapped from the file twice, and the second
+// follows reports whether a PT_LOAD starts after the previous one, in the file and on another page
+// of memory. A page of memory that two segments share is mapped from the file twice, and the second
 // mapping remains, which is correct only while both segments are adjacent in the file. Loaders
 // refuse a p_align below the page size, so a page is no larger than the smaller p_align.
 func follows(prev, s Segment) bool {
@@ -186,9 +187,9 @@ func (f file) home(offset, n uint64) (int, bool) {
 
 func (f file) tableBytes() uint64 { return uint64(len(f.segments)) * programBytes }
 
-// hasPayload reports whether the file ends with bytes that belong to no segment and no section, like
-// the data of self-extracting programs and zipped applications. It also returns true if the section
-// headers are damaged, because then that is unknown.
+// hasPayload reports whether the file ends with bytes that belong to no segment and no section,
+// like the data of self-extracting programs and zipped applications. It also returns true if the
+// section headers are damaged, because then that is unknown.
 func (f file) hasPayload() bool {
 	end, ok := f.endOfSections()
 	if !ok {

@@ -20,8 +20,8 @@ func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
 // BestVersion identifies the output of Entry.Recompressed. It is part of the key of cached output.
 const BestVersion = "deflate-best-" + deflate.Version
 
-// Recompressed returns the entry deflated at the highest effort, if that is smaller. The result is in
-// memory.
+// Recompressed returns the entry deflated at the highest effort, if that is smaller. The result is
+// in memory.
 func (e Entry) Recompressed() (Entry, error) {
 	b, err := e.Bytes(MaxUnzippedBytes)
 	if err != nil {

@@ -410,7 +410,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// checkTree checks the properties that every tree has, and reports whether all entries are readable.
+// checkTree checks the properties that every tree has, and reports whether all entries are
+// readable.
 func checkTree(t *testing.T, tree Tree) (readable bool) {
 	t.Helper()
 	if tree.UnzippedBytes() > MaxUnzippedBytes || tree.Len() > MaxEntries {

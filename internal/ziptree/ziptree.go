@@ -1,5 +1,5 @@
-// Package ziptree holds trees of files whose compressed bytes are in one or more zips, and writes them
-// as one canonical zip without recompressing.
+// Package ziptree holds trees of files whose compressed bytes are in one or more zips, and writes
+// them as one canonical zip without recompressing.
 //
 // The format is that of APPNOTE.TXT 6.3.10. Wheels and Lambda layers are plain zips. Rules:
 //
@@ -9,8 +9,8 @@
 //     encrypted entries are refused.
 //   - Methods are stored (0) and deflated (8), the only ones that Lambda and zipimport read.
 //   - A written zip is canonical: sorted by name, 1980-01-01 00:00, modes 0644 or 0755, no extra
-//     fields (except zip64's where a size needs it), no data descriptors, no comments. The same tree
-//     gives the same bytes on every machine.
+//     fields (except zip64's where a size needs it), no data descriptors, no comments. The same
+//     tree gives the same bytes on every machine.
 //   - Declared sizes are not trusted. Reading stops one byte after the declared size, and CRC-32 is
 //     checked whenever bytes are inflated.
 //   - Limits: MaxEntries entries and MaxUnzippedBytes in total. Compressed sizes must not add up to
@@ -60,8 +60,8 @@ func (e Entry) Named(name string) Entry { e.Name = name; return e }
 // OpenRaw returns the entry's bytes as stored in the zip.
 func (e Entry) OpenRaw() (io.Reader, error) { return e.raw() }
 
-// Open returns the entry's bytes, inflated. The reader fails if there are more or fewer than Size, or
-// if the CRC differs.
+// Open returns the entry's bytes, inflated. The reader fails if there are more or fewer than Size,
+// or if the CRC differs.
 func (e Entry) Open() (io.ReadCloser, error) {
 	raw, err := e.raw()
 	if err != nil {
@@ -184,7 +184,8 @@ const (
 	endOfDirectoryBytes  = 22
 )
 
-// ZipBytes is the exact size of the zip that Write makes of the tree, if that needs no zip64 fields.
+// ZipBytes is the exact size of the zip that Write makes of the tree, if that needs no zip64
+// fields.
 func (t Tree) ZipBytes() (n int64) {
 	for _, e := range t.entries {
 		n += e.ZippedBytes + int64(localHeaderBytes+directoryHeaderBytes+2*len(e.Name))
@@ -193,8 +194,8 @@ func (t Tree) ZipBytes() (n int64) {
 	return n + endOfDirectoryBytes
 }
 
-// Read opens a zip as a tree. It checks names, methods, file types and limits. Contents are read when
-// entries are opened. An invalid archive is a *FormatError that names the entry.
+// Read opens a zip as a tree. It checks names, methods, file types and limits. Contents are read
+// when entries are opened. An invalid archive is a *FormatError that names the entry.
 func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 	// The section turns offsets before the file, which a directory may contain, into EOF.
 	z, err := zip.NewReader(io.NewSectionReader(r, 0, size), size)
@@ -362,9 +363,9 @@ func File(name string, content []byte, exec bool, origin string) Entry {
 	return e
 }
 
-// ReadFolder makes a tree of the regular files of a folder. Its entries are stored and Loose: callers
-// that write them deflate them first (see Entry.Deflated). A file is read once now, for its CRC, and
-// again when its entry is opened. Files that a tree cannot contain are a *FormatError.
+// ReadFolder makes a tree of the regular files of a folder. Its entries are stored and Loose:
+// callers that write them deflate them first (see Entry.Deflated). A file is read once now, for its
+// CRC, and again when its entry is opened. Files that a tree cannot contain are a *FormatError.
 func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 	var entries []Entry
 	var total int64
