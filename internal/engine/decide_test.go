@@ -296,7 +296,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 		},
 		{
 			name:  "a layer before its stack",
-			worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverTarget },
+			worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverBudget },
 			code:  fault.OverLimit,
 			err:   "measure b: over target: ",
 		},

@@ -12,145 +12,143 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// botoFamily: boto3, botocore and s3transfer are released together. With one of them from the layer
-// and another from the runtime, calls fail in ways that imports do not show (boto3 4058).
+// botoFamily finds stacks with only some of boto3, botocore and s3transfer, which are released
+// together. If one comes from the layer and another from the runtime, imports succeed but calls
+// fail (boto3 #4058).
 func botoFamily(in Input) []Finding {
-	family := []string{"boto3", "botocore", "s3transfer"}
 	var there, gone []string
-	for _, name := range family {
-		code := false
-		for _, p := range append([]Part{in.Part}, in.Below...) {
-			_, ok := p.Tree.Lookup(p.Prefix + name + "/__init__.py")
-			if !ok {
-				_, ok = p.Tree.Lookup(p.Prefix + name + "/__init__.pyc")
-			}
-
-			code = code || ok
-		}
-
-		if code {
+	for _, name := range []string{"boto3", "botocore", "s3transfer"} {
+		if slices.ContainsFunc(in.stack(), func(p Part) bool { return p.hasPackage(name) }) {
 			there = append(there, name)
 		} else {
 			gone = append(gone, name)
 		}
 	}
 
-	// botocore alone is a complete library; what stands on it is not.
-	if len(there) == 0 || len(gone) == 0 || strings.Join(there, " ") == "botocore" {
+	// botocore works alone; the other two need it.
+	onlyBotocore := len(there) == 1 && there[0] == "botocore"
+	if len(there) == 0 || len(gone) == 0 || onlyBotocore {
 		return nil
 	}
 
-	return []Finding{
-		{
-			in.Name,
-			"boto-family",
-			fmt.Sprintf(
-				"has %s but not %s: the runtime's own version would be mixed in",
-				strings.Join(there, " and "),
-				strings.Join(gone, " and "),
-			),
-			"carry all of them, or none (rule boto-runtime)",
-		},
-	}
+	has := strings.Join(there, " and ")
+	lacks := strings.Join(gone, " and ")
+	return []Finding{{
+		Subject: in.Name,
+		Check:   "boto-family",
+		Message: "has " + has + " but not " + lacks + ": the runtime's own version would be mixed in",
+		Hint:    "include all of them, or none (rule boto-runtime)",
+	}}
 }
 
-// maxRecordBytes bounds a RECORD that is read whole.
+// hasPackage reports whether the layer has a package's code, as source or bytecode.
+func (p Part) hasPackage(name string) bool {
+	_, source := p.Tree.Lookup(p.Prefix + name + "/__init__.py")
+	_, bytecode := p.Tree.Lookup(p.Prefix + name + "/__init__.pyc")
+	return source || bytecode
+}
+
+// maxRecordBytes limits the size of a RECORD, which is held in memory.
 const maxRecordBytes = 32 << 20
 
-// distInfo: importlib.metadata needs METADATA, and takes the first of two versions that it finds;
-// RECORD must list what is there and nothing else.
-func distInfo(in Input) (found []Finding) {
-	known := map[string]string{} // folder of a distribution that has METADATA -> its name
-	first := map[string]string{} // name -> the first of its folders
+// distInfo finds distributions without METADATA, which importlib.metadata needs; second versions of
+// a distribution, of which importlib.metadata finds only one; and RECORDs with missing files.
+func distInfo(in Input) []Finding {
+	found := missingMetadata(in)
 	for _, d := range in.Distributions {
-		known[in.Prefix+d.DistInfo] = d.Name.String()
-	}
-
-	for _, dir := range distInfoFolders(in.Part) {
-		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
-			name, _, _ := strings.Cut(path.Base(dir), "-")
-			found = append(
-				found,
-				Finding{
-					dir,
-					"dist-info",
-					"has no METADATA: importlib.metadata would not find " + cmp.Or(known[dir], name),
-					"never remove .dist-info",
-				},
-			)
-		} else if other := first[known[dir]]; other != "" && known[dir] != "" {
-			found = append(
-				found,
-				Finding{
-					dir,
-					"dist-info",
-					"is a second version of " + known[dir] + ", beside " + other + ": importlib.metadata takes one " +
-						"of them",
-					"install into an empty folder: pip install --target leaves the older version's folder there",
-				},
-			)
-		} else {
-			first[known[dir]] = dir
-		}
-	}
-
-	for _, d := range in.Distributions {
-		dir := in.Prefix + d.DistInfo
-		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
-			continue
-		}
-
-		e, ok := in.Tree.Lookup(dir + "/RECORD")
-		if !ok {
-			continue // optional; pip writes it always, other tools do not
-		}
-
-		b, err := e.Bytes(maxRecordBytes)
-		if err != nil {
-			found = append(found, Finding{e.Name, "dist-info", err.Error(), ""})
-			continue
-		}
-
-		record, err := pydist.ParseRecord(b)
-		if err != nil {
-			found = append(found, Finding{e.Name, "dist-info", err.Error(), ""})
-			continue
-		}
-
-		missing := 0
-		first := ""
-		for _, r := range record {
-			if strings.HasPrefix(r.Path, "../") || strings.HasPrefix(r.Path, "/") {
-				continue // a script outside of the site folder
-			}
-
-			if _, ok := in.Tree.Lookup(in.Prefix + r.Path); !ok {
-				if missing == 0 {
-					first = r.Path
-				}
-
-				missing++
-			}
-		}
-
-		if missing > 0 {
-			found = append(
-				found,
-				Finding{
-					e.Name,
-					"dist-info",
-					fmt.Sprintf("lists %d files that are not there, %s first", missing, first),
-					"prune it with layersmith, which rewrites RECORD",
-				},
-			)
-		}
+		found = append(found, missingFiles(in, in.Prefix+d.DistInfo)...)
 	}
 
 	return found
 }
 
-// distInfoFolders are those of the site folder, with and without METADATA, and those that
-// distributions should have.
+func missingMetadata(in Input) (found []Finding) {
+	distribution := map[string]string{} // by .dist-info folder
+	for _, d := range in.Distributions {
+		distribution[in.Prefix+d.DistInfo] = d.Name.String()
+	}
+
+	first := map[string]string{} // distribution: its first .dist-info folder
+	for _, dir := range distInfoFolders(in.Part) {
+		name := distribution[dir]
+		if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
+			fromFolder, _, _ := strings.Cut(path.Base(dir), "-")
+			found = append(found, Finding{
+				Subject: dir,
+				Check:   "dist-info",
+				Message: "has no METADATA: importlib.metadata would not find " + cmp.Or(name, fromFolder),
+				Hint:    "never remove .dist-info",
+			})
+			continue
+		}
+
+		if other := first[name]; other != "" && name != "" {
+			found = append(found, Finding{
+				Subject: dir,
+				Check:   "dist-info",
+				Message: "is a second version of " + name + ", beside " + other +
+					": importlib.metadata takes one of them",
+				Hint: "install into an empty folder: pip install --target does not remove the older version's folder",
+			})
+			continue
+		}
+
+		first[name] = dir
+	}
+
+	return found
+}
+
+// missingFiles finds files that the RECORD of a distribution lists and the layer does not have.
+func missingFiles(in Input, dir string) []Finding {
+	if _, ok := in.Tree.Lookup(dir + "/METADATA"); !ok {
+		return nil // reported already
+	}
+
+	e, ok := in.Tree.Lookup(dir + "/RECORD")
+	if !ok {
+		return nil // optional: pip writes one, some other tools do not
+	}
+
+	rows, err := readRecord(e)
+	if err != nil {
+		return []Finding{{Subject: e.Name, Check: "dist-info", Message: err.Error()}}
+	}
+
+	var missing []string
+	for _, r := range rows {
+		if strings.HasPrefix(r.Path, "../") || strings.HasPrefix(r.Path, "/") {
+			continue // a script outside the site folder
+		}
+
+		if _, ok := in.Tree.Lookup(in.Prefix + r.Path); !ok {
+			missing = append(missing, r.Path)
+		}
+	}
+
+	if len(missing) == 0 {
+		return nil
+	}
+
+	return []Finding{{
+		Subject: e.Name,
+		Check:   "dist-info",
+		Message: fmt.Sprintf("lists %d files that are not there, %s first", len(missing), missing[0]),
+		Hint:    "prune it with layersmith, which rewrites RECORD",
+	}}
+}
+
+func readRecord(e ziptree.Entry) ([]pydist.RecordEntry, error) {
+	b, err := e.Bytes(maxRecordBytes)
+	if err != nil {
+		return nil, err
+	}
+
+	return pydist.ParseRecord(b)
+}
+
+// distInfoFolders returns the .dist-info folders in the site folder, and those that distributions
+// should have, sorted.
 func distInfoFolders(p Part) []string {
 	dirs := map[string]bool{}
 	for _, d := range p.Distributions {
@@ -168,44 +166,40 @@ func distInfoFolders(p Part) []string {
 	return slices.Sorted(maps.Keys(dirs))
 }
 
-// paths: names that cannot be unpacked, or not everywhere.
+// paths finds names that cannot be unpacked, or not on every file system.
 func paths(in Input) (found []Finding) {
-	lower := map[string]string{}
+	add := func(name, message, hint string) {
+		found = append(found, Finding{Subject: name, Check: "paths", Message: message, Hint: hint})
+	}
+	byLower := map[string]string{}
 	for _, e := range in.Tree.Entries() {
 		if err := ziptree.CheckName(e.Name); err != nil {
-			found = append(found, Finding{e.Name, "paths", err.Error(), ""})
+			add(e.Name, err.Error(), "")
 		}
 
-		for dir := path.Dir(e.Name); dir != "." && dir != "/"; dir = path.Dir(dir) {
-			if _, ok := in.Tree.Lookup(dir); ok {
-				found = append(
-					found,
-					Finding{
-						e.Name,
-						"paths",
-						"lies in " + dir + ", which is a file",
-						"keep one of them: unzipping fails",
-					},
-				)
-				break
-			}
+		if file, ok := fileAbove(in.Tree, e.Name); ok {
+			add(e.Name, "lies in "+file+", which is a file", "keep one of them: unzipping fails")
 		}
 
 		key := strings.ToLower(e.Name)
-		if other, ok := lower[key]; ok {
-			found = append(
-				found,
-				Finding{
-					e.Name,
-					"paths",
-					"differs from " + other + " in case only",
-					"keep one: file systems that ignore case unpack one over the other",
-				},
-			)
+		if other, ok := byLower[key]; ok {
+			const hint = "keep one: file systems that ignore case unpack one over the other"
+			add(e.Name, "differs from "+other+" in case only", hint)
 		}
 
-		lower[key] = e.Name
+		byLower[key] = e.Name
 	}
 
 	return found
+}
+
+// fileAbove returns the nearest folder of a name that is also the name of a file.
+func fileAbove(t ziptree.Tree, name string) (string, bool) {
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if _, ok := t.Lookup(dir); ok {
+			return dir, true
+		}
+	}
+
+	return "", false
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,68 +13,77 @@ import (
 	"github.com/layersmith/layersmith/internal/sharedobj"
 )
 
-// elfAlign: Linux maps a segment only where its address and its offset agree modulo the alignment.
-// Tools that strip break this in files that patchelf wrote, which is most of scipy (patchelf 510,
-// scipy 17438).
+// elfAlign finds ELF files with a segment whose address and offset differ modulo its alignment:
+// Linux cannot map it. Stripping tools cause this in files that patchelf wrote, such as most of
+// scipy (patchelf #510, scipy #17438). It also finds unreadable ELF files.
 func elfAlign(in Input) (found []Finding) {
 	for name, why := range in.Broken {
-		found = append(found, Finding{name, "elf-format", why, "build from the wheel; this file cannot be loaded"})
+		found = append(found, Finding{
+			Subject: name,
+			Check:   "elf-format",
+			Message: why,
+			Hint:    "build from the wheel; this file cannot be loaded",
+		})
 	}
 
-	for _, name := range in.objects() {
+	for _, name := range in.objectNames() {
 		for _, m := range in.Objects[name].Misalignments() {
-			found = append(found, Finding{name, "elf-align", m.String() + ", Linux will not load it",
-				"build from the wheel; this file was stripped by another tool, or came so in " + in.owner(name)})
+			found = append(found, Finding{
+				Subject: name,
+				Check:   "elf-align",
+				Message: m.String() + ", Linux will not load it",
+				Hint: "build from the wheel; this file was damaged by another strip tool, or shipped so in " +
+					in.owner(name),
+			})
 		}
 	}
 
 	return found
 }
 
-// elfMachine: the file must be for the target's processor.
+// elfMachine finds ELF files for another architecture than the target's.
 func elfMachine(in Input) (found []Finding) {
 	want := sharedobj.MachineX86_64
 	if in.Target.Arch() == "arm64" {
 		want = sharedobj.MachineAArch64
 	}
 
-	for _, name := range in.objects() {
+	for _, name := range in.objectNames() {
 		if got := in.Objects[name].Machine; got != want {
-			found = append(
-				found,
-				Finding{name, "elf-machine", fmt.Sprintf("is for %v, %s needs %v", got, in.Target, want),
-					"build it for " + in.Target.String() + "; it came with " + in.owner(name)},
-			)
+			found = append(found, Finding{
+				Subject: name,
+				Check:   "elf-machine",
+				Message: fmt.Sprintf("is for %v, %s needs %v", got, in.Target, want),
+				Hint:    "build it for " + in.Target.String() + "; it came with " + in.owner(name),
+			})
 		}
 	}
 
 	return found
 }
 
-// elfGlibc: symbol versions newer than the runtime's C library cannot be resolved.
+// elfGlibc finds ELF files that need symbol versions newer than the runtime's glibc.
 func elfGlibc(in Input) (found []Finding) {
 	major, minor := in.Target.Glibc()
-	for _, name := range in.objects() {
-		worst := ""
+	for _, name := range in.objectNames() {
+		newest := ""
 		for _, v := range in.Objects[name].VersionNeeds {
-			if newer(v.Version, major, minor) && newerThan(v.Version, worst) {
-				worst = v.Version
+			if newer(v.Version, major, minor) && newerThan(v.Version, newest) {
+				newest = v.Version
 			}
 		}
 
-		if worst != "" {
-			found = append(
-				found,
-				Finding{
-					name,
-					"elf-glibc",
-					fmt.Sprintf("needs %s, %s has glibc %d.%d", worst, in.Target.Runtime(), major, minor),
-					"choose a version of " + in.owner(
-						name,
-					) + " with a wheel for an older manylinux, or a newer runtime",
-				},
-			)
+		if newest == "" {
+			continue
 		}
+
+		found = append(found, Finding{
+			Subject: name,
+			Check:   "elf-glibc",
+			Message: fmt.Sprintf("needs %s, %s has glibc %d.%d", newest, in.Target.Runtime(), major, minor),
+			Hint: "choose a version of " + in.owner(name) +
+				" with a wheel for an older manylinux, or a newer runtime",
+		})
 	}
 
 	return found
@@ -89,8 +99,8 @@ func newerThan(version, other string) bool {
 	return newer(version, a, b)
 }
 
-// glibcVersion reads GLIBC_2.17; GLIBC_2.2.5 counts as 2.2, GLIBC_PRIVATE and other libraries'
-// versions as nothing.
+// glibcVersion parses versions such as GLIBC_2.17. GLIBC_2.2.5 counts as 2.2. It is not ok for
+// GLIBC_PRIVATE and versions of other libraries.
 func glibcVersion(s string) (major, minor int, ok bool) {
 	rest, ok := strings.CutPrefix(s, "GLIBC_")
 	if !ok {
@@ -110,91 +120,87 @@ func glibcVersion(s string) (major, minor int, ok bool) {
 //go:embed base_libraries.txt
 var baseLibraries string
 
-// base are the libraries that a runtime's image has; see the head of base_libraries.txt for where
-// that is from.
+// base returns the libraries of the target's runtime image. See base_libraries.txt for the source.
 func base(t pydist.Target) map[string]bool {
-	out := map[string]bool{}
 	system := "al2"
 	if t.OperatingSystem() == pydist.AmazonLinux2023 {
 		system = "al2023"
 	}
 
+	libraries := map[string]bool{}
 	for _, line := range strings.Split(baseLibraries, "\n") {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || fields[0] == "#" {
+		if len(fields) < 2 || fields[0] != system && fields[0] != "both" {
 			continue
 		}
 
-		if fields[0] == system || fields[0] == "both" {
-			for _, lib := range fields[1:] {
-				out[lib] = true
-			}
+		for _, lib := range fields[1:] {
+			libraries[lib] = true
 		}
 	}
 
-	return out
+	return libraries
 }
 
-// loadedLate are libraries that optional parts of a package link to, where the package works
-// without them.
-var loadedLate = map[string]string{
-	"numba/np/ufunc/omppool": "numba falls back to its workqueue threading layer",
-	"numba/np/ufunc/tbbpool": "numba falls back to its workqueue threading layer",
+// optionalObjects are prefixes of ELF files whose libraries may be missing: optional parts of a
+// package, which falls back to another implementation.
+var optionalObjects = []string{
+	"numba/np/ufunc/omppool", // numba falls back to its workqueue threading layer
+	"numba/np/ufunc/tbbpool",
 }
 
-// elfNeeded: every library that a file links to must be in the layer, below it, or in the runtime.
-// Where in the layer does not matter much: RPATH and RUNPATH find it, Lambda's LD_LIBRARY_PATH has
-// /opt/lib, or the package loads it by itself beforehand.
+// elfNeeded finds ELF files that link to a library which is neither in the stack nor in the
+// runtime. The folder of a library does not matter: RPATH and RUNPATH may point to it, Lambda's
+// LD_LIBRARY_PATH contains /opt/lib, and some packages load their libraries themselves beforehand.
 func elfNeeded(in Input) (found []Finding) {
-	known := base(in.Target)
-	for _, p := range append([]Part{in.Part}, in.Below...) {
-		for name, f := range p.Objects {
-			known[path.Base(name)] = true
-			if f.Soname != "" {
-				known[f.Soname] = true
-			}
+	available := in.libraries()
+	for _, name := range in.objectNames() {
+		site := strings.TrimPrefix(name, in.Prefix)
+		if isOptional(site) {
+			continue
 		}
-	}
 
-	for _, name := range in.objects() {
 		var missing []string
 		for _, lib := range in.Objects[name].Needed {
-			if !known[path.Base(lib)] {
+			if !available[path.Base(lib)] {
 				missing = append(missing, lib)
 			}
 		}
 
-		if len(missing) == 0 || optional(strings.TrimPrefix(name, in.Prefix)) {
+		if len(missing) == 0 {
 			continue
 		}
 
 		sort.Strings(missing)
-		found = append(
-			found,
-			Finding{
-				name,
-				"elf-needed",
-				fmt.Sprintf("links to %s, which neither the layer nor the runtime has", strings.Join(missing, ", ")),
-				"choose a build of " + in.owner(
-					name,
-				) + " without it (opencv-python-headless for opencv-python), put the library below lib/ of the " +
-					"layer, or accept it in layer.yaml: allow: [{ match: \"" + strings.TrimPrefix(
-					name,
-					in.Prefix,
-				) + "\", reason: ... }]",
-			},
-		)
+		list := strings.Join(missing, ", ")
+		found = append(found, Finding{
+			Subject: name,
+			Check:   "elf-needed",
+			Message: "links to " + list + ", which neither the layer nor the runtime has",
+			Hint: "choose a build of " + in.owner(name) + " without it (opencv-python-headless for opencv-python), " +
+				"put the library below lib/ of the layer, or accept it in layer.yaml: " +
+				"allow: [{ match: \"" + site + "\", reason: ... }]",
+		})
 	}
 
 	return found
 }
 
-func optional(site string) bool {
-	for prefix := range loadedLate {
-		if strings.HasPrefix(site, prefix) {
-			return true
+// libraries returns the names and sonames of the libraries in the runtime and in the stack.
+func (in Input) libraries() map[string]bool {
+	available := base(in.Target)
+	for _, p := range in.stack() {
+		for name, f := range p.Objects {
+			available[path.Base(name)] = true
+			if f.Soname != "" {
+				available[f.Soname] = true
+			}
 		}
 	}
 
-	return false
+	return available
+}
+
+func isOptional(site string) bool {
+	return slices.ContainsFunc(optionalObjects, func(prefix string) bool { return strings.HasPrefix(site, prefix) })
 }

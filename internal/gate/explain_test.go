@@ -10,14 +10,14 @@ import (
 	"github.com/layersmith/layersmith/internal/wheel"
 )
 
-// Every finding belongs to a check that says of itself what it asks and what it cannot see.
+// Every finding belongs to a check with a description and its limits.
 func TestEveryCheckExplainsItself(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, c := range checks {
-		for _, text := range append([]string{c.about, c.of, c.blind}, c.names...) {
+		for _, text := range append([]string{c.asks, c.unit, c.cannotSee}, c.names...) {
 			if text == "" {
-				t.Errorf("%v leaves something unsaid", c.names)
+				t.Errorf("%v has an empty description", c.names)
 			}
 		}
 
@@ -30,46 +30,39 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 		}
 	}
 
-	// A layer with something for each of them to find.
-	p := objects(
-		t,
-		map[string]sharedobj.Facts{
-			"a.so": {Machine: 3, Needed: []string{"z.so"}, VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
-				Segments: []sharedobj.Segment{{Type: sharedobj.SegmentLoad, Vaddr: 1, Align: 0x1000}}},
-		},
-	)
-	p.Tree = tree(
-		t,
-		map[string]string{
-			"python/a.so":                 "",
-			"python/A.so":                 "",
-			"python/boto3/__init__.py":    "",
-			"python/b-1.dist-info/RECORD": "",
-		},
-	)
+	// A layer with a finding for each check.
+	p := objects(t, map[string]sharedobj.Facts{"a.so": {
+		Machine:      3,
+		Needed:       []string{"z.so"},
+		VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
+		Segments:     []sharedobj.Segment{{Type: sharedobj.SegmentLoad, Vaddr: 1, Align: 0x1000}},
+	}})
+	p.Tree = tree(t, map[string]string{
+		"python/a.so":                 "",
+		"python/A.so":                 "",
+		"python/boto3/__init__.py":    "",
+		"python/b-1.dist-info/RECORD": "",
+	})
 	p.Broken = map[string]string{"python/b.so": "broken"}
 	for _, f := range Check(input(t, "python3.13-x86_64", p)) {
 		if !seen[f.Check] {
-			t.Errorf("%s is found by a check that has no such name", f)
+			t.Errorf("%s names no check", f)
 		}
 	}
 
 	for _, l := range Explain(input(t, "python3.13-x86_64", p)) {
 		if l.Findings == 0 && l.Check != "limits" {
-			t.Errorf("%s found nothing in a layer that was made for it", l.Check)
+			t.Errorf("%s has no finding", l.Check)
 		}
 	}
 }
 
-func TestExplainCountsWhatWasLookedAt(t *testing.T) {
+func TestExplainCountsWhatEachCheckCovers(t *testing.T) {
 	t.Parallel()
-	p := objects(
-		t,
-		map[string]sharedobj.Facts{
-			"a.so": {Needed: []string{"libc.so.6", "libm.so.6"}},
-			"b.so": {Needed: []string{"libc.so.6"}},
-		},
-	)
+	p := objects(t, map[string]sharedobj.Facts{
+		"a.so": {Needed: []string{"libc.so.6", "libm.so.6"}},
+		"b.so": {Needed: []string{"libc.so.6"}},
+	})
 	p.Distributions = nil
 	p.Tree = tree(t, map[string]string{"python/a.so": "", "python/b.so": "", "python/c-1.dist-info/METADATA": ""})
 	got := map[string]int{}
@@ -92,29 +85,30 @@ func TestExplainCountsWhatWasLookedAt(t *testing.T) {
 	}
 }
 
-// Layers that something else built may have what no wheel store lets in.
-func TestDistInfoOfForeignLayers(t *testing.T) {
+// Prebuilt layers may have metadata that no set of wheels has.
+func TestDistInfoOfPrebuiltLayers(t *testing.T) {
 	t.Parallel()
 	for sentence, tt := range map[string]struct {
 		files map[string]string
 		dists []wheel.Distribution
 		want  []string
 	}{
-		"a folder without METADATA, which no distribution has": {
+		"a .dist-info without METADATA, of no known distribution": {
 			files: map[string]string{"python/some_pkg-1.0.dist-info/RECORD": ""},
 			want: []string{
-				"python/some_pkg-1.0.dist-info: has no METADATA: importlib.metadata would not find some_pkg [dist-info]",
+				"python/some_pkg-1.0.dist-info: has no METADATA: " +
+					"importlib.metadata would not find some_pkg [dist-info]",
 			},
 		},
-		"two versions of one": {
+		"two versions of one distribution": {
 			files: map[string]string{"python/a-1.dist-info/METADATA": "", "python/a-2.dist-info/METADATA": ""},
 			dists: []wheel.Distribution{owned(t, "a", "1"), owned(t, "a", "2")},
 			want: []string{
-				"python/a-2.dist-info: is a second version of a, beside python/a-1.dist-info: importlib.metadata " +
-					"takes one of them [dist-info]",
+				"python/a-2.dist-info: is a second version of a, beside python/a-1.dist-info: " +
+					"importlib.metadata takes one of them [dist-info]",
 			},
 		},
-		"what a package vendors, and what lies elsewhere": {
+		"a vendored .dist-info, and one outside the site folder": {
 			files: map[string]string{
 				"python/a/_vendor/b-1.dist-info/RECORD": "",
 				"c-1.dist-info/RECORD":                  "",

@@ -1,11 +1,12 @@
-// Package gate holds the checks of a pruned layer that need no Python. Each check is in a file of
-// its own; all of them look at the same input and return findings, which are data: many, sorted,
-// each with its check and its subject.
+// Package gate checks a pruned layer statically, without Python. Every check reads the same input
+// and returns findings, each with the name of its check and a subject.
 package gate
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/measure"
@@ -15,7 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Finding is something that would not work on Lambda, or not for everybody.
+// Finding is a defect of a layer: something that fails on Lambda, or when the layer is unpacked.
 type Finding struct {
 	Subject string `json:"subject"` // a file of the zip, or a distribution
 	Check   string `json:"check"`
@@ -25,92 +26,100 @@ type Finding struct {
 
 func (f Finding) String() string { return fmt.Sprintf("%s: %s [%s]", f.Subject, f.Message, f.Check) }
 
-// Part is one layer of a stack as the gate sees it.
+// Part is one layer of a stack.
 type Part struct {
 	Name          string
-	Prefix        string
+	Prefix        string // site folder in the zip, such as "python/"
 	Tree          ziptree.Tree
 	Distributions []wheel.Distribution
-	Objects       map[string]sharedobj.Facts // of every ELF file, by its name in the zip
-	Broken        map[string]string          // ELF files that cannot be read, and why
+	Objects       map[string]sharedobj.Facts // of readable ELF files, by name in the zip
+	Broken        map[string]string          // unreadable ELF files, by name in the zip, and why
 }
 
-// Input is a layer and those it lies on.
+// Input is a layer and the layers below it in its stack.
 type Input struct {
 	Target pydist.Target
 	Part
 	Below []Part
 }
 
-// A check is what it does, and what to say of it: people decide by that whether it is enough for
-// them.
+// stack returns the layer and the layers below it.
+func (in Input) stack() []Part { return append([]Part{in.Part}, in.Below...) }
+
+// check is one check and its description, with which users decide whether it is enough for them.
 type check struct {
-	names []string // what its findings are called
-	about string   // what it asks, as a clause
-	of    string   // what it looks at, in the singular
-	count func(Input) int
-	blind string // what it cannot see
-	run   func(Input) []Finding
+	names     []string // of its findings
+	asks      string   // what it checks, as a clause
+	unit      string   // what it counts, in the singular
+	count     func(Input) int
+	cannotSee string
+	run       func(Input) []Finding
 }
 
 var checks = []check{
 	{
-		[]string{"elf-align", "elf-format"},
-		"Linux can map its segments",
-		"shared object",
-		elfFiles,
-		"whether its code is right: that is the probe's",
-		elfAlign,
+		names:     []string{"elf-align", "elf-format"},
+		asks:      "Linux can map its segments",
+		unit:      "shared object",
+		count:     elfFiles,
+		cannotSee: "whether its code works: that is for the probe",
+		run:       elfAlign,
 	},
 	{
-		[]string{"elf-machine"},
-		"it is for the target's processor",
-		"shared object",
-		elfFiles,
-		"instructions that only newer processors of that kind have",
-		elfMachine,
+		names:     []string{"elf-machine"},
+		asks:      "it is built for the target's architecture",
+		unit:      "shared object",
+		count:     elfFiles,
+		cannotSee: "instructions that only newer processors of the architecture have",
+		run:       elfMachine,
 	},
 	{
-		[]string{"elf-glibc"},
-		"the runtime's C library is new enough for it",
-		"shared object",
-		elfFiles,
-		"symbol versions of other libraries, as libstdc++",
-		elfGlibc,
-	},
-	{[]string{"elf-needed"}, "each library that it links to is there", "link", links,
-		"libraries that code opens by name (dlopen); whether a search path leads to what is there", elfNeeded},
-	{
-		[]string{"boto-family"},
-		"boto3, botocore and s3transfer come together",
-		"layer",
-		layers,
-		"whether their versions fit each other",
-		botoFamily,
+		names:     []string{"elf-glibc"},
+		asks:      "the runtime's glibc is new enough for it",
+		unit:      "shared object",
+		count:     elfFiles,
+		cannotSee: "symbol versions of other libraries, such as libstdc++",
+		run:       elfGlibc,
 	},
 	{
-		[]string{"dist-info"},
-		"metadata is there, and RECORD lists what is there",
-		"distribution",
-		distInfos,
-		"what is there and in no RECORD; whether requirements are met",
-		distInfo,
+		names:     []string{"elf-needed"},
+		asks:      "each library that it links to is in the stack or the runtime",
+		unit:      "link",
+		count:     links,
+		cannotSee: "libraries opened by name (dlopen); whether the loader's search path contains a library",
+		run:       elfNeeded,
 	},
 	{
-		[]string{"paths"},
-		"it can be unpacked anywhere",
-		"name",
-		names,
-		"file systems that change names in other ways than in case",
-		paths,
+		names:     []string{"boto-family"},
+		asks:      "boto3, botocore and s3transfer come together",
+		unit:      "layer",
+		count:     layers,
+		cannotSee: "whether their versions are compatible",
+		run:       botoFamily,
 	},
 	{
-		[]string{"limits"},
-		"Lambda would take it",
-		"file",
-		names,
-		"the function's own code and other layers that it uses",
-		limits,
+		names:     []string{"dist-info"},
+		asks:      "METADATA exists, and every file that RECORD lists",
+		unit:      "distribution",
+		count:     distInfos,
+		cannotSee: "files that no RECORD lists; whether requirements are met",
+		run:       distInfo,
+	},
+	{
+		names:     []string{"paths"},
+		asks:      "it can be unpacked on any file system",
+		unit:      "name",
+		count:     names,
+		cannotSee: "file systems that change names other than in case",
+		run:       paths,
+	},
+	{
+		names:     []string{"limits"},
+		asks:      "Lambda accepts its unzipped size",
+		unit:      "file",
+		count:     names,
+		cannotSee: "the function's own code and the other layers that it uses",
+		run:       limits,
 	},
 }
 
@@ -127,46 +136,47 @@ func links(in Input) (n int) {
 	return n
 }
 
-// Looked is what one check did with a layer.
-type Looked struct {
+// Explanation describes one check and its result for a layer.
+type Explanation struct {
 	Check     string `json:"check"`
-	Asks      string `json:"asks"` // as a clause: Linux can map its segments
-	At        string `json:"at"`   // what it looked at, in the singular
+	Asks      string `json:"asks"` // as a clause, such as: Linux can map its segments
+	At        string `json:"at"`   // what Count counts, in the singular
 	Count     int    `json:"count"`
-	Findings  int    `json:"findings"` // those that the layer allows included
+	Findings  int    `json:"findings"` // including those that the layer allows
 	CannotSee string `json:"cannotSee"`
 }
 
-// Explain says what each check looked at, and what it cannot see.
-func Explain(in Input) []Looked {
-	var all []Looked
+// Explain runs all checks and describes each.
+func Explain(in Input) []Explanation {
+	var all []Explanation
 	for _, c := range checks {
-		all = append(all, Looked{c.names[0], c.about, c.of, c.count(in), len(c.run(in)), c.blind})
+		all = append(all, Explanation{
+			Check:     c.names[0],
+			Asks:      c.asks,
+			At:        c.unit,
+			Count:     c.count(in),
+			Findings:  len(c.run(in)),
+			CannotSee: c.cannotSee,
+		})
 	}
 
 	return all
 }
 
-// Check runs all checks.
+// Check runs all checks. Findings are sorted by subject and check.
 func Check(in Input) []Finding {
-	all := []Finding{} // in JSON an empty list, not null
+	all := []Finding{} // an empty list in JSON, not null
 	for _, c := range checks {
 		all = append(all, c.run(in)...)
 	}
 
-	sort.SliceStable(all, func(i, j int) bool {
-		a := all[i]
-		b := all[j]
-		if a.Subject != b.Subject {
-			return a.Subject < b.Subject
-		}
-
-		return a.Check < b.Check
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), strings.Compare(a.Check, b.Check))
 	})
 	return all
 }
 
-// owner names the wheel to blame for a file.
+// owner returns the name and version of the distribution that a file belongs to.
 func (p Part) owner(file string) string {
 	site := strings.TrimPrefix(file, p.Prefix)
 	for _, d := range p.Distributions {
@@ -180,29 +190,21 @@ func (p Part) owner(file string) string {
 	return "the layer"
 }
 
-func (p Part) objects() []string {
-	names := make([]string, 0, len(p.Objects))
-	for n := range p.Objects {
-		names = append(names, n)
-	}
+// objectNames returns the names of the readable ELF files, sorted.
+func (p Part) objectNames() []string { return slices.Sorted(maps.Keys(p.Objects)) }
 
-	sort.Strings(names)
-	return names
-}
-
-// limits: what Lambda refuses to publish.
+// limits finds layers that Lambda refuses to publish.
 func limits(in Input) []Finding {
-	if n := in.Tree.UnzippedBytes(); n > measure.MaxUnzippedBytes {
-		return []Finding{
-			{
-				in.Name,
-				"limits",
-				fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)),
-				"let it extend a layer that already carries a part of it, or name the submodules that are needed " +
-					"(modules in layer.yaml)",
-			},
-		}
+	n := in.Tree.UnzippedBytes()
+	if n <= measure.MaxUnzippedBytes {
+		return nil
 	}
 
-	return nil
+	return []Finding{{
+		Subject: in.Name,
+		Check:   "limits",
+		Message: fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)),
+		Hint: "extend a layer that already has some of these packages, or list the submodules that are needed " +
+			"(modules in layer.yaml)",
+	}}
 }

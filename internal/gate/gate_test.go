@@ -137,7 +137,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		},
 		"another machine": {target: "python3.13-arm64", objects: one(sharedobj.Facts{Machine: sharedobj.MachineX86_64}),
 			want: []string{"python/scipy/_x.so: is for x86_64, python3.13-arm64 needs aarch64 [elf-machine]"}},
-		"a machine that Lambda has not": {objects: one(sharedobj.Facts{Machine: 3}),
+		"a machine that Lambda does not have": {objects: one(sharedobj.Facts{Machine: 3}),
 			want: []string{"python/scipy/_x.so: is for machine 3, python3.13-x86_64 needs x86_64 [elf-machine]"}},
 		"symbols as new as the runtime": {
 			objects: one(needs("GLIBC_2.2.5", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBCXX_3.4.99", "GLIBC_2", "")),
@@ -150,7 +150,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			objects: one(needs("GLIBC_2.34", "GLIBC_2.27")),
 			want:    []string{"python/scipy/_x.so: needs GLIBC_2.34, python3.11 has glibc 2.26 [elf-glibc]"},
 		},
-		"glibc 3 is newer than any": {objects: one(needs("GLIBC_3.0")),
+		"glibc 3 is newer than any glibc 2": {objects: one(needs("GLIBC_3.0")),
 			want: []string{"python/scipy/_x.so: needs GLIBC_3.0, python3.13 has glibc 2.34 [elf-glibc]"}},
 		"libraries of the runtime": {
 			objects: one(sharedobj.Facts{
@@ -161,14 +161,15 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			}),
 		},
 		"libraries of the layer, by file name and by soname": {objects: map[string]sharedobj.Facts{
-			so: {
-				Needed: []string{"libgfortran-04.so.5", "libopenblas.so.0"},
-			}, "scipy.libs/libgfortran-04.so.5": {}, "scipy.libs/other.so": {Soname: "libopenblas.so.0"}}},
+			so:                               {Needed: []string{"libgfortran-04.so.5", "libopenblas.so.0"}},
+			"scipy.libs/libgfortran-04.so.5": {},
+			"scipy.libs/other.so":            {Soname: "libopenblas.so.0"},
+		}},
 		"a library of the layer below": {
 			objects: one(sharedobj.Facts{Needed: []string{"libblas.so"}}),
 			below:   map[string]sharedobj.Facts{"numpy.libs/libblas.so": {}},
 		},
-		"a path is its last name": {
+		"of a path only the last element counts": {
 			objects: one(sharedobj.Facts{Needed: []string{"/usr/lib64/libm.so.6", "$ORIGIN/libc.so.6"}}),
 		},
 		"no graphics in the runtime": {
@@ -178,22 +179,27 @@ func TestCheckOfSharedObjects(t *testing.T) {
 					"[elf-needed]",
 			},
 		},
-		"an optional part may link to what is not there": {
+		"an optional part may link to a missing library": {
 			objects: map[string]sharedobj.Facts{
 				"numba/np/ufunc/tbbpool.cpython-313.so": {Needed: []string{"libtbb.so.12"}},
 			},
 		},
-		"everything at once, sorted by file and check": {objects: map[string]sharedobj.Facts{
-			"b.so": {
-				Machine:      3,
-				Needed:       []string{"libb.so"},
-				VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
-			}, "a.so": {Needed: []string{"liba.so"}}},
+		"everything at once, sorted by file and check": {
+			objects: map[string]sharedobj.Facts{
+				"b.so": {
+					Machine:      3,
+					Needed:       []string{"libb.so"},
+					VersionNeeds: needs("GLIBC_2.99").VersionNeeds,
+				},
+				"a.so": {Needed: []string{"liba.so"}},
+			},
 			want: []string{
 				"python/a.so: links to liba.so, which neither the layer nor the runtime has [elf-needed]",
 				"python/b.so: needs GLIBC_2.99, python3.13 has glibc 2.34 [elf-glibc]",
 				"python/b.so: is for machine 3, python3.13-x86_64 needs x86_64 [elf-machine]",
-				"python/b.so: links to libb.so, which neither the layer nor the runtime has [elf-needed]"}},
+				"python/b.so: links to libb.so, which neither the layer nor the runtime has [elf-needed]",
+			},
+		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -207,17 +213,15 @@ func TestCheckOfSharedObjects(t *testing.T) {
 				below = []Part{objects(t, tt.below)}
 			}
 
-			if d := cmp.Diff(
-				append([]string{}, tt.want...),
-				said(Check(input(t, target, objects(t, tt.objects), below...))),
-			); d != "" {
+			got := said(Check(input(t, target, objects(t, tt.objects), below...)))
+			if d := cmp.Diff(append([]string{}, tt.want...), got); d != "" {
 				t.Error(d)
 			}
 		})
 	}
 }
 
-func TestHintsNameWhoShippedTheFile(t *testing.T) {
+func TestHintsNameTheDistributionOfTheFile(t *testing.T) {
 	t.Parallel()
 	p := objects(t, map[string]sharedobj.Facts{"scipy/_x.so": needs("GLIBC_2.39")})
 	p.Objects["bin/tool"] = sharedobj.Facts{Machine: sharedobj.MachineAArch64}
@@ -235,7 +239,7 @@ func TestHintsNameWhoShippedTheFile(t *testing.T) {
 	}
 }
 
-func TestFilesThatCannotBeReadAreFindings(t *testing.T) {
+func TestUnreadableFilesAreFindings(t *testing.T) {
 	t.Parallel()
 	p := part(t, "x", "b.so", "a.so")
 	p.Broken = map[string]string{
@@ -251,7 +255,7 @@ func TestFilesThatCannotBeReadAreFindings(t *testing.T) {
 	}
 }
 
-func TestBaseLibrariesAreTheSmallestSet(t *testing.T) {
+func TestBaseLibrariesIncludeGlibcButNoGraphics(t *testing.T) {
 	t.Parallel()
 	for _, target := range pydist.Targets() {
 		known := base(target)
@@ -297,7 +301,7 @@ func TestBaseLibrariesNameAKnownSystemOnEveryLine(t *testing.T) {
 	}
 
 	if lines == 0 {
-		t.Error("no library at all")
+		t.Error("base_libraries.txt lists no libraries")
 	}
 }
 
@@ -358,13 +362,13 @@ func TestDistInfoIsCoherent(t *testing.T) {
 				"python/a/__init__.py": "",
 			},
 		},
-		"files that RECORD does not list are another check's": {
+		"files that RECORD does not list are no finding": {
 			files: map[string]string{info + "METADATA": "", info + "RECORD": "", "python/a/__init__.py": ""}},
 		"RECORD is optional": {files: map[string]string{info + "METADATA": ""}},
-		"scripts outside are not ours": {
+		"scripts outside the site folder are not checked": {
 			files: map[string]string{info + "METADATA": "", info + "RECORD": "../../bin/a,,\n/usr/bin/a,,\n"},
 		},
-		"METADATA is not": {
+		"METADATA is required": {
 			files: map[string]string{info + "RECORD": ""},
 			want:  []string{"python/a-1.dist-info: has no METADATA: importlib.metadata would not find a [dist-info]"},
 		},
@@ -375,7 +379,7 @@ func TestDistInfoIsCoherent(t *testing.T) {
 			},
 			want: []string{"python/a-1.dist-info/RECORD: lists 2 files that are not there, a/b.py first [dist-info]"},
 		},
-		"RECORD is not one": {
+		"RECORD is malformed": {
 			files: map[string]string{info + "METADATA": "", info + "RECORD": "a\n"},
 			want: []string{
 				"python/a-1.dist-info/RECORD: RECORD:1: row has 1 fields, expected path, hash and size [dist-info]",
@@ -425,7 +429,7 @@ func TestPathsThatCannotBeUnpackedEverywhere(t *testing.T) {
 			files: []string{"a/README", "a/Readme", "a/readme.txt"},
 			want:  []string{"python/a/Readme: differs from python/a/README in case only [paths]"},
 		},
-		"so do their folders": {
+		"folders that differ in case, with the same file": {
 			files: []string{"A/b.py", "a/B.py"},
 			want:  []string{"python/a/B.py: differs from python/A/b.py in case only [paths]"},
 		},
@@ -440,24 +444,23 @@ func TestPathsThatCannotBeUnpackedEverywhere(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			if d := cmp.Diff(
-				append([]string{}, tt.want...),
-				said(Check(input(t, "python3.13-x86_64", part(t, "x", tt.files...)))),
-			); d != "" {
+			got := said(Check(input(t, "python3.13-x86_64", part(t, "x", tt.files...))))
+			if d := cmp.Diff(append([]string{}, tt.want...), got); d != "" {
 				t.Error(d)
 			}
 		})
 	}
 }
 
-// A name that no zip could bring in, but a transform could.
+// ziptree.Read refuses such names, but a transform could produce them.
 func TestNamesAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	p := Part{Name: "x", Tree: tree(t, map[string]string{"../a": "", "/b": ""})}
-	if d := cmp.Diff(
-		[]string{"../a: has a name that leaves the tree or is not clean [paths]", "/b: has an absolute name [paths]"},
-		said(Check(input(t, "python3.13-x86_64", p))),
-	); d != "" {
+	want := []string{
+		"../a: has a name that is not a clean relative path [paths]",
+		"/b: has an absolute name [paths]",
+	}
+	if d := cmp.Diff(want, said(Check(input(t, "python3.13-x86_64", p)))); d != "" {
 		t.Error(d)
 	}
 }
@@ -482,7 +485,7 @@ func TestLimitsAreThoseOfLambda(t *testing.T) {
 	}
 }
 
-// Maps are walked in another order each time; findings are not.
+// The order of findings does not depend on the order of maps.
 func TestFindingsHaveOneOrder(t *testing.T) {
 	t.Parallel()
 	facts := map[string]sharedobj.Facts{}
@@ -508,15 +511,12 @@ func TestFindingsHaveOneOrder(t *testing.T) {
 	}
 }
 
-// The gate looks at what is unpacked, and what is written has the same names.
+// A layer without defects has no findings, also after it was written and read again.
 func TestACleanLayerHasNoFindings(t *testing.T) {
 	t.Parallel()
-	p := objects(
-		t,
-		map[string]sharedobj.Facts{
-			"scipy/_x.so": {Needed: []string{"libc.so.6"}, VersionNeeds: needs("GLIBC_2.17").VersionNeeds},
-		},
-	)
+	p := objects(t, map[string]sharedobj.Facts{
+		"scipy/_x.so": {Needed: []string{"libc.so.6"}, VersionNeeds: needs("GLIBC_2.17").VersionNeeds},
+	})
 	var b bytes.Buffer
 	if _, err := ziptree.Write(t.Context(), &b, p.Tree); err != nil {
 		t.Fatal(err)

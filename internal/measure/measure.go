@@ -1,29 +1,37 @@
-// Package measure says what a layer weighs, what it may weigh, and whether that is well.
+// Package measure has sizes of files and layers, and compares them with budgets and Lambda's
+// limits.
 //
-// Lambda counts bytes unzipped, of a function's package and all its layers together: at most
-// 262,144,000, which is 250 MiB. Sizes in reports are megabytes of 10^6 bytes (MB) or mebibytes of
-// 2^20 (MiB), always with the unit.
+// Lambda limits the unzipped bytes of a function package and all its layers together to
+// 262,144,000, which is 250 MiB. Sizes in reports are in megabytes of 10^6 bytes (MB) or mebibytes
+// of 2^20 (MiB), always with the unit.
 package measure
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Limits of Lambda (docs: "Lambda quotas").
+// MaxUnzippedBytes is Lambda's limit for a function with all its layers ("Lambda quotas" in the AWS
+// Lambda Developer Guide).
+const MaxUnzippedBytes = 250 << 20
+
+// Units, in bytes.
 const (
-	MaxUnzippedBytes       = 250 << 20 // a function and all its layers together
-	mebi                   = 1 << 20
-	mega                   = 1_000_000
-	kilo, kibi             = 1000, 1024
-	giga             int64 = 1_000_000_000
+	kilo = 1000
+	mega = 1000 * kilo
+	giga = 1000 * mega
+	kibi = 1 << 10
+	mebi = 1 << 20
+	gibi = 1 << 30
 )
 
-// Bytes is a size; its text has a unit.
+// Bytes is a size in bytes. Its text has a unit.
 type Bytes int64
 
 var units = []struct {
@@ -32,19 +40,19 @@ var units = []struct {
 }{
 	{"MiB", mebi},
 	{"KiB", kibi},
-	{"GiB", 1 << 30},
+	{"GiB", gibi},
 	{"MB", mega},
 	{"kB", kilo},
 	{"KB", kilo},
-	{"GB", float64(giga)},
+	{"GB", giga},
 	{"B", 1},
 }
 
-// decimal leaves out what else ParseFloat reads (NaN, 1e9, 0x1p4), and commas that do not part
-// thousands: 1,5 MB is not 15 MB.
+// decimal excludes other numbers that ParseFloat accepts (NaN, 1e9, 0x1p4), and commas that do not
+// separate thousands: 1,5 MB is not 15 MB.
 var decimal = regexp.MustCompile(`^([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]+)?$`)
 
-// ParseBytes reads "140 MB", "225MiB", "262144000".
+// ParseBytes parses sizes such as "140 MB", "225MiB" and "262144000", from 1 byte to 2^50 bytes.
 func ParseBytes(s string) (Bytes, error) {
 	number := strings.TrimSpace(s)
 	unit := 1.0
@@ -68,10 +76,10 @@ func ParseBytes(s string) (Bytes, error) {
 	return Bytes(math.Round(n * unit)), nil
 }
 
-// MB prints megabytes with one decimal and without the unit, as tables want it.
+// MB returns megabytes with one decimal, without the unit, for tables.
 func (b Bytes) MB() string { return strconv.FormatFloat(float64(b)/mega, 'f', 1, 64) }
 
-// String prints a whole number of MiB as such, and everything else in MB, kB or B.
+// String returns a size in MB, kB or B, and also in MiB if that is a whole number.
 func (b Bytes) String() string {
 	switch {
 	case b >= mebi && b%mebi == 0:
@@ -85,11 +93,11 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10) + " B"
 }
 
-// Size is unzipped and zipped bytes of some files.
+// Size is the number and size of some files.
 type Size struct {
 	Files    int   `json:"files"`
 	Unzipped Bytes `json:"unzippedBytes"`
-	Zipped   Bytes `json:"zippedBytes"` // compressed bytes and the files' two headers
+	Zipped   Bytes `json:"zippedBytes"` // compressed bytes and two headers per file
 }
 
 // Add returns the sum.
@@ -97,33 +105,25 @@ func (s Size) Add(o Size) Size {
 	return Size{s.Files + o.Files, s.Unzipped + o.Unzipped, s.Zipped + o.Zipped}
 }
 
-// Of is the size of one file in a zip below that name.
+// Of returns the size of one file with that name in a zip. Zipped is without headers.
 func Of(name string, unzipped, zipped int64) Size {
 	return Size{1, Bytes(unzipped), Bytes(zipped + 76 + 2*int64(len(name)))}
 }
 
-// Sizes is a table of sizes by some name: package, kind of file, rule.
+// Sizes are sizes by name of a package, kind of file or rule.
 type Sizes map[string]Size
 
-// Count adds to one row.
+// Count adds a size to a name.
 func (s Sizes) Count(name string, size Size) { s[name] = s[name].Add(size) }
 
-// Largest returns the names by unzipped bytes, largest first; equal ones by name.
+// Largest returns the names by unzipped bytes, largest first. Equal sizes are sorted by name.
 func (s Sizes) Largest() []string {
-	names := make([]string, 0, len(s))
-	for n := range s {
-		names = append(names, n)
-	}
-
-	sort.Slice(names, func(i, j int) bool {
-		a := s[names[i]].Unzipped
-		b := s[names[j]].Unzipped
-		return a > b || a == b && names[i] < names[j]
+	return slices.SortedFunc(maps.Keys(s), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s[b].Unzipped, s[a].Unzipped), strings.Compare(a, b))
 	})
-	return names
 }
 
-// Kind is what sort of file a name is: the rows of the report by kind.
+// Kind returns the kind of a file by its name, for reports.
 func Kind(name string) string {
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	switch {
@@ -140,19 +140,19 @@ func Kind(name string) string {
 	return "data"
 }
 
-// Budget is what a layer may weigh; zero means no budget of its own.
+// Budget is the allowed size of a layer. Zero means only Lambda's limit applies.
 type Budget struct {
 	Unzipped Bytes `json:"unzippedBytes,omitempty"`
 	Zipped   Bytes `json:"zippedBytes,omitempty"`
 }
 
-// Verdict is how a size stands to its budget and to Lambda's limit.
+// Verdict is the result of comparing a size with its budget and with Lambda's limit.
 type Verdict string
 
-// The verdicts, from good to bad.
+// The verdicts, from best to worst.
 const (
 	Within     Verdict = "within"
-	OverTarget Verdict = "over target"
+	OverBudget Verdict = "over target" // the text is part of the report's JSON
 	OverLimit  Verdict = "over limit"
 )
 
@@ -162,7 +162,7 @@ func Judge(unzipped, zipped Bytes, b Budget) Verdict {
 	case unzipped > MaxUnzippedBytes:
 		return OverLimit
 	case b.Unzipped > 0 && unzipped > b.Unzipped, b.Zipped > 0 && zipped > b.Zipped:
-		return OverTarget
+		return OverBudget
 	}
 
 	return Within
@@ -174,7 +174,7 @@ type Stack struct {
 	Unzipped Bytes    `json:"unzippedBytes"`
 	Budget   Bytes    `json:"budgetBytes"`
 	Verdict  Verdict  `json:"verdict"`
-	Free     Bytes    `json:"freeBytes"` // of Lambda's limit, for the function's own code; negative when over
+	Free     Bytes    `json:"freeBytes"` // left of Lambda's limit for the function's own code; negative above it
 }
 
 // JudgeStack compares a stack with the workspace's budget and with Lambda's limit.
@@ -184,7 +184,7 @@ func JudgeStack(layers []string, unzipped, budget Bytes) Stack {
 	case unzipped > MaxUnzippedBytes:
 		s.Verdict = OverLimit
 	case budget > 0 && unzipped > budget:
-		s.Verdict = OverTarget
+		s.Verdict = OverBudget
 	}
 
 	return s

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func errText(err error) string {
@@ -81,10 +83,8 @@ func TestBytesStringHasAUnit(t *testing.T) {
 		{0, "0 B"}, {999, "999 B"}, {-999, "-999 B"},
 		{1000, "1.0 kB"}, {99_949, "99.9 kB"}, {-1500, "-1.5 kB"},
 		{100_000, "0.1 MB"}, {-100_000, "-0.1 MB"}, {22_549_999, "22.5 MB"},
-		{1 << 20, "1.0 MB (1 MiB)"}, {1<<20 + 1, "1.0 MB"}, {
-			MaxUnzippedBytes,
-			"262.1 MB (250 MiB)",
-		}, {-1 << 20, "-1.0 MB"},
+		{1 << 20, "1.0 MB (1 MiB)"}, {1<<20 + 1, "1.0 MB"}, {-1 << 20, "-1.0 MB"},
+		{MaxUnzippedBytes, "262.1 MB (250 MiB)"},
 	} {
 		if got := tt.in.String(); got != tt.want {
 			t.Errorf("%d: %q, want %q", int64(tt.in), got, tt.want)
@@ -157,9 +157,9 @@ func TestJudge(t *testing.T) {
 			want:     OverLimit,
 		},
 		"exactly the budget":        {unzipped: 10, zipped: 5, budget: Budget{10, 5}, want: Within},
-		"a byte unzipped too many":  {unzipped: 11, zipped: 5, budget: Budget{10, 5}, want: OverTarget},
-		"a byte zipped too many":    {unzipped: 10, zipped: 6, budget: Budget{10, 5}, want: OverTarget},
-		"a budget of the zip alone": {unzipped: 100, zipped: 6, budget: Budget{Zipped: 5}, want: OverTarget},
+		"a byte unzipped too many":  {unzipped: 11, zipped: 5, budget: Budget{10, 5}, want: OverBudget},
+		"a byte zipped too many":    {unzipped: 10, zipped: 6, budget: Budget{10, 5}, want: OverBudget},
+		"a budget of the zip alone": {unzipped: 100, zipped: 6, budget: Budget{Zipped: 5}, want: OverBudget},
 		"nothing":                   {budget: Budget{1, 1}, want: Within},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestJudgeStack(t *testing.T) {
 		"over the budget": {
 			unzipped: 225<<20 + 1,
 			budget:   225 << 20,
-			want:     OverTarget,
+			want:     OverBudget,
 			free:     25<<20 - 1,
 		},
 		"exactly Lambda's limit":          {unzipped: MaxUnzippedBytes, budget: MaxUnzippedBytes, want: Within},
@@ -192,10 +192,15 @@ func TestJudgeStack(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			got := JudgeStack([]string{"a", "b"}, tt.unzipped, tt.budget)
-			if got.Verdict != tt.want || got.Free != tt.free || got.Unzipped != tt.unzipped ||
-				got.Budget != tt.budget ||
-				fmt.Sprint(got.Layers) != "[a b]" {
-				t.Errorf("%+v", got)
+			want := Stack{
+				Layers:   []string{"a", "b"},
+				Unzipped: tt.unzipped,
+				Budget:   tt.budget,
+				Verdict:  tt.want,
+				Free:     tt.free,
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
 			}
 		})
 	}

@@ -8,53 +8,85 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// patterns is a set of globs, compiled for many paths: most globs of real rules ask for a folder
-// name, a file name or an ending, which are looked up rather than matched. The others go to
-// doublestar, whose syntax all of them have.
+// patterns is a set of globs in the syntax of doublestar. Most rules name a folder, a file or an
+// extension: those are map lookups. doublestar matches the others.
 type patterns struct {
-	folders map[string]bool // **/NAME/**
-	names   map[string]bool // **/NAME
-	endings map[string]bool // **/*.ext, by the last extension
-	globs   []glob
+	folders    map[string]bool // **/NAME/**
+	names      map[string]bool // **/NAME
+	extensions map[string]bool // **/*.ext, by the last extension
+	globs      []glob
 }
 
 type glob struct {
 	text  string
-	first string // the first path segment when it is literal, else ""
+	first string // the first path segment if it is literal, else ""
 }
 
 func compile(texts []string) (patterns, error) {
-	p := patterns{folders: map[string]bool{}, names: map[string]bool{}, endings: map[string]bool{}}
+	p := patterns{folders: map[string]bool{}, names: map[string]bool{}, extensions: map[string]bool{}}
 	for _, t := range texts {
 		if err := CheckPattern(t); err != nil {
 			return patterns{}, err
 		}
 
-		rest, anywhere := strings.CutPrefix(t, "**/")
-		switch {
-		case anywhere && literal(strings.TrimSuffix(rest, "/**")) && strings.HasSuffix(rest, "/**"):
-			p.folders[strings.TrimSuffix(rest, "/**")] = true
-		case anywhere && literal(rest):
-			p.names[rest] = true
-		case anywhere && strings.HasPrefix(rest, "*.") && literal(rest[2:]) && !strings.Contains(rest[2:], "."):
-			p.endings[rest[1:]] = true
-		default:
-			g := glob{text: t}
-			if first, _, ok := strings.Cut(t, "/"); ok && literal(first) {
-				g.first = first
-			}
-
-			p.globs = append(p.globs, g)
+		if !p.addLookup(t) {
+			p.globs = append(p.globs, newGlob(t))
 		}
 	}
 
 	return p, nil
 }
 
+// addLookup adds a glob of one of the simple forms to its map.
+func (p *patterns) addLookup(text string) bool {
+	rest, ok := strings.CutPrefix(text, "**/")
+	if !ok {
+		return false
+	}
+
+	if folder, ok := strings.CutSuffix(rest, "/**"); ok && literal(folder) {
+		p.folders[folder] = true
+		return true
+	}
+
+	if literal(rest) {
+		p.names[rest] = true
+		return true
+	}
+
+	if ext, ok := strings.CutPrefix(rest, "*."); ok && literal(ext) && !strings.Contains(ext, ".") {
+		p.extensions["."+ext] = true
+		return true
+	}
+
+	return false
+}
+
+func newGlob(text string) glob {
+	if first, _, ok := strings.Cut(text, "/"); ok && literal(first) {
+		return glob{text, first}
+	}
+
+	return glob{text: text}
+}
+
+// match rejects most files by their first segment, which is much faster than matching.
+func (g glob) match(file string) bool {
+	if g.first != "" {
+		rest, ok := strings.CutPrefix(file, g.first)
+		if !ok || !strings.HasPrefix(rest, "/") {
+			return false
+		}
+	}
+
+	return Matches(g.text, file)
+}
+
+// literal reports whether s is one path segment without wildcards.
 func literal(s string) bool { return s != "" && !strings.ContainsAny(s, `*?[]{}\/`) }
 
-// CheckPattern says what is wrong with a glob: syntax of doublestar ("**" crosses folders),
-// relative to the site folder (python/ in a layer).
+// CheckPattern returns an error for a glob that is empty, absolute or malformed. The syntax is that
+// of doublestar ("**" crosses folders), relative to the site folder (python/ in a layer).
 func CheckPattern(t string) error {
 	switch {
 	case t == "":
@@ -68,47 +100,47 @@ func CheckPattern(t string) error {
 	return nil
 }
 
-// Matches reports whether a glob, which CheckPattern found good, matches a file.
+// Matches reports whether a glob that CheckPattern accepts matches a file.
 func Matches(pattern, file string) bool {
 	ok, err := doublestar.Match(pattern, file)
 	return ok && err == nil
 }
 
 func (p patterns) match(file string) bool {
-	if len(p.folders) > 0 {
-		for rest := file; ; {
-			segment, after, more := strings.Cut(rest, "/")
-			if !more {
-				break
-			}
-
-			if p.folders[segment] {
-				return true
-			}
-
-			rest = after
-		}
-	}
-
-	base := file[strings.LastIndexByte(file, '/')+1:]
-	if p.names[base] {
+	if p.inFolder(file) {
 		return true
 	}
 
-	if len(p.endings) > 0 && p.endings[path.Ext(base)] {
+	base := file[strings.LastIndexByte(file, '/')+1:]
+	if p.names[base] || len(p.extensions) > 0 && p.extensions[path.Ext(base)] {
 		return true
 	}
 
 	for _, g := range p.globs {
-		if g.first != "" &&
-			!(strings.HasPrefix(file, g.first) && len(file) > len(g.first) && file[len(g.first)] == '/') {
-			continue
-		}
-
-		if ok, _ := doublestar.Match(g.text, file); ok { // the pattern was checked
+		if g.match(file) {
 			return true
 		}
 	}
 
 	return false
+}
+
+// inFolder reports whether one of the folders above the file is listed.
+func (p patterns) inFolder(file string) bool {
+	if len(p.folders) == 0 {
+		return false
+	}
+
+	for {
+		folder, rest, ok := strings.Cut(file, "/")
+		if !ok {
+			return false
+		}
+
+		if p.folders[folder] {
+			return true
+		}
+
+		file = rest
+	}
 }

@@ -1,20 +1,22 @@
-// Package policy says what may be removed from a layer or changed in it, as data.
+// Package policy describes, as data, what may be removed from a layer or rewritten in it.
 //
-// A rule is a folder rules/<id>/ with rule.yaml: which files (globs relative to the folder that is
-// on sys.path), why they are not needed, what could go wrong and what to do then. A rule drops
-// files or names the transform that rewrites them. A policy is the rules that are on for one layer,
-// the layer's own keeps and drops, and the parameters that some rules take (services, modules,
-// languages).
+// A rule is a folder rules/<id>/ with a rule.yaml. It says which files it applies to (globs
+// relative to the folder on sys.path), why they are not needed, the risk of removing them, and the
+// remedy. A rule drops files, or names a transform that rewrites them. A policy combines the rules
+// enabled for one layer, the layer's own keep and drop entries, and the parameters of some rules
+// (services, modules, languages).
 //
-// Order of decision, for every file: the layer's keep, the layer's drop, a rule's exception, the
-// rules in order of their names. What kept code imports is kept whatever a rule says, unless the
-// rule says "references: ignore".
+// Precedence for each file: the layer's keep, the layer's drop, then the rules in order of ID. A
+// rule does not apply to its exceptions. A file that kept code refers to is kept whatever a rule
+// says, unless the rule has "references: ignore".
 package policy
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -29,29 +31,29 @@ import (
 //go:embed rules/*/rule.yaml
 var builtin embed.FS
 
-// Rule is one entry of the rule book.
+// Rule is one entry of the rule book. Its exported fields, texts included, are part of
+// Policy.Digest.
 type Rule struct {
-	ID         string   `yaml:"-" json:"id"`
-	Version    int      `yaml:"version" json:"version"` // raised when what the rule does changes
-	Title      string   `yaml:"title" json:"title"`     // what it is about, as the report prints it
-	Default    bool     `yaml:"default" json:"default"` // on without being asked
-	Match      []string `yaml:"match" json:"match"`
-	Transform  string   `yaml:"transform" json:"transform,omitempty"`   // rewrite rather than drop
-	References string   `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
-	// the distributions that it is about; any when empty
-	Only   []string    `yaml:"only" json:"only,omitempty"`
-	Except []Exception `yaml:"except" json:"except,omitempty"`
-	Select *Select     `yaml:"select" json:"select,omitempty"`
-	Why    string      `yaml:"why" json:"why"`
-	Risk   string      `yaml:"risk" json:"risk"`
-	Remedy string      `yaml:"remedy" json:"remedy"`
+	ID         string      `yaml:"-" json:"id"`
+	Version    int         `yaml:"version" json:"version"` // raised when the rule's effect changes
+	Title      string      `yaml:"title" json:"title"`     // what the rule removes, for reports
+	Default    bool        `yaml:"default" json:"default"` // enabled unless a layer disables it
+	Match      []string    `yaml:"match" json:"match"`
+	Transform  string      `yaml:"transform" json:"transform,omitempty"`   // rewrites files instead of dropping them
+	References string      `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
+	Only       []string    `yaml:"only" json:"only,omitempty"`             // distributions; empty: all
+	Except     []Exception `yaml:"except" json:"except,omitempty"`
+	Select     *Select     `yaml:"select" json:"select,omitempty"`
+	Why        string      `yaml:"why" json:"why"`
+	Risk       string      `yaml:"risk" json:"risk"`
+	Remedy     string      `yaml:"remedy" json:"remedy"`
 
 	match  patterns
 	except []exception
 }
 
-// Exception is what a rule leaves alone, with its reason: files, a whole distribution, or files of
-// some of its versions.
+// Exception excludes files from a rule: those that match, those of one distribution, or those of
+// some versions of it. All conditions given must hold.
 type Exception struct {
 	Match        string `yaml:"match" json:"match,omitempty"`
 	Distribution string `yaml:"distribution" json:"distribution,omitempty"`
@@ -59,27 +61,28 @@ type Exception struct {
 	Why          string `yaml:"why" json:"why"`
 }
 
+// exception is a compiled Exception.
 type exception struct {
 	match        patterns
-	any          bool
+	matchAll     bool
 	distribution pydist.Name
 	versions     *pydist.Specifier
 	why          string
 }
 
-// Select makes a rule take a list from the layer: of the files that match, those stay whose path
-// segment number Segment (from 0, without extensions) is in the list. The rule is on when the list
-// is not empty.
+// Select parameterizes a rule with a list from the layer. A matching file is kept when its path
+// segment number Segment (from 0, without extensions) is in the list or in Always. The rule is
+// enabled when the layer's list is not empty.
 type Select struct {
 	From    string   `yaml:"from" json:"from"` // services, modules or languages
 	Segment int      `yaml:"segment" json:"segment"`
 	Always  []string `yaml:"always" json:"always,omitempty"`
 }
 
-// Builtin returns the rule book, sorted by ID.
+// Builtin returns the embedded rule book, sorted by ID.
 var Builtin = sync.OnceValues(func() ([]Rule, error) { return Load(builtin) })
 
-// Load reads rules/*/rule.yaml of a file system.
+// Load reads rules/*/rule.yaml from a file system and sorts the rules by ID.
 func Load(fsys fs.FS) ([]Rule, error) {
 	files, err := fs.Glob(fsys, "rules/*/rule.yaml")
 	if err != nil {
@@ -111,21 +114,12 @@ func parse(id string, b []byte) (Rule, error) {
 		return Rule{}, err
 	}
 
-	switch {
-	case r.Version < 1:
-		return Rule{}, fmt.Errorf("version: missing")
-	case r.Title == "" || r.Why == "" || r.Risk == "" || r.Remedy == "":
-		return Rule{}, fmt.Errorf("title, why, risk and remedy must be there")
-	case len(r.Match) == 0:
-		return Rule{}, fmt.Errorf("match: missing")
+	if err := r.validate(); err != nil {
+		return Rule{}, err
 	}
 
-	switch r.References {
-	case "":
+	if r.References == "" {
 		r.References = "file"
-	case "file", "folder", "ignore":
-	default:
-		return Rule{}, fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}
 
 	var err error
@@ -134,30 +128,9 @@ func parse(id string, b []byte) (Rule, error) {
 	}
 
 	for _, e := range r.Except {
-		x := exception{why: e.Why, any: e.Match == ""}
-		if e.Why == "" {
-			return Rule{}, fmt.Errorf("except: a reason is missing")
-		}
-
-		if !x.any {
-			if x.match, err = compile([]string{e.Match}); err != nil {
-				return Rule{}, err
-			}
-		}
-
-		if e.Distribution != "" {
-			if x.distribution, err = pydist.ParseName(e.Distribution); err != nil {
-				return Rule{}, err
-			}
-		}
-
-		if e.Versions != "" {
-			s, err := pydist.ParseSpecifier(e.Versions)
-			if err != nil {
-				return Rule{}, err
-			}
-
-			x.versions = &s
+		x, err := e.compile()
+		if err != nil {
+			return Rule{}, err
 		}
 
 		r.except = append(r.except, x)
@@ -166,29 +139,69 @@ func parse(id string, b []byte) (Rule, error) {
 	return r, nil
 }
 
-// Owner is the distribution that a file belongs to; zero when nobody's RECORD lists it.
+func (r *Rule) validate() error {
+	switch {
+	case r.Version < 1:
+		return errors.New("version: missing")
+	case r.Title == "" || r.Why == "" || r.Risk == "" || r.Remedy == "":
+		return errors.New("title, why, risk and remedy are required")
+	case len(r.Match) == 0:
+		return errors.New("match: missing")
+	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):
+		return fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
+	}
+
+	return nil
+}
+
+func (e Exception) compile() (x exception, err error) {
+	if e.Why == "" {
+		return x, errors.New("except: why is required")
+	}
+
+	x.why = e.Why
+	x.matchAll = e.Match == ""
+	if !x.matchAll {
+		if x.match, err = compile([]string{e.Match}); err != nil {
+			return x, err
+		}
+	}
+
+	if e.Distribution != "" {
+		if x.distribution, err = pydist.ParseName(e.Distribution); err != nil {
+			return x, err
+		}
+	}
+
+	if e.Versions != "" {
+		versions, err := pydist.ParseSpecifier(e.Versions)
+		if err != nil {
+			return x, err
+		}
+
+		x.versions = &versions
+	}
+
+	return x, nil
+}
+
+// Owner is the distribution that a file belongs to. It is zero when no RECORD lists the file.
 type Owner struct {
 	Name    pydist.Name
 	Version pydist.Version
 }
 
-// Matches reports whether the rule is about the file, before exceptions and references.
+// Matches reports whether the rule's globs and distributions cover the file, before exceptions and
+// references.
 func (r *Rule) Matches(file string, o Owner) bool {
-	if len(r.Only) > 0 {
-		found := false
-		for _, n := range r.Only {
-			found = found || n == o.Name.String()
-		}
-
-		if !found {
-			return false
-		}
+	if len(r.Only) > 0 && !slices.Contains(r.Only, o.Name.String()) {
+		return false
 	}
 
 	return r.match.match(file)
 }
 
-// Excepted returns the reason why the rule leaves the file alone.
+// Excepted returns the reason of the first exception that covers the file.
 func (r *Rule) Excepted(file string, o Owner) (why string, ok bool) {
 	for _, x := range r.except {
 		if x.distribution != (pydist.Name{}) && x.distribution != o.Name {
@@ -199,7 +212,7 @@ func (r *Rule) Excepted(file string, o Owner) (why string, ok bool) {
 			continue
 		}
 
-		if x.any || x.match.match(file) {
+		if x.matchAll || x.match.match(file) {
 			return x.why, true
 		}
 	}
@@ -207,30 +220,29 @@ func (r *Rule) Excepted(file string, o Owner) (why string, ok bool) {
 	return "", false
 }
 
-// Choice is what a layer says of one file or many: keep or drop them, and why.
+// Choice is an entry of a layer's keep or drop list: a glob and the reason.
 type Choice struct {
 	Match  string `json:"match"`
 	Reason string `json:"reason"`
 }
 
-// Switch turns a rule on or off for a layer.
+// Switch enables or disables a rule for a layer.
 type Switch struct {
 	Enabled bool   `json:"enabled"`
 	Reason  string `json:"reason"`
 }
 
-// Settings is what a layer decides.
+// Settings are the parts of layer.yaml that concern the policy.
 type Settings struct {
 	Rules     map[string]Switch   `json:"rules,omitempty"`
 	Keep      []Choice            `json:"keep,omitempty"`
 	Drop      []Choice            `json:"drop,omitempty"`
 	Services  []string            `json:"services,omitempty"`
-	Modules   map[string][]string `json:"modules,omitempty"` // import package -> its submodules that the layer needs
+	Modules   map[string][]string `json:"modules,omitempty"` // import package: submodules to keep
 	Languages []string            `json:"languages,omitempty"`
 }
 
-// Policy is the rules that are on for a layer, with the layer's own choices. It is made by New and
-// does not change.
+// Policy combines the rules enabled for a layer with the layer's own choices. It is immutable.
 type Policy struct {
 	settings   Settings
 	rules      []Rule
@@ -238,23 +250,14 @@ type Policy struct {
 	digest     digest.SHA256
 }
 
-// New joins the rule book and a layer's settings. An unknown rule in the settings is an error that
-// names the known ones.
+// New combines the rule book with a layer's settings. It fails for a rule that the book does not
+// have, naming those it has, and for an invalid glob.
 func New(book []Rule, s Settings) (Policy, error) {
 	p := Policy{settings: s}
 	known := map[string]bool{}
 	for _, r := range book {
 		known[r.ID] = true
-		on := r.Default
-		if r.Select != nil {
-			on = len(s.list(r.Select.From)) > 0
-		}
-
-		if sw, ok := s.Rules[r.ID]; ok {
-			on = sw.Enabled && (r.Select == nil || on)
-		}
-
-		if on {
+		if s.enables(r) {
 			p.rules = append(p.rules, r)
 		}
 	}
@@ -265,25 +268,15 @@ func New(book []Rule, s Settings) (Policy, error) {
 		}
 	}
 
-	for _, c := range s.Keep {
-		m, err := compile([]string{c.Match})
-		if err != nil {
-			return Policy{}, err
-		}
-
-		p.keep = append(p.keep, m)
-	}
-
-	for _, c := range s.Drop {
-		m, err := compile([]string{c.Match})
-		if err != nil {
-			return Policy{}, err
-		}
-
-		p.drop = append(p.drop, m)
-	}
-
 	var err error
+	if p.keep, err = compileChoices(s.Keep); err != nil {
+		return Policy{}, err
+	}
+
+	if p.drop, err = compileChoices(s.Drop); err != nil {
+		return Policy{}, err
+	}
+
 	p.digest, err = digest.Canonical("layersmith/policy/v1", struct {
 		Rules    []Rule
 		Settings Settings
@@ -291,7 +284,37 @@ func New(book []Rule, s Settings) (Policy, error) {
 	return p, err
 }
 
-// IDs are the names of rules.
+// enables reports whether a rule is enabled. A rule with a Select needs a list from the layer: a
+// switch can disable it, but cannot enable it without one.
+func (s Settings) enables(r Rule) bool {
+	sw, switched := s.Rules[r.ID]
+	if r.Select != nil {
+		return len(s.list(r.Select.From)) > 0 && (!switched || sw.Enabled)
+	}
+
+	if switched {
+		return sw.Enabled
+	}
+
+	return r.Default
+}
+
+// compileChoices compiles each choice on its own, so that the matching one can give its reason.
+func compileChoices(choices []Choice) ([]patterns, error) {
+	var compiled []patterns
+	for _, c := range choices {
+		p, err := compile([]string{c.Match})
+		if err != nil {
+			return nil, err
+		}
+
+		compiled = append(compiled, p)
+	}
+
+	return compiled, nil
+}
+
+// IDs returns the IDs of rules, in order.
 func IDs(rules []Rule) []string {
 	ids := make([]string, len(rules))
 	for i, r := range rules {
@@ -301,19 +324,19 @@ func IDs(rules []Rule) []string {
 	return ids
 }
 
-// Digest is that of the active rules and the layer's settings.
+// Digest identifies the enabled rules and the layer's settings.
 func (p Policy) Digest() digest.SHA256 { return p.digest }
 
-// Rules are those that are on, in order.
+// Rules returns the enabled rules, sorted by ID. The caller must not change them.
 func (p Policy) Rules() []Rule { return p.rules }
 
-// Settings are the layer's own.
+// Settings returns the layer's own settings.
 func (p Policy) Settings() Settings { return p.settings }
 
-// Kept returns the layer's own reason to keep the file.
+// Kept returns the first entry of the layer's keep list that matches the file.
 func (p Policy) Kept(file string) (Choice, bool) { return chosen(p.keep, p.settings.Keep, file) }
 
-// Dropped returns the layer's own reason to drop the file.
+// Dropped returns the first entry of the layer's drop list that matches the file.
 func (p Policy) Dropped(file string) (Choice, bool) { return chosen(p.drop, p.settings.Drop, file) }
 
 func chosen(m []patterns, c []Choice, file string) (Choice, bool) {
@@ -326,61 +349,70 @@ func chosen(m []patterns, c []Choice, file string) (Choice, bool) {
 	return Choice{}, false
 }
 
-func (s Settings) list(from string) []string {
-	switch from {
+// list returns a layer's list by its key in layer.yaml; of modules, the sorted package names.
+func (s Settings) list(key string) []string {
+	switch key {
 	case "services":
 		return s.Services
 	case "languages":
 		return s.Languages
 	case "modules":
-		var all []string
-		for pkg := range s.Modules {
-			all = append(all, pkg)
-		}
-
-		sort.Strings(all)
-		return all
+		return slices.Sorted(maps.Keys(s.Modules))
 	}
 
 	return nil
 }
 
-// Selected reports whether a rule with a Select leaves the file alone, because the layer asked for
-// what it belongs to.
+// Selected reports whether a rule with a Select keeps the file, because the layer's list names the
+// service, module or language that it belongs to.
 func (p Policy) Selected(r *Rule, file string) bool {
 	if r.Select == nil {
 		return false
 	}
 
 	segments := strings.Split(file, "/")
-	if r.Select.From == "modules" {
-		wanted, ok := p.settings.Modules[segments[0]]
-		// The package's own files and private parts (underscored: shared machinery) stay; so does
-		// what is asked for.
-		return !ok || len(segments) < 3 || strings.HasPrefix(segments[1], "_") || slices.Contains(wanted, segments[1])
+	switch r.Select.From {
+	case "modules":
+		return p.selectsModule(segments)
+	case "languages":
+		return p.selectsLanguage(r, segments)
 	}
 
-	if r.Select.From == "languages" {
-		// The language is a folder or the stem of a file; de keeps de_AT and de-AT.
-		last := len(segments) - 1
-		segments[last], _, _ = strings.Cut(segments[last], ".")
-		for _, s := range segments {
-			base, _, _ := strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
-			for _, list := range [][]string{r.Select.Always, p.settings.Languages} {
-				if slices.Contains(list, s) || slices.Contains(list, base) {
-					return true
-				}
-			}
-		}
-
-		return false
-	}
-
-	// A file at the segment's own level (botocore/data/endpoints.json) is not part of a selection.
+	// A file above the segment's level, such as botocore/data/endpoints.json, belongs to no
+	// service.
 	if r.Select.Segment >= len(segments)-1 {
 		return true
 	}
 
 	segment := segments[r.Select.Segment]
 	return slices.Contains(r.Select.Always, segment) || slices.Contains(p.settings.list(r.Select.From), segment)
+}
+
+// selectsModule keeps the listed submodules of a package, the package's own files, and its private
+// submodules (with an underscore), which the others share. Packages without a list are kept whole.
+func (p Policy) selectsModule(segments []string) bool {
+	listed, ok := p.settings.Modules[segments[0]]
+	if !ok || len(segments) < 3 {
+		return true
+	}
+
+	submodule := segments[1]
+	return strings.HasPrefix(submodule, "_") || slices.Contains(listed, submodule)
+}
+
+// selectsLanguage looks for the language among the folders and in the stem of the file name. A
+// listed de also keeps de_AT and de-AT.
+func (p Policy) selectsLanguage(r *Rule, segments []string) bool {
+	last := len(segments) - 1
+	segments[last], _, _ = strings.Cut(segments[last], ".")
+	for _, s := range segments {
+		language, _, _ := strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
+		for _, list := range [][]string{r.Select.Always, p.settings.Languages} {
+			if slices.Contains(list, s) || slices.Contains(list, language) {
+				return true
+			}
+		}
+	}
+
+	return false
 }

@@ -47,7 +47,7 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 		},
 		"no reason": {
 			strings.Replace(goodRule, "why: w\n", "", 1),
-			"read rules/x/rule.yaml: title, why, risk and remedy must be there",
+			"read rules/x/rule.yaml: title, why, risk and remedy are required",
 		},
 		"no pattern": {
 			strings.Replace(goodRule, "[\"**/x\"]", "[]", 1),
@@ -59,7 +59,8 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 		},
 		"an absolute pattern": {
 			strings.Replace(goodRule, "**/x", "/opt/x", 1),
-			`read rules/x/rule.yaml: pattern "/opt/x": starts with /; patterns are relative to the folder that is on sys.path`,
+			`read rules/x/rule.yaml: pattern "/opt/x": starts with /; ` +
+				"patterns are relative to the folder that is on sys.path",
 		},
 		"a broken pattern": {
 			strings.Replace(goodRule, "**/x", "[a", 1),
@@ -69,11 +70,11 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 			goodRule + "references: all\n",
 			`read rules/x/rule.yaml: references: "all"; known: file, folder, ignore`,
 		},
-		"exception without why": {
+		"an exception without a reason": {
 			goodRule + "except: [{match: a}]\n",
-			"read rules/x/rule.yaml: except: a reason is missing",
+			"read rules/x/rule.yaml: except: why is required",
 		},
-		"exception that matches": {
+		"an exception with a broken pattern": {
 			goodRule + "except: [{match: '[a', why: w}]\n",
 			`read rules/x/rule.yaml: pattern "[a": not a valid glob`,
 		},
@@ -87,30 +88,28 @@ func TestLoadSaysWhatIsWrongWithARule(t *testing.T) {
 	}
 
 	for sentence, yaml := range map[string]string{
-		"an unknown key":            goodRule + "matches: [a]\n",
-		"a name that is none":       goodRule + "except: [{distribution: '-', why: w}]\n",
-		"versions that are none":    goodRule + "except: [{versions: 'old', why: w}]\n",
-		"text where a list is":      strings.Replace(goodRule, "[\"**/x\"]", "{}", 1),
-		"something that no YAML is": "\t",
+		"an unknown key":              goodRule + "matches: [a]\n",
+		"an invalid distribution":     goodRule + "except: [{distribution: '-', why: w}]\n",
+		"invalid versions":            goodRule + "except: [{versions: 'old', why: w}]\n",
+		"a mapping instead of a list": strings.Replace(goodRule, "[\"**/x\"]", "{}", 1),
+		"no YAML":                     "\t",
 	} {
 		if _, err := Load(fstest.MapFS{"rules/x/rule.yaml": {Data: []byte(yaml)}}); err == nil {
 			t.Errorf("%s was accepted", sentence)
 		}
 	}
 
-	rules, err := Load(
-		fstest.MapFS{
-			"rules/b/rule.yaml":  {Data: []byte(goodRule)},
-			"rules/a/rule.yaml":  {Data: []byte(goodRule)},
-			"rules/a/case.txtar": {},
-		},
-	)
+	rules, err := Load(fstest.MapFS{
+		"rules/b/rule.yaml":  {Data: []byte(goodRule)},
+		"rules/a/rule.yaml":  {Data: []byte(goodRule)},
+		"rules/a/case.txtar": {},
+	})
 	if err != nil || strings.Join(IDs(rules), " ") != "a b" || rules[0].References != "file" {
 		t.Errorf("got %v, %v", rules, err)
 	}
 }
 
-// What people read of the built-in rules, and what other packages take for granted.
+// The texts that reports print of built-in rules, and the properties that other packages rely on.
 func TestBuiltinRulesAreComplete(t *testing.T) {
 	for _, r := range book(t) {
 		if r.Select != nil {
@@ -125,15 +124,15 @@ func TestBuiltinRulesAreComplete(t *testing.T) {
 			}
 
 			if r.Default {
-				t.Errorf("%s has a list and is on by default", r.ID)
+				t.Errorf("%s needs a list and is enabled by default", r.ID)
 			}
 		} else if !strings.Contains(r.Remedy, "keep:") && !strings.Contains(r.Remedy, r.ID+": { enabled: false") {
-			t.Errorf("%s: its remedy %q says neither keep nor how to switch it off", r.ID, r.Remedy)
+			t.Errorf("%s: its remedy %q shows neither a keep entry nor how to disable the rule", r.ID, r.Remedy)
 		}
 
 		for _, only := range r.Only {
 			if n, err := pydist.ParseName(only); err != nil || n.String() != only {
-				t.Errorf("%s is about %q, which is not a normalized name", r.ID, only)
+				t.Errorf("%s names %q, which is not a normalized distribution name", r.ID, only)
 			}
 		}
 
@@ -144,7 +143,7 @@ func TestBuiltinRulesAreComplete(t *testing.T) {
 		}
 
 		if r.Transform != "" && r.References != "ignore" {
-			t.Errorf("%s rewrites files, so that references do not matter to it", r.ID)
+			t.Errorf("%s has a transform, so its references must be ignore", r.ID)
 		}
 	}
 }
@@ -158,18 +157,19 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 
 		return strings.Join(IDs(p.Rules()), " ")
 	}
-	defaults := "botocore-docs botocore-examples docs elf-strip native-sources stale-bytecode static-libraries stubs " +
-		"tests"
+	const defaults = "botocore-docs botocore-examples docs elf-strip native-sources " +
+		"stale-bytecode static-libraries stubs tests"
+
 	for sentence, tt := range map[string]struct {
 		s    Settings
 		want string
 	}{
 		"the defaults": {Settings{}, defaults},
-		"one on, one off": {
+		"one enabled, one disabled": {
 			Settings{Rules: map[string]Switch{"docs": {}, "time-zones": {Enabled: true}}},
 			strings.Replace(defaults, "docs elf-strip", "elf-strip", 1) + " time-zones",
 		},
-		"a list switches its rule on": {
+		"a list enables its rule": {
 			Settings{Services: []string{"s3"}},
 			strings.Replace(defaults, "examples docs", "examples botocore-services docs", 1),
 		},
@@ -177,11 +177,14 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 			Settings{Modules: map[string][]string{"scipy": {"linalg"}}},
 			strings.Replace(defaults, "elf-strip", "elf-strip modules", 1),
 		},
-		"a list, and its rule switched off": {
+		"a list, and its rule disabled": {
 			Settings{Languages: []string{"de"}, Rules: map[string]Switch{"locales": {}}},
 			defaults,
 		},
-		"switched on without its list": {Settings{Rules: map[string]Switch{"locales": {Enabled: true}}}, defaults},
+		"enabled without its list": {
+			Settings{Rules: map[string]Switch{"locales": {Enabled: true}}},
+			defaults,
+		},
 	} {
 		if got := on(tt.s); got != tt.want {
 			t.Errorf("%s: got %s, want %s", sentence, got, tt.want)
@@ -208,7 +211,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 	}
 }
 
-func TestDigestIsThatOfWhatCounts(t *testing.T) {
+func TestDigestCoversEnabledRulesAndSettings(t *testing.T) {
 	of := func(rules []Rule, s Settings) string {
 		p, err := New(rules, s)
 		if err != nil {
@@ -219,12 +222,12 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 	}
 	base := of(book(t), Settings{})
 	if base != of(book(t), Settings{}) {
-		t.Error("two equal policies differ")
+		t.Error("two equal policies have different digests")
 	}
 
 	if base == of(book(t), Settings{Keep: []Choice{{Match: "a", Reason: "r"}}}) ||
 		base == of(book(t), Settings{Rules: map[string]Switch{"tests": {}}}) {
-		t.Error("settings do not count")
+		t.Error("the digest does not cover the settings")
 	}
 
 	changed := append([]Rule(nil), book(t)...)
@@ -235,7 +238,7 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 	}
 
 	if base == of(changed, Settings{}) {
-		t.Error("the version of an active rule does not count")
+		t.Error("the digest does not cover the version of an enabled rule")
 	}
 
 	changed = append([]Rule(nil), book(t)...)
@@ -246,14 +249,16 @@ func TestDigestIsThatOfWhatCounts(t *testing.T) {
 	}
 
 	if base != of(changed, Settings{}) {
-		t.Error("the version of a rule that is off counts")
+		t.Error("the digest covers the version of a disabled rule")
 	}
 }
 
 func TestExceptionsNameDistributionsAndVersions(t *testing.T) {
-	rules, err := Load(fstest.MapFS{"rules/x/rule.yaml": {Data: []byte(goodRule +
-		"except:\n  - {distribution: Some_Package, why: whole}\n  - {distribution: numpy, versions: '<2.3', match: " +
-		"'numpy/x', why: old}\n  - {match: 'any/x', why: everywhere}\n")}})
+	rules, err := Load(fstest.MapFS{"rules/x/rule.yaml": {Data: []byte(goodRule + `except:
+  - {distribution: Some_Package, why: whole}
+  - {distribution: numpy, versions: '<2.3', match: 'numpy/x', why: old}
+  - {match: 'any/x', why: everywhere}
+`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,12 +284,12 @@ func TestExceptionsNameDistributionsAndVersions(t *testing.T) {
 	}
 }
 
-// The layer's first choice that matches gives the reason.
+// The first matching entry of a layer's list gives the reason.
 func TestChoicesGiveTheirReason(t *testing.T) {
-	p, err := New(
-		book(t),
-		Settings{Keep: []Choice{{"a/**", "first"}, {"a/b/**", "second"}}, Drop: []Choice{{"**/*.txt", "third"}}},
-	)
+	p, err := New(book(t), Settings{
+		Keep: []Choice{{"a/**", "first"}, {"a/b/**", "second"}},
+		Drop: []Choice{{"**/*.txt", "third"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +303,7 @@ func TestChoicesGiveTheirReason(t *testing.T) {
 	}
 
 	if _, ok := p.Kept("b/a"); ok {
-		t.Error("kept what nobody asked for")
+		t.Error("kept a file that no entry matches")
 	}
 }
 
@@ -337,27 +342,12 @@ func TestSelectedModules(t *testing.T) {
 	}
 }
 
-// The shortcuts of patterns find what doublestar finds. The one difference is on purpose: "/**"
-// asks for files below a folder, and doublestar would also match a file that is called as the
-// folder.
+// The lookups of patterns give the result of doublestar, with one intended difference: in
+// doublestar "tests/**" also matches a file named tests; here it matches only files below a folder.
 func TestPatternsMatchAsGlobs(t *testing.T) {
 	parts := []string{
-		"a",
-		"b",
-		"tests",
-		"x.c",
-		"y.pyc",
-		".c",
-		"a.b.c",
-		"tests.py",
-		"*",
-		"**",
-		"*.c",
-		"*.so.*",
-		"a*",
-		"{a,b}",
-		"[ab]",
-		"?",
+		"a", "b", "tests", "x.c", "y.pyc", ".c", "a.b.c", "tests.py",
+		"*", "**", "*.c", "*.so.*", "a*", "{a,b}", "[ab]", "?",
 	}
 	files := []string{"a", "b", "tests", "x.c", "y.pyc", ".c", "a.b.c", "tests.py", "z.so.1", "ab"}
 	r := rand.New(rand.NewSource(1))
@@ -379,15 +369,13 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 		}
 
 		want := doublestar.MatchUnvalidated(text, file)
-		if folder, ok := strings.CutSuffix(
-			text,
-			"/**",
-		); ok && want && doublestar.MatchUnvalidated(folder, file) &&
-			!p.match(file) {
+		got := p.match(file)
+		folder, below := strings.CutSuffix(text, "/**")
+		if below && want && !got && doublestar.MatchUnvalidated(folder, file) {
 			continue
 		}
 
-		if got := p.match(file); got != want {
+		if got != want {
 			t.Fatalf("%q and %q: got %v, want %v", text, file, got, want)
 		}
 
@@ -401,7 +389,7 @@ func TestPatternsMatchAsGlobs(t *testing.T) {
 	}
 }
 
-func TestRulesReadTheirFilesOnly(t *testing.T) {
+func TestTheBinaryHasRulesWithoutFixtures(t *testing.T) {
 	if _, err := builtin.ReadFile("rules/tests/natype.txtar"); err == nil {
 		t.Error("fixtures are in the binary")
 	}

@@ -22,8 +22,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// memory is a Cache. Packs are stored as zips with notes, as on disk. The suite of porttest for
-// engine.Cache, once it is there, is to be run on it too.
+// memory is a Cache. Packs are stored as zips with notes, as on disk.
 type memory struct {
 	mu     sync.Mutex
 	packs  map[string][]byte
@@ -76,9 +75,9 @@ func (m *memory) Store(
 	return m.Load(ctx, key)
 }
 
-// cold is a Cache that has packs and accepts none.
-func (m *memory) cold() *memory {
-	return &memory{packs: m.packs, fail: errors.New("nothing should be stored")}
+// readOnly is a Cache with the same packs that fails to store any.
+func (m *memory) readOnly() *memory {
+	return &memory{packs: m.packs, fail: errors.New("the cache is read only")}
 }
 
 const (
@@ -164,23 +163,20 @@ func TestApplyMakesWhatThePlanSays(t *testing.T) {
 	}
 }
 
-// RECORD lists what the layer has and nothing else, with hashes that are true.
+// RECORD lists the files of the layer and no others, with correct hashes.
 func TestRecordMatchesTheLayer(t *testing.T) {
-	in := layerOf(
-		t,
-		boto(map[string]string{"a": model, "b": compactModel}),
-		source{
-			name:    "demo",
-			version: "1.0",
-			files:   map[string]string{"demo/a.py": "a", "demo/tests/b.py": "b", "demo/c, d.txt": "quoted"},
-		},
-	)
-	compiled := ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")
+	demo := source{
+		name:    "demo",
+		version: "1.0",
+		files:   map[string]string{"demo/a.py": "a", "demo/tests/b.py": "b", "demo/c, d.txt": "quoted"},
+	}
+	in := layerOf(t, boto(map[string]string{"a": model, "b": compactModel}), demo)
+	code := ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")
 	p := planOf(t, in, policy.Settings{})
 	m := &memory{}
 	apply(t, p, m)
-	for _, bare := range []prune.Pruned{apply(t, p, m), apply(t, p, m.cold())} {
-		out, err := bare.WithBytecode([]ziptree.Entry{compiled}, false)
+	for _, bare := range []prune.Pruned{apply(t, p, m), apply(t, p, m.readOnly())} {
+		out, err := bare.WithBytecode([]ziptree.Entry{code}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,28 +227,28 @@ func TestSecondApplyReadsTheCacheOnly(t *testing.T) {
 		t.Fatalf("stored %q, want one pack of the wheel and the transform", m.stored)
 	}
 
-	second := apply(t, p, m.cold())
+	second := apply(t, p, m.readOnly())
 	if diff := cmp.Diff(summary(t, first), summary(t, second)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A layer that wants more of a wheel than the last one did adds to its pack.
+// A layer that transforms more files of a wheel than earlier ones adds them to the wheel's pack.
 func TestPackGrows(t *testing.T) {
 	in := layerOf(t, boto(map[string]string{"a": model, "b": model}))
 	m := &memory{}
 	apply(t, planOf(t, in, policy.Settings{Services: []string{"a"}}), m)
 	apply(t, planOf(t, in, policy.Settings{Services: []string{"b"}}), m)
-	apply(t, planOf(t, in, policy.Settings{Services: []string{"a"}}), m.cold())
-	apply(t, planOf(t, in, policy.Settings{}), m.cold())
+	apply(t, planOf(t, in, policy.Settings{Services: []string{"a"}}), m.readOnly())
+	apply(t, planOf(t, in, policy.Settings{}), m.readOnly())
 	if len(m.packs) != 1 {
 		t.Errorf("%d packs, want 1", len(m.packs))
 	}
 }
 
-// Layers that something else built have files of equal names and different bytes, and no wheel that
-// tells them apart.
-func TestForeignLayersDoNotShareResults(t *testing.T) {
+// Prebuilt layers may have different files under the same name, and no wheel digest distinguishes
+// them.
+func TestPrebuiltLayersDoNotShareResults(t *testing.T) {
 	m := &memory{}
 	for _, name := range []string{"First", "Other"} {
 		in := layerOf(t, boto(map[string]string{"a": strings.ReplaceAll(model, "Get", name)}))
@@ -263,19 +259,12 @@ func TestForeignLayersDoNotShareResults(t *testing.T) {
 		for _, warm := range []bool{false, true} {
 			c := m
 			if warm {
-				c = m.cold()
+				c = m.readOnly()
 			}
 
 			out := apply(t, planOf(t, in, policy.Settings{}), c)
-			if got := content(
-				t,
-				out.Tree,
-				prefix+"botocore/data/a/2020-01-01/service-2.json",
-			); got != strings.ReplaceAll(
-				leanModel,
-				"Get",
-				name,
-			) {
+			got := content(t, out.Tree, prefix+"botocore/data/a/2020-01-01/service-2.json")
+			if got != strings.ReplaceAll(leanModel, "Get", name) {
 				t.Errorf("%s became %s", name, got)
 			}
 		}
@@ -301,7 +290,7 @@ func TestApplyPassesFaultsOn(t *testing.T) {
 	}
 }
 
-// An input that cannot be read is a fault, not a note: the archive is damaged.
+// An input that cannot be read is an error, not a note: the archive is damaged.
 func TestApplyRefusesDamagedEntries(t *testing.T) {
 	in := layerOf(t, boto(map[string]string{"a": model}))
 	entries := slices.Clone(in.Tree.Entries())
@@ -342,14 +331,8 @@ func summary(t testing.TB, p prune.Pruned) string {
 func TestApplyIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 	models := map[string]string{}
 	for i := range 40 {
-		models[fmt.Sprint("s", i)] = strings.Repeat(
-			" ",
-			i*37%11,
-		) + strings.ReplaceAll(
-			model,
-			"Get",
-			strings.Repeat("G", i+1),
-		)
+		indent := strings.Repeat(" ", i*37%11)
+		models[fmt.Sprint("s", i)] = indent + strings.ReplaceAll(model, "Get", strings.Repeat("G", i+1))
 	}
 
 	in := layerOf(t, boto(models))
@@ -385,18 +368,18 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 		want, err  string
 	}{
 		"nothing compiled changes nothing": {want: before},
-		"beside the source, and in place of what the wheel brought": {
+		"beside the source, instead of the wheel's own bytecode": {
 			compiled: []ziptree.Entry{
 				entry("demo/__pycache__/a.cpython-313.pyc"),
 				entry("demo/__pycache__/b.cpython-313.pyc"),
 			},
-			want: "kept demo/__pycache__/a.cpython-313.pyc\nkept demo/__pycache__/b.cpython-313.pyc\nkept demo/a.py\n" +
-				"kept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
+			want: "kept demo/__pycache__/a.cpython-313.pyc\nkept demo/__pycache__/b.cpython-313.pyc\n" +
+				"kept demo/a.py\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
 		},
-		"sourceless takes the source's place, and what was below __pycache__ goes, since nothing reads it": {
+		"sourceless bytecode replaces the source and its __pycache__ file, which nothing reads any more": {
 			compiled: []ziptree.Entry{entry("demo/a.pyc")}, sourceless: true,
-			want: "dropped demo/__pycache__/a.cpython-313.pyc sourceless\ndropped demo/a.py sourceless\nkept " +
-				"demo/a.pyc\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
+			want: "dropped demo/__pycache__/a.cpython-313.pyc sourceless\ndropped demo/a.py sourceless\n" +
+				"kept demo/a.pyc\nkept demo/b.py\ndropped demo/tests/t.py tests\nkept demo/x.txt\n",
 		},
 		"of a dropped source": {
 			compiled: []ziptree.Entry{entry("demo/tests/t.pyc")},
@@ -410,7 +393,7 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 			compiled: []ziptree.Entry{entry("demo/a.txt")},
 			err:      "add bytecode python/demo/a.txt: not a name of bytecode",
 		},
-		"twice the same is one too many": {
+		"the same name twice": {
 			compiled:   []ziptree.Entry{entry("demo/a.pyc"), entry("demo/a.pyc")},
 			sourceless: true,
 			err:        "add bytecode python/demo/a.pyc: given twice",
@@ -435,7 +418,7 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 			}
 
 			if diff := cmp.Diff(before, showPruned(bare)); diff != "" {
-				t.Errorf("the layer before has changed:\n%s", diff)
+				t.Errorf("the layer without bytecode has changed:\n%s", diff)
 			}
 
 			for _, o := range q.Decisions {
@@ -470,7 +453,7 @@ func TestUntouchedKeepsAll(t *testing.T) {
 	}
 }
 
-// The versions of transforms are part of the key of what was built with them.
+// The versions of transforms are part of the key of cached layers.
 func TestVersionsNameEveryTransform(t *testing.T) {
 	v := prune.Versions()
 	for _, r := range policyOf(t, policy.Settings{}).Rules() {
@@ -505,12 +488,11 @@ func TestIndexRefusesNumbersOutOfRange(t *testing.T) {
 	}
 
 	if _, err := prune.DecodeIndex([]byte("no gob")); err == nil {
-		t.Error("bytes that are no index were read")
+		t.Error("bytes that are not an index were decoded")
 	}
 }
 
-// What lies in a folder has no compressed form to be carried over: it is deflated, and reads back
-// as it was.
+// Files from a folder have no compressed form. They are deflated, and read back unchanged.
 func TestFoldersAreDeflated(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("value = 1\n", 1000)
@@ -523,12 +505,7 @@ func TestFoldersAreDeflated(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
+	plan, err := prune.NewPlan(prune.Input{Target: target(t), Tree: tree, Prefix: "python/"}, policy.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -550,8 +527,7 @@ func TestFoldersAreDeflated(t *testing.T) {
 	}
 }
 
-// Recompressing changes no byte of content, makes nothing larger, and takes from its packs what it
-// made before.
+// Recompressing changes no content, makes no file larger, and reads earlier results from the cache.
 func TestRecompressKeepsContent(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
@@ -568,48 +544,46 @@ func TestRecompressKeepsContent(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	cache := &memory{}
-	plan, err := prune.NewPlan(prune.Input{Target: target, Tree: tree, Prefix: "python/"}, policy.Policy{})
+	plan, err := prune.NewPlan(prune.Input{Target: target(t), Tree: tree, Prefix: prefix}, policy.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	pruned, err := prune.Apply(t.Context(), plan, cache)
-	if err != nil {
-		t.Fatal(err)
+	pruned := apply(t, plan, cache)
+	before := pruned.Tree.ZipBytes()
+	first := recompressed(t, pruned, cache)
+	if first >= before {
+		t.Errorf("%d bytes became %d", before, first)
 	}
 
-	var before int64
-	for n := range 2 {
-		best, err := prune.Recompress(t.Context(), pruned, cache)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		for _, was := range pruned.Tree.Entries() {
-			is, ok := best.Tree.Lookup(was.Name)
-			if !ok || is.ZippedBytes > was.ZippedBytes || is.Exec != was.Exec || is.CRC32 != was.CRC32 {
-				t.Fatalf("%s: %+v became %+v", was.Name, was, is)
-			}
-
-			if b, err := is.Bytes(1 << 20); err != nil || int64(len(b)) != was.Size {
-				t.Fatalf("%s reads back as %d bytes, %v", was.Name, len(b), err)
-			}
-		}
-
-		if best.Tree.ZipBytes() >= pruned.Tree.ZipBytes() || n == 1 && best.Tree.ZipBytes() != before {
-			t.Errorf("%d bytes became %d, before that %d", pruned.Tree.ZipBytes(), best.Tree.ZipBytes(), before)
-		}
-
-		before = best.Tree.ZipBytes()
+	if second := recompressed(t, pruned, cache); second != first {
+		t.Errorf("%d bytes became %d the first time, %d the second time", before, first, second)
 	}
 
 	if n := len(cache.stored); n != 1 {
 		t.Errorf("%d packs were written: %v", n, cache.stored)
 	}
+}
+
+// recompressed recompresses a layer, compares each file, and returns the bytes of the zip.
+func recompressed(t *testing.T, pruned prune.Pruned, cache prune.Cache) int64 {
+	t.Helper()
+	best, err := prune.Recompress(t.Context(), pruned, cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, was := range pruned.Tree.Entries() {
+		is, ok := best.Tree.Lookup(was.Name)
+		if !ok || is.ZippedBytes > was.ZippedBytes || is.Exec != was.Exec || is.CRC32 != was.CRC32 {
+			t.Fatalf("%s: %+v became %+v", was.Name, was, is)
+		}
+
+		if b, err := is.Bytes(1 << 20); err != nil || int64(len(b)) != was.Size {
+			t.Fatalf("%s reads back as %d bytes, %v", was.Name, len(b), err)
+		}
+	}
+
+	return best.Tree.ZipBytes()
 }

@@ -1,97 +1,62 @@
 package prune
 
 import (
-	"fmt"
-	"sort"
+	"io"
+	"slices"
 	"strings"
 
+	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/pyc"
+	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// WithBytecode returns the layer with these .pyc entries added, each compiled from a source that
-// the plan keeps. An entry of the layer with the same name gives way. With sourceless, each .pyc
-// replaces its source. RECORD lists the result.
-func (p Pruned) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Pruned, error) {
-	if len(compiled) == 0 {
-		return p, nil
+// decideBytecode decides about the .pyc files of the tree, after all other files. Bytecode of a
+// dropped source is dropped with it. The stale-bytecode rule drops what Python would not load.
+func (p *planner) decideBytecode() {
+	bySite := map[string]*Decision{}
+	for i := range p.decisions {
+		bySite[p.decisions[i].Site] = &p.decisions[i]
 	}
 
-	added := make(map[string]bool, len(compiled))
-	for _, e := range compiled {
-		if added[e.Name] {
-			return Pruned{}, fmt.Errorf("add bytecode %s: given twice", e.Name)
-		}
-
-		added[e.Name] = true
-	}
-
-	out := Pruned{plan: p.plan, Decisions: make([]Outcome, 0, len(p.Decisions)+len(compiled))}
-	bySite := make(map[string]int, len(p.Decisions))
-	for _, o := range p.Decisions {
-		if !added[o.Entry.Name] {
-			bySite[o.Site] = len(out.Decisions)
-			out.Decisions = append(out.Decisions, o)
-		}
-	}
-
-	before := len(out.Decisions)
-	for _, e := range compiled {
-		site := strings.TrimPrefix(e.Name, p.plan.input.Prefix)
-		source, ok := pyc.Source(site)
-		if !ok {
-			return Pruned{}, fmt.Errorf("add bytecode %s: not a name of bytecode", e.Name)
-		}
-
-		i, ok := bySite[source]
-		if !ok || out.Decisions[i].Fate == Dropped && out.Decisions[i].Rule != BySource {
-			return Pruned{}, fmt.Errorf("add bytecode %s: its source is not kept", e.Name)
-		}
-
-		of := &out.Decisions[i]
-		if sourceless {
-			of.replaced()
-		}
-
-		d := Decision{Entry: e, Site: site, Owner: of.Owner, Wheel: of.Wheel}
-		out.Decisions = append(out.Decisions, Outcome{Decision: d, Result: e})
-	}
-
-	if sourceless {
-		out.dropCached(before, bySite)
-	}
-
-	sort.Slice(out.Decisions, func(i, j int) bool {
-		return out.Decisions[i].Entry.Name < out.Decisions[j].Entry.Name
-	})
-
-	if err := out.describe(); err != nil {
-		return Pruned{}, err
-	}
-
-	return out, out.gather()
-}
-
-// dropCached drops cached bytecode of the sources that sourceless bytecode replaced: Python does not
-// look below __pycache__ for a module without a source.
-func (p *Pruned) dropCached(before int, bySite map[string]int) {
-	for i := range p.Decisions[:before] {
-		o := &p.Decisions[i]
-		if o.Fate == Dropped || o.Rule == ByLayer {
+	isStale := func(r policy.Rule) bool { return r.ID == staleRule }
+	dropStale := slices.ContainsFunc(p.policy.Rules(), isStale)
+	for i := range p.decisions {
+		d := &p.decisions[i]
+		name, isBytecode := pyc.Source(d.Site)
+		if !isBytecode || d.applyLayerChoice(p.policy, strings.TrimPrefix(d.Site, Outside)) {
 			continue
 		}
 
-		source, isBytecode := pyc.Source(o.Site)
-		if k, found := bySite[source]; isBytecode && found && p.Decisions[k].Rule == BySource {
-			o.replaced()
+		source := bySite[name]
+		inCache := strings.Contains(d.Site, "__pycache__/")
+		switch {
+		case source != nil && source.Fate == Dropped:
+			d.drop(source.Rule, source.Why)
+		case source == nil && !inCache:
+			d.Why = "there is no source that it could be made from"
+		case dropStale && (source == nil || !d.loadable(name, p.input.Target)):
+			d.drop(staleRule, "")
 		}
 	}
 }
 
-// replaced marks a file that sourceless bytecode replaces.
-func (o *Outcome) replaced() {
-	o.Fate = Dropped
-	o.Rule = BySource
-	o.Why = ""
-	o.Result = ziptree.Entry{}
+// loadable reports whether the target's Python loads the bytecode for a source that is present.
+func (d *Decision) loadable(source string, t pydist.Target) bool {
+	return d.Site == pyc.Cached(source, t) && hasValidHeader(d.Entry, t)
+}
+
+func hasValidHeader(e ziptree.Entry, t pydist.Target) bool {
+	r, err := e.Open()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+
+	var header [pyc.HeaderBytes]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return false
+	}
+
+	return pyc.CheckHeader(header[:], t) == nil
 }

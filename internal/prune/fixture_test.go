@@ -15,122 +15,148 @@ import (
 	"github.com/layersmith/layersmith/internal/prune"
 )
 
-// Fixtures stand beside the rules that they are about: internal/policy/rules/<id>/*.txtar. The
-// comment says why the case exists. Sections:
+// A fixture is a file internal/policy/rules/<id>/*.txtar. Its comment says why the case exists.
+// Sections:
 //
 //	-- settings --              policy.Settings in YAML; the defaults when absent
-//	-- wheel NAME VERSION --    the files below it belong to this wheel; its body is its entry_points.txt. Without one: demo 1.0
-//	-- PATH --                  a file. Of a .pyc the body says what it is: unchecked, timestamp or checked, and perhaps a target
-//	-- want --                  the last: one line for each file that is not in dist-info
+//	-- wheel NAME VERSION --    the files below it belong to this wheel; its body is its
+//	                            entry_points.txt. Without one: demo 1.0
+//	-- PATH --                  a file. The body of a .pyc gives its kind (unchecked, timestamp or
+//	                            checked) and optionally a target
+//	-- want --                  the last section: one line for each file outside dist-info
 //
 // Lines of want: `kept PATH [reason]`, `dropped PATH RULE [reason]`, `transformed PATH RULE`. A
-// reason is compared where the line has one. Files of dist-info need no line and have to be kept,
-// unless a line says otherwise.
+// reason is compared if the line has one. Files in dist-info need no line and must be kept, unless
+// a line says otherwise.
 type fixture struct {
 	settings policy.Settings
 	wheels   []source
 	want     []string
 }
 
+// fixtureParser reads one file. Errors have the form FILE:LINE: TEXT.
+type fixtureParser struct {
+	t    testing.TB
+	file string
+	data string
+	fixture
+}
+
 func parseFixture(t testing.TB, file string, data []byte) (fixture, error) {
+	p := fixtureParser{t: t, file: file, data: string(data)}
 	a := txtar.Parse(data)
-	lineOf := func(name string) int {
-		before, _, _ := strings.Cut(string(data), "-- "+name+" --\n")
-		return strings.Count(before, "\n") + 1
-	}
-	var f fixture
 	if strings.TrimSpace(string(a.Comment)) == "" {
-		return f, fmt.Errorf("%s:1: the first line says why the case exists", file)
+		return p.fixture, p.errorf(1, "the first line says why the case exists")
 	}
 
 	for i, s := range a.Files {
-		at := lineOf(s.Name)
-		words := strings.Fields(s.Name)
-		switch {
-		case f.want != nil:
-			return f, fmt.Errorf("%s:%d: %q stands after want", file, at, s.Name)
-		case s.Name == "settings" && i > 0:
-			return f, fmt.Errorf("%s:%d: settings stand first", file, at)
-		case s.Name == "settings":
-			if err := yaml.UnmarshalWithOptions(s.Data, &f.settings, yaml.Strict()); err != nil {
-				var line, column int
-				message, _, _ := strings.Cut(err.Error(), "\n")
-				fmt.Sscanf(message, "[%d:%d]", &line, &column)
-				return f, fmt.Errorf("%s:%d: settings: %s", file, at+line, message)
-			}
-		case s.Name == "want":
-			for n, line := range strings.Split(strings.TrimSpace(string(s.Data)), "\n") {
-				words := strings.Fields(line)
-				switch {
-				case len(words) >= 2 && words[0] == "kept",
-					len(words) >= 3 && words[0] == "dropped",
-					len(words) == 3 && words[0] == "transformed":
-				default:
-					return f, fmt.Errorf(
-						"%s:%d: %q; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE",
-						file,
-						at+1+n,
-						line,
-					)
-				}
-
-				f.want = append(f.want, line)
-			}
-		case words[0] == "wheel" && len(words) == 3:
-			f.wheels = append(
-				f.wheels,
-				source{name: words[1], version: words[2], entryPoints: string(s.Data), files: map[string]string{}},
-			)
-		case len(words) > 1:
-			return f, fmt.Errorf(
-				"%s:%d: unknown section %q; known: settings, wheel NAME VERSION, want, and the path of a file",
-				file,
-				at,
-				s.Name,
-			)
-		default:
-			if len(f.wheels) == 0 {
-				f.wheels = append(f.wheels, source{name: "demo", version: "1.0", files: map[string]string{}})
-			}
-
-			files := f.wheels[len(f.wheels)-1].files
-			if _, twice := files[s.Name]; twice {
-				return f, fmt.Errorf("%s:%d: %s is there twice", file, at, s.Name)
-			}
-
-			content := string(s.Data)
-			if strings.HasSuffix(s.Name, ".pyc") {
-				kind, target, other := strings.Cut(strings.TrimSpace(content), " ")
-				if !other {
-					target = "python3.13-x86_64"
-				}
-
-				flags, ok := map[string]byte{"unchecked": 1, "timestamp": 0, "checked": 3}[kind]
-				if !ok {
-					return f, fmt.Errorf(
-						"%s:%d: bytecode that is %q; known: unchecked, timestamp, checked",
-						file,
-						at+1,
-						kind,
-					)
-				}
-
-				content = bytecode(t, target, flags)
-			}
-
-			files[s.Name] = content
+		if err := p.section(i, s); err != nil {
+			return p.fixture, err
 		}
 	}
 
-	if f.want == nil {
-		return f, fmt.Errorf("%s: no section want", file)
+	if p.want == nil {
+		return p.fixture, fmt.Errorf("%s: no section want", file)
 	}
 
-	return f, nil
+	return p.fixture, nil
 }
 
-// against returns the lines that the fixture wants and those that the plan has, a reason only where
-// the fixture has one.
+func (p *fixtureParser) errorf(line int, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", p.file, line, fmt.Sprintf(format, args...))
+}
+
+// lineOf is the line of a section's header.
+func (p *fixtureParser) lineOf(section string) int {
+	before, _, _ := strings.Cut(p.data, "-- "+section+" --\n")
+	return strings.Count(before, "\n") + 1
+}
+
+func (p *fixtureParser) section(i int, s txtar.File) error {
+	at := p.lineOf(s.Name)
+	words := strings.Fields(s.Name)
+	switch {
+	case p.want != nil:
+		return p.errorf(at, "%q stands after want", s.Name)
+	case s.Name == "settings" && i > 0:
+		return p.errorf(at, "settings stand first")
+	case s.Name == "settings":
+		return p.readSettings(at, s.Data)
+	case s.Name == "want":
+		return p.readWant(at, s.Data)
+	case words[0] == "wheel" && len(words) == 3:
+		w := source{name: words[1], version: words[2], entryPoints: string(s.Data), files: map[string]string{}}
+		p.wheels = append(p.wheels, w)
+		return nil
+	case len(words) > 1:
+		const known = "settings, wheel NAME VERSION, want, and the path of a file"
+		return p.errorf(at, "unknown section %q; known: %s", s.Name, known)
+	}
+
+	return p.readFile(at, s)
+}
+
+func (p *fixtureParser) readSettings(at int, data []byte) error {
+	err := yaml.UnmarshalWithOptions(data, &p.settings, yaml.Strict())
+	if err == nil {
+		return nil
+	}
+
+	var line, column int
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	fmt.Sscanf(message, "[%d:%d]", &line, &column)
+	return p.errorf(at+line, "settings: %s", message)
+}
+
+func (p *fixtureParser) readWant(at int, data []byte) error {
+	const known = "kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE"
+	for n, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		words := strings.Fields(line)
+		switch {
+		case len(words) >= 2 && words[0] == "kept",
+			len(words) >= 3 && words[0] == "dropped",
+			len(words) == 3 && words[0] == "transformed":
+		default:
+			return p.errorf(at+1+n, "%q; known: %s", line, known)
+		}
+
+		p.want = append(p.want, line)
+	}
+
+	return nil
+}
+
+func (p *fixtureParser) readFile(at int, s txtar.File) error {
+	if len(p.wheels) == 0 {
+		p.wheels = append(p.wheels, source{name: "demo", version: "1.0", files: map[string]string{}})
+	}
+
+	files := p.wheels[len(p.wheels)-1].files
+	if _, twice := files[s.Name]; twice {
+		return p.errorf(at, "%s appears twice", s.Name)
+	}
+
+	files[s.Name] = string(s.Data)
+	if !strings.HasSuffix(s.Name, ".pyc") {
+		return nil
+	}
+
+	kind, target, other := strings.Cut(strings.TrimSpace(string(s.Data)), " ")
+	if !other {
+		target = "python3.13-x86_64"
+	}
+
+	flags, ok := map[string]byte{"unchecked": 1, "timestamp": 0, "checked": 3}[kind]
+	if !ok {
+		return p.errorf(at+1, "bytecode that is %q; known: unchecked, timestamp, checked", kind)
+	}
+
+	files[s.Name] = bytecode(p.t, target, flags)
+	return nil
+}
+
+// against returns the wanted lines and those of the plan, with a reason only where the fixture has
+// one.
 func (f fixture) against(p prune.Plan) (want, got string) {
 	short := map[string]bool{} // wanted lines without reason
 	listed := map[string]bool{}
@@ -202,17 +228,14 @@ func TestRulesDecideAsTheirFixturesSay(t *testing.T) {
 		}
 
 		if removed == 0 || kept == 0 {
-			t.Errorf(
-				"rule %s: its fixtures have to show something that it takes and something that stays; %d and %d",
-				r.ID,
-				removed,
-				kept,
-			)
+			t.Errorf("rule %s: its fixtures must both remove and keep files; %d and %d", r.ID, removed, kept)
 		}
 	}
 }
 
 func TestFixturesRefuseWhatTheyDoNotKnow(t *testing.T) {
+	const knownLines = "known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE"
+
 	for sentence, tt := range map[string]struct{ in, err string }{
 		"no comment": {"-- want --\nkept a\n", "x.txtar:1: the first line says why the case exists"},
 		"an unknown key": {
@@ -225,20 +248,20 @@ func TestFixturesRefuseWhatTheyDoNotKnow(t *testing.T) {
 		},
 		"an unknown fate": {
 			"why\n-- a.py --\n-- want --\nkept a.py\nremoved a.py tests\n",
-			`x.txtar:5: "removed a.py tests"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`,
+			`x.txtar:5: "removed a.py tests"; ` + knownLines,
 		},
 		"a drop without a rule": {
 			"why\n-- want --\ndropped a.py\n",
-			`x.txtar:3: "dropped a.py"; known: kept PATH [reason], dropped PATH RULE [reason], transformed PATH RULE`,
+			`x.txtar:3: "dropped a.py"; ` + knownLines,
 		},
-		"sections behind want": {"why\n-- want --\nkept a.py\n-- a.py --\n", `x.txtar:4: "a.py" stands after want`},
+		"a section after want": {"why\n-- want --\nkept a.py\n-- a.py --\n", `x.txtar:4: "a.py" stands after want`},
 		"settings in the middle": {
 			"why\n-- a.py --\n-- settings --\n-- want --\nkept a.py\n",
 			"x.txtar:3: settings stand first",
 		},
-		"a file that is twice": {
+		"a file that appears twice": {
 			"why\n-- a.py --\n-- b.py --\n-- a.py --\n-- want --\nkept a.py\n",
-			"x.txtar:2: a.py is there twice",
+			"x.txtar:2: a.py appears twice",
 		},
 		"an unknown bytecode": {
 			"why\n-- a.pyc --\nstale\n-- want --\nkept a.pyc\n",

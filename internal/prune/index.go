@@ -16,9 +16,9 @@ import (
 // IndexVersion belongs to the key of cached indexes.
 const IndexVersion = "imports-1"
 
-// Index says what the Python modules of one wheel (or one foreign layer) refer to: modules by
-// import statements, files by string literals. Names are in tables, files refer to them by number:
-// a layer has a hundred thousand references to six thousand names.
+// Index holds the references of the Python modules of one wheel, or of one prebuilt layer: to
+// modules by import statements, to files by string literals. Files refer to names by their position
+// in a table: a layer has about 100,000 references to 6,000 names.
 type Index struct {
 	Modules []string
 	Strings []string
@@ -30,7 +30,7 @@ type FileRefs struct {
 	Path    string // relative to the site folder
 	Modules []uint32
 	Strings []uint32
-	Stub    bool // it reads the .pyi file beside it
+	Stub    bool // loads the .pyi file beside it (lazy_loader.attach_stub)
 }
 
 // NewIndex scans the Python sources among entries, whose names are relative to the site folder.
@@ -81,6 +81,7 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 	return x, nil
 }
 
+// number returns the position of a name in a table, appending it if it is new.
 func number(numbers map[string]uint32, table *[]string, s string) uint32 {
 	n, ok := numbers[s]
 	if !ok {
@@ -92,14 +93,14 @@ func number(numbers map[string]uint32, table *[]string, s string) uint32 {
 	return n
 }
 
-// Encode is the cached form.
+// Encode returns the cached form (gob).
 func (x Index) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(x)
 	return b.Bytes(), err
 }
 
-// DecodeIndex reads the cached form; it checks all numbers.
+// DecodeIndex reads the cached form. It fails if a file refers to a position outside the tables.
 func DecodeIndex(b []byte) (Index, error) {
 	var x Index
 	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&x); err != nil {
@@ -132,16 +133,16 @@ func (x Index) file(p string) (FileRefs, bool) {
 	return FileRefs{}, false
 }
 
-// candidates are the files that rules want to drop, found by the names that a reference may have
-// for them.
+// candidates are the files that rules want to drop, by the names that references use. Values are
+// positions in Plan.decisions.
 type candidates struct {
 	byModule map[string][]int
 	byPath   map[string]int
-	byBase   map[string]bool
+	byBase   map[string]bool // last elements of paths
 }
 
 func newCandidates() candidates {
-	return candidates{map[string][]int{}, map[string]int{}, map[string]bool{}}
+	return candidates{byModule: map[string][]int{}, byPath: map[string]int{}, byBase: map[string]bool{}}
 }
 
 func (c candidates) add(i int, site string) {
@@ -153,7 +154,7 @@ func (c candidates) add(i int, site string) {
 	c.byBase[path.Base(site)] = true
 }
 
-// inFolder lists the candidates directly in a folder, in the order of their names.
+// inFolder returns the candidates directly in a folder, sorted by name.
 func (c candidates) inFolder(dir string) []int {
 	var in []int
 	for p, i := range c.byPath {
@@ -166,55 +167,58 @@ func (c candidates) inFolder(dir string) []int {
 	return in
 }
 
-// targets are the candidates that each name of an index's tables stands for; most names stand for
-// none.
-type targets struct {
+// resolvedIndex is an index and, by position in its tables, the candidates that a name can refer
+// to. Most names refer to none.
+type resolvedIndex struct {
 	index   Index
 	modules [][]int
-	strings []bool
+	strings []bool // whether a candidate has the same last path element
 }
 
-func (c candidates) resolve(x Index) targets {
-	t := targets{index: x, modules: make([][]int, len(x.Modules)), strings: make([]bool, len(x.Strings))}
+func (c candidates) resolve(x Index) resolvedIndex {
+	r := resolvedIndex{index: x, modules: make([][]int, len(x.Modules)), strings: make([]bool, len(x.Strings))}
 	for i, m := range x.Modules {
-		t.modules[i] = c.byModule[m]
+		r.modules[i] = c.byModule[m]
 	}
 
 	for i, s := range x.Strings {
-		t.strings[i] = c.byBase[path.Base(s)]
+		r.strings[i] = c.byBase[path.Base(s)]
 	}
 
-	return t
+	return r
 }
 
-// referred calls found for every candidate that the file refers to.
-func (c candidates) referred(t targets, f FileRefs, found func(int)) {
+// eachReferenced calls found for every candidate that the file refers to.
+func (c candidates) eachReferenced(r resolvedIndex, f FileRefs, found func(int)) {
 	for _, n := range f.Modules {
-		for _, i := range t.modules[n] {
+		for _, i := range r.modules[n] {
 			found(i)
 		}
 	}
 
 	for _, n := range f.Strings {
-		if !t.strings[n] {
-			continue
-		}
-
-		// A literal is relative to the file's folder, to one above it, or to the site folder.
-		for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
-			if i, ok := c.byPath[path.Join(dir, t.index.Strings[n])]; ok {
-				found(i)
-			}
-
-			if dir == "." {
-				break
-			}
+		if r.strings[n] {
+			c.eachNamed(f.Path, r.index.Strings[n], found)
 		}
 	}
 
 	if f.Stub {
 		if i, ok := c.byPath[strings.TrimSuffix(f.Path, ".py")+".pyi"]; ok {
 			found(i)
+		}
+	}
+}
+
+// eachNamed calls found for every candidate that a string literal in a file may name. The literal
+// is taken relative to the file's folder, and to each folder above it up to the site folder.
+func (c candidates) eachNamed(file, literal string, found func(int)) {
+	for dir := path.Dir(file); ; dir = path.Dir(dir) {
+		if i, ok := c.byPath[path.Join(dir, literal)]; ok {
+			found(i)
+		}
+
+		if dir == "." {
+			return
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// layerWith is a layer of files that something else built.
+// layerWith is a prebuilt layer with these files.
 func layerWith(t *testing.T, files map[string]string) prune.Input {
 	t.Helper()
 	var entries []ziptree.Entry
@@ -24,20 +24,18 @@ func layerWith(t *testing.T, files map[string]string) prune.Input {
 		t.Fatal(err)
 	}
 
-	return foreign(t, written(t, tree))
+	return prebuilt(t, written(t, tree))
 }
 
-// A layer may have lib/ and bin/ beside python/. What lies there has names that python/lib/ and
-// python/bin/ have too, and nobody indexes what it refers to.
+// A layer may have lib/ and bin/ next to python/. Their files must not be confused with those of
+// python/lib/ and python/bin/. Their references are not indexed.
 func TestFilesOutsideOfTheSiteFolder(t *testing.T) {
 	in := layerWith(t, map[string]string{
-		"python/a.py":       "",
-		"python/tests/x.py": "",
-		"python/lib/x.so":   loadable(rngOf(1)),
-		"python/bin/run.py": "",
-		"lib/x.so": loadable(
-			rngOf(2),
-		),
+		"python/a.py":        "",
+		"python/tests/x.py":  "",
+		"python/lib/x.so":    chanceOf(1).sharedObject(),
+		"python/bin/run.py":  "",
+		"lib/x.so":           chanceOf(2).sharedObject(),
 		"bin/run.py":         "",
 		"lib/tests/data.csv": "1",
 		"lib/x.a":            "!<arch>",
@@ -48,7 +46,7 @@ func TestFilesOutsideOfTheSiteFolder(t *testing.T) {
 	const want = `kept (outside)/bin/run.py ours
 kept (outside)/lib/mod.py
 kept (outside)/lib/old.pyc there is no source that it could be made from
-kept (outside)/lib/tests/data.csv what refers to it is not known: it lies outside of the site folder
+kept (outside)/lib/tests/data.csv references to it are unknown: it is outside the site folder
 dropped (outside)/lib/x.a static-libraries
 transformed (outside)/lib/x.so elf-strip
 kept a.py
@@ -56,7 +54,7 @@ kept bin/run.py ours
 transformed lib/x.so elf-strip
 dropped tests/x.py tests
 `
-	if d := cmp.Diff(want, show(p)); d != "" {
+	if d := cmp.Diff(want, show(p.Decisions())); d != "" {
 		t.Error(d)
 	}
 
@@ -71,14 +69,13 @@ dropped tests/x.py tests
 
 	for _, d := range p.KeptSources() {
 		if strings.HasPrefix(d.Site, prune.Outside) {
-			t.Errorf("%s has no name as a module, and is to be compiled", d.Site)
+			t.Errorf("%s has no module name and would be compiled", d.Site)
 		}
 	}
 }
 
-// The index reads sources. Where bytecode took their place, what tests folders hold may be needed
-// by anything.
-func TestPackagesWithoutSourcesKeepWhatRulesAboutReferencesWouldDrop(t *testing.T) {
+// The index reads sources. In a package with bytecode instead, any file may be referred to.
+func TestSourcelessPackagesKeepFilesThatReferencesDecideAbout(t *testing.T) {
 	code := bytecode(t, "python3.13-x86_64", 1)
 	in := layerWith(t, map[string]string{
 		"python/sealed/__init__.pyc":   code,
@@ -96,10 +93,10 @@ dropped open/tests/data.csv tests
 kept sealed/__init__.pyc there is no source that it could be made from
 kept sealed/a.pyc there is no source that it could be made from
 kept sealed/b.py
-kept sealed/tests/data.csv what refers to it is not known: sealed has bytecode in the place of sources
+kept sealed/tests/data.csv references to it are unknown: sealed has bytecode instead of sources
 dropped sealed/x.a static-libraries
 `
-	if d := cmp.Diff(want, show(planOf(t, in, policy.Settings{}))); d != "" {
+	if d := cmp.Diff(want, show(planOf(t, in, policy.Settings{}).Decisions())); d != "" {
 		t.Error(d)
 	}
 }

@@ -1,44 +1,44 @@
-// Package prune decides what becomes of every file of a layer and does it.
+// Package prune decides whether each file of a layer is kept, dropped or rewritten, and carries the
+// decisions out.
 //
-// A Plan is a partition: each file is kept, dropped by a rule or transformed by a rule, with the
-// reason. Reports print it, Apply walks it, there is no third path. Planning reads names, the
-// import index and nothing else; applying copies compressed bytes and inflates only what a
+// A Plan has one Decision per file: kept, dropped by a rule, or transformed by a rule, with the
+// reason. Reports print decisions and Apply executes them. Planning reads file names, headers of
+// .pyc files and the import index. Applying copies compressed bytes, and inflates only files that a
 // transform rewrites.
 //
-// What kept code refers to is kept (see Index): files that rules want to drop are candidates until
-// no kept file imports them or names them. That is done to a fixed point, since a file that comes
-// back may refer to others.
+// A file that kept code refers to is kept (see Index). The files that rules want to drop are
+// candidates. A candidate that a kept file imports or names becomes a kept file, whose own
+// references then count too, until no more candidates are restored.
 package prune
 
 import (
-	"fmt"
-	"io"
-	"path"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/policy"
-	"github.com/layersmith/layersmith/internal/pyc"
 	"github.com/layersmith/layersmith/internal/pydist"
-	"github.com/layersmith/layersmith/internal/pyimport"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Names that stand in for a rule where a decision is not one of the rule book.
+// Values of Decision.Rule that are not rules of the rule book.
 const (
-	ByLayer    = "layer"      // the layer's own keep or drop
-	BySource   = "sourceless" // a source whose bytecode took its place
-	ByRecord   = "record"     // RECORD, rewritten to match
-	staleRule  = "stale-bytecode"
-	distSuffix = ".dist-info"
+	ByLayer  = "layer"      // the layer's own keep or drop
+	BySource = "sourceless" // a source that its bytecode replaces
+	ByRecord = "record"     // RECORD, rewritten to match the layer
 )
 
-// Outside begins the Site of a file that does not lie below the site folder, as lib/libx.so beside
-// python/ in a layer that something else built. Without it such a file could not be told from
-// python/lib/libx.so.
+// Rules that need facts beyond the name and owner of a file.
+const (
+	staleRule  = "stale-bytecode"
+	oldAPIRule = "botocore-old-api"
+)
+
+// Outside is the prefix of the Site of files outside the site folder, such as lib/libx.so next to
+// python/ in a prebuilt layer. It keeps lib/libx.so distinct from python/lib/libx.so.
 const Outside = "(outside)/"
 
-// siteOf names a file of the zip relative to the site folder.
+// siteOf returns the name of a file relative to the site folder, or Outside and its name in the
+// zip.
 func siteOf(prefix, name string) (site string, inside bool) {
 	if site, inside = strings.CutPrefix(name, prefix); !inside {
 		site = Outside + name
@@ -47,10 +47,10 @@ func siteOf(prefix, name string) (site string, inside bool) {
 	return site, inside
 }
 
-// Fate is what becomes of a file.
+// Fate says what happens to a file.
 type Fate int
 
-// The three fates.
+// The three fates. The zero value is Kept.
 const (
 	Kept Fate = iota
 	Dropped
@@ -61,42 +61,73 @@ func (f Fate) String() string { return [...]string{"kept", "dropped", "transform
 
 // Decision is the fate of one file.
 type Decision struct {
-	Entry     ziptree.Entry
-	Site      string // its name relative to the site folder; Outside and its name in the zip when it lies elsewhere
-	Owner     policy.Owner
-	Wheel     string // the wheel (hex digest) that it was taken from; "" in foreign layers
-	Fate      Fate
-	Rule      string // what dropped or transforms it; for a kept file the rule that would have dropped it, or ""
-	Why       string // for a kept file that a rule wanted: who needs it
-	transform *Transform
-	rewriter  string // the rule that names the transform
+	Entry ziptree.Entry
+	Site  string // name relative to the site folder, or Outside and the name in the zip
+	Owner policy.Owner
+	Wheel string // hex digest of the wheel it came from; "" in prebuilt layers
+	Fate  Fate
+	Rule  string // that drops or transforms the file; of a kept file, the rule that would have, or ""
+	Why   string // why a file that a rule covers is kept: who refers to it, or the exception
+
+	transform     *Transform
+	transformRule string // the rule that names the transform
+}
+
+// drop decides that the file is dropped. Its transform is remembered: references may restore the
+// file.
+func (d *Decision) drop(rule, why string) {
+	d.Fate = Dropped
+	d.Rule = rule
+	d.Why = why
+}
+
+// explainKept records why a rule does not drop a kept file.
+func (d *Decision) explainKept(rule, why string) {
+	if d.Fate == Kept {
+		d.Rule = rule
+		d.Why = why
+	}
+}
+
+// applyLayerChoice applies the layer's own keep and drop lists, which precede all rules. The file
+// must still have its initial fate, Kept.
+func (d *Decision) applyLayerChoice(pol policy.Policy, name string) (decided bool) {
+	if c, ok := pol.Kept(name); ok {
+		d.explainKept(ByLayer, c.Reason)
+		return true
+	}
+
+	if c, ok := pol.Dropped(name); ok {
+		d.drop(ByLayer, c.Reason)
+		return true
+	}
+
+	return false
 }
 
 // Input is what a plan is made from.
 type Input struct {
 	Target        pydist.Target
 	Tree          ziptree.Tree
-	Prefix        string // the site folder in the zip: "python/" in a layer, "" in a function's own package
+	Prefix        string // site folder in the zip: "python/" in a layer, "" in a function package
 	Distributions []wheel.Distribution
 	Indexes       []Index
 }
 
-// Plan is the partition of all entries of a tree, sorted by name.
-type Plan struct {
-	input     Input
-	policy    policy.Policy
-	decisions []Decision
+// decision returns the initial decision about a file: kept, for no reason yet.
+func (in Input) decision(e ziptree.Entry, owners map[string]*wheel.Distribution) Decision {
+	site, _ := siteOf(in.Prefix, e.Name)
+	d := Decision{Entry: e, Site: site}
+	if o := owners[site]; o != nil {
+		d.Owner = policy.Owner{Name: o.Name, Version: o.Version}
+		d.Wheel = o.Wheel
+	}
+
+	return d
 }
 
-// Decisions returns the partition; the caller must not change it.
-func (p Plan) Decisions() []Decision { return p.decisions }
-
-// Input returns what the plan was made from.
-func (p Plan) Input() Input { return p.input }
-
-// NewPlan decides about every file of the tree.
-func NewPlan(in Input, pol policy.Policy) (Plan, error) {
-	p := Plan{input: in, policy: pol, decisions: make([]Decision, in.Tree.Len())}
+// owners maps file names, relative to the site folder, to the distribution whose RECORD lists them.
+func (in Input) owners() map[string]*wheel.Distribution {
 	owners := map[string]*wheel.Distribution{}
 	for i := range in.Distributions {
 		d := &in.Distributions[i]
@@ -105,416 +136,55 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 		}
 	}
 
-	rules := pol.Rules()
-	pending := newCandidates()
-	wants := make([][]*policy.Rule, len(p.decisions)) // rules that want to drop a file, unless something refers to it
-	groups := map[string][]int{}                      // files that come back together
-	old := olderAPIs(in)
-	opaque := opaquePackages(in)
-	for i, e := range in.Tree.Entries() {
-		key, inside := siteOf(in.Prefix, e.Name)
-		site := strings.TrimPrefix(e.Name, in.Prefix) // what patterns are written for
-		d := &p.decisions[i]
-		*d = Decision{Entry: e, Site: key}
-		if o := owners[site]; o != nil && inside {
-			d.Owner = policy.Owner{Name: o.Name, Version: o.Version}
-			d.Wheel = o.Wheel
-		}
-
-		if _, isBytecode := pyc.Source(site); isBytecode {
-			continue // follows its source, below
-		}
-
-		if c, ok := pol.Kept(site); ok {
-			d.Rule = ByLayer
-			d.Why = c.Reason
-			continue
-		}
-
-		if c, ok := pol.Dropped(site); ok {
-			d.Fate = Dropped
-			d.Rule = ByLayer
-			d.Why = c.Reason
-			continue
-		}
-
-		if first, _, _ := strings.Cut(site, "/"); strings.HasSuffix(first, distSuffix) {
-			continue // importlib.metadata and licence terms need all of it
-		}
-
-		for k := range rules {
-			r := &rules[k]
-			if !r.Matches(site, d.Owner) || pol.Selected(r, site) || r.ID == "botocore-old-api" && !old[site] {
-				continue
-			}
-
-			if why, ok := r.Excepted(site, d.Owner); ok {
-				if d.Why == "" && d.Fate == Kept {
-					d.Rule = r.ID
-					d.Why = why
-				}
-
-				continue
-			}
-
-			if r.Transform != "" {
-				t, ok := transforms[r.Transform]
-				if !ok {
-					return Plan{}, fmt.Errorf("rule %s names the transform %q, which does not exist", r.ID, r.Transform)
-				}
-
-				if d.transform == nil {
-					d.Fate = Transformed
-					d.Rule = r.ID
-					d.Why = ""
-					d.transform = t
-					d.rewriter = r.ID
-				}
-
-				continue // a rule that drops it may follow
-			}
-
-			if r.References == "ignore" {
-				d.Fate = Dropped
-				d.Rule = r.ID
-				d.Why = ""
-				d.transform = nil
-				wants[i] = nil
-				break
-			}
-
-			if top, _, _ := strings.Cut(site, "/"); !inside || opaque[top] {
-				if d.Fate == Kept {
-					d.Rule = r.ID
-					d.Why = "what refers to it is not known: it lies outside of the site folder"
-					if inside {
-						d.Why = "what refers to it is not known: " + top + " has bytecode in the place of sources"
-					}
-				}
-
-				continue
-			}
-
-			wants[i] = append(wants[i], r)
-		}
-
-		if len(wants[i]) == 0 {
-			continue
-		}
-
-		d.Fate = Dropped
-		d.Rule = wants[i][0].ID
-		d.Why = ""
-		pending.add(i, site)
-		for _, r := range wants[i] {
-			if r.References == "folder" {
-				g := group(r, site)
-				groups[g] = append(groups[g], i)
-			}
-		}
-	}
-
-	p.keepReferred(pending, wants, groups)
-	p.bytecode()
-	return p, nil
+	return owners
 }
 
-// group is the folder whose files come back together: the selected part of a package, or the folder
-// that made the rule match.
-func group(r *policy.Rule, site string) string {
-	segments := strings.Split(site, "/")
-	n := len(segments) - 1
-	if r.Select != nil {
-		n = min(n, r.Select.Segment+1)
-	} else {
-		for k := 1; k < n; k++ {
-			if r.Matches(strings.Join(segments[:k], "/")+"/\x00", policy.Owner{}) {
-				n = k
-				break
-			}
-		}
-	}
-
-	return r.ID + "\x00" + strings.Join(segments[:n], "/")
+// Plan is the decisions about all entries of a tree, sorted by name. NewPlan makes it, and it is
+// immutable.
+type Plan struct {
+	input     Input
+	policy    policy.Policy
+	decisions []Decision
 }
 
-// keepReferred gives back what kept files refer to, until nothing more comes back.
-func (p *Plan) keepReferred(c candidates, wants [][]*policy.Rule, groups map[string][]int) {
-	if len(c.byPath) == 0 {
-		return
-	}
+// Input returns what the plan was made from.
+func (p Plan) Input() Input { return p.input }
 
-	var queue []int
+// NewPlan decides about every file of the tree. It fails if a rule names an unknown transform.
+func NewPlan(in Input, pol policy.Policy) (Plan, error) {
+	p := newPlanner(in, pol)
 	for i := range p.decisions {
-		if p.decisions[i].Fate != Dropped {
-			queue = append(queue, i)
+		if err := p.applyRules(i); err != nil {
+			return Plan{}, err
 		}
 	}
 
-	indexes := make([]targets, len(p.input.Indexes))
-	where := map[string]int{} // file -> its index
-	for k, x := range p.input.Indexes {
-		indexes[k] = c.resolve(x)
-		for _, f := range x.Files {
-			where[f.Path] = k
-		}
-	}
-
-	// back keeps a file that rules wanted to drop. A transform that waited for it has its turn.
-	back := func(i int, why string) {
-		d := &p.decisions[i]
-		if d.Fate != Dropped || len(wants[i]) == 0 {
-			return
-		}
-
-		d.Fate = Kept
-		d.Why = why
-		if d.transform != nil {
-			d.Fate = Transformed
-			d.Rule = d.rewriter
-		}
-
-		wants[i] = nil
-		queue = append(queue, i)
-	}
-	// withdraw ends one rule's wish, for a file whose neighbour is needed; other rules may want it
-	// gone all the same.
-	withdraw := func(i int, r *policy.Rule, why string) {
-		for k, w := range wants[i] {
-			if w != r {
-				continue
-			}
-
-			if len(wants[i]) == 1 {
-				back(i, why)
-				return
-			}
-
-			wants[i] = append(append([]*policy.Rule(nil), wants[i][:k]...), wants[i][k+1:]...)
-			p.decisions[i].Rule = wants[i][0].ID
-			return
-		}
-	}
-	// refer keeps what somebody refers to, and for rules about folders its neighbours.
-	refer := func(i int, who string) {
-		if p.decisions[i].Fate != Dropped {
-			return
-		}
-
-		wished := wants[i]
-		back(i, who+" refers to it")
-		for _, r := range wished {
-			if r.References != "folder" {
-				continue
-			}
-
-			for _, j := range groups[group(r, p.decisions[i].Site)] {
-				withdraw(j, r, who+" refers to "+path.Base(p.decisions[i].Site)+" beside it")
-			}
-		}
-	}
-	// importlib.metadata loads entry points by name: they are references too, also to a package
-	// that has no Python of its own.
-	for _, d := range p.input.Distributions {
-		for _, e := range d.Entry {
-			who := fmt.Sprintf("entry point %s of %s", e.Name, d.Name)
-			for _, i := range c.byModule[e.Module] {
-				refer(i, who)
-			}
-
-			folder := strings.ReplaceAll(e.Module, ".", "/")
-			if _, regular := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py"); regular {
-				continue
-			}
-
-			for _, i := range c.inFolder(folder) {
-				refer(i, who)
-			}
-		}
-	}
-
-	for n := 0; n < len(queue); n++ {
-		d := p.decisions[queue[n]]
-		for dir := path.Dir(d.Site); dir != "."; dir = path.Dir(dir) {
-			if i, ok := c.byPath[dir+"/__init__.py"]; ok && isModule(d.Site) {
-				back(i, d.Site+" is in this package")
-			}
-		}
-
-		k, ok := where[d.Site]
-		if !ok {
-			continue
-		}
-
-		refs, ok := indexes[k].index.file(d.Site)
-		if !ok {
-			continue
-		}
-
-		c.referred(indexes[k], refs, func(i int) { refer(i, d.Site) })
-	}
+	p.keepReferenced()
+	p.decideBytecode()
+	return p.Plan, nil
 }
 
-func isModule(site string) bool {
-	_, _, ok := pyimport.ModuleName(site)
-	return ok
-}
-
-// bytecode decides about the .pyc files that are in the tree: they follow their source; what Python
-// would not load goes.
-func (p *Plan) bytecode() {
-	fate := map[string]*Decision{}
-	for i := range p.decisions {
-		fate[p.decisions[i].Site] = &p.decisions[i]
-	}
-
-	var stale *policy.Rule
-	for _, r := range p.policy.Rules() {
-		if r.ID == staleRule {
-			stale = &r
-		}
-	}
-
-	for i := range p.decisions {
-		d := &p.decisions[i]
-		source, ok := pyc.Source(d.Site)
-		if !ok {
-			continue
-		}
-
-		name := strings.TrimPrefix(d.Site, Outside)
-		if c, ok := p.policy.Kept(name); ok {
-			d.Rule = ByLayer
-			d.Why = c.Reason
-			continue
-		}
-
-		if c, ok := p.policy.Dropped(name); ok {
-			d.Fate = Dropped
-			d.Rule = ByLayer
-			d.Why = c.Reason
-			continue
-		}
-
-		s, ok := fate[source]
-		switch {
-		case ok && s.Fate == Dropped:
-			d.Fate = Dropped
-			d.Rule = s.Rule
-			d.Why = s.Why
-		case !ok && !strings.Contains(d.Site, "__pycache__/"):
-			d.Why = "there is no source that it could be made from"
-		case stale != nil && !(ok && d.Site == pyc.Cached(source, p.input.Target) && fresh(d.Entry, p.input.Target)):
-			d.Fate = Dropped
-			d.Rule = staleRule
-		}
-	}
-}
-
-func fresh(e ziptree.Entry, t pydist.Target) bool {
-	r, err := e.Open()
-	if err != nil {
-		return false
-	}
-	defer r.Close()
-	var head [pyc.HeaderBytes]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return false
-	}
-
-	return pyc.CheckHeader(head[:], t) == nil
-}
-
-// opaquePackages are those at the top that have bytecode in the place of most sources: nobody can
-// say what they refer to.
-func opaquePackages(in Input) map[string]bool {
-	balance := map[string]int{} // bytecode without a source less sources
-	for _, e := range in.Tree.Entries() {
-		site, inside := strings.CutPrefix(e.Name, in.Prefix)
-		top, _, inFolder := strings.Cut(site, "/")
-		if !inside || !inFolder {
-			continue
-		}
-
-		if source, isBytecode := pyc.Source(site); isBytecode && !strings.Contains(site, "__pycache__/") {
-			if _, ok := in.Tree.Lookup(in.Prefix + source); !ok {
-				balance[top]++
-			}
-		} else if strings.HasSuffix(site, ".py") {
-			balance[top]--
-		}
-	}
-
-	opaque := map[string]bool{}
-	for top, n := range balance {
-		opaque[top] = n > 0
-	}
-
-	return opaque
-}
-
-// olderAPIs are the files of API versions that a newer one of the same service and kind replaces.
-func olderAPIs(in Input) map[string]bool {
-	newest := map[string]string{} // service/kind -> version
-	split := func(site string) (model, version string, ok bool) {
-		s := strings.Split(site, "/")
-		if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
-			return "", "", false
-		}
-
-		kind, _, _ := strings.Cut(s[4], ".")
-		return s[2] + "/" + kind, s[3], true
-	}
-	for _, e := range in.Tree.Entries() {
-		if model, version, ok := split(strings.TrimPrefix(e.Name, in.Prefix)); ok {
-			newest[model] = max(newest[model], version)
-		}
-	}
-
-	old := map[string]bool{}
-	for _, e := range in.Tree.Entries() {
-		site := strings.TrimPrefix(e.Name, in.Prefix)
-		if model, version, ok := split(site); ok && version < newest[model] {
-			old[site] = true
-		}
-	}
-
-	return old
-}
-
-// KeptSources are the Python modules that stay as sources: what bytecode is wanted for. What lies
-// in bin/ is run, not imported, and what lies outside of the site folder has no name as a module.
+// KeptSources returns the Python modules kept as sources, for which bytecode can be compiled. Files
+// in bin/ are scripts, not modules, and files outside the site folder have no module name.
 func (p Plan) KeptSources() []Decision {
-	var out []Decision
+	var sources []Decision
 	for _, d := range p.decisions {
-		if d.Fate != Dropped && strings.HasSuffix(d.Site, ".py") && !strings.HasPrefix(d.Site, "bin/") &&
-			!strings.HasPrefix(d.Site, Outside) {
-			out = append(out, d)
+		isSource := strings.HasSuffix(d.Site, ".py")
+		isModule := !strings.HasPrefix(d.Site, "bin/") && !strings.HasPrefix(d.Site, Outside)
+		if d.Fate != Dropped && isSource && isModule {
+			sources = append(sources, d)
 		}
 	}
 
-	return out
+	return sources
 }
 
-// Untouched is the layer as it is: every file kept.
+// Untouched returns the layer without any change: every file is kept.
 func Untouched(in Input) Pruned {
-	owners := map[string]*wheel.Distribution{}
-	for i := range in.Distributions {
-		for _, f := range in.Distributions[i].Files {
-			owners[f] = &in.Distributions[i]
-		}
-	}
-
+	owners := in.owners()
 	out := Pruned{Tree: in.Tree}
 	for _, e := range in.Tree.Entries() {
-		site, _ := siteOf(in.Prefix, e.Name)
-		o := Outcome{Decision: Decision{Entry: e, Site: site}, Result: e}
-		if d := owners[o.Site]; d != nil {
-			o.Owner = policy.Owner{Name: d.Name, Version: d.Version}
-			o.Wheel = d.Wheel
-		}
-
-		out.Decisions = append(out.Decisions, o)
+		out.Decisions = append(out.Decisions, Outcome{Decision: in.decision(e, owners), Result: e})
 	}
 
 	return out

@@ -27,56 +27,40 @@ import (
 
 var (
 	someFolders = []string{
-		"",
-		"tests/",
-		"docs/",
-		"docs/tests/",
-		"core/",
-		"core/tests/",
-		"core/examples/",
-		"extra/",
-		"extra/test/",
-		"_lib/",
-		"tests/deeper/",
+		"", "tests/", "docs/", "docs/tests/", "core/", "core/tests/", "core/examples/",
+		"extra/", "extra/test/", "_lib/", "tests/deeper/",
 	}
 	someFiles = []string{
-		"__init__.py",
-		"a.py",
-		"b.py",
-		"c.py",
-		"conftest.py",
-		"a.pyi",
-		"x.csv",
-		"y.c",
-		"z.so",
-		"a.pyc",
-		"__pycache__/b.cpython-313.pyc",
-		"lib.a",
+		"__init__.py", "a.py", "b.py", "c.py", "conftest.py", "a.pyi", "x.csv", "y.c", "z.so",
+		"a.pyc", "__pycache__/b.cpython-313.pyc", "lib.a",
 	}
 )
 
-// someWheels are two small packages with imports at random, most of them of files that exist.
-func someWheels(t testing.TB, r *rand.Rand) []source {
+// chance makes random choices.
+type chance struct{ *rand.Rand }
+
+// chanceOf makes the same choices every time.
+func chanceOf(seed int64) chance { return chance{rand.New(rand.NewSource(seed))} }
+
+func (c chance) of(list ...string) string { return list[c.Intn(len(list))] }
+
+// wheels are two small packages with random imports, most of them of files that exist.
+func (c chance) wheels(t testing.TB) []source {
 	var modules, files []string
 	wheels := []source{
 		{name: "alpha", version: "1.0", files: map[string]string{}},
 		{name: "beta", version: "2.0", files: map[string]string{}},
 	}
 	for _, w := range wheels {
-		for _, dir := range someFolders {
-			for _, f := range someFiles {
-				if name := w.name + "/" + dir + f; r.Intn(3) > 0 {
-					files = append(files, name)
-					w.files[name] = ""
-					if module, _, ok := pyimport.ModuleName(name); ok {
-						modules = append(modules, module)
-					}
-				}
+		for _, name := range c.fileNames(w.name) {
+			files = append(files, name)
+			w.files[name] = ""
+			if module, _, ok := pyimport.ModuleName(name); ok {
+				modules = append(modules, module)
 			}
 		}
 	}
 
-	some := func(list []string) string { return list[r.Intn(len(list))] }
 	for _, name := range files {
 		w := wheels[0]
 		if strings.HasPrefix(name, "beta/") {
@@ -85,67 +69,80 @@ func someWheels(t testing.TB, r *rand.Rand) []source {
 
 		switch {
 		case strings.HasSuffix(name, ".pyc"):
-			w.files[name] = bytecode(t, some([]string{"python3.13-x86_64", "python3.12-x86_64"}), byte(r.Intn(2)))
+			w.files[name] = bytecode(t, c.of("python3.13-x86_64", "python3.12-x86_64"), byte(c.Intn(2)))
 		case strings.HasSuffix(name, ".py"):
-			var b strings.Builder
-			for range r.Intn(3) {
-				switch m := some(modules); r.Intn(5) {
-				case 0:
-					fmt.Fprintf(&b, "import %s\n", m)
-				case 1:
-					at := strings.LastIndexByte(m, '.')
-					fmt.Fprintf(
-						&b,
-						"def f():\n    from %s import %s\n",
-						m[:max(at, 0)]+m[:len(m)*min(1, max(-at, 0))],
-						"x, "+m[at+1:],
-					)
-				case 2:
-					fmt.Fprintf(
-						&b,
-						"from .%s import %s\n",
-						some([]string{"", ".", "tests", ".tests", "docs", "core"}),
-						some([]string{"a", "b", "tests", "x"}),
-					)
-				case 3:
-					fmt.Fprintf(
-						&b,
-						"DATA = %q\n",
-						some([]string{"tests/x.csv", "x.csv", "../x.csv", "core/tests/x.csv", "alpha/docs/x.csv"}),
-					)
-				case 4:
-					b.WriteString("x = attach_stub(__name__, __file__)\n")
-				}
+			var text strings.Builder
+			for range c.Intn(3) {
+				text.WriteString(c.statement(modules))
 			}
 
-			w.files[name] = b.String()
+			w.files[name] = text.String()
 		}
 	}
 
-	if r.Intn(2) == 0 {
-		wheels[0].entryPoints = "[x]\ny = " + some(modules) + ":main\n"
+	if c.Intn(2) == 0 {
+		wheels[0].entryPoints = "[x]\ny = " + c.of(modules...) + ":main\n"
 	}
 
 	return wheels
 }
 
-func someSettings(r *rand.Rand) policy.Settings {
+// fileNames are about two thirds of the possible files of a package.
+func (c chance) fileNames(pkg string) (names []string) {
+	for _, dir := range someFolders {
+		for _, f := range someFiles {
+			if c.Intn(3) > 0 {
+				names = append(names, pkg+"/"+dir+f)
+			}
+		}
+	}
+
+	return names
+}
+
+// statement is a line of Python that refers to a module or a file.
+func (c chance) statement(modules []string) string {
+	module := c.of(modules...)
+	switch c.Intn(5) {
+	case 0:
+		return "import " + module + "\n"
+	case 1:
+		parent := module
+		name := module
+		if at := strings.LastIndexByte(module, '.'); at >= 0 {
+			parent = module[:at]
+			name = module[at+1:]
+		}
+
+		return "def f():\n    from " + parent + " import x, " + name + "\n"
+	case 2:
+		parent := c.of("", ".", "tests", ".tests", "docs", "core")
+		return "from ." + parent + " import " + c.of("a", "b", "tests", "x") + "\n"
+	case 3:
+		file := c.of("tests/x.csv", "x.csv", "../x.csv", "core/tests/x.csv", "alpha/docs/x.csv")
+		return fmt.Sprintf("DATA = %q\n", file)
+	}
+
+	return "x = attach_stub(__name__, __file__)\n"
+}
+
+func (c chance) settings() policy.Settings {
 	s := policy.Settings{Rules: map[string]policy.Switch{}}
 	for _, id := range []string{"tests", "docs", "stubs", "native-sources", "stale-bytecode", "elf-strip"} {
-		if r.Intn(5) == 0 {
+		if c.Intn(5) == 0 {
 			s.Rules[id] = policy.Switch{Enabled: false, Reason: "random"}
 		}
 	}
 
-	if r.Intn(2) == 0 {
+	if c.Intn(2) == 0 {
 		s.Modules = map[string][]string{"alpha": {"core"}}
 	}
 
-	if r.Intn(3) == 0 {
+	if c.Intn(3) == 0 {
 		s.Keep = []policy.Choice{{Match: "*/tests/a.*", Reason: "random"}}
 	}
 
-	if r.Intn(3) == 0 {
+	if c.Intn(3) == 0 {
 		s.Drop = []policy.Choice{{Match: "*/core/b.py", Reason: "random"}}
 	}
 
@@ -162,142 +159,171 @@ func full(p prune.Plan) string {
 }
 
 func TestPlansOfRandomTrees(t *testing.T) {
+	references := map[string]string{prune.ByLayer: "ignore"} // the layer's own drops ignore references
+	for _, r := range builtinRules(t) {
+		references[r.ID] = r.References
+	}
+
+	fates := map[prune.Fate]int{}
+	restored := 0
+	for seed := range int64(40) {
+		c := chanceOf(seed)
+		wheels := c.wheels(t)
+		settings := c.settings()
+		in := layerOf(t, wheels...)
+		p := planOf(t, in, settings)
+		what := fmt.Sprintf("seed %d", seed)
+
+		checkPlan(t, what, in, p)
+		checkReferences(t, what, wheels, p, references)
+		for _, d := range p.Decisions() {
+			fates[d.Fate]++
+			if strings.Contains(d.Why, "refers to") {
+				restored++
+			}
+		}
+
+		if diff := cmp.Diff(full(p), full(planOf(t, in, settings))); diff != "" {
+			t.Errorf("%s: planned twice:\n%s", what, diff)
+		}
+
+		shuffled := planOf(t, c.shuffled(t, wheels), settings)
+		if diff := cmp.Diff(full(p), full(shuffled)); diff != "" {
+			t.Errorf("%s: wheels and entries in another order:\n%s", what, diff)
+		}
+	}
+
+	if fates[prune.Kept] < 1000 || fates[prune.Dropped] < 1000 || fates[prune.Transformed] < 100 || restored < 100 {
+		t.Errorf("too few cases: %v, %d restored", fates, restored)
+	}
+}
+
+func builtinRules(t testing.TB) []policy.Rule {
+	t.Helper()
 	book, err := policy.Builtin()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	references := map[string]string{prune.ByLayer: "ignore"} // what the layer drops is gone whoever refers to it
-	for _, r := range book {
-		references[r.ID] = r.References
+	return book
+}
+
+// shuffled is the layer of the wheels with wheels and entries in another order.
+func (c chance) shuffled(t testing.TB, wheels []source) prune.Input {
+	t.Helper()
+	if c.Intn(2) == 0 {
+		slices.Reverse(wheels)
 	}
 
-	fates := map[prune.Fate]int{}
-	returned := 0
-	for seed := range int64(40) {
-		r := rand.New(rand.NewSource(seed))
-		wheels := someWheels(t, r)
-		settings := someSettings(r)
-		in := layerOf(t, wheels...)
-		p := planOf(t, in, settings)
-
-		// Every entry is in the plan, once, in order, with a reason where something took it.
-		if len(p.Decisions()) != in.Tree.Len() {
-			t.Fatalf("seed %d: %d decisions about %d entries", seed, len(p.Decisions()), in.Tree.Len())
-		}
-
-		fate := map[string]prune.Decision{}
-		modules := map[string][]string{}
-		for i, e := range in.Tree.Entries() {
-			d := p.Decisions()[i]
-			if d.Entry.Name != e.Name || d.Site != strings.TrimPrefix(e.Name, prefix) {
-				t.Fatalf("seed %d: decision %d is about %s, want %s", seed, i, d.Entry.Name, e.Name)
-			}
-
-			if d.Fate != prune.Kept && d.Rule == "" {
-				t.Errorf("seed %d: %s by no rule", seed, line(d))
-			}
-
-			if d.Fate == prune.Dropped && strings.Contains(d.Site, ".dist-info/") {
-				t.Errorf("seed %d: %s", seed, line(d))
-			}
-
-			fates[d.Fate]++
-			if strings.Contains(d.Why, "refers to") {
-				returned++
-			}
-
-			fate[d.Site] = d
-			if m, _, ok := pyimport.ModuleName(d.Site); ok {
-				modules[m] = append(modules[m], d.Site)
-			}
-		}
-
-		// No kept source refers to something that a rule dropped, computed from the sources and not
-		// from the index.
-		gone := func(by, site string) {
-			if d, ok := fate[site]; ok && d.Fate == prune.Dropped && references[d.Rule] != "ignore" {
-				t.Errorf("seed %d: %s is kept and refers to %s, dropped by %s", seed, by, site, d.Rule)
-			}
-		}
-		for _, w := range wheels {
-			for name, text := range w.files {
-				if d := fate[name]; !strings.HasSuffix(name, ".py") || d.Fate == prune.Dropped {
-					continue
-				}
-
-				scan, err := pyimport.Source([]byte(text))
-				if err != nil {
-					t.Fatal(err)
-				}
-
-				module, isPackage, _ := pyimport.ModuleName(name)
-				for _, i := range scan.Imports {
-					for _, m := range i.Resolve(module, isPackage) {
-						for _, site := range modules[m] {
-							gone(name, site)
-						}
-					}
-				}
-
-				for _, s := range scan.Strings {
-					for dir := path.Dir(name); ; dir = path.Dir(dir) {
-						gone(name, path.Join(dir, s))
-						if dir == "." {
-							break
-						}
-					}
-				}
-
-				if scan.StubLoader {
-					gone(name, name+"i")
-				}
-
-				for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-					gone(name, dir+"/__init__.py") // Python imports the packages around a module first
-				}
-			}
-		}
-
-		// Planning twice, and with everything in another order, gives the same plan.
-		if diff := cmp.Diff(full(p), full(planOf(t, in, settings))); diff != "" {
-			t.Errorf("seed %d: planned twice:\n%s", seed, diff)
-		}
-
-		if r.Intn(2) == 0 {
-			slices.Reverse(wheels)
-		}
-
-		other := layerOf(t, wheels...)
-		shuffled := slices.Clone(other.Tree.Entries())
-		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if other.Tree, err = ziptree.New(shuffled); err != nil {
-			t.Fatal(err)
-		}
-
-		if diff := cmp.Diff(full(p), full(planOf(t, other, settings))); diff != "" {
-			t.Errorf("seed %d: wheels and entries in another order:\n%s", seed, diff)
-		}
+	in := layerOf(t, wheels...)
+	entries := slices.Clone(in.Tree.Entries())
+	c.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+	var err error
+	if in.Tree, err = ziptree.New(entries); err != nil {
+		t.Fatal(err)
 	}
 
-	if fates[prune.Kept] < 1000 || fates[prune.Dropped] < 1000 || fates[prune.Transformed] < 100 || returned < 100 {
-		t.Errorf("the trees show too little: %v, %d returned", fates, returned)
+	return in
+}
+
+// checkPlan checks that every entry is in the plan, once, in order, and with the rule that drops or
+// transforms it.
+func checkPlan(t *testing.T, what string, in prune.Input, p prune.Plan) {
+	t.Helper()
+	if len(p.Decisions()) != in.Tree.Len() {
+		t.Fatalf("%s: %d decisions about %d entries", what, len(p.Decisions()), in.Tree.Len())
+	}
+
+	for i, e := range in.Tree.Entries() {
+		d := p.Decisions()[i]
+		if d.Entry.Name != e.Name || d.Site != strings.TrimPrefix(e.Name, prefix) {
+			t.Fatalf("%s: decision %d is about %s, want %s", what, i, d.Entry.Name, e.Name)
+		}
+
+		if d.Fate != prune.Kept && d.Rule == "" {
+			t.Errorf("%s: %s by no rule", what, line(d))
+		}
+
+		if d.Fate == prune.Dropped && strings.Contains(d.Site, ".dist-info/") {
+			t.Errorf("%s: %s", what, line(d))
+		}
 	}
 }
 
-// randomLayers is how many layers TestPruningRandomLayers prunes. A failure names its seed; that
-// alone makes the layer again.
+// checkReferences checks that no kept source refers to a file that a rule dropped, unless the rule
+// ignores references. It reads the sources, not the index.
+func checkReferences(t *testing.T, what string, wheels []source, p prune.Plan, references map[string]string) {
+	t.Helper()
+	decided := map[string]prune.Decision{}
+	modules := map[string][]string{}
+	for _, d := range p.Decisions() {
+		decided[d.Site] = d
+		if m, _, ok := pyimport.ModuleName(d.Site); ok {
+			modules[m] = append(modules[m], d.Site)
+		}
+	}
+
+	for _, w := range wheels {
+		for name, text := range w.files {
+			if !strings.HasSuffix(name, ".py") || decided[name].Fate == prune.Dropped {
+				continue
+			}
+
+			for _, site := range referredTo(t, name, text, modules) {
+				d, ok := decided[site]
+				if ok && d.Fate == prune.Dropped && references[d.Rule] != "ignore" {
+					t.Errorf("%s: %s is kept and refers to %s, dropped by %s", what, name, site, d.Rule)
+				}
+			}
+		}
+	}
+}
+
+// referredTo lists the files that a source may refer to, whether they exist or not.
+func referredTo(t *testing.T, name, text string, modules map[string][]string) (sites []string) {
+	t.Helper()
+	scan, err := pyimport.Source([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	module, isPackage, _ := pyimport.ModuleName(name)
+	for _, i := range scan.Imports {
+		for _, m := range i.Resolve(module, isPackage) {
+			sites = append(sites, modules[m]...)
+		}
+	}
+
+	for _, s := range scan.Strings {
+		for dir := path.Dir(name); ; dir = path.Dir(dir) {
+			sites = append(sites, path.Join(dir, s))
+			if dir == "." {
+				break
+			}
+		}
+	}
+
+	if scan.StubLoader {
+		sites = append(sites, name+"i")
+	}
+
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		sites = append(sites, dir+"/__init__.py") // Python imports the packages around a module first
+	}
+
+	return sites
+}
+
+// randomLayers is the number of layers that TestPruningRandomLayers prunes. A failure names its
+// seed, which reproduces the layer.
 const randomLayers = 300
 
-// rngOf is chance that comes out the same every time.
-func rngOf(seed int64) *rand.Rand { return rand.New(rand.NewSource(seed)) }
-
-// loadable is a small shared object with a section behind what is loaded, for elf-strip to take.
-func loadable(r *rand.Rand) string {
+// sharedObject is a small ELF file with a section after the loaded bytes, which elf-strip removes.
+func (c chance) sharedObject() string {
 	const headers, loaded, table = 64 + 56, 0x180, 2 * 64
-	section := 1 + r.Intn(600)
+	section := 1 + c.Intn(600)
 	b := make([]byte, loaded+section+table)
-	r.Read(b[headers : loaded+section])
+	c.Read(b[headers : loaded+section])
 	copy(b, "\x7fELF\x02\x01\x01")
 	le := binary.LittleEndian
 	for at, v := range map[int]uint16{16: 3, 18: 62, 52: 64, 54: 56, 56: 1, 58: 64, 60: 2} {
@@ -321,10 +347,11 @@ func loadable(r *rand.Rand) string {
 	return string(b)
 }
 
-// compiledAtRandom is what an interpreter would have added: none, beside the sources, or in their
-// place.
-func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (made []ziptree.Entry, mode string) {
-	mode = []string{"no bytecode", "bytecode", "sourceless"}[r.Intn(3)]
+// bytecode is what an interpreter would have compiled: nothing, or bytecode to lie beside the sources,
+// or instead of them.
+func (c chance) bytecode(t testing.TB, p prune.Plan) (compiled []ziptree.Entry, mode string) {
+	t.Helper()
+	mode = c.of("no bytecode", "bytecode", "sourceless")
 	if mode == "no bytecode" {
 		return nil, mode
 	}
@@ -335,16 +362,14 @@ func compiledAtRandom(t testing.TB, r *rand.Rand, p prune.Plan) (made []ziptree.
 			name = pyc.Legacy(d.Site)
 		}
 
-		made = append(
-			made,
-			ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)+d.Site), false, "compiled"),
-		)
+		code := bytecode(t, "python3.13-x86_64", 1) + d.Site
+		compiled = append(compiled, ziptree.File(prefix+name, []byte(code), false, "compiled"))
 	}
 
-	return made, mode
+	return compiled, mode
 }
 
-// made is the plan applied with an empty cache, with that bytecode.
+// made applies a plan with an empty cache, and adds bytecode.
 func made(t testing.TB, p prune.Plan, compiled []ziptree.Entry, mode string) prune.Pruned {
 	t.Helper()
 	out, err := apply(t, p, &memory{}).WithBytecode(compiled, mode == "sourceless")
@@ -365,8 +390,8 @@ func written(t testing.TB, tree ziptree.Tree) []byte {
 	return b.Bytes()
 }
 
-// foreign is a finished layer as prune and check open it: from its bytes alone.
-func foreign(t testing.TB, zip []byte) prune.Input {
+// prebuilt opens a finished layer from its bytes alone, as prune and check do.
+func prebuilt(t testing.TB, zip []byte) prune.Input {
 	t.Helper()
 	tree, err := ziptree.Read(bytes.NewReader(zip), int64(len(zip)), "layer.zip")
 	if err != nil {
@@ -394,123 +419,43 @@ func foreign(t testing.TB, zip []byte) prune.Input {
 	return in
 }
 
-// From random wheels to the finished zip, by a random policy: nothing is lost or made up, what is
-// kept finds what it refers to, RECORDs tell the truth, and neither doing it twice nor doing it to
-// the result changes a byte.
+// Prunes random wheels by random policies. No file is lost or invented, kept modules find what they
+// import, RECORDs are correct, and neither a second run nor pruning the result changes a byte.
 func TestPruningRandomLayers(t *testing.T) {
-	book, err := policy.Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	// What a layer itself chose may leave references open: its own drops, and the parts of packages
-	// that it names.
+	// References to files dropped by the layer's own choice may stay open: its drop list, lists of
+	// wanted parts, and rules that it enables.
 	chosen := map[string]bool{prune.ByLayer: true, prune.BySource: true}
-	for _, rule := range book {
-		chosen[rule.ID] = rule.Select != nil || !rule.Default || rule.References == "ignore"
+	for _, r := range builtinRules(t) {
+		chosen[r.ID] = r.Select != nil || !r.Default || r.References == "ignore"
 	}
 
 	seen := map[string]int{}
 	for seed := range int64(randomLayers) {
-		r := rand.New(rand.NewSource(seed))
-		wheels := someWheels(t, r)
-		settings := someSettings(r)
-		for _, w := range wheels {
-			for _, name := range slices.Sorted(maps.Keys(w.files)) {
-				if strings.HasSuffix(name, ".so") && r.Intn(2) == 0 {
-					w.files[name] = loadable(r)
-				}
-			}
-		}
-
+		c := chanceOf(seed)
+		wheels := c.wheels(t)
+		settings := c.settings()
+		c.addSharedObjects(wheels)
 		in := layerOf(t, wheels...)
 		plan := planOf(t, in, settings)
-		compiled, mode := compiledAtRandom(t, r, plan)
-		out := made(t, plan, compiled, mode)
+		compiled, mode := c.bytecode(t, plan)
 		what := fmt.Sprintf("seed %d (%s)", seed, mode)
+		out := made(t, plan, compiled, mode)
 		seen[mode]++
-
-		// kept + dropped + transformed = all, each once.
-		fates := map[string]prune.Fate{}
 		for _, o := range out.Decisions {
-			if _, twice := fates[o.Entry.Name]; twice {
-				t.Fatalf("%s: %s is decided twice", what, o.Entry.Name)
-			}
-
-			fates[o.Entry.Name] = o.Fate
 			seen[o.Fate.String()]++
-			e, there := out.Tree.Lookup(o.Entry.Name)
-			switch {
-			case there == (o.Fate == prune.Dropped):
-				t.Fatalf("%s: %s is %v, and in the result: %v", what, o.Entry.Name, o.Fate, there)
-			case o.Fate == prune.Kept && (e.CRC32 != o.Entry.CRC32 || e.Size != o.Entry.Size):
-				t.Fatalf("%s: %s is kept, and has other bytes", what, o.Entry.Name)
-			case o.Fate == prune.Transformed && o.Rule != prune.ByRecord && e.Size >= o.Entry.Size:
-				t.Fatalf("%s: %s is transformed from %d to %d bytes", what, o.Entry.Name, o.Entry.Size, e.Size)
-			}
 		}
 
-		all := map[string]bool{}
-		for _, e := range slices.Concat(plan.Input().Tree.Entries(), compiled) {
-			all[e.Name] = true
-			if _, decided := fates[e.Name]; !decided {
-				t.Fatalf("%s: nobody decided about %s", what, e.Name)
-			}
-		}
+		checkOutcomes(t, what, slices.Concat(in.Tree.Entries(), compiled), out)
+		seen["references"] += checkImports(t, what, out, chosen)
+		checkRecords(t, what, wheels, out.Tree)
 
-		if len(fates) != len(all) {
-			t.Fatalf("%s: %d decisions about %d files", what, len(fates), len(all))
-		}
-
-		for _, e := range out.Tree.Entries() {
-			if _, decided := fates[e.Name]; !decided {
-				t.Fatalf("%s: %s came from nowhere", what, e.Name)
-			}
-		}
-
-		// No kept module refers to a dropped one, unless the layer itself chose that. The index is
-		// made anew, of what was kept.
-		bySite := map[string]prune.Outcome{}
-		modules := map[string][]string{}
-		var kept []ziptree.Entry
-		for _, o := range out.Decisions {
-			bySite[o.Site] = o
-			if m, _, ok := pyimport.ModuleName(o.Site); ok {
-				modules[m] = append(modules[m], o.Site)
-			}
-
-			if o.Fate != prune.Dropped || o.Rule == prune.BySource {
-				kept = append(kept, o.Entry.Named(o.Site))
-			}
-		}
-
-		index, err := prune.NewIndex(context.Background(), kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		for _, f := range index.Files {
-			for _, n := range f.Modules {
-				for _, site := range modules[index.Modules[n]] {
-					seen["references"]++
-					if o := bySite[site]; o.Fate == prune.Dropped && !chosen[o.Rule] {
-						t.Errorf("%s: %s is kept and imports %s, which rule %s dropped", what, f.Path, site, o.Rule)
-					}
-				}
-			}
-		}
-
-		recordsTellTheTruth(t, what, wheels, out.Tree)
-
-		// Twice the same bytes, with other caches; and nothing is left to prune in the result.
-		bytesOf := written(t, out.Tree)
-		if again := written(t, made(t, plan, compiled, mode).Tree); !bytes.Equal(bytesOf, again) {
+		first := written(t, out.Tree)
+		if again := written(t, made(t, plan, compiled, mode).Tree); !bytes.Equal(first, again) {
 			t.Errorf("%s: two runs differ", what)
 		}
 
-		back := foreign(t, bytesOf)
-		second := apply(t, planOf(t, back, settings), &memory{})
-		if again := written(t, second.Tree); !bytes.Equal(bytesOf, again) {
+		second := apply(t, planOf(t, prebuilt(t, first), settings), &memory{})
+		if again := written(t, second.Tree); !bytes.Equal(first, again) {
 			t.Errorf("%s: pruning the result changes it: %s", what, changes(out.Tree, second.Tree))
 		}
 	}
@@ -525,24 +470,109 @@ func TestPruningRandomLayers(t *testing.T) {
 		"sourceless":  50,
 	} {
 		if seen[what] < least {
-			t.Errorf("%s: %d, want at least %d: the layers show too little", what, seen[what], least)
+			t.Errorf("%s: %d, want at least %d: too few cases", what, seen[what], least)
 		}
 	}
 }
 
-// recordsTellTheTruth: the RECORD of each distribution lists what is there of it, all of it and
-// nothing else, with true hashes.
-func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptree.Tree) {
+// addSharedObjects makes about half of the .so files ELF files.
+func (c chance) addSharedObjects(wheels []source) {
+	for _, w := range wheels {
+		for _, name := range slices.Sorted(maps.Keys(w.files)) {
+			if strings.HasSuffix(name, ".so") && c.Intn(2) == 0 {
+				w.files[name] = c.sharedObject()
+			}
+		}
+	}
+}
+
+// checkOutcomes checks that every file of the plan has one outcome, and that the tree has the files
+// and bytes that the outcomes say, and no others.
+func checkOutcomes(t *testing.T, what string, files []ziptree.Entry, out prune.Pruned) {
+	t.Helper()
+	fates := map[string]prune.Fate{}
+	for _, o := range out.Decisions {
+		if _, twice := fates[o.Entry.Name]; twice {
+			t.Fatalf("%s: %s has two outcomes", what, o.Entry.Name)
+		}
+
+		fates[o.Entry.Name] = o.Fate
+		e, there := out.Tree.Lookup(o.Entry.Name)
+		switch {
+		case there == (o.Fate == prune.Dropped):
+			t.Fatalf("%s: %s is %v, and in the result: %v", what, o.Entry.Name, o.Fate, there)
+		case o.Fate == prune.Kept && (e.CRC32 != o.Entry.CRC32 || e.Size != o.Entry.Size):
+			t.Fatalf("%s: %s is kept, and has other bytes", what, o.Entry.Name)
+		case o.Fate == prune.Transformed && o.Rule != prune.ByRecord && e.Size >= o.Entry.Size:
+			t.Fatalf("%s: %s is transformed from %d to %d bytes", what, o.Entry.Name, o.Entry.Size, e.Size)
+		}
+	}
+
+	all := map[string]bool{} // bytecode may replace a file of the same name
+	for _, e := range files {
+		all[e.Name] = true
+		if _, decided := fates[e.Name]; !decided {
+			t.Fatalf("%s: %s has no outcome", what, e.Name)
+		}
+	}
+
+	if len(fates) != len(all) {
+		t.Fatalf("%s: %d outcomes for %d files", what, len(fates), len(all))
+	}
+
+	for _, e := range out.Tree.Entries() {
+		if _, decided := fates[e.Name]; !decided {
+			t.Fatalf("%s: %s is not in the plan", what, e.Name)
+		}
+	}
+}
+
+// checkImports checks that no kept module imports a dropped one, except by the layer's own choice.
+// The index is made anew, from the kept files. It returns the number of imports checked.
+func checkImports(t *testing.T, what string, out prune.Pruned, chosen map[string]bool) (imports int) {
+	t.Helper()
+	bySite := map[string]prune.Outcome{}
+	modules := map[string][]string{}
+	var kept []ziptree.Entry
+	for _, o := range out.Decisions {
+		bySite[o.Site] = o
+		if m, _, ok := pyimport.ModuleName(o.Site); ok {
+			modules[m] = append(modules[m], o.Site)
+		}
+
+		if o.Fate != prune.Dropped || o.Rule == prune.BySource {
+			kept = append(kept, o.Entry.Named(o.Site))
+		}
+	}
+
+	index, err := prune.NewIndex(context.Background(), kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, f := range index.Files {
+		for _, n := range f.Modules {
+			for _, site := range modules[index.Modules[n]] {
+				imports++
+				if o := bySite[site]; o.Fate == prune.Dropped && !chosen[o.Rule] {
+					t.Errorf("%s: %s is kept and imports %s, which rule %s dropped", what, f.Path, site, o.Rule)
+				}
+			}
+		}
+	}
+
+	return imports
+}
+
+// checkRecords checks that the RECORD of each distribution lists its files in the layer and no
+// others, with correct hashes and sizes.
+func checkRecords(t *testing.T, what string, wheels []source, tree ziptree.Tree) {
 	t.Helper()
 	for _, w := range wheels {
 		want := map[string]bool{}
-		got := map[string]bool{}
 		for _, e := range tree.Entries() {
-			if site := strings.TrimPrefix(
-				e.Name,
-				prefix,
-			); strings.HasPrefix(site, w.name+"/") ||
-				strings.HasPrefix(site, w.distInfo()+"/") {
+			site := strings.TrimPrefix(e.Name, prefix)
+			if strings.HasPrefix(site, w.name+"/") || strings.HasPrefix(site, w.distInfo()+"/") {
 				want[site] = true
 			}
 		}
@@ -552,6 +582,7 @@ func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptre
 			t.Fatal(err)
 		}
 
+		got := map[string]bool{}
 		for _, row := range rows {
 			got[row.Path] = true
 			if row.SHA256 == "" || !want[row.Path] {
@@ -559,21 +590,19 @@ func recordsTellTheTruth(t *testing.T, what string, wheels []source, tree ziptre
 			}
 
 			b := []byte(content(t, tree, prefix+row.Path))
-			if sum := sha256.Sum256(
-				b,
-			); row.SHA256 != base64.RawURLEncoding.EncodeToString(sum[:]) ||
-				row.Size != int64(len(b)) {
+			sum := sha256.Sum256(b)
+			if row.SHA256 != base64.RawURLEncoding.EncodeToString(sum[:]) || row.Size != int64(len(b)) {
 				t.Errorf("%s: RECORD of %s has another hash or size for %s", what, w.name, row.Path)
 			}
 		}
 
 		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%s: RECORD of %s (-there +listed):\n%s", what, w.name, d)
+			t.Errorf("%s: RECORD of %s (-in the layer +listed):\n%s", what, w.name, d)
 		}
 	}
 }
 
-// changes names what differs between two trees.
+// changes lists the differences between two trees: - removed, ~ changed, + added.
 func changes(a, b ziptree.Tree) string {
 	var out []string
 	for _, e := range a.Entries() {

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,15 +12,15 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// minRecompressed is the smallest member that is worth a second try.
+// minRecompressed is the size, in bytes, of the smallest file that is worth recompressing.
 const minRecompressed = 128
 
-// Recompress deflates every member again with the strongest effort, and keeps the smaller form.
-// Results are in packs, by wheel; a member is known there by its name, size and checksum, since
-// what transforms and compilers made of a wheel changes with them.
+// Recompress deflates every file again at the highest effort, and keeps the smaller form. Results
+// are cached in packs, one per wheel. Their names contain the checksum and size, because transforms
+// and compilers may give a wheel's file other bytes in another layer.
 func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 	out := p
-	out.Decisions = append([]Outcome(nil), p.Decisions...)
+	out.Decisions = slices.Clone(p.Decisions)
 	byWheel := map[string][]int{}
 	for i, o := range out.Decisions {
 		if o.Fate != Dropped && o.Rule != ByRecord && o.Result.Size >= minRecompressed {
@@ -27,59 +28,52 @@ func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 		}
 	}
 
-	pool := newPool()
+	w := worker{pool: newPool(), cache: cache}
 	g, running := errgroup.WithContext(ctx)
-	for _, w := range slices.Sorted(maps.Keys(byWheel)) {
-		g.Go(func() error { return out.recompress(running, pool, cache, w, byWheel[w]) })
+	for _, digest := range slices.Sorted(maps.Keys(byWheel)) {
+		g.Go(func() error { return out.recompress(running, w, digest, byWheel[digest]) })
 	}
 
 	if err := g.Wait(); err != nil {
 		return Pruned{}, err
 	}
 
-	return out, out.gather()
+	return out, out.buildTree()
 }
 
-func memberName(o Outcome) string {
+// recompressedName is the name of a file's result in a pack of Recompress.
+func recompressedName(o Outcome) string {
 	return fmt.Sprintf("%s@%08x-%d", o.Site, o.Result.CRC32, o.Result.Size)
 }
 
-func (out *Pruned) recompress(ctx context.Context, pool pool, cache Cache, wheel string, members []int) error {
-	if wheel == "" {
-		wheel = "foreign"
-	}
-
-	files := make([]Decision, len(members))
-	for n, i := range members {
+// recompress handles the files of one wheel, given by their positions.
+func (out *Pruned) recompress(ctx context.Context, w worker, digest string, positions []int) error {
+	files := make([]Decision, len(positions))
+	for n, i := range positions {
 		o := out.Decisions[i]
 		files[n] = o.Decision
 		files[n].Entry = o.Result
-		files[n].Site = memberName(o)
+		files[n].Site = recompressedName(o)
 	}
 
-	pack, err := complete(
-		ctx,
-		pool,
-		cache,
-		wheel+"/"+ziptree.BestVersion,
-		files,
-		func(d Decision) (ziptree.Entry, error) {
-			e, err := d.Entry.Recompressed()
-			return e.Named(d.Site), err
-		},
-	)
+	deflate := func(d Decision) (ziptree.Entry, error) {
+		e, err := d.Entry.Recompressed()
+		return e.Named(d.Site), err
+	}
+
+	key := cmp.Or(digest, prebuilt) + "/" + ziptree.BestVersion
+	pack, err := w.complete(ctx, key, files, deflate)
 	if err != nil {
 		return err
 	}
 
-	for _, i := range members {
+	for _, i := range positions {
 		o := &out.Decisions[i]
-		if e, ok := pack.Lookup(memberName(*o)); ok && e.ZippedBytes < o.Result.ZippedBytes {
-			note := o.Result.Note
-			exec := o.Result.Exec
-			o.Result = e.Named(o.Result.Name)
-			o.Result.Note = note
-			o.Result.Exec = exec
+		if e, ok := pack.Lookup(recompressedName(*o)); ok && e.ZippedBytes < o.Result.ZippedBytes {
+			e = e.Named(o.Result.Name)
+			e.Note = o.Result.Note
+			e.Exec = o.Result.Exec
+			o.Result = e
 		}
 	}
 

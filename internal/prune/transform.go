@@ -4,9 +4,9 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// Transform rewrites one file. Rewrite does not write to its argument, and returns it when there is
-// nothing to gain. An error leaves the file as it was shipped, with the reason in the report.
-// Verify compares the result with the original and decides whether it may be used.
+// Transform rewrites one file. Rewrite must not modify its input, and returns it if nothing can be
+// gained. After an error the file is kept as shipped, and the report gives the reason. Verify
+// returns an error if the result must not be used in place of the original.
 type Transform struct {
 	ID      string
 	Version string
@@ -14,13 +14,13 @@ type Transform struct {
 	Verify  func(name string, before, after []byte) error
 }
 
-// transforms are all that exist, by ID; each is in a file of its own.
+// transforms holds all transforms by ID.
 var transforms = map[string]*Transform{
 	elfStrip.ID:       &elfStrip,
 	botocoreModels.ID: &botocoreModels,
 }
 
-// Versions names the transforms and their versions: part of the key of everything that they made.
+// Versions returns the version of each transform by ID. It is part of the key of their results.
 func Versions() map[string]string {
 	v := map[string]string{}
 	for id, t := range transforms {

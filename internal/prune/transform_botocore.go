@@ -12,12 +12,12 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// maxModelBytes bounds one inflated service model; the largest, ec2's, has 3 MB.
+// maxModelBytes limits one inflated service model. The largest, that of ec2, has 3 MB.
 const maxModelBytes = 64 << 20
 
-// botocoreModels removes the documentation of AWS service models and writes them without white
-// space. A model shipped gzipped stays gzipped (without time or name, so that the same model gives
-// the same bytes): boto's loader reads both.
+// botocoreModels removes documentation and white space from AWS service models. botocore loads
+// plain and gzipped models, so a gzipped one stays gzipped, without time or name: the same model
+// always gives the same bytes.
 var botocoreModels = Transform{
 	ID:      "botocore-models",
 	Version: "1",
@@ -48,8 +48,8 @@ var botocoreModels = Transform{
 
 		return out, nil
 	},
-	// Verified by a test over every model of a real botocore: decoding both sides would cost more
-	// than the rewrite.
+	// Decoding both sides would cost more than the rewrite. A test covers every model of a real
+	// botocore instead.
 	Verify: func(string, []byte, []byte) error { return nil },
 }
 
@@ -82,10 +82,10 @@ func gzipped(b []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// withoutDocumentation copies JSON token by token, without white space and without members whose
-// key is "documentation" and whose value is a string. A structure may well have a member of that
-// name: its value is an object. Numbers and strings are copied as they are written. Below
-// clientContextParams botocore reads documentation, and S3 calls fail without.
+// withoutDocumentation copies JSON token by token, without white space and without members named
+// "documentation" whose value is a string. If the value is an object, the member is a field of an
+// API structure with that name. Numbers and strings are copied as written. Members below
+// clientContextParams are kept: botocore reads their documentation, and S3 calls fail without it.
 func withoutDocumentation(model []byte) ([]byte, error) {
 	if !json.Valid(model) {
 		return nil, errors.New("not JSON")
@@ -97,25 +97,27 @@ func withoutDocumentation(model []byte) ([]byte, error) {
 	return c.out, nil
 }
 
-// modelCopier walks JSON that is known to be valid, so it needs no errors.
+// modelCopier copies JSON, which must be valid. Its methods take keepDocs, which is true below
+// clientContextParams.
 type modelCopier struct {
 	in  []byte
 	pos int
 	out []byte
 }
 
+// space skips white space.
 func (c *modelCopier) space() {
 	for c.pos < len(c.in) && (c.in[c.pos] == ' ' || c.in[c.pos] == '\n' || c.in[c.pos] == '\t' || c.in[c.pos] == '\r') {
 		c.pos++
 	}
 }
 
-func (c *modelCopier) value(documented bool) {
+func (c *modelCopier) value(keepDocs bool) {
 	switch c.in[c.pos] {
 	case '{':
-		c.members(documented)
+		c.members(keepDocs)
 	case '[':
-		c.elements(documented)
+		c.elements(keepDocs)
 	case '"':
 		c.out = append(c.out, c.str()...)
 	default:
@@ -130,6 +132,7 @@ func (c *modelCopier) value(documented bool) {
 	c.space()
 }
 
+// str returns the string at the current position, with its quotes.
 func (c *modelCopier) str() []byte {
 	start := c.pos
 	for c.pos++; c.in[c.pos] != '"'; c.pos++ {
@@ -142,7 +145,7 @@ func (c *modelCopier) str() []byte {
 	return c.in[start:c.pos]
 }
 
-func (c *modelCopier) members(documented bool) {
+func (c *modelCopier) members(keepDocs bool) {
 	c.pos++
 	c.out = append(c.out, '{')
 	first := true
@@ -156,7 +159,7 @@ func (c *modelCopier) members(documented bool) {
 		c.space()
 		c.pos++ // the colon
 		c.space()
-		if c.in[c.pos] == '"' && string(key) == `"documentation"` && !documented {
+		if c.in[c.pos] == '"' && string(key) == `"documentation"` && !keepDocs {
 			c.str()
 			continue
 		}
@@ -167,14 +170,14 @@ func (c *modelCopier) members(documented bool) {
 
 		first = false
 		c.out = append(append(c.out, key...), ':')
-		c.value(documented || string(key) == `"clientContextParams"`)
+		c.value(keepDocs || string(key) == `"clientContextParams"`)
 	}
 
 	c.pos++
 	c.out = append(c.out, '}')
 }
 
-func (c *modelCopier) elements(documented bool) {
+func (c *modelCopier) elements(keepDocs bool) {
 	c.pos++
 	c.out = append(c.out, '[')
 	for c.space(); c.in[c.pos] != ']'; c.space() {
@@ -184,7 +187,7 @@ func (c *modelCopier) elements(documented bool) {
 			c.space()
 		}
 
-		c.value(documented)
+		c.value(keepDocs)
 	}
 
 	c.pos++

@@ -14,7 +14,7 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// sameButDocumentation decodes both and compares them, the original without its documentation.
+// sameButDocumentation compares both models, decoded, without the documentation of the original.
 func sameButDocumentation(before, after []byte) error {
 	var a, b any
 	if err := decodeNumbers(before, &a); err != nil {
@@ -57,7 +57,7 @@ func undocumented(v any) any {
 	return v
 }
 
-func TestDocumentationGoesAndNothingElse(t *testing.T) {
+func TestOnlyDocumentationIsRemoved(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"text goes, white space too": {
 			`{ "documentation" : "<p>x \" } {</p>", "a": [ 1 , "b" ] }`,
@@ -110,8 +110,8 @@ func TestDocumentationGoesAndNothingElse(t *testing.T) {
 	}
 }
 
-// A gzipped model stays gzipped, and the same model gives the same bytes whatever the time and name
-// in the wheel's copy.
+// A gzipped model stays gzipped. The result does not depend on the time and name in the gzip
+// header.
 func TestGzippedModelsAreDeterministic(t *testing.T) {
 	model := []byte(`{ "documentation": "` + strings.Repeat("text ", 200) + `", "a": 1 }`)
 	const name = "botocore/data/s3/2006-03-01/service-2.json.gz"
@@ -158,7 +158,7 @@ func TestGzippedModelsAreDeterministic(t *testing.T) {
 	}
 }
 
-func TestModelsThatAreNoneAreRefused(t *testing.T) {
+func TestInvalidModelsAreRefused(t *testing.T) {
 	large, err := gzipped(make([]byte, maxModelBytes+1))
 	if err != nil {
 		t.Fatal(err)
@@ -192,12 +192,8 @@ func TestModelsThatAreNoneAreRefused(t *testing.T) {
 		}
 	}
 
-	if out, err := botocoreModels.Rewrite(
-		"a.json",
-		[]byte(`{"a":1}`),
-		policy.Policy{},
-	); err != nil ||
-		string(out) != `{"a":1}` {
+	out, err := botocoreModels.Rewrite("a.json", []byte(`{"a":1}`), policy.Policy{})
+	if err != nil || string(out) != `{"a":1}` {
 		t.Errorf("nothing to gain: %s, %v", out, err)
 	}
 }

@@ -12,7 +12,7 @@ var elfStrip = Transform{
 	Version: fmt.Sprint(sharedobj.StripVersion),
 	Rewrite: func(_ string, in []byte, _ policy.Policy) ([]byte, error) {
 		if !sharedobj.Is(in) {
-			return in, nil // a linker script, or a text file that is called so
+			return in, nil // a linker script, or another file with the extension .so
 		}
 
 		return sharedobj.Strip(in)

@@ -9,8 +9,8 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// sharedObject is a small ELF file: one loaded segment at an address, and a section behind it that
-// no loader reads.
+// sharedObject is a small ELF file: one loaded segment at an address, then a section that no loader
+// reads.
 func sharedObject(address uint64) []byte {
 	const loaded, section, align = 0x200, 0x100, 0x1000
 	b := make([]byte, loaded+section+2*64)
@@ -46,7 +46,7 @@ func sharedObject(address uint64) []byte {
 	return b
 }
 
-func TestElfStripLeavesWhatIsLoaded(t *testing.T) {
+func TestElfStripKeepsLoadedBytes(t *testing.T) {
 	in := sharedObject(0)
 	before := bytes.Clone(in)
 	out, err := elfStrip.Rewrite("a.so", in, policy.Policy{})
@@ -85,7 +85,7 @@ func TestElfStripRefusesResultsThatDoNotLoad(t *testing.T) {
 	}
 
 	if err := elfStrip.Verify("a.so", in, []byte("gone")); err == nil {
-		t.Error("the result is no shared object, and was accepted")
+		t.Error("the result is not a shared object, and was accepted")
 	}
 
 	if _, err := elfStrip.Rewrite("a.so", in[:70], policy.Policy{}); err == nil {
@@ -93,7 +93,7 @@ func TestElfStripRefusesResultsThatDoNotLoad(t *testing.T) {
 	}
 }
 
-// Linker scripts and texts are called .so too.
+// Linker scripts may have the extension .so too.
 func TestElfStripLeavesOtherFilesAlone(t *testing.T) {
 	in := []byte("INPUT(libgfortran.so.5)\n")
 	out, err := elfStrip.Rewrite("a.so", in, policy.Policy{})

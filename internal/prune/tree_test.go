@@ -17,7 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// source is a wheel to be: its files without those of dist-info, which openWheel writes.
+// source describes a wheel: its files except those in dist-info, which openWheel adds.
 type source struct {
 	name, version string
 	entryPoints   string
@@ -26,7 +26,7 @@ type source struct {
 
 func (s source) distInfo() string { return s.name + "-" + s.version + ".dist-info" }
 
-// openWheel makes a wheel with a true RECORD and opens it as the fetch stage does.
+// openWheel makes a wheel with a correct RECORD and opens it as the fetch stage does.
 func openWheel(t testing.TB, s source) wheel.Wheel {
 	t.Helper()
 	files := maps.Clone(s.files)
@@ -45,10 +45,8 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 	var entries []ziptree.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		content := []byte(files[name])
-		record = append(
-			record,
-			pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))},
-		)
+		row := pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))}
+		record = append(record, row)
 		entries = append(entries, ziptree.File(name, content, strings.HasSuffix(name, ".so"), s.name))
 	}
 
@@ -83,7 +81,7 @@ func target(t testing.TB) pydist.Target {
 	return x
 }
 
-// layerOf is the layer that holds these wheels. Indexes go through their cached form.
+// layerOf is the layer of these wheels. Indexes are encoded and decoded, as by the cache.
 func layerOf(t testing.TB, sources ...source) prune.Input {
 	t.Helper()
 	in := prune.Input{Target: target(t), Prefix: prefix}
@@ -145,7 +143,8 @@ func planOf(t testing.TB, in prune.Input, s policy.Settings) prune.Plan {
 	return p
 }
 
-// bytecode is a .pyc for the target; flags 1 is unchecked, 0 checked by time, 3 by hash.
+// bytecode is a .pyc for the target. Flags (PEP 552): 0 timestamp, 1 unchecked hash, 3 checked
+// hash.
 func bytecode(t testing.TB, target string, flags byte) string {
 	t.Helper()
 	x, err := pydist.ParseTarget(target)
@@ -157,10 +156,10 @@ func bytecode(t testing.TB, target string, flags byte) string {
 	return string(magic[:]) + string([]byte{flags, 0, 0, 0}) + "12345678" + "code"
 }
 
-// show is a plan, one decision a line, dist-info left out.
-func show(p prune.Plan) string {
+// show prints decisions, one per line, without dist-info.
+func show(decisions []prune.Decision) string {
 	var b strings.Builder
-	for _, d := range p.Decisions() {
+	for _, d := range decisions {
 		if !strings.Contains(d.Site, ".dist-info/") {
 			b.WriteString(line(d) + "\n")
 		}
@@ -169,20 +168,18 @@ func show(p prune.Plan) string {
 	return b.String()
 }
 
-// showPruned is what a plan came to, in the same form.
+// showPruned prints the decisions about a pruned layer, in the same form.
 func showPruned(p prune.Pruned) string {
-	var b strings.Builder
+	var decisions []prune.Decision
 	for _, o := range p.Decisions {
-		if !strings.Contains(o.Site, ".dist-info/") {
-			b.WriteString(line(o.Decision) + "\n")
-		}
+		decisions = append(decisions, o.Decision)
 	}
 
-	return b.String()
+	return show(decisions)
 }
 
-// line is a decision as fixtures write it: the rule only where it did something, then the reason if
-// there is one.
+// line prints a decision as fixtures do: the fate, the path, the rule unless the file is kept, and
+// the reason if there is one.
 func line(d prune.Decision) string {
 	words := []string{d.Fate.String(), d.Site}
 	if d.Fate != prune.Kept {

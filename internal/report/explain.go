@@ -12,14 +12,14 @@ import (
 
 // Explained lists what the gate and the probe tested of a layer, and what they did not.
 type Explained struct {
-	Gate            []gate.Looked `json:"gate"`
-	Probe           []Asked       `json:"probe"` // also of a layer that was not probed: the jobs that it has
-	Modules         []string      `json:"modules"`
-	Scripts         []Script      `json:"scripts"`
-	WithoutScript   []string      `json:"withoutScript"`    // distributions that no functional script calls
-	Unreached       []string      `json:"unreached"`        // Python files that no import of the modules leads to
-	Unread          []string      `json:"unread"`           // other files whose content no check reads
-	NotDistribution int           `json:"ofNoDistribution"` // number of files that no distribution owns
+	Gate            []gate.Explanation `json:"gate"`
+	Probe           []Asked            `json:"probe"` // also of a layer that was not probed: the jobs that it has
+	Modules         []string           `json:"modules"`
+	Scripts         []Script           `json:"scripts"`
+	WithoutScript   []string           `json:"withoutScript"`    // distributions that no functional script calls
+	Unreached       []string           `json:"unreached"`        // Python files that no import of the modules leads to
+	Unread          []string           `json:"unread"`           // other files whose content no check reads
+	NotDistribution int                `json:"ofNoDistribution"` // number of files that no distribution owns
 }
 
 // Asked counts the probe's jobs of one kind.
@@ -72,7 +72,7 @@ func Explain(w io.Writer, l Layer, all bool) {
 	}
 }
 
-func explainGate(w io.Writer, l Layer, checks []gate.Looked) {
+func explainGate(w io.Writer, l Layer, checks []gate.Explanation) {
 	rows := [][]string{{"  gate", "result", "checked", "requirement"}}
 	for _, c := range checks {
 		rows = append(rows,
@@ -84,7 +84,7 @@ func explainGate(w io.Writer, l Layer, checks []gate.Looked) {
 }
 
 // gateResult is "allowed" when layer.yaml accepts all findings of the check.
-func gateResult(l Layer, c gate.Looked) string {
+func gateResult(l Layer, c gate.Explanation) string {
 	switch {
 	case c.Count == 0:
 		return "-"

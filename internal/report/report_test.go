@@ -49,7 +49,7 @@ func example() Report {
 				Removed:  measure.Sizes{"drop-tests": {Files: 10, Unzipped: 30_000_000}},
 				Bytecode: Bytecode{Mode: "none", Partial: true, Reason: "it would not fit its budget"},
 				Budget:   measure.Budget{Unzipped: 100_000_000},
-				Verdict:  measure.OverTarget,
+				Verdict:  measure.OverBudget,
 				Gate: []gate.Finding{
 					{
 						Subject: "python/a.so",

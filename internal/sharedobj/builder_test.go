@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// image describes a small ELF file; build lays it out. Loaded bytes are a running pattern and all
-// others are 0xee, so that a byte in the wrong place shows.
+// image describes a small ELF file for build. Loaded bytes are a running pattern and all others are
+// 0xee, so that a byte in the wrong place is detected.
 type image struct {
 	typ      uint16 // default ET_DYN
 	phoff    uint64 // default: after the header
@@ -94,15 +94,8 @@ func (im image) build() []byte {
 		h := b[phoff+uint64(i)*programBytes:]
 		le.PutUint32(h, s.Type)
 		le.PutUint32(h[4:], s.Flags)
-		for at, v := range map[int]uint64{
-			8:  s.Offset,
-			16: s.Vaddr,
-			24: s.Vaddr,
-			32: s.FileSize,
-			40: s.MemSize,
-			48: s.Align,
-		} {
-			le.PutUint64(h[at:], v)
+		for k, v := range []uint64{s.Offset, s.Vaddr, s.Vaddr, s.FileSize, s.MemSize, s.Align} {
+			le.PutUint64(h[8+8*k:], v)
 		}
 	}
 
@@ -140,29 +133,22 @@ const (
 	librarySize = 0x600
 )
 
-const libraryNames = "\x00libm.so.6\x00libc.so.6\x00libself.so.1\x00$ORIGIN/../x.libs:/opt/lib\x00GLIBC_2.28\x00GLIBC_2.2.5\x00/old"
+const libraryNames = "\x00libm.so.6\x00libc.so.6\x00libself.so.1\x00" +
+	"$ORIGIN/../x.libs:/opt/lib\x00GLIBC_2.28\x00GLIBC_2.2.5\x00/old"
 
 func nameAt(s string) uint64 { return uint64(strings.Index(libraryNames, s)) }
 
-// dynamic is a whole table for library; more entries override it, as the last of a tag counts.
+// dynamic is a whole table for library. More entries override it: the last of each tag counts.
 func dynamic(more ...uint64) []uint64 {
 	return append([]uint64{
-		tagNeeded,
-		nameAt("libm"),
-		tagNeeded,
-		nameAt("libc"),
-		tagSoname,
-		nameAt("libself"),
-		tagRunpath,
-		nameAt("$ORIGIN"),
-		tagRpath,
-		nameAt("/old"),
-		tagStrtab,
-		libraryBase + strtabAt,
-		tagStrsz,
-		uint64(len(libraryNames) + 1),
-		tagVerneed,
-		libraryBase + verneedAt,
+		tagNeeded, nameAt("libm"),
+		tagNeeded, nameAt("libc"),
+		tagSoname, nameAt("libself"),
+		tagRunpath, nameAt("$ORIGIN"),
+		tagRpath, nameAt("/old"),
+		tagStrtab, libraryBase + strtabAt,
+		tagStrsz, uint64(len(libraryNames) + 1),
+		tagVerneed, libraryBase + verneedAt,
 	}, more...)
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxNameBytes bounds the names of one file, records included: hostile tables may point at one long
-// string a million times. Real libraries stay far below: a name or two per dependency.
+// maxNameBytes limits the names read from one file, with their records: a hostile table may refer
+// to one long string a million times. Real libraries have one or two names per dependency.
 const maxNameBytes = 1 << 20
 
 // Tags of the dynamic table, and the sizes of its entries and of both version records.
@@ -24,44 +24,46 @@ const (
 	recordBytes = 16
 )
 
-// names is the string table of a file, and how much more may be read from it.
+// names is the string table of a file.
 type names struct {
-	table  []byte
-	budget int
+	table []byte
+	left  int // bytes that may still be read, of maxNameBytes
 }
 
+// at returns the name at an offset, up to its NUL.
 func (n *names) at(offset uint64) (string, error) {
 	if offset >= uint64(len(n.table)) {
 		return "", fmt.Errorf("name at %#x: string table has %#x bytes", offset, len(n.table))
 	}
 
 	rest := n.table[offset:]
-	end := bytes.IndexByte(rest[:min(len(rest), n.budget)], 0)
+	end := bytes.IndexByte(rest[:min(len(rest), n.left)], 0)
 	switch {
-	case end < 0 && len(rest) <= n.budget:
+	case end < 0 && len(rest) <= n.left:
 		return "", fmt.Errorf("name at %#x: no end", offset)
-	case end < 0 || end+recordBytes > n.budget:
+	case end < 0 || end+recordBytes > n.left:
 		return "", fmt.Errorf("names: more than %d bytes", maxNameBytes)
 	}
 
-	n.budget -= end + recordBytes
+	n.left -= end + recordBytes
 	return string(rest[:end]), nil
 }
 
-// readDynamic follows addresses, not offsets, and reads until DT_NULL, as loaders do.
+// readDynamic reads the dynamic table up to DT_NULL. Like loaders it goes by addresses, not
+// offsets.
 func (f file) readDynamic(s Segment, facts *Facts) error {
 	table := f.mapped(s.Vaddr)
 	if table == nil {
 		return fmt.Errorf("dynamic table at %#x: not loaded", s.Vaddr)
 	}
 
-	// Names may stand before the table that they point into, hence two passes.
-	last := map[uint64]uint64{} // by tag; for a tag that stands twice the loader takes the last
-	var entries [][2]uint64
+	// Names may precede the entry for the string table, so they are read after the whole table.
+	var needed []uint64
+	last := map[uint64]uint64{} // by tag; if one is repeated, the loader uses the last
 	for ; len(table) >= recordBytes && u64(table, 0) != 0; table = table[recordBytes:] {
 		switch tag, value := u64(table, 0), u64(table, 8); tag {
 		case tagNeeded:
-			entries = append(entries, [2]uint64{tag, value})
+			needed = append(needed, value)
 		case tagStrtab, tagStrsz, tagSoname, tagRpath, tagRunpath, tagVerneed:
 			last[tag] = value
 		}
@@ -69,8 +71,8 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 
 	strtab := f.mapped(last[tagStrtab])
 	strs := &names{strtab[:min(uint64(len(strtab)), last[tagStrsz])], maxNameBytes}
-	for _, e := range entries {
-		name, err := strs.at(e[1])
+	for _, offset := range needed {
+		name, err := strs.at(offset)
 		if err != nil {
 			return fmt.Errorf("DT_NEEDED: %w", err)
 		}
@@ -78,7 +80,7 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 		facts.Needed = append(facts.Needed, name)
 	}
 
-	for _, one := range []struct {
+	for _, field := range []struct {
 		tag  uint64
 		name string
 		set  func(string)
@@ -87,17 +89,17 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 		{tagRpath, "DT_RPATH", func(s string) { facts.Rpath = strings.Split(s, ":") }},
 		{tagRunpath, "DT_RUNPATH", func(s string) { facts.Runpath = strings.Split(s, ":") }},
 	} {
-		offset, ok := last[one.tag]
+		offset, ok := last[field.tag]
 		if !ok {
 			continue
 		}
 
-		name, err := strs.at(offset)
+		value, err := strs.at(offset)
 		if err != nil {
-			return fmt.Errorf("%s: %w", one.name, err)
+			return fmt.Errorf("%s: %w", field.name, err)
 		}
 
-		one.set(name)
+		field.set(value)
 	}
 
 	if vaddr, ok := last[tagVerneed]; ok {
@@ -109,9 +111,9 @@ func (f file) readDynamic(s Segment, facts *Facts) error {
 	return nil
 }
 
-// readVersions walks one record per library, and from each the chain of its versions. Like glibc it
-// goes by the links and ignores all declared counts. Links only lead forward, and every record
-// costs a name, so the budget of names ends overlapping chains.
+// readVersions reads the version records (Verneed): one per library, each with a chain of versions
+// (Vernaux). Like glibc it follows links and ignores counts. Links only go forward and every record
+// uses up name bytes, so maxNameBytes ends overlapping chains.
 func (f file) readVersions(vaddr uint64, strs *names, facts *Facts) error {
 	need := f.mapped(vaddr)
 	for more := true; more; need, more = follow(need, u32(need, 12)) {
@@ -144,7 +146,7 @@ func (f file) readVersions(vaddr uint64, strs *names, facts *Facts) error {
 
 var errRecord = errors.New("record outside the loaded bytes")
 
-// follow goes to the next record; a link of 0 ends the chain.
+// follow returns the bytes from the next record on. A link of 0 ends the chain.
 func follow(from []byte, link uint32) (next []byte, ok bool) {
 	return from[min(uint64(link), uint64(len(from))):], link != 0
 }

@@ -9,9 +9,9 @@ import (
 // process is the memory of a loaded file, by page.
 type process map[uint64][]byte
 
-// loadPages maps a file as glibc does: whole pages from the file, a later segment over an earlier
-// one, then zeros for .bss. SameLoaded compares segments with each other and cannot see what
-// sharing a page does; this can. It is false where touching the memory would end in SIGBUS.
+// loadPages maps a file as glibc does: whole pages from the file, later segments over earlier ones,
+// then zeros for .bss. Unlike SameLoaded it shows the effects of shared pages. It returns false if
+// access to the memory would raise SIGBUS.
 func loadPages(f file, page uint64) (process, bool) {
 	mem := process{}
 	for _, s := range f.segments {
@@ -69,25 +69,7 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 	changed := 0
 	for range 3000 {
 		align := []uint64{0x1000, 0x1000, 0x4000, 0x10000}[r.IntN(4)]
-		im := image{sections: r.IntN(2) == 0}
-		offset := uint64(0)
-		vaddr := align * r.Uint64N(3)
-		for range 1 + r.IntN(5) {
-			s := load(offset, vaddr, 0x400+r.Uint64N(0x3000), align)
-			if r.IntN(3) == 0 {
-				s = withBSS(s, r.Uint64N(0x3000))
-			}
-
-			im.segments = append(im.segments, s)
-			if r.IntN(3) == 0 {
-				im.segments = append(im.segments, other(4, offset+0x3f0, vaddr+0x3f0, 0x10))
-			}
-
-			offset += s.FileSize + r.Uint64N(3)*r.Uint64N(0x5000)
-			vaddr = (s.Vaddr+s.MemSize)/0x1000*0x1000 + r.Uint64N(4)*0x1000
-			vaddr += (offset - vaddr) % align // agree, as a linker makes them
-		}
-
+		im := randomImage(r, align)
 		in := im.build()
 		out, err := Strip(in)
 		if err != nil {
@@ -100,29 +82,66 @@ func TestStrippedFilesLoadAlike(t *testing.T) {
 		}
 
 		changed++
-		before, errBefore := parse(in)
-		after, errAfter := parse(out)
-		if errBefore != nil || errAfter != nil {
-			t.Fatal(errBefore, errAfter)
-		}
-
 		for page := uint64(minPage); page <= align; page *= 4 {
-			x, okBefore := loadPages(before, page)
-			y, okAfter := loadPages(after, page)
-			if !okBefore || !okAfter {
-				t.Fatalf("%+v: loads before: %v, after: %v", im.segments, okBefore, okAfter)
-			}
-
-			for i, s := range before.segments {
-				if s.Type == SegmentLoad &&
-					!bytes.Equal(x.read(before, s, page), y.read(after, after.segments[i], page)) {
-					t.Fatalf("%+v: segment %d reads differently with pages of %#x", im.segments, i, page)
-				}
-			}
+			checkLoadsAlike(t, im, in, out, page)
 		}
 	}
 
 	if changed < 1000 {
 		t.Errorf("only %d files were stripped", changed)
+	}
+}
+
+// randomImage has segments with random sizes and gaps, aligned as a linker would align them.
+func randomImage(r *rand.Rand, align uint64) image {
+	im := image{sections: r.IntN(2) == 0}
+	offset := uint64(0)
+	vaddr := align * r.Uint64N(3)
+	for range 1 + r.IntN(5) {
+		s := load(offset, vaddr, 0x400+r.Uint64N(0x3000), align)
+		if r.IntN(3) == 0 {
+			s = withBSS(s, r.Uint64N(0x3000))
+		}
+
+		im.segments = append(im.segments, s)
+		if r.IntN(3) == 0 {
+			im.segments = append(im.segments, other(4, offset+0x3f0, vaddr+0x3f0, 0x10))
+		}
+
+		offset += s.FileSize + r.Uint64N(3)*r.Uint64N(0x5000)
+		vaddr = (s.Vaddr+s.MemSize)/0x1000*0x1000 + r.Uint64N(4)*0x1000
+		vaddr += (offset - vaddr) % align
+	}
+
+	return im
+}
+
+// checkLoadsAlike compares the memory of two loaded files, with pages of a size.
+func checkLoadsAlike(t *testing.T, im image, in, out []byte, page uint64) {
+	t.Helper()
+	before, err := parse(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	after, err := parse(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	x, okBefore := loadPages(before, page)
+	y, okAfter := loadPages(after, page)
+	if !okBefore || !okAfter {
+		t.Fatalf("%+v: loads before: %v, after: %v", im.segments, okBefore, okAfter)
+	}
+
+	for i, s := range before.segments {
+		if s.Type != SegmentLoad {
+			continue
+		}
+
+		if !bytes.Equal(x.read(before, s, page), y.read(after, after.segments[i], page)) {
+			t.Fatalf("%+v: segment %d reads differently with pages of %#x", im.segments, i, page)
+		}
 	}
 }

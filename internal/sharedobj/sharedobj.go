@@ -1,23 +1,23 @@
-// Package sharedobj reads what a loader reads of an ELF file, and removes what it does not.
+// Package sharedobj reads from an ELF file what a loader reads, and strips everything else.
 //
-// The rules of this world:
+// Background:
 //
-//   - A loader (the kernel, glibc, musl) reads the ELF header, the program headers, and what PT_LOAD maps.
-//     Names and versions are found through PT_DYNAMIC by address. Section headers are for linkers and
-//     debuggers (ELF gABI, chapters 4 and 5), so everything here works on files that have none.
-//   - A file offset means only "map this page there". It may change as long as no address does, and
-//     (p_vaddr - p_offset) stays divisible by p_align. glibc before 2.35 checks exactly that and refuses
-//     the file with "ELF load command address/offset not properly aligned"; later ones, and mmap, need the
-//     same of the page size. p_align may exceed the page: 0x10000 and 0x200000 are common
-//     (patchelf #510, scipy #17438, auditwheel #716).
-//   - Whole pages are mapped, so the bytes next to a segment in the file show up in memory beyond its edges.
-//     No program may rely on them: the linker put another segment or a section header there, and the part
-//     that is .bss is zeroed by the loader. Two segments may share a page of the file, as ld -z
-//     noseparate-code lays them out: it is mapped twice.
-//   - Files come from strangers. No declared size or count is believed before it is checked against the file.
+//   - A loader (kernel, glibc, musl) reads the ELF header, the program headers and what PT_LOAD
+//     maps. It finds names and versions through PT_DYNAMIC, by address. Section headers are for
+//     linkers and debuggers (ELF gABI, chapters 4 and 5), so this package works on files without
+//     them.
+//   - A file offset only says which page to map. It may change if no address does and p_vaddr -
+//     p_offset stays divisible by p_align. glibc before 2.35 checks that, and fails with "ELF load
+//     command address/offset not properly aligned". Later versions, and mmap, require it for the
+//     page size. p_align may exceed the page size: 0x10000 and 0x200000 are common (patchelf #510,
+//     scipy #17438, auditwheel #716).
+//   - Whole pages are mapped, so bytes next to a segment in the file become visible in memory.
+//     Programs cannot rely on them: the linker put another segment or a section header there, and
+//     the loader zeroes the part that is .bss. Two segments may share a page of the file (ld -z
+//     noseparate-code); it is then mapped twice.
+//   - Input is untrusted. Every declared size and count is checked against the file before use.
 //
-// Only little-endian ELF64 is read: x86_64 and arm64 are nothing else. All functions are pure and
-// leave the bytes that they are given alone.
+// Only little-endian ELF64 is read, the format of x86_64 and arm64. No function modifies its input.
 package sharedobj
 
 import (
@@ -31,13 +31,13 @@ import (
 // Machine is the e_machine of an ELF header.
 type Machine uint16
 
-// The machines that Lambda has.
+// Machines of Lambda's architectures.
 const (
 	MachineX86_64  Machine = 62
 	MachineAArch64 Machine = 183
 )
 
-// String is the name that wheel tags use, or the number.
+// String returns the name used in wheel tags, or the number.
 func (m Machine) String() string {
 	switch m {
 	case MachineX86_64:
@@ -49,10 +49,10 @@ func (m Machine) String() string {
 	return fmt.Sprintf("machine %d", uint16(m))
 }
 
-// Values of Facts.Type and Segment.Type that mean something here.
+// Values of Facts.Type and Segment.Type.
 const (
 	TypeExec = 2 // ET_EXEC
-	TypeDyn  = 3 // ET_DYN: libraries, and programs that may be loaded anywhere
+	TypeDyn  = 3 // ET_DYN: libraries and position-independent programs
 
 	SegmentLoad    = 1 // PT_LOAD
 	SegmentDynamic = 2 // PT_DYNAMIC
@@ -65,10 +65,10 @@ type Segment struct {
 	Offset, Vaddr, FileSize, MemSize, Align uint64
 }
 
-// VersionNeed is a symbol version that a library must define: libc.so.6, GLIBC_2.28.
+// VersionNeed is a symbol version that a library must define, such as GLIBC_2.28 in libc.so.6.
 type VersionNeed struct{ Library, Version string }
 
-// Facts is what a loader learns from a file.
+// Facts are what a loader reads from a file.
 type Facts struct {
 	Machine            Machine
 	Type               uint16
@@ -77,7 +77,7 @@ type Facts struct {
 	Soname             string
 	Rpath, Runpath     []string // split at ":", $ORIGIN as written
 	VersionNeeds       []VersionNeed
-	Interp             string // set for programs, and for the odd library that is one too
+	Interp             string // program interpreter; few libraries have one
 	StrippedOfSections bool
 }
 
@@ -95,10 +95,10 @@ func (m Misalignment) String() string {
 	return fmt.Sprintf("segment %d at %#x is not aligned to %#x", m.Segment, m.Offset, m.Align)
 }
 
-// Is reports whether b begins as an ELF file does, of any class and byte order.
+// Is reports whether b has the magic number of ELF, of any class and byte order.
 func Is(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
 
-// Read returns the facts of a file, or why a loader could not have read them.
+// Read returns the facts of a file. It fails if a loader could not read them.
 func Read(b []byte) (Facts, error) {
 	f, err := parse(b)
 	if err != nil {
@@ -113,8 +113,8 @@ func Read(b []byte) (Facts, error) {
 	return facts, nil
 }
 
-// Misalignments lists every PT_LOAD that breaks the alignment rule; p_align 0 and 1 ask for
-// nothing.
+// Misalignments lists every PT_LOAD whose address and offset differ modulo p_align, or whose
+// p_align is not a power of two. p_align 0 and 1 mean no alignment.
 func (f Facts) Misalignments() []Misalignment {
 	var found []Misalignment
 	for i, s := range f.Segments {
@@ -132,24 +132,28 @@ func (f Facts) Misalignments() []Misalignment {
 
 func powerOfTwo(n uint64) bool { return n != 0 && n&(n-1) == 0 }
 
-// Layout of the ELF64 header and program header, and the fields that Strip edits.
+// Sizes of the ELF64 header and of a program header, and offsets of their fields.
 const (
 	headerBytes  = 64
 	programBytes = 56
 
-	phoffAt    = 32 // e_phoff
-	shoffAt    = 40 // e_shoff
-	phnumAt    = 56 // e_phnum
-	shnumAt    = 60 // e_shnum
-	shstrndxAt = 62 // e_shstrndx
-	pOffsetAt  = 8  // p_offset in a program header
+	typeAt      = 16 // e_type
+	machineAt   = 18 // e_machine
+	phoffAt     = 32 // e_phoff
+	shoffAt     = 40 // e_shoff
+	phentsizeAt = 54 // e_phentsize
+	phnumAt     = 56 // e_phnum
+	shentsizeAt = 58 // e_shentsize
+	shnumAt     = 60 // e_shnum
+	shstrndxAt  = 62 // e_shstrndx
+	pOffsetAt   = 8  // p_offset in a program header
 )
 
-// maxSegments is the kernel's limit of 64 KiB of program headers, and excludes PN_XNUM, the escape
-// that keeps the count among the sections.
+// maxSegments is the kernel's limit: 64 KiB of program headers. It excludes PN_XNUM, which moves
+// the count into a section header.
 const maxSegments = 65536 / programBytes
 
-// maxInterp is the kernel's limit, PATH_MAX.
+// maxInterp is the kernel's limit for the interpreter's path in bytes, PATH_MAX.
 const maxInterp = 4096
 
 // file is a parsed header. Every segment with bytes lies within the file.
@@ -160,15 +164,8 @@ type file struct {
 }
 
 func parse(b []byte) (file, error) {
-	switch {
-	case !Is(b):
-		return file{}, errors.New("no ELF magic")
-	case len(b) < 16:
-		return file{}, fmt.Errorf("header: cut off at %d bytes", len(b))
-	case b[4] != 2 || b[5] != 1:
-		return file{}, fmt.Errorf("class %d, byte order %d: only ELF64 little-endian is supported", b[4], b[5])
-	case len(b) < headerBytes:
-		return file{}, fmt.Errorf("header: cut off at %d bytes", len(b))
+	if err := checkHeader(b); err != nil {
+		return file{}, err
 	}
 
 	f := file{bytes: b, phoff: u64(b, phoffAt)}
@@ -177,7 +174,7 @@ func parse(b []byte) (file, error) {
 		return f, nil
 	}
 
-	if size := u16(b, 54); size != programBytes {
+	if size := u16(b, phentsizeAt); size != programBytes {
 		return file{}, fmt.Errorf("program headers: %d bytes each, want %d", size, programBytes)
 	}
 
@@ -191,23 +188,9 @@ func parse(b []byte) (file, error) {
 
 	f.segments = make([]Segment, n)
 	for i := range f.segments {
-		h := b[f.phoff+uint64(i)*programBytes:]
-		s := Segment{
-			Type: u32(h, 0), Flags: u32(h, 4), Offset: u64(h, pOffsetAt), Vaddr: u64(h, 16),
-			FileSize: u64(h, 32), MemSize: u64(h, 40), Align: u64(h, 48),
-		}
-		if s.FileSize > 0 && !f.has(s.Offset, s.FileSize) {
-			return file{}, fmt.Errorf("segment %d: %#x bytes at %#x, file has %#x", i, s.FileSize, s.Offset, len(b))
-		}
-
-		if s.Type == SegmentLoad && (s.FileSize > s.MemSize || s.Vaddr+s.MemSize < s.Vaddr) {
-			return file{}, fmt.Errorf(
-				"segment %d: %#x bytes do not fit its %#x of memory at %#x",
-				i,
-				s.FileSize,
-				s.MemSize,
-				s.Vaddr,
-			)
+		s := readSegment(b[f.phoff+uint64(i)*programBytes:])
+		if err := f.checkSegment(s); err != nil {
+			return file{}, fmt.Errorf("segment %d: %w", i, err)
 		}
 
 		f.segments[i] = s
@@ -216,20 +199,62 @@ func parse(b []byte) (file, error) {
 	return f, nil
 }
 
+// checkHeader checks that b has a whole ELF64 little-endian header.
+func checkHeader(b []byte) error {
+	const identBytes, class, byteOrder = 16, 4, 5 // e_ident
+	switch {
+	case !Is(b):
+		return errors.New("no ELF magic")
+	case len(b) < identBytes:
+		return fmt.Errorf("header: cut off at %d bytes", len(b))
+	case b[class] != 2 || b[byteOrder] != 1:
+		return fmt.Errorf("class %d, byte order %d: only ELF64 little-endian is supported", b[class], b[byteOrder])
+	case len(b) < headerBytes:
+		return fmt.Errorf("header: cut off at %d bytes", len(b))
+	}
+
+	return nil
+}
+
+// readSegment reads a program header.
+func readSegment(h []byte) Segment {
+	return Segment{
+		Type:     u32(h, 0),
+		Flags:    u32(h, 4),
+		Offset:   u64(h, pOffsetAt),
+		Vaddr:    u64(h, 16),
+		FileSize: u64(h, 32),
+		MemSize:  u64(h, 40),
+		Align:    u64(h, 48),
+	}
+}
+
+func (f file) checkSegment(s Segment) error {
+	if s.FileSize > 0 && !f.has(s.Offset, s.FileSize) {
+		return fmt.Errorf("%#x bytes at %#x, file has %#x", s.FileSize, s.Offset, len(f.bytes))
+	}
+
+	if s.Type == SegmentLoad && (s.FileSize > s.MemSize || s.Vaddr+s.MemSize < s.Vaddr) {
+		return fmt.Errorf("%#x bytes do not fit its %#x of memory at %#x", s.FileSize, s.MemSize, s.Vaddr)
+	}
+
+	return nil
+}
+
 func (f file) facts() (Facts, error) {
 	facts := Facts{
-		Machine:            Machine(u16(f.bytes, 18)),
-		Type:               u16(f.bytes, 16),
+		Machine:            Machine(u16(f.bytes, machineAt)),
+		Type:               u16(f.bytes, typeAt),
 		Segments:           f.segments,
 		StrippedOfSections: u64(f.bytes, shoffAt) == 0,
 	}
 	if facts.Type != TypeExec && facts.Type != TypeDyn {
-		return facts, nil // objects and core dumps are not loaded
+		return facts, nil // object files and core dumps are not loaded
 	}
 
-	// Of several, the kernel takes the first interpreter, and glibc the last dynamic table.
+	// If there are several, the kernel uses the first interpreter, glibc the last dynamic table.
 	if i := slices.IndexFunc(f.segments, func(s Segment) bool { return s.Type == SegmentInterp }); i >= 0 {
-		name := f.content(f.segments[i]) // by offset: the kernel reads it before it maps anything
+		name := f.content(f.segments[i]) // by offset, as the kernel does before it maps anything
 		end := bytes.IndexByte(name[:min(len(name), maxInterp)], 0)
 		if end < 0 {
 			return Facts{}, fmt.Errorf("segment %d: interpreter's name does not end within %d bytes", i, maxInterp)
@@ -251,13 +276,13 @@ func (f file) facts() (Facts, error) {
 	return facts, nil
 }
 
-// has reports whether the file holds n bytes at the offset.
+// has reports whether the file has n bytes at the offset.
 func (f file) has(offset, n uint64) bool {
 	size := uint64(len(f.bytes))
 	return offset <= size && n <= size-offset
 }
 
-// content is a segment's bytes in the file.
+// content returns a segment's bytes in the file.
 func (f file) content(s Segment) []byte {
 	if s.FileSize == 0 {
 		return nil
@@ -266,8 +291,8 @@ func (f file) content(s Segment) []byte {
 	return f.bytes[s.Offset:][:s.FileSize]
 }
 
-// mapped is what the file puts at an address, up to the end of its segment's bytes; nil when
-// nothing is there.
+// mapped returns the bytes that the file maps at an address, up to the end of the segment's bytes,
+// or nil.
 func (f file) mapped(vaddr uint64) []byte {
 	for _, s := range f.segments {
 		if s.Type == SegmentLoad && s.Vaddr <= vaddr && vaddr-s.Vaddr < s.FileSize {

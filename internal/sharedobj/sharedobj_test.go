@@ -2,6 +2,7 @@ package sharedobj
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -69,7 +70,7 @@ func TestIsGoesByTheMagicAlone(t *testing.T) {
 	}
 }
 
-// badFiles are refused by Read, and so by Strip, with the text.
+// badFiles are refused by Read and Strip, with the text.
 var badFiles = map[string]struct {
 	in  []byte
 	err string
@@ -111,10 +112,7 @@ var badFiles = map[string]struct {
 		`program headers: 65535, limit 1170`,
 	},
 	"a segment that ends beyond the file": {
-		image{
-			segments: []Segment{load(0, 0, 0x200, 0x1000)},
-			cut:      0x1ff,
-		}.build(),
+		image{segments: []Segment{load(0, 0, 0x200, 0x1000)}, cut: 0x1ff}.build(),
 		`segment 0: 0x200 bytes at 0x0, file has 0x1ff`,
 	},
 	"a segment whose end overflows": {
@@ -145,64 +143,36 @@ var badFiles = map[string]struct {
 		image{segments: []Segment{load(0, 0, 0x200, 0x1000), other(SegmentDynamic, 0x100, 0x900, 8)}}.build(),
 		`dynamic table at 0x900: not loaded`},
 	"a name beyond the string table": {
-		library(
-			dynamic(tagNeeded, 1<<40),
-			verneed(),
-		).build(),
+		library(dynamic(tagNeeded, 1<<40), verneed()).build(),
 		`DT_NEEDED: name at 0x10000000000: string table has 0x59 bytes`,
 	},
 	"a name without an end": {
 		library(dynamic(tagStrsz, uint64(len(libraryNames))), verneed()).build(), `DT_RPATH: name at 0x54: no end`},
 	"a string table that is not loaded": {
-		library(
-			dynamic(tagStrtab, 0xdead0000),
-			verneed(),
-		).build(),
+		library(dynamic(tagStrtab, 0xdead0000), verneed()).build(),
 		`DT_NEEDED: name at 0x1: string table has 0x0 bytes`,
 	},
 	"a string table larger than the file has none beyond it": {
-		library(
-			dynamic(tagStrsz, ^uint64(0), tagSoname, 1<<63),
-			verneed(),
-		).build(),
+		library(dynamic(tagStrsz, ^uint64(0), tagSoname, 1<<63), verneed()).build(),
 		`DT_SONAME: name at 0x8000000000000000: string table has 0x400 bytes`,
 	},
 	"versions outside the loaded bytes": {
-		library(
-			dynamic(tagVerneed, libraryBase+librarySize-8),
-			verneed(),
-		).build(),
+		library(dynamic(tagVerneed, libraryBase+librarySize-8), verneed()).build(),
 		`DT_VERNEED: record outside the loaded bytes`,
 	},
 	"a version chain that leaves the loaded bytes": {
-		library(
-			dynamic(),
-			words(uint16(1), uint16(1), uint32(1), uint32(0xffffffff), uint32(0)),
-		).build(),
+		library(dynamic(), words(uint16(1), uint16(1), uint32(1), uint32(0xffffffff), uint32(0))).build(),
 		`DT_VERNEED: record outside the loaded bytes`,
 	},
 	"a library chain that leaves the loaded bytes": {
-		library(
-			dynamic(),
-			words(uint16(1), uint16(0), uint32(1), uint32(0), uint32(0xffffffff)),
-		).build(),
+		library(dynamic(), words(uint16(1), uint16(0), uint32(1), uint32(0), uint32(0xffffffff))).build(),
 		`DT_VERNEED: record outside the loaded bytes`,
 	},
 	"a version beyond the string table": {
-		library(
-			dynamic(),
-			words(
-				uint16(1),
-				uint16(1),
-				uint32(1),
-				uint32(16),
-				uint32(0),
-				uint32(0),
-				uint32(0),
-				uint32(0x60),
-				uint32(0),
-			),
-		).build(),
+		library(dynamic(), slices.Concat(
+			words(uint16(1), uint16(1), uint32(1), uint32(16), uint32(0)), // the library's record
+			words(uint32(0), uint32(0), uint32(0x60), uint32(0)),          // the version's
+		)).build(),
 		`DT_VERNEED: name at 0x60: string table has 0x59 bytes`,
 	},
 	"millions of versions in overlapping records": {
@@ -248,23 +218,24 @@ func TestMisalignments(t *testing.T) {
 	}{
 		"offset and address agree modulo the alignment": {segments: []Segment{load(0x1f40, 0x5f40, 1, 0x1000)}},
 		"an offset above its address is no problem":     {segments: []Segment{load(0x5000, 0x1000, 1, 0x1000)}},
-		"0 and 1 ask for nothing":                       {segments: []Segment{load(3, 0, 1, 0), load(3, 0, 1, 1)}},
-		"only what is loaded counts":                    {segments: []Segment{other(7, 3, 0, 1)}},
+		"0 and 1 mean no alignment":                     {segments: []Segment{load(3, 0, 1, 0), load(3, 0, 1, 1)}},
+		"only loaded segments count":                    {segments: []Segment{other(7, 3, 0, 1)}},
 		"one that differs is named by its index and offset": {
 			segments: []Segment{
 				load(0, 0, 1, 0x1000),
 				load(0x1000, 0x1000, 1, 0x1000),
 				load(0x1f40, 0x5f00, 1, 0x1000),
 			},
-			want: []string{"segment 2 at 0x1f40 is not aligned to 0x1000"}},
-		"2 MiB is asked for although pages are smaller": {
-			segments: []Segment{load(0x1000, 0x200000, 1, 0x200000)}, want: []string{
-				"segment 0 at 0x1000 is not aligned to 0x200000",
-			}},
-		"an alignment that is no power of two": {
-			segments: []Segment{load(0x30, 0x30, 1, 0x30)}, want: []string{
-				"segment 0 at 0x30 has alignment 0x30, not a power of two",
-			}},
+			want: []string{"segment 2 at 0x1f40 is not aligned to 0x1000"},
+		},
+		"an alignment of 2 MiB, larger than a page": {
+			segments: []Segment{load(0x1000, 0x200000, 1, 0x200000)},
+			want:     []string{"segment 0 at 0x1000 is not aligned to 0x200000"},
+		},
+		"an alignment that is not a power of two": {
+			segments: []Segment{load(0x30, 0x30, 1, 0x30)},
+			want:     []string{"segment 0 at 0x30 has alignment 0x30, not a power of two"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -3,22 +3,22 @@ package sharedobj
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
-// StripVersion is part of the digest of whatever Strip made; it changes when Strip's output does.
+// StripVersion is part of the key of Strip's cached output. Raise it when the output changes.
 const StripVersion = 1
 
-// minPage is the smallest page of any Linux on x86_64 and arm64.
+// minPage is the smallest page size of Linux on x86_64 and arm64, in bytes.
 const minPage = 4096
 
-// Strip returns the file without the bytes that are never loaded: sections outside any PT_LOAD, the
-// section headers, and gaps between segments, as far as alignment lets them close. No address
-// changes and no loaded byte does, except the file offsets in the headers. A file that is not sure
-// to survive this is returned as it is, and so is one that would not get smaller. The result of
-// Strip is a fixed point of it.
+// Strip returns the file without bytes that are never loaded: sections outside PT_LOAD, section
+// headers, and gaps between segments as far as alignment permits. Addresses and loaded bytes stay
+// the same, except file offsets in the headers. A file that cannot be stripped safely, or that
+// would not get smaller, is returned unchanged. Stripping twice gives the same result.
 //
-// binutils strip and llvm-strip rebuild the layout from the sections instead, and break files whose
-// sections were moved by patchelf.
+// binutils strip and llvm-strip rebuild the layout from the sections instead. That breaks files
+// whose sections patchelf moved.
 func Strip(b []byte) ([]byte, error) {
 	f, err := parse(b)
 	if err != nil {
@@ -39,6 +39,12 @@ func Strip(b []byte) ([]byte, error) {
 		return b, nil
 	}
 
+	return f.moved(moves, size), nil
+}
+
+// moved returns the loaded bytes with each segment's offset reduced, in a file of the given size,
+// without section headers.
+func (f file) moved(moves []uint64, size uint64) []byte {
 	out := make([]byte, size)
 	for i, s := range f.segments {
 		if s.Type == SegmentLoad {
@@ -60,17 +66,22 @@ func Strip(b []byte) ([]byte, error) {
 	binary.LittleEndian.PutUint64(out[shoffAt:], 0)
 	binary.LittleEndian.PutUint16(out[shnumAt:], 0)
 	binary.LittleEndian.PutUint16(out[shstrndxAt:], 0)
-	return out, nil
+	return out
 }
 
-// strippable reports whether everything that matters of the file is known and will stay true.
+// strippable reports whether the file certainly loads the same after Strip.
 func (f file) strippable(facts Facts) bool {
-	if facts.Type != TypeExec && facts.Type != TypeDyn || len(facts.Misalignments()) > 0 {
-		return false
-	}
+	return (facts.Type == TypeExec || facts.Type == TypeDyn) &&
+		len(facts.Misalignments()) == 0 &&
+		f.loadsInOrder() &&
+		f.tableCanMove(facts) &&
+		f.othersAreLoaded() &&
+		!f.hasPayload()
+}
 
-	// Loaders want the segments by address; linkers write them to the file in that order, the
-	// header first.
+// loadsInOrder reports whether the PT_LOADs are in the order of their addresses, as loaders
+// require, and in the same order in the file, with the ELF header in the first.
+func (f file) loadsInOrder() bool {
 	var prev *Segment
 	for i := range f.segments {
 		s := &f.segments[i]
@@ -82,18 +93,12 @@ func (f file) strippable(facts Facts) bool {
 			return false
 		}
 
-		if prev != nil {
-			// A page of memory that two segments share is mapped from the file twice, the second
-			// time for good: it is right only while both stand side by side. Loaders refuse a file
-			// whose p_align is below their page, so no page is larger than the smaller of both.
-			page := max(minPage, min(prev.Align, s.Align))
-			if s.Offset < prev.Offset+prev.FileSize || s.Vaddr/page <= (prev.Vaddr+prev.MemSize-1)/page {
-				return false
-			}
+		if prev != nil && !follows(*prev, *s) {
+			return false
 		}
 
-		// The loader zeroes the rest of the page where .bss begins, so that page must exist in the
-		// file.
+		// The loader zeroes the rest of the page where .bss begins, so the file must have that
+		// page.
 		if s.FileSize == 0 && s.Vaddr%max(s.Align, minPage) != 0 {
 			return false
 		}
@@ -101,20 +106,36 @@ func (f file) strippable(facts Facts) bool {
 		prev = s
 	}
 
-	table, ok := f.home(f.phoff, f.tableBytes())
+	return true
+}
+
+// follows reports whether a PT_LOAD starts after the previous one, in the file and on another page
+// of memory. A page of memory that two segments share is mapped from the file twice, and the second
+// mapping remains, which is correct only while both segments are adjacent in the file. Loaders
+// refuse a p_align below the page size, so a page is no larger than the smaller p_align.
+func follows(prev, s Segment) bool {
+	page := max(minPage, min(prev.Align, s.Align))
+	lastPage := (prev.Vaddr + prev.MemSize - 1) / page
+	return s.Offset >= prev.Offset+prev.FileSize && s.Vaddr/page > lastPage
+}
+
+// tableCanMove reports whether loaders find the program headers after their segment has moved. For
+// programs, kernels before 5.18 compute their address from e_phoff as if they were in the first
+// segment.
+func (f file) tableCanMove(facts Facts) bool {
+	home, ok := f.home(f.phoff, f.tableBytes())
 	if !ok || f.phoff < headerBytes {
 		return false
 	}
 
-	// For programs, kernels before 5.18 compute the table's address from e_phoff as if it were in
-	// the first segment.
-	if f.segments[table].Offset != 0 && (facts.Type == TypeExec || facts.Interp != "") {
-		return false
-	}
+	isProgram := facts.Type == TypeExec || facts.Interp != ""
+	return f.segments[home].Offset == 0 || !isProgram
+}
 
-	// Whoever reads another segment finds it by address or by offset: both must lead to the same
-	// loaded bytes. One outside has a reader that goes to the file, by rules unknown: that file
-	// stays whole.
+// othersAreLoaded reports whether every other segment is inside a PT_LOAD, by offset and by address
+// alike: a reader may use either. The contents of a segment outside may be read from the file in
+// unknown ways.
+func (f file) othersAreLoaded() bool {
 	for _, s := range f.segments {
 		if s.Type == SegmentLoad || s.FileSize == 0 {
 			continue
@@ -126,12 +147,12 @@ func (f file) strippable(facts Facts) bool {
 		}
 	}
 
-	return !f.hasPayload()
+	return true
 }
 
-// compact decides by how much each segment's offset shrinks, and how long the file becomes. Moves
-// are multiples of the alignment, and of the page where that is larger: nothing else keeps a
-// mapping possible.
+// compact returns by how many bytes each segment's offset is reduced, and the size of the new file.
+// Moves are multiples of the alignment or of the page size, whichever is larger, so that segments
+// can still be mapped.
 func (f file) compact() (moves []uint64, size uint64) {
 	moves = make([]uint64, len(f.segments))
 	for i, s := range f.segments {
@@ -153,7 +174,7 @@ func (f file) compact() (moves []uint64, size uint64) {
 	return moves, size
 }
 
-// home finds the PT_LOAD whose bytes in the file hold the n bytes at the offset.
+// home returns the PT_LOAD that contains n bytes of the file at an offset.
 func (f file) home(offset, n uint64) (int, bool) {
 	for i, s := range f.segments {
 		if s.Type == SegmentLoad && s.Offset <= offset && n <= s.FileSize && offset-s.Offset <= s.FileSize-n {
@@ -166,45 +187,52 @@ func (f file) home(offset, n uint64) (int, bool) {
 
 func (f file) tableBytes() uint64 { return uint64(len(f.segments)) * programBytes }
 
-// hasPayload reports whether bytes follow that neither segments nor sections account for:
-// self-extracting programs and zipped applications carry their data there. It also holds when the
-// section headers are damaged, because then nobody can tell.
+// hasPayload reports whether the file ends with bytes that belong to no segment and no section,
+// like the data of self-extracting programs and zipped applications. It also returns true if the
+// section headers are damaged, because then that is unknown.
 func (f file) hasPayload() bool {
-	const sectionBytes, nobits = 64, 8
-	var end uint64
+	end, ok := f.endOfSections()
+	if !ok {
+		return true
+	}
+
 	for _, s := range f.segments {
 		if s.FileSize > 0 {
 			end = max(end, s.Offset+s.FileSize)
 		}
 	}
 
-	if shoff, n := u64(f.bytes, shoffAt), uint64(u16(f.bytes, shnumAt)); shoff != 0 {
-		if n == 0 || u16(f.bytes, 58) != sectionBytes || !f.has(shoff, n*sectionBytes) {
-			return true
-		}
+	return slices.ContainsFunc(f.bytes[end:], func(c byte) bool { return c != 0 })
+}
 
-		end = max(end, shoff+n*sectionBytes)
-		for i := range n {
-			h := f.bytes[shoff+i*sectionBytes:]
-			offset := u64(h, 24)
-			size := u64(h, 32)
-			if u32(h, 4) == nobits || size == 0 {
-				continue
-			}
-
-			if !f.has(offset, size) {
-				return true
-			}
-
-			end = max(end, offset+size)
-		}
+// endOfSections returns the end of the last section or of the section headers, 0 if there are none.
+func (f file) endOfSections() (end uint64, ok bool) {
+	const sectionBytes, nobits = 64, 8 // sizeof(Elf64_Shdr), SHT_NOBITS
+	shoff := u64(f.bytes, shoffAt)
+	if shoff == 0 {
+		return 0, true
 	}
 
-	for _, c := range f.bytes[end:] {
-		if c != 0 {
-			return true
-		}
+	n := uint64(u16(f.bytes, shnumAt))
+	if n == 0 || u16(f.bytes, shentsizeAt) != sectionBytes || !f.has(shoff, n*sectionBytes) {
+		return 0, false
 	}
 
-	return false
+	end = shoff + n*sectionBytes
+	for i := range n {
+		h := f.bytes[shoff+i*sectionBytes:]
+		offset := u64(h, 24)
+		size := u64(h, 32)
+		if u32(h, 4) == nobits || size == 0 {
+			continue
+		}
+
+		if !f.has(offset, size) {
+			return 0, false
+		}
+
+		end = max(end, offset+size)
+	}
+
+	return end, true
 }

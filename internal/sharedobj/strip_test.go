@@ -9,7 +9,7 @@ import (
 
 const gnuStack, tls = 0x6474e551, 7
 
-// stripCases are the files that Strip changes: the offsets and the size that it must arrive at.
+// stripCases are files that Strip changes, with the expected offsets and size.
 var stripCases = map[string]struct {
 	in      image
 	offsets []uint64
@@ -115,11 +115,11 @@ func TestStrip(t *testing.T) {
 			}
 
 			if bytes.Contains(out, []byte{0xee, 0xee}) {
-				t.Error("bytes that are not loaded are left")
+				t.Error("bytes that are not loaded remain")
 			}
 
 			if !facts.StrippedOfSections || u16(out, shnumAt) != 0 || u16(out, shstrndxAt) != 0 {
-				t.Error("section headers are left")
+				t.Error("section headers remain")
 			}
 
 			checkStripped(t, in, out)
@@ -127,7 +127,7 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// checkStripped holds for every file that can be read.
+// checkStripped checks properties that hold for every readable file.
 func checkStripped(t *testing.T, in, out []byte) {
 	t.Helper()
 	if len(out) > len(in) {
@@ -170,7 +170,7 @@ func checkStripped(t *testing.T, in, out []byte) {
 	}
 }
 
-// keptCases are the files that Strip returns as they are; every one would get smaller.
+// keptCases are files that Strip returns unchanged although they would get smaller.
 var keptCases = map[string]image{
 	"an object file, whose sections are all it has": {typ: 1, sections: true, tail: []byte{1}},
 	"a core dump": {typ: 4, segments: []Segment{load(0, 0, 0x1000, 0x1000)}, sections: true},
@@ -233,11 +233,9 @@ var keptCases = map[string]image{
 	},
 	"a payload where no sections are": {segments: []Segment{load(0, 0, 0x1000, 0x1000)}, tail: []byte("PK\x03\x04")},
 	"section headers beyond the file": {
-		segments: []Segment{
-			load(0, 0, 0x1000, 0x1000),
-		},
-		tail:  make([]byte, 50),
-		extra: map[int][]byte{shoffAt: words(^uint64(0)), shnumAt: words(uint16(9))},
+		segments: []Segment{load(0, 0, 0x1000, 0x1000)},
+		tail:     make([]byte, 50),
+		extra:    map[int][]byte{shoffAt: words(^uint64(0)), shnumAt: words(uint16(9))},
 	},
 }
 
@@ -315,7 +313,7 @@ func TestSameLoadedNotices(t *testing.T) {
 	})
 }
 
-// Files are mostly filler, which a fuzzer would waste its time on: it gets both ends and the size.
+// Files are mostly filler, which is not worth fuzzing. The fuzzer gets both ends and the size.
 const headBytes, tailBytes, maxFuzzed = 0x600, 0x480, 1 << 17
 
 func seed(f *testing.F) {
@@ -354,7 +352,7 @@ func FuzzRead(f *testing.F) {
 		b := fuzzed(head, filler, tail)
 		facts, err := Read(b)
 		if err == nil && !Is(b) {
-			t.Error("read what is no ELF")
+			t.Error("read a file that is not ELF")
 		}
 
 		names := len(facts.Soname) + len(facts.Interp)
@@ -397,6 +395,6 @@ func FuzzStrip(f *testing.F) {
 		}
 
 		checkStripped(t, b, out)
-		_ = SameLoaded(out, append(b, 0)) // must bear two strangers
+		_ = SameLoaded(out, append(b, 0)) // must not panic on unrelated files
 	})
 }

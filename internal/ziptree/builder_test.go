@@ -9,11 +9,10 @@ import (
 	"testing"
 )
 
-// member is a file of an archive that somebody else wrote: everything that a header can say may be
-// a lie.
+// member is a file of a test archive. Every header field can be set to a wrong value.
 type member struct {
 	name       string
-	content    string // stored or deflated by method, and described truthfully unless said otherwise
+	content    string // stored or deflated by method; headers match it unless set below
 	method     uint16
 	flags      uint16
 	creator    byte   // 3 is Unix, 0 is FAT
@@ -22,13 +21,13 @@ type member struct {
 	time, date uint16
 	extra      []byte
 	comment    string
-	descriptor bool // sizes and CRC stand behind the bytes; the local header has zeros
-	zip64      bool // sizes stand in an extra field of the directory
-	at         int  // > 0: the directory points at the member that begins there
+	descriptor bool // sizes and CRC follow the bytes; the local header has zeros
+	zip64      bool // sizes are in an extra field of the directory
+	at         int  // > 0: the directory points to the member that begins there
 
-	size, zipped *uint64 // what the directory declares
+	size, zipped *uint64 // as declared by the directory
 	crc          *uint32
-	raw          []byte // the bytes as they stand in the archive
+	raw          []byte // the bytes in the archive, instead of content
 }
 
 func number[T any](n T) *T { return &n }
@@ -145,8 +144,8 @@ func mustNew(t *testing.T, entries ...Entry) Tree {
 	return tree
 }
 
-// written is the canonical zip of a tree, whose size was promised and whose digest is that of the
-// bytes.
+// written is the canonical zip of a tree. It checks the size and digest that Write returns, and
+// ZipBytes.
 func written(t *testing.T, tree Tree) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -174,7 +173,7 @@ func errText(err error) string {
 	return err.Error()
 }
 
-// rawFrom is an entry's source that is not a zip.
+// rawFrom is the source of an entry that is not in a zip.
 func rawFrom(b []byte) func() (io.Reader, error) {
 	return func() (io.Reader, error) { return bytes.NewReader(b), nil }
 }

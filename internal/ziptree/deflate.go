@@ -11,18 +11,17 @@ import (
 	"github.com/layersmith/layersmith/internal/deflate"
 )
 
-// DeflateVersion names how Deflate compresses; it belongs to the key of everything that caches its
-// output.
+// DeflateVersion identifies the output of Deflate. It is part of the key of cached output.
 const DeflateVersion = "deflate-fast-" + deflate.Version + ".1"
 
 // Deflate compresses b (RFC 1951).
 func Deflate(b []byte) []byte { return deflate.Encode(nil, b, deflate.Fast) }
 
-// BestVersion names how Recompressed compresses.
+// BestVersion identifies the output of Entry.Recompressed. It is part of the key of cached output.
 const BestVersion = "deflate-best-" + deflate.Version
 
-// Recompressed returns the entry deflated with the strongest effort when that makes it smaller. It
-// holds it in memory.
+// Recompressed returns the entry deflated at the highest effort, if that is smaller. The result is
+// in memory.
 func (e Entry) Recompressed() (Entry, error) {
 	b, err := e.Bytes(MaxUnzippedBytes)
 	if err != nil {
@@ -43,7 +42,7 @@ func (e Entry) Recompressed() (Entry, error) {
 
 var inflaters sync.Pool
 
-// inflate returns a reader of deflated bytes whose state is used again after Close.
+// inflate returns a reader of deflated bytes. Close makes its state available for reuse.
 func inflate(raw io.Reader) io.ReadCloser {
 	if r, ok := inflaters.Get().(io.ReadCloser); ok {
 		r.(flate.Resetter).Reset(raw, nil)
@@ -65,8 +64,7 @@ func (p *pooled) Close() error {
 	return nil
 }
 
-// Deflated returns the entry with its bytes deflated, when they are stored and that makes them
-// smaller. It holds them in memory.
+// Deflated returns a stored entry deflated, if that is smaller. The result is in memory.
 func (e Entry) Deflated() (Entry, error) {
 	if e.Method == zip.Deflate || e.Size == 0 {
 		return e, nil

@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/layersmith/layersmith/internal/digest"
 )
 
-// dosEpoch is 1980-01-01 in the date field of a zip header, the earliest that it can say.
+// dosEpoch is 1980-01-01 in the date field of a zip header, the earliest possible date.
 const dosEpoch = 1<<5 | 1
 
-// Written is what Write made.
+// Written describes a written zip.
 type Written struct {
 	SHA256 digest.SHA256
 	Bytes  int64
@@ -22,8 +23,7 @@ type Written struct {
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// Writer writes entries one after the other; Close ends the zip. Compressed bytes are copied as
-// they are.
+// Writer writes a zip entry by entry, until Close. Compressed bytes are copied unchanged.
 type Writer struct {
 	z     *zip.Writer
 	out   *bufio.Writer
@@ -32,8 +32,8 @@ type Writer struct {
 	notes bool
 }
 
-// NewWriter returns a Writer of a zip that keeps entries' notes (as zip comments): the form of
-// caches, not of layers.
+// NewWriter returns a Writer for caches: it writes entries' notes as zip comments. Write is for
+// layers, which have none.
 func NewWriter(w io.Writer) *Writer { return newWriter(w, true) }
 
 func newWriter(w io.Writer, notes bool) *Writer {
@@ -62,6 +62,7 @@ func (w *Writer) Add(e Entry) error {
 
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
+
 	n, err := io.CopyBuffer(onlyWriter{dst}, io.LimitReader(raw, e.ZippedBytes), *buf)
 	if err == nil && n != e.ZippedBytes {
 		err = fmt.Errorf("%d bytes, declared %d: %w", n, e.ZippedBytes, io.ErrUnexpectedEOF)
@@ -74,7 +75,7 @@ func (w *Writer) Add(e Entry) error {
 	return nil
 }
 
-// Close writes the directory of the zip and says what was written.
+// Close writes the directory of the zip.
 func (w *Writer) Close() (Written, error) {
 	if err := w.z.Close(); err != nil {
 		return Written{}, fmt.Errorf("write zip: %w", err)
@@ -87,8 +88,8 @@ func (w *Writer) Close() (Written, error) {
 	return Written{w.hash.Sum(), int64(*w.count)}, nil
 }
 
-// Write writes the tree as one canonical zip. Memory: one buffer, whatever the tree's size, and the
-// central directory. It stops at the first entry after ctx is done.
+// Write writes the tree as one canonical zip. It holds one buffer and the central directory in
+// memory. It stops at the first entry after ctx is done.
 func Write(ctx context.Context, w io.Writer, t Tree) (Written, error) {
 	z := newWriter(w, false)
 	for _, e := range t.entries {
@@ -104,36 +105,60 @@ func Write(ctx context.Context, w io.Writer, t Tree) (Written, error) {
 	return z.Close()
 }
 
+// Values of header fields (APPNOTE.TXT 4.4.2 to 4.4.4).
+const (
+	createdByUnix   = 3<<8 | 20 // Unix modes; specification 2.0
+	versionStored   = 10
+	versionDeflated = 20
+	utf8Flag        = 1 << 11
+)
+
 func header(e Entry) zip.FileHeader {
 	mode := uint32(0o100644)
 	if e.Exec {
 		mode = 0o100755
 	}
 
-	version := uint16(10)
+	version := uint16(versionStored)
 	if e.Method == zip.Deflate {
-		version = 20
+		version = versionDeflated
 	}
 
 	h := zip.FileHeader{
-		Name: e.Name, Method: e.Method, CRC32: e.CRC32,
-		CompressedSize64: uint64(e.ZippedBytes), UncompressedSize64: uint64(e.Size),
-		CreatorVersion: 3<<8 | 20, ReaderVersion: version, ExternalAttrs: mode << 16,
-		//lint:ignore SA1019 CreateRaw writes this field, and does not look at Modified
-		ModifiedDate: dosEpoch,
+		Name:               e.Name,
+		Method:             e.Method,
+		CRC32:              e.CRC32,
+		CompressedSize64:   uint64(e.ZippedBytes),
+		UncompressedSize64: uint64(e.Size),
+		CreatorVersion:     createdByUnix,
+		ReaderVersion:      version,
+		ExternalAttrs:      mode << 16,
+		ModifiedDate:       dosEpoch, //nolint:staticcheck // CreateRaw ignores Modified and writes this field
 	}
-	for i := 0; i < len(e.Name); i++ {
-		if e.Name[i] >= 0x80 {
-			h.Flags = 1 << 11 // the name is UTF-8
-			break
-		}
+	if !isASCII(e.Name) {
+		h.Flags = utf8Flag
 	}
 
 	return h
 }
 
-type onlyWriter struct{ io.Writer } // hides ReadFrom, which would bring its own buffer
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
 
+	return true
+}
+
+// onlyWriter hides ReadFrom, which would allocate its own buffer.
+type onlyWriter struct{ io.Writer }
+
+// counter counts the bytes written to it.
 type counter int64
 
-func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

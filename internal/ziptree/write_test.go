@@ -18,7 +18,7 @@ import (
 
 func digestOf(b []byte) digest.SHA256 { return digest.Of(b) }
 
-// Every byte of a written zip, as APPNOTE.TXT has them in 4.3.7, 4.3.12 and 4.3.16.
+// Every byte of a written zip, by APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16.
 func TestWrittenZipIsCanonicalByteByByte(t *testing.T) {
 	t.Parallel()
 	want := strings.Join([]string{
@@ -39,27 +39,24 @@ func TestWrittenZipIsCanonicalByteByByte(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	tree := mustNew(
-		t,
-		Entry{
-			Name:        "éb",
-			Exec:        true,
-			Size:        200,
-			ZippedBytes: 6,
-			CRC32:       0x599af058,
-			Method:      zip.Deflate,
-			Note:        "not written",
-			raw:         rawFrom(raw),
-		},
-		File("a.py", []byte("a"), false, "elsewhere"),
-	)
+	deflated := Entry{
+		Name:        "éb",
+		Exec:        true,
+		Size:        200,
+		ZippedBytes: 6,
+		CRC32:       0x599af058,
+		Method:      zip.Deflate,
+		Note:        "not written",
+		raw:         rawFrom(raw),
+	}
+	tree := mustNew(t, deflated, File("a.py", []byte("a"), false, "elsewhere"))
 	got := hex.EncodeToString(written(t, tree))
 	if want = strings.ReplaceAll(want, " ", ""); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// A change of these digests changes every layer that is built: raise DeflateVersion with it.
+// If these digests change, so does every layer: raise DeflateVersion with them.
 func TestDeflateGivesTheBytesOfItsVersion(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
@@ -80,7 +77,7 @@ func TestDeflateGivesTheBytesOfItsVersion(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
-			for range 2 { // the second compressor was used before
+			for range 2 { // the second time reuses a compressor
 				if got := DeflateVersion + " " + digestOf(Deflate([]byte(tt.in))).String(); got != tt.want {
 					t.Errorf("got %s, want %s", got, tt.want)
 				}
@@ -89,8 +86,8 @@ func TestDeflateGivesTheBytesOfItsVersion(t *testing.T) {
 	}
 }
 
-// Whatever a wheel's zip looks like from outside, the copy is the same.
-func TestCopiesOfForeignZipsAreEqual(t *testing.T) {
+// The written zip does not depend on how the zip that was read is laid out.
+func TestTheLayoutOfTheInputDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	files := []member{
 		{name: "p/__init__.py", content: "", creator: 3, mode: 0o100644},
@@ -167,7 +164,7 @@ func fromGo(t *testing.T, files []member) []byte {
 	return b.Bytes()
 }
 
-func TestWrittenZipSaysTheSameToOthers(t *testing.T) {
+func TestWrittenZipIsReadByArchiveZip(t *testing.T) {
 	t.Parallel()
 	tree := mustNew(
 		t,
@@ -241,7 +238,7 @@ func TestWrittenZipIsReadBack(t *testing.T) {
 	}
 }
 
-func TestNamedEntryIsWrittenBelowItsNewName(t *testing.T) {
+func TestNamedEntryIsWrittenUnderItsNewName(t *testing.T) {
 	t.Parallel()
 	e, ok := mustRead(t, archive("", member{name: "a.py", content: "x"})).Lookup("a.py")
 	if !ok {
@@ -281,25 +278,16 @@ func TestCachesKeepNotes(t *testing.T) {
 func TestWriteRefusesAnEntryThatEndsTooSoon(t *testing.T) {
 	t.Parallel()
 	tree := mustNew(t, Entry{Name: "a", Size: 5, ZippedBytes: 5, Origin: "x.whl", raw: rawFrom([]byte("abc"))})
-	if _, err := Write(
-		t.Context(),
-		io.Discard,
-		tree,
-	); !errors.Is(err, io.ErrUnexpectedEOF) ||
-		err.Error() != "copy a from x.whl: 3 bytes, declared 5: unexpected EOF" {
+	_, err := Write(t.Context(), io.Discard, tree)
+	const short = "copy a from x.whl: 3 bytes, declared 5: unexpected EOF"
+	if !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != short {
 		t.Errorf("error %v", err)
 	}
 
-	tree = mustNew(
-		t,
-		Entry{Name: "a", Origin: "x.whl", raw: func() (io.Reader, error) { return nil, io.ErrClosedPipe }},
-	)
-	if _, err := Write(
-		t.Context(),
-		io.Discard,
-		tree,
-	); !errors.Is(err, io.ErrClosedPipe) ||
-		err.Error() != "copy a from x.whl: io: read/write on closed pipe" {
+	closed := func() (io.Reader, error) { return nil, io.ErrClosedPipe }
+	_, err = Write(t.Context(), io.Discard, mustNew(t, Entry{Name: "a", Origin: "x.whl", raw: closed}))
+	const unopened = "copy a from x.whl: io: read/write on closed pipe"
+	if !errors.Is(err, io.ErrClosedPipe) || err.Error() != unopened {
 		t.Errorf("error %v", err)
 	}
 }
@@ -310,7 +298,7 @@ var errFull = errors.New("no space left")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-func TestWritePassesOnThatTheDiskIsFull(t *testing.T) {
+func TestWriteReturnsErrorsOfItsOutput(t *testing.T) {
 	t.Parallel()
 	noise := make([]byte, 3<<20)
 	for i := range noise {
@@ -391,32 +379,11 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 
-		if tree.UnzippedBytes() > MaxUnzippedBytes || tree.Len() > MaxEntries {
-			t.Fatalf("%d entries, %d bytes", tree.Len(), tree.UnzippedBytes())
-		}
-
-		sound := true
-		for i, e := range tree.Entries() {
-			if err := CheckName(e.Name); err != nil {
-				t.Fatalf("%q %v", e.Name, err)
-			}
-
-			if i > 0 && tree.Entries()[i-1].Name >= e.Name {
-				t.Fatalf("%q is not sorted", e.Name)
-			}
-
-			content, err := e.Bytes(1 << 22)
-			if err == nil && int64(len(content)) != e.Size {
-				t.Fatalf("%q: %d bytes, declared %d", e.Name, len(content), e.Size)
-			}
-
-			sound = sound && err == nil
-		}
-
+		readable := checkTree(t, tree)
 		var out bytes.Buffer
 		w, err := Write(t.Context(), &out, tree)
 		if err != nil {
-			if sound {
+			if readable {
 				t.Fatalf("every entry can be read, but: %v", err)
 			}
 
@@ -424,7 +391,7 @@ func FuzzRead(f *testing.F) {
 		}
 
 		if w.Bytes != int64(out.Len()) || tree.ZipBytes() != w.Bytes {
-			t.Fatalf("wrote %d bytes, says %d, promised %d", out.Len(), w.Bytes, tree.ZipBytes())
+			t.Fatalf("wrote %d bytes, Write returned %d, ZipBytes %d", out.Len(), w.Bytes, tree.ZipBytes())
 		}
 
 		again, err := read(out.Bytes())
@@ -441,4 +408,33 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("a copy of the copy differs: %v", err)
 		}
 	})
+}
+
+// checkTree checks the properties that every tree has, and reports whether all entries are
+// readable.
+func checkTree(t *testing.T, tree Tree) (readable bool) {
+	t.Helper()
+	if tree.UnzippedBytes() > MaxUnzippedBytes || tree.Len() > MaxEntries {
+		t.Fatalf("%d entries, %d bytes", tree.Len(), tree.UnzippedBytes())
+	}
+
+	readable = true
+	for i, e := range tree.Entries() {
+		if err := CheckName(e.Name); err != nil {
+			t.Fatalf("%q %v", e.Name, err)
+		}
+
+		if i > 0 && tree.Entries()[i-1].Name >= e.Name {
+			t.Fatalf("%q is not sorted", e.Name)
+		}
+
+		content, err := e.Bytes(1 << 22)
+		if err == nil && int64(len(content)) != e.Size {
+			t.Fatalf("%q: %d bytes, declared %d", e.Name, len(content), e.Size)
+		}
+
+		readable = readable && err == nil
+	}
+
+	return readable
 }

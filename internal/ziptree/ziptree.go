@@ -1,17 +1,20 @@
-// Package ziptree holds trees of files whose bytes lie, compressed, in one or many zips (or
-// anywhere else), and writes them as one canonical zip without recompressing anything.
+// Package ziptree holds trees of files whose compressed bytes are in one or more zips, and writes
+// them as one canonical zip without recompressing.
 //
-// The rules of its world (APPNOTE.TXT 6.3.10 is the format; a wheel and a Lambda layer are both
-// plain zips):
-//   - Names are relative, clean, slash-separated, valid UTF-8 and without NUL or backslash; no two are equal. Names are
-//     compared as bytes, never by locale.
-//   - A tree holds regular files only. Folders are implied by names; symbolic links, devices and encrypted entries are refused.
-//   - Methods are stored (0) and deflated (8); nothing else is read or written, since Lambda and zipimport read nothing else.
-//   - A written zip is canonical: sorted by name, 1980-01-01 00:00, modes 0644 or 0755, no extra fields (but zip64's where a
-//     size demands it), no data descriptors, no comments. The same tree gives the same bytes anywhere.
-//   - A declared size is never trusted: reading stops one byte after it, and CRC-32 is checked whenever bytes are inflated.
-//   - Limits: MaxEntries entries, MaxUnzippedBytes in all, and compressed sizes may not add up to more than the zip itself
-//     (which overlapping entries, the trick of most zip bombs, would need).
+// The format is that of APPNOTE.TXT 6.3.10. Wheels and Lambda layers are plain zips. Rules:
+//
+//   - Names are relative, clean, separated by slashes and valid UTF-8, without NUL or backslash. No
+//     two are equal. They are compared as bytes, never by locale.
+//   - A tree holds regular files only. Folders are implied by names. Symbolic links, devices and
+//     encrypted entries are refused.
+//   - Methods are stored (0) and deflated (8), the only ones that Lambda and zipimport read.
+//   - A written zip is canonical: sorted by name, 1980-01-01 00:00, modes 0644 or 0755, no extra
+//     fields (except zip64's where a size needs it), no data descriptors, no comments. The same
+//     tree gives the same bytes on every machine.
+//   - Declared sizes are not trusted. Reading stops one byte after the declared size, and CRC-32 is
+//     checked whenever bytes are inflated.
+//   - Limits: MaxEntries entries and MaxUnzippedBytes in total. Compressed sizes must not add up to
+//     more than the zip itself, as they do with overlapping entries (most zip bombs).
 package ziptree
 
 import (
@@ -22,42 +25,43 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
 )
 
-// Limits on what is read. A Lambda function may have 250 MiB unzipped with all its layers; an
-// unpruned set may be larger by far, a bomb larger still.
+// Limits for reading. Lambda allows 250 MiB unzipped for a function with its layers. A set of
+// unpruned wheels may be many times larger.
 const (
 	MaxEntries       = 200_000
 	MaxUnzippedBytes = 4 << 30
 	MaxNameBytes     = 1024
-	maxInflation     = 1032 // deflate's densest code: 258 bytes in two bits
+	maxInflation     = 1032 // deflate's highest ratio: 258 bytes in two bits
 )
 
-// Entry is one file of a tree: its name, what it weighs, and where its compressed bytes are.
+// Entry is one file of a tree.
 type Entry struct {
 	Name        string
-	Exec        bool  // mode 0755 rather than 0644
+	Exec        bool  // mode 0755 instead of 0644
 	Size        int64 // bytes unzipped
 	ZippedBytes int64 // bytes as stored in the zip, without headers
 	CRC32       uint32
 	Method      uint16 // zip.Store or zip.Deflate
-	Origin      string // the wheel or archive that it comes from, for messages and caches
-	Loose       bool   // it lies in a folder, and has no compressed form yet
-	Note        string // a zip comment: read always, written into caches only
+	Origin      string // wheel or archive that it comes from, for messages and caches
+	Loose       bool   // from a folder, not compressed yet
+	Note        string // zip comment: always read, written into caches only
 	raw         func() (io.Reader, error)
 }
 
-// Named returns the entry below another name.
+// Named returns the entry with another name.
 func (e Entry) Named(name string) Entry { e.Name = name; return e }
 
-// OpenRaw returns the entry's bytes as they are stored.
+// OpenRaw returns the entry's bytes as stored in the zip.
 func (e Entry) OpenRaw() (io.Reader, error) { return e.raw() }
 
-// Open returns the entry's bytes, inflated. The reader fails when there are more or fewer than
-// Size, or when the CRC differs.
+// Open returns the entry's bytes, inflated. The reader fails if there are more or fewer than Size,
+// or if the CRC differs.
 func (e Entry) Open() (io.ReadCloser, error) {
 	raw, err := e.raw()
 	if err != nil {
@@ -74,8 +78,7 @@ func (e Entry) Open() (io.ReadCloser, error) {
 	return &checked{in: in, entry: e, left: e.Size}, nil
 }
 
-// Bytes inflates the whole entry; limit guards against entries that nobody expects to be that
-// large.
+// Bytes returns the entry's bytes, inflated. It fails if Size exceeds the limit, and like Open.
 func (e Entry) Bytes(limit int64) ([]byte, error) {
 	if e.Size > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, limit %d", e.Name, e.Size, limit)
@@ -86,12 +89,13 @@ func (e Entry) Bytes(limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
+
 	b := make([]byte, e.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, err // it names the entry
+		return nil, err // names the entry
 	}
 
-	if _, err := r.Read(make([]byte, 1)); err != io.EOF { // the read that checks length and CRC
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF { // checks length and CRC
 		if err == nil {
 			err = errLonger
 		}
@@ -104,7 +108,7 @@ func (e Entry) Bytes(limit int64) ([]byte, error) {
 
 var errLonger = errors.New("more bytes than declared")
 
-// checked enforces the declared size and CRC.
+// checked fails when bytes do not have the declared size and CRC.
 type checked struct {
 	in    io.ReadCloser
 	entry Entry
@@ -132,12 +136,12 @@ func (c *checked) Read(p []byte) (int, error) {
 
 func (c *checked) Close() error { return c.in.Close() }
 
-// Tree is a set of entries, sorted by name, no two of one name. The zero Tree is empty.
+// Tree is a set of entries with unique names, sorted by name. The zero Tree is empty.
 type Tree struct{ entries []Entry }
 
-// New sorts entries into a tree. Two entries of one name are an error that names both origins.
+// New makes a tree of entries. Two entries with one name are an error that names both origins.
 func New(entries []Entry) (Tree, error) {
-	sorted := append([]Entry(nil), entries...)
+	sorted := slices.Clone(entries)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
 	for i := range sorted {
 		if i > 0 && sorted[i].Name == sorted[i-1].Name {
@@ -164,7 +168,7 @@ func (t Tree) Lookup(name string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// UnzippedBytes is the sum of all sizes: what Lambda counts against its limit.
+// UnzippedBytes is the sum of all sizes, to which Lambda's limit applies.
 func (t Tree) UnzippedBytes() (n int64) {
 	for _, e := range t.entries {
 		n += e.Size
@@ -173,23 +177,28 @@ func (t Tree) UnzippedBytes() (n int64) {
 	return n
 }
 
-// ZipBytes is the exact size of the zip that Write makes of the tree (below the zip64 bounds, as
-// any layer is).
+// Bytes of the records of a zip (APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16), without names.
+const (
+	localHeaderBytes     = 30
+	directoryHeaderBytes = 46
+	endOfDirectoryBytes  = 22
+)
+
+// ZipBytes is the exact size of the zip that Write makes of the tree, if that needs no zip64
+// fields.
 func (t Tree) ZipBytes() (n int64) {
 	for _, e := range t.entries {
-		n += e.ZippedBytes + int64(30+46+2*len(e.Name))
+		n += e.ZippedBytes + int64(localHeaderBytes+directoryHeaderBytes+2*len(e.Name))
 	}
 
-	return n + 22
+	return n + endOfDirectoryBytes
 }
 
-// Read opens a zip as a tree. It checks names, methods, kinds and limits; bytes are read only when
-// entries are opened. Problems of the archive are returned as *FormatError, naming the entry.
+// Read opens a zip as a tree. It checks names, methods, file types and limits. Contents are read
+// when entries are opened. An invalid archive is a *FormatError that names the entry.
 func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
-	z, err := zip.NewReader(
-		io.NewSectionReader(r, 0, size),
-		size,
-	) // a directory may point before the file, which a file answers with an error of the system
+	// The section turns offsets before the file, which a directory may contain, into EOF.
+	z, err := zip.NewReader(io.NewSectionReader(r, 0, size), size)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = zip.ErrFormat
 	}
@@ -202,77 +211,14 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 		return Tree{}, &FormatError{origin, "", fmt.Sprintf("%d entries, limit %d", len(z.File), MaxEntries)}
 	}
 
-	entries := make([]Entry, 0, len(z.File))
-	var zipped, unzipped uint64
+	in := reader{origin: origin, size: uint64(size), entries: make([]Entry, 0, len(z.File))}
 	for _, f := range z.File {
-		bad := func(format string, args ...any) (Tree, error) {
-			return Tree{}, &FormatError{origin, f.Name, fmt.Sprintf(format, args...)}
+		if err := in.add(f); err != nil {
+			return Tree{}, &FormatError{origin, f.Name, err.Error()}
 		}
-		if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 {
-			if err := CheckName(strings.TrimSuffix(f.Name, "/")); err != nil {
-				return bad("%v", err)
-			}
-
-			continue
-		}
-
-		if err := CheckName(f.Name); err != nil {
-			return bad("%v", err)
-		}
-
-		mode := f.Mode()
-		switch {
-		case mode&fs.ModeSymlink != 0:
-			return bad(symlink)
-		case !mode.IsRegular():
-			return bad("is not a regular file (%v)", mode)
-		case f.Flags&1 != 0:
-			return bad("is encrypted")
-		case f.Method != zip.Store && f.Method != zip.Deflate:
-			return bad("has compression method %d; known: 0 (stored), 8 (deflated)", f.Method)
-		case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
-			return bad("is stored, but its two sizes differ (%d, %d)", f.CompressedSize64, f.UncompressedSize64)
-		case f.UncompressedSize64 > MaxUnzippedBytes || f.CompressedSize64 > uint64(size):
-			return bad(
-				"declares %d bytes (%d zipped); the archive has %d",
-				f.UncompressedSize64,
-				f.CompressedSize64,
-				size,
-			)
-		}
-
-		if f.Method == zip.Deflate && f.UncompressedSize64 > f.CompressedSize64*maxInflation {
-			return bad(
-				"declares %d bytes, which is more than %d bytes can inflate to",
-				f.UncompressedSize64,
-				f.CompressedSize64,
-			)
-		}
-
-		zipped += f.CompressedSize64
-		unzipped += f.UncompressedSize64
-		if zipped > uint64(size) {
-			return bad("overlaps another entry: compressed sizes add up to more than the archive's %d bytes", size)
-		}
-
-		if unzipped > MaxUnzippedBytes {
-			return bad("unzipped sizes add up to more than %d bytes", uint64(MaxUnzippedBytes))
-		}
-
-		entries = append(entries, Entry{
-			Name:        f.Name,
-			Exec:        mode&0o111 != 0,
-			Size:        int64(f.UncompressedSize64),
-			ZippedBytes: int64(f.CompressedSize64),
-			CRC32:       f.CRC32,
-			Method:      f.Method,
-			Origin:      origin,
-			Note:        f.Comment,
-			raw:         f.OpenRaw,
-		})
 	}
 
-	t, err := New(entries)
+	t, err := New(in.entries)
 	if err != nil {
 		return Tree{}, &FormatError{origin, "", err.Error()}
 	}
@@ -280,9 +226,95 @@ func Read(r io.ReaderAt, size int64, origin string) (Tree, error) {
 	return t, nil
 }
 
-const symlink = "is a symbolic link; layers are written without"
+// reader collects the entries of one archive.
+type reader struct {
+	origin           string
+	size             uint64 // of the archive
+	entries          []Entry
+	zipped, unzipped uint64 // declared bytes so far
+}
 
-// FormatError is a zip that is not what this package reads.
+// add checks one member of the archive and adds it, unless it is a folder.
+func (in *reader) add(f *zip.File) error {
+	folder, isFolder := strings.CutSuffix(f.Name, "/")
+	if isFolder && f.UncompressedSize64 == 0 {
+		return CheckName(folder)
+	}
+
+	if err := CheckName(f.Name); err != nil {
+		return err
+	}
+
+	if err := checkType(f); err != nil {
+		return err
+	}
+
+	if err := in.checkSizes(f); err != nil {
+		return err
+	}
+
+	in.entries = append(in.entries, Entry{
+		Name:        f.Name,
+		Exec:        f.Mode()&0o111 != 0,
+		Size:        int64(f.UncompressedSize64),
+		ZippedBytes: int64(f.CompressedSize64),
+		CRC32:       f.CRC32,
+		Method:      f.Method,
+		Origin:      in.origin,
+		Note:        f.Comment,
+		raw:         f.OpenRaw,
+	})
+	return nil
+}
+
+const encryptedFlag = 1 // general purpose bit 0, APPNOTE.TXT 4.4.4
+
+func checkType(f *zip.File) error {
+	mode := f.Mode()
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return errSymlink
+	case !mode.IsRegular():
+		return fmt.Errorf("is not a regular file (%v)", mode)
+	case f.Flags&encryptedFlag != 0:
+		return errors.New("is encrypted")
+	case f.Method != zip.Store && f.Method != zip.Deflate:
+		return fmt.Errorf("has compression method %d; known: 0 (stored), 8 (deflated)", f.Method)
+	}
+
+	return nil
+}
+
+// checkSizes checks the declared sizes of a member, and adds them to those of the archive.
+func (in *reader) checkSizes(f *zip.File) error {
+	zipped := f.CompressedSize64
+	unzipped := f.UncompressedSize64
+	switch {
+	case f.Method == zip.Store && zipped != unzipped:
+		return fmt.Errorf("is stored, but its two sizes differ (%d, %d)", zipped, unzipped)
+	case unzipped > MaxUnzippedBytes || zipped > in.size:
+		return fmt.Errorf("declares %d bytes (%d zipped); the archive has %d", unzipped, zipped, in.size)
+	case f.Method == zip.Deflate && unzipped > zipped*maxInflation:
+		return fmt.Errorf("declares %d bytes, which is more than %d bytes can inflate to", unzipped, zipped)
+	}
+
+	in.zipped += zipped
+	in.unzipped += unzipped
+	if in.zipped > in.size {
+		const overlap = "overlaps another entry: compressed sizes add up to more than the archive's %d bytes"
+		return fmt.Errorf(overlap, in.size)
+	}
+
+	if in.unzipped > MaxUnzippedBytes {
+		return fmt.Errorf("unzipped sizes add up to more than %d bytes", uint64(MaxUnzippedBytes))
+	}
+
+	return nil
+}
+
+var errSymlink = errors.New("is a symbolic link; layers cannot contain symbolic links")
+
+// FormatError reports an archive or folder that cannot be read as a tree. Entry may be empty.
 type FormatError struct{ Archive, Entry, Reason string }
 
 func (e *FormatError) Error() string {
@@ -293,7 +325,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("read %s: entry %q %s", e.Archive, e.Entry, e.Reason)
 }
 
-// CheckName says why a name may not be in a tree, nil when it may.
+// CheckName returns an error if a tree cannot contain the name. Its text follows the name.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -309,17 +341,16 @@ func CheckName(name string) error {
 	case !utf8.ValidString(name):
 		return errors.New("has a name that is not UTF-8")
 	case !fs.ValidPath(name) || name == ".":
-		return errors.New("has a name that leaves the tree or is not clean")
+		return errors.New("has a name that is not a clean relative path")
 	}
 
 	return nil
 }
 
-// File makes an entry of bytes in memory, deflated at once when that is smaller.
+// File makes an entry from bytes in memory. They are deflated if that is smaller.
 func File(name string, content []byte, exec bool, origin string) Entry {
 	e := Entry{Name: name, Exec: exec, Size: int64(len(content)), CRC32: crc32.ChecksumIEEE(content), Origin: origin}
-	// What is gzipped does not get smaller, and trying takes longer than anything else in a
-	// rewritten botocore.
+	// Gzipped files do not get smaller. Trying would take most of the time of rewriting botocore.
 	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
 		if packed := Deflate(content); len(packed) < len(content) {
 			e.Method = zip.Deflate
@@ -332,9 +363,9 @@ func File(name string, content []byte, exec bool, origin string) Entry {
 	return e
 }
 
-// ReadFolder makes a tree of the regular files of a folder. Bytes are read when an entry is opened,
-// and stored uncompressed: what a folder holds has no compressed form to be carried over, so
-// callers that write it deflate it first (see Deflated).
+// ReadFolder makes a tree of the regular files of a folder. Its entries are stored and Loose:
+// callers that write them deflate them first (see Entry.Deflated). A file is read once now, for its
+// CRC, and again when its entry is opened. Files that a tree cannot contain are a *FormatError.
 func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 	var entries []Entry
 	var total int64
@@ -347,16 +378,8 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 			return nil
 		}
 
-		if err := CheckName(name); err != nil {
+		if err := checkDirEntry(name, d); err != nil {
 			return &FormatError{origin, name, err.Error()}
-		}
-
-		if d.Type()&fs.ModeSymlink != 0 {
-			return &FormatError{origin, name, symlink}
-		}
-
-		if !d.Type().IsRegular() {
-			return &FormatError{origin, name, fmt.Sprintf("is not a regular file (%v)", d.Type())}
 		}
 
 		info, err := d.Info()
@@ -366,39 +389,26 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 
 		total += info.Size()
 		if len(entries) >= MaxEntries || total > MaxUnzippedBytes {
-			return &FormatError{
-				origin,
-				name,
-				fmt.Sprintf("is one too many: limits are %d files and %d bytes", MaxEntries, int64(MaxUnzippedBytes)),
-			}
+			const limits = "exceeds the limits for a folder: %d files and %d bytes"
+			return &FormatError{origin, name, fmt.Sprintf(limits, MaxEntries, int64(MaxUnzippedBytes))}
 		}
 
-		sum := crc32.NewIEEE()
-		f, err := fsys.Open(name)
+		size, sum, err := checksum(fsys, name)
 		if err != nil {
 			return err
 		}
 
-		n, err := io.Copy(sum, f)
-		f.Close()
-		if err != nil {
-			return err
-		}
-
-		entries = append(
-			entries,
-			Entry{
-				Name:        name,
-				Exec:        info.Mode()&0o111 != 0,
-				Size:        n,
-				ZippedBytes: n,
-				CRC32:       sum.Sum32(),
-				Method:      zip.Store,
-				Origin:      origin,
-				Loose:       true,
-				raw:         func() (io.Reader, error) { return openAll(fsys, name) },
-			},
-		)
+		entries = append(entries, Entry{
+			Name:        name,
+			Exec:        info.Mode()&0o111 != 0,
+			Size:        size,
+			ZippedBytes: size,
+			CRC32:       sum,
+			Method:      zip.Store,
+			Origin:      origin,
+			Loose:       true,
+			raw:         func() (io.Reader, error) { return openAll(fsys, name) },
+		})
 		return nil
 	})
 	if err != nil {
@@ -408,6 +418,36 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 	return New(entries)
 }
 
+func checkDirEntry(name string, d fs.DirEntry) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+
+	if d.Type()&fs.ModeSymlink != 0 {
+		return errSymlink
+	}
+
+	if !d.Type().IsRegular() {
+		return fmt.Errorf("is not a regular file (%v)", d.Type())
+	}
+
+	return nil
+}
+
+// checksum returns the size and CRC-32 of a file.
+func checksum(fsys fs.FS, name string) (size int64, sum uint32, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+
+	h := crc32.NewIEEE()
+	size, err = io.Copy(h, f)
+	return size, h.Sum32(), err
+}
+
+// openAll reads the whole file, so that entries hold no open files.
 func openAll(fsys fs.FS, name string) (io.Reader, error) {
 	b, err := fs.ReadFile(fsys, name)
 	if err != nil {

@@ -32,9 +32,8 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 	}{
 		"an empty archive": {in: archive("")},
 		"files are sorted by bytes": {
-			in: archive("", member{name: "b.py"}, member{
-				name: "a/z.py",
-			}, member{name: "a.py"}, member{name: "B.py"}),
+			in: archive("", member{name: "b.py"}, member{name: "a/z.py"}, member{name: "a.py"},
+				member{name: "B.py"}),
 			names: "B.py a.py a/z.py b.py",
 		},
 		"folders are implied": {
@@ -42,7 +41,7 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 				member{name: "a/b/c.py"}),
 			names: "a/b/c.py",
 		},
-		"something stands before": {
+		"bytes before the archive": {
 			in:    archive("#!/usr/bin/env python3\n", member{name: "a.py", content: "x"}),
 			names: "a.py",
 		},
@@ -52,7 +51,7 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 			names: "g r x",
 			exec:  "g x",
 		},
-		"modes without a kind": {
+		"modes without a file type": {
 			in:    archive("", member{name: "a", creator: 3, mode: 0}, member{name: "b", creator: 3, mode: 0o755}),
 			names: "a b",
 			exec:  "b",
@@ -75,11 +74,11 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 			in:    archive("", member{name: "a", content: "abc", method: zip.Deflate, descriptor: true}),
 			names: "a",
 		},
-		"unknown extra fields are not ours": {
+		"unknown extra fields are ignored": {
 			in:    archive("", member{name: "a", extra: []byte("\xfe\xca\x02\x00hi")}),
 			names: "a",
 		},
-		"an encrypted folder holds no bytes": {
+		"an encrypted folder has no bytes": {
 			in:    archive("", member{name: "a/", flags: 1}, member{name: "b"}),
 			names: "b",
 		},
@@ -112,38 +111,43 @@ func TestReadTakesWhatInstallersWrite(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	const gib4 = 4 << 30
+	deflated := func(change func(*member)) member {
+		m := member{name: "a", content: "a", raw: []byte("\x4b\x04\x00"), method: zip.Deflate}
+		change(&m)
+		return m
+	}
 	for sentence, tt := range map[string]struct {
 		in  []byte
 		err string
 	}{
-		"no zip":  {in: []byte("hello"), err: "read x.whl: zip: not a valid zip file"},
-		"nothing": {in: nil, err: "read x.whl: zip: not a valid zip file"},
-		"a name that leaves": {
+		"not a zip": {in: []byte("hello"), err: "read x.whl: zip: not a valid zip file"},
+		"nothing":   {in: nil, err: "read x.whl: zip: not a valid zip file"},
+		"a name above the root": {
 			in:  archive("", member{name: "../a"}),
-			err: `read x.whl: entry "../a" has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "../a" has a name that is not a clean relative path`,
 		},
-		"one that leaves inside": {
+		"a name above the root, from a folder": {
 			in:  archive("", member{name: "a/../../b"}),
-			err: `read x.whl: entry "a/../../b" has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "a/../../b" has a name that is not a clean relative path`,
 		},
-		"a folder that leaves": {
+		"a folder above the root": {
 			in:  archive("", member{name: "../"}),
-			err: `read x.whl: entry "../" has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "../" has a name that is not a clean relative path`,
 		},
 		"the root as a folder": {in: archive("", member{name: "/"}), err: `read x.whl: entry "/" has no name`},
-		"the tree itself": {
+		"the root as a file": {
 			in:  archive("", member{name: "."}),
-			err: `read x.whl: entry "." has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "." has a name that is not a clean relative path`,
 		},
 		"two slashes": {
 			in:  archive("", member{name: "a//b"}),
-			err: `read x.whl: entry "a//b" has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "a//b" has a name that is not a clean relative path`,
 		},
 		"an absolute name": {
 			in:  archive("", member{name: "/etc/passwd"}),
 			err: `read x.whl: entry "/etc/passwd" has an absolute name`,
 		},
-		"a drive": {
+		"a drive letter": {
 			in:  archive("", member{name: "c:a"}),
 			err: `read x.whl: entry "c:a" has an absolute name`,
 		},
@@ -170,7 +174,7 @@ func TestReadRefuses(t *testing.T) {
 		},
 		"a symbolic link": {
 			in:  archive("", member{name: "l", content: "a", creator: 3, mode: 0o120777}),
-			err: `read x.whl: entry "l" is a symbolic link; layers are written without`,
+			err: `read x.whl: entry "l" is a symbolic link; layers cannot contain symbolic links`,
 		},
 		"a device": {
 			in:  archive("", member{name: "d", creator: 3, mode: 0o020644}),
@@ -182,7 +186,7 @@ func TestReadRefuses(t *testing.T) {
 		},
 		"a folder with bytes": {
 			in:  archive("", member{name: "d/", content: "x"}),
-			err: `read x.whl: entry "d/" has a name that leaves the tree or is not clean`,
+			err: `read x.whl: entry "d/" has a name that is not a clean relative path`,
 		},
 		"an encrypted file": {
 			in:  archive("", member{name: "a", content: "x", flags: 1}),
@@ -196,42 +200,25 @@ func TestReadRefuses(t *testing.T) {
 			in:  archive("", member{name: "a", content: "abc", size: number[uint64](4)}),
 			err: `read x.whl: entry "a" is stored, but its two sizes differ (3, 4)`,
 		},
-		"more than can be": {
-			in: archive("",
-				member{
-					name:    "a",
-					content: "a",
-					raw:     []byte("\x4b\x04\x00"),
-					method:  zip.Deflate,
-					zip64:   true,
-					size:    number[uint64](gib4 + 1),
-				}),
+		"a size above the limit": {
+			in: archive("", deflated(func(m *member) {
+				m.zip64 = true
+				m.size = number[uint64](gib4 + 1)
+			})),
 			err: `read x.whl: entry "a" declares 4294967297 bytes (3 zipped); the archive has 123`,
 		},
-		"zipped more than the archive": {
-			in: archive("",
-				member{
-					name:    "a",
-					content: "a",
-					raw:     []byte("\x4b\x04\x00"),
-					method:  zip.Deflate,
-					zipped:  number[uint64](1000),
-				}),
+		"a zipped size larger than the archive": {
+			in:  archive("", deflated(func(m *member) { m.zipped = number[uint64](1000) })),
 			err: `read x.whl: entry "a" declares 1 bytes (1000 zipped); the archive has 103`,
 		},
 		"a size beyond 63 bits": {
-			in: archive("",
-				member{
-					name:    "a",
-					content: "a",
-					raw:     []byte("\x4b\x04\x00"),
-					method:  zip.Deflate,
-					zip64:   true,
-					size:    number[uint64](1<<64 - 1),
-				}),
+			in: archive("", deflated(func(m *member) {
+				m.zip64 = true
+				m.size = number[uint64](1<<64 - 1)
+			})),
 			err: `read x.whl: entry "a" declares 18446744073709551615 bytes (3 zipped); the archive has 123`,
 		},
-		"more than deflate can say": {
+		"more bytes than deflate can encode": {
 			in: archive("",
 				member{name: "a", raw: []byte("\x03\x00"), method: zip.Deflate, size: number[uint64](1 << 30)}),
 			err: `read x.whl: entry "a" declares 1073741824 bytes, which is more than 2 bytes can inflate to`,
@@ -252,7 +239,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// The trick of zip bombs: many directory entries that point at the same bytes.
+// Zip bombs have many directory entries for the same bytes.
 func TestReadRefusesOverlappingEntries(t *testing.T) {
 	t.Parallel()
 	kernel := strings.Repeat("\x00", 1<<20)
@@ -273,7 +260,7 @@ func TestReadRefusesOverlappingEntries(t *testing.T) {
 
 func TestReadRefusesTooManyBytesInAll(t *testing.T) {
 	t.Parallel()
-	// Each is believable by itself: 5 MB that say they inflate to 3 GiB.
+	// Each is possible by itself: 5 MB that declare to inflate to 3 GiB.
 	raw := make([]byte, 5<<20)
 	m := member{name: "a", method: zip.Deflate, raw: raw, size: number[uint64](3 << 30)}
 	n := m
@@ -284,10 +271,10 @@ func TestReadRefusesTooManyBytesInAll(t *testing.T) {
 	}
 }
 
-func TestReadCountsEntriesBeforeItLooksAtThem(t *testing.T) {
+func TestReadCountsEntriesBeforeItChecksThem(t *testing.T) {
 	t.Parallel()
 	members := make([]member, MaxEntries+1)
-	_, err := read(archive("", members...)) // none has a name, which is not what is said
+	_, err := read(archive("", members...)) // none has a name, but the count is checked first
 	if want := "read x.whl: 200001 entries, limit 200000"; errText(err) != want {
 		t.Errorf("error %v\n want %s", err, want)
 	}
@@ -370,7 +357,7 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 	}
 }
 
-func TestBytesRefusesWhatNobodyExpectsToBeThatLarge(t *testing.T) {
+func TestBytesRefusesMoreThanItsLimit(t *testing.T) {
 	t.Parallel()
 	e := File("a", []byte("abcd"), false, "here")
 	if b, err := e.Bytes(4); string(b) != "abcd" || err != nil {
@@ -390,19 +377,19 @@ func TestBytesPassesOnErrorsOfTheSource(t *testing.T) {
 	}
 
 	e.raw = func() (io.Reader, error) { return iotest.ErrReader(io.ErrClosedPipe), nil }
-	if _, err := e.Bytes(
-		9,
-	); !errors.Is(err, io.ErrClosedPipe) ||
-		err.Error() != "read a: io: read/write on closed pipe" {
+	_, err := e.Bytes(9)
+	if !errors.Is(err, io.ErrClosedPipe) || err.Error() != "read a: io: read/write on closed pipe" {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestNewNamesBothOriginsOfAName(t *testing.T) {
 	t.Parallel()
-	_, err := New(
-		[]Entry{File("b", nil, false, "one.whl"), File("a", nil, false, "two.whl"), File("b", nil, false, "three.whl")},
-	)
+	_, err := New([]Entry{
+		File("b", nil, false, "one.whl"),
+		File("a", nil, false, "two.whl"),
+		File("b", nil, false, "three.whl"),
+	})
 	if want := "b is in one.whl and in three.whl"; errText(err) != want {
 		t.Errorf("error %v\n want %s", err, want)
 	}
@@ -480,8 +467,7 @@ func TestDeflatedKeepsAllButTheMethod(t *testing.T) {
 	}
 
 	if packed.Name != "a" || packed.Size != stored.Size || packed.CRC32 != stored.CRC32 || !packed.Exec ||
-		packed.Origin != "x.whl" ||
-		packed.Note != "note" {
+		packed.Origin != "x.whl" || packed.Note != "note" {
 		t.Errorf("%+v\nwant all else of %+v", packed, stored)
 	}
 
@@ -492,7 +478,7 @@ func TestDeflatedKeepsAllButTheMethod(t *testing.T) {
 
 	stored.CRC32++
 	if _, err := stored.Deflated(); err == nil {
-		t.Error("a wrong CRC goes unseen")
+		t.Error("a wrong CRC was accepted")
 	}
 }
 
@@ -515,7 +501,7 @@ func TestReadFolderTakesRegularFilesOnly(t *testing.T) {
 		},
 		"a symbolic link": {
 			in:  fstest.MapFS{"a": file("b", fs.ModeSymlink|0o777)},
-			err: `read dir: entry "a" is a symbolic link; layers are written without`,
+			err: `read dir: entry "a" is a symbolic link; layers cannot contain symbolic links`,
 		},
 		"a pipe": {
 			in:  fstest.MapFS{"p/a": file("", fs.ModeNamedPipe|0o644)},
@@ -554,7 +540,7 @@ func TestReadFolderTakesRegularFilesOnly(t *testing.T) {
 	}
 }
 
-func TestReadFolderSeesThatAFileChanged(t *testing.T) {
+func TestReadFolderDetectsAChangedFile(t *testing.T) {
 	t.Parallel()
 	dir := fstest.MapFS{"a": {Data: []byte("before"), Mode: 0o644}}
 	tree, err := ReadFolder(dir, "dir")

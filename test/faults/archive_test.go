@@ -51,12 +51,12 @@ var archiveFaults = []archiveFault{
 	{
 		title:   "a name that leaves the archive",
 		entries: []entry{{name: "../evil.py", content: "x"}},
-		reason:  `entry "../evil.py" has a name that leaves the tree or is not clean`,
+		reason:  `entry "../evil.py" has a name that is not a clean relative path`,
 	},
 	{
 		title:   "a name that leaves it from inside",
 		entries: []entry{{name: "a/../../evil.py", content: "x"}},
-		reason:  `entry "a/../../evil.py" has a name that leaves the tree or is not clean`,
+		reason:  `entry "a/../../evil.py" has a name that is not a clean relative path`,
 	},
 	{
 		title:   "an absolute name",
@@ -93,13 +93,13 @@ var archiveFaults = []archiveFault{
 		title:   "a symbolic link out of the tree",
 		entries: []entry{link("passwd", "../../../etc/passwd")},
 		hint:    linkHint,
-		reason:  `entry "passwd" is a symbolic link; layers are written without`,
+		reason:  `entry "passwd" is a symbolic link; layers cannot contain symbolic links`,
 	},
 	{
 		title:   "a symbolic link and a file through it",
 		entries: []entry{link("etc", "/etc"), {name: "etc/cron.d/evil", content: "x"}},
 		hint:    linkHint,
-		reason:  `entry "etc" is a symbolic link; layers are written without`,
+		reason:  `entry "etc" is a symbolic link; layers cannot contain symbolic links`,
 	},
 	{
 		title: "a device",

@@ -41,7 +41,7 @@ var elsewhere = []row{
 		"more than 200,000 entries",
 		"`error: read x.whl: 200001 entries, limit 200000`",
 		"2",
-		"internal/ziptree TestReadCountsEntriesBeforeItLooksAtThem",
+		"internal/ziptree TestReadCountsEntriesBeforeItChecksThem",
 	},
 	{
 		"more than 4 GiB unzipped in all",
