@@ -352,17 +352,21 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "the service says no"})
 }
 
-// resolved is the definition as it is deployed.
+// maxStateBytes is how much data may pass from one state to the next (docs: "Step Functions service
+// quotas").
+const maxStateBytes = 256 << 10
+
+// resolved is the definition with values for its placeholders, as CloudFormation resolves it.
 func resolved(t testing.TB) string {
 	t.Helper()
-	values := map[string]string{statemachine.BuildProject: "layersmith"}
+	values := []string{"${" + statemachine.BuildProject + "}", "layersmith"}
 	for _, f := range statemachine.Functions() {
-		values[f] = "arn:aws:lambda:us-east-1:000000000000:function:" + strings.ToLower(f)
+		values = append(values, "${"+f+"}", "arn:aws:lambda:us-east-1:000000000000:function:"+strings.ToLower(f))
 	}
 
-	definition, err := statemachine.Resolve(values)
-	if err != nil {
-		t.Fatal(err)
+	definition := strings.NewReplacer(values...).Replace(statemachine.Definition())
+	if strings.Contains(definition, "${") {
+		t.Fatalf("a placeholder is left in the definition:\n%s", definition)
 	}
 
 	return definition
