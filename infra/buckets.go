@@ -35,8 +35,9 @@ func newKey(scope constructs.Construct, p keyProps) key {
 		return key{awskms.Key_FromKeyArn(scope, jsii.String("Key"), jsii.String(p.Setting))}
 	}
 
+	description := "Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME()
 	made := awskms.NewKey(scope, jsii.String("Key"), &awskms.KeyProps{
-		Description:       jsii.String("Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME()),
+		Description:       jsii.String(description),
 		EnableKeyRotation: jsii.Bool(true),
 		RemovalPolicy:     removal(p.Retain),
 	})

@@ -52,8 +52,8 @@ func TestConfigMistakesAreReportedTogether(t *testing.T) {
 	_, err := configFrom(context)
 	wantEqual(t, "error", fmt.Sprint(err), strings.Join([]string{
 		`read cdk.json: invalid settings under "context" (8):`,
-		`  layersmith.color: unknown; the settings are: architecture, assets, boundary, codeBuildLambda, computeType, ` +
-			`consumers, indexSecret, keepVersions, kms, logRetentionDays, noncurrentDays, notify, ` +
+		`  layersmith.color: unknown; the settings are: architecture, assets, boundary, codeBuildLambda, ` +
+			`computeType, consumers, indexSecret, keepVersions, kms, logRetentionDays, noncurrentDays, notify, ` +
 			`packageSizeAlarmMegabytes, prefix, retain, runtime, schedule, share, stackName`,
 		`  layersmith.keepVersions: "three" is not a whole number`,
 		`  layersmith.retain: "perhaps" is not true or false`,
@@ -64,6 +64,9 @@ func TestConfigMistakesAreReportedTogether(t *testing.T) {
 		`  layersmith.consumers: "orders:1"; allowed: names of functions, with * and ?`,
 	}, "\n"))
 }
+
+// oneInvalid is the error with one mistake, up to the mistake.
+const oneInvalid = "read cdk.json: invalid settings under \"context\" (1):\n  "
 
 func TestConfigRefuses(t *testing.T) {
 	t.Parallel()
@@ -101,8 +104,8 @@ func TestConfigRefuses(t *testing.T) {
 		},
 		"a retention that CloudWatch does not have": {
 			map[string]any{"logRetentionDays": 31.0},
-			`layersmith.logRetentionDays: 31; allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, ` +
-				`1096, 1827, 2192, 2557, 2922, 3288, 3653`,
+			`layersmith.logRetentionDays: 31; allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, ` +
+				`731, 1096, 1827, 2192, 2557, 2922, 3288, 3653`,
 		},
 		"a size of Lambda compute for a container": {
 			map[string]any{"computeType": "BUILD_LAMBDA_2GB"},
@@ -126,7 +129,7 @@ func TestConfigRefuses(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			_, err := configFrom(settings(t, test.changed))
-			wantEqual(t, "error", fmt.Sprint(err), "read cdk.json: invalid settings under \"context\" (1):\n  "+test.wrong)
+			wantEqual(t, "error", fmt.Sprint(err), oneInvalid+test.wrong)
 		})
 	}
 }
@@ -134,8 +137,7 @@ func TestConfigRefuses(t *testing.T) {
 func TestConfigRefusesSettingsThatAreNotAnObject(t *testing.T) {
 	t.Parallel()
 	_, err := configFrom(map[string]any{"layersmith": "yes", "layersmith.assets": assets})
-	wantEqual(t, "error", fmt.Sprint(err), "read cdk.json: invalid settings under \"context\" (1):\n  "+
-		"layersmith: must be an object with settings")
+	wantEqual(t, "error", fmt.Sprint(err), oneInvalid+"layersmith: must be an object with settings")
 }
 
 func TestConfigNamesEveryMissingProgram(t *testing.T) {

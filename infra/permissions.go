@@ -180,7 +180,8 @@ func (a access) verify(probe awsiam.Role) []grant {
 		a.may("Unpruned", "lambda:PublishLayerVersion").on(a.probeLayers).because(temporary),
 		a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").
 			on(a.probeVersions).because(temporary),
-		a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").
+		a.may("Probes",
+			"lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").
 			on(a.probes).because(temporary),
 		a.may("ProbeRole", "iam:PassRole").on(*probe.RoleArn()).
 			onlyIf("StringEquals", "iam:PassedToService", "lambda.amazonaws.com"),
@@ -231,8 +232,8 @@ func (a access) report() []grant {
 const (
 	content   = "Keys end in a content digest or begin with the name of a run."
 	ours      = "Layers below the prefix belong to the workflow. Lambda assigns version numbers when it publishes."
-	temporary = "Temporary functions, and layers to compare with, have names that begin with the stack's name. Each is " +
-		"made for one probe."
+	temporary = "Temporary functions, and layers to compare with, have names that begin with the stack's name. " +
+		"Each is made for one probe."
 	matched = "The setting consumers names the functions. Their versions and aliases have no fixed names."
 )
 
@@ -276,7 +277,7 @@ func (a access) machineRole(b build, f functions) []grant {
 		a.may("LogDelivery", "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery",
 			"logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 			"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups").
-			anywhere("Log delivery has no resource type: Step Functions sets it up for this state machine's log group."),
+			anywhere("Log delivery has no resource type. Step Functions sets it up for the workflow's log group."),
 	}
 }
 
@@ -366,7 +367,7 @@ func (a access) consumer(actions ...string) grant {
 // of the new list, including layers of other accounts that the function has already.
 func (a access) attachLayers() grant {
 	return a.may("AttachLayers", "lambda:GetLayerVersion").on(a.anyLayer).
-		because("Lambda requires access to every layer of a function, and consumers also have layers of other accounts.")
+		because("Lambda requires access to every layer of a function. Consumers may have layers of other accounts.")
 }
 
 // withdrawVersion allows deleting a version that a run published. The resources have a version, so

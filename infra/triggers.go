@@ -99,7 +99,7 @@ func newSchedule(scope constructs.Construct, p triggersProps, deadLetters awssqs
 	})
 	awsscheduler.NewCfnSchedule(scope, jsii.String("Refresh"), &awsscheduler.CfnScheduleProps{
 		Name:                       jsii.String(p.Config.StackName + "-refresh"),
-		Description:                jsii.String("Layersmith: update to the newest versions that the requirements allow"),
+		Description:                jsii.String("Layersmith: update to the newest versions within the requirements"),
 		ScheduleExpression:         jsii.String(p.Config.Schedule),
 		ScheduleExpressionTimezone: jsii.String("UTC"),
 		FlexibleTimeWindow:         &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
