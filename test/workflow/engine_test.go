@@ -66,7 +66,7 @@ func motoPython() (string, error) {
 	}
 
 	if _, err := os.Stat(python); err != nil {
-		return "", fmt.Errorf("find the Step Functions engine: %w\nhint: run: make setup", err)
+		return "", fmt.Errorf("find the Step Functions engine: %w\nhint: run: make tools", err)
 	}
 
 	return python, nil
@@ -117,7 +117,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the Step Functions engine: %w\nhint: run: make setup", err)
+		return nil, fmt.Errorf("start the Step Functions engine: %w\nhint: run: make tools", err)
 	}
 
 	stop = func() {
@@ -131,7 +131,7 @@ func startMoto() (stop func(), err error) {
 	if _, scanErr := fmt.Sscanf(line, "port %d", &port); err != nil || scanErr != nil {
 		stop()
 		said, _ := os.ReadFile(log.Name())
-		return nil, fmt.Errorf("start the Step Functions engine: it says %q\n%s\nhint: run: make setup", line, said)
+		return nil, fmt.Errorf("start the Step Functions engine: it says %q\n%s\nhint: run: make tools", line, said)
 	}
 
 	moto.client = sfn.New(sfn.Options{
