@@ -26,8 +26,8 @@ type topicProps struct {
 
 type topic struct{ Topic awssns.Topic }
 
-// newTopic makes the topic of reports and alarms. Its own policy replaces the default one, so it must
-// name CloudWatch, which publishes without a role. The AWS managed key of SNS would not let
+// newTopic makes the topic of reports and alarms. Its own policy replaces the default one, so it
+// must name CloudWatch, which publishes without a role. The AWS managed key of SNS would not let
 // CloudWatch publish, and alarms would be lost silently: messages are encrypted with the key of the
 // setting kms, or only by the disk encryption of SNS.
 func newTopic(scope constructs.Construct, p topicProps) topic {

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// buildMinutes is less than the timeout of the state Build, so that CodeBuild ends first and its log
-// shows what took too long. On Lambda compute the limit is 15 minutes and cannot be set.
+// buildMinutes is less than the timeout of the state Build, so that CodeBuild ends first and its
+// log shows what took too long. On Lambda compute the limit is 15 minutes and cannot be set.
 const buildMinutes = 55
 
 // artifacts is the command of both buildspecs. They have no logic of their own.

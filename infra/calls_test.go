@@ -22,7 +22,8 @@ const (
 )
 
 // Every function is granted exactly the actions that its program can call. The test finds them in
-// the program: from main through calls, closures and interfaces to the methods of the SDK's clients.
+// the program: from main through calls, closures and interfaces to the methods of the SDK's
+// clients.
 func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 	program := compiled(t)
 	roles := plainStack(t).byType("AWS::IAM::Role")
@@ -81,8 +82,8 @@ var ssaOf = sync.OnceValue(func() *ssa.Program {
 	return program
 })
 
-// The build's role is granted exactly what "layersmith artifacts" calls, and docs/iam.md lists exactly
-// the actions that each command calls.
+// The build's role is granted exactly what "layersmith artifacts" calls, and docs/iam.md lists
+// exactly the actions that each command calls.
 func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 	program := compiled(t)
 	commands := program.ImportedPackage(module + "internal/cli")
@@ -192,8 +193,8 @@ var besides = map[string][]string{
 	"lambda:UpdateFunctionConfiguration": {"lambda:GetLayerVersion"},
 }
 
-// always are actions that the calls do not show: Lambda writes the logs, and GetObject of a version is
-// an action of its own.
+// always are actions that the calls do not show: Lambda writes the logs, and GetObject of a version
+// is an action of its own.
 var always = []string{"logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObjectVersion"}
 
 // actions are the actions that a set of operations requires.
@@ -229,9 +230,9 @@ var waiters = map[string]string{
 	"PublishedVersionActiveWaiter": "GetFunctionConfiguration",
 }
 
-// reach returns the operations of the SDK that a function can call, as service:Operation. It does not
-// follow the initialization of packages: checks there, such as "var _ stage.Alarms = Alarms{}.Get",
-// refer to methods but call nothing.
+// reach returns the operations of the SDK that a function can call, as service:Operation. It does
+// not follow the initialization of packages: checks there, such as "var _ stage.Alarms =
+// Alarms{}.Get", refer to methods but call nothing.
 func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
 	r := reacher{
 		program: program,
@@ -306,8 +307,8 @@ func (r *reacher) meet(call *ssa.CallCommon, t types.Type) {
 	}
 }
 
-// operation is the operation of a function of the SDK, "" for all other functions. It is a method of
-// a client, or the constructor of a paginator or a waiter.
+// operation is the operation of a function of the SDK, "" for all other functions. It is a method
+// of a client, or the constructor of a paginator or a waiter.
 func operation(f *ssa.Function) string {
 	object, _ := f.Object().(*types.Func)
 	if object == nil || object.Pkg() == nil {

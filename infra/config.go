@@ -59,8 +59,8 @@ type Config struct {
 	CodeBuildLambda bool `json:"codeBuildLambda"`
 	// ComputeType is CodeBuild's compute type for the builds; "" for the smallest.
 	ComputeType string `json:"computeType"`
-	// IndexSecret is the ARN of a secret whose value is the URL of a package index with credentials;
-	// "" for none.
+	// IndexSecret is the ARN of a secret whose value is the URL of a package index with
+	// credentials; "" for none.
 	IndexSecret string `json:"indexSecret"`
 	// Assets is the folder with functions/<name>/bootstrap and cli/layersmith.
 	Assets string `json:"assets"`

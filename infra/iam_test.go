@@ -69,8 +69,8 @@ func TestRolesHaveTheGrantsOfTheGoldenFiles(t *testing.T) {
 	}
 }
 
-// Actions that have no resource type in the Service Authorization Reference. DescribeAlarms has one,
-// but returns no composite alarms when it is limited.
+// Actions that have no resource type in the Service Authorization Reference. DescribeAlarms has
+// one, but returns no composite alarms when it is limited.
 var anywhere = []string{
 	"cloudwatch:DescribeAlarms",
 	"cloudwatch:PutMetricData",

@@ -188,8 +188,8 @@ type entry struct {
 	Data any
 }
 
-// metadata returns the metadata of all constructs by path. The CDK writes it into a file of its own,
-// the manifest, or both.
+// metadata returns the metadata of all constructs by path. The CDK writes it into a file of its
+// own, the manifest, or both.
 func metadata(t *testing.T, dir, stack string) map[string][]entry {
 	t.Helper()
 	entries := map[string][]entry{}

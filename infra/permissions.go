@@ -21,8 +21,8 @@ type grant struct {
 	actions   []string
 	resources []string
 	when      map[string]any // operator, key, value
-	// why is required when a resource has a wildcard. It is the reason in the suppression of cdk-nag
-	// and in docs/iam.md.
+	// why is required when a resource has a wildcard. It is the reason in the suppression of
+	// cdk-nag and in docs/iam.md.
 	why  string
 	deny bool
 }
@@ -295,8 +295,8 @@ func (a access) schedule(queue string) []grant {
 	)
 }
 
-// granted leaves out grants without resources: without a key, an index or consumers there is nothing
-// to grant.
+// granted leaves out grants without resources: without a key, an index or consumers there is
+// nothing to grant.
 func granted(list ...grant) []grant {
 	return slices.DeleteFunc(list, func(g grant) bool { return len(g.resources) == 0 })
 }
@@ -325,9 +325,9 @@ func (g grant) onlyIf(operator, key, value string) grant {
 	return g
 }
 
-// The grants edit, open and keep are for objects of the store. Documents of a fixed name are edited.
-// Content is stored under its digest: it is opened or kept. Keeping includes opening, because it
-// first checks whether the content exists.
+// The grants edit, open and keep are for objects of the store. Documents of a fixed name are
+// edited. Content is stored under its digest: it is opened or kept. Keeping includes opening,
+// because it first checks whether the content exists.
 func (a access) edit(what, key string) grant {
 	return a.may("Edit"+what, "s3:GetObject", "s3:PutObject").on(a.store + "/" + key).because(content)
 }

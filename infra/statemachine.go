@@ -24,9 +24,9 @@ type stateMachineProps struct {
 type stateMachine struct{ ARN string }
 
 // newStateMachine makes the workflow. It is a Standard workflow, because an execution takes longer
-// than five minutes and can be redriven. The definition is part of the template, so that the diff of
-// a deployment shows its changes. Step Functions keeps the history for 90 days; the log gets only
-// errors, without data.
+// than five minutes and can be redriven. The definition is part of the template, so that the diff
+// of a deployment shows its changes. Step Functions keeps the history for 90 days; the log gets
+// only errors, without data.
 func newStateMachine(scope constructs.Construct, p stateMachineProps) stateMachine {
 	group := newLogGroup(scope, "PipelineLog", logGroupProps{
 		Config: p.Config,

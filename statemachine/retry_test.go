@@ -17,9 +17,9 @@ var retryKinds = []struct {
 	retry string
 }{
 	{
-		// Lambda's own errors pass in seconds (docs: "Handle transient Lambda service exceptions"). A
-		// function that reports Unreachable or Throttled has already retried for a while itself, so
-		// the pauses are longer.
+		// Lambda's own errors pass in seconds (docs: "Handle transient Lambda service exceptions").
+		// A function that reports Unreachable or Throttled has already retried for a while itself,
+		// so the pauses are longer.
 		name: "a Lambda function",
 		is:   func(s statemachine.State) bool { return s.Function() != "" },
 		retry: `[
@@ -52,7 +52,8 @@ var retryKinds = []struct {
 		]`,
 	},
 	{
-		// A Map would repeat all its items, including those that succeeded: its Tasks retry instead.
+		// A Map would repeat all its items, including those that succeeded: its Tasks retry
+		// instead.
 		name:  "a state that is not a Task",
 		is:    func(s statemachine.State) bool { return s.Type != "Task" },
 		retry: `[]`,
