@@ -1,5 +1,4 @@
-// Package events holds what starts an execution: inputs to paste into the console, and samples of
-// what AWS sends.
+// Package events has inputs of executions: requests to paste into the console, and an event of AWS.
 package events
 
 import (
@@ -17,7 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// requests are the inputs that people and the schedule give, as the workflow reads them.
+// requests are the inputs of operators and of the schedule.
 var requests = map[string]release.Request{
 	"everything.json":       {},
 	"one-layer-forced.json": {Layers: []string{"aws-utilities"}, Force: true},
@@ -46,8 +45,8 @@ func TestRequestsDecodeStrictly(t *testing.T) {
 	}
 }
 
-// objectCreated is the event that EventBridge makes of an upload (S3 user guide, "EventBridge event
-// message structure").
+// objectCreated is EventBridge's event for an upload (S3 user guide, "EventBridge event message
+// structure").
 type objectCreated struct {
 	Version    string    `json:"version"`
 	ID         string    `json:"id"`
@@ -94,7 +93,7 @@ func TestUploadIsWhatEventBridgeSends(t *testing.T) {
 
 	o := e.Detail.Object
 	if !strings.HasPrefix(o.Key, "layers/") || o.VersionID == "" || o.ETag == "" || e.Time.IsZero() {
-		t.Errorf("%+v: the workflow would not act on it", o)
+		t.Errorf("%+v: the workflow would ignore it", o)
 	}
 
 	if !slices.Equal(e.Resources, []string{"arn:aws:s3:::" + e.Detail.Bucket.Name}) {
@@ -102,11 +101,11 @@ func TestUploadIsWhatEventBridgeSends(t *testing.T) {
 	}
 
 	if err := release.Decode(b, &release.Request{}); err == nil {
-		t.Error("it can be mistaken for a request")
+		t.Error("it decodes as a request too")
 	}
 }
 
-// What people paste from the documentation is what is here, in one line.
+// docs/operations.md names every file, and shows each request as one line to paste.
 func TestEveryFileIsKnownAndDocumented(t *testing.T) {
 	t.Parallel()
 	docs, err := os.ReadFile(filepath.Join("..", "docs", "operations.md"))
@@ -120,15 +119,16 @@ func TestEveryFileIsKnownAndDocumented(t *testing.T) {
 	}
 
 	for _, name := range found {
-		if _, known := requests[name]; !known && name != "upload.json" {
-			t.Errorf("no test reads %s", name)
-		}
-
 		if !bytes.Contains(docs, []byte("events/"+name)) {
 			t.Errorf("docs/operations.md does not name events/%s", name)
 		}
 
-		if _, pasted := requests[name]; !pasted {
+		_, isRequest := requests[name]
+		switch {
+		case name == "upload.json":
+			continue
+		case !isRequest:
+			t.Errorf("no test reads %s", name)
 			continue
 		}
 
@@ -142,8 +142,8 @@ func TestEveryFileIsKnownAndDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if !bytes.Contains(docs, append(append([]byte("`"), line.Bytes()...), '`')) {
-			t.Errorf("docs/operations.md does not show `%s`", line.Bytes())
+		if span := "`" + line.String() + "`"; !bytes.Contains(docs, []byte(span)) {
+			t.Errorf("docs/operations.md does not show %s", span)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// namespace of the metrics that the report function writes. An alarm does not add dimensions up, so
-// each value is written once for each set of dimensions that somebody looks at: LayerName and
-// Target, LayerName alone, Stack alone.
+// namespace of the metrics that the report function writes. An alarm cannot add up dimensions, so
+// the function writes each value once for each set of dimensions that an alarm or the dashboard
+// uses: LayerName and Target, LayerName alone, Stack alone.
 const namespace = "Lambda/Optimization"
 
 type topicProps struct {
@@ -26,10 +26,10 @@ type topicProps struct {
 
 type topic struct{ Topic awssns.Topic }
 
-// newTopic makes the topic of reports and alarms. A policy takes the place of the default one, so
-// it names who may publish besides our own role. The key that SNS has for every account does not
-// let CloudWatch publish, and alarms would be lost without a word: messages are encrypted by the
-// key of the setting kms, or as SNS encrypts its disks.
+// newTopic makes the topic of reports and alarms. Its own policy replaces the default one, so it
+// must name CloudWatch, which publishes without a role. The AWS managed key of SNS would not let
+// CloudWatch publish, and alarms would be lost silently: messages are encrypted with the key of the
+// setting kms, or only by the disk encryption of SNS.
 func newTopic(scope constructs.Construct, p topicProps) topic {
 	props := &awssns.TopicProps{DisplayName: jsii.String("Layersmith"), EnforceSSL: jsii.Bool(true)}
 	if p.Key.Key != nil {
@@ -63,90 +63,87 @@ type alarms struct {
 	All []interfacesawscloudwatch.IAlarmRef
 }
 
-// newAlarms makes what tells a person to look. Each says in its description what to do.
-func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
-	var made alarms
-	tell := awscloudwatchactions.NewSnsAction(p.Topic.Topic)
-	alarm := func(id, description string, metric awscloudwatch.IMetric, threshold float64,
-		over awscloudwatch.ComparisonOperator, missing awscloudwatch.TreatMissingData) {
-		a := awscloudwatch.NewAlarm(scope, jsii.String(id+"Alarm"), &awscloudwatch.AlarmProps{
-			AlarmName:          jsii.String(p.Config.StackName + "-" + id),
-			AlarmDescription:   jsii.String(description),
-			Metric:             metric,
-			Threshold:          jsii.Number(threshold),
-			ComparisonOperator: over,
-			EvaluationPeriods:  jsii.Number(1),
-			TreatMissingData:   missing,
-		})
-		a.AddAlarmAction(tell)
-		made.All = append(made.All, a)
-	}
-	const above, atLeast = awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD, awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-	const silence, keep = awscloudwatch.TreatMissingData_NOT_BREACHING, awscloudwatch.TreatMissingData_IGNORE
+// alarmRow is one alarm. It is raised after one period, by the statistic of the metric.
+type alarmRow struct {
+	id          string
+	description string // what happened, and what the operator does about it
+	metric      awscloudwatch.IMetric
+	threshold   float64
+	over        awscloudwatch.ComparisonOperator
+	missing     awscloudwatch.TreatMissingData
+}
 
-	// Sizes come with a run, once in a while: without new ones the alarm stays as it is.
-	alarm(
-		"PackageSize",
-		fmt.Sprintf(
-			"A layer weighs more than %v MiB unzipped; a function and all its layers may weigh 250. The dashboard %s "+
-				"says which.",
-			p.Config.PackageSizeAlarmMegabytes,
-			p.Config.StackName,
-		),
-		ofStack(p.Config, "PackageSize", "Maximum"),
-		p.Config.PackageSizeAlarmMegabytes,
-		above,
-		keep,
+// newAlarms makes the alarms, which publish to the topic.
+func newAlarms(scope constructs.Construct, p alarmsProps) alarms {
+	const (
+		above   = awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD
+		atLeast = awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+
+		missingIsGood = awscloudwatch.TreatMissingData_NOT_BREACHING
+		// Only runs report sizes: without new values the alarm keeps its state.
+		missingKeeps = awscloudwatch.TreatMissingData_IGNORE
 	)
-	alarm(
-		"FailedDirty",
-		"A run could not undo all it did: read its report, then put right by hand the functions that it names.",
-		ofStack(p.Config, "FailedDirty", "Sum"),
-		1,
-		atLeast,
-		silence,
-	)
-	for _, m := range []struct{ metric, why string }{
+
+	limit := p.Config.PackageSizeAlarmMegabytes
+	deadLetters := p.Triggers.DeadLetters.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
+		Statistic: jsii.String("Maximum"),
+		Period:    period(),
+	})
+
+	var made alarms
+	for _, row := range []alarmRow{
+		{
+			"PackageSize",
+			fmt.Sprintf("A layer is larger than %v MiB unzipped. Lambda allows a function 250 MiB with all its "+
+				"layers. The dashboard %s shows which layer it is.", limit, p.Config.StackName),
+			ofStack(p.Config, "PackageSize", "Maximum"), limit, above, missingKeeps,
+		},
+		{
+			"FailedDirty",
+			"A run could not undo all its changes. Read its report and repair the functions that it names.",
+			ofStack(p.Config, "FailedDirty", "Sum"), 1, atLeast, missingIsGood,
+		},
 		{
 			"ExecutionsFailed",
-			"An execution failed: its page in Step Functions says in the last state why, and what is left.",
+			"An execution failed. Its last state in Step Functions says why, and what is left to do.",
+			ofMachine(p.Machine, "ExecutionsFailed"), 1, atLeast, missingIsGood,
 		},
 		{
 			"ExecutionsTimedOut",
-			"An execution took too long and was stopped without its own report: the next one cleans up after it; " +
-				"start one.",
+			"An execution timed out and sent no report. Start another one: it first undoes what this one changed.",
+			ofMachine(p.Machine, "ExecutionsTimedOut"), 1, atLeast, missingIsGood,
+		},
+		{
+			"DeadLetters",
+			"An upload or the schedule did not start an execution. Start one by hand, then purge the queue.",
+			deadLetters, 1, atLeast, missingIsGood,
 		},
 	} {
-		alarm(m.metric, m.why, awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String(
-				"AWS/States",
-			),
-			MetricName:    jsii.String(m.metric),
-			Statistic:     jsii.String("Sum"),
-			Period:        period(),
-			DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(p.Machine.ARN)},
-		}), 1, atLeast, silence)
+		made.All = append(made.All, alarm(scope, p, row))
 	}
 
-	alarm(
-		"DeadLetters",
-		"An upload or the schedule did not start an execution: start one by hand, then purge the queue.",
-		p.Triggers.DeadLetters.MetricApproximateNumberOfMessagesVisible(
-			&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: period()},
-		),
-		1,
-		atLeast,
-		silence,
-	)
 	return made
 }
 
-// ofStack is a metric of ours over all layers of the stack.
+func alarm(scope constructs.Construct, p alarmsProps, row alarmRow) awscloudwatch.Alarm {
+	a := awscloudwatch.NewAlarm(scope, jsii.String(row.id+"Alarm"), &awscloudwatch.AlarmProps{
+		AlarmName:          jsii.String(p.Config.StackName + "-" + row.id),
+		AlarmDescription:   jsii.String(row.description),
+		Metric:             row.metric,
+		Threshold:          jsii.Number(row.threshold),
+		ComparisonOperator: row.over,
+		EvaluationPeriods:  jsii.Number(1),
+		TreatMissingData:   row.missing,
+	})
+	a.AddAlarmAction(awscloudwatchactions.NewSnsAction(p.Topic.Topic))
+
+	return a
+}
+
+// ofStack is a metric of the report function, over all layers of the stack.
 func ofStack(cfg Config, name, statistic string) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String(
-			namespace,
-		),
+		Namespace:     jsii.String(namespace),
 		MetricName:    jsii.String(name),
 		Statistic:     jsii.String(statistic),
 		Period:        period(),
@@ -154,5 +151,16 @@ func ofStack(cfg Config, name, statistic string) awscloudwatch.Metric {
 	})
 }
 
-// period is five minutes, that of every alarm.
+// ofMachine counts executions of the state machine.
+func ofMachine(machine stateMachine, name string) awscloudwatch.Metric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace:     jsii.String("AWS/States"),
+		MetricName:    jsii.String(name),
+		Statistic:     jsii.String("Sum"),
+		Period:        period(),
+		DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(machine.ARN)},
+	})
+}
+
+// period is that of every metric of the stack.
 func period() awscdk.Duration { return awscdk.Duration_Seconds(jsii.Number(300)) }

@@ -9,22 +9,23 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// artifactDays is how long an unpruned artifact stays. It is read within the run that built it; a
-// later run builds it anew. Pruned zips stay: the one that is released is read again when only
+// artifactDays is how long an unpruned artifact is kept. Only the run that built it reads it; later
+// runs build it again. Pruned zips have no such limit: the released one is read again when only
 // layers above it are built.
 const artifactDays = 30
 
 type keyProps struct {
-	// Setting is the configuration's KMS.
+	// Setting is Config.KMS.
 	Setting string
 	Retain  bool
 }
 
-// key encrypts what the stack stores; Key is nil when the services' own keys do.
+// key encrypts what the stack stores. Key is nil when the services use their own keys.
 type key struct{ Key awskms.IKey }
 
-// newKey makes a key or finds it. The services that write without a role of ours are named in the
-// policy of a key that we make; docs/iam.md says what a key that is given must allow.
+// newKey makes a key, or refers to an existing one by its ARN. The policy of a key that it makes
+// allows the services that write without a role of the stack; docs/iam.md says what an existing key
+// must allow.
 func newKey(scope constructs.Construct, p keyProps) key {
 	switch p.Setting {
 	case "":
@@ -34,13 +35,13 @@ func newKey(scope constructs.Construct, p keyProps) key {
 		return key{awskms.Key_FromKeyArn(scope, jsii.String("Key"), jsii.String(p.Setting))}
 	}
 
+	description := "Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME()
 	made := awskms.NewKey(scope, jsii.String("Key"), &awskms.KeyProps{
-		Description: jsii.String(
-			"Layersmith: buckets, topic, queue and logs of the stack " + *awscdk.Aws_STACK_NAME(),
-		),
+		Description:       jsii.String(description),
 		EnableKeyRotation: jsii.Bool(true),
 		RemovalPolicy:     removal(p.Retain),
 	})
+
 	here := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}}
 	logs := map[string]any{"ArnLike": map[string]any{"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}}
 	for _, s := range []struct {
@@ -54,14 +55,9 @@ func newKey(scope constructs.Construct, p keyProps) key {
 		made.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Sid:        jsii.String(s.sid),
 			Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String(s.service), nil)},
-			Actions: jsii.Strings(
-				"kms:Decrypt",
-				"kms:Encrypt",
-				"kms:ReEncrypt*",
-				"kms:GenerateDataKey*",
-				"kms:DescribeKey",
-			),
-			Resources:  jsii.Strings("*"), // in a key's policy, the key itself
+			Actions: jsii.Strings("kms:Decrypt", "kms:Encrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*",
+				"kms:DescribeKey"),
+			Resources:  jsii.Strings("*"), // in the policy of a key, * is the key itself
 			Conditions: &s.when,
 		}), nil)
 	}
@@ -76,15 +72,15 @@ type bucketsProps struct {
 }
 
 type buckets struct {
-	// Workspace takes what people push below layers/.
+	// Workspace holds the files that users upload below layers/.
 	Workspace awss3.Bucket
 	// Store holds artifacts, documents and state.
 	Store awss3.Bucket
 }
 
-// newBuckets makes both buckets. Fixed on purpose: versions, no public access, TLS, the owner owns
-// all objects. Events leave through the L1 property: the L2 one would add a custom resource with a
-// function and rights of its own.
+// newBuckets makes both buckets. No setting changes these: versioning, no public access, TLS only,
+// and objects owned by the bucket's owner. Events are enabled through the L1 property, because the
+// L2 one would add a custom resource with a function and permissions of its own.
 func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 	always := &awss3.LifecycleRule{
 		Id:                                  jsii.String("leftovers"),
@@ -97,6 +93,7 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 		Prefix:     jsii.String("artifacts/"),
 		Expiration: awscdk.Duration_Days(jsii.Number(artifactDays)),
 	}
+
 	bucket := func(id string, rules ...*awss3.LifecycleRule) awss3.Bucket {
 		props := &awss3.BucketProps{
 			Versioned:         jsii.Bool(true),
@@ -114,26 +111,21 @@ func newBuckets(scope constructs.Construct, p bucketsProps) buckets {
 		}
 
 		b := awss3.NewBucket(scope, jsii.String(id), props)
-		explain(
-			b,
-			"AwsSolutions-S1",
-			"Server access logs would need a third bucket; who wants a record of reads turns on CloudTrail data "+
-				"events for the account.",
-		)
+		explain(b, "AwsSolutions-S1",
+			"Server access logs would need a third bucket. CloudTrail data events can record reads instead.")
+
 		return b
 	}
+
 	b := buckets{Workspace: bucket("Workspace", always), Store: bucket("Store", always, artifacts)}
+	events := &awss3.CfnBucket_EventBridgeConfigurationProperty{EventBridgeEnabled: jsii.Bool(true)}
 	b.Workspace.Node().DefaultChild().(awss3.CfnBucket).SetNotificationConfiguration(
-		&awss3.CfnBucket_NotificationConfigurationProperty{
-			EventBridgeConfiguration: &awss3.CfnBucket_EventBridgeConfigurationProperty{
-				EventBridgeEnabled: jsii.Bool(true),
-			},
-		},
-	)
+		&awss3.CfnBucket_NotificationConfigurationProperty{EventBridgeConfiguration: events})
+
 	return b
 }
 
-// removal is what happens to data when the stack is deleted.
+// removal is the policy for data when the stack is deleted.
 func removal(retain bool) awscdk.RemovalPolicy {
 	if retain {
 		return awscdk.RemovalPolicy_RETAIN

@@ -10,11 +10,13 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// buildMinutes is less than the task's timeout in the state machine, so that CodeBuild says first
-// what took too long. On Lambda compute the limit is 15 minutes and cannot be set.
+// buildMinutes is less than the timeout of the state Build, so that CodeBuild ends first and its
+// log shows what took too long. On Lambda compute the limit is 15 minutes and cannot be set.
 const buildMinutes = 55
 
-// The buildspec has no logic: our own command line does the work, the same that people run at home.
+// artifacts is the command of both buildspecs. They have no logic of their own.
+const artifacts = `./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"`
+
 const (
 	buildspec = `version: 0.2
 cache:
@@ -26,9 +28,9 @@ phases:
       - python3 -m pip install uv==0.13.9
   build:
     commands:
-      - LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"
+      - LAYERSMITH_CACHE="$PWD/.cache/layersmith" UV_CACHE_DIR="$PWD/.cache/uv" ` + artifacts + `
 `
-	// Lambda compute has one interpreter, no root, and only /tmp can be written.
+	// Lambda compute has one interpreter and no root, and only /tmp is writable.
 	buildspecLambda = `version: 0.2
 env:
   variables: { HOME: /tmp, PYTHONUSERBASE: /tmp/python, LAYERSMITH_CACHE: /tmp/layersmith, UV_CACHE_DIR: /tmp/uv }
@@ -38,39 +40,42 @@ phases:
       - python3 -m pip install --user uv==0.13.9
   build:
     commands:
-      - PATH="/tmp/python/bin:$PATH" ./layersmith artifacts "s3://$LAYERSMITH_STORE/runs/$LAYERSMITH_RUN"
+      - PATH="/tmp/python/bin:$PATH" ` + artifacts + `
 `
 )
 
-// machineKind is where builds run.
-type machineKind struct{ kind, image, compute, spec string }
+// builder is the machine that builds run on, in CodeBuild's words, and its buildspec.
+type builder struct{ kind, image, compute, spec string }
 
-// The AL2023 images that CodeBuild curates; the CDK has no constants for them.
-func (c Config) builder() machineKind {
-	m := machineKind{
-		"LINUX_CONTAINER",
-		"aws/codebuild/amazonlinux-x86_64-standard:6.0",
-		"BUILD_GENERAL1_SMALL",
-		buildspec,
+// The machines for each architecture, with the images that CodeBuild maintains for AL2023; the CDK
+// has no constants for them.
+var (
+	containers = map[string]builder{
+		"x86_64": {
+			"LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:6.0",
+			"BUILD_GENERAL1_SMALL", buildspec,
+		},
+		"arm64": {
+			"ARM_CONTAINER", "aws/codebuild/amazonlinux-aarch64-standard:4.0",
+			"BUILD_GENERAL1_SMALL", buildspec,
+		},
 	}
-	switch {
-	case c.CodeBuildLambda && c.Architecture == "arm64":
-		m = machineKind{
-			"ARM_LAMBDA_CONTAINER",
-			"aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13",
-			"BUILD_LAMBDA_1GB",
-			buildspecLambda,
-		}
-	case c.CodeBuildLambda:
-		m = machineKind{
-			"LINUX_LAMBDA_CONTAINER",
-			"aws/codebuild/amazonlinux-x86_64-lambda-standard:python3.13",
-			"BUILD_LAMBDA_1GB",
-			buildspecLambda,
-		}
-	case c.Architecture == "arm64":
-		m.kind = "ARM_CONTAINER"
-		m.image = "aws/codebuild/amazonlinux-aarch64-standard:4.0"
+	lambdaContainers = map[string]builder{
+		"x86_64": {
+			"LINUX_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-x86_64-lambda-standard:python3.13",
+			"BUILD_LAMBDA_1GB", buildspecLambda,
+		},
+		"arm64": {
+			"ARM_LAMBDA_CONTAINER", "aws/codebuild/amazonlinux-aarch64-lambda-standard:python3.13",
+			"BUILD_LAMBDA_1GB", buildspecLambda,
+		},
+	}
+)
+
+func (c Config) builder() builder {
+	m := containers[c.Architecture]
+	if c.CodeBuildLambda {
+		m = lambdaContainers[c.Architecture]
 	}
 
 	if c.ComputeType != "" {
@@ -88,21 +93,19 @@ type buildProps struct {
 }
 
 type build struct {
-	// Project is its name, ARN made of it: nothing waits for the project but what uses it.
-	Project, ARN string
+	Project string // the project's name
+	ARN     string
 }
 
-// newBuild makes the project. Its source is our own command line and nothing else: a workspace is
-// data that the plan names, so no text of it reaches a shell. The cache stays on the build host: it
-// helps the next builds of the hour, costs nothing, and needs no rights. Wheels are checked by
-// hash, so a cache that somebody spoilt is refused.
+// newBuild makes the project. Its source is the layersmith binary alone. The workspace is data that
+// the binary fetches, so none of its text reaches a shell. The cache stays on the build host: it
+// speeds up the builds of the next hour or so, costs nothing, and needs no permissions. Wheels are
+// verified by hash, so a manipulated cache fails the build.
 func newBuild(scope constructs.Construct, p buildProps) build {
 	name := p.Config.StackName + "-build"
-	source := awss3assets.NewAsset(
-		scope,
-		jsii.String("CommandLine"),
-		&awss3assets.AssetProps{Path: jsii.String(p.Config.cli())},
-	)
+	source := awss3assets.NewAsset(scope, jsii.String("CommandLine"), &awss3assets.AssetProps{
+		Path: jsii.String(p.Config.cli()),
+	})
 	group := newLogGroup(scope, "BuildLog", logGroupProps{Config: p.Config, Key: p.Key, Name: "/aws/codebuild/" + name})
 	role := newRole(scope, "BuildRole", roleProps{
 		Service:     "codebuild.amazonaws.com",
@@ -117,9 +120,7 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 	}
 	if p.Config.IndexSecret != "" {
 		env = append(env, &awscodebuild.CfnProject_EnvironmentVariableProperty{
-			Name: jsii.String(
-				"UV_INDEX_URL",
-			),
+			Name:  jsii.String("UV_INDEX_URL"),
 			Type:  jsii.String("SECRETS_MANAGER"),
 			Value: jsii.String(p.Config.IndexSecret),
 		})
@@ -164,17 +165,15 @@ func newBuild(scope constructs.Construct, p buildProps) build {
 
 	project := awscodebuild.NewCfnProject(scope, jsii.String("Build"), props)
 	if p.Key.Key == nil {
-		explain(
-			project,
-			"AwsSolutions-CB4",
-			"The project writes no artifacts of CodeBuild's; what builds put into the store is encrypted there. The "+
-				"setting kms gives a key.",
-		)
+		explain(project, "AwsSolutions-CB4",
+			"CodeBuild stores no artifacts for this project, and the store bucket encrypts what builds write to it. "+
+				"The setting kms adds a key.")
 	}
 
 	return build{Project: *project.Ref(), ARN: *project.AttrArn()}
 }
 
+// plain is an environment variable whose value is not secret.
 func plain(name, value string) *awscodebuild.CfnProject_EnvironmentVariableProperty {
 	return &awscodebuild.CfnProject_EnvironmentVariableProperty{
 		Name:  jsii.String(name),
@@ -183,11 +182,8 @@ func plain(name, value string) *awscodebuild.CfnProject_EnvironmentVariablePrope
 	}
 }
 
-// arn is of something in this account and region.
+// arn makes the ARN of a resource in the account and region of the stack.
 func arn(service string, rest ...string) string {
-	return "arn:" + *awscdk.Aws_PARTITION() + ":" + service + ":" + *awscdk.Aws_REGION() + ":" +
-		*awscdk.Aws_ACCOUNT_ID() + ":" + strings.Join(
-		rest,
-		":",
-	)
+	parts := []string{"arn", *awscdk.Aws_PARTITION(), service, *awscdk.Aws_REGION(), *awscdk.Aws_ACCOUNT_ID()}
+	return strings.Join(append(parts, rest...), ":")
 }

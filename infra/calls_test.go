@@ -21,16 +21,16 @@ const (
 	sdk    = "github.com/aws/aws-sdk-go-v2/service/"
 )
 
-// Every function is granted the actions that its program can call, and no others. What it can call
-// is read off the program: from main through calls, closures and interfaces (by the types that the
-// same program puts into them) to the methods of the SDK's clients.
+// Every function is granted exactly the actions that its program can call. The test finds them in
+// the program: from main through calls, closures and interfaces to the methods of the SDK's
+// clients.
 func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 	program := compiled(t)
 	roles := plainStack(t).byType("AWS::IAM::Role")
 	for _, f := range functionTable {
 		pkg := program.ImportedPackage(module + "functions/" + f.name)
 		if pkg == nil {
-			t.Errorf("functions/%s is not there", f.name)
+			t.Errorf("the folder functions/%s is missing", f.name)
 			continue
 		}
 
@@ -41,17 +41,14 @@ func TestFunctionsAreGrantedWhatTheirProgramsCall(t *testing.T) {
 			}
 		}
 
-		wantEqual(
-			t,
-			"actions of "+f.name+": called (-) and granted (+)",
-			slices.Sorted(maps.Keys(granted)),
-			slices.Sorted(maps.Keys(actions(reach(program,
-				pkg.Func("main"))))),
-		)
+		called := actions(reach(program, pkg.Func("main")))
+		wantEqual(t, "actions of "+f.name+": called (-) and granted (+)", sorted(granted), sorted(called))
 	}
 }
 
-// compiled is our own code as instructions; of the SDK only the names are needed.
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
+// compiled returns the code of this module in SSA form. Of the SDK only the names are loaded.
 func compiled(t *testing.T) *ssa.Program {
 	t.Helper()
 	if testing.Short() {
@@ -71,12 +68,11 @@ func compiled(t *testing.T) *ssa.Program {
 }
 
 var sources = sync.OnceValues(func() ([]*packages.Package, error) {
-	return packages.Load(&packages.Config{
-		Dir: "..",
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedDeps |
-			packages.NeedExportFile | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes,
-	}, "./functions/...",
-		"./internal/...")
+	const files = packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles |
+		packages.NeedImports | packages.NeedDeps | packages.NeedExportFile
+	const syntax = packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes
+
+	return packages.Load(&packages.Config{Dir: "..", Mode: files | syntax}, "./functions/...", "./internal/...")
 })
 
 var ssaOf = sync.OnceValue(func() *ssa.Program {
@@ -86,17 +82,14 @@ var ssaOf = sync.OnceValue(func() *ssa.Program {
 	return program
 })
 
-// The build's role can do what "layersmith build --plan" does, and each command of docs/iam.md
-// needs the actions that stand there.
+// The build's role is granted exactly what "layersmith artifacts" calls, and docs/iam.md lists
+// exactly the actions that each command calls.
 func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 	program := compiled(t)
-	app := program.ImportedPackage(module + "internal/cli").Type("app").Type()
+	commands := program.ImportedPackage(module + "internal/cli")
+	app := types.NewPointer(commands.Type("app").Type())
 	needs := func(constructor string) map[string]bool {
-		f := program.LookupMethod(
-			types.NewPointer(app),
-			program.ImportedPackage(module+"internal/cli").Pkg,
-			constructor,
-		)
+		f := program.LookupMethod(app, commands.Pkg, constructor)
 		if f == nil {
 			t.Fatalf("internal/cli has no %s", constructor)
 		}
@@ -108,9 +101,10 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 
 		return called
 	}
+
 	built := needs("artifactsCommand")
-	for _, action := range append(slices.Clone(always), "s3:GetBucketAcl",
-		"s3:GetBucketLocation") { // CodeBuild's own: it fetches the source and writes the log
+	ofCodeBuild := []string{"s3:GetBucketAcl", "s3:GetBucketLocation"} // to fetch the project's source
+	for _, action := range append(ofCodeBuild, always...) {
 		built[action] = true
 	}
 
@@ -121,12 +115,8 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 		}
 	}
 
-	wantEqual(
-		t,
-		"actions of the build: called (-) and granted (+)",
-		slices.Sorted(maps.Keys(granted)),
-		slices.Sorted(maps.Keys(built)),
-	)
+	wantEqual(t, "actions of the build: called (-) and granted (+)", sorted(granted), sorted(built))
+
 	documented := commandTable(t)
 	for command, constructor := range map[string]string{
 		"push":       "pushCommand",
@@ -136,17 +126,13 @@ func TestCommandsNeedWhatTheDocumentationSays(t *testing.T) {
 		"executions": "executionsCommand",
 		"versions":   "versionsCommand",
 	} {
-		wantEqual(
-			t,
-			"actions of "+command+": called (-) and documented (+)",
-			slices.Sorted(maps.Keys(documented[command])),
-			slices.Sorted(maps.Keys(needs(constructor))),
-		)
+		wantEqual(t, "actions of "+command+": called (-) and documented (+)",
+			sorted(documented[command]), sorted(needs(constructor)))
 	}
 }
 
-// commandTable reads which actions docs/iam.md gives to a command: rows of "| commands | actions |
-// resources |", where an empty first cell repeats the one above.
+// commandTable reads the actions of each command from docs/iam.md. Its rows are "| commands |
+// actions | resources |"; an empty first cell repeats the one above.
 func commandTable(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	doc, err := os.ReadFile("../docs/iam.md")
@@ -188,10 +174,10 @@ func commandTable(t *testing.T) map[string]map[string]bool {
 	return table
 }
 
-// services are the prefixes of actions where they are not the SDK's package.
+// services are the prefixes of actions that differ from the name of the SDK's package.
 var services = map[string]string{"sfn": "states", "resourcegroupstaggingapi": "tag", "cloudwatchlogs": "logs"}
 
-// operations are those whose action is not called like them.
+// operations are those whose action has another name.
 var operations = map[string]string{
 	"lambda:Invoke":               "lambda:InvokeFunction",
 	"lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
@@ -200,16 +186,18 @@ var operations = map[string]string{
 	"s3:ListObjectVersions":       "s3:ListBucketVersions",
 }
 
-// besides are actions that AWS asks of who calls an operation.
+// besides are further actions that AWS requires from the caller of an operation.
 var besides = map[string][]string{
-	"s3:GetObject":                       {"s3:ListBucket"}, // to be told that there is none
+	"s3:GetObject":                       {"s3:ListBucket"}, // without it, a missing object is 403
 	"lambda:CreateFunction":              {"iam:PassRole", "lambda:GetLayerVersion"},
 	"lambda:UpdateFunctionConfiguration": {"lambda:GetLayerVersion"},
 }
 
-// always are what the door needs, or what an identifier decides: a blob is opened by version.
+// always are actions that the calls do not show: Lambda writes the logs, and GetObject of a version
+// is an action of its own.
 var always = []string{"logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObjectVersion"}
 
+// actions are the actions that a set of operations requires.
 func actions(called map[string]bool) map[string]bool {
 	needed := map[string]bool{}
 	for _, a := range always {
@@ -235,71 +223,92 @@ func actions(called map[string]bool) map[string]bool {
 	return needed
 }
 
-// waiters call one operation again and again.
-var waiters = map[string]string{"FunctionUpdatedV2Waiter": "GetFunction", "FunctionActiveV2Waiter": "GetFunction",
-	"PublishedVersionActiveWaiter": "GetFunctionConfiguration"}
+// waiters are the operations that the SDK's waiters poll.
+var waiters = map[string]string{
+	"FunctionUpdatedV2Waiter":      "GetFunction",
+	"FunctionActiveV2Waiter":       "GetFunction",
+	"PublishedVersionActiveWaiter": "GetFunctionConfiguration",
+}
 
-// reach returns the operations of the SDK that a function can come to, as service:Operation.
+// reach returns the operations of the SDK that a function can call, as service:Operation. It does
+// not follow the initialization of packages: checks there, such as "var _ workflow.Alarms =
+// Alarms{}.Get", refer to methods but call nothing.
 func reach(program *ssa.Program, main *ssa.Function) map[string]bool {
-	called := map[string]bool{}
-	seen := map[*ssa.Function]bool{}
-	var work []*ssa.Function
-	var invoked []*ssa.CallCommon
-	var boxed []types.Type
-	known := map[types.Type]bool{}
-	visit := func(f *ssa.Function) {
-		if f == nil || seen[f] {
-			return
-		}
-
-		seen[f] = true
-		if op := operation(f); op != "" {
-			called[op] = true
-		}
-
-		work = append(work, f)
+	r := reacher{
+		program: program,
+		called:  map[string]bool{},
+		seen:    map[*ssa.Function]bool{},
+		boxed:   map[types.Type]bool{},
 	}
-	meet := func(call *ssa.CallCommon, t types.Type) {
-		if types.Implements(t, call.Value.Type().Underlying().(*types.Interface)) {
-			visit(program.LookupMethod(t, call.Method.Pkg(), call.Method.Name()))
-		}
-	}
-	visit(main) // and not what initializes packages: the checks "var _ workflow.Alarms = Alarms{}.Get" there call nothing
-	for len(work) > 0 {
-		f := work[len(work)-1]
-		work = work[:len(work)-1]
+	r.visit(main)
+	for len(r.work) > 0 {
+		f := r.work[len(r.work)-1]
+		r.work = r.work[:len(r.work)-1]
 		for _, block := range f.Blocks {
 			for _, instruction := range block.Instrs {
-				var buffer [16]*ssa.Value
-				for _, operand := range instruction.Operands(buffer[:0]) {
-					if g, ok := (*operand).(*ssa.Function); ok {
-						visit(g)
-					}
-				}
-
-				if m, ok := instruction.(*ssa.MakeInterface); ok && !known[m.X.Type()] {
-					known[m.X.Type()] = true
-					boxed = append(boxed, m.X.Type())
-					for _, call := range invoked {
-						meet(call, m.X.Type())
-					}
-				}
-
-				if call, ok := instruction.(ssa.CallInstruction); ok && call.Common().IsInvoke() {
-					invoked = append(invoked, call.Common())
-					for _, t := range boxed {
-						meet(call.Common(), t)
-					}
-				}
+				r.instruction(instruction)
 			}
 		}
 	}
 
-	return called
+	return r.called
 }
 
-// operation is what a function of the SDK does, "" for all others: a client's method, or what makes
-// a paginator or a waiter.
+// reacher follows calls by rapid type analysis: a call of an interface's method can reach that
+// method of every type that the program converts to an interface.
+type reacher struct {
+	program *ssa.Program
+	called  map[string]bool
+	seen    map[*ssa.Function]bool
+	work    []*ssa.Function
+	invoked []*ssa.CallCommon   // calls of methods of interfaces
+	boxed   map[types.Type]bool // types that were converted to an interface
+}
+
+func (r *reacher) visit(f *ssa.Function) {
+	if f == nil || r.seen[f] {
+		return
+	}
+
+	r.seen[f] = true
+	r.work = append(r.work, f)
+	if op := operation(f); op != "" {
+		r.called[op] = true
+	}
+}
+
+func (r *reacher) instruction(instruction ssa.Instruction) {
+	var buffer [16]*ssa.Value
+	for _, operand := range instruction.Operands(buffer[:0]) {
+		if g, ok := (*operand).(*ssa.Function); ok {
+			r.visit(g)
+		}
+	}
+
+	if m, ok := instruction.(*ssa.MakeInterface); ok && !r.boxed[m.X.Type()] {
+		r.boxed[m.X.Type()] = true
+		for _, call := range r.invoked {
+			r.meet(call, m.X.Type())
+		}
+	}
+
+	if call, ok := instruction.(ssa.CallInstruction); ok && call.Common().IsInvoke() {
+		r.invoked = append(r.invoked, call.Common())
+		for t := range r.boxed {
+			r.meet(call.Common(), t)
+		}
+	}
+}
+
+// meet visits the method of a type that a call reaches if the type implements the interface.
+func (r *reacher) meet(call *ssa.CallCommon, t types.Type) {
+	if types.Implements(t, call.Value.Type().Underlying().(*types.Interface)) {
+		r.visit(r.program.LookupMethod(t, call.Method.Pkg(), call.Method.Name()))
+	}
+}
+
+// operation is the operation of a function of the SDK, "" for all other functions. It is a method
+// of a client, or the constructor of a paginator or a waiter.
 func operation(f *ssa.Function) string {
 	object, _ := f.Object().(*types.Func)
 	if object == nil || object.Pkg() == nil {
@@ -326,7 +335,7 @@ func operation(f *ssa.Function) string {
 
 	if strings.HasSuffix(name, "Waiter") && made {
 		if waiters[name] == "" {
-			panic(fmt.Sprintf("what does %s call?", name))
+			panic(fmt.Sprintf("add %s to waiters", name))
 		}
 
 		return service + ":" + waiters[name]

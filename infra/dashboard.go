@@ -8,14 +8,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/layersmith/layersmith/statemachine"
 )
 
-// limitMegabytes is what a function and all its layers may weigh unzipped, in MiB (Lambda quotas:
-// 262,144,000 bytes).
+// limitMegabytes is the largest unzipped size of a function with all its layers, in MiB (docs:
+// "Lambda quotas", 262,144,000 bytes).
 const limitMegabytes = 250
-
-// outcomes are the ends of a run, each a counter.
-var outcomes = []string{"Released", "Unchanged", "RolledBack", "FailedClean", "FailedDirty"}
 
 type dashboardProps struct {
 	Config  Config
@@ -25,12 +24,13 @@ type dashboardProps struct {
 
 type dashboard struct{ Name string }
 
-// newDashboard shows what the workflow measures. Layers are found by search: the stack does not
-// know them, and a new one shows by itself.
+// newDashboard makes a dashboard of the metrics of the workflow. It finds layers by search, because
+// the stack does not know their names.
 func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	board := awscloudwatch.NewDashboard(scope, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName: jsii.String(p.Config.StackName), DefaultInterval: awscdk.Duration_Days(jsii.Number(90)),
 	})
+
 	limits := []*awscloudwatch.HorizontalAnnotation{
 		{
 			Label: jsii.String("Lambda's limit for a function and its layers"),
@@ -43,8 +43,9 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 			Color: jsii.String("#ff9900"),
 		},
 	}
+
 	var counters []awscloudwatch.IMetric
-	for _, name := range outcomes {
+	for _, name := range statemachine.Outcomes() {
 		counters = append(counters, ofStack(p.Config, name, "Sum"))
 	}
 
@@ -52,7 +53,7 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 		Title: jsii.String("Alarms"), Alarms: &p.Alarms.All, Width: jsii.Number(24),
 	}))
 	board.AddWidgets(
-		graph("Unzipped size by layer, MiB, against the limit", 16, &limits, byLayer("PackageSize", "Maximum")),
+		graph("Unzipped size by layer, MiB", 16, &limits, byLayer("PackageSize", "Maximum")),
 		graph("Zipped size by layer, MiB", 8, nil, byLayer("ZippedSize", "Maximum")),
 	)
 	board.AddWidgets(
@@ -61,13 +62,8 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	)
 	board.AddWidgets(
 		graph("Import time by layer and target, seconds", 12, nil, search("LayerName,Target", "ImportTime", "Maximum")),
-		graph(
-			"Run and its build, seconds",
-			6,
-			nil,
-			ofStack(p.Config, "RunDuration", "Maximum"),
-			ofStack(p.Config, "BuildDuration", "Maximum"),
-		),
+		graph("Duration of run and build, seconds", 6, nil,
+			ofStack(p.Config, "RunDuration", "Maximum"), ofStack(p.Config, "BuildDuration", "Maximum")),
 		graph("Age of the lock, days", 6, nil, awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 			Expression: jsii.String("seconds / 86400"), Label: jsii.String("LockAge"), Period: period(),
 			UsingMetrics: &map[string]awscloudwatch.IMetric{"seconds": ofStack(p.Config, "LockAge", "Maximum")},
@@ -79,16 +75,11 @@ func newDashboard(scope constructs.Construct, p dashboardProps) dashboard {
 	return dashboard{Name: *board.DashboardName()}
 }
 
-func graph(
-	title string,
-	width int,
-	limits *[]*awscloudwatch.HorizontalAnnotation,
-	lines ...awscloudwatch.IMetric,
-) awscloudwatch.GraphWidget {
+// graph is a widget; the dashboard is 24 wide.
+func graph(title string, width int, limits *[]*awscloudwatch.HorizontalAnnotation,
+	lines ...awscloudwatch.IMetric) awscloudwatch.GraphWidget {
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-		Title: jsii.String(
-			title,
-		),
+		Title:           jsii.String(title),
 		Left:            &lines,
 		LeftAnnotations: limits,
 		Width:           jsii.Number(width),
@@ -101,28 +92,29 @@ func byLayer(metric, statistic string) awscloudwatch.IMetric {
 	return search("LayerName", metric, statistic)
 }
 
-// search is every metric of a name with exactly these dimensions.
+// search finds all metrics with a name and exactly these dimensions.
 func search(dimensions, metric, statistic string) awscloudwatch.IMetric {
+	expression := fmt.Sprintf(`SEARCH('{%s,%s} MetricName="%s"', '%s', 300)`, namespace, dimensions, metric, statistic)
+
 	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression: jsii.String(
-			fmt.Sprintf(`SEARCH('{%s,%s} MetricName="%s"', '%s', 300)`, namespace, dimensions, metric, statistic),
-		),
+		Expression:   jsii.String(expression),
 		Label:        jsii.String(""),
 		UsingMetrics: &map[string]awscloudwatch.IMetric{},
 		Period:       period(),
 	})
 }
 
-// stored is what a bucket holds with all versions; S3 counts once a day.
+// stored is the size of a bucket with all versions of its objects. S3 measures it once a day.
 func stored(label string, b awss3.Bucket) awscloudwatch.IMetric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/S3"),
 		MetricName: jsii.String("BucketSizeBytes"),
 		Statistic:  jsii.String("Maximum"),
 		Period:     awscdk.Duration_Days(jsii.Number(1)),
-		Label: jsii.String(
-			label,
-		),
-		DimensionsMap: &map[string]*string{"BucketName": b.BucketName(), "StorageType": jsii.String("StandardStorage")},
+		Label:      jsii.String(label),
+		DimensionsMap: &map[string]*string{
+			"BucketName":  b.BucketName(),
+			"StorageType": jsii.String("StandardStorage"),
+		},
 	})
 }

@@ -15,26 +15,26 @@ import (
 type functionRow struct {
 	name    string
 	memory  int // MiB
-	seconds int // timeout; the state's own is longer
+	seconds int // timeout; the TimeoutSeconds of its state is longer
 	storage int // MiB of /tmp
 	does    string
 }
 
-// functionTable is every function, in the order of the workflow. A function is here because a state
-// of the same name needs it.
+// functionTable is every function, in the order of the workflow. Each is called by the state of the
+// same name.
 var functionTable = []functionRow{
-	{"intake", 256, 60, 512, "reads what was asked and pushed, takes the lease, decides what to build"},
+	{"intake", 256, 60, 512, "reads the execution's input, takes the lease, decides what to build"},
 	{"select", 256, 60, 512, "picks the layers that changed"},
-	{"prune", 512, 900, 2048, "makes the pruned artifact of one layer"},
-	{"measure", 512, 900, 2048, "measures one layer and judges it"},
-	{"record", 256, 300, 512, "checks every consumer's budget and writes its change down"},
+	{"prune", 512, 900, 2048, "prunes the artifact of one layer"},
+	{"measure", 512, 900, 2048, "runs the gate on one layer and checks its size"},
+	{"record", 256, 300, 512, "checks every consumer's size and stores its current state"},
 	{"publish", 256, 300, 512, "publishes one candidate"},
-	{"verify", 512, 900, 512, "runs one candidate in a throw-away function"},
+	{"verify", 512, 900, 512, "runs one candidate in a temporary function"},
 	{"update", 256, 900, 512, "moves one consumer to the candidates"},
 	{"health", 256, 60, 512, "reads one consumer's alarm"},
-	{"promote", 256, 300, 512, "makes the candidates the release and deletes versions that nothing needs"},
+	{"promote", 256, 300, 512, "makes the candidates the released versions and deletes old ones"},
 	{"rollback", 256, 900, 512, "undoes every change of a run and deletes its candidates"},
-	{"report", 256, 60, 512, "writes report and metrics and tells people"},
+	{"report", 256, 60, 512, "writes the report and the metrics and sends the notification"},
 }
 
 type functionsProps struct {
@@ -45,17 +45,17 @@ type functionsProps struct {
 	Access  access
 }
 
-// functions holds the ARNs by name.
+// functions has the ARNs of the functions by name.
 type functions struct{ ARN map[string]string }
 
-// newFunctions makes all of them and the role that throw-away functions run with. Fixed on purpose:
-// no reserved concurrency (the workflow limits itself), no tracing (the execution's history is the
-// trace), no retry of asynchronous calls (there are none), logs as JSON lines that the program
-// writes itself.
+// newFunctions makes all functions, and the role of the temporary functions of verify. No setting
+// changes these: no reserved concurrency (the workflow limits itself), no tracing (the history of
+// the execution has the times), no retries of asynchronous calls (there are none). The programs
+// write their logs as JSON lines themselves.
 func newFunctions(scope constructs.Construct, p functionsProps) functions {
 	probe := newRole(scope, "ProbeRole", roleProps{
 		Service: "lambda.amazonaws.com", AnyAccount: true,
-		Description: "Layersmith: throw-away functions that run candidates; they may do nothing, not even log",
+		Description: "Layersmith: temporary functions that run candidates; no permissions, not even for logs",
 	})
 	env := map[string]*string{
 		"LAYERSMITH_STACK":        jsii.String(p.Config.StackName),
@@ -69,21 +69,21 @@ func newFunctions(scope constructs.Construct, p functionsProps) functions {
 		"LAYERSMITH_PROBE_PREFIX": jsii.String(p.Config.probePrefix()),
 		"LAYERSMITH_CONSOLE":      jsii.String(console()),
 	}
+
 	grants := p.Access.functions(probe)
 	made := functions{ARN: map[string]string{}}
 	for _, f := range functionTable {
-		name, id := p.Config.StackName+"-"+f.name, title(f.name)
+		name := p.Config.StackName + "-" + f.name
+		id := title(f.name)
 		group := newLogGroup(scope, id+"Log", logGroupProps{Config: p.Config, Key: p.Key, Name: "/aws/lambda/" + name})
 		role := newRole(scope, id+"Role", roleProps{
 			Service: "lambda.amazonaws.com", AnyAccount: true,
 			Description: "Layersmith: " + f.does,
-			Grants:      append(grants[f.name], p.Access.logs(group)),
+			Grants:      append(grants[f.name], p.Access.log(group)),
 		})
-		code := awss3assets.NewAsset(
-			scope,
-			jsii.String(id+"Code"),
-			&awss3assets.AssetProps{Path: jsii.String(p.Config.code(f.name))},
-		)
+		code := awss3assets.NewAsset(scope, jsii.String(id+"Code"), &awss3assets.AssetProps{
+			Path: jsii.String(p.Config.code(f.name)),
+		})
 		function := awslambda.NewCfnFunction(scope, jsii.String(id), &awslambda.CfnFunctionProps{
 			FunctionName:  jsii.String(name),
 			Description:   jsii.String("Layersmith: " + f.does),
@@ -107,15 +107,16 @@ func newFunctions(scope constructs.Construct, p functionsProps) functions {
 	return made
 }
 
-// title is the name of a function as construct, placeholder and state: "intake" is Intake.
+// title is the name that constructs, placeholders and states have for a function: "Intake" for
+// "intake".
 func title(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 
 func (c Config) probePrefix() string { return c.StackName + "-probe-" }
 
-// console is the address of an execution's page but for its ARN.
+// console is the URL of an execution's page, without the execution's ARN at its end.
 func console() string {
-	return "https://" + *awscdk.Aws_REGION() + ".console.aws.amazon.com/states/home?region=" + *awscdk.Aws_REGION() +
-		"#/v2/executions/details/"
+	region := *awscdk.Aws_REGION()
+	return "https://" + region + ".console.aws.amazon.com/states/home?region=" + region + "#/v2/executions/details/"
 }
 
 type logGroupProps struct {
@@ -124,13 +125,11 @@ type logGroupProps struct {
 	Name   string
 }
 
-// newLogGroup makes a group that goes with the stack. It has a name, so that what writes into it
-// needs no right to make one.
+// newLogGroup makes a log group that is deleted with the stack. It has a fixed name, so that the
+// program that writes to it needs no permission to create one.
 func newLogGroup(scope constructs.Construct, id string, p logGroupProps) awslogs.LogGroup {
 	props := &awslogs.LogGroupProps{
-		LogGroupName: jsii.String(
-			p.Name,
-		),
+		LogGroupName:  jsii.String(p.Name),
 		Retention:     retentions[p.Config.LogRetentionDays],
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	}
@@ -141,7 +140,7 @@ func newLogGroup(scope constructs.Construct, id string, p logGroupProps) awslogs
 	return awslogs.NewLogGroup(scope, jsii.String(id), props)
 }
 
-// retentions are the CDK's words for numbers of days; the keys are logDays.
+// retentions are the CDK's constants for the numbers of days in logDays.
 var retentions = map[int]awslogs.RetentionDays{
 	1:    awslogs.RetentionDays_ONE_DAY,
 	3:    awslogs.RetentionDays_THREE_DAYS,

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// cfn-lint knows CloudFormation's resources, IAM's policies and the Amazon States Language as AWS
-// publishes them. W2531 is the end of provided.al2, which the stack warns of itself.
+// cfn-lint checks resources, policies and the state machine's definition by AWS's specifications.
+// W2531 is the retirement of provided.al2, of which the stack warns itself.
 func TestTemplatesPassCfnLint(t *testing.T) {
 	lint := tool(t, "LAYERSMITH_CFN_LINT", "cfn-lint/bin/cfn-lint")
 	for name, a := range map[string]*assembly{"plain": plainStack(t), "all": allStack(t)} {
@@ -17,27 +17,25 @@ func TestTemplatesPassCfnLint(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if out, err := exec.Command(lint, "--regions", "us-east-1", "--ignore-checks", "W2531", "--", file).
-			CombinedOutput(); err != nil {
+		command := exec.Command(lint, "--regions", "us-east-1", "--ignore-checks", "W2531", "--", file)
+		if out, err := command.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
 
 	broken := filepath.Join(t.TempDir(), "broken.template.json")
-	if err := os.WriteFile(
-		broken,
-		[]byte(`{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"Buckets": 1}}}}`),
-		0o644,
-	); err != nil {
+	template := `{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"Buckets": 1}}}}`
+	if err := os.WriteFile(broken, []byte(template), 0o644); err != nil {
 		t.Fatal(err)
 	}
 
 	if exec.Command(lint, "--", broken).Run() == nil {
-		t.Error("it finds nothing wrong with a property that does not exist")
+		t.Error("cfn-lint accepts a property that does not exist")
 	}
 }
 
-// tool is a program that make tools has installed.
+// tool returns the path of a program that `make tools` installs, or the one in an environment
+// variable.
 func tool(t *testing.T, variable, below string) string {
 	t.Helper()
 	if path := os.Getenv(variable); path != "" {

@@ -1,5 +1,5 @@
-// Command infra is the app that the CDK synthesizes: the context of cdk.json becomes a Config, the
-// Config becomes one stack. Folders that cdk.json names are relative to the folder that holds it.
+// Command infra is the CDK app. It reads its settings from the context of cdk.json and synthesizes
+// one stack. Relative paths in cdk.json start at the folder of that file.
 package main
 
 import (
@@ -16,8 +16,8 @@ func main() {
 	os.Exit(code)
 }
 
-// synth writes the cloud assembly to where the CDK's command line wants it, and returns the exit
-// code.
+// synth writes the cloud assembly to the folder that the CDK's command line chose, and returns the
+// exit code.
 func synth() int {
 	app := awscdk.NewApp(nil)
 	cfg, err := configFrom(contextOf(app))
@@ -31,7 +31,7 @@ func synth() int {
 	return 0
 }
 
-// contextOf is all context of the app: cdk.json and what was given with -c.
+// contextOf is all context of the app: from cdk.json and from options -c.
 func contextOf(app awscdk.App) map[string]any {
 	all, _ := app.Node().GetAllContext(nil).(map[string]any)
 	return all

@@ -15,22 +15,20 @@ type outputsProps struct {
 	Dashboard dashboard
 }
 
-// newOutputs names what an operator needs. The command line reads them: the names are part of its
-// contract.
+// newOutputs makes the outputs of the stack. The layersmith command reads them by name.
 func newOutputs(scope constructs.Construct, p outputsProps) {
 	for _, o := range []struct{ name, value, description string }{
-		{"WorkspaceBucket", *p.Buckets.Workspace.BucketName(), "push layers/ to it"},
-		{"StoreBucket", *p.Buckets.Store.BucketName(), "artifacts, documents and reports"},
-		{"StateMachineArn", p.Machine.ARN, "start and watch executions of it"},
-		{"TopicArn", *p.Topic.Topic.TopicArn(), "subscribe to it for reports and alarms"},
-		{"DashboardName", p.Dashboard.Name, "sizes, outcomes, import times, storage"},
-		{"BuildProject", p.Build.Project, "logs of the builds"},
-		{"Prefix", p.Config.Prefix, "of the layers' names in Lambda"},
+		{"WorkspaceBucket", *p.Buckets.Workspace.BucketName(), "Bucket of the workspace: upload files below layers/"},
+		{"StoreBucket", *p.Buckets.Store.BucketName(), "Bucket with artifacts, documents and reports"},
+		{"StateMachineArn", p.Machine.ARN, "State machine of the workflow"},
+		{"TopicArn", *p.Topic.Topic.TopicArn(), "Topic of reports and alarms: subscribe to it"},
+		{"DashboardName", p.Dashboard.Name, "Dashboard with sizes, outcomes, import times and storage"},
+		{"BuildProject", p.Build.Project, "CodeBuild project, which has the logs of the builds"},
+		{"Prefix", p.Config.Prefix, "Prefix of the layers' names in Lambda"},
 	} {
-		awscdk.NewCfnOutput(
-			scope,
-			jsii.String(o.name),
-			&awscdk.CfnOutputProps{Value: jsii.String(o.value), Description: jsii.String(o.description)},
-		)
+		awscdk.NewCfnOutput(scope, jsii.String(o.name), &awscdk.CfnOutputProps{
+			Value:       jsii.String(o.value),
+			Description: jsii.String(o.description),
+		})
 	}
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// grant is one statement of a role. Which resource an action takes, if any, is the Service
-// Authorization Reference's word.
+// grant is one statement of a role. The Service Authorization Reference says which resources an
+// action can be limited to.
 type grant struct {
 	sid       string
 	actions   []string
 	resources []string
 	when      map[string]any // operator, key, value
-	// why is required where a resource holds a wildcard: it is the reason in the suppression of
-	// cdk-nag, and in docs/iam.md.
+	// why is required when a resource has a wildcard. It is the reason in the suppression of
+	// cdk-nag and in docs/iam.md.
 	why  string
 	deny bool
 }
@@ -34,15 +34,15 @@ type accessProps struct {
 	Topic   topic
 }
 
-// access knows the names that grants are about.
+// access has the ARNs that grants are about.
 type access struct {
-	store, workspace string // ARNs of the buckets
-	layers, versions string // ARN patterns of our layers and of their versions
-	foreign          string // ARN pattern of any layer version in the region
-	consumers        []string
-	consumed         []string // ARN patterns of consumers' versions
-	probes           string   // ARN patterns of throw-away functions, and of layers that are compared in them
-	probeLayers      string
+	store, workspace string   // the buckets
+	layers, versions string   // patterns: our layers, and their versions
+	anyLayer         string   // pattern: all layer versions in the region, of any account
+	consumers        []string // patterns: the functions of the setting consumers
+	consumed         []string // patterns: their versions and aliases
+	probes           string   // pattern: temporary functions
+	probeLayers      string   // patterns: layers that verify compares with, and their versions
 	probeVersions    string
 	machine          string
 	executions       string
@@ -57,7 +57,7 @@ func newAccess(p accessProps) access {
 		workspace:     *p.Buckets.Workspace.BucketArn(),
 		layers:        arn("lambda", "layer", p.Config.Prefix+"*"),
 		versions:      arn("lambda", "layer", p.Config.Prefix+"*", "*"),
-		foreign:       "arn:" + *awscdk.Aws_PARTITION() + ":lambda:" + *awscdk.Aws_REGION() + ":*:layer:*:*",
+		anyLayer:      "arn:" + *awscdk.Aws_PARTITION() + ":lambda:" + *awscdk.Aws_REGION() + ":*:layer:*:*",
 		probes:        arn("lambda", "function", p.Config.probePrefix()+"*"),
 		probeLayers:   arn("lambda", "layer", p.Config.probePrefix()+"*"),
 		probeVersions: arn("lambda", "layer", p.Config.probePrefix()+"*", "*"),
@@ -78,207 +78,227 @@ func newAccess(p accessProps) access {
 	return a
 }
 
-// functions are the grants by function, besides its log. Every function holds the lease, reads and
-// writes the run's documents.
+// functions are the grants of each function, except for its log. probe is the role of temporary
+// functions.
 func (a access) functions(probe awsiam.Role) map[string][]grant {
-	all := a.all(
-		a.edits("Lease", "state/lease.json"),
-		a.edits("Run", "runs/*"),
-		a.keeps("Documents", "documents/*"),
-		a.tells(),
-		a.encrypts(),
-	)
-	return map[string][]grant{
-		"intake": a.all(
-			all,
-			a.lists(),
-			a.pushed(),
-			a.keeps("Workspaces", "workspaces/*"),
-			a.reads("Release", "state/released.json"),
-			a.may("Executions", "states:DescribeExecution").
-				on(a.executions).
-				because("The run that holds the lease is any execution of this state machine."),
-		),
-		"select": a.all(all,
-			a.opens("Workspaces", "workspaces/*"),
-			a.edits("Release", "state/released.json"),
-		),
-		"prune": a.all(all,
-			a.opens("Workspaces", "workspaces/*"),
-			a.opens("Artifacts", "artifacts/*"),
-			a.keeps("Pruned", "pruned/*"),
-		),
-		"measure": a.all(all,
-			a.opens("Workspaces", "workspaces/*"),
-			a.reads("Release", "state/released.json"),
-			a.opens("Pruned", "pruned/*"),
-		),
-		"record": a.all(
-			all,
-			a.reads("Release", "state/released.json"),
-			a.opens("Workspaces", "workspaces/*"),
-			a.consumer("Consumers", "lambda:GetFunction", "lambda:GetAlias"),
-			a.attaches(),
-			a.alarms(),
-			a.may("Tags", "tag:GetResources").
-				anywhere("GetResources takes no resource: it finds the functions that layers/consumers.yaml names by "+
-					"tag."),
-		),
-		"publish": a.all(
-			all,
-			a.opens("Pruned", "pruned/*"),
-			a.listsVersions(),
-			a.may("Layers", "lambda:PublishLayerVersion").on(a.layers).because(ours),
-			a.may("Versions", "lambda:GetLayerVersion", "lambda:AddLayerVersionPermission").
-				on(a.versions).
-				because(ours),
-		),
-		"verify": a.all(
-			all,
-			a.opens("Workspaces", "workspaces/*"),
-			a.opens("Artifacts", "artifacts/*"),
-			a.opens("Pruned", "pruned/*"),
-			a.reads("Release", "state/released.json"),
-			a.listsVersions(),
-			a.may("Versions", "lambda:GetLayerVersion").on(a.versions).because(ours),
-			a.may("Unpruned", "lambda:PublishLayerVersion").on(a.probeLayers).because(throwaway),
-			a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").
-				on(a.probeVersions).
-				because(throwaway),
-			a.may("Probes", "lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction",
-				"lambda:DeleteFunction").
-				on(a.probes).
-				because(throwaway),
-			a.may("ProbeRole", "iam:PassRole").
-				on(*probe.RoleArn()).
-				onlyIf("StringEquals", "iam:PassedToService", "lambda.amazonaws.com"),
-		),
-		"update": a.all(
-			all,
-			a.consumer(
-				"Consumers",
-				"lambda:GetFunction",
-				"lambda:GetFunctionConfiguration",
-				"lambda:UpdateFunctionConfiguration",
-				"lambda:PublishVersion",
-				"lambda:GetAlias",
-				"lambda:UpdateAlias",
-			),
-			a.attaches(),
-		),
-		"health": a.all(all,
-			a.alarms(),
-		),
-		"promote": a.all(all,
-			a.opens("Workspaces", "workspaces/*"),
-			a.edits("Release", "state/released.json"),
-			a.listsVersions(),
-			a.inUse(),
-			a.may("Versions", "lambda:DeleteLayerVersion").on(a.versions).because(ours),
-		),
-		"rollback": a.all(
-			all,
-			a.reads("Release", "state/released.json"),
-			a.consumer(
-				"Consumers",
-				"lambda:GetFunction",
-				"lambda:UpdateFunctionConfiguration",
-				"lambda:GetAlias",
-				"lambda:UpdateAlias",
-			),
-			a.attaches(),
-			a.listsVersions(),
-			a.inUse(),
-			a.may("Versions", "lambda:DeleteLayerVersion").on(a.versions).because(ours),
-			a.withdraws(),
-			a.may("Probes", "lambda:DeleteFunction").on(a.probes).because(throwaway),
-		),
-		"report": a.all(all,
-			a.reads("Release", "state/released.json"),
-			a.may("Metrics", "cloudwatch:PutMetricData").onlyIf("StringEquals", "cloudwatch:namespace", namespace).
-				anywhere("PutMetricData is limited by namespace."),
-			a.may("Topic", "sns:Publish").on(a.topic),
-		),
+	all := map[string][]grant{
+		"intake":   a.intake(),
+		"select":   a.selects(),
+		"prune":    a.prune(),
+		"measure":  a.measure(),
+		"record":   a.record(),
+		"publish":  a.publish(),
+		"verify":   a.verify(probe),
+		"update":   a.update(),
+		"health":   {a.alarms()},
+		"promote":  a.promote(),
+		"rollback": a.rollback(),
+		"report":   a.report(),
+	}
+	for name, own := range all {
+		all[name] = granted(append(a.everyFunction(), own...)...)
+	}
+
+	return all
+}
+
+// everyFunction is for the lease and for the documents of a run, which every function reads and
+// writes.
+func (a access) everyFunction() []grant {
+	return []grant{
+		a.edit("Lease", "state/lease.json"),
+		a.edit("Run", "runs/*"),
+		a.keep("Documents", "documents/*"),
+		a.listStore(),
+		a.encrypt(),
+	}
+}
+
+func (a access) intake() []grant {
+	return []grant{
+		a.listWorkspace(),
+		a.readWorkspace(),
+		a.keep("Workspaces", "workspaces/*"),
+		a.readRelease(),
+		a.may("Executions", "states:DescribeExecution").on(a.executions).
+			because("Any execution of this state machine may hold the lease."),
+	}
+}
+
+func (a access) selects() []grant {
+	return []grant{
+		a.open("Workspaces", "workspaces/*"),
+		a.edit("Release", "state/released.json"),
+	}
+}
+
+func (a access) prune() []grant {
+	return []grant{
+		a.open("Workspaces", "workspaces/*"),
+		a.open("Artifacts", "artifacts/*"),
+		a.keep("Pruned", "pruned/*"),
+	}
+}
+
+func (a access) measure() []grant {
+	return []grant{
+		a.open("Workspaces", "workspaces/*"),
+		a.readRelease(),
+		a.open("Pruned", "pruned/*"),
+	}
+}
+
+func (a access) record() []grant {
+	return []grant{
+		a.readRelease(),
+		a.open("Workspaces", "workspaces/*"),
+		a.consumer("lambda:GetFunction", "lambda:GetAlias"),
+		a.attachLayers(),
+		a.alarms(),
+		a.may("Tags", "tag:GetResources").anywhere(
+			"GetResources has no resource type: it finds the functions that layers/consumers.yaml selects by tag."),
+	}
+}
+
+func (a access) publish() []grant {
+	return []grant{
+		a.open("Pruned", "pruned/*"),
+		a.listVersions(),
+		a.may("Layers", "lambda:PublishLayerVersion").on(a.layers).because(ours),
+		a.may("Versions", "lambda:GetLayerVersion", "lambda:AddLayerVersionPermission").on(a.versions).because(ours),
+	}
+}
+
+func (a access) verify(probe awsiam.Role) []grant {
+	return []grant{
+		a.open("Workspaces", "workspaces/*"),
+		a.open("Artifacts", "artifacts/*"),
+		a.open("Pruned", "pruned/*"),
+		a.readRelease(),
+		a.listVersions(),
+		a.may("Versions", "lambda:GetLayerVersion").on(a.versions).because(ours),
+		a.may("Unpruned", "lambda:PublishLayerVersion").on(a.probeLayers).because(temporary),
+		a.may("UnprunedVersions", "lambda:GetLayerVersion", "lambda:DeleteLayerVersion").
+			on(a.probeVersions).because(temporary),
+		a.may("Probes",
+			"lambda:CreateFunction", "lambda:GetFunction", "lambda:InvokeFunction", "lambda:DeleteFunction").
+			on(a.probes).because(temporary),
+		a.may("ProbeRole", "iam:PassRole").on(*probe.RoleArn()).
+			onlyIf("StringEquals", "iam:PassedToService", "lambda.amazonaws.com"),
+	}
+}
+
+func (a access) update() []grant {
+	return []grant{
+		a.consumer("lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:UpdateFunctionConfiguration",
+			"lambda:PublishVersion", "lambda:GetAlias", "lambda:UpdateAlias"),
+		a.attachLayers(),
+	}
+}
+
+func (a access) promote() []grant {
+	return []grant{
+		a.open("Workspaces", "workspaces/*"),
+		a.edit("Release", "state/released.json"),
+		a.listVersions(),
+		a.listFunctions(),
+		a.may("Versions", "lambda:DeleteLayerVersion").on(a.versions).because(ours),
+	}
+}
+
+func (a access) rollback() []grant {
+	return []grant{
+		a.readRelease(),
+		a.consumer("lambda:GetFunction", "lambda:UpdateFunctionConfiguration", "lambda:GetAlias", "lambda:UpdateAlias"),
+		a.attachLayers(),
+		a.listVersions(),
+		a.listFunctions(),
+		a.may("Versions", "lambda:DeleteLayerVersion").on(a.versions).because(ours),
+		a.withdrawVersion(),
+		a.may("Probes", "lambda:DeleteFunction").on(a.probes).because(temporary),
+	}
+}
+
+func (a access) report() []grant {
+	return []grant{
+		a.readRelease(),
+		a.may("Metrics", "cloudwatch:PutMetricData").onlyIf("StringEquals", "cloudwatch:namespace", namespace).
+			anywhere("PutMetricData has no resource type. The condition limits it to one namespace."),
+		a.may("Topic", "sns:Publish").on(a.topic),
 	}
 }
 
 // The reasons that several grants share.
 const (
-	content   = "Keys end in the content's digest or begin with the run's name."
-	ours      = "Layers below the prefix are the workflow's own; versions get their numbers when they are published."
-	throwaway = "Throw-away functions, and layers for a comparison, have names that begin with the stack's and are " +
-		"made for one probe each."
-	matched = "The setting consumers names the functions; versions and aliases of theirs have no fixed names."
+	content   = "Keys end in a content digest or begin with the name of a run."
+	ours      = "Layers below the prefix belong to the workflow. Lambda assigns version numbers when it publishes."
+	temporary = "Temporary functions, and layers to compare with, have names that begin with the stack's name. " +
+		"Each is made for one probe."
+	matched = "The setting consumers names the functions. Their versions and aliases have no fixed names."
 )
 
-// build is what the project's role may do. Its source is one object of the deployment's bucket.
+// build is for the role of the CodeBuild project. Its source is one object of the CDK's bucket.
 func (a access) build(source awss3assets.Asset, group awslogs.LogGroup) []grant {
 	bucket := *source.Bucket().BucketArn()
-	return a.all(
+
+	return granted(
 		a.may("Source", "s3:GetObject", "s3:GetObjectVersion").on(bucket+"/"+*source.S3ObjectKey()),
 		a.may("SourceBucket", "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:ListBucket").on(bucket),
-		a.opens("Workspaces", "workspaces/*"),
-		a.reads("Release", "state/released.json"),
-		a.edits("Run", "runs/*"),
-		a.keeps("Locks", "locks/*"),
-		a.keeps("Artifacts", "artifacts/*"),
-		a.tells(),
-		a.encrypts(),
-		a.logs(group),
+		a.open("Workspaces", "workspaces/*"),
+		a.readRelease(),
+		a.edit("Run", "runs/*"),
+		a.keep("Locks", "locks/*"),
+		a.keep("Artifacts", "artifacts/*"),
+		a.listStore(),
+		a.encrypt(),
+		a.log(group),
 		a.index(),
 	)
 }
 
-// machineRole is what the state machine may do: call the functions, and build as the project says
-// and in no other way.
+// machineRole is for the state machine: it may call the functions, and start builds without
+// overriding the project's buildspec, image or privileges.
 func (a access) machineRole(b build, f functions) []grant {
 	var arns []string
-	for _, name := range functionTable {
-		arns = append(arns, f.ARN[name.name])
+	for _, row := range functionTable {
+		arns = append(arns, f.ARN[row.name])
 	}
 
 	rule := arn("events", "rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
-	return a.all(
+	start := "codebuild:StartBuild"
+
+	return []grant{
 		a.may("Functions", "lambda:InvokeFunction").on(arns...),
-		a.may("Build", "codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds").on(b.ARN),
-		a.never("Buildspec", "codebuild:StartBuild").on(b.ARN).onlyIf("Null", "codebuild:source.buildspec", "false"),
-		a.never("Image", "codebuild:StartBuild").on(b.ARN).onlyIf("Null", "codebuild:environment.image", "false"),
-		a.never("Privileged", "codebuild:StartBuild").
-			on(b.ARN).
-			onlyIf("Null", "codebuild:environment.privilegedMode", "false"),
+		a.may("Build", start, "codebuild:StopBuild", "codebuild:BatchGetBuilds").on(b.ARN),
+		a.never("Buildspec", start).on(b.ARN).onlyIf("Null", "codebuild:source.buildspec", "false"),
+		a.never("Image", start).on(b.ARN).onlyIf("Null", "codebuild:environment.image", "false"),
+		a.never("Privileged", start).on(b.ARN).onlyIf("Null", "codebuild:environment.privilegedMode", "false"),
 		a.may("BuildEvents", "events:PutTargets", "events:PutRule", "events:DescribeRule").on(rule),
 		a.may("LogDelivery", "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery",
 			"logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 			"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups").
-			anywhere("Log delivery takes no resource: Step Functions sets it up for the group of this state machine."),
+			anywhere("Log delivery has no resource type. Step Functions sets it up for the workflow's log group."),
+	}
+}
+
+// upload is for the role of the rule for uploads.
+func (a access) upload() []grant {
+	return []grant{a.may("Start", "states:StartExecution").on(a.machine)}
+}
+
+// schedule is for the role of the schedule, which also writes to the dead letter queue.
+func (a access) schedule(queue string) []grant {
+	return granted(
+		a.may("Start", "states:StartExecution").on(a.machine),
+		a.may("DeadLetters", "sqs:SendMessage").on(queue),
+		a.encrypt(),
 	)
 }
 
-// starts is what the upload rule and the schedule may do.
-func (a access) starts() []grant {
-	return a.all(a.may("Start", "states:StartExecution").on(a.machine))
-}
-
-// schedules is what the schedule may do, besides: keep what could not be started.
-func (a access) schedules(queue string) []grant {
-	return a.all(a.starts(), a.may("DeadLetters", "sqs:SendMessage").on(queue), a.encrypts())
-}
-
-// all joins grants; those with nothing to grant are left out.
-func (a access) all(list ...any) []grant {
-	var joined []grant
-	for _, item := range list {
-		switch g := item.(type) {
-		case grant:
-			if len(g.resources) > 0 {
-				joined = append(joined, g)
-			}
-		case []grant:
-			joined = append(joined, g...)
-		}
-	}
-
-	return joined
+// granted leaves out grants without resources: without a key, an index or consumers there is
+// nothing to grant.
+func granted(list ...grant) []grant {
+	return slices.DeleteFunc(list, func(g grant) bool { return len(g.resources) == 0 })
 }
 
 func (a access) may(sid string, actions ...string) grant { return grant{sid: sid, actions: actions} }
@@ -287,11 +307,17 @@ func (a access) never(sid string, actions ...string) grant {
 	return grant{sid: "Never" + sid, actions: actions, deny: true}
 }
 
-func (g grant) on(resources ...string) grant { g.resources = resources; return g }
+func (g grant) on(resources ...string) grant {
+	g.resources = resources
+	return g
+}
 
-func (g grant) because(why string) grant { g.why = why; return g }
+func (g grant) because(why string) grant {
+	g.why = why
+	return g
+}
 
-// anywhere is for actions that take no resource.
+// anywhere is for actions that cannot be limited to a resource.
 func (g grant) anywhere(why string) grant { return g.on("*").because(why) }
 
 func (g grant) onlyIf(operator, key, value string) grant {
@@ -299,83 +325,77 @@ func (g grant) onlyIf(operator, key, value string) grant {
 	return g
 }
 
-// reads, edits, opens and keeps are about keys of the store: one document or many, documents that
-// change or content that does not. To keep content is to look first whether it is there, so it
-// includes to open it.
-func (a access) reads(what, key string) grant {
-	return a.may("Read"+what, "s3:GetObject").on(a.store + "/" + key)
-}
-
-func (a access) edits(what, key string) grant {
+// The grants edit, open and keep are for objects of the store. Documents of a fixed name are
+// edited. Content is stored under its digest: it is opened or kept. Keeping includes opening,
+// because it first checks whether the content exists.
+func (a access) edit(what, key string) grant {
 	return a.may("Edit"+what, "s3:GetObject", "s3:PutObject").on(a.store + "/" + key).because(content)
 }
 
-func (a access) opens(what, keys string) grant {
+func (a access) open(what, keys string) grant {
 	return a.may("Open"+what, "s3:GetObject", "s3:GetObjectVersion").on(a.store + "/" + keys).because(content)
 }
 
-func (a access) keeps(what, keys string) grant {
+func (a access) keep(what, keys string) grant {
 	return a.may("Keep"+what, "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject").
-		on(a.store + "/" + keys).
-		because(content)
+		on(a.store + "/" + keys).because(content)
 }
 
-// tells lets S3 answer that a document is not there: to who may not list a bucket it says that
-// access is denied. No condition on the prefix, because the request for a document has none.
-func (a access) tells() grant { return a.may("ListStore", "s3:ListBucket").on(a.store) }
+func (a access) readRelease() grant {
+	return a.may("ReadRelease", "s3:GetObject").on(a.store + "/state/released.json")
+}
 
-// lists is the same for the workspace; versions are listed, because what is built is the version
-// that was seen.
-func (a access) lists() grant {
+// listStore is needed to read documents that may not exist: without ListBucket, S3 answers 403, not
+// 404. There is no condition on the prefix, because a request for an object has none.
+func (a access) listStore() grant { return a.may("ListStore", "s3:ListBucket").on(a.store) }
+
+// listWorkspace includes versions, because a build uses the versions that intake listed.
+func (a access) listWorkspace() grant {
 	return a.may("ListWorkspace", "s3:ListBucket", "s3:ListBucketVersions").on(a.workspace)
 }
 
-func (a access) pushed() grant {
-	return a.may("ReadWorkspace", "s3:GetObject", "s3:GetObjectVersion").
-		on(a.workspace + "/layers/*").
-		because("Layers have the names that people give them.")
+func (a access) readWorkspace() grant {
+	return a.may("ReadWorkspace", "s3:GetObject", "s3:GetObjectVersion").on(a.workspace + "/layers/*").
+		because("Users choose the names of layers and files.")
 }
 
-func (a access) consumer(sid string, actions ...string) grant {
-	return a.may(sid, actions...).on(append(slices.Clone(a.consumers), a.consumed...)...).because(matched)
+func (a access) consumer(actions ...string) grant {
+	return a.may("Consumers", actions...).on(slices.Concat(a.consumers, a.consumed)...).because(matched)
 }
 
-// attaches is what Lambda asks of who changes the layers of a function: to see each of them, also
-// those of others that it has already.
-func (a access) attaches() grant {
-	return a.may("AttachLayers", "lambda:GetLayerVersion").on(a.foreign).
-		because("A consumer keeps the layers that are not ours, of any account that shares them, and Lambda wants to " +
-			"see all of the list.")
+// attachLayers is what Lambda requires for changing the layers of a function: access to every layer
+// of the new list, including layers of other accounts that the function has already.
+func (a access) attachLayers() grant {
+	return a.may("AttachLayers", "lambda:GetLayerVersion").on(a.anyLayer).
+		because("Lambda requires access to every layer of a function. Consumers may have layers of other accounts.")
 }
 
-// withdraws is to delete the version of a consumer that the run published. The resource is a
-// version's: a whole function cannot be deleted with it.
-func (a access) withdraws() grant {
+// withdrawVersion allows deleting a version that a run published. The resources have a version, so
+// that a whole function cannot be deleted.
+func (a access) withdrawVersion() grant {
 	return a.may("WithdrawVersion", "lambda:DeleteFunction").on(a.consumed...).because(matched)
 }
 
 func (a access) alarms() grant {
-	return a.may("Alarms", "cloudwatch:DescribeAlarms").
-		anywhere("DescribeAlarms shows composite alarms only to who may describe all alarms, and a consumer's alarm " +
-			"may be one.")
+	return a.may("Alarms", "cloudwatch:DescribeAlarms").anywhere(
+		"DescribeAlarms omits composite alarms without access to all alarms, and a consumer's alarm may be composite.")
 }
 
-func (a access) listsVersions() grant {
-	return a.may("ListVersions", "lambda:ListLayerVersions").anywhere("ListLayerVersions takes no resource.")
+func (a access) listVersions() grant {
+	return a.may("ListVersions", "lambda:ListLayerVersions").anywhere("ListLayerVersions has no resource type.")
 }
 
-func (a access) inUse() grant {
-	return a.may("ListFunctions", "lambda:ListFunctions").
-		anywhere("ListFunctions takes no resource: a layer version is deleted only when no function of the account " +
-			"has it.")
+func (a access) listFunctions() grant {
+	return a.may("ListFunctions", "lambda:ListFunctions").anywhere(
+		"ListFunctions has no resource type. A layer version is deleted only when no function of the account uses it.")
 }
 
-func (a access) logs(group awslogs.LogGroup) grant {
+func (a access) log(group awslogs.LogGroup) grant {
 	return a.may("Log", "logs:CreateLogStream", "logs:PutLogEvents").on(*group.LogGroupArn()).
-		because("Streams of one group; their names are made when a process starts.")
+		because("The log streams of one group get their names when a process starts.")
 }
 
-func (a access) encrypts() grant {
+func (a access) encrypt() grant {
 	if a.key == "" {
 		return grant{}
 	}
@@ -392,16 +412,16 @@ func (a access) index() grant {
 }
 
 type roleProps struct {
-	// Service is who assumes the role.
+	// Service is the principal that assumes the role.
 	Service     string
 	Description string
 	Grants      []grant
-	// AnyAccount is for services that do not say for which account they assume a role.
+	// AnyAccount is for services that do not send the condition key aws:SourceAccount.
 	AnyAccount bool
 }
 
-// newRole makes a role whose policy is exactly the grants. The policy is part of the role, so that
-// there is no moment when one is there without the other.
+// newRole makes a role whose policy is exactly the grants. The policy is inline, so that the role
+// never exists without it.
 func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 	var narrowed *awsiam.ServicePrincipalOpts
 	if !p.AnyAccount {
@@ -413,25 +433,12 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String(p.Service), narrowed),
 		Description: jsii.String(p.Description),
 	}
-	statements := []awsiam.PolicyStatement{}
-	for _, g := range p.Grants {
-		s := &awsiam.PolicyStatementProps{
-			Sid:       jsii.String(g.sid),
-			Actions:   jsii.Strings(g.actions...),
-			Resources: jsii.Strings(g.resources...),
-		}
-		if g.deny {
-			s.Effect = awsiam.Effect_DENY
+	if len(p.Grants) > 0 {
+		var statements []awsiam.PolicyStatement
+		for _, g := range p.Grants {
+			statements = append(statements, g.statement())
 		}
 
-		if g.when != nil {
-			s.Conditions = &g.when
-		}
-
-		statements = append(statements, awsiam.NewPolicyStatement(s))
-	}
-
-	if len(statements) > 0 {
 		props.InlinePolicies = &map[string]awsiam.PolicyDocument{
 			"grants": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
 		}
@@ -443,6 +450,23 @@ func newRole(scope constructs.Construct, id string, p roleProps) awsiam.Role {
 	}
 
 	return role
+}
+
+func (g grant) statement() awsiam.PolicyStatement {
+	s := &awsiam.PolicyStatementProps{
+		Sid:       jsii.String(g.sid),
+		Actions:   jsii.Strings(g.actions...),
+		Resources: jsii.Strings(g.resources...),
+	}
+	if g.deny {
+		s.Effect = awsiam.Effect_DENY
+	}
+
+	if g.when != nil {
+		s.Conditions = &g.when
+	}
+
+	return awsiam.NewPolicyStatement(s)
 }
 
 // boundary is the permissions boundary of all roles, nil for none.
@@ -457,8 +481,8 @@ func boundary(setting string) awscdk.PermissionsBoundary {
 	return awscdk.PermissionsBoundary_FromName(jsii.String(setting))
 }
 
-// explainWildcards gives the reason of a grant to cdk-nag, for each of its resources that holds a
-// wildcard, and for no other.
+// explainWildcards suppresses the finding of cdk-nag about wildcards, with the reason of the grant,
+// for exactly those of its resources that have a wildcard.
 func explainWildcards(scope constructs.Construct, role awsiam.Role, g grant) {
 	var wide []any
 	for _, resource := range g.resources {
@@ -480,7 +504,7 @@ func explainWildcards(scope constructs.Construct, role awsiam.Role, g grant) {
 	}, nil)
 }
 
-// explain says why a finding of cdk-nag stays.
+// explain suppresses a finding of cdk-nag, with a reason.
 func explain(construct constructs.IConstruct, rule, why string) {
 	cdknag.NagSuppressions_AddResourceSuppressions(
 		construct,
@@ -489,15 +513,13 @@ func explain(construct constructs.IConstruct, rule, why string) {
 	)
 }
 
-// newChecks lets cdk-nag look at the stack, and says what a person should know of the settings.
+// newChecks runs cdk-nag on the stack, and warns of a runtime that AWS retires.
 func newChecks(stack awscdk.Stack, cfg Config) {
 	awscdk.Aspects_Of(stack).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{Reports: jsii.Bool(false)}), nil)
 	if cfg.Runtime == "provided.al2" {
 		awscdk.Validations_Of(stack).Acknowledge(&awscdk.Acknowledgment{
-			Id: jsii.String(
-				"CloudFormation-Validate::W2531",
-			),
-			Reason: jsii.String("The stack says it once, for all functions."),
+			Id:     jsii.String("CloudFormation-Validate::W2531"),
+			Reason: jsii.String("The stack warns once for all functions."),
 		})
 		awscdk.Annotations_Of(stack).AddWarningV2(jsii.String("layersmith:runtime"),
 			jsii.String("AWS stops creating functions on provided.al2 on 2027-02-01 and updating them on 2027-03-03; "+
@@ -505,7 +527,7 @@ func newChecks(stack awscdk.Stack, cfg Config) {
 	}
 }
 
-// flat is a resolved value as cdk-nag names it in findings: <Bucket.Arn>/artifacts/*.
+// flat writes a resolved value as findings of cdk-nag do: <Bucket.Arn>/artifacts/*.
 func flat(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -531,11 +553,12 @@ func flat(value any) string {
 		}
 
 		if get, ok := v["Fn::GetAtt"].([]any); ok {
-			return "<" + strings.Join(slices.Collect(func(yield func(string) bool) {
-				for _, part := range get {
-					yield(fmt.Sprint(part))
-				}
-			}), ".") + ">"
+			var parts []string
+			for _, part := range get {
+				parts = append(parts, fmt.Sprint(part))
+			}
+
+			return "<" + strings.Join(parts, ".") + ">"
 		}
 	}
 

@@ -6,16 +6,15 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newStack wires the parts in the order in which data flows. What may do what stands in
-// permissions.go.
-func newStack(scope constructs.Construct, cfg Config) awscdk.Stack {
+// newStack makes all resources. The permissions of the roles are in permissions.go.
+func newStack(scope constructs.Construct, cfg Config) {
 	stack := awscdk.NewStack(scope, jsii.String(cfg.StackName), &awscdk.StackProps{
 		StackName: jsii.String(cfg.StackName),
-		Description: jsii.String(
-			"Layersmith: Lambda layers for Python, built, pruned, verified, published and rolled back",
-		),
+		Description: jsii.String("Layersmith: Lambda layers for Python, built, pruned, verified, published and " +
+			"rolled back"),
 		PermissionsBoundary: boundary(cfg.Boundary),
 	})
+
 	key := newKey(stack, keyProps{Setting: cfg.KMS, Retain: cfg.Retain})
 	buckets := newBuckets(stack, bucketsProps{Key: key, Retain: cfg.Retain, NoncurrentDays: cfg.NoncurrentDays})
 	topic := newTopic(stack, topicProps{Key: key, Notify: cfg.Notify})
@@ -23,21 +22,17 @@ func newStack(scope constructs.Construct, cfg Config) awscdk.Stack {
 
 	build := newBuild(stack, buildProps{Config: cfg, Key: key, Buckets: buckets, Access: may})
 	functions := newFunctions(stack, functionsProps{Config: cfg, Key: key, Buckets: buckets, Topic: topic, Access: may})
-	machine := newStateMachine(
-		stack,
-		stateMachineProps{Config: cfg, Key: key, Build: build, Functions: functions, Access: may},
-	)
-	triggers := newTriggers(
-		stack,
-		triggersProps{Config: cfg, Key: key, Buckets: buckets, Machine: machine, Access: may},
-	)
+	machine := newStateMachine(stack, stateMachineProps{
+		Config: cfg, Key: key, Build: build, Functions: functions, Access: may,
+	})
+	triggers := newTriggers(stack, triggersProps{
+		Config: cfg, Key: key, Buckets: buckets, Machine: machine, Access: may,
+	})
 
 	alarms := newAlarms(stack, alarmsProps{Config: cfg, Machine: machine, Triggers: triggers, Topic: topic})
 	board := newDashboard(stack, dashboardProps{Config: cfg, Buckets: buckets, Alarms: alarms})
-	newOutputs(
-		stack,
-		outputsProps{Config: cfg, Buckets: buckets, Build: build, Machine: machine, Topic: topic, Dashboard: board},
-	)
+	newOutputs(stack, outputsProps{
+		Config: cfg, Buckets: buckets, Build: build, Machine: machine, Topic: topic, Dashboard: board,
+	})
 	newChecks(stack, cfg)
-	return stack
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/layersmith/layersmith/statemachine"
 )
 
 type stateMachineProps struct {
@@ -21,34 +23,33 @@ type stateMachineProps struct {
 
 type stateMachine struct{ ARN string }
 
-// newStateMachine makes the workflow: Standard, because an execution takes longer than five minutes
-// and can be redriven. The definition stands in the template, so that a change of it shows in the
-// diff of a deployment. Step Functions keeps the history for 90 days; the log gets errors only,
-// without data.
+// newStateMachine makes the workflow. It is a Standard workflow, because an execution takes longer
+// than five minutes and can be redriven. The definition is part of the template, so that the diff
+// of a deployment shows its changes. Step Functions keeps the history for 90 days; the log gets
+// only errors, without data.
 func newStateMachine(scope constructs.Construct, p stateMachineProps) stateMachine {
-	group := newLogGroup(
-		scope,
-		"PipelineLog",
-		logGroupProps{Config: p.Config, Key: p.Key, Name: "/aws/vendedlogs/states/" + p.Config.StackName},
-	)
+	group := newLogGroup(scope, "PipelineLog", logGroupProps{
+		Config: p.Config,
+		Key:    p.Key,
+		Name:   "/aws/vendedlogs/states/" + p.Config.StackName,
+	})
 	role := newRole(scope, "PipelineRole", roleProps{
 		Service:     "states.amazonaws.com",
 		Description: "Layersmith: the workflow",
 		Grants:      p.Access.machineRole(p.Build, p.Functions),
 	})
-	values := map[string]*string{"BuildProject": jsii.String(p.Build.Project)}
-	for name, arn := range p.Functions.ARN {
-		values[title(name)] = jsii.String(arn)
+
+	values := map[string]*string{statemachine.BuildProject: jsii.String(p.Build.Project)}
+	for _, name := range statemachine.Functions() {
+		values[name] = jsii.String(p.Functions.ARN[strings.ToLower(name)])
 	}
 
-	machine := awsstepfunctions.NewCfnStateMachine(
-		scope,
-		jsii.String("Pipeline"),
+	machine := awsstepfunctions.NewCfnStateMachine(scope, jsii.String("Pipeline"),
 		&awsstepfunctions.CfnStateMachineProps{
 			StateMachineName:        jsii.String(p.Config.StackName),
 			StateMachineType:        jsii.String("STANDARD"),
 			RoleArn:                 role.RoleArn(),
-			DefinitionString:        jsii.String(definition(p.Config.Definition)),
+			DefinitionString:        jsii.String(compact(statemachine.Definition())),
 			DefinitionSubstitutions: &values,
 			LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
 				Level:                jsii.String("ERROR"),
@@ -62,29 +63,20 @@ func newStateMachine(scope constructs.Construct, p stateMachineProps) stateMachi
 			TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{
 				Enabled: jsii.Bool(false),
 			},
-		},
-	)
-	explain(
-		machine,
-		"AwsSolutions-SF1",
-		"A Standard workflow's history has every event for 90 days; the log is for what failed.",
-	)
-	explain(machine, "AwsSolutions-SF2", "The history has the time of every state; a trace would repeat it.")
+		})
+	explain(machine, "AwsSolutions-SF1",
+		"The history of a Standard workflow has every event for 90 days. The log is needed for errors only.")
+	explain(machine, "AwsSolutions-SF2", "The history has the times of every state. A trace would repeat them.")
+
 	return stateMachine{ARN: *machine.AttrArn()}
 }
 
-// definition is the file without its white space, which counts in a template's limit of 1 MB. The
-// configuration has checked that it is JSON.
-func definition(file string) string {
-	doc, err := os.ReadFile(file)
-	if err != nil {
-		panic(fmt.Sprintf("read definition: %v", err))
+// compact removes white space from JSON: it would count toward the template's limit of 1 MB.
+func compact(doc string) string {
+	var out bytes.Buffer
+	if err := json.Compact(&out, []byte(doc)); err != nil {
+		panic(fmt.Sprintf("compact the state machine's definition: %v", err)) // its tests parse it
 	}
 
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, doc); err != nil {
-		panic(fmt.Sprintf("read definition %s: %v", file, err))
-	}
-
-	return compact.String()
+	return out.String()
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// refresh is the schedule's input to an execution: newer versions within the requirements, for all
-// layers.
+// refresh is the input of the schedule's executions: update all layers to the newest versions that
+// the requirements allow.
 const refresh = `{"refresh":true,"trigger":"schedule"}`
 
 type triggersProps struct {
@@ -23,34 +23,48 @@ type triggersProps struct {
 }
 
 type triggers struct {
-	// DeadLetters keeps what did not start an execution.
+	// DeadLetters keeps the events that did not start an execution.
 	DeadLetters awssqs.Queue
 }
 
-// newTriggers starts executions: for what is uploaded below layers/, and on the schedule. The event
-// goes in as it is; intake reads it. A rule tries for a day (its default), because an upload must
-// not be lost; the schedule gives up after three tries, because the next month comes.
+// newTriggers makes what starts executions: uploads below layers/, and the schedule. An execution
+// gets the event unchanged; intake reads it. The rule for uploads retries for a day (its default),
+// because no upload may be lost. The schedule retries three times, because it runs again anyway.
 func newTriggers(scope constructs.Construct, p triggersProps) triggers {
+	t := triggers{DeadLetters: newDeadLetters(scope, p.Key)}
+	newUploadRule(scope, p, t.DeadLetters)
+	if p.Config.Schedule != "" {
+		newSchedule(scope, p, t.DeadLetters)
+	}
+
+	return t
+}
+
+func newDeadLetters(scope constructs.Construct, key key) awssqs.Queue {
 	queue := &awssqs.QueueProps{
 		Encryption:      awssqs.QueueEncryption_SQS_MANAGED,
 		EnforceSSL:      jsii.Bool(true),
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 	}
-	if p.Key.Key != nil {
+	if key.Key != nil {
 		queue.Encryption = awssqs.QueueEncryption_KMS
-		queue.EncryptionMasterKey = p.Key.Key
+		queue.EncryptionMasterKey = key.Key
 	}
 
-	t := triggers{DeadLetters: awssqs.NewQueue(scope, jsii.String("DeadLetters"), queue)}
-	explain(t.DeadLetters, "AwsSolutions-SQS3", "It is the dead letter queue itself.")
+	made := awssqs.NewQueue(scope, jsii.String("DeadLetters"), queue)
+	explain(made, "AwsSolutions-SQS3", "This queue is itself the dead letter queue.")
 
+	return made
+}
+
+func newUploadRule(scope constructs.Construct, p triggersProps, deadLetters awssqs.Queue) {
 	upload := newRole(scope, "UploadRole", roleProps{
 		Service: "events.amazonaws.com", AnyAccount: true,
 		Description: "Layersmith: start an execution for an upload",
-		Grants:      p.Access.starts(),
+		Grants:      p.Access.upload(),
 	})
 	rule := awsevents.NewCfnRule(scope, jsii.String("Upload"), &awsevents.CfnRuleProps{
-		Description: jsii.String("Layersmith: something was uploaded below layers/"),
+		Description: jsii.String("Layersmith: a file was uploaded below layers/"),
 		EventPattern: map[string]any{
 			"source":      []string{"aws.s3"},
 			"detail-type": []string{"Object Created"},
@@ -63,43 +77,41 @@ func newTriggers(scope constructs.Construct, p triggersProps) triggers {
 			Id:               jsii.String("Pipeline"),
 			Arn:              jsii.String(p.Machine.ARN),
 			RoleArn:          upload.RoleArn(),
-			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: t.DeadLetters.QueueArn()},
+			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: deadLetters.QueueArn()},
 		}},
 	})
+
 	from := map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": rule.AttrArn()}}
-	t.DeadLetters.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+	deadLetters.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("UploadRule"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
 		Actions:    jsii.Strings("sqs:SendMessage"),
-		Resources:  &[]*string{t.DeadLetters.QueueArn()},
+		Resources:  &[]*string{deadLetters.QueueArn()},
 		Conditions: &from,
 	}))
+}
 
-	if p.Config.Schedule == "" {
-		return t
-	}
-
-	monthly := newRole(scope, "ScheduleRole", roleProps{
+func newSchedule(scope constructs.Construct, p triggersProps, deadLetters awssqs.Queue) {
+	role := newRole(scope, "ScheduleRole", roleProps{
 		Service:     "scheduler.amazonaws.com",
 		Description: "Layersmith: start an execution on the schedule",
-		Grants:      p.Access.schedules(*t.DeadLetters.QueueArn()),
+		Grants:      p.Access.schedule(*deadLetters.QueueArn()),
 	})
 	awsscheduler.NewCfnSchedule(scope, jsii.String("Refresh"), &awsscheduler.CfnScheduleProps{
 		Name:                       jsii.String(p.Config.StackName + "-refresh"),
-		Description:                jsii.String("Layersmith: newer versions within the requirements"),
+		Description:                jsii.String("Layersmith: update to the newest versions within the requirements"),
 		ScheduleExpression:         jsii.String(p.Config.Schedule),
 		ScheduleExpressionTimezone: jsii.String("UTC"),
 		FlexibleTimeWindow:         &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
 			Arn:     jsii.String(p.Machine.ARN),
-			RoleArn: monthly.RoleArn(),
+			RoleArn: role.RoleArn(),
 			Input:   jsii.String(refresh),
 			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
 				MaximumRetryAttempts:     jsii.Number(3),
 				MaximumEventAgeInSeconds: jsii.Number(3600),
 			},
-			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: t.DeadLetters.QueueArn()},
+			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: deadLetters.QueueArn()},
 		},
 	})
-	return t
 }

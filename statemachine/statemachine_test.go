@@ -3,7 +3,6 @@ package statemachine_test
 import (
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,44 +44,6 @@ func TestPlaceholdersAreTheFunctions(t *testing.T) {
 
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(called))); diff != "" {
 		t.Errorf("functions that states call (- want, + got):\n%s", diff)
-	}
-}
-
-func values() map[string]string {
-	all := map[string]string{}
-	for _, name := range statemachine.Placeholders() {
-		all[name] = `arn:"` + name + `\`
-	}
-
-	return all
-}
-
-func TestResolveReplacesEveryPlaceholder(t *testing.T) {
-	t.Parallel()
-	definition, err := statemachine.Resolve(values())
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	m, err := statemachine.Parse(definition)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if got := m.States["Intake"].Resource; got != `arn:"Intake\` || strings.Contains(definition, "${") {
-		t.Errorf("Intake is %q", got)
-	}
-}
-
-func TestResolveWantsExactlyTheValues(t *testing.T) {
-	t.Parallel()
-	v := values()
-	delete(v, "Prune")
-	v["Compress"] = "arn"
-	_, err := statemachine.Resolve(v)
-	want := "resolve ${Prune}: no value\nresolve ${Compress}: the definition has no such placeholder"
-	if err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// asl-validator has the states language as a schema, and knows that every state can be reached.
+// asl-validator checks the definition against a schema of the States Language, and that every state
+// can be reached.
 func TestDefinitionPassesAslValidator(t *testing.T) {
 	validator, err := filepath.Abs("../.tools/node/node_modules/.bin/asl-validator")
 	if err == nil {
@@ -20,14 +22,14 @@ func TestDefinitionPassesAslValidator(t *testing.T) {
 		t.Fatalf("%v\nhint: run: make tools", err)
 	}
 
-	values := map[string]string{statemachine.BuildProject: "layersmith-build"}
+	values := []string{"${" + statemachine.BuildProject + "}", "layersmith-build"}
 	for _, f := range statemachine.Functions() {
-		values[f] = "arn:aws:lambda:us-east-1:123456789012:function:layersmith-" + f
+		values = append(values, "${"+f+"}", "arn:aws:lambda:us-east-1:123456789012:function:layersmith-"+f)
 	}
 
-	definition, err := statemachine.Resolve(values)
-	if err != nil {
-		t.Fatal(err)
+	definition := strings.NewReplacer(values...).Replace(statemachine.Definition())
+	if strings.Contains(definition, "${") {
+		t.Fatalf("a placeholder is left in the definition:\n%s", definition)
 	}
 
 	for name, c := range map[string]struct {

@@ -1,4 +1,4 @@
-// Health looks at one consumer's alarm.
+// Health checks one consumer's alarm after its update.
 package main
 
 import (

@@ -14,8 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// settle is how long nothing must have been uploaded: a push of a whole workspace takes some
-// seconds.
+// settle is how long uploads must have stopped before a build starts: uploading a whole workspace
+// takes several seconds.
 const settle = 10 * time.Second
 
 func main() {

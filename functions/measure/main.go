@@ -1,4 +1,4 @@
-// Measure runs the gate on one pruned layer and judges its size.
+// Measure runs the gate on one pruned layer and compares its size with its budget.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Prune makes a pruned layer of one unpruned artifact.
+// Prune prunes the artifact of one layer.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Publish makes a layer version of one measured layer.
+// Publish publishes one measured layer as a layer version.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Record writes down how every consumer is before anything is touched.
+// Record stores the state of every consumer before anything is changed.
 package main
 
 import (

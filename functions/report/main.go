@@ -1,4 +1,4 @@
-// Report writes a run's report, its metrics and its notification, and gives the lease back.
+// Report writes a run's report, sends its metrics and its notification, and releases the lease.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Rollback undoes what a run did.
+// Rollback undoes the changes of a run.
 package main
 
 import (

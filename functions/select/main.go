@@ -1,4 +1,4 @@
-// Select compares what was built with what is released.
+// Select finds the built layers that differ from the released ones.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Verify asks the real runtime about one candidate.
+// Verify runs one candidate on the real Lambda runtime.
 package main
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// memory of the throw-away function, MiB: with it a function has one whole virtual CPU (docs:
-// "Configure Lambda function memory").
+// memory of the temporary function in MiB. With it, a function has one whole vCPU (docs: "Configure
+// Lambda function memory").
 const memory = 1769
 
 func main() {

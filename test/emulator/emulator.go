@@ -64,7 +64,7 @@ func Start(t testing.TB) *Stack {
 	}
 
 	if _, err := exec.LookPath("bwrap"); err != nil {
-		t.Fatalf("start the emulator: %v\nhint: run: make setup", err)
+		t.Fatalf("start the emulator: %v\nhint: run: make tools", err)
 	}
 
 	s := &Stack{dir: t.TempDir(), root: root}
@@ -324,7 +324,7 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// tool is a program that `make setup` installs, or the one that the variable names.
+// tool is a program that `make tools` installs, or the one that the variable names.
 func (s *Stack) tool(variable, path string) (string, error) {
 	if named := os.Getenv(variable); named != "" {
 		return named, nil
@@ -332,7 +332,7 @@ func (s *Stack) tool(variable, path string) (string, error) {
 
 	path = filepath.Join(s.root, filepath.FromSlash(path))
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("find a tool of the tests: %w\nhint: run: make setup", err)
+		return "", fmt.Errorf("find a tool of the tests: %w\nhint: run: make tools", err)
 	}
 
 	return path, nil

@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/layersmith/layersmith/statemachine"
 )
 
 // A hard end is one after which the workflow does nothing more by itself: the engine, or a person,
@@ -65,11 +63,11 @@ var hardEnds = []hardEnd{
 				{
 					over: map[string]any{
 						"layers":  items(1),
-						"summary": strings.Repeat("s", statemachine.MaxStateBytes/2),
+						"summary": strings.Repeat("s", maxStateBytes/2),
 					},
 				},
 			},
-			"publish": {{over: map[string]any{"summary": strings.Repeat("s", statemachine.MaxStateBytes/2)}}},
+			"publish": {{over: map[string]any{"summary": strings.Repeat("s", maxStateBytes/2)}}},
 		}},
 }
 
@@ -126,17 +124,17 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	const many = 60
 	one := largest(1)
 	sixty := largest(many)
-	if sixty >= statemachine.MaxStateBytes {
+	if sixty >= maxStateBytes {
 		t.Errorf(
 			"%d layers and consumers make a state of %d bytes, the limit is %d",
 			many,
 			sixty,
-			statemachine.MaxStateBytes,
+			maxStateBytes,
 		)
 	}
 
 	each := (sixty - one + many - 2) / (many - 1) // rounded up
-	if want, got := fits, (statemachine.MaxStateBytes-one)/each+1; got != want {
+	if want, got := fits, (maxStateBytes-one)/each+1; got != want {
 		t.Errorf("%d layers and consumers fit at %d bytes each, docs/failure-modes.md says %d", got, each, want)
 	}
 }
@@ -276,7 +274,7 @@ func TestMessagesWithoutReport(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ function, outcome, begins string }{
 		{"prune", "FailedClean", "Nothing was published and no function was touched. "},
-		{"rollback", "FailedDirty", "Taking the changes back failed: somebody must look. "},
+		{"rollback", "FailedDirty", "Taking the changes back failed: a person must repair what is left. "},
 	} {
 		t.Run(c.outcome, func(t *testing.T) {
 			t.Parallel()

@@ -66,7 +66,7 @@ func motoPython() (string, error) {
 	}
 
 	if _, err := os.Stat(python); err != nil {
-		return "", fmt.Errorf("find the Step Functions engine: %w\nhint: run: make setup", err)
+		return "", fmt.Errorf("find the Step Functions engine: %w\nhint: run: make tools", err)
 	}
 
 	return python, nil
@@ -117,7 +117,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the Step Functions engine: %w\nhint: run: make setup", err)
+		return nil, fmt.Errorf("start the Step Functions engine: %w\nhint: run: make tools", err)
 	}
 
 	stop = func() {
@@ -131,7 +131,7 @@ func startMoto() (stop func(), err error) {
 	if _, scanErr := fmt.Sscanf(line, "port %d", &port); err != nil || scanErr != nil {
 		stop()
 		said, _ := os.ReadFile(log.Name())
-		return nil, fmt.Errorf("start the Step Functions engine: it says %q\n%s\nhint: run: make setup", line, said)
+		return nil, fmt.Errorf("start the Step Functions engine: it says %q\n%s\nhint: run: make tools", line, said)
 	}
 
 	moto.client = sfn.New(sfn.Options{
@@ -352,17 +352,21 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "the service says no"})
 }
 
-// resolved is the definition as it is deployed.
+// maxStateBytes is how much data may pass from one state to the next (docs: "Step Functions service
+// quotas").
+const maxStateBytes = 256 << 10
+
+// resolved is the definition with values for its placeholders, as CloudFormation resolves it.
 func resolved(t testing.TB) string {
 	t.Helper()
-	values := map[string]string{statemachine.BuildProject: "layersmith"}
+	values := []string{"${" + statemachine.BuildProject + "}", "layersmith"}
 	for _, f := range statemachine.Functions() {
-		values[f] = "arn:aws:lambda:us-east-1:000000000000:function:" + strings.ToLower(f)
+		values = append(values, "${"+f+"}", "arn:aws:lambda:us-east-1:000000000000:function:"+strings.ToLower(f))
 	}
 
-	definition, err := statemachine.Resolve(values)
-	if err != nil {
-		t.Fatal(err)
+	definition := strings.NewReplacer(values...).Replace(statemachine.Definition())
+	if strings.Contains(definition, "${") {
+		t.Fatalf("a placeholder is left in the definition:\n%s", definition)
 	}
 
 	return definition

@@ -636,7 +636,7 @@ func TestTimeouts(t *testing.T) {
 // A function that answers more than Step Functions carries has failed.
 func TestAnswersOverTheLimit(t *testing.T) {
 	t.Parallel()
-	huge := answer{over: map[string]any{"summary": strings.Repeat("s", statemachine.MaxStateBytes)}}
+	huge := answer{over: map[string]any{"summary": strings.Repeat("s", maxStateBytes)}}
 	for _, k := range tasks {
 		t.Run(k.state, func(t *testing.T) {
 			sc := k.expects("States.DataLimitExceeded")
