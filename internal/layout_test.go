@@ -219,70 +219,63 @@ var rooms = map[string]room{
 	"statemachine": {why: "the state machine as data", own: []string{}},
 	".":            {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
 	"events":       {why: "inputs to paste and samples, with tests only"},
-	// tools of this repository: they run the product as a user does
-	"test":          {why: "tests of the finished layers"},
-	"test/e2e":      {why: "the deployed product, with tests only"},
-	"test/workflow": {why: "every path through the state machine, with tests only"},
-	"test/functions": {
-		why:     "the real bootstraps on a bucket, for tests and for measuring them",
-		own:     []string{"release", "stage", "test/runtimeapi", "test/s3server"},
-		allowed: []string{"os", "os/exec", "net/http", "path/filepath", "time"},
-	},
-	"test/runtimeapi": {
-		why:     "Lambda's Runtime API for tests",
-		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"},
-	},
-	"test/emulator": {
-		why:     "an account for tests",
+	// end-to-end tests, without code of their own
+	"test":           {why: "tests of the finished layers"},
+	"test/e2e":       {why: "the deployed product, with tests only"},
+	"test/faults":    {why: "the command line on bad input and on a failing machine, with tests only"},
+	"test/functions": {why: "the deployed functions' bootstraps, with tests only"},
+	"test/prebuilt":  {why: "layers and zips that other tools built, with tests only"},
+	"test/workflow":  {why: "every path through the state machine, with tests only"},
+	// fixtures for tests
+	"testenv/emulator": {
+		why:     "an AWS account in an emulator",
 		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "github.com/aws/aws-sdk-go-v2"},
 	},
-	"test/s3server": {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
-	"test/foreign":  {why: "what other tools build, with tests only"},
-	"test/faults":   {why: "the command line on bad input and on a failing machine, with tests only"},
-	"test/suites": {
-		why: "runs packages' own tests on pruned layers and writes docs/suites.md",
-		own: []string{
-			"digest",
-			"localport",
-			"lock",
-			"measure",
-			"policy",
-			"report",
-			"wheel",
-			"ziptree",
-			"test/onelayer",
-		},
-		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"},
+	"testenv/functions": {
+		why:     "the functions' bootstraps on an S3 server, to test and to measure them",
+		own:     []string{"release", "stage", "testenv/runtimeapi", "testenv/s3server"},
+		allowed: []string{"os", "os/exec", "net/http", "path/filepath", "time"},
 	},
-	"test/onelayer": {
+	"testenv/loaded": {
+		why:     "compares what a process loads from two layers; imports nothing of what it checks",
+		own:     []string{"pyc", "ziptree"},
+		allowed: []string{"os/exec"},
+	},
+	"testenv/runtimeapi": {
+		why:     "Lambda's Runtime API",
+		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"},
+	},
+	"testenv/s3server": {why: "S3 in memory", allowed: []string{"net", "net/http", "net/url", "time"}},
+	// tools of this repository: they run the product as a user does and write pages of docs/
+	"tools/bench": {
+		why:     "measures the product and other tools from outside; writes docs/benchmarks.md",
+		own:     []string{"report", "stage", "testenv/functions"},
+		allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"},
+	},
+	"tools/cost": {
+		why:     "models the cost of a run and writes docs/cost.md; reads the state machine and runs the report",
+		own:     []string{"blob", "digest", "fault", "pydist", "release", "stage", "statemachine"},
+		allowed: []string{"os", "path/filepath", "time"},
+	},
+	"tools/onelayer": {
 		why:     "builds one layer by the command line, for survey and suites",
 		own:     []string{"cli", "localport", "pydist", "report", "ziptree"},
 		allowed: []string{"os", "path/filepath"},
 	},
-	"test/survey": {
+	"tools/suites": {
+		why:     "runs packages' own tests on pruned layers and writes docs/suites.md",
+		own:     []string{"digest", "localport", "lock", "measure", "policy", "report", "tools/onelayer", "wheel", "ziptree"},
+		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"},
+	},
+	"tools/survey": {
 		why:     "builds a hundred distributions and writes docs/survey.md",
-		own:     []string{"measure", "probe", "pydist", "report", "test/loaded", "test/onelayer"},
+		own:     []string{"measure", "probe", "pydist", "report", "testenv/loaded", "tools/onelayer"},
 		allowed: []string{"os", "os/signal", "path/filepath", "time", "syscall"},
-	},
-	"test/loaded": {
-		why:     "compares what a process loads before and after; believes nothing of the engine",
-		own:     []string{"pyc", "ziptree"},
-		allowed: []string{"os/exec"},
-	},
-	"test/cost": {
-		why:     "what a run costs: writes docs/cost.md; counts what the state machine and the report really do",
-		own:     []string{"blob", "digest", "fault", "pydist", "release", "stage", "statemachine"},
-		allowed: []string{"os", "path/filepath", "time"},
-	},
-	"test/bench": {
-		why:     "measures the product and its peers from outside; reads reports",
-		own:     []string{"report", "stage", "test/functions"},
-		allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"},
 	},
 }
 
 // nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main,
-// "test/bench" for <module>/test/bench.
+// "tools/bench" for <module>/internal/tools/bench.
 func nameOf(path string) (string, bool) {
 	if path == module {
 		return ".", true

@@ -33,7 +33,7 @@ import (
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/stage"
-	"github.com/layersmith/layersmith/test/s3server"
+	"github.com/layersmith/layersmith/internal/testenv/s3server"
 )
 
 const testBucket = "store"

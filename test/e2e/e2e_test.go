@@ -1,7 +1,7 @@
 // Package e2e deploys the product to an account in an emulator, as users do, and uses it: the
 // synthesized app through the CDK's command line, our own command line, real wheels, the real
 // buildspec, real bootstraps. What the emulator does not do as AWS does is in
-// test/emulator/README.md.
+// internal/testenv/emulator/README.md.
 package e2e
 
 import (
@@ -33,7 +33,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/test/emulator"
+	"github.com/layersmith/layersmith/internal/testenv/emulator"
 )
 
 const (

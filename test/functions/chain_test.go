@@ -17,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/stage"
-	"github.com/layersmith/layersmith/test/functions"
-	"github.com/layersmith/layersmith/test/runtimeapi"
+	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 )
 
 // root is the repository; folder is where the programs are, made and removed by TestMain.

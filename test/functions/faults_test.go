@@ -23,8 +23,8 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/stage"
-	"github.com/layersmith/layersmith/test/functions"
-	"github.com/layersmith/layersmith/test/runtimeapi"
+	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 )
 
 // The functions, each with an input that it can read, of a run that nobody knows.

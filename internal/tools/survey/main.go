@@ -21,7 +21,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func main() {
@@ -43,7 +43,7 @@ func main() {
 	if err == nil {
 		err = run(
 			ctx,
-			survey{Builder: b, locks: filepath.Join("test", "survey", "locks"), relock: *relock, quick: *quick},
+			survey{Builder: b, locks: filepath.Join("internal", "tools", "survey", "locks"), relock: *relock, quick: *quick},
 			*only,
 			*out,
 			*keep,
@@ -57,7 +57,7 @@ func main() {
 }
 
 func run(ctx context.Context, s survey, only, out, keep string) error {
-	entries, err := readEntries(filepath.Join("test", "survey", "distributions.yaml"))
+	entries, err := readEntries(filepath.Join("internal", "tools", "survey", "distributions.yaml"))
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // uv runs uv, which knows the user's indexes.

@@ -1,4 +1,4 @@
-package foreign_test
+package prebuilt_test
 
 import (
 	"bytes"

@@ -24,7 +24,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func main() {
@@ -57,7 +57,7 @@ func main() {
 }
 
 func run(ctx context.Context, s suites, only, out string) error {
-	entries, err := readEntries(filepath.Join("test", "suites", "suites.yaml"))
+	entries, err := readEntries(filepath.Join("internal", "tools", "suites", "suites.yaml"))
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func run(ctx context.Context, s suites, only, out string) error {
 		return err
 	}
 
-	s.locks = filepath.Join("test", "suites", "locks")
+	s.locks = filepath.Join("internal", "tools", "suites", "locks")
 	if s.temp, err = os.MkdirTemp("", "suites-"); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func run(ctx context.Context, s suites, only, out string) error {
 		}
 	}
 
-	command := "go run ./test/suites"
+	command := "go run ./internal/tools/suites"
 	if only != "" {
 		command += " -only " + only
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // topReasons is how many reasons of failures the document has of a distribution.
@@ -55,7 +55,7 @@ func document(results []result, short bool, command string, when time.Time) stri
 	fmt.Fprintf(
 		&w,
 		"Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the "+
-			"same layer with all rules off, in the versions of `test/suites/locks`. ",
+			"same layer with all rules off, in the versions of `internal/tools/suites/locks`. ",
 	)
 	fmt.Fprintf(&w, "Of what rules did only the removal of the tests themselves was undone. Nothing was healed.\n\n")
 	fmt.Fprintf(

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // document is docs/survey.md.
@@ -35,7 +35,7 @@ func document(results []result, when time.Time) string {
 	)
 	fmt.Fprintf(
 		&w,
-		"One layer each, with all that it requires, in the versions of `test/survey/locks`. Every layer was also "+
+		"One layer each, with all that it requires, in the versions of `internal/tools/survey/locks`. Every layer was also "+
 			"built with all rules off, as an installer leaves it; ",
 	)
 	fmt.Fprintf(

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/layersmith/layersmith/test/s3server"
+	"github.com/layersmith/layersmith/internal/testenv/s3server"
 )
 
 // The conditions and checks that the product relies on, each with the answer that S3 documents for

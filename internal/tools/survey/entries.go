@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // entry is one distribution of the survey, as distributions.yaml has it.

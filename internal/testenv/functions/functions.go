@@ -26,8 +26,8 @@ import (
 
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/stage"
-	"github.com/layersmith/layersmith/test/runtimeapi"
-	"github.com/layersmith/layersmith/test/s3server"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
+	"github.com/layersmith/layersmith/internal/testenv/s3server"
 )
 
 // Programs are what a deployed stack runs, in a folder.

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/test/loaded"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/testenv/loaded"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // survey is where it builds.

@@ -15,9 +15,9 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/ziptree"
-	"github.com/layersmith/layersmith/test/onelayer"
 )
 
 // prefix is where Lambda's Python looks below /opt.

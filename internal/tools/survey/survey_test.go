@@ -17,7 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
-	"github.com/layersmith/layersmith/test/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func list(t *testing.T) []entry {
@@ -32,7 +32,7 @@ func list(t *testing.T) []entry {
 
 func builder(t *testing.T) onelayer.Builder {
 	t.Helper()
-	b, err := onelayer.Find(t.Context(), "../..", "", "")
+	b, err := onelayer.Find(t.Context(), "../../..", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 		}
 
 		if _, err := os.Stat(filepath.Join("locks", e.Name+".toml")); err != nil {
-			t.Errorf("%s has no lock: run go run ./test/survey -only %s -out -", e.Name, e.Name)
+			t.Errorf("%s has no lock: run go run ./internal/tools/survey -only %s -out -", e.Name, e.Name)
 		}
 	}
 
@@ -124,7 +124,7 @@ func TestTheSpread(t *testing.T) {
 				filepath.Join(s.locks, e.Name+".toml"),
 			); err != nil ||
 				string(used) != string(committed) {
-				t.Errorf("the committed lock is stale (%v): run go run ./test/survey -only %s -out -", err, e.Name)
+				t.Errorf("the committed lock is stale (%v): run go run ./internal/tools/survey -only %s -out -", err, e.Name)
 			}
 
 			if e.Twice {

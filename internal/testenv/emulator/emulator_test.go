@@ -38,7 +38,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/layersmith/layersmith/test/emulator"
+	"github.com/layersmith/layersmith/internal/testenv/emulator"
 )
 
 const (

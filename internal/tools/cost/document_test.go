@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var root = filepath.Join("..", "..")
+var root = filepath.Join("..", "..", "..")
 
 func read(t *testing.T) Model {
 	t.Helper()
@@ -56,7 +56,7 @@ func TestDocumentIsWhatTheModelGives(t *testing.T) {
 	should := strings.Split(want, "\n")
 	for i := range max(len(have), len(should)) {
 		if i >= len(have) || i >= len(should) || have[i] != should[i] {
-			t.Fatalf("docs/cost.md differs from line %d on; run: go run ./test/cost", i+1)
+			t.Fatalf("docs/cost.md differs from line %d on; run: go run ./internal/tools/cost", i+1)
 		}
 	}
 }

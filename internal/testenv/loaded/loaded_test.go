@@ -17,11 +17,11 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/loaded"
 	"github.com/layersmith/layersmith/internal/ziptree"
-	"github.com/layersmith/layersmith/test/loaded"
 )
 
-const repository = "../.."
+const repository = "../../.."
 
 func layersmith(t *testing.T, args ...string) {
 	t.Helper()

@@ -129,7 +129,7 @@ func grouped(v float64) string {
 func (d *document) head(released Run, months []Month) {
 	d.say("# What it costs\n")
 	d.fill(
-		"Written by `go run ./test/cost`; a test fails when it is out of date. Prices are those of "+
+		"Written by `go run ./internal/tools/cost`; a test fails when it is out of date. Prices are those of "+
 			"`docs/prices.json`: %s, %s, USD. "+
 			"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is "+
 			"deployed; "+
@@ -572,7 +572,7 @@ func (d *document) sources() {
 
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)
 	d.fill(
-		"S3 requests are counted in the code of each function (`test/cost/model.go`), with everything that happens "+
+		"S3 requests are counted in the code of each function (`internal/tools/cost/model.go`), with everything that happens "+
 			"only sometimes. Logs are taken as %d KiB a call "+
 			"and %d KiB a build.",
 		logBytesInvocation>>10,

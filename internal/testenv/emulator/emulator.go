@@ -111,7 +111,7 @@ func (s *Stack) start(python string) error {
 	}
 
 	// -I: the script's own folder and the user's packages stay out of Python's path.
-	cmd := exec.Command(python, "-I", filepath.Join(s.root, "test", "emulator", "ministack.py"))
+	cmd := exec.Command(python, "-I", filepath.Join(s.root, "internal", "testenv", "emulator", "ministack.py"))
 	cmd.Dir = s.dir
 	cmd.Stdout = s.log
 	cmd.Stderr = s.log

@@ -52,7 +52,7 @@ func real(t *testing.T) suites {
 	}
 
 	s := suites{locks: locks, temp: t.TempDir(), short: true}
-	if err := s.prepare(context.Background(), "../..", "", ""); err != nil {
+	if err := s.prepare(context.Background(), "../../..", "", ""); err != nil {
 		t.Fatal(err)
 	}
 
@@ -64,7 +64,7 @@ func TestEveryEntryIsLocked(t *testing.T) {
 	for _, e := range all {
 		b, err := os.ReadFile(filepath.Join("locks", e.Name+".toml"))
 		if err != nil {
-			t.Errorf("%s has no lock: run go run ./test/suites -short -only %s -out -", e.Name, e.Name)
+			t.Errorf("%s has no lock: run go run ./internal/tools/suites -short -only %s -out -", e.Name, e.Name)
 			continue
 		}
 
@@ -485,9 +485,9 @@ func TestTheDocument(t *testing.T) {
 		Flaky:   []difference{{"tests/a.py::u", outcome{Result: passed}, outcome{Result: failed}}},
 		Reasons: []reason{{3, "no network", "tests/a.py::v"}},
 	}
-	text := document([]result{r}, false, "go run ./test/suites", time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
+	text := document([]result{r}, false, "go run ./internal/tools/suites", time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	for _, want := range []string{
-		"Written by `go run ./test/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both " +
+		"Written by `go run ./internal/tools/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both " +
 			"layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
 		"| x 1 | 1,234,567 | 1,234 | 3 | 0 | 0 | 0 | 1 | 1 | 1 | 61 / 59 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 |\n",
 		"## Problems\n\n- x: lost: tests/a.py::t: passed unpruned, failed pruned: no 'x/a.json'\n",
@@ -569,7 +569,7 @@ func TestTheSpread(t *testing.T) {
 				used, err2 := os.ReadFile(filepath.Join(s.locks, file))
 				if err := errors.Join(err1, err2); err != nil || !slices.Equal(committed, used) {
 					t.Errorf(
-						"the committed lock %s is stale (%v): run go run ./test/suites -relock -short -only %s -out -",
+						"the committed lock %s is stale (%v): run go run ./internal/tools/suites -relock -short -only %s -out -",
 						file,
 						err,
 						e.Name,

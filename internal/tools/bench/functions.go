@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/layersmith/layersmith/internal/stage"
-	"github.com/layersmith/layersmith/test/functions"
+	"github.com/layersmith/layersmith/internal/testenv/functions"
 )
 
 // maxFunctionBytes is what a function may need of memory: half of what prune and measure are given,

@@ -1,7 +1,7 @@
-// Package foreign_test gives prune and check what other tools make of real packages: pip, uv, SAM,
+// Package prebuilt_test gives prune and check what other tools make of real packages: pip, uv, SAM,
 // pex, strip and zip, and zips with everything that the format allows. Either the result works, or
 // the input's own fault is named with its file.
-package foreign_test
+package prebuilt_test
 
 import (
 	"archive/zip"
@@ -548,7 +548,7 @@ func movedSegment(t *testing.T, b []byte) {
 	t.Fatal("no code is loaded")
 }
 
-func TestForeignLayers(t *testing.T) {
+func TestPrebuiltLayers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
