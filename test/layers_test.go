@@ -18,6 +18,7 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // root is the repository.
@@ -52,20 +53,15 @@ func workspaceCopy(t *testing.T) string {
 	return dir
 }
 
-// cache is one for all tests of a run, so that wheels come once; the user's own when there is one
-// already.
+// cache is the user's own, so that wheels are downloaded once.
 func cache(t *testing.T) string {
 	t.Helper()
-	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
-		return dir
-	}
-
-	dir, err := os.UserCacheDir()
+	dir, err := onelayer.Cache()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	return filepath.Join(dir, "layersmith")
+	return dir
 }
 
 // Sizes at most, in bytes: zipped and unzipped, with bytecode. The lock is committed, so only a

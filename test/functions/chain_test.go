@@ -19,6 +19,7 @@ import (
 	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/testenv/functions"
 	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // root is the repository; folder is where the programs are, made and removed by TestMain.
@@ -106,7 +107,7 @@ func call[Out any](t *testing.T, f *runtimeapi.Function, in any) Out {
 
 func cache(t *testing.T) string {
 	t.Helper()
-	dir, err := functions.Cache()
+	dir, err := onelayer.Cache()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -406,16 +406,6 @@ func (s Stack) Pruned(item stage.Item) (doc release.Pruned, zipped []byte, err e
 	return doc, zipped, err
 }
 
-// Cache is where wheels and packs lie: the user's own, so that wheels come once.
-func Cache() (string, error) {
-	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
-		return dir, nil
-	}
-
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "layersmith"), err
-}
-
 // Tools puts the folder that make fills with uv at the front of PATH.
 func Tools(root string) error {
 	return os.Setenv("PATH", filepath.Join(root, ".tools", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))

@@ -15,24 +15,25 @@ import (
 
 	"github.com/layersmith/layersmith/internal/stage"
 	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/page"
 )
 
-// maxFunctionBytes is what a function may need of memory: half of what prune and measure are given,
-// so that nobody has to think about it.
+// maxFunctionBytes is the memory that a function may use: half of what prune and measure are given.
 const maxFunctionBytes = 256_000_000
 
 const functionsHead = "\n## Functions\n"
 
-// onlyFunctions measures the functions, with the user's own cache, and returns the file with their
-// section, which is its last, in the place of the old one.
+// onlyFunctions measures the functions with the user's own cache, and returns the file with their
+// section replaced, and without what follows it.
 func (b *bench) onlyFunctions(file string) (string, error) {
 	var err error
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
 		return "", err
 	}
-
 	defer os.RemoveAll(b.temp)
-	if b.cache, err = functions.Cache(); err != nil {
+
+	if b.cache, err = onelayer.Cache(); err != nil {
 		return "", err
 	}
 
@@ -42,14 +43,15 @@ func (b *bench) onlyFunctions(file string) (string, error) {
 	}
 
 	before, _, _ := bytes.Cut(old, []byte(functionsHead))
-	w := bytes.NewBuffer(before)
-	err = b.functionsTable(w)
-	return w.String(), err
+	b.Write(before)
+	err = b.functionTables()
+
+	return b.String(), err
 }
 
-// functionsTable measures the functions as they are deployed: real bootstraps on Lambda's Runtime
-// API, S3 in memory behind HTTP on this machine.
-func (b *bench) functionsTable(w *bytes.Buffer) error {
+// functionTables measures the functions as they are deployed: real bootstraps on Lambda's Runtime
+// API, with S3 in memory behind HTTP on this machine.
+func (b *bench) functionTables() error {
 	ctx := context.Background()
 	fmt.Fprintln(os.Stderr, "bench: building the functions")
 	programs, err := functions.Build(ctx, ".", filepath.Join(b.temp, "functions"))
@@ -62,195 +64,223 @@ func (b *bench) functionsTable(w *bytes.Buffer) error {
 		return err
 	}
 	defer account.Close()
-	s := functions.Stack{Programs: programs, Account: account}
-	if err := account.Push(os.DirFS("layers")); err != nil {
-		return err
-	}
 
-	const run = "bench"
-	if err := s.Begin(ctx, run); err != nil {
-		return err
-	}
-
-	fmt.Fprintln(os.Stderr, "bench: building the artifacts")
-	if err := s.Artifacts(ctx, run, b.cache); err != nil {
-		return err
-	}
-
-	selected, err := s.Select(ctx, run)
+	m := measuring{bench: b, stack: functions.Stack{Programs: programs, Account: account}, run: "bench"}
+	selected, err := m.prepare(ctx)
 	if err != nil {
 		return err
 	}
 
-	fmt.Fprintf(
-		w,
-		"%s\nReal bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in "+
-			"memory here, so durations have no network in them. "+
-			"Each row is of fresh processes: duration and init are medians of %d, memory (resident) and /tmp the "+
-			"largest. Target: at most %d MB of memory.\n\n",
-		functionsHead,
-		b.rounds,
-		maxFunctionBytes/1_000_000,
-	)
-	fmt.Fprintf(w, "| function | layer | reads MB | duration | peak memory MB | /tmp MB |\n|---|---|---|---|---|---|\n")
-	var pruned []stage.Item
-	var missed []string
-	row := func(function string, item stage.Item, reads int64, in any) (stage.Item, error) {
-		m, out, err := b.invoked(ctx, s, function, in)
-		if err != nil {
-			return out, fmt.Errorf("%s %s: %w", function, item.Layer, err)
-		}
+	b.Line("%s", functionsHead)
+	b.Paragraph("Real bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in "+
+		"memory here, so durations have no network in them. Each row is of fresh processes: duration and init are "+
+		"medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.",
+		b.rounds, maxFunctionBytes/1_000_000)
+	b.Header(new(page.Columns).Left("function", "layer", "reads MB", "duration", "peak memory MB", "/tmp MB"))
 
-		fmt.Fprintf(
-			w,
-			"| %s | %s | %.1f | %.2f s | %.0f | %.0f |\n",
-			function,
-			short[item.Layer],
-			float64(reads)/1e6,
-			m.wall.Seconds(),
-			float64(m.peak)/1e6,
-			float64(m.scratch)/1e6,
-		)
-		if m.peak > maxFunctionBytes {
-			missed = append(
-				missed,
-				fmt.Sprintf("%s of %s takes %.0f MB", function, short[item.Layer], float64(m.peak)/1e6),
-			)
-		}
-
-		return out, nil
+	pruned, err := m.prune(ctx, selected)
+	if err != nil {
+		return err
 	}
-	for _, item := range selected.Layers {
-		_, built, err := s.Built(item)
+
+	if err := m.measure(ctx, pruned); err != nil {
+		return err
+	}
+
+	b.Line("")
+	b.verdict(m.missed, "The target is met.")
+
+	return m.starts(ctx)
+}
+
+// measuring measures the functions of one run.
+type measuring struct {
+	*bench
+	stack  functions.Stack
+	run    string
+	missed []string
+}
+
+// prepare does the steps before Prune and returns the layers to prune.
+func (m *measuring) prepare(ctx context.Context) ([]stage.Item, error) {
+	if err := m.stack.Push(os.DirFS("layers")); err != nil {
+		return nil, err
+	}
+
+	if err := m.stack.Begin(ctx, m.run); err != nil {
+		return nil, err
+	}
+
+	fmt.Fprintln(os.Stderr, "bench: building the artifacts")
+	if err := m.stack.Artifacts(ctx, m.run, m.cache); err != nil {
+		return nil, err
+	}
+
+	selected, err := m.stack.Select(ctx, m.run)
+
+	return selected.Layers, err
+}
+
+// prune measures Prune of each layer and returns its outputs.
+func (m *measuring) prune(ctx context.Context, layers []stage.Item) (pruned []stage.Item, err error) {
+	for _, item := range layers {
+		_, artifactBytes, err := m.stack.Built(item)
 		if err != nil {
-			return err
+			return nil, err
 		}
 
-		out, err := row("prune", item, built, stage.LayerInput{Run: run, Layer: item})
+		out, err := m.row(ctx, "prune", item, artifactBytes, stage.LayerInput{Run: m.run, Layer: item})
 		if err != nil {
-			return err
+			return nil, err
 		}
 
 		pruned = append(pruned, out)
 	}
 
+	return pruned, nil
+}
+
+// measure measures Measure of each layer. It reads the layer's zip and those of the layers below.
+func (m *measuring) measure(ctx context.Context, pruned []stage.Item) error {
 	for _, item := range pruned {
-		doc, zipped, err := s.Pruned(item)
+		doc, zipped, err := m.stack.Pruned(item)
 		if err != nil {
 			return err
 		}
 
 		reads := int64(len(zipped))
 		for _, below := range pruned {
-			if slices.Contains(doc.Built.Below, below.Layer) {
-				_, z, err := s.Pruned(below)
-				if err != nil {
-					return err
-				}
-
-				reads += int64(len(z))
+			if !slices.Contains(doc.Built.Below, below.Layer) {
+				continue
 			}
-		}
 
-		if _, err := row("measure", item, reads, stage.StackInput{Run: run, Layer: item, Layers: pruned}); err != nil {
-			return err
-		}
-	}
-
-	if len(missed) > 0 {
-		fmt.Fprintf(w, "\nMissed: %s.\n", strings.Join(missed, "; "))
-	} else {
-		fmt.Fprintf(w, "\nThe target is met.\n")
-	}
-
-	return b.startTable(ctx, w, s)
-}
-
-// startTable is what a cold start loads, and how long it takes until a function asks for work. AWS
-// is not asked for anything before that.
-func (b *bench) startTable(ctx context.Context, w *bytes.Buffer, s functions.Stack) error {
-	fmt.Fprintf(w, "\n| function | init | program MB | zip MB |\n|---|---|---|---|\n")
-	for _, name := range s.Names {
-		program, zipped, err := s.Sizes(name)
-		if err != nil {
-			return err
-		}
-
-		var inits []time.Duration
-		for range max(b.rounds, 3) {
-			f, err := s.Start(ctx, name, time.Minute, nil)
+			_, zipped, err := m.stack.Pruned(below)
 			if err != nil {
 				return err
 			}
 
-			r, err := f.Invoke([]byte("null")) // refused at the door
-			f.Close()
-			if err != nil {
-				return err
-			}
-
-			inits = append(inits, r.Init)
+			reads += int64(len(zipped))
 		}
 
-		fmt.Fprintf(
-			w,
-			"| %s | %d ms | %.1f | %.1f |\n",
-			name,
-			median(inits).Milliseconds(),
-			float64(program)/1e6,
-			float64(zipped)/1e6,
-		)
+		in := stage.StackInput{Run: m.run, Layer: item, Layers: pruned}
+		if _, err := m.row(ctx, "measure", item, reads, in); err != nil {
+			return err
+		}
 	}
 
 	return nil
 }
 
-// invocation is what fresh processes took.
-type invocation struct {
-	wall          time.Duration // median
-	peak, scratch int64         // bytes, of the largest
-}
-
-func (b *bench) invoked(
-	ctx context.Context,
-	s functions.Stack,
-	function string,
-	in any,
-) (m invocation, out stage.Item, err error) {
-	var walls []time.Duration
-	for n := range b.rounds {
-		fmt.Fprintf(os.Stderr, "bench: %s, round %d\n", function, n+1)
-		temp, err := os.MkdirTemp(b.temp, "tmp-")
-		if err != nil {
-			return m, out, err
-		}
-
-		f, err := s.Start(ctx, function, 5*time.Minute, map[string]string{"TMPDIR": temp})
-		if err != nil {
-			return m, out, err
-		}
-
-		var largest int64
-		stop := watch(f.PID(), temp, &largest)
-		item, r, err := functions.Invoke[stage.Item](f, in)
-		stop()
-		f.Close()
-		if err != nil {
-			return m, out, err
-		}
-
-		out = item
-		walls = append(walls, r.Duration)
-		m.peak = max(m.peak, r.MaxRSSBytes)
-		m.scratch = max(m.scratch, largest)
+// row invokes a function, writes its row and returns its output.
+func (m *measuring) row(
+	ctx context.Context, function string, item stage.Item, reads int64, in any,
+) (stage.Item, error) {
+	took, out, err := m.invoke(ctx, function, in)
+	if err != nil {
+		return out, fmt.Errorf("%s %s: %w", function, item.Layer, err)
 	}
 
-	m.wall = median(walls)
-	return m, out, nil
+	layer := short[item.Layer]
+	m.Line("| %s | %s | %s | %.2f s | %s | %s |", function, layer, page.MB(reads, 1), took.wall.Seconds(),
+		page.MB(took.peak, 0), page.MB(took.temp, 0))
+	if took.peak > maxFunctionBytes {
+		m.missed = append(m.missed, fmt.Sprintf("%s of %s takes %s MB", function, layer, page.MB(took.peak, 0)))
+	}
+
+	return out, nil
 }
 
-// watch looks every few milliseconds at what a function holds in its temporary folder, also in
-// files that have no name any more.
+// starts measures how long each function takes until it asks for its first event, and the sizes of
+// its program. Before that it does not call AWS.
+func (m *measuring) starts(ctx context.Context) error {
+	m.Line("")
+	m.Header(new(page.Columns).Left("function", "init", "program MB", "zip MB"))
+	for _, name := range m.stack.Names {
+		program, zipped, err := m.stack.Sizes(name)
+		if err != nil {
+			return err
+		}
+
+		var inits []time.Duration
+		for range max(m.rounds, 3) {
+			init, err := m.start(ctx, name)
+			if err != nil {
+				return err
+			}
+
+			inits = append(inits, init)
+		}
+
+		m.Line("| %s | %d ms | %s | %s |", name, median(inits).Milliseconds(), page.MB(program, 1), page.MB(zipped, 1))
+	}
+
+	return nil
+}
+
+// start starts a function and returns how long it initialized.
+func (m *measuring) start(ctx context.Context, function string) (time.Duration, error) {
+	f, err := m.stack.Start(ctx, function, time.Minute, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+
+	r, err := f.Invoke([]byte("null")) // every function refuses it before it does anything
+
+	return r.Init, err
+}
+
+// usage is what fresh processes of a function took.
+type usage struct {
+	wall time.Duration // median
+	peak int64         // bytes resident, of the largest
+	temp int64         // bytes in /tmp, of the largest
+}
+
+// invoke invokes fresh processes of a function, one a round, and returns the output of the last.
+func (m *measuring) invoke(ctx context.Context, function string, in any) (took usage, out stage.Item, err error) {
+	var walls []time.Duration
+	for n := range m.rounds {
+		fmt.Fprintf(os.Stderr, "bench: %s, round %d\n", function, n+1)
+		var u usage
+		if u, out, err = m.invokeOnce(ctx, function, in); err != nil {
+			return took, out, err
+		}
+
+		walls = append(walls, u.wall)
+		took.peak = max(took.peak, u.peak)
+		took.temp = max(took.temp, u.temp)
+	}
+
+	took.wall = median(walls)
+
+	return took, out, nil
+}
+
+func (m *measuring) invokeOnce(ctx context.Context, function string, in any) (u usage, out stage.Item, err error) {
+	temp, err := os.MkdirTemp(m.temp, "tmp-")
+	if err != nil {
+		return u, out, err
+	}
+
+	f, err := m.stack.Start(ctx, function, 5*time.Minute, map[string]string{"TMPDIR": temp})
+	if err != nil {
+		return u, out, err
+	}
+	defer f.Close()
+
+	stop := watch(f.PID(), temp, &u.temp)
+	out, r, err := functions.Invoke[stage.Item](f, in)
+	stop()
+
+	u.wall = r.Duration
+	u.peak = r.MaxRSSBytes
+
+	return u, out, err
+}
+
+// watch measures the temporary folder of a process every few milliseconds until stop is called, and
+// sets largest, in bytes.
 func watch(pid int, temp string, largest *int64) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -258,7 +288,7 @@ func watch(pid int, temp string, largest *int64) (stop func()) {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			*largest = max(*largest, scratch(pid, temp))
+			*largest = max(*largest, tempBytes(pid, temp))
 			select {
 			case <-done:
 				return
@@ -266,17 +296,18 @@ func watch(pid int, temp string, largest *int64) (stop func()) {
 			}
 		}
 	})
+
 	return func() { close(done); wg.Wait() }
 }
 
-// scratch is the size of the files in the folder, and of those that the process has open and that
-// were there.
-func scratch(pid int, temp string) (total int64) {
+// tempBytes is the disk space of the files in a temporary folder, and of deleted ones that the
+// process still has open.
+func tempBytes(pid int, temp string) (total int64) {
 	seen := map[uint64]bool{}
 	add := func(path string) {
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() {
-			return // gone meanwhile
+			return // deleted meanwhile
 		}
 
 		if st, ok := info.Sys().(*syscall.Stat_t); ok && !seen[st.Ino] {
@@ -289,13 +320,14 @@ func scratch(pid int, temp string) (total int64) {
 			add(path)
 		}
 
-		return nil // what is gone meanwhile does not count
+		return nil // an error: deleted meanwhile
 	})
+
 	open := fmt.Sprintf("/proc/%d/fd", pid)
-	fds, _ := os.ReadDir(open)
-	for _, fd := range fds {
-		path := filepath.Join(open, fd.Name())
-		if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, temp+"/") {
+	descriptors, _ := os.ReadDir(open)
+	for _, d := range descriptors {
+		path := filepath.Join(open, d.Name())
+		if file, err := os.Readlink(path); err == nil && strings.HasPrefix(file, temp+"/") {
 			add(path)
 		}
 	}

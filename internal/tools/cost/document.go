@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/layersmith/layersmith/internal/tools/page"
 )
 
 // functionsOfTeam is the second example: a team's shared layers.
@@ -56,38 +58,34 @@ func (m Model) Document() (string, error) {
 }
 
 type document struct {
-	strings.Builder
+	page.Page
 	Model
 }
-
-func (d *document) say(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
 
 // fill writes a paragraph, its lines at most lineLength long.
 func (d *document) fill(format string, args ...any) {
 	line := ""
 	for _, word := range strings.Fields(fmt.Sprintf(format, args...)) {
 		if line != "" && len(line)+1+len(word) > lineLength {
-			d.say("%s", line)
+			d.Line("%s", line)
 			line = ""
 		}
 
 		line = strings.TrimPrefix(line+" "+word, " ")
 	}
 
-	d.say("%s\n", line)
+	d.Line("%s\n", line)
 }
 
 const lineLength = 150
 
 func (d *document) table(header []string, rows [][]string) {
-	line := func(cells []string) { d.say("| %s |", strings.Join(cells, " | ")) }
-	line(header)
-	d.say("|%s", strings.Repeat("---|", len(header)))
-	for _, r := range rows {
-		line(r)
+	d.Header(new(page.Columns).Left(header...))
+	for _, cells := range rows {
+		d.Line("| %s |", strings.Join(cells, " | "))
 	}
 
-	d.say("")
+	d.Line("")
 }
 
 // usd writes money with as many digits as it needs.
@@ -116,18 +114,11 @@ func plain(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2-int(math.Floor(math.Log10(v))), 64)
 }
 
-// grouped writes a whole number with commas.
-func grouped(v float64) string {
-	s := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-
-	return s
-}
+// grouped rounds a number and writes it with commas.
+func grouped(v float64) string { return page.Thousands(int(math.Round(v))) }
 
 func (d *document) head(released Run, months []Month) {
-	d.say("# What it costs\n")
+	d.Line("# What it costs\n")
 	d.fill(
 		"Written by `go run ./internal/tools/cost`; a test fails when it is out of date. Prices are those of "+
 			"`docs/prices.json`: %s, %s, USD. "+
@@ -139,10 +130,10 @@ func (d *document) head(released Run, months []Month) {
 	)
 	first := months[0]
 	one, _ := Total(d.Prices.Bill(released.Use))
-	d.say("- A run that releases, with %s: $%s.", first.Name, usd(one))
+	d.Line("- A run that releases, with %s: $%s.", first.Name, usd(one))
 	for _, month := range months {
 		list, billed := Total(d.Prices.Bill(month.Use))
-		d.say(
+		d.Line(
 			"- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every "+
 				"account has.",
 			month.Name,
@@ -152,20 +143,20 @@ func (d *document) head(released Run, months []Month) {
 	}
 
 	list, _ := Total(d.Prices.Bill(first.WholeMetrics))
-	d.say(
+	d.Line(
 		"- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the first "+
 			"month, all paid.",
 		usd(list),
 	)
-	d.say("- Most of the first month, all paid: %s.", d.most(first.Use, listed))
-	d.say("- Most of it after the allowances: %s.\n", d.most(first.Use, billed))
+	d.Line("- Most of the first month, all paid: %s.", d.most(first.Use, listed))
+	d.Line("- Most of it after the allowances: %s.\n", d.most(first.Use, billed))
 }
 
 func listed(l Line) float64 { return l.List }
 func billed(l Line) float64 { return l.Billed }
 
 func (d *document) transitions(runs, team []Run) {
-	d.say("## State transitions\n")
+	d.Line("## State transitions\n")
 	price := d.Prices.Of("sfn.transition")
 	d.fill(
 		"Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more "+
@@ -195,7 +186,7 @@ func (d *document) transitions(runs, team []Run) {
 }
 
 func (d *document) run(r Run, s Settings) {
-	d.say("## One run\n")
+	d.Line("## One run\n")
 	d.fill("%s, with %s. Without any allowance.", r.Name, s.Name)
 	d.bill(r.Use, false)
 	d.fill("Most of it: %s.", d.most(r.Use, listed))
@@ -247,7 +238,7 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 }
 
 func (d *document) functions(r Run, s Settings) {
-	d.say("### Functions of that run\n")
+	d.Line("### Functions of that run\n")
 	d.fill(
 		"Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer "+
 			"guide), so what was measured on whole ones "+
@@ -286,10 +277,10 @@ func (d *document) functions(r Run, s Settings) {
 }
 
 func (d *document) months(months []Month) {
-	d.say("## A month\n")
+	d.Line("## A month\n")
 	for _, month := range months {
 		s := month.Settings
-		d.say("### %s\n", s.Name)
+		d.Line("### %s\n", s.Name)
 		d.fill(
 			"%d layers, %d functions that have them. %d refresh by the schedule, and %d uploads of %d files each, of "+
 				"which %d bring the released files again and "+
@@ -349,7 +340,7 @@ func (d *document) months(months []Month) {
 }
 
 func (d *document) stored(month Month) {
-	d.say("### What lies in the buckets, with %s\n", month.Name)
+	d.Line("### What lies in the buckets, with %s\n", month.Name)
 	d.fill(
 		"Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, "+
 			"`noncurrentDays`). Nothing deletes pruned zips and documents, "+
@@ -384,7 +375,7 @@ func (d *document) stored(month Month) {
 }
 
 func (d *document) builders(month Month) {
-	d.say("## Where to build\n")
+	d.Line("## Where to build\n")
 	var wall, cpu float64
 	for _, l := range d.Layers {
 		wall += l.BuildWal
@@ -458,7 +449,7 @@ func (d *document) builders(month Month) {
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (d *document) saving(months []Month) {
-	d.say("## What it saves\n")
+	d.Line("## What it saves\n")
 	d.fill(
 		"Lambda bills the init of a cold start like any other duration. Saving = cold starts x seconds of init saved "+
 			"x memory x price. The seconds are the import "+
@@ -539,7 +530,7 @@ func BreakEven(cost, saving float64) string {
 }
 
 func (d *document) sources() {
-	d.say("## Prices\n")
+	d.Line("## Prices\n")
 	d.fill(
 		"%s, %s. *As known* is the list price as known then, not compared with the page: check it before you rely on "+
 			"it. What is free is so for each account and "+

@@ -1,5 +1,5 @@
-// Package onelayer builds a workspace of one layer with the product's own command line, for what
-// compares a layer as it comes out for everybody with what an installer would leave.
+// Package onelayer builds workspaces of one layer with the product's own command line, by the
+// default rules or with rules switched off.
 package onelayer
 
 import (
@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,36 +16,37 @@ import (
 
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/localport"
+	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Target is the runtime and the architecture of all that is compared.
+// Target is the runtime and architecture of every layer that is built here.
 const Target = "python3.13-x86_64"
 
 const lockName = "pylock.python3_13-x86_64.toml" // PEP 751 allows no more dots
 
-// Builder is what layers are built with.
+// Exit codes of layersmith.
+const (
+	exitRefused     = 3   // the layer was built and did not pass
+	exitInterrupted = 130 // by a signal
+)
+
+// Builder builds layers.
 type Builder struct {
 	Cache  string
 	Python localport.Python
 }
 
-// Find finds the target's interpreter and the cache as layersmith does in the folder of the
-// repository; cache and python name others, unless they are "".
+// Find returns a builder with the cache and the target's interpreter that layersmith uses in the
+// folder repository. cache and python replace them unless they are "".
 func Find(ctx context.Context, repository, cache, python string) (Builder, error) {
+	var err error
 	if cache == "" {
-		cache = os.Getenv("LAYERSMITH_CACHE")
-	}
-
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
+		if cache, err = Cache(); err != nil {
 			return Builder{}, err
 		}
-
-		cache = filepath.Join(dir, "layersmith")
 	}
 
 	t, err := pydist.ParseTarget(Target)
@@ -58,7 +58,17 @@ func Find(ctx context.Context, repository, cache, python string) (Builder, error
 	return Builder{cache, p}, err
 }
 
-// Layer is what the workspace says.
+// Cache is the user's folder of wheels and caches, as layersmith finds it.
+func Cache() (string, error) {
+	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
+		return dir, nil
+	}
+
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "layersmith"), err
+}
+
+// Layer is the content of a workspace.
 type Layer struct {
 	Name         string
 	Requirements string
@@ -67,21 +77,52 @@ type Layer struct {
 	Lock         []byte // nil to resolve
 }
 
-// Built is what came of one build.
+// Built is a layer that was built.
 type Built struct {
-	Tool  string
+	Tool  string // name and version of layersmith
 	Layer report.Layer
-	Zip   string // where it is
+	Zip   string // file
 	Lock  []byte
 }
 
-// Build builds the layer below dir. A verdict against the layer (exit code 3) is a result as any
-// other; the error of a build that somebody ended is context.Canceled.
+// Build builds a layer below the folder dir. A layer that does not pass the gate or the probe is a
+// result, not an error. The error of an interrupted build is context.Canceled.
 func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string) (Built, error) {
-	layers := filepath.Join(dir, "layers")
+	workspace := filepath.Join(dir, "layers")
 	dist := filepath.Join(dir, "dist")
-	if err := os.MkdirAll(filepath.Join(layers, l.Name), 0o755); err != nil {
+	if err := l.write(workspace); err != nil {
 		return Built{}, err
+	}
+
+	args := append([]string{
+		"build", "--json",
+		"--workspace", workspace,
+		"--output", dist,
+		"--target", Target,
+		"--python", b.Python.Path,
+		"--cache", b.Cache,
+	}, flags...)
+	var out, diagnostics bytes.Buffer
+	code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics})
+	if ctx.Err() != nil || code == exitInterrupted {
+		return Built{}, errors.Join(context.Canceled, ctx.Err())
+	}
+
+	var r report.Report
+	err := json.Unmarshal(out.Bytes(), &r)
+	if err != nil || len(r.Layers) != 1 || code != 0 && code != exitRefused {
+		said := strings.ReplaceAll(strings.TrimSpace(diagnostics.String()), "\n", "; ")
+		return Built{}, fmt.Errorf("build %s: exit code %d: %s", l.Name, code, said)
+	}
+
+	lock, err := os.ReadFile(filepath.Join(workspace, lockName))
+	return Built{r.Tool, r.Layers[0], filepath.Join(dist, r.Layers[0].Zip.Name), lock}, err
+}
+
+// write writes the workspace.
+func (l Layer) write(workspace string) error {
+	if err := os.MkdirAll(filepath.Join(workspace, l.Name), 0o755); err != nil {
+		return err
 	}
 
 	for name, content := range map[string]string{
@@ -94,45 +135,13 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 			continue
 		}
 
-		if err := os.WriteFile(filepath.Join(layers, filepath.FromSlash(name)), []byte(content), 0o644); err != nil {
-			return Built{}, err
+		file := filepath.Join(workspace, filepath.FromSlash(name))
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			return err
 		}
 	}
 
-	args := append(
-		[]string{
-			"build",
-			"--workspace",
-			layers,
-			"--output",
-			dist,
-			"--target",
-			Target,
-			"--python",
-			b.Python.Path,
-			"--cache",
-			b.Cache,
-			"--json",
-		},
-		flags...)
-	var out, diagnostics bytes.Buffer
-	code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics})
-	if ctx.Err() != nil || code == 130 {
-		return Built{}, errors.Join(context.Canceled, ctx.Err())
-	}
-
-	var r report.Report
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil || len(r.Layers) != 1 || code != 0 && code != 3 {
-		return Built{}, fmt.Errorf(
-			"build %s: exit code %d: %s",
-			l.Name,
-			code,
-			strings.ReplaceAll(strings.TrimSpace(diagnostics.String()), "\n", "; "),
-		)
-	}
-
-	lock, err := os.ReadFile(filepath.Join(layers, lockName))
-	return Built{r.Tool, r.Layers[0], filepath.Join(dist, r.Layers[0].Zip.Name), lock}, err
+	return nil
 }
 
 // NoRules is a layer.yaml that switches off all rules that were on.
@@ -148,27 +157,43 @@ func Without(rules []string) string {
 	return spec
 }
 
-// Open reads a zip. The caller closes it.
-func Open(name string) (ziptree.Tree, func(), error) {
+// Version is the version of a distribution in the layer, "" if the layer does not have it.
+func Version(l report.Layer, distribution string) string {
+	for _, w := range l.Inputs.Wheels {
+		if w.Name == distribution {
+			return w.Version
+		}
+	}
+
+	return ""
+}
+
+// WithoutBytecode is the size of a pruned layer without the bytecode that was added, and without
+// the lines for it in RECORD files.
+func WithoutBytecode(l report.Layer) measure.Size {
+	size := l.Before
+	for _, removed := range l.Removed {
+		size.Unzipped -= removed.Unzipped
+		size.Zipped -= removed.Zipped
+	}
+
+	size.Files = l.After.Files - l.Bytecode.Size.Files // rules that transform remove no file
+
+	return size
+}
+
+// Open opens a zip. Call close when the tree is no longer used.
+func Open(name string) (t ziptree.Tree, close func(), err error) {
 	b, err := localport.OpenBlob(name)
 	if err != nil {
 		return ziptree.Tree{}, nil, err
 	}
 
-	t, err := ziptree.Read(b, b.Size(), filepath.Base(name))
+	t, err = ziptree.Read(b, b.Size(), filepath.Base(name))
 	if err != nil {
 		b.Close()
 		return ziptree.Tree{}, nil, err
 	}
 
 	return t, func() { b.Close() }, nil
-}
-
-// WriteFile keeps what was there until the new content is whole.
-func WriteFile(name string, content []byte) error {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("write %s: it is there and no file", name) // a device would be replaced
-	}
-
-	return localport.WriteFile(name, func(w io.Writer) error { _, err := w.Write(content); return err })
 }

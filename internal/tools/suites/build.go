@@ -20,19 +20,55 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// prefix is where Lambda's Python looks below /opt.
+// prefix is the folder in a layer that Lambda's Python has on sys.path.
 const prefix = "python/"
 
-// removed says which rule dropped each file that one tree has and the other lacks, in the order of
-// names. Bytecode goes with its source. It is worked out from the book of rules, and must come to
-// what the build's own report counts.
+// testRule is the rule whose removals are put back, because they are the tests.
+const testRule = "tests"
+
+// removed maps each file that the pruned tree lacks to the rule that removed it, but for bytecode,
+// which goes with its source. It applies the built-in rules again. What it finds for the rule
+// `tests` must be what the build reported.
 func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, error) {
 	book, err := policy.Builtin()
 	if err != nil {
 		return nil, err
 	}
 
-	dists, err := wheel.Installed(shipped, prefix)
+	owners, err := ownersOf(shipped)
+	if err != nil {
+		return nil, err
+	}
+
+	rules := map[string]string{}
+	var tests measure.Size
+	for _, e := range shipped.Entries() {
+		if _, kept := pruned.Lookup(e.Name); kept || strings.HasSuffix(e.Name, ".pyc") {
+			continue
+		}
+
+		rule := removedBy(book, l.Inputs.Rules, strings.TrimPrefix(e.Name, prefix), owners[e.Name])
+		if rule == "" {
+			continue
+		}
+
+		rules[e.Name] = rule
+		if rule == testRule {
+			tests = tests.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
+		}
+	}
+
+	if reported := l.Removed[testRule]; reported.Files != tests.Files || reported.Unzipped != tests.Unzipped {
+		return nil, fmt.Errorf("rule %s: the report has %d files of %d bytes, but the rule matches %d of %d",
+			testRule, reported.Files, reported.Unzipped, tests.Files, tests.Unzipped)
+	}
+
+	return rules, nil
+}
+
+// ownersOf maps each file of a tree to the distribution whose RECORD has it.
+func ownersOf(t ziptree.Tree) (map[string]policy.Owner, error) {
+	dists, err := wheel.Installed(t, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -44,63 +80,40 @@ func removed(shipped, pruned ziptree.Tree, l report.Layer) (map[string]string, e
 		}
 	}
 
-	rules := map[string]string{}
-	var tests measure.Size
-	for _, e := range shipped.Entries() {
-		if _, kept := pruned.Lookup(e.Name); kept || strings.HasSuffix(e.Name, ".pyc") {
+	return owners, nil
+}
+
+// removedBy is the first enabled rule that removes a file, "" for none.
+func removedBy(book []policy.Rule, enabled map[string]int, file string, owner policy.Owner) string {
+	for i := range book {
+		r := &book[i]
+		if _, on := enabled[r.ID]; !on || r.Transform != "" || !r.Matches(file, owner) {
 			continue
 		}
 
-		file := strings.TrimPrefix(e.Name, prefix)
-		owner := owners[e.Name]
-		for i := range book {
-			r := &book[i]
-			if _, on := l.Inputs.Rules[r.ID]; !on || r.Transform != "" || !r.Matches(file, owner) {
-				continue
-			}
-
-			if _, not := r.Excepted(file, owner); !not {
-				rules[e.Name] = r.ID
-				break
-			}
-		}
-
-		if rules[e.Name] == testRule {
-			tests = tests.Add(measure.Of(e.Name, e.Size, e.ZippedBytes))
+		if _, excepted := r.Excepted(file, owner); !excepted {
+			return r.ID
 		}
 	}
 
-	if reported := l.Removed[testRule]; reported.Files != tests.Files || reported.Unzipped != tests.Unzipped {
-		return nil, fmt.Errorf(
-			"rule %s removed %d files of %d bytes says the report; looked at, it is %d of %d",
-			testRule,
-			reported.Files,
-			reported.Unzipped,
-			tests.Files,
-			tests.Unzipped,
-		)
-	}
-
-	return rules, nil
+	return ""
 }
 
-// testRule is the rule whose work is undone: without tests nothing can be tested.
-const testRule = "tests"
-
-// lay unpacks a pruned layer to dir/python and gives it back what the rule `tests` removed, and
-// what the entry restores; it returns the files of the latter, and all that stay away with the rule
-// that removed them.
+// lay unpacks a pruned layer to dir/python and puts back what the rule `tests` removed, and what
+// the entry restores of other rules: restored. away maps all other removed files to their rule.
 func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string, away map[string]string, err error) {
 	before, closeBefore, err := onelayer.Open(shipped.Zip)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer closeBefore()
+
 	after, closeAfter, err := onelayer.Open(pruned.Zip)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer closeAfter()
+
 	if away, err = removed(before, after, pruned.Layer); err != nil {
 		return nil, nil, err
 	}
@@ -110,28 +123,30 @@ func lay(dir string, e entry, shipped, pruned onelayer.Built) (restored []string
 	}
 
 	for _, name := range slices.Sorted(maps.Keys(away)) {
-		if away[name] != testRule {
-			wanted := func(
-				r reasoned,
-			) bool {
-				ok, _ := doublestar.Match(r.Match, strings.TrimPrefix(name, prefix))
-				return ok
-			}
-			if !slices.ContainsFunc(e.Restore, wanted) {
-				continue
-			}
-
+		switch {
+		case away[name] == testRule:
+		case e.restores(strings.TrimPrefix(name, prefix)):
 			restored = append(restored, name)
+		default:
+			continue
 		}
 
 		delete(away, name)
-		x, _ := before.Lookup(name)
-		if err := unpack(dir, x); err != nil {
+		file, _ := before.Lookup(name)
+		if err := unpack(dir, file); err != nil {
 			return nil, nil, err
 		}
 	}
 
 	return restored, away, nil
+}
+
+// restores reports whether the entry puts a removed file back.
+func (e entry) restores(file string) bool {
+	return slices.ContainsFunc(e.Restore, func(r reasoned) bool {
+		match, _ := doublestar.Match(r.Match, file)
+		return match
+	})
 }
 
 // layWhole unpacks a layer to dir/python.
@@ -141,6 +156,7 @@ func layWhole(dir string, b onelayer.Built) error {
 		return err
 	}
 	defer closeTree()
+
 	return unpackAll(dir, t)
 }
 
@@ -160,6 +176,7 @@ func unpack(dir string, e ziptree.Entry) error {
 		return err
 	}
 	defer in.Close()
+
 	return put(filepath.Join(dir, filepath.FromSlash(e.Name)), in)
 }
 

@@ -1,14 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 )
 
-// difference is a test that came to something else on the pruned layer.
+// difference is a test with another result on the pruned layer.
 type difference struct {
 	Test    string  `json:"test"`
 	Shipped outcome `json:"shipped"`
@@ -26,7 +26,9 @@ func (d difference) String() string {
 
 func good(result string) bool { return result == passed || result == xpassed }
 
-// lost are the tests that pass unpruned and do not pass pruned, in whatever way, sorted.
+func bad(result string) bool { return result == failed || result == erred || result == crashed }
+
+// lost are the tests that pass unpruned and do not pass pruned, sorted.
 func lost(shipped, pruned side) []difference {
 	var out []difference
 	for id, was := range shipped.Tests {
@@ -35,12 +37,13 @@ func lost(shipped, pruned side) []difference {
 		}
 	}
 
-	sort.Slice(out, func(i, j int) bool { return out[i].Test < out[j].Test })
+	slices.SortFunc(out, func(a, b difference) int { return strings.Compare(a.Test, b.Test) })
+
 	return out
 }
 
-// of is what a test came to. One that was not collected has the reason of the file, or folder, that
-// could not be.
+// of is the outcome of a test. One that was not collected has the reason of its file, or of a folder
+// above it.
 func (s side) of(id string) outcome {
 	if o, ok := s.Tests[id]; ok {
 		return o
@@ -58,20 +61,20 @@ func (s side) of(id string) outcome {
 
 // counts are numbers of tests.
 type counts struct {
-	Collected   int `json:"collected"` // unpruned
-	Passed      int `json:"passed"`    // on both sides
-	Failed      int `json:"failed"`    // on both sides, errors and crashes too
-	Skipped     int `json:"skipped"`   // on both sides
-	XFailed     int `json:"xfailed"`   // unpruned: expected to fail
-	Lost        int `json:"lost"`      // passed unpruned and not pruned
-	About       int `json:"about"`     // so did they, but a rule removes their subject
-	Flaky       int `json:"flaky"`     // of those that differed, what another run could not tell apart
-	Otherwise   int `json:"otherwise"` // did not pass unpruned and came to something else pruned
-	Uncollected int `json:"uncollected"`
+	Collected   int `json:"collected"`   // unpruned
+	Passed      int `json:"passed"`      // on both sides
+	Failed      int `json:"failed"`      // on both sides; with errors and crashes
+	Skipped     int `json:"skipped"`     // on both sides
+	XFailed     int `json:"xfailed"`     // on both sides: expected to fail
+	Lost        int `json:"lost"`        // passed unpruned and not pruned
+	About       int `json:"about"`       // the same, but they test exactly what a rule removes
+	Flaky       int `json:"flaky"`       // the same, but not when they were run again
+	Otherwise   int `json:"otherwise"`   // did not pass unpruned and had another result pruned
+	Uncollected int `json:"uncollected"` // files, unpruned
 }
 
-// count sorts all tests of the unpruned side; the lists of differences are what is left of them
-// after they were run again.
+// count counts all tests of the unpruned side. lost, flaky and about are all that passed there and
+// not pruned.
 func count(shipped, pruned side, lost, flaky, about []difference) counts {
 	n := counts{Collected: len(shipped.Tests), Lost: len(lost), Flaky: len(flaky), About: len(about)}
 	differs := map[string]bool{}
@@ -79,21 +82,9 @@ func count(shipped, pruned side, lost, flaky, about []difference) counts {
 		differs[d.Test] = true
 	}
 
-	bad := func(r string) bool { return r == failed || r == erred || r == crashed }
 	for id, was := range shipped.Tests {
-		is := pruned.of(id)
-		switch {
-		case differs[id]:
-		case good(was.Result) && good(is.Result):
-			n.Passed++
-		case bad(was.Result) && bad(is.Result):
-			n.Failed++
-		case was.Result == skipped && is.Result == skipped:
-			n.Skipped++
-		case was.Result == xfailed && is.Result == xfailed:
-			n.XFailed++
-		default:
-			n.Otherwise++
+		if !differs[id] {
+			n.add(was.Result, pruned.of(id).Result)
 		}
 	}
 
@@ -106,52 +97,45 @@ func count(shipped, pruned side, lost, flaky, about []difference) counts {
 	return n
 }
 
-// reason is how often tests failed on both sides, and with what words.
-type reason struct {
-	Tests int    `json:"tests"`
-	Why   string `json:"why"` // unpruned
-	Like  string `json:"like"`
+// add counts a test by its results unpruned and pruned.
+func (n *counts) add(was, is string) {
+	switch {
+	case good(was) && good(is):
+		n.Passed++
+	case bad(was) && bad(is):
+		n.Failed++
+	case was == skipped && is == skipped:
+		n.Skipped++
+	case was == xfailed && is == xfailed:
+		n.XFailed++
+	default:
+		n.Otherwise++
+	}
 }
 
+// reason is a text with which tests failed on both sides.
+type reason struct {
+	Tests int    `json:"tests"`
+	Why   string `json:"why"`  // of Like, unpruned
+	Like  string `json:"like"` // the first of the tests
+}
+
+// reasonBytes is how much of a text decides whether two tests failed for the same reason.
+const reasonBytes = 80
+
 // reasons are those of the tests that fail on both sides, the most frequent first. Numbers in the
-// words are left out of the comparison.
+// texts do not count.
 func reasons(shipped, pruned side) []reason {
 	found := map[string]*reason{}
-	note := func(id, why string) {
-		key := strings.Map(func(r rune) rune {
-			if r >= '0' && r <= '9' {
-				return '0'
-			}
-
-			return r
-		}, why)
-		key = key[:min(len(key), 80)]
-		r := found[key]
-		if r == nil {
-			r = &reason{Why: why, Like: id}
-			found[key] = r
-		}
-
-		if id < r.Like {
-			r.Why = why
-			r.Like = id
-		}
-
-		r.Tests++
-	}
 	for id, was := range shipped.Tests {
-		switch was.Result {
-		case failed, erred, crashed:
-			switch pruned.of(id).Result {
-			case failed, erred, crashed, absent:
-				note(id, was.Why)
-			}
+		if is := pruned.of(id).Result; bad(was.Result) && (bad(is) || is == absent) {
+			note(found, id, was.Why)
 		}
 	}
 
 	for id, m := range shipped.Modules {
 		if m.Result == failed {
-			note(id, "not collected: "+m.Why)
+			note(found, id, "not collected: "+m.Why)
 		}
 	}
 
@@ -160,12 +144,34 @@ func reasons(shipped, pruned side) []reason {
 		out = append(out, *r)
 	}
 
-	sort.Slice(out, func(i, j int) bool {
-		if out[i].Tests != out[j].Tests {
-			return out[i].Tests > out[j].Tests
+	slices.SortFunc(out, func(a, b reason) int {
+		return cmp.Or(cmp.Compare(b.Tests, a.Tests), strings.Compare(a.Like, b.Like))
+	})
+
+	return out
+}
+
+// note adds a test to the reasons that were found.
+func note(found map[string]*reason, id, why string) {
+	key := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '0'
 		}
 
-		return out[i].Like < out[j].Like
-	})
-	return out
+		return r
+	}, why)
+	key = key[:min(len(key), reasonBytes)]
+
+	r := found[key]
+	if r == nil {
+		r = &reason{Why: why, Like: id}
+		found[key] = r
+	}
+
+	if id < r.Like {
+		r.Why = why
+		r.Like = id
+	}
+
+	r.Tests++
 }

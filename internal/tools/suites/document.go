@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,25 +8,51 @@ import (
 	"strings"
 	"time"
 
-	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/tools/batch"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/page"
 )
 
-// topReasons is how many reasons of failures the document has of a distribution.
-const topReasons = 5
+const (
+	topReasons = 5   // reasons of failures that the page has of a distribution
+	lineBytes  = 400 // the most of a line in a list
+)
 
 // document is docs/suites.md.
 func document(results []result, short bool, command string, when time.Time) string {
-	var w bytes.Buffer
+	var p page.Page
+	head(&p, results, short, command, when)
+
+	p.Header(new(page.Columns).Left("distribution").
+		Right("tests", "passed on both", "failed on both", "skipped", "xfailed", "other", "flaky", "of removed", "lost",
+			"s unpruned / pruned", "layer as shipped", "pruned", "and bytecode"))
+	for _, r := range results {
+		row(&p, r)
+	}
+
+	list := func(title, explanation string, of func(result) []string) {
+		p.List(title, explanation, batch.Lines(results, of, clean))
+	}
+	list("Problems", "", result.Problems)
+	list("Flaky", "Run again, they had another result on the same layer.",
+		func(r result) []string { return said(r.Flaky) })
+	list("What ran", "pytest's arguments, then files and folders. Tests that need a network or a database, and those "+
+		"that upstream calls slow, are left out. What rules other than `tests` removed was not put back.",
+		func(r result) []string { return r.ran(short) })
+	list("Fails as shipped too", "Not caused by pruning: mostly tests that need a network, or something that is not "+
+		"installed.", result.inherited)
+
+	return p.String()
+}
+
+func head(p *page.Page, results []result, short bool, command string, when time.Time) {
 	var n counts
 	var interpreter string
 	var seconds float64
 	for _, r := range results {
-		n.Collected = n.Collected + r.Counts.Collected
-		n.Passed = n.Passed + r.Counts.Passed
-		n.Failed = n.Failed + r.Counts.Failed
-		n.Lost = n.Lost + r.Counts.Lost
-		n.Flaky = n.Flaky + r.Counts.Flaky
+		n.Collected += r.Counts.Collected
+		n.Passed += r.Counts.Passed
+		n.Lost += r.Counts.Lost
 		seconds += r.Seconds[0] + r.Seconds[1]
 		interpreter = r.Interpreter
 	}
@@ -37,112 +62,54 @@ func document(results []result, short bool, command string, when time.Time) stri
 		part = ", the short part of each"
 	}
 
-	fmt.Fprintf(
-		&w,
-		"# Their own tests\n\nWritten by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d "+
-			"lost**. Target %s, %s, %.0f minutes of tests.\n\n",
-		command,
-		when.Format("2006-01-02"),
-		len(results),
-		part,
-		thousands(n.Collected),
-		thousands(n.Passed),
-		n.Lost,
-		onelayer.Target,
-		interpreter,
-		seconds/60,
-	)
-	fmt.Fprintf(
-		&w,
-		"Each distribution's own test suite ran on its layer as the default rules leave it, and test by test on the "+
-			"same layer with all rules off, in the versions of `internal/tools/suites/locks`. ",
-	)
-	fmt.Fprintf(&w, "Of what rules did only the removal of the tests themselves was undone. Nothing was healed.\n\n")
-	fmt.Fprintf(
-		&w,
-		"Lost: passes unpruned and fails, is skipped or is not there pruned. What differed ran again alone, twice on "+
-			"both; what then changed its mind is flaky. \"Of removed\" are tests of the very thing that a rule "+
-			"removes: they were run on a layer with only that rule off too, and pass there. Other: did not pass "+
-			"unpruned, and not in the same way pruned. MB = 10^6 bytes, zip / unzipped.\n\n",
-	)
-	fmt.Fprintf(
-		&w,
-		"| distribution | tests | passed on both | failed on both | skipped | xfailed | other | flaky | of removed | "+
-			"lost | s unpruned / pruned | layer as shipped | pruned | and bytecode |\n"+
-			"|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-	)
-	for _, r := range results {
-		c := r.Counts
-		fmt.Fprintf(
-			&w,
-			"| %s %s | %s | %s | %d | %s | %d | %d | %d | %s | %d | %.0f / %.0f | %s | %s | %s |\n",
-			r.Entry.Name,
-			r.version(),
-			thousands(c.Collected),
-			thousands(c.Passed),
-			c.Failed,
-			thousands(c.Skipped),
-			c.XFailed,
-			c.Otherwise,
-			c.Flaky,
-			thousands(c.About),
-			c.Lost,
-			r.Seconds[0],
-			r.Seconds[1],
-			sizes(r.Layer.Before),
-			sizes(r.bare()),
-			sizes(r.Layer.After),
-		)
-	}
-
-	section(&w, results, "Problems", "", result.problems)
-	section(
-		&w,
-		results,
-		"Flaky",
-		"They came to something else on the same layer when they ran again.",
-		func(r result) []string { return list(r.Flaky) },
-	)
-	section(
-		&w,
-		results,
-		"What ran",
-		"Arguments of pytest, then files and folders. Networks, databases and what upstream calls slow are left out. "+
-			"What other rules than `tests` removed stayed away.",
-		func(r result) []string { return r.ran(short) },
-	)
-	section(
-		&w,
-		results,
-		"Fails as shipped too",
-		"Not our doing: mostly tests that need a network, or something that is not installed.",
-		result.inherited,
-	)
-	return w.String()
+	p.Paragraph("# Their own tests")
+	p.Paragraph("Written by `%s` on %s: %d distributions%s, %s tests, %s pass on both layers, **%d lost**. Target %s, "+
+		"%s, %.0f minutes of tests.",
+		command, when.Format(time.DateOnly), len(results), part, page.Thousands(n.Collected), page.Thousands(n.Passed),
+		n.Lost, onelayer.Target, interpreter, seconds/60)
+	p.Paragraph("Each distribution's own tests ran on its layer as the default rules leave it, and on the same layer " +
+		"with all rules off, in the versions of `internal/tools/suites/locks`. The results were compared test by test. " +
+		"Of what the rules did, only the removal of the tests was undone. Nothing was healed.")
+	p.Paragraph("Lost: passes unpruned and fails, is skipped or is missing pruned. Tests that differed ran again alone, " +
+		"twice on both layers; those with another result then are flaky. \"Of removed\" are tests of exactly what a " +
+		"rule removes: they also ran on a layer with only that rule off, and pass there. Other: did not pass unpruned, " +
+		"and had another result pruned. MB = 10^6 bytes, zip / unzipped.")
 }
 
-func list(ds []difference) []string {
+func row(p *page.Page, r result) {
+	c := r.Counts
+	p.Row(
+		r.Entry.Name+" "+r.version(),
+		page.Thousands(c.Collected), page.Thousands(c.Passed), c.Failed, page.Thousands(c.Skipped),
+		c.XFailed, c.Otherwise, c.Flaky, page.Thousands(c.About), c.Lost,
+		fmt.Sprintf("%.0f / %.0f", r.Seconds[0], r.Seconds[1]),
+		page.Size(r.Layer.Before), page.Size(onelayer.WithoutBytecode(r.Layer)), page.Size(r.Layer.After),
+	)
+}
+
+// temporary are the folders of this machine in which the tests ran.
+var temporary = regexp.MustCompile(`/[^ '"]*?suites-[0-9]+/[^/ '"]+/(opt/(python|work)/)?`)
+
+// clean makes one short line without temporary folders.
+func clean(line string) string {
+	return page.Shorten(temporary.ReplaceAllString(strings.ReplaceAll(line, "\n", " "), ""), lineBytes)
+}
+
+// said are differences as the page has them.
+func said(differences []difference) []string {
 	var out []string
-	for _, d := range ds {
+	for _, d := range differences {
 		out = append(out, d.String())
 	}
 
 	return out
 }
 
-// ran says which tests of where, what was left out, and what stayed away.
+// ran says which tests ran, what was left out, and what was not put back.
 func (r result) ran(short bool) []string {
 	e := r.Entry
-	from := "the wheel"
-	if e.Tests == "sdist" {
-		from = e.Sdist.File
-	} else if e.Sdist != nil {
-		from += ", with " + strings.Join(e.Sdist.Unpack, ", ") + " of " + e.Sdist.File
-	}
-
-	out := []string{
-		fmt.Sprintf("`%s` of %s", strings.Join(append(slices.Clone(e.Args), e.selected(short)...), " "), from),
-	}
+	args := strings.Join(slices.Concat(e.Args, e.selected(short)), " ")
+	out := []string{fmt.Sprintf("`%s` of %s", args, e.origin())}
 	if e.Note != "" {
 		out = append(out, e.Note)
 	}
@@ -153,31 +120,16 @@ func (r result) ran(short bool) []string {
 	}
 
 	if len(away) > 0 {
-		out = append(out, "files that stayed away, by rule: "+strings.Join(away, ", "))
+		out = append(out, "files not put back, by rule: "+strings.Join(away, ", "))
 	}
 
 	for i, a := range e.About {
-		n := 0
-		for _, d := range r.About {
-			if e.subject(d.Test) == i {
-				n++
-			}
-		}
-
-		out = append(
-			out,
-			fmt.Sprintf(
-				"%s tests below `%s` are about what rule %s removes: %s",
-				thousands(n),
-				a.Match,
-				a.Rule,
-				a.Reason,
-			),
-		)
+		out = append(out, fmt.Sprintf("%s tests below `%s` are about what rule %s removes: %s",
+			page.Thousands(r.about(i)), a.Match, a.Rule, a.Reason))
 	}
 
 	for _, d := range e.Restore {
-		out = append(out, fmt.Sprintf("laid back: `%s`: %s", d.Match, d.Reason))
+		out = append(out, fmt.Sprintf("put back: `%s`: %s", d.Match, d.Reason))
 	}
 
 	for _, d := range e.Deselect {
@@ -187,72 +139,44 @@ func (r result) ran(short bool) []string {
 	return out
 }
 
-// bare is the pruned layer without the bytecode that was added.
-func (r result) bare() measure.Size {
-	out := r.Layer.Before
-	for _, s := range r.Layer.Removed {
-		out.Unzipped = out.Unzipped - s.Unzipped
-		out.Zipped = out.Zipped - s.Zipped
+// origin says where the tests come from.
+func (e entry) origin() string {
+	switch {
+	case e.Tests == "sdist":
+		return e.Sdist.File
+	case e.Sdist != nil:
+		return "the wheel, with " + strings.Join(e.Sdist.Unpack, ", ") + " of " + e.Sdist.File
 	}
 
-	return out
+	return "the wheel"
 }
 
-// inherited is why tests fail on both sides.
+// about is the number of tests that belong to an element of the entry's About.
+func (r result) about(element int) (n int) {
+	for _, d := range r.About {
+		if r.Entry.subject(d.Test) == element {
+			n++
+		}
+	}
+
+	return n
+}
+
+// inherited says why tests fail on both layers.
 func (r result) inherited() []string {
 	var out []string
-	for i, x := range r.Reasons {
-		if i == topReasons {
-			rest := 0
-			for _, y := range r.Reasons[i:] {
-				rest += y.Tests
-			}
-
-			return append(out, fmt.Sprintf("%d for %d other reasons", rest, len(r.Reasons)-i))
-		}
-
+	for _, x := range r.Reasons[:min(topReasons, len(r.Reasons))] {
 		out = append(out, fmt.Sprintf("%d like %s: %s", x.Tests, x.Like, x.Why))
 	}
 
-	return out
-}
-
-func sizes(s measure.Size) string {
-	return fmt.Sprintf("%.2f / %.1f", float64(s.Zipped)/1e6, float64(s.Unzipped)/1e6)
-}
-
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
-}
-
-// temporary are the folders that this machine ran the tests in.
-var temporary = regexp.MustCompile(`/[^ '"]*?suites-[0-9]+/[^/ '"]+/(opt/(python|work)/)?`)
-
-func section(w *bytes.Buffer, results []result, title, about string, of func(result) []string) {
-	var found []string
-	for _, r := range results {
-		for _, line := range of(r) {
-			line = temporary.ReplaceAllString(strings.ReplaceAll(line, "\n", " "), "")
-			if len(line) > 400 {
-				line = line[:400] + "..."
-			}
-
-			found = append(found, fmt.Sprintf("- %s: %s\n", r.Entry.Name, line))
+	if others := r.Reasons[len(out):]; len(others) > 0 {
+		tests := 0
+		for _, x := range others {
+			tests += x.Tests
 		}
+
+		out = append(out, fmt.Sprintf("%d for %d other reasons", tests, len(others)))
 	}
 
-	if len(found) == 0 {
-		return
-	}
-
-	fmt.Fprintf(w, "\n## %s\n\n", title)
-	if about != "" {
-		fmt.Fprintf(w, "%s\n\n", about)
-	}
-
-	w.WriteString(strings.Join(found, ""))
+	return out
 }

@@ -19,73 +19,65 @@ import (
 
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
-	"github.com/layersmith/layersmith/internal/tools/onelayer"
+	"github.com/layersmith/layersmith/internal/tools/batch"
 )
 
-// uv runs uv, which knows the user's indexes.
-func (s suites) uv(ctx context.Context, in string, args ...string) ([]byte, error) {
+// uv runs uv with the user's configuration of indexes, and returns its standard output.
+func (s suites) uv(ctx context.Context, stdin string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, s.uvPath, args...)
 	cmd.Env = append(os.Environ(), "UV_PYTHON_DOWNLOADS=never", "NO_COLOR=1", "UV_NO_PROGRESS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Stdin = strings.NewReader(in)
+	cmd.Stdin = strings.NewReader(stdin)
 	var out, diagnostics bytes.Buffer
 	cmd.Stdout = &out
 	cmd.Stderr = &diagnostics
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	err := cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 
-		return nil, fmt.Errorf(
-			"uv %s: %w: %s",
-			strings.Join(args[:2], " "),
-			err,
-			strings.TrimSpace(diagnostics.String()),
-		)
+	if err != nil {
+		command := strings.Join(args[:2], " ")
+		return nil, fmt.Errorf("uv %s: %w: %s", command, err, strings.TrimSpace(diagnostics.String()))
 	}
 
 	return out.Bytes(), nil
 }
 
-// lockNeeds resolves what tests require beside a layer: in the layer's own versions, and without
-// what the layer has, so that nothing hides it.
+// lockNeeds resolves the requirements of the tests in the layer's own versions, and writes the lock
+// without what the layer has: a second copy could hide that of the layer.
 func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 	dir, err := os.MkdirTemp(s.temp, "needs-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	pins := ""
+
+	constraints := filepath.Join(dir, "pins.txt")
 	args := []string{
-		"pip",
-		"compile",
-		"--generate-hashes",
-		"--no-header",
-		"--no-annotate",
-		"--python",
-		s.Python.Path,
-		"--python-version",
-		"3.13",
-		"--python-platform",
-		"x86_64-manylinux_2_34",
-		"--constraints",
-		filepath.Join(dir, "pins.txt"),
+		"pip", "compile", "--quiet",
+		"--generate-hashes", "--no-header", "--no-annotate",
+		"--python", s.Python.Path,
+		"--python-version", "3.13",
+		"--python-platform", "x86_64-manylinux_2_34",
+		"--constraints", constraints,
 	}
+	pins := ""
 	for _, d := range layer.Distributions {
 		pins += fmt.Sprintf("%s==%s\n", d.Name, d.Version)
 		args = append(args, "--no-emit-package", d.Name.String())
 	}
 
-	if err := os.WriteFile(filepath.Join(dir, "pins.txt"), []byte(pins), 0o644); err != nil {
+	if err := os.WriteFile(constraints, []byte(pins), 0o644); err != nil {
 		return err
 	}
 
-	out, err := s.uv(ctx, strings.Join(e.Needs, "\n")+"\n", append(args, "--quiet", "-")...)
+	out, err := s.uv(ctx, strings.Join(e.Needs, "\n")+"\n", append(args, "-")...)
 	if err != nil {
 		return err
 	}
 
-	// uv says at the end which packages it left out, as comments.
+	// The last lines of uv are comments with the packages that it left out.
 	var lines []string
 	for line := range strings.Lines(string(out)) {
 		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
@@ -93,39 +85,34 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 		}
 	}
 
-	return onelayer.WriteFile(s.needs(e), []byte(strings.Join(lines, "")))
+	return batch.WriteFile(s.needs(e), []byte(strings.Join(lines, "")))
 }
 
+// needs is the lock of the requirements of an entry's tests.
 func (s suites) needs(e entry) string { return filepath.Join(s.locks, e.Name+".txt") }
 
-// environment makes a virtual environment of what tests require, and returns its interpreter.
-// PYTHONPATH puts the layer before it; processes that tests start without that variable find the
-// layer behind it.
+// environment creates a virtual environment with the requirements of the tests, and returns its
+// interpreter. PYTHONPATH has the layer first. For processes that tests start without PYTHONPATH, a
+// .pth file adds the layer behind the environment.
 func (s suites) environment(ctx context.Context, dir, layer string, e entry) (string, error) {
 	if _, err := s.uv(ctx, "", "venv", "--quiet", "--python", s.Python.Path, dir); err != nil {
 		return "", err
 	}
 
 	python := filepath.Join(dir, "bin", "python")
-	if _, err := s.uv(
-		ctx,
-		"",
-		"pip",
-		"install",
-		"--quiet",
-		"--python",
-		python,
-		"--no-deps",
-		"--require-hashes",
-		"--requirements",
-		s.needs(e),
-	); err != nil {
+	_, err := s.uv(ctx, "", "pip", "install", "--quiet", "--python", python,
+		"--no-deps", "--require-hashes", "--requirements", s.needs(e))
+	if err != nil {
 		return "", err
 	}
 
 	sites, err := filepath.Glob(filepath.Join(dir, "lib", "python*", "site-packages"))
-	if err != nil || len(sites) != 1 {
-		return "", fmt.Errorf("find site-packages in %s: %d, %w", dir, len(sites), err)
+	if err != nil {
+		return "", err
+	}
+
+	if len(sites) != 1 {
+		return "", fmt.Errorf("%s has %d folders site-packages, not one", dir, len(sites))
 	}
 
 	if err := put(filepath.Join(sites[0], "layer.pth"), strings.NewReader(layer+"\n")); err != nil {
@@ -135,8 +122,8 @@ func (s suites) environment(ctx context.Context, dir, layer string, e entry) (st
 	return python, put(filepath.Join(sites[0], recordPlugin+".py"), strings.NewReader(recordSource))
 }
 
-// source brings an entry's source distribution into the store of wheels and unpacks what the entry
-// names.
+// source unpacks the files that the entry names of its source distribution, which it downloads into
+// the store of wheels if it is not there.
 func (s suites) source(ctx context.Context, dir string, e entry) error {
 	wheels := localport.Wheels{Dir: filepath.Join(s.Cache, "wheels")}
 	b, err := wheels.Open(ctx, e.Sdist.SHA256)
@@ -149,33 +136,21 @@ func (s suites) source(ctx context.Context, dir string, e entry) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", e.Sdist.File, err)
 	}
-
 	defer b.Close()
+
 	return untar(dir, io.NewSectionReader(b, 0, b.Size()), *e.Sdist)
 }
 
-// download asks uv where the file is and leaves it in the store, which takes nothing that has
-// another hash.
+// download asks uv for the address of the file and puts it into the store, which checks its hash.
 func (s suites) download(ctx context.Context, wheels localport.Wheels, e entry) error {
-	out, err := s.uv(
-		ctx,
-		fmt.Sprintf("%s==%s\n", e.Name, e.Sdist.version()),
-		"pip",
-		"compile",
-		"--quiet",
-		"--format",
-		"pylock.toml",
-		"--no-deps",
-		"--no-header",
-		"--python",
-		s.Python.Path,
-		"-",
-	)
+	requirement := fmt.Sprintf("%s==%s\n", e.Name, e.Sdist.version())
+	out, err := s.uv(ctx, requirement, "pip", "compile", "--quiet", "--format", "pylock.toml",
+		"--no-deps", "--no-header", "--python", s.Python.Path, "-")
 	if err != nil {
 		return err
 	}
 
-	type place struct{ URL, Path string }
+	type place struct{ URL, Path string } // PEP 751: one of them
 	var answer struct{ Packages []struct{ Sdist place } }
 	if err := toml.Unmarshal(out, &answer); err != nil {
 		return fmt.Errorf("read uv's answer: %w", err)
@@ -185,19 +160,17 @@ func (s suites) download(ctx context.Context, wheels localport.Wheels, e entry) 
 		return errors.New("the index has no source distribution of it")
 	}
 
-	address := answer.Packages[0].Sdist.URL + answer.Packages[0].Sdist.Path // one of them is empty
+	address := answer.Packages[0].Sdist.URL + answer.Packages[0].Sdist.Path
 	http := localport.HTTP{Client: localport.NewClient(), Agent: "layersmith", Getenv: os.Getenv}
-	return wheels.Put(
-		ctx,
-		lock.File{Name: e.Sdist.File, SHA256: e.Sdist.SHA256},
-		func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			return http.Download(ctx, address, offset)
-		},
-	)
+	file := lock.File{Name: e.Sdist.File, SHA256: e.Sdist.SHA256}
+
+	return wheels.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+		return http.Download(ctx, address, offset)
+	})
 }
 
-// untar unpacks regular files: those that are named, and those below folders that are. The first
-// folder of their names is the distribution's own.
+// untar unpacks the named regular files, and those below named folders, without the first folder of
+// their names, which is the distribution's own.
 func untar(dir string, r io.Reader, s sdist) error {
 	z, err := gzip.NewReader(r)
 	if err != nil {
@@ -222,7 +195,7 @@ func untar(dir string, r io.Reader, s sdist) error {
 		}
 
 		if !filepath.IsLocal(name) {
-			return fmt.Errorf("read %s: %q lies outside", s.File, name)
+			return fmt.Errorf("read %s: %q leads out of the folder", s.File, name)
 		}
 
 		if err := put(filepath.Join(dir, filepath.FromSlash(name)), t); err != nil {

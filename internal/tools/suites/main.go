@@ -2,15 +2,15 @@
 // docs/suites.md.
 //
 // Each distribution is built twice by the product's own command line: by the default rules, and
-// with every rule switched off, which is what an installer would leave. Neither is probed or
-// healed. What the rule `tests` removed is laid back into the pruned layer, and nothing else that
-// any rule removed or changed; or the tests come from the source distribution. Then pytest runs on
-// both, at the same paths, one after the other, with nothing on sys.path but the layer, and behind
-// it what the tests require.
+// with every rule switched off, as an installer would leave it. Neither layer is probed or healed.
+// The tests are either those that the rule `tests` removed, which are put back into the pruned
+// layer without anything else, or those of the source distribution. pytest runs them on both
+// layers, one after the other and at the same paths. sys.path has the layer first and then the
+// distributions that the tests need.
 //
-// Lost is every test that passes on the unpruned layer and fails, is skipped or is not there on the
-// pruned one. A test that differs is run again alone, twice on both; what then fails unpruned too,
-// or passes pruned, is flaky and named as that. Versions are those of the locks beside this file.
+// A test is lost if it passes on the unpruned layer and fails, is skipped or is missing on the
+// pruned one. A test that differs is run again alone, twice on both layers. If it then fails
+// unpruned or passes pruned, it is flaky. Versions are those of the locks in this folder.
 package main
 
 import (
@@ -19,106 +19,52 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/layersmith/layersmith/internal/tools/batch"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func main() {
 	var s suites
-	only := flag.String("only", "", "names with commas; default all")
-	out := flag.String("out", "docs/suites.md", "file to write; - for standard output")
-	flag.StringVar(
-		&s.keep,
-		"keep",
-		"",
-		"folder of results: what is there of the same tests is taken, what is new is put there; a run that was "+
-			"interrupted goes on. For other rules take another folder",
-	)
-	cache := flag.String("cache", "", "folder of wheels and caches (default: as layersmith)")
-	python := flag.String("python", "", "the target's interpreter (default: as layersmith)")
-	flag.BoolVar(&s.short, "short", false, "a part of each, of seconds")
-	flag.BoolVar(&s.relock, "relock", false, "take today's versions and write the locks anew")
+	var o batch.Options
+	o.Register("docs/suites.md", "names separated by commas")
+	flag.BoolVar(&s.short, "short", false, "run a part of each suite, of seconds")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := s.prepare(ctx, ".", *cache, *python)
-	if err == nil {
-		err = run(ctx, s, *only, *out)
-	}
-
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "suites:", err)
-		os.Exit(1)
-	}
+	batch.Main("suites", func(ctx context.Context) error { return s.run(ctx, o) })
 }
 
-func run(ctx context.Context, s suites, only, out string) error {
-	entries, err := readEntries(filepath.Join("internal", "tools", "suites", "suites.yaml"))
+func (s suites) run(ctx context.Context, o batch.Options) error {
+	if err := s.prepare(ctx, ".", o.Cache, o.Python); err != nil {
+		return err
+	}
+
+	folder := filepath.Join("internal", "tools", "suites")
+	s.locks = filepath.Join(folder, "locks")
+	s.keep = o.Keep
+	s.relock = o.Relock
+
+	entries, err := batch.Read[entry](filepath.Join(folder, "suites.yaml"))
 	if err != nil {
 		return err
 	}
 
-	if entries, err = choose(entries, only); err != nil {
+	if entries, err = batch.Select(entries, o.Only); err != nil {
 		return err
 	}
 
-	s.locks = filepath.Join("internal", "tools", "suites", "locks")
 	if s.temp, err = os.MkdirTemp("", "suites-"); err != nil {
 		return err
 	}
-
 	defer os.RemoveAll(s.temp)
-	results := make([]result, 0, len(entries))
-	problems := 0
-	for i, e := range entries {
-		start := time.Now()
-		r, known, err := s.kept(ctx, e)
-		if err != nil {
-			return err
-		}
 
-		results = append(results, r)
-		how := time.Since(start).Round(time.Second).String()
-		if known {
-			how = "known"
-		}
-
-		fmt.Fprintf(
-			os.Stderr,
-			"suites: %d of %d, %s %s: %d tests, %d passed on both, %d lost, %d flaky (%s)\n",
-			i+1,
-			len(entries),
-			e.Name,
-			r.version(),
-			r.Counts.Collected,
-			r.Counts.Passed,
-			r.Counts.Lost,
-			r.Counts.Flaky,
-			how,
-		)
-		for _, p := range r.problems() {
-			fmt.Fprintf(os.Stderr, "        %s\n", p)
-			problems++
-		}
+	results, problems, err := batch.Run(ctx, "suites", entries, s.stored)
+	if err != nil {
+		return err
 	}
 
-	command := "go run ./internal/tools/suites"
-	if only != "" {
-		command += " -only " + only
-	}
-
-	if s.short {
-		command += " -short"
-	}
-
-	text := document(results, s.short, command, time.Now())
-	if out == "-" {
-		fmt.Print(text)
-	} else if err := onelayer.WriteFile(out, []byte(text)); err != nil {
+	if err := batch.WritePage(o.Out, document(results, s.short, s.command(o.Only), time.Now())); err != nil {
 		return err
 	}
 
@@ -129,8 +75,22 @@ func run(ctx context.Context, s suites, only, out string) error {
 	return nil
 }
 
-// prepare finds what everything needs: the interpreter that layersmith would take, its cache, and
-// uv.
+// command is what writes the same page.
+func (s suites) command(only string) string {
+	command := "go run ./internal/tools/suites"
+	if only != "" {
+		command += " -only " + only
+	}
+
+	if s.short {
+		command += " -short"
+	}
+
+	return command
+}
+
+// prepare finds uv, and the cache and the interpreter that layersmith uses in the folder
+// repository.
 func (s *suites) prepare(ctx context.Context, repository, cache, python string) (err error) {
 	if s.Builder, err = onelayer.Find(ctx, repository, cache, python); err != nil {
 		return err

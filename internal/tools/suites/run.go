@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,8 +23,8 @@ var recordSource string
 
 const recordPlugin = "layersmith_record"
 
-// What a test came to. What pytest calls errors of setup and teardown are errors; crashed is what a
-// process did not live to report.
+// Results of tests. Failures in setup and teardown are errors. crashed is a test in which the
+// process ended.
 const (
 	passed  = "passed"
 	xpassed = "xpassed" // it was expected to fail
@@ -38,7 +37,7 @@ const (
 	notRun  = "not run"
 )
 
-// outcome is what a test came to, and why where it did not pass.
+// outcome is the result of a test, and the reason unless it passed.
 type outcome struct {
 	Result string `json:"result"`
 	Why    string `json:"why,omitempty"`
@@ -46,81 +45,141 @@ type outcome struct {
 
 // side is one run of pytest on one form of the layer.
 type side struct {
-	Tests   map[string]outcome `json:"tests"`
-	Modules map[string]outcome `json:"modules"` // files that could not be collected, or that skip themselves
-	Own     []string           `json:"own"`     // modules that came from the layer
-	Foreign []string           `json:"foreign"` // modules that the layer has and that came from elsewhere
-	Ended   bool               `json:"ended"`   // by itself, in time
-	Exit    int                `json:"exit"`    // of pytest
-	Seconds float64            `json:"seconds"`
-	Output  string             `json:"output"` // the end of what pytest said
+	Tests     map[string]outcome `json:"tests"`   // by ID
+	Modules   map[string]outcome `json:"modules"` // files that could not be collected, or that skip themselves
+	Own       []string           `json:"own"`     // modules that were loaded from the layer
+	Elsewhere []string           `json:"foreign"` // modules of the layer that were loaded from another place
+	Ended     bool               `json:"ended"`   // within the time limit
+	Exit      int                `json:"exit"`    // exit code of pytest
+	Seconds   float64            `json:"seconds"`
+	Output    string             `json:"output"` // the end of pytest's output
 }
 
-// bench is where an entry's tests run: always the same paths, whichever form of the layer lies
-// there, so that nothing differs but the layer.
+const (
+	outputBytes = 4000            // of a side's Output
+	killDelay   = 2 * time.Second // until the output of a killed process is given up
+)
+
+// bench is where an entry's tests run. The form of the layer that is tested is always at the same
+// path, so that nothing differs but the layer.
 type bench struct {
 	entry  entry
-	dir    string // below it shipped/ and pruned/ wait; opt/ is the one that is tested
-	python string // of the environment
+	dir    string // has a folder for each form, and opt/, to which the tested one is renamed
+	python string // of the virtual environment
 	config string // of pytest
 }
 
-func (b bench) work() string { return filepath.Join(b.dir, "opt", "work") }
+func (b bench) opt() string { return filepath.Join(b.dir, "opt") }
 
-// root is what the names of tests are relative to.
+// work is the folder of the source distribution's files, in which pytest starts.
+func (b bench) work() string { return filepath.Join(b.opt(), "work") }
+
+// site is the layer's folder on sys.path.
+func (b bench) site() string { return filepath.Join(b.opt(), "python") }
+
+// root is the folder that test IDs are relative to.
 func (b bench) root() string {
-	if b.inWheel() {
-		return filepath.Join(b.dir, "opt", "python")
+	if b.entry.Tests == "wheel" {
+		return b.site()
 	}
 
 	return b.work()
 }
 
-// inWheel reports whether the tests lie in the layer; a source distribution may still have data for
-// them.
-func (b bench) inWheel() bool { return b.entry.Tests == "wheel" }
+// scratch are folders that are empty when pytest starts.
+type scratch struct{ record, home, temp string }
 
-// run runs tests on a form of the layer: shipped or pruned. An error is of this machine, or an
-// interrupt.
-func (b bench) run(
-	ctx context.Context,
-	form string,
-	tests []string,
-	workers int,
-	limit time.Duration,
-) (out side, err error) {
-	from := filepath.Join(b.dir, form)
-	opt := filepath.Join(b.dir, "opt")
-	if err := os.Rename(from, opt); err != nil {
-		return out, err
+func (b bench) scratch() (scratch, error) {
+	s := scratch{
+		record: filepath.Join(b.dir, "record"),
+		home:   filepath.Join(b.dir, "home"),
+		temp:   filepath.Join(b.dir, "tmp"),
 	}
-
-	defer func() { err = errors.Join(err, os.Rename(opt, from)) }()
-	record := filepath.Join(b.dir, "record")
-	home := filepath.Join(b.dir, "home")
-	temp := filepath.Join(b.dir, "tmp")
-	for _, dir := range []string{record, home, temp} {
+	for _, dir := range []string{s.record, s.home, s.temp} {
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-			return out, err
+			return s, err
 		}
 	}
 
+	return s, nil
+}
+
+// run runs tests on a form of the layer. An error is one of this machine, or an interrupt.
+func (b bench) run(
+	ctx context.Context, form string, tests []string, workers int, limit time.Duration,
+) (out side, err error) {
+	from := filepath.Join(b.dir, form)
+	if err := os.Rename(from, b.opt()); err != nil {
+		return out, err
+	}
+
+	defer func() { err = errors.Join(err, os.Rename(b.opt(), from)) }()
+
+	dirs, err := b.scratch()
+	if err != nil {
+		return out, err
+	}
+
+	list := filepath.Join(b.dir, "tests.txt")
+	if err := b.writeTests(list, tests); err != nil {
+		return out, err
+	}
+
+	log, err := os.Create(filepath.Join(b.dir, form+".log"))
+	if err != nil {
+		return out, err
+	}
+	defer log.Close()
+
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := exec.CommandContext(limited, b.python, append(b.arguments(workers), "@"+list)...)
+	cmd.Dir = b.work()
+	cmd.Env = b.environment(dirs, workers)
+	cmd.Stdout = log
+	cmd.Stderr = log
+
+	start := time.Now()
+	if err := runGroup(cmd); err != nil && ctx.Err() == nil {
+		return out, err
+	}
+
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+
+	if out, err = readRecords(dirs.record); err != nil {
+		return out, err
+	}
+
+	out.Seconds = time.Since(start).Seconds()
+	out.Ended = limited.Err() == nil
+	out.Exit = cmd.ProcessState.ExitCode()
+	out.Output, err = tail(log.Name(), outputBytes)
+
+	return out, err
+}
+
+// writeTests writes a file of arguments: a command line is too short for the IDs of thousands of
+// tests.
+func (b bench) writeTests(file string, tests []string) error {
+	var lines strings.Builder
+	for _, t := range tests {
+		fmt.Fprintln(&lines, filepath.Join(b.root(), filepath.FromSlash(t)))
+	}
+
+	return os.WriteFile(file, []byte(lines.String()), 0o644)
+}
+
+// arguments are those of Python, without the tests.
+func (b bench) arguments(workers int) []string {
 	args := []string{
-		"-P",
-		"-m",
-		"pytest",
-		"-c",
-		b.config,
-		"--rootdir",
-		b.root(),
-		"-p",
-		recordPlugin,
-		"-p",
-		"no:cacheprovider",
-		"-q",
-		"--tb=short",
-		"--no-summary",
-		"--continue-on-collection-errors",
+		"-P", "-m", "pytest",
+		"-c", b.config,
+		"--rootdir", b.root(),
+		"-p", recordPlugin,
+		"-p", "no:cacheprovider",
+		"-q", "--tb=short", "--no-summary", "--continue-on-collection-errors",
 	}
 	if workers > 0 {
 		args = append(args, "-n", strconv.Itoa(workers))
@@ -140,189 +199,188 @@ func (b bench) run(
 		args = append(args, "-k", "not ("+strings.Join(named, " or ")+")")
 	}
 
-	list := filepath.Join(b.dir, "tests.txt") // the names of thousands of tests are too long for a command line
-	var lines strings.Builder
-	for _, t := range tests {
-		fmt.Fprintln(&lines, filepath.Join(b.root(), filepath.FromSlash(t)))
-	}
+	return args
+}
 
-	if err := os.WriteFile(list, []byte(lines.String()), 0o644); err != nil {
-		return out, err
-	}
-
-	args = append(args, "@"+list)
-
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	cmd := exec.CommandContext(limited, b.python, args...)
-	cmd.Dir = b.work()
-	cmd.Env = []string{
+// environment is that of pytest: nothing of the user's own.
+func (b bench) environment(dirs scratch, workers int) []string {
+	env := []string{
 		"PATH=" + filepath.Dir(b.python) + ":/usr/local/bin:/usr/bin:/bin",
-		"HOME=" + home,
-		"TMPDIR=" + temp,
+		"HOME=" + dirs.home,
+		"TMPDIR=" + dirs.temp,
 		"LANG=C.UTF-8",
-		"PYTHONPATH=" + filepath.Join(opt, "python"),
+		"PYTHONPATH=" + b.site(),
 		"PYTHONNOUSERSITE=1",
 		"PYTHONDONTWRITEBYTECODE=1",
 		"PYTHONHASHSEED=0",
-		"HYPOTHESIS_STORAGE_DIRECTORY=" + filepath.Join(
-			temp,
-			"hypothesis",
-		), // what failed on one side must not be tried first on the other
-		"LAYERSMITH_RECORD=" + record,
-		"LAYERSMITH_LAYER=" + filepath.Join(opt, "python"),
+		// Hypothesis tries examples that failed first: those of one side must not reach the other.
+		"HYPOTHESIS_STORAGE_DIRECTORY=" + filepath.Join(dirs.temp, "hypothesis"),
+		"LAYERSMITH_RECORD=" + dirs.record,
+		"LAYERSMITH_LAYER=" + b.site(),
 	}
 	if workers > 1 {
-		cmd.Env = append(cmd.Env, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
+		env = append(env, "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1")
 	}
 
 	for k, v := range b.entry.Env {
-		cmd.Env = append(cmd.Env, k+"="+strings.ReplaceAll(v, "{work}", b.work()))
+		env = append(env, k+"="+strings.ReplaceAll(v, "{work}", b.work()))
 	}
 
-	log, err := os.Create(filepath.Join(b.dir, form+".log"))
-	if err != nil {
-		return out, err
-	}
-	defer log.Close()
-	cmd.Stdout = log
-	cmd.Stderr = log
-	// Tests start processes of their own; all of them are one group, and end with it.
+	return env
+}
+
+// runGroup runs a command as a process group and kills the group at the end, with all processes
+// that tests started. An exit code is no error.
+func runGroup(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 2 * time.Second
-	start := time.Now()
-	err = cmd.Run()
-	if cmd.Process != nil {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a test left behind; there may be nothing
-	}
+	cmd.WaitDelay = killDelay
 
-	if ctx.Err() != nil {
-		return out, ctx.Err()
+	err := cmd.Run()
+	if cmd.Process != nil {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an error: the group is empty
 	}
 
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
-		return out, err
+	if errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
 	}
 
-	if out, err = readRecords(record); err != nil {
-		return out, err
-	}
-
-	out.Seconds = time.Since(start).Seconds()
-	out.Ended = limited.Err() == nil
-	out.Exit = cmd.ProcessState.ExitCode()
-	out.Output, err = tail(log.Name(), 4000)
-	return out, err
+	return err
 }
 
-func tail(name string, n int) (string, error) {
+// tail is the end of a file.
+func tail(name string, bytes int) (string, error) {
 	b, err := os.ReadFile(name)
-	return string(b[max(0, len(b)-n):]), err
+	return string(b[max(0, len(b)-bytes):]), err
 }
 
-// readRecords reads what the plugin wrote down in all processes.
+// records is what the plugin wrote in all processes.
+type records struct {
+	side    side
+	started map[string]bool // tests
+	own     map[string]bool // modules, as in side
+	other   map[string]bool
+}
+
+// readRecords reads the files of the plugin in a folder.
 func readRecords(dir string) (side, error) {
-	out := side{Tests: map[string]outcome{}, Modules: map[string]outcome{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
 	if err != nil {
-		return out, err
+		return side{}, err
 	}
 
-	started := map[string]bool{}
-	own := map[string]bool{}
-	foreign := map[string]bool{}
+	r := records{
+		side:    side{Tests: map[string]outcome{}, Modules: map[string]outcome{}},
+		started: map[string]bool{},
+		own:     map[string]bool{},
+		other:   map[string]bool{},
+	}
 	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return out, err
-		}
-
-		r := bufio.NewReader(bytes.NewReader(b))
-		for {
-			line, err := r.ReadBytes('\n')
-			if errors.Is(err, io.EOF) {
-				break // and what a process did not finish to write
-			}
-
-			if err != nil {
-				return out, err
-			}
-
-			var fields []any
-			if err := json.Unmarshal(line, &fields); err != nil || len(fields) == 0 {
-				return out, fmt.Errorf("read %s: %q: %w", name, line, err)
-			}
-
-			text := func(i int) string {
-				if i < len(fields) {
-					s, _ := fields[i].(string)
-					return s
-				}
-
-				return ""
-			}
-			is := func(i int) bool { yes, _ := fields[min(i, len(fields)-1)].(bool); return yes }
-			switch id := text(1); text(0) {
-			case "collected":
-				if _, known := out.Tests[id]; !known {
-					out.Tests[id] = outcome{Result: notRun}
-				}
-			case "module":
-				out.Modules[id] = outcome{Result: text(2), Why: text(3)}
-			case "started":
-				started[id] = true
-			case "report":
-				out.Tests[id] = add(out.Tests[id], text(2), text(3), is(4), text(5))
-			case "loaded":
-				if is(3) {
-					own[id] = true
-				} else {
-					foreign[id+" from "+text(2)] = true
-				}
-			}
+		if err := r.read(name); err != nil {
+			return side{}, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 
-	for id := range started {
-		if out.Tests[id].Result == notRun {
-			out.Tests[id] = outcome{Result: crashed, Why: "the process ended"}
+	for id := range r.started {
+		if r.side.Tests[id].Result == notRun {
+			r.side.Tests[id] = outcome{Result: crashed, Why: "the process ended"}
 		}
 	}
 
-	out.Own = keys(own)
-	out.Foreign = keys(foreign)
-	return out, nil
+	r.side.Own = slices.Sorted(maps.Keys(r.own))
+	r.side.Elsewhere = slices.Sorted(maps.Keys(r.other))
+
+	return r.side, nil
 }
 
-// add takes a phase's report to what is known of the test: setup, call and teardown come in this
-// order, and what is worse wins.
-func add(o outcome, when, result string, xfail bool, why string) outcome {
+// read reads the file of one process. The last line may be incomplete if the process was killed.
+func (r *records) read(name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+
+	for line := range bytes.Lines(b) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
+
+		var fields record
+		if err := json.Unmarshal(line, &fields); err != nil || len(fields) == 0 {
+			return fmt.Errorf("%q: %w", line, err)
+		}
+
+		r.add(fields)
+	}
+
+	return nil
+}
+
+// record is a line of the plugin: a word that names its kind, and values.
+type record []any
+
+// text is a value, "" if there is none.
+func (r record) text(i int) string {
+	if i >= len(r) {
+		return ""
+	}
+
+	s, _ := r[i].(string)
+	return s
+}
+
+// is is a value, false if there is none.
+func (r record) is(i int) bool { return i < len(r) && r[i] == true }
+
+func (r *records) add(line record) {
+	id := line.text(1)
+	switch line.text(0) {
+	case "collected":
+		if _, known := r.side.Tests[id]; !known {
+			r.side.Tests[id] = outcome{Result: notRun}
+		}
+	case "module":
+		r.side.Modules[id] = outcome{Result: line.text(2), Why: line.text(3)}
+	case "started":
+		r.started[id] = true
+	case "report":
+		p := phase{when: line.text(2), result: line.text(3), xfail: line.is(4), why: line.text(5)}
+		r.side.Tests[id] = p.after(r.side.Tests[id])
+	case "loaded":
+		if line.is(3) {
+			r.own[id] = true
+		} else {
+			r.other[id+" from "+line.text(2)] = true
+		}
+	}
+}
+
+// phase is pytest's report of one phase of a test.
+type phase struct {
+	when   string // setup, call or teardown, in this order
+	result string // passed, failed or skipped
+	xfail  bool   // the test is expected to fail
+	why    string
+}
+
+// after is the outcome of a test after a phase, given the one before it.
+func (p phase) after(before outcome) outcome {
+	call := p.when == "call"
 	switch {
-	case result == failed && when == "call":
-		return outcome{failed, why}
-	case result == failed:
-		return outcome{erred, when + ": " + why}
-	case result == skipped && xfail:
-		return outcome{xfailed, why}
-	case result == skipped:
-		return outcome{skipped, why}
-	case when == "call" && xfail:
+	case p.result == failed && call:
+		return outcome{failed, p.why}
+	case p.result == failed:
+		return outcome{erred, p.when + ": " + p.why}
+	case p.result == skipped && p.xfail:
+		return outcome{xfailed, p.why}
+	case p.result == skipped:
+		return outcome{skipped, p.why}
+	case call && p.xfail:
 		return outcome{xpassed, ""}
-	case when == "call":
+	case call:
 		return outcome{passed, ""}
 	}
 
-	return o
-}
-
-func keys(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-
-	sort.Strings(out)
-	return out
+	return before
 }

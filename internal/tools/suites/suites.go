@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,29 +13,26 @@ import (
 
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/batch"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
-// suites is how and where all of it is done.
+// suites builds layers and runs tests on them.
 type suites struct {
 	onelayer.Builder
-	locks  string // committed: of the layer and of what tests require, two a distribution
+	locks  string // folder of committed locks, two a distribution: of the layer and of its tests' needs
 	temp   string
-	keep   string // folder of results; "" for none
+	keep   string // folder of stored results; "" for none
 	uvPath string
 	short  bool
 	relock bool
 }
 
-// build builds a layer without asking the probe, and so without healing: the tests are to find what
-// is missing.
+// build builds a layer without the probe, and so without healing: the tests are to find what is
+// missing.
 func (s suites) build(ctx context.Context, dir string, e entry, spec string, lock []byte) (onelayer.Built, error) {
-	return s.Build(
-		ctx,
-		dir,
-		onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: spec, Lock: lock},
-		"--no-probe",
-	)
+	l := onelayer.Layer{Name: e.Name, Requirements: e.requirements(), Spec: spec, Lock: lock}
+	return s.Build(ctx, dir, l, "--no-probe")
 }
 
 // The two forms of a layer.
@@ -54,16 +49,25 @@ type result struct {
 	Restored    []string       `json:"restored"`
 	Counts      counts         `json:"counts"`
 	Lost        []difference   `json:"lost"`
-	About       []difference   `json:"about"` // their subject is what a rule removes
+	About       []difference   `json:"about"` // tests of exactly what a rule removes
 	Flaky       []difference   `json:"flaky"`
 	Reasons     []reason       `json:"reasons"` // of tests that fail on both sides
 	Seconds     [2]float64     `json:"seconds"` // unpruned, pruned
-	Faults      []string       `json:"faults"`  // why the comparison says less than it should
-	Away        map[string]int `json:"away"`    // files that stayed away, by rule
+	Faults      []string       `json:"faults"`  // why the comparison proves less than it should
+	Away        map[string]int `json:"away"`    // removed files that were not put back, by rule
 }
 
-// problems are what makes the command fail.
-func (r result) problems() []string {
+// Name is the distribution's.
+func (r result) Name() string { return r.Entry.Name }
+
+// Summary is for the line of progress.
+func (r result) Summary() string {
+	return fmt.Sprintf("%s %s: %d tests, %d passed on both, %d lost, %d flaky",
+		r.Entry.Name, r.version(), r.Counts.Collected, r.Counts.Passed, r.Counts.Lost, r.Counts.Flaky)
+}
+
+// Problems are what makes the command fail: faults and lost tests.
+func (r result) Problems() []string {
 	out := slices.Clone(r.Faults)
 	for _, d := range r.Lost {
 		out = append(out, "lost: "+d.String())
@@ -73,19 +77,10 @@ func (r result) problems() []string {
 }
 
 // version is that of the distribution itself.
-func (r result) version() string {
-	for _, w := range r.Layer.Inputs.Wheels {
-		if w.Name == r.Entry.Name {
-			return w.Version
-		}
-	}
+func (r result) version() string { return onelayer.Version(r.Layer, r.Entry.Name) }
 
-	return ""
-}
-
-// kept returns the result that is in the folder, if it is one of the same entry, or makes it and
-// puts it there.
-func (s suites) kept(ctx context.Context, e entry) (r result, known bool, err error) {
+// stored returns the stored result if it is one of the same tests, or makes and stores it.
+func (s suites) stored(ctx context.Context, e entry) (r result, stored bool, err error) {
 	if s.keep == "" {
 		r, err = s.try(ctx, e)
 		return r, false, err
@@ -96,45 +91,34 @@ func (s suites) kept(ctx context.Context, e entry) (r result, known bool, err er
 		file = filepath.Join(s.keep, e.Name+"-short.json")
 	}
 
-	if b, err := os.ReadFile(file); err == nil && !s.relock {
-		if err := json.Unmarshal(b, &r); err != nil {
-			return r, false, fmt.Errorf("read %s: %w", file, err)
+	if !s.relock {
+		stored, err := batch.Load(file, &r)
+		if err != nil {
+			return r, false, err
 		}
 
-		if e.sameRun(r.Entry, s.short) {
+		if stored && e.sameRun(r.Entry, s.short) {
 			r.Entry = e
 			return r, true, nil
 		}
-	}
-
-	if err := os.MkdirAll(s.keep, 0o755); err != nil {
-		return r, false, err
 	}
 
 	if r, err = s.try(ctx, e); err != nil {
 		return r, false, err
 	}
 
-	return r, false, writeJSON(file, r)
-}
-
-func writeJSON(file string, v any) error {
-	b, err := json.MarshalIndent(v, "", " ")
-	if err != nil {
-		return err
-	}
-
-	return onelayer.WriteFile(file, append(b, '\n'))
+	return r, false, batch.Store(file, r)
 }
 
 // forms are the two forms of a layer.
 type forms struct{ shipped, pruned onelayer.Built }
 
-// both builds both forms of an entry's layer; more is added to the layer.yaml of the pruned one.
-func (s suites) both(ctx context.Context, dir string, e entry, more string) (f forms, err error) {
+// both builds both forms of an entry's layer, and writes its locks if they are new. spec is the
+// layer.yaml of the pruned form.
+func (s suites) both(ctx context.Context, dir string, e entry, spec string) (f forms, err error) {
 	file := filepath.Join(s.locks, e.Name+".toml")
-	locked, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	locked, err := batch.ReadLock(file)
+	if err != nil {
 		return f, err
 	}
 
@@ -142,17 +126,13 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 		locked = nil
 	}
 
-	if f.pruned, err = s.build(ctx, filepath.Join(dir, "build-pruned"), e, more, locked); err != nil {
+	if f.pruned, err = s.build(ctx, filepath.Join(dir, "build-pruned"), e, spec, locked); err != nil {
 		return f, err
 	}
 
-	if f.shipped, err = s.build(
-		ctx,
-		filepath.Join(dir, "build-shipped"),
-		e,
-		onelayer.NoRules(f.pruned.Layer),
-		f.pruned.Lock,
-	); err != nil {
+	noRules := onelayer.NoRules(f.pruned.Layer)
+	f.shipped, err = s.build(ctx, filepath.Join(dir, "build-shipped"), e, noRules, f.pruned.Lock)
+	if err != nil {
 		return f, fmt.Errorf("with all rules off: %w", err)
 	}
 
@@ -166,28 +146,22 @@ func (s suites) both(ctx context.Context, dir string, e entry, more string) (f f
 		return f, err
 	}
 
-	if err := errors.Join(onelayer.WriteFile(file, f.pruned.Lock), s.lockNeeds(ctx, e, l)); err != nil {
+	if err := errors.Join(batch.WriteFile(file, f.pruned.Lock), s.lockNeeds(ctx, e, l)); err != nil {
 		return f, err
 	}
 
-	fmt.Fprintf(os.Stderr, "suites: the locks of %s are new; commit them\n", e.Name)
+	fmt.Fprintf(os.Stderr, "suites: wrote the locks of %s; commit them\n", e.Name)
 	return f, nil
 }
 
-// lay makes what all runs of an entry share, and both forms of the layer.
+// lay makes the virtual environment of an entry's tests and unpacks both forms of its layer.
+// restored and away are as in the function lay.
 func (s suites) lay(
-	ctx context.Context,
-	dir string,
-	e entry,
-	f forms,
+	ctx context.Context, dir string, e entry, f forms,
 ) (b bench, restored []string, away map[string]string, err error) {
 	b = bench{entry: e, dir: dir}
-	if b.python, err = s.environment(
-		ctx,
-		filepath.Join(dir, "environment"),
-		filepath.Join(dir, "opt", "python"),
-		e,
-	); err != nil {
+	b.python, err = s.environment(ctx, filepath.Join(dir, "environment"), b.site(), e)
+	if err != nil {
 		return b, nil, nil, err
 	}
 
@@ -199,20 +173,18 @@ func (s suites) lay(
 		}
 	}
 
-	if err := errors.Join(
-		layWhole(filepath.Join(dir, unpruned), f.shipped),
-		s.beside(ctx, dir, unpruned, e),
-	); err != nil {
+	err = errors.Join(layWhole(filepath.Join(dir, unpruned), f.shipped), s.layWork(ctx, dir, unpruned, e))
+	if err != nil {
 		return b, nil, nil, err
 	}
 
 	restored, away, err = lay(filepath.Join(dir, pruned), e, f.shipped, f.pruned)
-	return b, restored, away, errors.Join(err, s.beside(ctx, dir, pruned, e))
+	return b, restored, away, errors.Join(err, s.layWork(ctx, dir, pruned, e))
 }
 
-// beside makes the folder beside a form of the layer in which tests run, with what the entry has of
-// a source distribution.
-func (s suites) beside(ctx context.Context, dir, form string, e entry) error {
+// layWork makes the folder beside a form of the layer in which pytest starts, with the entry's files
+// of the source distribution.
+func (s suites) layWork(ctx context.Context, dir, form string, e entry) error {
 	work := filepath.Join(dir, form, "work")
 	if err := os.MkdirAll(work, 0o755); err != nil || e.Sdist == nil {
 		return err
@@ -222,9 +194,10 @@ func (s suites) beside(ctx context.Context, dir, form string, e entry) error {
 }
 
 const (
-	defaultMinutes = 12
-	againMinutes   = 5
-	// aloneAtMost is how many differing tests are run again one by one; more of them have one
+	defaultMinutes = 12 // time limit of a side
+	againMinutes   = 5  // time limit of tests that are run again
+
+	// aloneAtMost is how many tests that differ are run again one by one. More of them have one
 	// cause, and are run again together.
 	aloneAtMost = 10
 )
@@ -235,8 +208,8 @@ func (s suites) try(ctx context.Context, e entry) (r result, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return r, err
 	}
-
 	defer os.RemoveAll(dir)
+
 	f, err := s.both(ctx, dir, e, "")
 	if err != nil {
 		return r, err
@@ -245,6 +218,7 @@ func (s suites) try(ctx context.Context, e entry) (r result, err error) {
 	return s.test(ctx, dir, e, f)
 }
 
+// test runs an entry's tests on both forms and compares.
 func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r result, err error) {
 	r = result{Entry: e, Interpreter: s.Python.Identity(), Layer: f.pruned.Layer, Away: map[string]int{}}
 	b, restored, away, err := s.lay(ctx, dir, e, f)
@@ -253,25 +227,22 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 	}
 
 	r.Restored = restored
-	if v := r.version(); e.Sdist != nil && e.Sdist.version() != v {
-		r.Faults = append(
-			r.Faults,
-			fmt.Sprintf("the layer has %s, and %s is of %s: correct suites.yaml", v, e.Sdist.File, e.Sdist.version()),
-		)
-	}
-
 	for _, rule := range away {
 		r.Away[rule]++
+	}
+
+	if v := r.version(); e.Sdist != nil && e.Sdist.version() != v {
+		r.Faults = append(r.Faults,
+			fmt.Sprintf("the layer has %s, but suites.yaml names %s: correct it", v, e.Sdist.File))
 	}
 
 	limit := time.Duration(cmp.Or(e.Minutes, defaultMinutes)) * time.Minute
 	var sides [2]side
 	for i, form := range []string{unpruned, pruned} {
-		if sides[i], err = s.keptSide(
-			e,
-			form,
-			func() (side, error) { return b.run(ctx, form, e.selected(s.short), e.Workers, limit) },
-		); err != nil {
+		sides[i], err = s.storedSide(e, form, func() (side, error) {
+			return b.run(ctx, form, e.selected(s.short), e.Workers, limit)
+		})
+		if err != nil {
 			return r, err
 		}
 
@@ -279,15 +250,23 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 		r.Faults = append(r.Faults, sides[i].faults(form, e, limit)...)
 	}
 
+	err = r.compare(ctx, s, b, f, sides)
+
+	return r, err
+}
+
+// compare compares the sides, runs tests that differ again, and notes the differences.
+func (r *result) compare(ctx context.Context, s suites, b bench, f forms, sides [2]side) (err error) {
 	differ := lost(sides[0], sides[1])
 	if r.About, differ, err = s.about(ctx, b, f, differ); err != nil {
-		return r, err
+		return err
 	}
 
-	if r.Lost, r.Flaky, err = again(differ, func(form string, tests []string) (side, error) {
+	r.Lost, r.Flaky, err = again(differ, func(form string, tests []string) (side, error) {
 		return b.run(ctx, form, tests, 0, againMinutes*time.Minute)
-	}); err != nil {
-		return r, err
+	})
+	if err != nil {
+		return err
 	}
 
 	r.Counts = count(sides[0], sides[1], r.Lost, r.Flaky, r.About)
@@ -296,18 +275,15 @@ func (s suites) test(ctx context.Context, dir string, e entry, f forms) (r resul
 		r.Faults = append(r.Faults, "no test passed on both sides: "+sides[0].said())
 	}
 
-	return r, nil
+	return nil
 }
 
-// about sets apart the tests that do not pass because a rule removes their subject: with these
-// rules off, and all others on, they do.
+// about returns the tests that belong to the entry's About and pass with its rules off and all
+// others on, and all other tests.
 func (s suites) about(
-	ctx context.Context,
-	b bench,
-	f forms,
-	differ []difference,
+	ctx context.Context, b bench, f forms, differ []difference,
 ) (about, others []difference, err error) {
-	var tests, rules []string
+	var tests []string
 	for _, d := range differ {
 		if b.entry.subject(d.Test) >= 0 {
 			tests = append(tests, d.Test)
@@ -318,32 +294,7 @@ func (s suites) about(
 		return nil, differ, nil
 	}
 
-	for _, a := range b.entry.About {
-		rules = append(rules, a.Rule)
-	}
-
-	slices.Sort(rules)
-	kept, err := s.build(
-		ctx,
-		filepath.Join(b.dir, "build-kept"),
-		b.entry,
-		onelayer.Without(slices.Compact(rules)),
-		f.pruned.Lock,
-	)
-	if err != nil {
-		return nil, nil, err
-	}
-
-	const form = "kept"
-	if _, _, err := lay(filepath.Join(b.dir, form), b.entry, f.shipped, kept); err != nil {
-		return nil, nil, err
-	}
-
-	if err := s.beside(ctx, b.dir, form, b.entry); err != nil {
-		return nil, nil, err
-	}
-
-	with, err := b.run(ctx, form, tests, b.entry.Workers, againMinutes*time.Minute)
+	with, err := s.runWithRulesOff(ctx, b, f, tests)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -359,9 +310,34 @@ func (s suites) about(
 	return about, others, nil
 }
 
-// keptSide returns the run of one form that is in the folder of results, or makes it and puts it
-// there.
-func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, error) {
+// runWithRulesOff runs tests on the layer built without the rules of the entry's About.
+func (s suites) runWithRulesOff(ctx context.Context, b bench, f forms, tests []string) (side, error) {
+	var rules []string
+	for _, a := range b.entry.About {
+		rules = append(rules, a.Rule)
+	}
+
+	slices.Sort(rules)
+	spec := onelayer.Without(slices.Compact(rules))
+	kept, err := s.build(ctx, filepath.Join(b.dir, "build-kept"), b.entry, spec, f.pruned.Lock)
+	if err != nil {
+		return side{}, err
+	}
+
+	const form = "kept"
+	if _, _, err := lay(filepath.Join(b.dir, form), b.entry, f.shipped, kept); err != nil {
+		return side{}, err
+	}
+
+	if err := s.layWork(ctx, b.dir, form, b.entry); err != nil {
+		return side{}, err
+	}
+
+	return b.run(ctx, form, tests, b.entry.Workers, againMinutes*time.Minute)
+}
+
+// storedSide returns the stored run of one form, or makes and stores it. Short runs are not stored.
+func (s suites) storedSide(e entry, form string, run func() (side, error)) (side, error) {
 	if s.keep == "" || s.short {
 		return run()
 	}
@@ -371,7 +347,7 @@ func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, 
 		Side  side  `json:"side"`
 	}
 	file := filepath.Join(s.keep, e.Name+"."+form+".json")
-	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &k) == nil && e.sameRun(k.Entry, s.short) {
+	if stored, err := batch.Load(file, &k); err == nil && stored && e.sameRun(k.Entry, s.short) {
 		return k.Side, nil
 	}
 
@@ -381,23 +357,24 @@ func (s suites) keptSide(e entry, form string, run func() (side, error)) (side, 
 	}
 
 	k.Entry = e
-	return k.Side, writeJSON(file, k)
+	return k.Side, batch.Store(file, k)
 }
 
-// said is the last that pytest said.
+// said is the last lines of pytest's output.
 func (s side) said() string {
 	lines := strings.Split(strings.TrimSpace(s.Output), "\n")
 	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
 
-// faults are what makes a run worth less: it did not end, or tested something else than the layer.
+// faults are why a run proves less than it should: it did not end, or it tested something else than
+// the layer.
 func (s side) faults(form string, e entry, limit time.Duration) []string {
 	var out []string
 	if !s.Ended {
 		out = append(out, fmt.Sprintf("%s: it did not end within %v", form, limit))
 	}
 
-	if s.Exit > 1 && s.Ended { // 0 and 1: all ran
+	if s.Ended && s.Exit > 1 { // 0: all passed, 1: some failed
 		out = append(out, fmt.Sprintf("%s: pytest ended with exit code %d: %s", form, s.Exit, s.said()))
 	}
 
@@ -405,57 +382,65 @@ func (s side) faults(form string, e entry, limit time.Duration) []string {
 		out = append(out, fmt.Sprintf("%s: %s was not imported from the layer", form, e.Module))
 	}
 
-	for _, m := range s.Foreign {
-		out = append(out, form+": the layer has it, but it was loaded from elsewhere: "+m)
+	for _, m := range s.Elsewhere {
+		out = append(out, form+": the layer has it, but it was loaded from another place: "+m)
 	}
 
 	return out
 }
 
-// again runs what differs once more, alone, twice on both sides. What passes unpruned both times
-// and never pruned is lost; the rest is flaky.
+// again runs tests that differ twice more on both forms, alone. A test that passes unpruned both
+// times and never pruned is lost; the others are flaky.
 func again(
-	differ []difference,
-	run func(form string, tests []string) (side, error),
-) (really, flaky []difference, err error) {
-	var groups [][]difference
-	for _, d := range differ {
-		if len(differ) > aloneAtMost {
-			groups = [][]difference{differ}
-			break
-		}
-
-		groups = append(groups, []difference{d})
+	differ []difference, run func(form string, tests []string) (side, error),
+) (lost, flaky []difference, err error) {
+	group := 1
+	if len(differ) > aloneAtMost {
+		group = len(differ)
 	}
 
-	for _, group := range groups {
-		var tests []string
-		for _, d := range group {
-			tests = append(tests, d.Test)
+	for differ := range slices.Chunk(differ, group) {
+		changed, err := changedTests(differ, run)
+		if err != nil {
+			return nil, nil, err
 		}
 
-		changed := map[string]bool{}
-		for range 2 {
-			for _, form := range []string{unpruned, pruned} {
-				s, err := run(form, tests)
-				if err != nil {
-					return nil, nil, err
-				}
-
-				for _, t := range tests {
-					changed[t] = changed[t] || good(s.of(t).Result) != (form == unpruned)
-				}
-			}
-		}
-
-		for _, d := range group {
+		for _, d := range differ {
 			if changed[d.Test] {
 				flaky = append(flaky, d)
 			} else {
-				really = append(really, d)
+				lost = append(lost, d)
 			}
 		}
 	}
 
-	return really, flaky, nil
+	return lost, flaky, nil
+}
+
+// changedTests runs tests twice on both forms and returns those that failed unpruned or passed
+// pruned.
+func changedTests(
+	differ []difference, run func(form string, tests []string) (side, error),
+) (map[string]bool, error) {
+	var tests []string
+	for _, d := range differ {
+		tests = append(tests, d.Test)
+	}
+
+	changed := map[string]bool{}
+	for range 2 {
+		for _, form := range []string{unpruned, pruned} {
+			s, err := run(form, tests)
+			if err != nil {
+				return nil, err
+			}
+
+			for _, t := range tests {
+				passes := good(s.of(t).Result)
+				changed[t] = changed[t] || passes != (form == unpruned)
+			}
+		}
+	}
+
+	return changed, nil
 }

@@ -16,11 +16,12 @@ import (
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/batch"
 )
 
 func entries(t *testing.T) []entry {
 	t.Helper()
-	all, err := readEntries("suites.yaml")
+	all, err := batch.Read[entry]("suites.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func entries(t *testing.T) []entry {
 
 func find(t *testing.T, name string) entry {
 	t.Helper()
-	some, err := choose(entries(t), name)
+	some, err := batch.Select(entries(t), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,9 +118,9 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		"nothing wrong": {sound + " }\n", ""},
 		"a name in capitals": {
 			strings.Replace(sound, "name: a", "name: A", 1) + " }\n",
-			`entry 1: "A" is not a normalized name: small letters, digits and single hyphens`,
+			`entry 1: "A" is not a normalized name: lowercase letters, digits and single hyphens`,
 		},
-		"a name twice":   {sound + " }\n" + sound + " }\n", "a is there twice"},
+		"a name twice":   {sound + " }\n" + sound + " }\n", "a is listed twice"},
 		"an unknown key": {sound + ", wiht: [b] }\n", "unknown field"},
 		"tests from elsewhere": {
 			strings.Replace(sound, "wheel", "git", 1) + " }\n",
@@ -135,23 +136,23 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		},
 		"left out without a reason": {
 			sound + ", deselect: [{ match: a.py }] }\n",
-			"deselect: each has match and reason",
+			"deselect: match and reason are required",
 		},
 		"laid back without a reason": {
 			sound + ", restore: [{ match: a.pyx }] }\n",
-			"restore: each has match and reason",
+			"restore: match and reason are required",
 		},
 		"about no rule": {
 			sound + ", about: [{ match: a.py, reason: b }] }\n",
-			"about: each has match, rule and reason",
+			"about: match, rule and reason are required",
 		},
 		"an sdist without a hash": {
 			sound + ", sdist: { file: a-1.tar.gz, unpack: [tests] } }\n",
-			"sdist: file (.tar.gz), sha256 and unpack must be there",
+			"sdist: file (.tar.gz), sha256 and unpack are required",
 		},
 		"a config of no sdist": {
 			sound + ", config: setup.cfg }\n",
-			"config is a file of the sdist, in the place of ini",
+			"config is a file of the sdist, and excludes ini",
 		},
 	} {
 		file := filepath.Join(t.TempDir(), "list.yaml")
@@ -159,7 +160,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		_, err := readEntries(file)
+		_, err := batch.Read[entry](file)
 		if c.err == "" && err != nil ||
 			c.err != "" &&
 				(err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file)) {
@@ -167,12 +168,12 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		}
 	}
 
-	if _, err := readEntries("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := batch.Read[entry]("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no list: %v", err)
 	}
 
-	if _, err := choose([]entry{{Name: "a"}}, "a,z"); err == nil || err.Error() != `-only: "z" is not in the list` {
-		t.Errorf("choose: %v", err)
+	if _, err := batch.Select([]entry{{Name: "a"}}, "a,z"); err == nil || err.Error() != `-only: "z" is not in the list` {
+		t.Errorf("select: %v", err)
 	}
 }
 
@@ -331,7 +332,7 @@ func TestWhatIsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if diff := cmp.Diff([][]string{c.lost, c.flaky}, [][]string{list(really), list(flaky)}); diff != "" {
+		if diff := cmp.Diff([][]string{c.lost, c.flaky}, [][]string{said(really), said(flaky)}); diff != "" {
 			t.Errorf("%s, lost and flaky (-want +got):\n%s", name, diff)
 		}
 
@@ -409,8 +410,8 @@ func TestRecordsAreReadToWhereTheyEnd(t *testing.T) {
 		Modules: map[string]outcome{
 			"x.py": {failed, "no y"},
 		},
-		Own:     []string{"m"},
-		Foreign: []string{"m.n from /other/m/n.py"},
+		Own:       []string{"m"},
+		Elsewhere: []string{"m.n from /other/m/n.py"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -439,8 +440,8 @@ func TestARunIsWorthLess(t *testing.T) {
 			[]string{"pruned: m was not imported from the layer"},
 		},
 		"another copy": {
-			func(s *side) { s.Foreign = []string{"m.x from /y/m/x.py"} },
-			[]string{"pruned: the layer has it, but it was loaded from elsewhere: m.x from /y/m/x.py"},
+			func(s *side) { s.Elsewhere = []string{"m.x from /y/m/x.py"} },
+			[]string{"pruned: the layer has it, but it was loaded from another place: m.x from /y/m/x.py"},
 		},
 	} {
 		s := sound
@@ -491,9 +492,9 @@ func TestTheDocument(t *testing.T) {
 			"layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
 		"| x 1 | 1,234,567 | 1,234 | 3 | 0 | 0 | 0 | 1 | 1 | 1 | 61 / 59 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 |\n",
 		"## Problems\n\n- x: lost: tests/a.py::t: passed unpruned, failed pruned: no 'x/a.json'\n",
-		"## Flaky\n\nThey came to something else on the same layer when they ran again.\n\n- x: tests/a.py::u: " +
+		"## Flaky\n\nRun again, they had another result on the same layer.\n\n- x: tests/a.py::u: " +
 			"passed unpruned, failed pruned\n",
-		"- x: `-m not slow tests` of x-1.tar.gz\n- x: files that stayed away, by rule: docs 1, stubs 2\n- x: 1 tests " +
+		"- x: `-m not slow tests` of x-1.tar.gz\n- x: files not put back, by rule: docs 1, stubs 2\n- x: 1 tests " +
 			"below `tests/docs` are about what rule docs removes: they read it\n- x: not run: `tests/test_net.py`: " +
 			"it asks a server\n",
 		"- x: 3 like tests/a.py::v: no network\n",
@@ -532,13 +533,13 @@ func TestALostTestIsNamed(t *testing.T) {
 		}
 	}
 
-	if len(r.Lost) == 0 || len(r.problems()) != len(r.Lost) || r.Counts.Flaky != 0 || r.Counts.Passed == 0 {
+	if len(r.Lost) == 0 || len(r.Problems()) != len(r.Lost) || r.Counts.Flaky != 0 || r.Counts.Passed == 0 {
 		t.Errorf(
 			"%d lost, %d flaky, %d passed on both; problems: %s",
 			len(r.Lost),
 			r.Counts.Flaky,
 			r.Counts.Passed,
-			strings.Join(r.problems(), "\n"),
+			strings.Join(r.Problems(), "\n"),
 		)
 	}
 }
@@ -560,7 +561,7 @@ func TestTheSpread(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			for _, p := range r.problems() {
+			for _, p := range r.Problems() {
 				t.Error(p)
 			}
 

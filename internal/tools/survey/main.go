@@ -1,14 +1,17 @@
 // Survey builds a hundred well-known distributions with the default rules, one layer each, and
-// writes docs/survey.md: what was saved, and what broke.
+// writes docs/survey.md: what pruning saved and what it broke.
 //
-// Each distribution is built twice by the product's own command line: as it comes out for
-// everybody, and with every rule switched off, which is what an installer would leave. Both pass
-// the gate and all jobs of the probe, and what is loaded of every file of the pruned layer is
-// compared with the original.
+// Each distribution is built twice by the product's own command line: with the default rules, and
+// with every rule switched off, as an installer would leave it. Both layers pass the gate and are
+// probed. What a process loads of each file of the pruned layer is compared with the original.
 //
-// Broken is what does not work pruned and works as shipped, what the build had to heal, what loads
-// otherwise, and every functional script that fails at all. Versions are those of the locks beside
-// this file; they name files by hash and no index.
+// Broken is:
+//   - what fails pruned and works as shipped,
+//   - what the build had to heal,
+//   - a file of which a process would load something else,
+//   - every script of the probe that fails, as shipped too.
+//
+// Versions are those of the locks in this folder, which name files by hash and no index.
 package main
 
 import (
@@ -16,95 +19,52 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/layersmith/layersmith/internal/tools/batch"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func main() {
-	only := flag.String("only", "", "a number (the first ones), the word spread, or names with commas; default all")
-	out := flag.String("out", "docs/survey.md", "file to write; - for standard output")
-	keep := flag.String(
-		"keep",
-		"",
-		"folder of results: what is there is taken, what is new is put there; a run that was interrupted goes on",
-	)
-	cache := flag.String("cache", "", "folder of wheels and caches (default: as layersmith)")
-	python := flag.String("python", "", "the target's interpreter (default: as layersmith)")
-	quick := flag.Bool("quick", false, "probe what is unpruned only where the pruned layer fails: half the time")
-	relock := flag.Bool("relock", false, "take today's versions and write the locks anew")
+	var s survey
+	var o batch.Options
+	o.Register("docs/survey.md", "a number (the first ones), the word spread, or names separated by commas")
+	flag.BoolVar(&s.quick, "quick", false, "probe the unpruned layer only where the pruned one fails: half the time")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	b, err := onelayer.Find(ctx, ".", *cache, *python)
-	if err == nil {
-		err = run(
-			ctx,
-			survey{Builder: b, locks: filepath.Join("internal", "tools", "survey", "locks"), relock: *relock, quick: *quick},
-			*only,
-			*out,
-			*keep,
-		)
-	}
-
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "survey:", err)
-		os.Exit(1)
-	}
+	batch.Main("survey", func(ctx context.Context) error { return s.run(ctx, o) })
 }
 
-func run(ctx context.Context, s survey, only, out, keep string) error {
-	entries, err := readEntries(filepath.Join("internal", "tools", "survey", "distributions.yaml"))
+func (s survey) run(ctx context.Context, o batch.Options) (err error) {
+	if s.Builder, err = onelayer.Find(ctx, ".", o.Cache, o.Python); err != nil {
+		return err
+	}
+
+	folder := filepath.Join("internal", "tools", "survey")
+	s.locks = filepath.Join(folder, "locks")
+	s.keep = o.Keep
+	s.relock = o.Relock
+
+	entries, err := batch.Read[entry](filepath.Join(folder, "distributions.yaml"))
 	if err != nil {
 		return err
 	}
 
-	if entries, err = choose(entries, only); err != nil {
+	if entries, err = choose(entries, o.Only); err != nil {
 		return err
 	}
 
 	if s.temp, err = os.MkdirTemp("", "layersmith-survey-"); err != nil {
 		return err
 	}
-
 	defer os.RemoveAll(s.temp)
-	results := make([]result, 0, len(entries))
-	broken := 0
-	for i, e := range entries {
-		start := time.Now()
-		r, known, err := s.kept(ctx, keep, e)
-		if err != nil {
-			return err
-		}
 
-		results = append(results, r)
-		how := time.Since(start).Round(time.Second).String()
-		if known {
-			how = "known"
-		}
-
-		fmt.Fprintf(
-			os.Stderr,
-			"survey: %d of %d, %s: %d broken (%s)\n",
-			i+1,
-			len(entries),
-			e.Name,
-			len(r.broken()),
-			how,
-		)
-		for _, b := range r.broken() {
-			fmt.Fprintf(os.Stderr, "        %s\n", b)
-			broken++
-		}
+	results, broken, err := batch.Run(ctx, "survey", entries, s.stored)
+	if err != nil {
+		return err
 	}
 
-	text := document(results, time.Now())
-	if out == "-" {
-		fmt.Print(text)
-	} else if err := onelayer.WriteFile(out, []byte(text)); err != nil {
+	if err := batch.WritePage(o.Out, document(results, time.Now())); err != nil {
 		return err
 	}
 

@@ -17,12 +17,13 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/batch"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 func list(t *testing.T) []entry {
 	t.Helper()
-	entries, err := readEntries("distributions.yaml")
+	entries, err := batch.Read[entry]("distributions.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestTheSpread(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			for _, b := range r.broken() {
+			for _, b := range r.Problems() {
 				t.Error(b)
 			}
 
@@ -246,7 +247,7 @@ func TestWhatIsBroken(t *testing.T) {
 	} {
 		r := sound()
 		c.change(&r)
-		if diff := cmp.Diff(c.broken, r.broken()); diff != "" {
+		if diff := cmp.Diff(c.broken, r.Problems()); diff != "" {
 			t.Errorf("%s, broken (-want +got):\n%s", name, diff)
 		}
 
@@ -278,10 +279,10 @@ func TestTheListIsReadStrictly(t *testing.T) {
 	for name, c := range map[string]struct{ text, err string }{
 		"a name in capitals": {
 			"- name: PyYAML\n",
-			`entry 1: "PyYAML" is not a normalized name: small letters, digits and single hyphens`,
+			`entry 1: "PyYAML" is not a normalized name: lowercase letters, digits and single hyphens`,
 		},
-		"a name twice":                   {"- name: a\n- name: b\n- name: a\n", "a is there twice"},
-		"built twice outside the spread": {"- name: a\n  twice: true\n", "a is built twice and not in the spread"},
+		"a name twice":                   {"- name: a\n- name: b\n- name: a\n", "a is listed twice"},
+		"built twice outside the spread": {"- name: a\n  twice: true\n", "entry 1: twice without spread"},
 		"an unknown key":                 {"- name: a\n  wiht: [b]\n", "unknown field"},
 	} {
 		file := filepath.Join(t.TempDir(), "list.yaml")
@@ -289,7 +290,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if _, err := readEntries(
+		if _, err := batch.Read[entry](
 			file,
 		); err == nil || !strings.Contains(err.Error(), c.err) ||
 			!strings.Contains(err.Error(), file) {
@@ -297,7 +298,7 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		}
 	}
 
-	if _, err := readEntries("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := batch.Read[entry]("none.yaml"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no list: %v", err)
 	}
 }
