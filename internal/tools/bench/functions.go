@@ -31,6 +31,7 @@ func (b *bench) onlyFunctions(file string) (string, error) {
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
 		return "", err
 	}
+
 	defer os.RemoveAll(b.temp)
 
 	if b.cache, err = onelayer.Cache(); err != nil {
@@ -72,9 +73,9 @@ func (b *bench) functionTables() error {
 	}
 
 	b.Line("%s", functionsHead)
-	b.Paragraph("Real bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a server in "+
-		"memory here, so durations have no network in them. Each row is of fresh processes: duration and init are "+
-		"medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.",
+	b.Paragraph("Real bootstraps, zipped, on Lambda's Runtime API, on all processors of this machine; S3 is a "+
+		"server in memory here, so durations have no network in them. Each row is of fresh processes: duration and "+
+		"init are medians of %d, memory (resident) and /tmp the largest. Target: at most %d MB of memory.",
 		b.rounds, maxFunctionBytes/1_000_000)
 	b.Header(new(page.Columns).Left("function", "layer", "reads MB", "duration", "peak memory MB", "/tmp MB"))
 

@@ -64,6 +64,7 @@ func (b *bench) all() (string, error) {
 	if b.temp, err = os.MkdirTemp("", "layersmith-bench-"); err != nil {
 		return "", err
 	}
+
 	defer os.RemoveAll(b.temp)
 
 	if b.binary, err = filepath.Abs("bin/layersmith"); err != nil {
@@ -114,10 +115,10 @@ func (b *bench) head(r report.Report) {
 	b.Line("Written by `make bench` on %s: %s, %d processors, %s/%s, %s. Target %s.",
 		time.Now().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
 		r.Target)
-	b.Line("Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one run "+
-		"(median of %d).", b.rounds)
-	b.Paragraph("Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 bytes, " +
-		"zip / unzipped.")
+	b.Line("Absolute times are this machine's, which is shared and noisy; ratios were measured side by side in one "+
+		"run (median of %d).", b.rounds)
+	b.Paragraph("Layers: a = core-data-science, b = ml-libraries above a's numpy, c = aws-utilities. MB = 10^6 " +
+		"bytes, zip / unzipped.")
 }
 
 // verdict writes which targets were missed, or that they are met.

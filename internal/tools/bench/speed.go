@@ -25,9 +25,9 @@ func (b *bench) speedTable(r report.Report) error {
 	b.Paragraph("## CPU, wall and memory")
 	b.Line("Requirements to zip, whole processes. uv = `uv pip install --target` + `zip -r`, pip = `pip install " +
 		"--target` + `zip -r`, both with warm caches, without bytecode.")
-	b.Paragraph("Ours: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are cached. b " +
-		"is built with the a that it extends, by every tool. Targets: warm at least 20x, 20x and 10x less CPU than uv; " +
-		"cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.")
+	b.Paragraph("Ours: warm = everything cached, outputs removed, with bytecode; cold = only the wheels are cached. " +
+		"b is built with the a that it extends, by every tool. Targets: warm at least 20x, 20x and 10x less CPU than " +
+		"uv; cold no slower than uv (wall); nothing changed at most 100 ms; peak at most 128 MB.")
 	b.Header(new(page.Columns).Left("layer", "uv CPU / wall s", "pip CPU / wall s", "warm CPU / wall s",
 		"uv / warm CPU, wall", "pip / warm CPU", "cold, no bytecode CPU / wall s", "uv / cold CPU, wall",
 		"cold with bytecode CPU / wall s", "peak MB warm, cold"))
@@ -50,9 +50,9 @@ func (b *bench) speedTable(r report.Report) error {
 
 	b.Line("")
 	b.verdict(missed, "All targets are met, that of the cold build by wall time.")
-	b.Paragraph("A first build spends more CPU than uv, on all processors at a time: it deflates again what it strips, " +
-		"5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models twice, as gzip " +
-		"in a zip. Bytecode comes on top. It does so once for each version of a wheel.")
+	b.Paragraph("A first build spends more CPU than uv, on all processors at a time: it deflates again what it " +
+		"strips, 5 %% smaller than zlib's best at a third of its speed, and inflates and deflates most AWS models " +
+		"twice, as gzip in a zip. Bytecode comes on top. It does so once for each version of a wheel.")
 
 	return b.unchanged()
 }

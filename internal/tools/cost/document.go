@@ -563,8 +563,8 @@ func (d *document) sources() {
 
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)
 	d.fill(
-		"S3 requests are counted in the code of each function (`internal/tools/cost/model.go`), with everything that happens "+
-			"only sometimes. Logs are taken as %d KiB a call "+
+		"S3 requests are counted in the code of each function (`internal/tools/cost/model.go`), with everything that "+
+			"happens only sometimes. Logs are taken as %d KiB a call "+
 			"and %d KiB a build.",
 		logBytesInvocation>>10,
 		logBytesBuild>>10,

@@ -9,7 +9,7 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Settings are the month that is modelled.
+// Settings are the month that is modeled.
 type Settings struct {
 	Name                        string
 	Consumers                   int // functions that have all of the layers, each with a health alarm

@@ -68,12 +68,12 @@ func head(p *page.Page, results []result, short bool, command string, when time.
 		command, when.Format(time.DateOnly), len(results), part, page.Thousands(n.Collected), page.Thousands(n.Passed),
 		n.Lost, onelayer.Target, interpreter, seconds/60)
 	p.Paragraph("Each distribution's own tests ran on its layer as the default rules leave it, and on the same layer " +
-		"with all rules off, in the versions of `internal/tools/suites/locks`. The results were compared test by test. " +
-		"Of what the rules did, only the removal of the tests was undone. Nothing was healed.")
-	p.Paragraph("Lost: passes unpruned and fails, is skipped or is missing pruned. Tests that differed ran again alone, " +
-		"twice on both layers; those with another result then are flaky. \"Of removed\" are tests of exactly what a " +
-		"rule removes: they also ran on a layer with only that rule off, and pass there. Other: did not pass unpruned, " +
-		"and had another result pruned. MB = 10^6 bytes, zip / unzipped.")
+		"with all rules off, in the versions of `internal/tools/suites/locks`. The results were compared test by " +
+		"test. Of what the rules did, only the removal of the tests was undone. Nothing was healed.")
+	p.Paragraph("Lost: passes unpruned and fails, is skipped or is missing pruned. Tests that differed ran again " +
+		"alone, twice on both layers; those with another result then are flaky. \"Of removed\" are tests of exactly " +
+		"what a rule removes: they also ran on a layer with only that rule off, and pass there. Other: did not pass " +
+		"unpruned, and had another result pruned. MB = 10^6 bytes, zip / unzipped.")
 }
 
 func row(p *page.Page, r result) {

@@ -51,6 +51,7 @@ func (s suites) lockNeeds(ctx context.Context, e entry, layer lock.Lock) error {
 	if err != nil {
 		return err
 	}
+
 	defer os.RemoveAll(dir)
 
 	constraints := filepath.Join(dir, "pins.txt")
@@ -136,6 +137,7 @@ func (s suites) source(ctx context.Context, dir string, e entry) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", e.Sdist.File, err)
 	}
+
 	defer b.Close()
 
 	return untar(dir, io.NewSectionReader(b, 0, b.Size()), *e.Sdist)

@@ -57,6 +57,7 @@ func (s suites) run(ctx context.Context, o batch.Options) error {
 	if s.temp, err = os.MkdirTemp("", "suites-"); err != nil {
 		return err
 	}
+
 	defer os.RemoveAll(s.temp)
 
 	results, problems, err := batch.Run(ctx, "suites", entries, s.stored)

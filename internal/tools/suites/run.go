@@ -330,8 +330,8 @@ func (r record) text(i int) string {
 	return s
 }
 
-// is is a value, false if there is none.
-func (r record) is(i int) bool { return i < len(r) && r[i] == true }
+// flag is a value, false if there is none.
+func (r record) flag(i int) bool { return i < len(r) && r[i] == true }
 
 func (r *records) add(line record) {
 	id := line.text(1)
@@ -345,10 +345,10 @@ func (r *records) add(line record) {
 	case "started":
 		r.started[id] = true
 	case "report":
-		p := phase{when: line.text(2), result: line.text(3), xfail: line.is(4), why: line.text(5)}
+		p := phase{when: line.text(2), result: line.text(3), xfail: line.flag(4), why: line.text(5)}
 		r.side.Tests[id] = p.after(r.side.Tests[id])
 	case "loaded":
-		if line.is(3) {
+		if line.flag(3) {
 			r.own[id] = true
 		} else {
 			r.other[id+" from "+line.text(2)] = true

@@ -208,6 +208,7 @@ func (s suites) try(ctx context.Context, e entry) (r result, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return r, err
 	}
+
 	defer os.RemoveAll(dir)
 
 	f, err := s.both(ctx, dir, e, "")

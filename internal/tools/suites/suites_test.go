@@ -19,6 +19,8 @@ import (
 	"github.com/layersmith/layersmith/internal/tools/batch"
 )
 
+const command = "go run ./internal/tools/suites"
+
 func entries(t *testing.T) []entry {
 	t.Helper()
 	all, err := batch.Read[entry]("suites.yaml")
@@ -65,7 +67,7 @@ func TestEveryEntryIsLocked(t *testing.T) {
 	for _, e := range all {
 		b, err := os.ReadFile(filepath.Join("locks", e.Name+".toml"))
 		if err != nil {
-			t.Errorf("%s has no lock: run go run ./internal/tools/suites -short -only %s -out -", e.Name, e.Name)
+			t.Errorf("%s has no lock: run %s -short -only %s -out -", e.Name, command, e.Name)
 			continue
 		}
 
@@ -74,28 +76,7 @@ func TestEveryEntryIsLocked(t *testing.T) {
 			t.Fatalf("%s: %v", e.Name, err)
 		}
 
-		needs, err := os.ReadFile(filepath.Join("locks", e.Name+".txt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		locked := map[string]bool{}
-		for line := range strings.Lines(string(needs)) {
-			if strings.HasPrefix(line, " ") {
-				continue // a hash
-			}
-
-			name, rest, _ := strings.Cut(line, "==")
-			locked[name] = true
-			if rest == "" || strings.Contains(line, "://") {
-				t.Errorf("%s: %q is not a version", e.Name, line)
-			}
-		}
-
-		if n := strings.Count(string(needs), "--hash=sha256:"); n < len(locked) || !locked["pytest"] {
-			t.Errorf("%s: %d hashes for %d distributions, which must have pytest", e.Name, n, len(locked))
-		}
-
+		locked := lockedNeeds(t, e)
 		for _, d := range l.Distributions {
 			if locked[d.Name.String()] {
 				t.Errorf("%s: its tests would bring %s, which the layer has", e.Name, d.Name)
@@ -110,6 +91,34 @@ func TestEveryEntryIsLocked(t *testing.T) {
 	if files, err := os.ReadDir("locks"); err != nil || len(files) != 2*len(all) {
 		t.Errorf("%d locks for %d distributions: %v", len(files), len(all), err)
 	}
+}
+
+// lockedNeeds are the distributions in the lock of an entry's tests.
+func lockedNeeds(t *testing.T, e entry) map[string]bool {
+	t.Helper()
+	needs, err := os.ReadFile(filepath.Join("locks", e.Name+".txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	locked := map[string]bool{}
+	for line := range strings.Lines(string(needs)) {
+		if strings.HasPrefix(line, " ") {
+			continue // a hash
+		}
+
+		name, rest, _ := strings.Cut(line, "==")
+		locked[name] = true
+		if rest == "" || strings.Contains(line, "://") {
+			t.Errorf("%s: %q is not a version", e.Name, line)
+		}
+	}
+
+	if n := strings.Count(string(needs), "--hash=sha256:"); n < len(locked) || !locked["pytest"] {
+		t.Errorf("%s: %d hashes for %d distributions, which must have pytest", e.Name, n, len(locked))
+	}
+
+	return locked
 }
 
 func TestTheListIsReadStrictly(t *testing.T) {
@@ -161,9 +170,15 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		}
 
 		_, err := batch.Read[entry](file)
-		if c.err == "" && err != nil ||
-			c.err != "" &&
-				(err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file)) {
+		if c.err == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+
+			continue
+		}
+
+		if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -172,7 +187,8 @@ func TestTheListIsReadStrictly(t *testing.T) {
 		t.Errorf("no list: %v", err)
 	}
 
-	if _, err := batch.Select([]entry{{Name: "a"}}, "a,z"); err == nil || err.Error() != `-only: "z" is not in the list` {
+	_, err := batch.Select([]entry{{Name: "a"}}, "a,z")
+	if err == nil || err.Error() != `-only: "z" is not in the list` {
 		t.Errorf("select: %v", err)
 	}
 }
@@ -425,7 +441,7 @@ func TestARunIsWorthLess(t *testing.T) {
 		change func(*side)
 		want   []string
 	}{
-		"not at all":   {func(*side) {}, nil},
+		"no fault":     {func(*side) {}, nil},
 		"tests failed": {func(s *side) { s.Exit = 1 }, nil},
 		"it was stopped": {func(s *side) {
 			s.Ended = false
@@ -486,10 +502,11 @@ func TestTheDocument(t *testing.T) {
 		Flaky:   []difference{{"tests/a.py::u", outcome{Result: passed}, outcome{Result: failed}}},
 		Reasons: []reason{{3, "no network", "tests/a.py::v"}},
 	}
-	text := document([]result{r}, false, "go run ./internal/tools/suites", time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
+	when := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	text := document([]result{r}, false, command, when)
 	for _, want := range []string{
-		"Written by `go run ./internal/tools/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on both " +
-			"layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
+		"Written by `go run ./internal/tools/suites` on 2026-11-24: 1 distributions, 1,234,567 tests, 1,234 pass on " +
+			"both layers, **1 lost**. Target python3.13-x86_64, cpython-3.13.0, 2 minutes of tests.",
 		"| x 1 | 1,234,567 | 1,234 | 3 | 0 | 0 | 0 | 1 | 1 | 1 | 61 / 59 | 9.00 / 18.0 | 6.00 / 12.0 | 8.00 / 16.0 |\n",
 		"## Problems\n\n- x: lost: tests/a.py::t: passed unpruned, failed pruned: no 'x/a.json'\n",
 		"## Flaky\n\nRun again, they had another result on the same layer.\n\n- x: tests/a.py::u: " +
@@ -511,12 +528,8 @@ func TestALostTestIsNamed(t *testing.T) {
 	e.Short = []string{"tests/test_easter.py", "tests/test_relativedelta.py"}
 	s := real(t)
 	dir := t.TempDir()
-	f, err := s.both(
-		context.Background(),
-		dir,
-		e,
-		"drop: [{ match: dateutil/easter.py, reason: to see that it is missed }]\n",
-	)
+	const spec = "drop: [{ match: dateutil/easter.py, reason: to see that it is missed }]\n"
+	f, err := s.both(context.Background(), dir, e, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,13 +547,8 @@ func TestALostTestIsNamed(t *testing.T) {
 	}
 
 	if len(r.Lost) == 0 || len(r.Problems()) != len(r.Lost) || r.Counts.Flaky != 0 || r.Counts.Passed == 0 {
-		t.Errorf(
-			"%d lost, %d flaky, %d passed on both; problems: %s",
-			len(r.Lost),
-			r.Counts.Flaky,
-			r.Counts.Passed,
-			strings.Join(r.Problems(), "\n"),
-		)
+		t.Errorf("%d lost, %d flaky, %d passed on both; problems: %s",
+			len(r.Lost), r.Counts.Flaky, r.Counts.Passed, strings.Join(r.Problems(), "\n"))
 	}
 }
 
@@ -569,12 +577,8 @@ func TestTheSpread(t *testing.T) {
 				committed, err1 := os.ReadFile(filepath.Join("locks", file))
 				used, err2 := os.ReadFile(filepath.Join(s.locks, file))
 				if err := errors.Join(err1, err2); err != nil || !slices.Equal(committed, used) {
-					t.Errorf(
-						"the committed lock %s is stale (%v): run go run ./internal/tools/suites -relock -short -only %s -out -",
-						file,
-						err,
-						e.Name,
-					)
+					t.Errorf("the committed lock %s is stale (%v): run %s -relock -short -only %s -out -",
+						file, err, command, e.Name)
 				}
 			}
 		})

@@ -143,7 +143,8 @@ func (s survey) compare(ctx context.Context, before, after string) (n compared, 
 
 	for _, e := range pruned.Entries() {
 		n.count(shipped, e)
-		if old, ok := shipped.Lookup(e.Name); ok && !isRecord(e) && (e.Size > old.Size || e.ZippedBytes > old.ZippedBytes) {
+		old, ok := shipped.Lookup(e.Name)
+		if ok && !isRecord(e) && (e.Size > old.Size || e.ZippedBytes > old.ZippedBytes) {
 			differ = append(differ, fmt.Sprintf("%s: it grew from %d bytes, %d zipped, to %d, %d",
 				e.Name, old.Size, old.ZippedBytes, e.Size, e.ZippedBytes))
 		}

@@ -53,8 +53,8 @@ func head(p *page.Page, sum totals, distributions int, when time.Time) {
 		when.Format(time.DateOnly), distributions, sum.broken, sum.tool, sum.interpreter, onelayer.Target,
 		versions(sum.rules))
 	p.Paragraph("One layer each, with all its requirements, in the versions of `internal/tools/survey/locks`. Every "+
-		"layer was also built with all rules off, as an installer leaves it. The gate checked both; %s. What a process "+
-		"loads of each file was compared with the original.", sum.asked())
+		"layer was also built with all rules off, as an installer leaves it. The gate checked both; %s. What a "+
+		"process loads of each file was compared with the original.", sum.asked())
 	p.Paragraph("MB = 10^6 bytes, zip / unzipped. Import times are the fastest of three fresh processes on this " +
 		"machine: without bytecode -> pruned, with bytecode. Asked: modules + metadata + scripts.")
 }

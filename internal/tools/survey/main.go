@@ -57,6 +57,7 @@ func (s survey) run(ctx context.Context, o batch.Options) (err error) {
 	if s.temp, err = os.MkdirTemp("", "layersmith-survey-"); err != nil {
 		return err
 	}
+
 	defer os.RemoveAll(s.temp)
 
 	results, broken, err := batch.Run(ctx, "survey", entries, s.stored)

@@ -32,7 +32,8 @@ func (r result) Problems() []string {
 
 	out := slices.Concat(r.newFindings(), r.newFailures())
 	for _, h := range r.Pruned.Healed {
-		out = append(out, fmt.Sprintf("healed: %s had to come back, %s: %s", h.Match, strings.Join(h.Rules, ", "), h.Why))
+		rules := strings.Join(h.Rules, ", ")
+		out = append(out, fmt.Sprintf("healed: %s had to come back, %s: %s", h.Match, rules, h.Why))
 	}
 
 	for _, name := range r.Differ {

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// The built-in scripts pass on a pruned layer, and notice when data of their distribution are not
-// there: otherwise they prove nothing about data.
+// The built-in scripts pass on a pruned layer, and fail without their distribution's data files:
+// otherwise they would prove nothing about data.
 func TestScriptsNoticeMissingData(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -67,41 +68,12 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 
 			mount := t.TempDir()
 			unzip(t, l.Zip, mount)
-			n, err := pydist.ParseName(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			run := func() (failed []probe.Result) {
-				results, err := p.Probe(context.Background(), mount, probe.Scripts(n), func() {})
-				if err != nil || len(results) == 0 {
-					t.Fatalf("%d scripts ran: %v", len(results), err)
-				}
-
-				for _, r := range results {
-					if !r.OK {
-						failed = append(failed, r)
-					}
-				}
-
-				return failed
-			}
-			if failed := run(); len(failed) > 0 {
+			if failed := failures(t, p, mount, name); len(failed) > 0 {
 				t.Fatalf("with all its data: %s says %s", failed[0].Name, failed[0].Detail)
 			}
 
-			found, err := filepath.Glob(filepath.Join(mount, "python", filepath.FromSlash(c.data)))
-			if err != nil || len(found) == 0 {
-				t.Fatalf("there is no %s: %v", c.data, err)
-			}
-
-			for _, f := range found {
-				if err := os.RemoveAll(f); err != nil {
-					t.Fatal(err)
-				}
-			}
-
-			failed := run()
+			removeAll(t, filepath.Join(mount, "python", filepath.FromSlash(c.data)))
+			failed := failures(t, p, mount, name)
 			if len(failed) == 0 {
 				t.Fatalf("without %s nothing fails", c.data)
 			}
@@ -115,6 +87,43 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 				t.Errorf("without %s they say nothing of %q:\n%s", c.data, c.says, said.String())
 			}
 		})
+	}
+}
+
+// failures runs the scripts of a distribution on a layer and returns those that fail.
+func failures(t *testing.T, p localport.Python, mount, distribution string) (failed []probe.Result) {
+	t.Helper()
+	n, err := pydist.ParseName(distribution)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	results, err := p.Probe(context.Background(), mount, probe.Scripts(n), func() {})
+	if err != nil || len(results) == 0 {
+		t.Fatalf("%d scripts ran: %v", len(results), err)
+	}
+
+	for _, r := range results {
+		if !r.OK {
+			failed = append(failed, r)
+		}
+	}
+
+	return failed
+}
+
+// removeAll removes files and folders, of which there must be one.
+func removeAll(t *testing.T, glob string) {
+	t.Helper()
+	found, err := filepath.Glob(glob)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("there is no %s: %v", glob, err)
+	}
+
+	for _, f := range found {
+		if err := os.RemoveAll(f); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

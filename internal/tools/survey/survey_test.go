@@ -21,6 +21,8 @@ import (
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
+const command = "go run ./internal/tools/survey"
+
 func list(t *testing.T) []entry {
 	t.Helper()
 	entries, err := batch.Read[entry]("distributions.yaml")
@@ -55,7 +57,7 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 		}
 
 		if _, err := os.Stat(filepath.Join("locks", e.Name+".toml")); err != nil {
-			t.Errorf("%s has no lock: run go run ./internal/tools/survey -only %s -out -", e.Name, e.Name)
+			t.Errorf("%s has no lock: run %s -only %s -out -", e.Name, command, e.Name)
 		}
 	}
 
@@ -69,8 +71,8 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 	}
 }
 
-// The spread of the survey: nothing is broken, nothing grew, and what is built in another place
-// without its caches is the same.
+// The spread of the survey: nothing is broken, nothing grew, and layers that are built again in
+// another place are the same.
 func TestTheSpread(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -107,13 +109,8 @@ func TestTheSpread(t *testing.T) {
 			}
 
 			if p := r.Pruned.Probe; p.Status != report.ProbePassed || p.Import == nil || p.Metadata == 0 {
-				t.Errorf(
-					"the probe says %s of %d modules and %d distributions, imports %v",
-					p.Status,
-					p.Modules,
-					p.Metadata,
-					p.Import,
-				)
+				t.Errorf("the probe says %s of %d modules and %d distributions, imports %v",
+					p.Status, p.Modules, p.Metadata, p.Import)
 			}
 
 			committed, err := os.ReadFile(filepath.Join(locks, e.Name+".toml"))
@@ -121,33 +118,35 @@ func TestTheSpread(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if used, err := os.ReadFile(
-				filepath.Join(s.locks, e.Name+".toml"),
-			); err != nil ||
-				string(used) != string(committed) {
-				t.Errorf("the committed lock is stale (%v): run go run ./internal/tools/survey -only %s -out -", err, e.Name)
+			used, err := os.ReadFile(filepath.Join(s.locks, e.Name+".toml"))
+			if err != nil || string(used) != string(committed) {
+				t.Errorf("the committed lock is stale (%v): run %s -only %s -out -", err, command, e.Name)
 			}
 
 			if e.Twice {
-				again := s.Builder
-				again.Cache = t.TempDir() // the same wheels, nothing else
-				if err := os.Symlink(
-					filepath.Join(s.Cache, "wheels"),
-					filepath.Join(again.Cache, "wheels"),
-				); err != nil {
-					t.Fatal(err)
-				}
-
-				b, err := again.Build(t.Context(), t.TempDir(), e.layer("", committed), "--no-probe", "--offline")
-				if err != nil {
-					t.Fatal(err)
-				}
-
-				if f, err := os.ReadFile(b.Zip); err != nil || digest.Of(f) != r.Pruned.Zip.SHA256 {
-					t.Errorf("built again it is %s, was %s: %v", b.Layer.Zip.SHA256, r.Pruned.Zip.SHA256, err)
-				}
+				buildAgain(t, s.Builder, e, committed, r.Pruned.Zip.SHA256)
 			}
 		})
+	}
+}
+
+// buildAgain builds an entry in another place, with the same wheels but no other cache, and compares
+// the zip.
+func buildAgain(t *testing.T, b onelayer.Builder, e entry, lock []byte, want digest.SHA256) {
+	t.Helper()
+	cache := t.TempDir()
+	if err := os.Symlink(filepath.Join(b.Cache, "wheels"), filepath.Join(cache, "wheels")); err != nil {
+		t.Fatal(err)
+	}
+
+	b.Cache = cache
+	built, err := b.Build(t.Context(), t.TempDir(), e.layer("", lock), "--no-probe", "--offline")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if f, err := os.ReadFile(built.Zip); err != nil || digest.Of(f) != want {
+		t.Errorf("built again it is %s, was %s: %v", built.Layer.Zip.SHA256, want, err)
 	}
 }
 
@@ -159,9 +158,7 @@ func sound() result {
 			Wheels: []report.Wheel{{Name: "other", Version: "2"}, {Name: "x", Version: "1.0"}},
 			Rules:  map[string]int{"tests": 1, "stubs": 2},
 		},
-		Before: size(
-			9e6,
-		),
+		Before:   size(9e6),
 		After:    size(8e6),
 		Bytecode: report.Bytecode{Size: size(3e6)},
 		Removed:  measure.Sizes{"tests": size(1e6), "stubs": size(2e6)},
@@ -237,9 +234,7 @@ func TestWhatIsBroken(t *testing.T) {
 			broken: []string{"not as shipped: x.so: segment 1"},
 		},
 		"no interpreter": {
-			change: func(
-				r *result,
-			) {
+			change: func(r *result) {
 				r.Pruned.Probe = report.Probe{Status: report.NotProbed, Reason: "no python3.13"}
 			},
 			broken: []string{"not probed: no python3.13"},
@@ -290,10 +285,8 @@ func TestTheListIsReadStrictly(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		if _, err := batch.Read[entry](
-			file,
-		); err == nil || !strings.Contains(err.Error(), c.err) ||
-			!strings.Contains(err.Error(), file) {
+		_, err := batch.Read[entry](file)
+		if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
