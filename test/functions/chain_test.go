@@ -131,19 +131,8 @@ func copyOf(t *testing.T, files fs.FS) string {
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
-	c := exec.CommandContext(
-		t.Context(),
-		s.CLI(),
-		"build",
-		"--workspace",
-		workspace,
-		"--output",
-		out,
-		"--cache",
-		cache(t),
-		"--no-probe",
-		"--quiet",
-	)
+	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out, "--cache",
+		cache(t), "--no-probe", "--quiet")
 	c.Dir = t.TempDir()
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
@@ -199,10 +188,8 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	}
 
 	for _, item := range pruned {
-		measured = append(
-			measured,
-			call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}),
-		)
+		measured = append(measured,
+			call[stage.Item](t, measure, stage.StackInput{Run: run, Layer: item, Layers: pruned}))
 	}
 
 	return pruned, measured
@@ -224,14 +211,8 @@ func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, p
 		got := digest.Of(zipped)
 		if got != want[item.Layer] || got != doc.Zip.SHA256 || int64(len(zipped)) != doc.Zip.Size ||
 			doc.Zip.Key != "pruned/"+got.String()+".zip" {
-			t.Errorf(
-				"%s: the store has %d bytes with sha256 %s at %s, a local build gives %s",
-				item.Layer,
-				len(zipped),
-				got,
-				doc.Zip.Key,
-				want[item.Layer],
-			)
+			t.Errorf("%s: the store has %d bytes with sha256 %s at %s, a local build gives %s",
+				item.Layer, len(zipped), got, doc.Zip.Key, want[item.Layer])
 		}
 	}
 }

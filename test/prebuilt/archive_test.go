@@ -103,20 +103,8 @@ func (a archive) bytes(t *testing.T) []byte {
 
 		offset := uint32(out.Len())
 		const date, clock = 44<<9 | 11<<5 | 23, 19<<11 | 30<<5 // 2024-11-23 19:30
-		put(
-			&out,
-			uint32(0x04034b50),
-			version,
-			flags,
-			method,
-			uint16(clock),
-			uint16(date),
-			localCRC,
-			localZipped,
-			localSize,
-			uint16(len(f.name)),
-			uint16(len(local)),
-		)
+		put(&out, uint32(0x04034b50), version, flags, method, uint16(clock), uint16(date), localCRC, localZipped,
+			localSize, uint16(len(f.name)), uint16(len(local)))
 		out.WriteString(f.name)
 		out.Write(local)
 		out.Write(packed)
@@ -134,26 +122,9 @@ func (a archive) bytes(t *testing.T) []byte {
 			attributes = 0o040755<<16 | 0x10
 		}
 
-		put(
-			&directory,
-			uint32(0x02014b50),
-			uint16(3<<8|30),
-			version,
-			flags,
-			method,
-			uint16(clock),
-			uint16(date),
-			crc,
-			zipped,
-			size,
-			uint16(len(f.name)),
-			uint16(len(central)),
-			uint16(0),
-			uint16(0),
-			uint16(0),
-			attributes,
-			offset,
-		)
+		put(&directory, uint32(0x02014b50), uint16(3<<8|30), version, flags, method, uint16(clock), uint16(date), crc,
+			zipped, size, uint16(len(f.name)), uint16(len(central)), uint16(0), uint16(0), uint16(0), attributes,
+			offset)
 		directory.WriteString(f.name)
 		directory.Write(central)
 	}
@@ -199,10 +170,8 @@ func filesOf(t *testing.T, dir, prefix string) []file {
 		}
 
 		rel, err := filepath.Rel(dir, name)
-		files = append(
-			files,
-			file{name: prefix + filepath.ToSlash(rel), content: b, mode: 0o100000 | uint32(info.Mode().Perm())},
-		)
+		files = append(files,
+			file{name: prefix + filepath.ToSlash(rel), content: b, mode: 0o100000 | uint32(info.Mode().Perm())})
 		return err
 	})
 	if err != nil {

@@ -188,12 +188,8 @@ var old = "\xcb\x0d\r\n" + strings.Repeat("\x00", 12) + "code of 3.12"
 // What other tools make of packages.
 var toolsMake = map[string]input{
 	"pip install --target, below python/, zipped with timestamps and extra fields": {
-		make: asIs(archive{extra: true}),
-		has: []string{
-			cached + "__init__.cpython-313.pyc",
-			"python/bin/normalizer",
-			markup + "RECORD",
-		},
+		make:  asIs(archive{extra: true}),
+		has:   []string{cached + "__init__.cpython-313.pyc", "python/bin/normalizer", markup + "RECORD"},
 		lacks: []string{"python/markupsafe/_speedups.c"},
 	},
 	"the folder that pip install --target filled": {
@@ -220,10 +216,8 @@ var toolsMake = map[string]input{
 						dir,
 					},
 					packages...)...)
-			return zipped(
-				t,
-				archive{files: with(filesOf(t, dir, ""), text("app.py", "import os\nTABLE = os.environ['TABLE']\n"))},
-			)
+			return zipped(t,
+				archive{files: with(filesOf(t, dir, ""), text("app.py", "import os\nTABLE = os.environ['TABLE']\n"))})
 		},
 	},
 	"SAM's layout, python/lib/python3.13/site-packages": {
@@ -241,17 +235,9 @@ var toolsMake = map[string]input{
 		tool := filepath.Join(t.TempDir(), "pex")
 		app := filepath.Join(t.TempDir(), "app.pex")
 		w.install(t, tool, "pex==2.105.2")
-		w.run(
-			t,
-			w.python,
-			"-c",
-			"import sys; sys.path.insert(0, sys.argv.pop(1)); from pex.bin.pex import main; main()",
-			tool,
-			"--disable-cache",
-			packages[0],
-			"-o",
-			app,
-		)
+		w.run(t, w.python, "-c",
+			"import sys; sys.path.insert(0, sys.argv.pop(1)); from pex.bin.pex import main; main()", tool,
+			"--disable-cache", packages[0], "-o", app)
 		return app
 	}},
 	"shared objects that strip has been at": {
@@ -293,49 +279,29 @@ var zipsHave = map[string]input{
 		}),
 	},
 	"what a Mac adds": {
-		make: added(
-			text("__MACOSX/python/._yaml.py", "\x00\x05\x16\x07"),
-			text("python/.DS_Store", "\x00Bud1"),
-			text("python/yaml/._loader.py", "\x00\x05\x16\x07"),
-		),
+		make: added(text("__MACOSX/python/._yaml.py", "\x00\x05\x16\x07"), text("python/.DS_Store", "\x00Bud1"),
+			text("python/yaml/._loader.py", "\x00\x05\x16\x07")),
 	},
 	"another archive among the data": {
 		has: []string{"python/yaml/more.zip"},
 		make: changed(func(t *testing.T, files []file) []file {
-			return with(
-				files,
-				file{name: "python/yaml/more.zip", content: archive{files: []file{text("a.py", "")}}.bytes(t)},
-			)
+			return with(files,
+				file{name: "python/yaml/more.zip", content: archive{files: []file{text("a.py", "")}}.bytes(t)})
 		}),
 	},
 	"bin/ and lib/ beside python/, with names that python/ has too": {
-		has: []string{
-			"bin/normalizer",
-			"lib/libx.so",
-			"lib/tests/data.csv",
-			"python/lib/libx.so",
-		},
+		has:   []string{"bin/normalizer", "lib/libx.so", "lib/tests/data.csv", "python/lib/libx.so"},
 		lacks: []string{"lib/libx.a"},
 		make: changed(func(_ *testing.T, files []file) []file {
 			object := func(ending string) []byte {
-				return files[slices.IndexFunc(files, func(
-					f file,
-				) bool {
+				return files[slices.IndexFunc(files, func(f file) bool {
 					return strings.HasSuffix(f.name, ending)
 				})].content
 			}
-			return with(
-				files,
-				file{name: "lib/libx.so", content: object(speedups)},
+			return with(files, file{name: "lib/libx.so", content: object(speedups)},
 				file{name: "python/lib/libx.so", content: object("linux-gnu.so")},
-				text(
-					"bin/normalizer",
-					"#!/bin/sh\n",
-				),
-				text("lib/libx.a", "!<arch>\n"),
-				text("lib/tests/data.csv", "1"),
-				text("lib/helper.py", "X = 1\n"),
-			)
+				text("bin/normalizer", "#!/bin/sh\n"), text("lib/libx.a", "!<arch>\n"),
+				text("lib/tests/data.csv", "1"), text("lib/helper.py", "X = 1\n"))
 		}),
 	},
 }
@@ -343,13 +309,9 @@ var zipsHave = map[string]input{
 // What people and tools do to packages, and what works all the same.
 var packagesHave = map[string]input{
 	"bytecode in odd places": {
-		make: added(
-			text(cached+"loader.cpython-312.pyc", old),
-			text("python/yaml/loader.pyc", old),
-			text("python/yaml/loader.pyo", old),
-			text(cached+"gone.cpython-313.pyc", old),
-			text(cached+"loader.cpython-313.opt-1.pyc", old),
-		),
+		make: added(text(cached+"loader.cpython-312.pyc", old), text("python/yaml/loader.pyc", old),
+			text("python/yaml/loader.pyo", old), text(cached+"gone.cpython-313.pyc", old),
+			text(cached+"loader.cpython-313.opt-1.pyc", old)),
 		lacks: []string{
 			cached + "loader.cpython-312.pyc",
 			"python/yaml/loader.pyc",
@@ -375,9 +337,7 @@ var packagesHave = map[string]input{
 		make: changed(func(_ *testing.T, files []file) []file { return without(files, ".dist-info/RECORD") }),
 	},
 	"RECORD lists what is gone, what is outside, and one name in another way": {
-		check: found(
-			markup + "RECORD: lists 2 files that are not there, ./markupsafe/_native.py first",
-		),
+		check: found(markup + "RECORD: lists 2 files that are not there, ./markupsafe/_native.py first"),
 		make: changed(func(t *testing.T, files []file) []file {
 			return edited(t, files, markup+"RECORD", func(f *file) {
 				f.content = append(
@@ -399,10 +359,8 @@ var packagesHave = map[string]input{
 	},
 	"a module of one's own beside the packages": {
 		modules: 6,
-		make: added(
-			text("python/ours.py", "import yaml\n"),
-			text("python/setup.py", "raise SystemExit('not to be imported')\n"),
-		),
+		make: added(text("python/ours.py", "import yaml\n"),
+			text("python/setup.py", "raise SystemExit('not to be imported')\n")),
 	},
 	"a module of one's own that cannot be imported": {
 		check:   found("module ours: ModuleNotFoundError: No module named 'nowhere'"),
@@ -414,17 +372,13 @@ var packagesHave = map[string]input{
 // Faults of the input, by name.
 var faults = map[string]input{
 	"packages of another Python": {
-		make: below("python/lib/python3.12/site-packages/"),
-		prune: refused(
-			"its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look",
-		),
+		make:  below("python/lib/python3.12/site-packages/"),
+		prune: refused("its packages lie in python/lib/python3.12/site-packages/, where python3.13 does not look"),
 		check: refused("--target python3.12-x86_64"),
 	},
 	"the folder around the layer was zipped too": {
-		make: below("my-layer/python/"),
-		prune: refused(
-			"its packages lie in my-layer/python/, where Lambda does not look",
-		),
+		make:  below("my-layer/python/"),
+		prune: refused("its packages lie in my-layer/python/, where Lambda does not look"),
 		check: refused("cd my-layer && zip -r ../layer.zip python"),
 	},
 	"packages in a folder of their own": {
@@ -435,12 +389,9 @@ var faults = map[string]input{
 		prune: refused("it holds another archive, layer.zip: unpack it, and give that one"),
 		check: &outcome{},
 		make: func(t *testing.T, w world) string {
-			return zipped(
-				t,
-				archive{
-					files: []file{{name: "layer.zip", content: archive{files: filesOf(t, w.pip, "python/")}.bytes(t)}},
-				},
-			)
+			return zipped(t, archive{
+				files: []file{{name: "layer.zip", content: archive{files: filesOf(t, w.pip, "python/")}.bytes(t)}},
+			})
 		},
 	},
 	"METADATA taken out": {
@@ -450,10 +401,8 @@ var faults = map[string]input{
 	"two versions of one distribution": {
 		prune: found("is a second version of markupsafe, beside python/markupsafe-2.0.0.dist-info"),
 		make: added(
-			text(
-				"python/markupsafe-2.0.0.dist-info/METADATA",
-				"Metadata-Version: 2.1\nName: MarkupSafe\nVersion: 2.0.0\n",
-			),
+			text("python/markupsafe-2.0.0.dist-info/METADATA",
+				"Metadata-Version: 2.1\nName: MarkupSafe\nVersion: 2.0.0\n"),
 		),
 	},
 	"a RECORD that is none": {
@@ -629,13 +578,8 @@ func try(t *testing.T, w world, c input) {
 	}
 
 	if want := max(c.modules, 4); l.Probe.Status != report.ProbePassed || l.Probe.Modules < want || len(l.Gate) > 0 {
-		t.Errorf(
-			"probe %s with %d modules, want passed with %d or more; gate %v",
-			l.Probe.Status,
-			l.Probe.Modules,
-			want,
-			l.Gate,
-		)
+		t.Errorf("probe %s with %d modules, want passed with %d or more; gate %v",
+			l.Probe.Status, l.Probe.Modules, want, l.Gate)
 	}
 
 	// It need not be probed again: check compares each file's CRC-32, and what was probed had the
@@ -679,15 +623,8 @@ func canonical(t *testing.T, name string) []string {
 		if mode := f.Mode(); len(f.Extra) > 0 || f.Comment != "" || f.Flags&^(1<<11) != 0 ||
 			mode != 0o644 && mode != 0o755 ||
 			f.Modified.Year() > 1980 {
-			t.Errorf(
-				"%s: extra %x, comment %q, flags %#x, mode %v, %v",
-				f.Name,
-				f.Extra,
-				f.Comment,
-				f.Flags,
-				mode,
-				f.Modified,
-			)
+			t.Errorf("%s: extra %x, comment %q, flags %#x, mode %v, %v",
+				f.Name, f.Extra, f.Comment, f.Flags, mode, f.Modified)
 		}
 	}
 

@@ -127,12 +127,8 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	one := largest(1)
 	sixty := largest(many)
 	if sixty >= statemachine.MaxStateBytes {
-		t.Errorf(
-			"%d layers and consumers make a state of %d bytes, the limit is %d",
-			many,
-			sixty,
-			statemachine.MaxStateBytes,
-		)
+		t.Errorf("%d layers and consumers make a state of %d bytes, the limit is %d",
+			many, sixty, statemachine.MaxStateBytes)
 	}
 
 	each := (sixty - one + many - 2) / (many - 1) // rounded up

@@ -117,9 +117,7 @@ func (s *Stack) start(python string) error {
 	cmd.Stderr = s.log
 	cmd.Env = append(
 		os.Environ(),
-		"GATEWAY_PORT="+strconv.Itoa(
-			port,
-		),
+		"GATEWAY_PORT="+strconv.Itoa(port),
 		"BIND_HOST=127.0.0.1",
 		"MINISTACK_HOST=127.0.0.1",
 		"AWS_ENDPOINT_URL="+s.endpoint,

@@ -66,21 +66,15 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 		t,
 		client,
 		"lower",
-		zipped(
-			t,
-			file{"greeting", 0o644, "hello"},
-			file{"which", 0o644, "lower"},
-			file{"bin/tool", 0o755, "#!/bin/sh\necho tool\n"},
-		),
+		zipped(t, file{"greeting", 0o644, "hello"}, file{"which", 0o644, "lower"},
+			file{"bin/tool", 0o755, "#!/bin/sh\necho tool\n"}),
 	)
 	upper := publish(t, client, "upper", zipped(t, file{"which", 0o644, "upper"}))
 	create(t, client, &lambda.CreateFunctionInput{
-		FunctionName: aws.String(
-			"reader",
-		),
-		Runtime:    types.RuntimeProvidedal2,
-		Handler:    aws.String("bootstrap"),
-		MemorySize: aws.Int32(128),
+		FunctionName: aws.String("reader"),
+		Runtime:      types.RuntimeProvidedal2,
+		Handler:      aws.String("bootstrap"),
+		MemorySize:   aws.Int32(128),
 		Code: &types.FunctionCode{
 			ZipFile: zipped(t, file{"bootstrap", 0o755, string(binary)}),
 		},
@@ -109,15 +103,8 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 		t.Errorf("writing into /var/task: %q", seen.Denied)
 	}
 
-	contains(
-		t,
-		tail,
-		"START RequestId: ",
-		"END RequestId: ",
-		"REPORT RequestId: ",
-		"\tInit Duration: ",
-		"Memory Size: 128 MB",
-	)
+	contains(t, tail, "START RequestId: ", "END RequestId: ", "REPORT RequestId: ", "\tInit Duration: ",
+		"Memory Size: 128 MB")
 	if strings.Contains(tail, "Max Memory Used: 0 MB") {
 		t.Errorf("no memory was measured: %s", tail)
 	}
@@ -139,10 +126,8 @@ func TestFunctionOfProvidedAL2(t *testing.T) {
 	})
 	t.Run("logs are written", func(t *testing.T) {
 		client := cloudwatchlogs.NewFromConfig(stack.AWSConfig())
-		logs, err := client.FilterLogEvents(
-			t.Context(),
-			&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/reader")},
-		)
+		logs, err := client.FilterLogEvents(t.Context(),
+			&cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("/aws/lambda/reader")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,12 +153,9 @@ func TestFunctionOfPython(t *testing.T) {
 		t,
 		client,
 		"layer",
-		zipped(
-			t,
-			file{"python/carried.py", 0o644, "where = __file__\n"},
+		zipped(t, file{"python/carried.py", 0o644, "where = __file__\n"},
 			file{"python/both.py", 0o644, "where = 'layer'\n"},
-			file{"python/lib/python3.13/site-packages/deep.py", 0o644, "where = __file__\n"},
-		),
+			file{"python/lib/python3.13/site-packages/deep.py", 0o644, "where = __file__\n"}),
 	)
 	code := zipped(t, file{"index.py", 0o644, `
 import sys, carried, both, deep
@@ -195,14 +177,12 @@ def handler(event, context):
 	}, file{"exits.py", 0o644, "import os\nos._exit(3)\n"})
 	function := func(name, handler string) {
 		create(t, client, &lambda.CreateFunctionInput{
-			FunctionName: aws.String(
-				name,
-			),
-			Runtime: types.RuntimePython313,
-			Handler: aws.String(handler),
-			Timeout: aws.Int32(20),
-			Code:    &types.FunctionCode{ZipFile: code},
-			Layers:  []string{layer},
+			FunctionName: aws.String(name),
+			Runtime:      types.RuntimePython313,
+			Handler:      aws.String(handler),
+			Timeout:      aws.Int32(20),
+			Code:         &types.FunctionCode{ZipFile: code},
+			Layers:       []string{layer},
 		})
 	}
 	function("probe", "index.handler")
@@ -243,12 +223,8 @@ def handler(event, context):
 
 	function("broken", "broken.handler")
 	payload, tail = invoke(t, client, "broken", `{}`, "Unhandled")
-	contains(
-		t,
-		string(payload),
-		"Runtime.ImportModuleError",
-		"Unable to import module 'broken': No module named 'nowhere'",
-	)
+	contains(t, string(payload), "Runtime.ImportModuleError",
+		"Unable to import module 'broken': No module named 'nowhere'")
 	contains(t, tail, "No module named 'nowhere'", "REPORT RequestId: ")
 
 	function("exits", "exits.handler")
@@ -276,10 +252,8 @@ func TestDeployedApp(t *testing.T) {
 
 	versions := map[string]string{}
 	for _, key := range []string{"other/ignored.txt", "layers/good.txt", "layers/bad.txt"} {
-		put, err := store.PutObject(
-			t.Context(),
-			&s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(key)},
-		)
+		put, err := store.PutObject(t.Context(),
+			&s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(key)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,10 +284,8 @@ func TestDeployedApp(t *testing.T) {
 				return false
 			}
 
-			execution, err := flow.DescribeExecution(
-				t.Context(),
-				&sfn.DescribeExecutionInput{ExecutionArn: item.ExecutionArn},
-			)
+			execution, err := flow.DescribeExecution(t.Context(),
+				&sfn.DescribeExecutionInput{ExecutionArn: item.ExecutionArn})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -352,10 +324,7 @@ func TestDeployedApp(t *testing.T) {
 	}
 	good := ended["layers/good.txt"]
 	var built struct{ Built struct{ Build build } }
-	if err := json.Unmarshal(
-		[]byte(aws.ToString(good.Output)),
-		&built,
-	); err != nil ||
+	if err := json.Unmarshal([]byte(aws.ToString(good.Output)), &built); err != nil ||
 		good.Status != sfntypes.ExecutionStatusSucceeded {
 		t.Fatalf("%s %v: %s", good.Status, err, aws.ToString(good.Output))
 	}
@@ -384,10 +353,7 @@ func TestDeployedApp(t *testing.T) {
 	}
 
 	var failed struct{ Build build }
-	if err := json.Unmarshal(
-		[]byte(caught.Error.Cause),
-		&failed,
-	); err != nil ||
+	if err := json.Unmarshal([]byte(caught.Error.Cause), &failed); err != nil ||
 		caught.Error.Error != "States.TaskFailed" {
 		t.Fatalf("caught: %v %+v", err, caught)
 	}
@@ -409,9 +375,7 @@ func TestDeployedApp(t *testing.T) {
 
 	t.Run("the same name and input while it runs is the same execution", func(t *testing.T) {
 		created, err := flow.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-			Name: aws.String(
-				"waits",
-			),
+			Name:       aws.String("waits"),
 			RoleArn:    aws.String(role),
 			Definition: aws.String(`{"StartAt":"Wait","States":{"Wait":{"Type":"Wait","Seconds":600,"End":true}}}`),
 		})
@@ -420,14 +384,11 @@ func TestDeployedApp(t *testing.T) {
 		}
 
 		start := func(input string) error {
-			_, err := flow.StartExecution(
-				t.Context(),
-				&sfn.StartExecutionInput{
-					StateMachineArn: created.StateMachineArn,
-					Name:            aws.String("once"),
-					Input:           &input,
-				},
-			)
+			_, err := flow.StartExecution(t.Context(), &sfn.StartExecutionInput{
+				StateMachineArn: created.StateMachineArn,
+				Name:            aws.String("once"),
+				Input:           &input,
+			})
 			return err
 		}
 		if err := errors.Join(start(`{"a":1}`), start(`{"a":1}`)); err != nil {
@@ -479,16 +440,13 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	}
 
 	put := func(body string, ifMatch, ifNoneMatch *string) (*s3.PutObjectOutput, error) {
-		return client.PutObject(
-			t.Context(),
-			&s3.PutObjectInput{
-				Bucket:      bucket,
-				Key:         key,
-				Body:        strings.NewReader(body),
-				IfMatch:     ifMatch,
-				IfNoneMatch: ifNoneMatch,
-			},
-		)
+		return client.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket:      bucket,
+			Key:         key,
+			Body:        strings.NewReader(body),
+			IfMatch:     ifMatch,
+			IfNoneMatch: ifNoneMatch,
+		})
 	}
 	first, err := put("1", nil, aws.String("*"))
 	if err != nil {
@@ -505,10 +463,8 @@ func TestS3RefusesStaleWrites(t *testing.T) {
 	_, err = put("3", first.ETag, nil)
 	code(t, err, "PreconditionFailed", http.StatusPreconditionFailed)
 
-	list, err := client.ListObjectVersions(
-		t.Context(),
-		&s3.ListObjectVersionsInput{Bucket: bucket, Prefix: aws.String("state/")},
-	)
+	list, err := client.ListObjectVersions(t.Context(),
+		&s3.ListObjectVersionsInput{Bucket: bucket, Prefix: aws.String("state/")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -538,12 +494,8 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	for _, content := range []string{"one", "two"} {
 		layers = append(
 			layers,
-			publish(
-				t,
-				client,
-				"content",
-				zipped(t, file{"python/content.py", 0o644, fmt.Sprintf("value = %q\n", content)}),
-			),
+			publish(t, client, "content",
+				zipped(t, file{"python/content.py", 0o644, fmt.Sprintf("value = %q\n", content)})),
 		)
 	}
 
@@ -553,10 +505,8 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		Handler:      aws.String("index.handler"),
 		Layers:       layers[:1],
 		Code: &types.FunctionCode{
-			ZipFile: zipped(
-				t,
-				file{"index.py", 0o644, "import content\ndef handler(event, context): return content.value\n"},
-			),
+			ZipFile: zipped(t,
+				file{"index.py", 0o644, "import content\ndef handler(event, context): return content.value\n"}),
 		},
 	})
 	says := func(qualifier, want string) {
@@ -575,10 +525,8 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	alias, err := client.CreateAlias(
-		ctx,
-		&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version},
-	)
+	alias, err := client.CreateAlias(ctx,
+		&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -591,18 +539,13 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	}
 
 	if aws.ToString(again.Version) != aws.ToString(before.Version) {
-		t.Errorf(
-			"an unchanged function was published as %s, it is %s already",
-			aws.ToString(again.Version),
-			aws.ToString(before.Version),
-		)
+		t.Errorf("an unchanged function was published as %s, it is %s already",
+			aws.ToString(again.Version), aws.ToString(before.Version))
 	}
 
 	update := func(revision *string, layers []string) (*lambda.UpdateFunctionConfigurationOutput, error) {
-		return client.UpdateFunctionConfiguration(
-			ctx,
-			&lambda.UpdateFunctionConfigurationInput{FunctionName: name, RevisionId: revision, Layers: layers},
-		)
+		return client.UpdateFunctionConfiguration(ctx,
+			&lambda.UpdateFunctionConfigurationInput{FunctionName: name, RevisionId: revision, Layers: layers})
 	}
 	current := settled(t, client, "consumer")
 	updated, err := update(current.RevisionId, layers[1:])
@@ -621,19 +564,14 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
 	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name, RevisionId: updated.RevisionId})
 	code(t, err, "PreconditionFailedException", http.StatusPreconditionFailed)
-	_, err = client.PublishVersion(
-		ctx,
-		&lambda.PublishVersionInput{
-			FunctionName: name,
-			CodeSha256:   aws.String(base64.StdEncoding.EncodeToString(make([]byte, 32))),
-		},
-	)
+	_, err = client.PublishVersion(ctx, &lambda.PublishVersionInput{
+		FunctionName: name,
+		CodeSha256:   aws.String(base64.StdEncoding.EncodeToString(make([]byte, 32))),
+	})
 	code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 
-	version, err := client.PublishVersion(
-		ctx,
-		&lambda.PublishVersionInput{FunctionName: name, RevisionId: after.RevisionId, CodeSha256: after.CodeSha256},
-	)
+	version, err := client.PublishVersion(ctx,
+		&lambda.PublishVersionInput{FunctionName: name, RevisionId: after.RevisionId, CodeSha256: after.CodeSha256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -645,15 +583,12 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 
 	says("live", "one")
 	move := func(version, revision *string) (*lambda.UpdateAliasOutput, error) {
-		return client.UpdateAlias(
-			ctx,
-			&lambda.UpdateAliasInput{
-				FunctionName:    name,
-				Name:            aws.String("live"),
-				FunctionVersion: version,
-				RevisionId:      revision,
-			},
-		)
+		return client.UpdateAlias(ctx, &lambda.UpdateAliasInput{
+			FunctionName:    name,
+			Name:            aws.String("live"),
+			FunctionVersion: version,
+			RevisionId:      revision,
+		})
 	}
 	moved, err := move(version.Version, alias.RevisionId)
 	if err != nil {
@@ -672,18 +607,14 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	t.Run("an alias cannot point to a version that is not there", func(t *testing.T) {
 		_, err := move(aws.String("7"), nil)
 		code(t, err, "ResourceNotFoundException", http.StatusNotFound)
-		_, err = client.CreateAlias(
-			ctx,
-			&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("new"), FunctionVersion: aws.String("7")},
-		)
+		_, err = client.CreateAlias(ctx,
+			&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("new"), FunctionVersion: aws.String("7")})
 		code(t, err, "ResourceNotFoundException", http.StatusNotFound)
 	})
 	t.Run("all versions of all functions are listed, by pages", func(t *testing.T) {
 		var arns []string
-		pages := lambda.NewListFunctionsPaginator(
-			client,
-			&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)},
-		)
+		pages := lambda.NewListFunctionsPaginator(client,
+			&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
@@ -701,12 +632,10 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		}
 	})
 	young := &lambda.CreateFunctionInput{
-		FunctionName: aws.String(
-			"young",
-		),
-		Runtime: types.RuntimePython313,
-		Handler: aws.String("index.handler"),
-		Role:    aws.String(role),
+		FunctionName: aws.String("young"),
+		Runtime:      types.RuntimePython313,
+		Handler:      aws.String("index.handler"),
+		Role:         aws.String(role),
 		Code: &types.FunctionCode{
 			ZipFile: zipped(t, file{"index.py", 0o644, "def handler(event, context): pass\n"}),
 		},
@@ -727,10 +656,8 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 
 		_, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: young.FunctionName})
 		code(t, err, "ResourceConflictException", http.StatusConflict)
-		_, err = client.UpdateFunctionCode(
-			ctx,
-			&lambda.UpdateFunctionCodeInput{FunctionName: young.FunctionName, ZipFile: young.Code.ZipFile},
-		)
+		_, err = client.UpdateFunctionCode(ctx,
+			&lambda.UpdateFunctionCodeInput{FunctionName: young.FunctionName, ZipFile: young.Code.ZipFile})
 		code(t, err, "ResourceConflictException", http.StatusConflict)
 	})
 	t.Run("a deleted layer version still works where it is used and cannot be used anew", func(t *testing.T) {
@@ -783,9 +710,7 @@ func TestAlarmReachesSubscribers(t *testing.T) {
 
 	dimensions := []cwtypes.Dimension{{Name: aws.String("LayerName"), Value: aws.String("ml")}}
 	if _, err := metrics.PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{
-		AlarmName: aws.String(
-			"large",
-		),
+		AlarmName:          aws.String("large"),
 		Namespace:          aws.String("Lambda/Optimization"),
 		MetricName:         aws.String("PackageSize"),
 		Dimensions:         dimensions,
@@ -822,9 +747,7 @@ func TestScheduleFires(t *testing.T) {
 	queue, arn := newQueue(t, stack)
 	at := time.Now().UTC().Add(2 * time.Second).Format("at(2006-01-02T15:04:05)")
 	if _, err := scheduler.NewFromConfig(stack.AWSConfig()).CreateSchedule(t.Context(), &scheduler.CreateScheduleInput{
-		Name: aws.String(
-			"soon",
-		),
+		Name:               aws.String("soon"),
 		ScheduleExpression: &at,
 		FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{Mode: schedulertypes.FlexibleTimeWindowModeOff},
 		Target: &schedulertypes.Target{
@@ -850,10 +773,8 @@ func TestBuildThatIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	builds, err := client.BatchGetBuilds(
-		t.Context(),
-		&codebuild.BatchGetBuildsInput{Ids: []string{aws.ToString(started.Id)}},
-	)
+	builds, err := client.BatchGetBuilds(t.Context(),
+		&codebuild.BatchGetBuildsInput{Ids: []string{aws.ToString(started.Id)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -870,9 +791,7 @@ func TestBuildThatIsStopped(t *testing.T) {
 func sleep(t *testing.T, client *codebuild.Client) *cbtypes.Build {
 	t.Helper()
 	if _, err := client.CreateProject(t.Context(), &codebuild.CreateProjectInput{
-		Name: aws.String(
-			"sleep",
-		),
+		Name:        aws.String("sleep"),
 		ServiceRole: aws.String(role),
 		Artifacts:   &cbtypes.ProjectArtifacts{Type: cbtypes.ArtifactsTypeNoArtifacts},
 		Source: &cbtypes.ProjectSource{
@@ -888,14 +807,11 @@ func sleep(t *testing.T, client *codebuild.Client) *cbtypes.Build {
 		t.Fatal(err)
 	}
 
-	started, err := client.StartBuild(
-		t.Context(),
-		&codebuild.StartBuildInput{
-			ProjectName: aws.String("sleep"),
-			EnvironmentVariablesOverride: []cbtypes.EnvironmentVariable{
-				{Name: aws.String("LONG"), Value: aws.String("600")}},
-		},
-	)
+	started, err := client.StartBuild(t.Context(), &codebuild.StartBuildInput{
+		ProjectName: aws.String("sleep"),
+		EnvironmentVariablesOverride: []cbtypes.EnvironmentVariable{
+			{Name: aws.String("LONG"), Value: aws.String("600")}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -969,10 +885,7 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 		t.Fatal("it did not start")
 	}
 
-	if running := processes(
-		t,
-		folder,
-	); len(
+	if running := processes(t, folder); len(
 		running,
 	) < 6 { // the test, the emulator, the function's two, the build's four
 		t.Fatalf("these run: %q", running)
@@ -1023,10 +936,8 @@ func zipped(t *testing.T, files ...file) []byte {
 
 func publish(t *testing.T, client *lambda.Client, name string, content []byte) (arn string) {
 	t.Helper()
-	layer, err := client.PublishLayerVersion(
-		t.Context(),
-		&lambda.PublishLayerVersionInput{LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: content}},
-	)
+	layer, err := client.PublishLayerVersion(t.Context(),
+		&lambda.PublishLayerVersionInput{LayerName: &name, Content: &types.LayerVersionContentInput{ZipFile: content}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1066,10 +977,8 @@ func settled(t *testing.T, client *lambda.Client, name string) *types.FunctionCo
 
 func invoke(t *testing.T, client *lambda.Client, name, event, functionError string) (payload []byte, tail string) {
 	t.Helper()
-	out, err := client.Invoke(
-		t.Context(),
-		&lambda.InvokeInput{FunctionName: &name, Payload: []byte(event), LogType: types.LogTypeTail},
-	)
+	out, err := client.Invoke(t.Context(),
+		&lambda.InvokeInput{FunctionName: &name, Payload: []byte(event), LogType: types.LogTypeTail})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1080,14 +989,8 @@ func invoke(t *testing.T, client *lambda.Client, name, event, functionError stri
 	}
 
 	if aws.ToString(out.FunctionError) != functionError {
-		t.Errorf(
-			"%s: FunctionError %q, want %q: %s\n%s",
-			name,
-			aws.ToString(out.FunctionError),
-			functionError,
-			out.Payload,
-			log,
-		)
+		t.Errorf("%s: FunctionError %q, want %q: %s\n%s",
+			name, aws.ToString(out.FunctionError), functionError, out.Payload, log)
 	}
 
 	return out.Payload, string(log)

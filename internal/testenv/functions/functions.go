@@ -289,11 +289,8 @@ func (s Stack) Start(
 	all := s.Env()
 	maps.Copy(all, env)
 	maps.DeleteFunc(all, func(_, v string) bool { return v == "" })
-	return runtimeapi.Start(
-		ctx,
-		s.Zip(function),
-		runtimeapi.Options{Name: function, Timeout: timeout, MemoryMB: 512, Env: all},
-	)
+	return runtimeapi.Start(ctx, s.Zip(function),
+		runtimeapi.Options{Name: function, Timeout: timeout, MemoryMB: 512, Env: all})
 }
 
 // Invoke gives a function its input and reads its output as the state machine does. A function
@@ -354,15 +351,12 @@ func (s Stack) Begin(ctx context.Context, run string) error {
 		return err
 	}
 	defer f.Close()
-	out, _, err := Invoke[stage.IntakeOutput](
-		f,
-		stage.IntakeInput{
-			Run:       run,
-			Execution: Execution(run),
-			StartedAt: time.Now().UTC().Truncate(time.Millisecond),
-			Input:     json.RawMessage("{}"),
-		},
-	)
+	out, _, err := Invoke[stage.IntakeOutput](f, stage.IntakeInput{
+		Run:       run,
+		Execution: Execution(run),
+		StartedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Input:     json.RawMessage("{}"),
+	})
 	if err == nil && out.Next != stage.NextBuild {
 		err = fmt.Errorf("intake says %s (%s), want %s", out.Next, out.Summary, stage.NextBuild)
 	}

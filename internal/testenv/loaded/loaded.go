@@ -137,13 +137,8 @@ func sameSegments(before, after []byte) error {
 		}
 
 		if x.Align > 1 && (x.Vaddr-b.Progs[i].Off)%x.Align != 0 {
-			return fmt.Errorf(
-				"segment %d: offset %#x does not fit address %#x and alignment %#x",
-				i,
-				b.Progs[i].Off,
-				x.Vaddr,
-				x.Align,
-			)
+			return fmt.Errorf("segment %d: offset %#x does not fit address %#x and alignment %#x",
+				i, b.Progs[i].Off, x.Vaddr, x.Align)
 		}
 
 		p, err := mapped(before, a.Progs[i].ProgHeader, len(a.Progs))
@@ -290,12 +285,8 @@ func sameCode(ctx context.Context, python string, all []pair) ([]string, error) 
 	}
 
 	if answer.Compared != len(all) {
-		return nil, fmt.Errorf(
-			"compare bytecode with %s: %d files compared, want %d",
-			python,
-			answer.Compared,
-			len(all),
-		)
+		return nil, fmt.Errorf("compare bytecode with %s: %d files compared, want %d",
+			python, answer.Compared, len(all))
 	}
 
 	return answer.Found, nil

@@ -43,13 +43,8 @@ func target(t *testing.T) pydist.Target {
 
 func python(t *testing.T) string {
 	t.Helper()
-	p, err := localport.FindPython(
-		context.Background(),
-		target(t),
-		"",
-		t.TempDir(),
-		filepath.Join(repository, ".tools", "python"),
-	)
+	p, err := localport.FindPython(context.Background(), target(t), "", t.TempDir(),
+		filepath.Join(repository, ".tools", "python"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +123,8 @@ func TestTheThreeLayersLoadTheSame(t *testing.T) {
 		objects, models, bytecode := kinds(before, after)
 		t.Logf("%s: %d shared objects, %d models, %d files of bytecode", layer, objects, models, bytecode)
 		if got := [3]int{objects, models, bytecode}; got[0] < least[0] || got[1] < least[1] || got[2] < least[2] {
-			t.Errorf(
-				"%s: %v shared objects, models and files of bytecode were compared, want at least %v",
-				layer,
-				got,
-				least,
-			)
+			t.Errorf("%s: %v shared objects, models and files of bytecode were compared, want at least %v",
+				layer, got, least)
 		}
 	}
 }

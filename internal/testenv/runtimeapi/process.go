@@ -174,12 +174,8 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 	unanswered := p.current != ""
 	p.mu.Unlock()
 	if unanswered {
-		refuse(
-			w,
-			http.StatusForbidden,
-			"InvalidStateTransition",
-			"Transition from InvocationRequested to Ready is not allowed",
-		)
+		refuse(w, http.StatusForbidden, "InvalidStateTransition",
+			"Transition from InvocationRequested to Ready is not allowed")
 		return
 	}
 

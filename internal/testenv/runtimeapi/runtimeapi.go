@@ -304,12 +304,8 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 	r.MaxRSSBytes = a.peak
 	switch {
 	case a.tooLarge:
-		return lambdaError(
-			r,
-			ErrorResponseTooLarge,
-			id,
-			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes),
-		)
+		return lambdaError(r, ErrorResponseTooLarge, id,
+			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes))
 	case !a.isError:
 		r.Payload = a.body
 		return r

@@ -66,11 +66,8 @@ func bootstrap(api string) {
 		case "env":
 			post("/invocation/"+id+"/response", strings.Join(os.Environ(), "\n"), nil)
 		case "fail":
-			post(
-				"/invocation/"+id+"/error",
-				arg,
-				http.Header{"Lambda-Runtime-Function-Error-Type": {"Function.Header"}},
-			)
+			post("/invocation/"+id+"/error", arg,
+				http.Header{"Lambda-Runtime-Function-Error-Type": {"Function.Header"}})
 		case "failThenExit":
 			post("/invocation/"+id+"/error", arg, nil)
 			fmt.Fprintln(os.Stderr, "last words")
@@ -297,15 +294,12 @@ func TestInit(t *testing.T) {
 
 func TestWhatAFunctionIsTold(t *testing.T) {
 	t.Setenv("TESTS_OWN_SECRET", "1")
-	f := start(
-		t,
-		Options{
-			Name:     "prune",
-			Timeout:  time.Minute,
-			MemoryMB: 256,
-			Env:      map[string]string{"LAYERSMITH_STORE": "s", "AWS_REGION": "eu-central-1"},
-		},
-	)
+	f := start(t, Options{
+		Name:     "prune",
+		Timeout:  time.Minute,
+		MemoryMB: 256,
+		Env:      map[string]string{"LAYERSMITH_STORE": "s", "AWS_REGION": "eu-central-1"},
+	})
 	env := strings.Split(string(invoke(t, f, "env").Payload), "\n")
 	for _, want := range []string{
 		"LAYERSMITH_STORE=s", "AWS_REGION=eu-central-1", "AWS_LAMBDA_FUNCTION_NAME=prune",

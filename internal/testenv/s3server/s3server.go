@@ -66,11 +66,8 @@ func NewUnversioned(buckets ...string) (*Server, error) {
 
 // Put stores an object, with its checksum, as the SDK does.
 func (s *Server) Put(bucket, key string, content []byte) error {
-	r := httptest.NewRequest(
-		http.MethodPut,
-		(&url.URL{Path: "/" + bucket + "/" + key}).String(),
-		bytes.NewReader(content),
-	)
+	r := httptest.NewRequest(http.MethodPut, (&url.URL{Path: "/" + bucket + "/" + key}).String(),
+		bytes.NewReader(content))
 	r.Header.Set("Content-Length", fmt.Sprint(len(content)))
 	sum := sha256.Sum256(content)
 	r.Header.Set("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(sum[:]))
@@ -98,11 +95,8 @@ func (s *Server) Get(bucket, key string) ([]byte, error) {
 
 // Keys returns the keys that begin with prefix, sorted.
 func (s *Server) Keys(bucket, prefix string) ([]string, error) {
-	list, err := s.Backend.ListBucket(
-		bucket,
-		&gofakes3.Prefix{HasPrefix: true, Prefix: prefix},
-		gofakes3.ListBucketPage{},
-	)
+	list, err := s.Backend.ListBucket(bucket, &gofakes3.Prefix{HasPrefix: true, Prefix: prefix},
+		gofakes3.ListBucketPage{})
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +122,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			sum := sha256.Sum256(body)
 			etag := md5.Sum(body) //nolint:gosec // see above
 			if promised != base64.StdEncoding.EncodeToString(sum[:]) {
-				Refuse(
-					w,
-					http.StatusBadRequest,
-					"BadDigest",
-					"The SHA256 you specified did not match the calculated checksum.",
-				)
+				Refuse(w, http.StatusBadRequest, "BadDigest",
+					"The SHA256 you specified did not match the calculated checksum.")
 				return
 			}
 
@@ -148,12 +138,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			q.Method = http.MethodHead
 			s.next.ServeHTTP(head, q)
 			if head.Code == http.StatusOK && head.Header().Get("ETag") != want {
-				Refuse(
-					w,
-					http.StatusPreconditionFailed,
-					"PreconditionFailed",
-					"At least one of the pre-conditions you specified did not hold",
-				)
+				Refuse(w, http.StatusPreconditionFailed, "PreconditionFailed",
+					"At least one of the pre-conditions you specified did not hold")
 				return
 			}
 		}

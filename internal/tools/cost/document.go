@@ -119,27 +119,19 @@ func grouped(v float64) string { return page.Thousands(int(math.Round(v))) }
 
 func (d *document) head(released Run, months []Month) {
 	d.Line("# What it costs\n")
-	d.fill(
-		"Written by `go run ./internal/tools/cost`; a test fails when it is out of date. Prices are those of "+
-			"`docs/prices.json`: %s, %s, USD. "+
-			"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is "+
-			"deployed; "+
-			"what is assumed says so, and is meant to be too much rather than too little.",
-		d.Prices.Region,
-		d.Prices.Date,
-	)
+	d.fill("Written by `go run ./internal/tools/cost`; a test fails when it is out of date. Prices are those of "+
+		"`docs/prices.json`: %s, %s, USD. "+
+		"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is "+
+		"deployed; "+
+		"what is assumed says so, and is meant to be too much rather than too little.", d.Prices.Region,
+		d.Prices.Date)
 	first := months[0]
 	one, _ := Total(d.Prices.Bill(released.Use))
 	d.Line("- A run that releases, with %s: $%s.", first.Name, usd(one))
 	for _, month := range months {
 		list, billed := Total(d.Prices.Bill(month.Use))
-		d.Line(
-			"- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every "+
-				"account has.",
-			month.Name,
-			usd(list),
-			usd(billed),
-		)
+		d.Line("- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every "+
+			"account has.", month.Name, usd(list), usd(billed))
 	}
 
 	list, _ := Total(d.Prices.Bill(first.WholeMetrics))
@@ -158,19 +150,13 @@ func billed(l Line) float64 { return l.Billed }
 func (d *document) transitions(runs, team []Run) {
 	d.Line("## State transitions\n")
 	price := d.Prices.Of("sfn.transition")
-	d.fill(
-		"Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more "+
-			"files come. A transition is a state that is "+
-			"executed, also within a Map, and the start of the execution as one more. AWS: \"Step Functions counts a "+
-			"state transition each time a step of your "+
-			"workflow is executed\", retries too (%s). There are no retries here. Every alarm is looked at every %d "+
-			"s for %d s; the alarm of RolledBack rises at "+
-			"the last look.",
-		len(d.Layers),
-		price.Source,
-		d.LookSeconds,
-		Example().WindowSeconds,
-	)
+	d.fill("Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more "+
+		"files come. A transition is a state that is "+
+		"executed, also within a Map, and the start of the execution as one more. AWS: \"Step Functions counts a "+
+		"state transition each time a step of your "+
+		"workflow is executed\", retries too (%s). There are no retries here. Every alarm is looked at every %d "+
+		"s for %d s; the alarm of RolledBack rises at "+
+		"the last look.", len(d.Layers), price.Source, d.LookSeconds, Example().WindowSeconds)
 	var rows [][]string
 	for i, r := range runs {
 		row := []string{r.Name}
@@ -239,12 +225,9 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 
 func (d *document) functions(r Run, s Settings) {
 	d.Line("### Functions of that run\n")
-	d.fill(
-		"Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer "+
-			"guide), so what was measured on whole ones "+
-			"is multiplied.",
-		grouped(fullProcessorMiB),
-	)
+	d.fill("Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer "+
+		"guide), so what was measured on whole ones "+
+		"is multiplied.", grouped(fullProcessorMiB))
 	var rows [][]string
 	row := func(name string, n, memory int) {
 		if n == 0 {
@@ -254,10 +237,8 @@ func (d *document) functions(r Run, s Settings) {
 		seconds, basis := d.Duration(name, memory, s.Consumers)
 		gb := float64(n) * seconds * float64(memory) / 1024
 		price := usd(gb * d.Prices.Of("lambda.x86").One())
-		rows = append(
-			rows,
-			[]string{name, grouped(float64(memory)), strconv.Itoa(n), plain(seconds), plain(gb), price, basis},
-		)
+		rows = append(rows,
+			[]string{name, grouped(float64(memory)), strconv.Itoa(n), plain(seconds), plain(gb), price, basis})
 	}
 	for _, f := range d.Functions {
 		row(f.Name, r.Invocations[f.Name], f.MemoryMiB)
@@ -269,11 +250,8 @@ func (d *document) functions(r Run, s Settings) {
 	d.table([]string{"function", "MiB", "calls", "s each", "GB-s", "$", "seconds are"}, rows)
 	x86 := d.Prices.Of("lambda.x86")
 	arm := d.Prices.Of("lambda.arm")
-	d.fill(
-		"All of it on arm64 (setting `architecture`): $%s instead of $%s.",
-		usd(r.Use[x86.ID]*arm.One()),
-		usd(r.Use[x86.ID]*x86.One()),
-	)
+	d.fill("All of it on arm64 (setting `architecture`): $%s instead of $%s.", usd(r.Use[x86.ID]*arm.One()),
+		usd(r.Use[x86.ID]*x86.One()))
 }
 
 func (d *document) months(months []Month) {
@@ -300,19 +278,12 @@ func (d *document) months(months []Month) {
 			s.Months,
 		)
 		d.bill(month.Use, true)
-		d.fill(
-			"Most of it, all paid: %s. After the allowances: %s.",
-			d.most(month.Use, listed),
-			d.most(month.Use, billed),
-		)
+		d.fill("Most of it, all paid: %s. After the allowances: %s.", d.most(month.Use, listed),
+			d.most(month.Use, billed))
 		kms, _ := Total(d.Prices.Bill(month.KMS))
-		d.fill(
-			"With the setting `kms`: $%s more, a key and at most %s requests; bucket keys make it fewer. Rotation "+
-				"adds a key's price after the first and "+
-				"after the second year.",
-			usd(kms),
-			grouped(month.KMS["kms.request"]),
-		)
+		d.fill("With the setting `kms`: $%s more, a key and at most %s requests; bucket keys make it fewer. Rotation "+
+			"adds a key's price after the first and "+
+			"after the second year.", usd(kms), grouped(month.KMS["kms.request"]))
 		list, after := Total(d.Prices.Bill(month.WholeMetrics))
 		d.fill(
 			"Metrics: a month stores %d different ones in `Lambda/Optimization` (a name with its dimensions is one), "+
@@ -327,30 +298,21 @@ func (d *document) months(months []Month) {
 		)
 	}
 
-	d.fill(
-		"The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to "+
-			"EventBridge are taken at the price of events that a "+
-			"service sends only when asked to, though some count them as free; what AWS services send by themselves, "+
-			"such as the end of a build, is free. Data that "+
-			"comes in from the internet, such as wheels, costs nothing. Not in it: looking at the dashboard (API "+
-			"requests for its metrics), a private index, support, "+
-			"taxes. There is no NAT gateway, because nothing runs in a VPC.",
-		d.Alarms,
-	)
+	d.fill("The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to "+
+		"EventBridge are taken at the price of events that a "+
+		"service sends only when asked to, though some count them as free; what AWS services send by themselves, "+
+		"such as the end of a build, is free. Data that "+
+		"comes in from the internet, such as wheels, costs nothing. Not in it: looking at the dashboard (API "+
+		"requests for its metrics), a private index, support, "+
+		"taxes. There is no NAT gateway, because nothing runs in a VPC.", d.Alarms)
 }
 
 func (d *document) stored(month Month) {
 	d.Line("### What lies in the buckets, with %s\n", month.Name)
-	d.fill(
-		"Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, "+
-			"`noncurrentDays`). Nothing deletes pruned zips and documents, "+
-			"so they are those of %d months; the %d kept versions (`keepVersions`) need less. Every release is taken "+
-			"to make all layers anew.",
-		d.ArtifactDays,
-		d.NoncurrentDays,
-		month.Months,
-		d.KeepVersions,
-	)
+	d.fill("Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, "+
+		"`noncurrentDays`). Nothing deletes pruned zips and documents, "+
+		"so they are those of %d months; the %d kept versions (`keepVersions`) need less. Every release is taken "+
+		"to make all layers anew.", d.ArtifactDays, d.NoncurrentDays, month.Months, d.KeepVersions)
 	var rows [][]string
 	price := d.Prices.Of("s3.storage").One()
 	var kept float64
@@ -386,45 +348,24 @@ func (d *document) builders(month Month) {
 	second := d.Prices.Of("codebuild.lambda1")
 	demand := d.OnDemandMinutes() * minute.One()
 	lambda := d.LambdaSeconds() * second.One()
-	d.fill(
-		"A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one "+
-			"(`docs/benchmarks.md`); %d times that is assumed here, "+
-			"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. "+
-			"On demand every begun minute is billed, on Lambda "+
-			"compute every second.",
-		wall,
-		cpu,
-		buildFactor,
-		onDemandSeconds,
-		lambdaSeconds,
-	)
+	d.fill("A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one "+
+		"(`docs/benchmarks.md`); %d times that is assumed here, "+
+		"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. "+
+		"On demand every begun minute is billed, on Lambda "+
+		"compute every second.", wall, cpu, buildFactor, onDemandSeconds, lambdaSeconds)
 	row := func(p Price, seconds, quantity, usdEach float64, limits string) []string {
 		return []string{
-			p.What,
-			plain(math.Ceil(seconds)),
-			plain(quantity) + " " + p.Unit,
-			usd(usdEach),
-			usd(usdEach * float64(month.Builds)),
-			limits,
+			p.What, plain(math.Ceil(seconds)), plain(quantity) + " " + p.Unit, usd(usdEach),
+			usd(usdEach * float64(month.Builds)), limits,
 		}
 	}
 	d.table(
 		[]string{"compute", "s", "billed", "$ a build", fmt.Sprintf("$ a month, %d builds", month.Builds), "limits"},
 		[][]string{
-			row(
-				minute,
-				d.OnDemandSeconds(),
-				d.OnDemandMinutes(),
-				demand,
-				"none that matter here; wheels that must be compiled",
-			),
-			row(
-				second,
-				d.LambdaSeconds(),
-				d.LambdaSeconds(),
-				lambda,
-				"15 minutes, wheels only, no cache (`codeBuildLambda`)",
-			),
+			row(minute, d.OnDemandSeconds(), d.OnDemandMinutes(), demand,
+				"none that matter here; wheels that must be compiled"),
+			row(second, d.LambdaSeconds(), d.LambdaSeconds(), lambda,
+				"15 minutes, wheels only, no cache (`codeBuildLambda`)"),
 		},
 	)
 	cheaper := lambda
@@ -436,14 +377,9 @@ func (d *document) builders(month Month) {
 		name = "on demand"
 	}
 
-	d.fill(
-		"%s costs %.0f %% of what the other does. %s %s a month are free on demand, which is %s of these builds.",
-		capital(name),
-		100*cheaper/dearer,
-		grouped(minute.Free),
-		minute.Unit,
-		grouped(math.Floor(minute.Free/d.OnDemandMinutes())),
-	)
+	d.fill("%s costs %.0f %% of what the other does. %s %s a month are free on demand, which is %s of these builds.",
+		capital(name), 100*cheaper/dearer, grouped(minute.Free), minute.Unit,
+		grouped(math.Floor(minute.Free/d.OnDemandMinutes())))
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
@@ -482,10 +418,8 @@ func (d *document) saving(months []Month) {
 	}
 
 	d.table(header, rows)
-	d.fill(
-		"Cold starts a month at which that pays for a month, over all functions together, at %s MiB, x86:",
-		grouped(comparedMiB),
-	)
+	d.fill("Cold starts a month at which that pays for a month, over all functions together, at %s MiB, x86:",
+		grouped(comparedMiB))
 	header = []string{"month", "$"}
 	rows = nil
 	for _, l := range d.Layers {
@@ -510,14 +444,10 @@ func (d *document) saving(months []Month) {
 
 	d.table(header, rows)
 	idle := d.Prices.Of("lambda.provisioned").One() * hoursOfMonth * 3600 * comparedMiB / 1024
-	d.fill(
-		"With fewer cold starts than that the bill is no reason to run it. The wait of whoever meets a cold start, "+
-			"the work of keeping layers up to date, and whether "+
-			"the packages fit at all have no price here. For comparison, keeping one instance of %s MiB warm by "+
-			"provisioned concurrency costs $%s a month.",
-		grouped(comparedMiB),
-		usd(idle),
-	)
+	d.fill("With fewer cold starts than that the bill is no reason to run it. The wait of whoever meets a cold start, "+
+		"the work of keeping layers up to date, and whether "+
+		"the packages fit at all have no price here. For comparison, keeping one instance of %s MiB warm by "+
+		"provisioned concurrency costs $%s a month.", grouped(comparedMiB), usd(idle))
 }
 
 // BreakEven is how many savings make up a cost.
@@ -555,10 +485,8 @@ func (d *document) sources() {
 			free = grouped(p.Free)
 		}
 
-		rows = append(
-			rows,
-			[]string{p.Service, p.What, strconv.FormatFloat(p.USD, 'f', -1, 64), per, free, p.Source, state},
-		)
+		rows = append(rows,
+			[]string{p.Service, p.What, strconv.FormatFloat(p.USD, 'f', -1, 64), per, free, p.Source, state})
 	}
 
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)

@@ -90,10 +90,8 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		Notify:  func(context.Context, string, string) error { return nil },
 		Account: stage.Account{Stack: "layersmith"},
 	}
-	_, err = report.Run(
-		context.Background(),
-		stage.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}},
-	)
+	_, err = report.Run(context.Background(),
+		stage.ReportInput{Run: run, StartedAt: now, Ending: release.Ending{Outcome: outcome}})
 	return stored, err
 }
 

@@ -37,9 +37,7 @@ func Example() Settings {
 		Subscribers:          1,
 		DashboardsOfStack:    1,
 		KeysOfIt:             1,
-	}.ForFunctions(
-		2,
-	)
+	}.ForFunctions(2)
 }
 
 // ForFunctions is the same month with more functions.
@@ -137,12 +135,8 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 
 	basis = "assumed: " + a.why
 	if a.perConsumer > 0 {
-		basis = fmt.Sprintf(
-			"assumed, %s s and %s s for each function: %s",
-			plain(a.seconds),
-			plain(a.perConsumer),
-			a.why,
-		)
+		basis = fmt.Sprintf("assumed, %s s and %s s for each function: %s",
+			plain(a.seconds), plain(a.perConsumer), a.why)
 	}
 
 	return a.seconds + a.perConsumer*float64(consumers), basis

@@ -157,12 +157,8 @@ func TestMeasuredDurationsTakeThePlaceOfAssumedOnes(t *testing.T) {
 	m.Measured = map[string]float64{"prune": 4, "report": 0.01}
 	half, _ := m.Duration("prune", fullProcessorMiB/2, 0)
 	const moved = 4 * gibi / 40e6 // the artifact in, the pruned zip out
-	near(
-		t,
-		"measured on two processors, on half of one",
-		half,
-		4*2*float64(fullProcessorMiB)/float64(fullProcessorMiB/2)+moved,
-	)
+	near(t, "measured on two processors, on half of one", half,
+		4*2*float64(fullProcessorMiB)/float64(fullProcessorMiB/2)+moved)
 	most, _ := m.Duration("prune", 2*fullProcessorMiB, 0) // it may not use more than one: no less than that is billed
 	near(t, "measured on two processors, on as many", most, 4*2+moved)
 	waiting, _ := m.Duration("report", 256, 0) // what waits for AWS cannot be measured without it
@@ -205,25 +201,16 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	}
 
 	if month.Executions != 1 || month.Builds != 1 || month.Releases != 1 || month.Metrics != 16 {
-		t.Errorf(
-			"%d executions, %d builds, %d releases, %d metrics; want 1, 1, 1, 16",
-			month.Executions,
-			month.Builds,
-			month.Releases,
-			month.Metrics,
-		)
+		t.Errorf("%d executions, %d builds, %d releases, %d metrics; want 1, 1, 1, 16",
+			month.Executions, month.Builds, month.Releases, month.Metrics)
 	}
 
 	for _, id := range []string{"sfn.transition", "lambda.x86", "s3.get", "codebuild.small"} {
 		near(t, id, month.Use[id], r.Use[id])
 	}
 
-	near(
-		t,
-		"artifacts for 45 days, pruned zips for 12 months, documents",
-		month.Use["s3.storage"],
-		3*1.5+12+r.Use["s3.put"]*12*32768/gibi,
-	)
+	near(t, "artifacts for 45 days, pruned zips for 12 months, documents", month.Use["s3.storage"],
+		3*1.5+12+r.Use["s3.put"]*12*32768/gibi)
 	near(t, "logs for 60 days", month.Use["logs.stored"], 2*r.Use["logs.ingested"])
 	near(t, "alarms", month.Use["cloudwatch.alarm"], 5)
 	near(t, "metrics for the whole month", month.WholeMetrics["cloudwatch.metric"], 16)
@@ -235,13 +222,8 @@ func TestAMonthIsItsRunsAndWhatStands(t *testing.T) {
 	// 1 refresh, 8 uploads of 2 files: 16 executions, of which 4 release, 2 build for nothing, and
 	// 2 and 8 end at Intake.
 	if month.Executions != 17 || month.Builds != 7 || month.Releases != 5 || month.Metrics != 17 {
-		t.Errorf(
-			"%d executions, %d builds, %d releases, %d metrics; want 17, 7, 5, 17",
-			month.Executions,
-			month.Builds,
-			month.Releases,
-			month.Metrics,
-		)
+		t.Errorf("%d executions, %d builds, %d releases, %d metrics; want 17, 7, 5, 17",
+			month.Executions, month.Builds, month.Releases, month.Metrics)
 	}
 }
 

@@ -193,10 +193,8 @@ func functionsOf(file string) ([]Function, error) {
 				return false
 			}
 
-			out = append(
-				out,
-				Function{name, memory, temp, float64(memory) / 1024, float64(max(0, temp-freeTempMiB)) / 1024},
-			)
+			out = append(out,
+				Function{name, memory, temp, float64(memory) / 1024, float64(max(0, temp-freeTempMiB)) / 1024})
 		}
 
 		return false
@@ -300,14 +298,8 @@ func column(doc, heading, title string, nth int) (map[string]float64, error) {
 		for _, row := range rows {
 			numbers := number.FindAllString(row[i], -1)
 			if len(numbers) <= nth {
-				return nil, fmt.Errorf(
-					"read docs/benchmarks.md: %s, %q of %s: %q has no number %d",
-					heading,
-					title,
-					row[0],
-					row[i],
-					nth+1,
-				)
+				return nil, fmt.Errorf("read docs/benchmarks.md: %s, %q of %s: %q has no number %d",
+					heading, title, row[0], row[i], nth+1)
 			}
 
 			key, _, _ := strings.Cut(row[0], " ")
@@ -355,19 +347,16 @@ func layersOf(doc string) ([]Layer, error) {
 			}
 		}
 
-		layers = append(
-			layers,
-			Layer{
-				Name:          name,
-				ArtifactBytes: (installed[k] + full[k] - bare[k]) * mega,
-				PrunedBytes:   full[k] * mega,
-				ImportBefore:  before[k],
-				ImportAfter:   after[k],
-				PruneCPU:      pruneCPU[k],
-				BuildCPU:      buildCPU[k],
-				BuildWal:      buildWall[k],
-			},
-		)
+		layers = append(layers, Layer{
+			Name:          name,
+			ArtifactBytes: (installed[k] + full[k] - bare[k]) * mega,
+			PrunedBytes:   full[k] * mega,
+			ImportBefore:  before[k],
+			ImportAfter:   after[k],
+			PruneCPU:      pruneCPU[k],
+			BuildCPU:      buildCPU[k],
+			BuildWal:      buildWall[k],
+		})
 	}
 
 	if len(layers) == 0 {

@@ -21,10 +21,8 @@ func source(t *testing.T, text string) string {
 func TestFunctionsAreReadFromTheTable(t *testing.T) {
 	t.Parallel()
 	got, err := functionsOf(
-		source(
-			t,
-			`var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`,
-		),
+		source(t,
+			`var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +46,10 @@ func TestFunctionsAreReadFromTheTable(t *testing.T) {
 
 func TestAlarmsInALoopCountOnceForEachElement(t *testing.T) {
 	t.Parallel()
-	n, err := alarmsOf(
-		source(
-			t,
-			`func f() { alarm := func(string) {}; alarm("a"); for _, m := range []string{"b", "c", "d"} { alarm(m) }; alarm("e") }`,
-		),
-	)
+	n, err := alarmsOf(source(
+		t,
+		`func f() { alarm := func(string) {}; alarm("a"); for _, m := range []string{"b", "c", "d"} { alarm(m) }; alarm("e") }`,
+	))
 	if err != nil || n != 5 {
 		t.Errorf("%d alarms, %v; want 5", n, err)
 	}

@@ -193,12 +193,10 @@ func (c Case) items(upTo string) map[string]int {
 // Released is a run that publishes its layers and moves its consumers.
 func Released(c Case) Route {
 	r := Route{Name: "Released", Items: c.items("Update each"), Choose: map[string][]string{
-		"What next?": c.answers(
-			"Build",
-		),
-		"Changed?": {"Prune each"},
-		"Publish?": {"Publish each"},
-		"Outcome?": {"Released"},
+		"What next?": c.answers("Build"),
+		"Changed?":   {"Prune each"},
+		"Publish?":   {"Publish each"},
+		"Outcome?":   {"Released"},
 	}}
 	if c.Consumers > 0 {
 		r.Choose["Quiet?"] = c.looks("Moved")
@@ -247,13 +245,8 @@ func RolledBackInHealth(c Case) Route {
 		FailAt: c.Looks,
 		Items:  c.items("Update each"),
 		Choose: map[string][]string{
-			"What next?": c.answers(
-				"Build",
-			),
-			"Changed?": {"Prune each"},
-			"Publish?": {"Publish each"},
-			"Quiet?":   c.looks(),
-			"Outcome?": {"RolledBack"},
+			"What next?": c.answers("Build"), "Changed?": {"Prune each"}, "Publish?": {"Publish each"},
+			"Quiet?": c.looks(), "Outcome?": {"RolledBack"},
 		},
 	}
 }

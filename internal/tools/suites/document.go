@@ -78,13 +78,11 @@ func head(p *page.Page, results []result, short bool, command string, when time.
 
 func row(p *page.Page, r result) {
 	c := r.Counts
-	p.Row(
-		r.Entry.Name+" "+r.version(),
+	p.Row(r.Entry.Name+" "+r.version(),
 		page.Thousands(c.Collected), page.Thousands(c.Passed), c.Failed, page.Thousands(c.Skipped),
 		c.XFailed, c.Otherwise, c.Flaky, page.Thousands(c.About), c.Lost,
 		fmt.Sprintf("%.0f / %.0f", r.Seconds[0], r.Seconds[1]),
-		page.Size(r.Layer.Before), page.Size(onelayer.WithoutBytecode(r.Layer)), page.Size(r.Layer.After),
-	)
+		page.Size(r.Layer.Before), page.Size(onelayer.WithoutBytecode(r.Layer)), page.Size(r.Layer.After))
 }
 
 // temporary are the folders of this machine in which the tests ran.

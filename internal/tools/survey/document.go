@@ -71,11 +71,9 @@ func row(p *page.Page, r result) {
 	}
 
 	probed := r.Pruned.Probe
-	p.Row(
-		r.Entry.Name+" "+r.version(), len(r.Pruned.Inputs.Wheels)-1,
+	p.Row(r.Entry.Name+" "+r.version(), len(r.Pruned.Inputs.Wheels)-1,
 		page.Size(r.Pruned.Before), page.Size(r.bare()), bytecode, importTimes(r), removedBy(r.Pruned.Removed),
-		fmt.Sprintf("%d+%d+%d", probed.Modules, probed.Metadata, probed.Scripts), len(r.Problems()),
-	)
+		fmt.Sprintf("%d+%d+%d", probed.Modules, probed.Metadata, probed.Scripts), len(r.Problems()))
 }
 
 // clean shortens a line of a list and escapes what Markdown takes for a table.
