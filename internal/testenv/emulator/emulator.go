@@ -1,8 +1,8 @@
-// Package emulator runs the end-to-end tests' stand-in for AWS: MiniStack, started by ministack.py
-// beside this file, which makes it stricter and lets CodeBuild run. Nothing leaves the machine:
-// everything listens on 127.0.0.1, keys are dummies, files lie in the test's own temporary folder.
+// Package emulator runs an emulator of AWS for the end-to-end tests: MiniStack, started by
+// ministack.py, which makes it stricter and runs CodeBuild's builds. Everything listens on
+// 127.0.0.1, keys are dummies, and files are in the test's own temporary folder.
 //
-// What is emulated faithfully and what is not stands in README.md.
+// README.md lists what is faithful and what is not.
 package emulator
 
 import (
@@ -33,14 +33,14 @@ const (
 	Region  = "us-east-1"
 )
 
-// pythons are the runtimes of functions that get a real interpreter, where this machine has one; a
-// function of another runtime says what is missing.
+// pythons are the versions of which a function gets this machine's interpreter, if there is one. The
+// error of a function of another runtime says what is missing.
 var pythons = []string{"3.11", "3.12", "3.13", "3.14"}
 
 const (
-	startAttempts = 3                // a free port may be gone when it is used
+	startAttempts = 3                // a free port may be taken before it is used
 	startTimeout  = 60 * time.Second // 0.5 s on an idle machine
-	logTailBytes  = 64 << 10         // of each log, when a test has failed
+	logTailBytes  = 64 << 10         // printed of each log when a test has failed
 )
 
 // Stack is a running emulator: an empty AWS account.
@@ -53,9 +53,8 @@ type Stack struct {
 	bootstrapErr error
 }
 
-// Start starts an emulator and ends it, with all that it has started, when the test ends, or the
-// test's process in whatever way. When the test has failed, its logs and those of its builds are
-// printed.
+// Start starts an emulator. It ends with all its processes when the test ends, or when the process of
+// the test ends or is killed. If the test failed, its logs and those of its builds are printed.
 func Start(t testing.TB) *Stack {
 	t.Helper()
 	root, err := findRoot()
@@ -174,7 +173,7 @@ func (s *Stack) awaitHealth(ended chan error) error {
 
 		select {
 		case err := <-ended:
-			return fmt.Errorf("it ended: %v\n%s", err, s.Logs())
+			return fmt.Errorf("it ended: %w\n%s", err, s.Logs())
 		case <-timeout:
 			return fmt.Errorf("it does not answer after %v\n%s", startTimeout, s.Logs())
 		case <-time.After(50 * time.Millisecond):
@@ -194,8 +193,8 @@ func (s *Stack) AWSConfig() aws.Config {
 	}
 }
 
-// Env is the process's environment with the variables that lead programs to the emulator, and only
-// there: neither profiles nor roles of this machine are read.
+// Env is the process's environment with variables for the emulator. Profiles and roles of this
+// machine are not read.
 func (s *Stack) Env() []string {
 	return append(
 		os.Environ(),
@@ -213,7 +212,7 @@ func (s *Stack) Env() []string {
 	)
 }
 
-// Logs are the ends of the emulator's log and of each build's.
+// Logs are the last parts of the logs of the emulator and of each build.
 func (s *Stack) Logs() string {
 	var b strings.Builder
 	builds, _ := filepath.Glob(filepath.Join(s.dir, "builds", "*.log"))
@@ -233,8 +232,8 @@ func (s *Stack) Logs() string {
 // Outputs are those of the stacks of an app, by stack and name.
 type Outputs map[string]map[string]string
 
-// Deploy deploys a synthesized app (the folder cdk.out) with the CDK's real command line, the first
-// time after `cdk bootstrap`. More arguments go to `cdk deploy`.
+// Deploy deploys a synthesized app (the folder cdk.out) with the CDK's real command line, after
+// `cdk bootstrap` the first time. args are further ones of `cdk deploy`.
 func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outputs, error) {
 	cdkOut, err := filepath.Abs(cdkOut)
 	if err != nil {
@@ -242,7 +241,6 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 	}
 
 	s.bootstrap.Do(func() {
-		// From an empty folder: elsewhere it would synthesize the app that it finds.
 		s.bootstrapErr = s.cdk(ctx, "bootstrap", "aws://"+Account+"/"+Region)
 	})
 	if s.bootstrapErr != nil {
@@ -254,11 +252,8 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 		return nil, err
 	}
 
-	if err := s.cdk(
-		ctx,
-		append(
-			[]string{"deploy", "--all", "--app", cdkOut, "--require-approval", "never", "--outputs-file", path},
-			args...)...); err != nil {
+	deploy := []string{"deploy", "--all", "--app", cdkOut, "--require-approval", "never", "--outputs-file", path}
+	if err := s.cdk(ctx, append(deploy, args...)...); err != nil {
 		return nil, err
 	}
 
@@ -275,7 +270,7 @@ func (s *Stack) Deploy(ctx context.Context, cdkOut string, args ...string) (Outp
 	return outputs, json.Unmarshal(document, &outputs)
 }
 
-// Destroy takes the app away again.
+// Destroy destroys the app's stacks.
 func (s *Stack) Destroy(ctx context.Context, cdkOut string) error {
 	cdkOut, err := filepath.Abs(cdkOut)
 	if err != nil {
@@ -291,7 +286,7 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 		return err
 	}
 
-	empty, err := os.MkdirTemp(s.dir, "cdk")
+	empty, err := os.MkdirTemp(s.dir, "cdk") // elsewhere the CDK would synthesize the app that it finds
 	if err != nil {
 		return err
 	}
@@ -322,7 +317,7 @@ func (s *Stack) cdk(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// tool is a program that `make setup` installs, or the one that the variable names.
+// tool is the program that a variable names, or else the one that `make setup` installs.
 func (s *Stack) tool(variable, path string) (string, error) {
 	if named := os.Getenv(variable); named != "" {
 		return named, nil
@@ -336,7 +331,7 @@ func (s *Stack) tool(variable, path string) (string, error) {
 	return path, nil
 }
 
-// findRoot is the repository: the folder with go.mod, from the working folder upwards.
+// findRoot is the repository: the nearest folder with go.mod, from the working folder upwards.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -367,8 +362,8 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// interpreters are the variables that name this machine's Python of each runtime:
-// LAYERSMITH_PYTHON_3_13 for python3.13. What is set already stays.
+// interpreters are variables with this machine's interpreter of each runtime, for example
+// LAYERSMITH_PYTHON_3_13 for python3.13. Those that are set already are left out.
 func interpreters(root string) []string {
 	findPythons.Do(func() {
 		for _, version := range pythons {
@@ -390,8 +385,8 @@ var (
 	foundPythons []string
 )
 
-// findPython looks where .ci/setup looks: on PATH, below pyenv's and uv's folders, in
-// .tools/python. Folders come before PATH, where pyenv has scripts that refuse.
+// findPython searches the same places as .ci/setup: the folders of pyenv and uv, .tools/python, and
+// PATH. PATH is the last, because pyenv's scripts there fail for versions that are not selected.
 func findPython(root, version string) string {
 	home, err := os.UserHomeDir()
 	if err != nil {

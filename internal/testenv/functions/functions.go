@@ -1,6 +1,6 @@
-// Package functions is for tests and benchmarks only: it runs the product's functions as they are
-// deployed, zipped bootstraps on Lambda's Runtime API, against an account on this machine: S3 in
-// memory, and for the other services what a test says.
+// Package functions runs the product's functions as they are deployed, for tests and benchmarks:
+// zipped bootstraps on Lambda's Runtime API. Their AWS account is on this machine, with S3 in memory
+// and a test's own handlers for other services.
 package functions
 
 import (
@@ -30,14 +30,14 @@ import (
 	"github.com/layersmith/layersmith/internal/testenv/s3server"
 )
 
-// Programs are what a deployed stack runs, in a folder.
+// Programs are the programs of a deployed stack, in a folder.
 type Programs struct {
 	Names []string // of the functions, sorted
 	dir   string
 }
 
-// Build makes them in a folder as functions/build makes them in build/, from the repository at
-// root, and zips each bootstrap as it is uploaded.
+// Build builds the programs of the repository at root as functions/build does, and zips each
+// bootstrap as it is uploaded.
 func Build(ctx context.Context, root, dir string) (Programs, error) {
 	p := Programs{dir: dir}
 	command, err := buildCommand(root)
@@ -75,8 +75,8 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	return p, build(".", p.CLI())
 }
 
-// buildCommand is the line of functions/build that builds: $1 is the package, $2 the file, $3 the
-// architecture. It is taken from there so that nothing else is ever tested.
+// buildCommand is the line of functions/build that builds a program, so that tests run the same one.
+// $1 is the package, $2 the file, $3 the architecture.
 func buildCommand(root string) (string, error) {
 	script, err := os.ReadFile(filepath.Join(root, "functions", "build"))
 	if err != nil {
@@ -98,7 +98,7 @@ func (p Programs) bootstrap(function string) string {
 // Zip is a function's code.
 func (p Programs) Zip(function string) string { return filepath.Join(p.dir, function+".zip") }
 
-// CLI is the command line that CodeBuild runs.
+// CLI is the command-line program that CodeBuild runs.
 func (p Programs) CLI() string { return filepath.Join(p.dir, "cli", "layersmith") }
 
 // Sizes are those of a function's program and of its zip, in bytes.
@@ -144,8 +144,8 @@ const (
 	Workspace = "workspace"
 )
 
-// Account is AWS on this machine: one address for all services, told apart by what a request is
-// signed for.
+// Account is an AWS account on this machine: one address for all services. A request's signature
+// names its service.
 type Account struct {
 	S3     *s3server.Server
 	server *httptest.Server
@@ -154,8 +154,7 @@ type Account struct {
 	services map[string]http.Handler
 }
 
-// NewAccount starts one with the two buckets, empty, and nothing else: other services deny
-// everything.
+// NewAccount starts an account with two empty buckets. Other services deny everything.
 func NewAccount() (*Account, error) {
 	s3, err := s3server.New(Store, Workspace)
 	if err != nil {
@@ -169,14 +168,14 @@ func NewAccount() (*Account, error) {
 	return a, nil
 }
 
-// Close stops it. Requests that hang are given up.
+// Close stops the account, with requests that still run.
 func (a *Account) Close() {
 	a.server.CloseClientConnections()
 	a.server.Close()
 }
 
-// Answer puts a handler in the place of a service, which has the name that requests are signed for:
-// s3, lambda, states, sns, tagging, monitoring (CloudWatch).
+// Answer sets the handler of a service, which has the name that requests are signed for: s3, lambda,
+// states, sns, tagging, monitoring (CloudWatch).
 func (a *Account) Answer(service string, h http.Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -204,7 +203,7 @@ func (a *Account) serve(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-// Deny answers as a service does that a role may not use, in each service's own protocol.
+// Deny answers that access is denied, in the service's protocol.
 func Deny(service string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		const message = "User: arn:aws:sts::000000000000:assumed-role/x/x is not authorized to perform this"
@@ -214,11 +213,8 @@ func Deny(service string) http.Handler {
 		case "sns":
 			w.Header().Set("Content-Type", "text/xml")
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(
-				w,
-				`<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>%s</Message></Error><RequestId>REQ1</RequestId></ErrorResponse>`,
-				message,
-			)
+			fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code>`+
+				`<Message>%s</Message></Error><RequestId>REQ1</RequestId></ErrorResponse>`, message)
 		case "monitoring":
 			cborAnswer(w, http.StatusForbidden, cborError("AccessDenied", message))
 		default:
@@ -227,7 +223,7 @@ func Deny(service string) http.Handler {
 	})
 }
 
-// Fail answers as the services do that speak JSON.
+// Fail answers with an error, as the services with a JSON protocol do.
 func Fail(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("X-Amzn-ErrorType", code)
 	w.Header().Set("Content-Type", "application/json")
@@ -235,7 +231,7 @@ func Fail(w http.ResponseWriter, status int, code, message string) {
 	json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
 }
 
-// Push puts a workspace into its bucket.
+// Push stores a workspace in its bucket.
 func (a *Account) Push(files fs.FS) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -254,7 +250,7 @@ func (a *Account) Push(files fs.FS) error {
 // Topic is the account's topic.
 const Topic = "arn:aws:sns:us-east-1:000000000000:layersmith"
 
-// Env is what the stack tells its functions, and where the account is.
+// Env are the variables of the stack's functions, and the address of the account.
 func (a *Account) Env() map[string]string {
 	return map[string]string{
 		"AWS_ENDPOINT_URL":        a.server.URL,
@@ -273,13 +269,13 @@ func Execution(run string) string {
 	return "arn:aws:states:us-east-1:000000000000:execution:Layersmith:" + run
 }
 
-// Stack is programs and account: what the state machine drives.
+// Stack is a deployed stack without its state machine.
 type Stack struct {
 	Programs
 	*Account
 }
 
-// Start starts a function. Variables in env replace the stack's; one that is "" is taken away.
+// Start starts a function. env replaces variables of the stack; "" removes one.
 func (s Stack) Start(
 	ctx context.Context,
 	function string,
@@ -293,8 +289,7 @@ func (s Stack) Start(
 		runtimeapi.Options{Name: function, Timeout: timeout, MemoryMB: 512, Env: all})
 }
 
-// Invoke gives a function its input and reads its output as the state machine does. A function
-// error is an error.
+// Invoke invokes a function with JSON and decodes its output. A function error is an error.
 func Invoke[Out any](f *runtimeapi.Function, in any) (out Out, r runtimeapi.Response, err error) {
 	payload, err := json.Marshal(in)
 	if err != nil {
@@ -314,8 +309,7 @@ func Invoke[Out any](f *runtimeapi.Function, in any) (out Out, r runtimeapi.Resp
 	return out, r, d.Decode(&out)
 }
 
-// Artifacts runs what CodeBuild runs, as a process: `layersmith artifacts`. cache is where wheels
-// and packs lie.
+// Artifacts runs `layersmith artifacts` as CodeBuild does. cache is its folder of wheels and packs.
 func (s Stack) Artifacts(ctx context.Context, run, cache string) error {
 	c := exec.CommandContext(ctx, s.CLI(), "artifacts", "s3://"+Store+"/runs/"+run, "--cache", cache)
 	c.Dir = s.dir
@@ -341,10 +335,10 @@ func (s Stack) Artifacts(ctx context.Context, run, cache string) error {
 	return nil
 }
 
-// timeout of an invocation in Until; the deployed functions have more.
+// timeout is that of an invocation here. Deployed functions have more.
 const timeout = 5 * time.Minute
 
-// Begin is the first state: Intake, with the input {}.
+// Begin runs the first state, Intake, with the input {}.
 func (s Stack) Begin(ctx context.Context, run string) error {
 	f, err := s.Start(ctx, "intake", timeout, nil)
 	if err != nil {
@@ -364,7 +358,7 @@ func (s Stack) Begin(ctx context.Context, run string) error {
 	return err
 }
 
-// Select is the state after the build.
+// Select runs the state after the build.
 func (s Stack) Select(ctx context.Context, run string) (stage.SelectOutput, error) {
 	f, err := s.Start(ctx, "select", timeout, nil)
 	if err != nil {
@@ -375,7 +369,7 @@ func (s Stack) Select(ctx context.Context, run string) (stage.SelectOutput, erro
 	return out, err
 }
 
-// Built reads what a build left of a selected layer, and how large its artifact is, in bytes.
+// Built reads the document of a selected layer, and the size of its artifact in bytes.
 func (s Stack) Built(item stage.Item) (doc release.BuiltLayer, size int64, err error) {
 	b, err := s.S3.Get(Store, item.Doc.Key)
 	if err == nil {
@@ -385,7 +379,7 @@ func (s Stack) Built(item stage.Item) (doc release.BuiltLayer, size int64, err e
 	return doc, doc.Artifact.Size, err
 }
 
-// Pruned reads what Prune made of a layer: its document and the zip that it refers to.
+// Pruned reads the document and the zip that Prune made of a layer.
 func (s Stack) Pruned(item stage.Item) (doc release.Pruned, zipped []byte, err error) {
 	b, err := s.S3.Get(Store, item.Doc.Key)
 	if err != nil {
@@ -400,7 +394,7 @@ func (s Stack) Pruned(item stage.Item) (doc release.Pruned, zipped []byte, err e
 	return doc, zipped, err
 }
 
-// Tools puts the folder that make fills with uv at the front of PATH.
+// Tools adds .tools/bin, where make installs uv, to the front of PATH.
 func Tools(root string) error {
 	return os.Setenv("PATH", filepath.Join(root, ".tools", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 }

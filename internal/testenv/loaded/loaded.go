@@ -1,12 +1,15 @@
-// Package loaded compares a layer before and after pruning by what a process would load of it. It
-// believes nothing of the engine: ELF is read with debug/elf, models with encoding/json, bytecode
-// by the interpreter that will run it.
+// Package loaded compares what a process loads of a layer before and after pruning. It shares no
+// code with what it checks: it reads ELF with debug/elf, models with encoding/json, and bytecode
+// with the target's interpreter.
 //
-//   - A shared object that was changed: every PT_LOAD has the same address, sizes, rights and alignment, and maps the same bytes. Only the fields
-//     that say where in the file something lies may differ: e_phoff, e_shoff, e_shnum, e_shstrndx and each p_offset.
-//   - A model of botocore that was changed: it equals the original without the texts called "documentation", which stay below clientContextParams.
-//   - Bytecode, each file: it is unchecked and hash-based, it has its source's hash, and its code equals what its source compiles to (PEP 552).
-//   - RECORD may change. Nothing else may, and nothing else may appear.
+//   - A changed shared object: every PT_LOAD has the same address, sizes, permissions and alignment,
+//     and maps the same bytes. Only offsets and counts of the file format may differ: e_phoff,
+//     e_shoff, e_shnum, e_shstrndx and each p_offset.
+//   - A changed model of botocore: it equals the original without the strings "documentation".
+//     Those below clientContextParams stay.
+//   - All bytecode: it is unchecked and hash-based, it has the hash of its source, and its code
+//     equals what the source compiles to (PEP 552).
+//   - RECORD may change. No other file may change or be new.
 package loaded
 
 import (
@@ -33,12 +36,12 @@ import (
 //go:embed code.py
 var codeScript string
 
-// maxFileBytes is Lambda's limit for everything.
+// maxFileBytes is Lambda's limit of a whole function with its layers.
 const maxFileBytes = 250 << 20
 
-// Check returns what a process would load otherwise after than before, one sentence a file, sorted;
-// nil when nothing differs. python is the target's interpreter, which is run once. An error means
-// that the comparison could not be made.
+// Check returns the files of which a process loads something else after than before, with one
+// sentence each, sorted. It runs python, the target's interpreter, once. An error means that the
+// comparison failed.
 func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]string, error) {
 	var found []string
 	var bytecode []pair
@@ -47,44 +50,24 @@ func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]st
 		source, isBytecode := pyc.Source(e.Name)
 		switch {
 		case isBytecode:
-			// The source itself may be gone: sourceless bytecode took its place.
+			// The source may have been removed: sourceless bytecode replaces it.
 			if s, ok := before.Lookup(source); ok {
 				bytecode = append(bytecode, pair{s, e})
 			} else if !known || !same(was, e) {
-				found = append(found, e.Name+": there is no source that it could be made from")
+				found = append(found, e.Name+": there is no source that it could be compiled from")
+			}
+		case !known:
+			found = append(found, e.Name+": it is new")
+		case same(was, e), strings.HasSuffix(e.Name, ".dist-info/RECORD"):
+		default:
+			difference, err := compare(was, e)
+			if err != nil {
+				return nil, err
 			}
 
-			continue
-		case !known:
-			found = append(found, e.Name+": it was not there before")
-			continue
-		case same(was, e):
-			continue
-		case strings.HasSuffix(e.Name, ".dist-info/RECORD"):
-			continue
-		}
-
-		a, err := was.Bytes(maxFileBytes)
-		if err != nil {
-			return nil, err
-		}
-
-		b, err := e.Bytes(maxFileBytes)
-		if err != nil {
-			return nil, err
-		}
-
-		switch {
-		case bytes.HasPrefix(a, []byte(elf.ELFMAG)):
-			err = sameSegments(a, b)
-		case strings.HasSuffix(e.Name, ".json"), strings.HasSuffix(e.Name, ".json.gz"):
-			err = sameModel(e.Name, a, b)
-		default:
-			err = errors.New("it was changed, and is neither a shared object nor a model")
-		}
-
-		if err != nil {
-			found = append(found, e.Name+": "+err.Error())
+			if difference != nil {
+				found = append(found, e.Name+": "+difference.Error())
+			}
 		}
 	}
 
@@ -95,7 +78,30 @@ func Check(ctx context.Context, before, after ziptree.Tree, python string) ([]st
 
 	found = append(found, other...)
 	sort.Strings(found)
+
 	return found, nil
+}
+
+// compare compares a changed shared object or model. err is that of reading.
+func compare(before, after ziptree.Entry) (difference, err error) {
+	a, err := before.Bytes(maxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+
+	b, err := after.Bytes(maxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+
+	switch {
+	case bytes.HasPrefix(a, []byte(elf.ELFMAG)):
+		return sameSegments(a, b), nil
+	case strings.HasSuffix(after.Name, ".json"), strings.HasSuffix(after.Name, ".json.gz"):
+		return sameModel(after.Name, a, b), nil
+	}
+
+	return errors.New("it was changed, and is neither a shared object nor a model"), nil
 }
 
 // pair is a source and its bytecode.
@@ -159,8 +165,8 @@ func sameSegments(before, after []byte) error {
 	return nil
 }
 
-// mapped are the bytes that a segment maps, with zeros for the fields that say where in the file
-// something lies. Offsets are those of ELF64, which is all that Lambda runs.
+// mapped are the bytes that a segment maps, with zeros for the fields that may differ (see the
+// package). Positions of fields are those of ELF64, the only class that Lambda runs.
 func mapped(file []byte, p elf.ProgHeader, segments int) ([]byte, error) {
 	if p.Off > uint64(len(file)) || p.Filesz > uint64(len(file))-p.Off {
 		return nil, fmt.Errorf("%#x bytes at %#x, the file has %#x", p.Filesz, p.Off, len(file))
@@ -251,7 +257,7 @@ func undocumented(v any) any {
 	return v
 }
 
-// sameCode asks the interpreter about all bytecode at once.
+// sameCode compares all bytecode in one process of the interpreter (code.py).
 func sameCode(ctx context.Context, python string, all []pair) ([]string, error) {
 	if len(all) == 0 {
 		return nil, nil

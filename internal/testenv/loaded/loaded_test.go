@@ -155,10 +155,10 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 		t.Fatal(err)
 	}
 
-	out, err := exec.Command(interpreter, "-I", "-S", "-c",
-		"import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), "+
-			"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])", file, file+"c", mode, "0").
-		CombinedOutput()
+	const script = "import py_compile, sys; " +
+		"py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, optimize=int(sys.argv[4]), " +
+		"invalidation_mode=py_compile.PycInvalidationMode[sys.argv[3]])"
+	out, err := exec.Command(interpreter, "-I", "-S", "-c", script, file, file+"c", mode, "0").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -264,7 +264,7 @@ func TestDifferencesAreFound(t *testing.T) {
 		"a file from nowhere": {
 			nil,
 			map[string]string{"a.py": source},
-			[]string{"python/a.py: it was not there before"},
+			[]string{"python/a.py: it is new"},
 		},
 		"a changed source": {
 			map[string]string{"a.py": source},
@@ -274,7 +274,7 @@ func TestDifferencesAreFound(t *testing.T) {
 		"bytecode of nothing": {
 			nil,
 			map[string]string{cache: unchecked},
-			[]string{"python/" + cache + ": there is no source that it could be made from"},
+			[]string{"python/" + cache + ": there is no source that it could be compiled from"},
 		},
 		"code of another file": {
 			map[string]string{"a.py": source},
@@ -351,12 +351,8 @@ func TestDifferencesAreFound(t *testing.T) {
 
 func TestNoInterpreterIsAnError(t *testing.T) {
 	files := map[string]string{"a.py": "", "a.pyc": ""}
-	if _, err := loaded.Check(
-		t.Context(),
-		tree(t, files),
-		tree(t, files),
-		filepath.Join(t.TempDir(), "python"),
-	); err == nil {
-		t.Error("bytecode was compared by nobody")
+	python := filepath.Join(t.TempDir(), "python")
+	if _, err := loaded.Check(t.Context(), tree(t, files), tree(t, files), python); err == nil {
+		t.Error("bytecode was compared without an interpreter")
 	}
 }

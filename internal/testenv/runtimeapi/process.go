@@ -21,25 +21,25 @@ const (
 	account    = "000000000000"
 )
 
-// process is one start of the bootstrap and the Runtime API that only it talks to.
+// process is one process of the bootstrap, with a Runtime API of its own.
 type process struct {
 	cmd     *exec.Cmd
 	server  *http.Server
 	arn     string
 	started time.Time
-	ready   bool // has asked for work once
+	ready   bool // has asked for an invocation
 
-	next    chan struct{}    // it asks for work
-	asked   time.Time        // when it first did; written before next
-	work    chan work        // to the request for work
-	answers chan answer      // room for the one answer of an invocation
-	exited  chan struct{}    // closed when it has ended
+	next    chan struct{}    // sent to when it asks for an invocation
+	asked   time.Time        // of the first time; written before next
+	work    chan work        // the invocation to respond with
+	answers chan answer      // buffered: the one of an invocation
+	exited  chan struct{}    // closed when the process has ended
 	stop    sync.Once        // of end
-	halt    chan struct{}    // closed by end: no request is served any more
-	state   *os.ProcessState // set before exited
+	halt    chan struct{}    // closed by end, so that no request blocks
+	state   *os.ProcessState // written before exited
 
 	mu      sync.Mutex
-	current string // the invocation that may be answered; "" for none
+	current string // ID of the invocation without a response yet; "" for none
 }
 
 // work is one invocation.
@@ -49,7 +49,7 @@ type work struct {
 	deadline time.Time
 }
 
-// answer is what the runtime sent for it.
+// answer is the response of the runtime to an invocation.
 type answer struct {
 	body     []byte
 	isError  bool
@@ -76,18 +76,14 @@ func (f *Function) launch() (*process, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+apiVersion+"/invocation/next", p.serveNext)
-	mux.HandleFunc(
-		"POST "+apiVersion+"/invocation/{id}/response",
-		func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, false) },
-	)
-	mux.HandleFunc(
-		"POST "+apiVersion+"/invocation/{id}/error",
-		func(w http.ResponseWriter, r *http.Request) { p.serveAnswer(w, r, true) },
-	)
-	mux.HandleFunc(
-		"POST "+apiVersion+"/init/error",
-		func(w http.ResponseWriter, _ *http.Request) { accept(w) },
-	) // it is in the log; the process ends
+	mux.HandleFunc("POST "+apiVersion+"/invocation/{id}/response", func(w http.ResponseWriter, r *http.Request) {
+		p.serveAnswer(w, r, false)
+	})
+	mux.HandleFunc("POST "+apiVersion+"/invocation/{id}/error", func(w http.ResponseWriter, r *http.Request) {
+		p.serveAnswer(w, r, true)
+	})
+	// The process logs the error and ends.
+	mux.HandleFunc("POST "+apiVersion+"/init/error", func(w http.ResponseWriter, _ *http.Request) { accept(w) })
 	p.server = &http.Server{Handler: mux}
 
 	p.cmd = exec.CommandContext(f.ctx, f.bootstrap, f.options.Args...)
@@ -120,17 +116,17 @@ func (p *process) gone() bool {
 	}
 }
 
-// end kills the process, by its id, if it still runs, waits for it, and closes its API.
+// end kills the process, waits for it, and closes its API.
 func (p *process) end() {
 	p.stop.Do(func() {
-		p.cmd.Process.Kill() // an error says that it has ended
+		p.cmd.Process.Kill() // an error: it has ended
 		<-p.exited
 		close(p.halt)
 		p.server.Close()
 	})
 }
 
-// exitReason is how Lambda says that the process is gone.
+// exitReason is Lambda's text for a process that ended.
 func (p *process) exitReason() string {
 	if p.state != nil && p.state.Success() {
 		return "Runtime exited without providing a reason"
@@ -139,8 +135,9 @@ func (p *process) exitReason() string {
 	return fmt.Sprintf("Runtime exited with error: %s", p.state)
 }
 
-// peak is the most memory that the process had so far. Not from rusage when it has ended: Linux
-// counts there what the parent had when it forked.
+// peak is the largest resident set of the process so far, in bytes; 0 if it is unknown. The usage
+// that is reported when a process has ended is not used: on Linux it counts the parent's memory at
+// the fork.
 func (p *process) peak() int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -149,11 +146,8 @@ func (p *process) peak() int64 {
 
 	for line := range bytes.Lines(status) {
 		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
-			kib, err := strconv.ParseInt(
-				string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(value), []byte("kB")))),
-				10,
-				64,
-			)
+			number := bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(value), []byte("kB")))
+			kib, err := strconv.ParseInt(string(number), 10, 64)
 			if err != nil {
 				return 0
 			}
@@ -198,7 +192,7 @@ func (p *process) serveNext(w http.ResponseWriter, r *http.Request) {
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(todo.deadline.UnixMilli(), 10))
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", p.arn)
 		h.Set("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0")
-		w.Write(todo.payload) // what is not received is not answered
+		w.Write(todo.payload) // after an error there is no response
 	case <-p.halt:
 	}
 }
@@ -207,7 +201,7 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 	const header = "Lambda-Runtime-Function-Error-Type"
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxResponseBytes+1))
 	if err != nil {
-		return // the connection broke: there is no answer
+		return // the connection broke
 	}
 
 	a := answer{
@@ -218,7 +212,7 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 		tooLarge: len(body) > MaxResponseBytes,
 		peak:     p.peak(),
 	}
-	if kind := r.Trailer.Get(header); kind != "" { // an answer that broke off while it was sent
+	if kind := r.Trailer.Get(header); kind != "" { // an error in the middle of a streamed response
 		a.isError = true
 		a.header = kind
 	}
@@ -237,7 +231,7 @@ func (p *process) serveAnswer(w http.ResponseWriter, r *http.Request, isError bo
 
 	p.answers <- a
 	if a.tooLarge {
-		io.Copy(io.Discard, r.Body) // the rest: who does not get to the end of sending does not read why
+		io.Copy(io.Discard, r.Body) // a client that cannot send all of it would not read the refusal
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "Exceeded maximum allowed payload size")
 		return
 	}

@@ -1,18 +1,21 @@
-// Package runtimeapi is for tests and benchmarks only: it is the part of Lambda that a function
-// talks to. It starts a real bootstrap, serves it the Runtime API on 127.0.0.1, hands it
-// invocations one at a time, and tells what came back, what was logged, how long it took and how
-// much memory it took.
+// Package runtimeapi runs functions as Lambda does, for tests and benchmarks. It starts a real
+// bootstrap, serves the Runtime API to it on 127.0.0.1, and invokes it one event at a time. A
+// response has the result, the logs, the duration and the memory that was used.
 //
-// It does what Lambda does, and nothing more:
-//   - A process serves many invocations. It is started before the first one, and again when the last one ended it.
-//   - It gets Lambda's variables and those of the test, nothing of the test's own environment, and starts in the folder of its bootstrap.
-//   - A bootstrap must be executable; a zip is unpacked with the modes that it says.
-//   - An invocation ends with the request for the next one, with the end of the process (Runtime.ExitError), or at the timeout, when the process is killed
-//     (Sandbox.Timedout). Initialization may take 10 s. An answer has at most 6 MB and 100 bytes (Function.ResponseSizeTooLarge).
-//   - A function error is what the body of its answer says in errorType: that, and the whole body as Cause, is what Step Functions sees.
+// It does what Lambda does:
+//   - A process serves many invocations. It is started before the first one, and again if it ended.
+//   - It gets Lambda's variables and those of the test, nothing of the test's own environment, and
+//     starts in the folder of its bootstrap.
+//   - A bootstrap must be executable. A zip is unpacked with the modes in it.
+//   - An invocation ends when the process asks for the next one, when the process ends
+//     (Runtime.ExitError), or at the timeout, when the process is killed (Sandbox.Timedout).
+//   - Initialization may take 10 s. A response has at most 6 MB and 100 bytes
+//     (Function.ResponseSizeTooLarge).
+//   - A function error is named by errorType in the body of the error. Step Functions sees that name
+//     as Error and the whole body as Cause.
 //
-// Three things differ: memory is measured, not limited; nothing is frozen between invocations; and
-// a payload goes through as it is, while Lambda's Invoke refuses what is not JSON. Sources:
+// It differs in three points: memory is measured, not limited; nothing is frozen between
+// invocations; a payload that is not JSON is passed on, while Lambda's Invoke refuses it. Sources:
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and
 // lambda-runtime-environment.html there.
 package runtimeapi
@@ -34,13 +37,13 @@ import (
 	"time"
 )
 
-// The limits that are Lambda's.
+// Lambda's limits.
 const (
 	MaxInit          = 10 * time.Second
 	MaxResponseBytes = 6<<20 + 100
 )
 
-// The errors that are Lambda's, not the function's.
+// Errors that Lambda reports itself.
 const (
 	ErrorTimeout          = "Sandbox.Timedout"
 	ErrorExit             = "Runtime.ExitError"
@@ -50,10 +53,10 @@ const (
 // Options are a function's settings; a zero value is Lambda's default.
 type Options struct {
 	Name     string            // default "function"
-	Args     []string          // to follow the bootstrap: for tests that start themselves
-	Env      map[string]string // besides Lambda's own, which it may replace
+	Args     []string          // arguments of the bootstrap, for tests that start themselves
+	Env      map[string]string // further variables; they replace Lambda's own
 	Timeout  time.Duration     // of an invocation; default 3 s
-	MemoryMB int               // only told to the function; default 128
+	MemoryMB int               // only passed to the function, not enforced; default 128
 }
 
 // Function is one execution environment: at most one process, one invocation at a time.
@@ -61,41 +64,48 @@ type Function struct {
 	ctx       context.Context
 	options   Options
 	bootstrap string
-	temporary string   // our folder: output, and what a zip held
-	stdout    *os.File // both written by the process, read by us
+	temporary string   // folder of the output and of an unpacked zip
+	stdout    *os.File // written by the process
 	stderr    *os.File
 
 	mu          sync.Mutex
 	process     *process
 	invocations int
-	outRead     int64 // how much of stdout and stderr belongs to earlier invocations
-	errRead     int64
+	outRead     int64 // bytes of stdout that belong to earlier invocations
+	errRead     int64 // the same of stderr
 }
 
 // Response is how an invocation ended.
 type Response struct {
-	Payload      []byte // the answer, or the error document: what Step Functions calls Cause
-	ErrorType    string // errorType of the error document, what Step Functions calls Error; "" for an answer
+	// Payload is the result or, if ErrorType is set, the error document: Cause in Step Functions.
+	Payload []byte
+
+	ErrorType    string // errorType of the error document: Error in Step Functions; "" for a result
 	ErrorMessage string // errorMessage of the error document
-	// Lambda-Runtime-Function-Error-Type, which a runtime may send besides; aws-lambda-go does not
+
+	// ErrorTypeHeader is Lambda-Runtime-Function-Error-Type, which is optional; aws-lambda-go does
+	// not send it.
 	ErrorTypeHeader string
-	// the process ended, or was killed at the timeout: the next invocation starts another one
-	Exited   bool
-	Duration time.Duration // from the hand-over of the payload to the answer
-	// from the start of the process to its first request for work; 0 when it had been used before
-	Init time.Duration
-	// the most memory that the process had until the answer; 0 where it ended without one, or is
-	// not on Linux
+
+	// Exited reports that the process ended or was killed. The next invocation starts another one.
+	Exited bool
+
+	Duration time.Duration // until the response
+	Init     time.Duration // from the start of the process to its first request; 0 if it served before
+
+	// MaxRSSBytes is the largest resident set until the response. It is 0 if the process ended
+	// without one, or if this is not Linux.
 	MaxRSSBytes int64
-	Stdout      string // written since the last invocation: initialization included
-	Stderr      string
+
+	Stdout string // since the last invocation, with initialization
+	Stderr string
 }
 
-// Log is what CloudWatch would have of it: stdout and stderr.
+// Log is the log of the invocation: standard output, then standard error.
 func (r Response) Log() string { return r.Stdout + r.Stderr }
 
-// Start starts a bootstrap, or the one in a .zip file, and does not wait for it. When ctx is done,
-// the process is killed.
+// Start starts a bootstrap, or the one in a .zip file, and does not wait for its initialization.
+// The process is killed when ctx is done.
 func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err error) {
 	if o.Name == "" {
 		o.Name = "function"
@@ -115,6 +125,7 @@ func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err e
 			f.Close()
 		}
 	}()
+
 	if f.temporary, err = os.MkdirTemp("", "runtimeapi-*"); err != nil {
 		return nil, err
 	}
@@ -147,13 +158,13 @@ func Start(ctx context.Context, bootstrap string, o Options) (_ *Function, err e
 	return f, nil
 }
 
-// output opens a file that is appended to: it has all that was written before an answer, which a
-// pipe has not.
+// output opens a file for output. Unlike a pipe, it has everything that was written before the
+// response, without waiting.
 func output(dir, name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
 }
 
-// Close ends the process and removes what was unpacked.
+// Close ends the process and removes its files.
 func (f *Function) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -175,20 +186,18 @@ func (f *Function) Close() error {
 	return errors.Join(errs...)
 }
 
-// PID is the process of the last invocation, or that will have the next one.
+// PID is the ID of the process that served the last invocation or will serve the first one.
 func (f *Function) PID() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.process.cmd.Process.Pid
 }
 
-// Invoke hands over one payload and waits for the end of the invocation. A function error is no
-// error here: only what the harness could not do is.
+// Invoke invokes the function and waits for the end of the invocation. A function error is a
+// response, not an error.
 func (f *Function) Invoke(payload []byte) (Response, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// Lambda starts another process when the last one is gone, and says so when that is gone before
-	// it asked for work.
 	if f.process.gone() {
 		p, err := f.launch()
 		if err != nil {
@@ -220,28 +229,11 @@ func (f *Function) Invoke(payload []byte) (Response, error) {
 	return r, err
 }
 
-func (f *Function) invoke(p *process, id string, payload []byte) (Response, error) {
-	r := Response{}
+// invoke waits for the initialization if it is not over, and then for the response.
+func (f *Function) invoke(p *process, id string, payload []byte) (r Response, err error) {
 	if !p.ready {
-		timer := time.NewTimer(MaxInit)
-		defer timer.Stop()
-		select {
-		case <-p.next:
-			p.ready = true
-			r.Init = p.asked.Sub(p.started)
-		case <-p.exited:
-			return lambdaError(Response{Exited: true}, ErrorExit, id, p.exitReason()), nil
-		case <-timer.C:
-			r := Response{Exited: true, MaxRSSBytes: p.peak()}
-			p.end()
-			return lambdaError(
-				r,
-				ErrorTimeout,
-				id,
-				fmt.Sprintf("Task timed out after %.2f seconds", MaxInit.Seconds()),
-			), nil
-		case <-f.ctx.Done():
-			return r, fmt.Errorf("invoke %s: %w", f.options.Name, f.ctx.Err())
+		if r, err = f.awaitInit(p, id); err != nil || r.Exited {
+			return r, err
 		}
 	}
 
@@ -249,6 +241,7 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 	timer := time.NewTimer(f.options.Timeout)
 	defer timer.Stop()
 	p.work <- work{id: id, payload: payload, deadline: begin.Add(f.options.Timeout)}
+
 	answered := false
 	timedOut := false
 	for ended := false; !ended; {
@@ -256,8 +249,8 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 		case a := <-p.answers:
 			r = a.fill(r, id, begin)
 			answered = true
-		case <-p.next:
-			ended = true // it is refused before there is an answer
+		case <-p.next: // serveNext refuses it before a response
+			ended = true
 		case <-p.exited:
 			r.Exited = true
 			ended = true
@@ -280,32 +273,51 @@ func (f *Function) invoke(p *process, id string, payload []byte) (Response, erro
 	}
 
 	select {
-	case a := <-p.answers: // it was there before the end; select took the end first
+	case a := <-p.answers: // it came before the end, but select chose the end
 		return a.fill(r, id, begin), nil
 	default:
 	}
 
 	r.Duration = time.Since(begin)
 	if timedOut {
-		return lambdaError(
-			r,
-			ErrorTimeout,
-			id,
-			fmt.Sprintf("Task timed out after %.2f seconds", f.options.Timeout.Seconds()),
-		), nil
+		return lambdaError(r, ErrorTimeout, id, timeoutReason(f.options.Timeout)), nil
 	}
 
 	return lambdaError(r, ErrorExit, id, p.exitReason()), nil
 }
 
-// fill completes a response by what the runtime sent.
+// awaitInit waits until a new process asks for its first invocation. If it does not, the response
+// has Exited set.
+func (f *Function) awaitInit(p *process, id string) (Response, error) {
+	timer := time.NewTimer(MaxInit)
+	defer timer.Stop()
+	select {
+	case <-p.next:
+		p.ready = true
+		return Response{Init: p.asked.Sub(p.started)}, nil
+	case <-p.exited:
+		return lambdaError(Response{Exited: true}, ErrorExit, id, p.exitReason()), nil
+	case <-timer.C:
+		r := Response{Exited: true, MaxRSSBytes: p.peak()}
+		p.end()
+		return lambdaError(r, ErrorTimeout, id, timeoutReason(MaxInit)), nil
+	case <-f.ctx.Done():
+		return Response{}, fmt.Errorf("invoke %s: %w", f.options.Name, f.ctx.Err())
+	}
+}
+
+func timeoutReason(d time.Duration) string {
+	return fmt.Sprintf("Task timed out after %.2f seconds", d.Seconds())
+}
+
+// fill completes a response with what the runtime sent.
 func (a answer) fill(r Response, id string, begin time.Time) Response {
 	r.Duration = a.at.Sub(begin)
 	r.MaxRSSBytes = a.peak
 	switch {
 	case a.tooLarge:
-		return lambdaError(r, ErrorResponseTooLarge, id,
-			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxResponseBytes))
+		const reason = "Response payload size exceeded maximum allowed payload size (%d bytes)."
+		return lambdaError(r, ErrorResponseTooLarge, id, fmt.Sprintf(reason, MaxResponseBytes))
 	case !a.isError:
 		r.Payload = a.body
 		return r
@@ -327,23 +339,24 @@ func (a answer) fill(r Response, id string, begin time.Time) Response {
 	return r
 }
 
-// lambdaError completes a response by an error of Lambda's own, in its words.
+// lambdaError completes a response with an error of Lambda's own, with its text.
 func lambdaError(r Response, kind, id, reason string) Response {
 	r.ErrorType = kind
 	r.ErrorMessage = "RequestId: " + id + " Error: " + reason
-	r.Payload, _ = json.Marshal(
-		map[string]string{"errorType": r.ErrorType, "errorMessage": r.ErrorMessage},
-	) // strings always marshal
+	document := map[string]string{"errorType": r.ErrorType, "errorMessage": r.ErrorMessage}
+	r.Payload, _ = json.Marshal(document) // strings always marshal
+
 	return r
 }
 
 // env is the environment of the process, sorted.
 func (f *Function) env(api string) []string {
+	const libraries = "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 	all := map[string]string{
 		"PATH":                            "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
 		"LANG":                            "en_US.UTF-8",
 		"TZ":                              ":UTC",
-		"LD_LIBRARY_PATH":                 "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+		"LD_LIBRARY_PATH":                 libraries,
 		"_HANDLER":                        "bootstrap",
 		"LAMBDA_TASK_ROOT":                filepath.Dir(f.bootstrap),
 		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
@@ -369,29 +382,31 @@ func (f *Function) env(api string) []string {
 	return list
 }
 
-// since reads what was written after the offset, and moves it.
+// since reads a file from an offset to its end, and advances the offset.
 func since(f *os.File, offset *int64) (string, error) {
 	b, err := io.ReadAll(io.NewSectionReader(f, *offset, 1<<62))
 	*offset += int64(len(b))
 	return string(b), err
 }
 
-// unpack makes the zip's files in a new folder, with their modes.
+// unpack unpacks the files of a zip to a new folder, with their modes.
 func unpack(path, dir string) error {
 	z, err := zip.OpenReader(path)
 	if err != nil {
 		return err
 	}
 	defer z.Close()
+
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
 
-	root, err := os.OpenRoot(dir) // no name leads out of it
+	root, err := os.OpenRoot(dir) // refuses names that lead out of the folder
 	if err != nil {
 		return err
 	}
 	defer root.Close()
+
 	for _, entry := range z.File {
 		if entry.Mode().IsDir() {
 			continue
@@ -419,8 +434,9 @@ func unpackFile(root *os.Root, entry *zip.File) error {
 		return err
 	}
 	defer r.Close()
-	// A process that is forked meanwhile, by another test, has our file open for writing until it
-	// runs its own program: ours could not be run ("text file busy").
+
+	// Without the lock, a process that another test forks meanwhile inherits the file open for
+	// writing until it calls exec, and running the file fails ("text file busy").
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	w, err := root.OpenFile(entry.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, entry.Mode().Perm())

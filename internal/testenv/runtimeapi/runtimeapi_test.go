@@ -322,9 +322,8 @@ func TestWhatAFunctionIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if got := h.Get(
-		"Lambda-Runtime-Invoked-Function-Arn",
-	); got != "arn:aws:lambda:us-east-1:000000000000:function:prune" {
+	got := h.Get("Lambda-Runtime-Invoked-Function-Arn")
+	if got != "arn:aws:lambda:us-east-1:000000000000:function:prune" {
 		t.Errorf("ARN %s", got)
 	}
 

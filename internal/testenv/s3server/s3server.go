@@ -1,14 +1,14 @@
-// Package s3server is for tests and benchmarks only: S3 on this machine, in memory, as strict as
-// the product needs it. It is gofakes3 and what that leaves out:
-//   - The SHA-256 that a PutObject promises is compared before anything is stored, and given back with ChecksumMode.
-//   - GetObject keeps If-Match. If-Match and If-None-Match of PutObject are gofakes3's own.
+// Package s3server is S3 in memory, for tests and benchmarks. It adds to gofakes3:
+//   - PutObject compares x-amz-checksum-sha256 with the content before it stores it, and responses
+//     have it with ChecksumMode.
+//   - GetObject supports If-Match. (gofakes3 supports If-Match and If-None-Match in PutObject.)
 //
-// Buckets keep all versions, as those of a deployed stack do, unless they are asked not to.
+// Buckets are versioned, as those of a deployed stack, unless they are made by NewUnversioned.
 package s3server
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // what S3 calls an ETag
+	"crypto/md5" //nolint:gosec // S3's ETag
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -24,27 +24,25 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// Server is the handler of all requests, and the way to its objects without any.
+// Server handles requests. Its methods give access to the objects without one.
 type Server struct {
-	Backend *s3mem.Backend // what it stores
-	next    http.Handler
-	plain   bool     // without versions
-	sums    sync.Map // ETag -> x-amz-checksum-sha256
+	Backend   *s3mem.Backend
+	next      http.Handler
+	versioned bool
+	sums      sync.Map // ETag to x-amz-checksum-sha256
 }
 
-// New makes a server with empty buckets.
+// New makes a server with empty, versioned buckets.
 func New(buckets ...string) (*Server, error) {
 	s, err := NewUnversioned(buckets...)
 	if err != nil {
 		return nil, err
 	}
 
-	s.plain = false
+	s.versioned = true
+	enabled := gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled}
 	for _, b := range buckets {
-		if err := s.Backend.SetVersioningConfiguration(
-			b,
-			gofakes3.VersioningConfiguration{Status: gofakes3.VersioningEnabled},
-		); err != nil {
+		if err := s.Backend.SetVersioningConfiguration(b, enabled); err != nil {
 			return nil, err
 		}
 	}
@@ -52,7 +50,7 @@ func New(buckets ...string) (*Server, error) {
 	return s, nil
 }
 
-// NewUnversioned makes a server with empty buckets that keep the newest version only.
+// NewUnversioned makes a server with empty buckets that keep only the newest version.
 func NewUnversioned(buckets ...string) (*Server, error) {
 	mem := s3mem.New()
 	for _, b := range buckets {
@@ -61,20 +59,19 @@ func NewUnversioned(buckets ...string) (*Server, error) {
 		}
 	}
 
-	return &Server{Backend: mem, next: gofakes3.New(mem).Server(), plain: true}, nil
+	return &Server{Backend: mem, next: gofakes3.New(mem).Server()}, nil
 }
 
-// Put stores an object, with its checksum, as the SDK does.
+// Put stores an object with its checksum, as the SDK does.
 func (s *Server) Put(bucket, key string, content []byte) error {
 	r := httptest.NewRequest(http.MethodPut, (&url.URL{Path: "/" + bucket + "/" + key}).String(),
 		bytes.NewReader(content))
 	r.Header.Set("Content-Length", fmt.Sprint(len(content)))
 	sum := sha256.Sum256(content)
 	r.Header.Set("x-amz-checksum-sha256", base64.StdEncoding.EncodeToString(sum[:]))
-	r.Header.Set(
-		"x-amz-meta-sha256",
-		hex.EncodeToString(sum[:]),
-	) // gofakes3 gives a new version the metadata of the old one where it has none of its own
+
+	// gofakes3 copies the metadata of the old version to a new one without metadata.
+	r.Header.Set("x-amz-meta-sha256", hex.EncodeToString(sum[:]))
 	w := httptest.NewRecorder()
 	if s.ServeHTTP(w, r); w.Code != http.StatusOK {
 		return fmt.Errorf("put %s/%s: %s", bucket, key, w.Body)
@@ -111,38 +108,15 @@ func (s *Server) Keys(bucket, prefix string) ([]string, error) {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodPut:
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-
-		if promised := r.Header.Get("x-amz-checksum-sha256"); promised != "" {
-			sum := sha256.Sum256(body)
-			etag := md5.Sum(body) //nolint:gosec // see above
-			if promised != base64.StdEncoding.EncodeToString(sum[:]) {
-				Refuse(w, http.StatusBadRequest, "BadDigest",
-					"The SHA256 you specified did not match the calculated checksum.")
-				return
-			}
-
-			s.sums.Store(`"`+hex.EncodeToString(etag[:])+`"`, promised)
-		}
-
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	case http.MethodGet:
-		if want := r.Header.Get("If-Match"); want != "" {
-			head := httptest.NewRecorder()
-			q := r.Clone(r.Context())
-			q.Method = http.MethodHead
-			s.next.ServeHTTP(head, q)
-			if head.Code == http.StatusOK && head.Header().Get("ETag") != want {
-				Refuse(w, http.StatusPreconditionFailed, "PreconditionFailed",
-					"At least one of the pre-conditions you specified did not hold")
-				return
-			}
-		}
+	switch {
+	case r.Method == http.MethodPut && !s.checksum(r):
+		Refuse(w, http.StatusBadRequest, "BadDigest",
+			"The SHA256 you specified did not match the calculated checksum.")
+		return
+	case r.Method == http.MethodGet && !s.matches(r):
+		Refuse(w, http.StatusPreconditionFailed, "PreconditionFailed",
+			"At least one of the pre-conditions you specified did not hold")
+		return
 	}
 
 	a := &answer{ResponseWriter: w, server: s, checksum: r.Header.Get("x-amz-checksum-mode") == "ENABLED"}
@@ -152,7 +126,46 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer adds the checksum.
+// checksum reads the body, keeps its checksum, and reports whether that is the one in the header.
+func (s *Server) checksum(r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	promised := r.Header.Get("x-amz-checksum-sha256")
+	if promised == "" {
+		return true
+	}
+
+	sum := sha256.Sum256(body)
+	if promised != base64.StdEncoding.EncodeToString(sum[:]) {
+		return false
+	}
+
+	etag := md5.Sum(body) //nolint:gosec // S3's ETag
+	s.sums.Store(`"`+hex.EncodeToString(etag[:])+`"`, promised)
+
+	return true
+}
+
+// matches reports whether If-Match, if it is set, is the ETag of the object, or there is no object.
+func (s *Server) matches(r *http.Request) bool {
+	want := r.Header.Get("If-Match")
+	if want == "" {
+		return true
+	}
+
+	head := httptest.NewRecorder()
+	q := r.Clone(r.Context())
+	q.Method = http.MethodHead
+	s.next.ServeHTTP(head, q)
+
+	return head.Code != http.StatusOK || head.Header().Get("ETag") == want
+}
+
+// answer adds the checksum to a response.
 type answer struct {
 	http.ResponseWriter
 	server         *Server
@@ -160,8 +173,8 @@ type answer struct {
 }
 
 func (a *answer) WriteHeader(status int) {
-	if a.server.plain {
-		a.Header().Del("x-amz-version-id") // gofakes3's HeadObject tells one where there are none
+	if !a.server.versioned {
+		a.Header().Del("x-amz-version-id") // gofakes3's HeadObject has one without versioning
 	}
 
 	if sum, ok := a.server.sums.Load(a.Header().Get("ETag")); ok && a.checksum && status == http.StatusOK && !a.done {
@@ -181,7 +194,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// Refuse answers a request as S3 does when it does not do what it is asked.
+// Refuse answers a request with an error of S3.
 func Refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("x-amz-request-id", "REQ1")
 	w.Header().Set("Content-Type", "application/xml")
