@@ -21,7 +21,7 @@ test: setup tools lint ## everything that CI runs: the three real layers, every 
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 60m ./...
 
 unit: ## seconds, while editing: no wheels, no network
-	go test -short ./internal/...
+	go test -short $$(go list ./internal/... | grep -v testenv/emulator)
 
 lint: ## formatting, mistakes, width and length of the code: .golangci.yml
 	$(GOLANGCI) run ./...
@@ -54,18 +54,18 @@ e2e: setup tools ## the product, deployed to an emulator and used
 	go test -count=1 -timeout 30m -v ./test/e2e
 
 cost: ## write docs/cost.md from prices, the state machine and docs/benchmarks.md
-	go run ./test/cost
+	go run ./internal/tools/cost
 
 bench: setup tools build ## sizes, CPU, wall, memory and import times against other tools; writes docs/benchmarks.md
-	go run ./test/bench
+	go run ./internal/tools/bench
 	go test -count=1 -timeout 30m ./test/e2e -run 'TestTheProduct/an_upload' -update
-	go run ./test/cost
+	go run ./internal/tools/cost
 
 survey: setup ## a hundred distributions, pruned and as shipped; writes docs/survey.md (an hour)
-	go run ./test/survey
+	go run ./internal/tools/survey
 
 suites: setup ## packages' own tests on pruned layers, against unpruned; writes docs/suites.md (two hours)
-	go run ./test/suites
+	go run ./internal/tools/suites
 
 fuzz: ## every fuzz target, FUZZTIME minutes in all (default 30), or FUZZSECONDS each
 	.ci/fuzz $(FUZZSECONDS)

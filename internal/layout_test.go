@@ -13,276 +13,178 @@ import (
 
 const module = "github.com/layersmith/layersmith"
 
-// A room is what one package may touch. Everything that is not allowed is forbidden, so that a new
+// A room is what one package may import. Everything that is not allowed is forbidden, so that a new
 // import is a decision that is made here.
 type room struct {
-	why     string   // what the package is, in one line: the reason for its walls
-	own     []string // packages of this module, without the path to internal/
-	allowed []string // of what is watched (see watched), what it may import
+	why     string // what the package is, in one line: the reason for its walls
+	own     string // packages of this module that it may import, without the path to internal/
+	allowed string // what it may import of the watched packages
 }
 
-// pure packages are functions over values, io/fs and io.ReaderAt: nothing of the machine, no clock.
-// What they may use of the standard library is not listed, but these are what they may not.
-var watched = []string{
-	"os",
-	"os/exec",
-	"os/signal",
-	"os/user",
-	"path/filepath",
-	"net",
-	"net/http",
-	"net/url",
-	"time",
-	"syscall",
-	"math/rand",
-	"math/rand/v2",
-	"runtime/debug",
-	"plugin",
-	"unsafe",
-	"golang.org/x/sys/unix",
-	"github.com/spf13/cobra",
-	"github.com/vbauerster/mpb/v8",
-	"github.com/aws/aws-sdk-go-v2",
-	"github.com/aws/aws-lambda-go",
-	"github.com/aws/aws-cdk-go",
-	"github.com/aws/jsii-runtime-go",
-}
+// watched are the packages that only some rooms may import: what touches the machine, the network or
+// the clock, and the SDKs. Other packages of the standard library are free.
+const watched = `os os/exec os/signal os/user path/filepath net net/http net/url time syscall math/rand
+	math/rand/v2 runtime/debug plugin unsafe golang.org/x/sys/unix github.com/spf13/cobra
+	github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go
+	github.com/aws/aws-lambda-go github.com/aws/aws-cdk-go github.com/aws/jsii-runtime-go`
 
+// The floors of docs/architecture.md, from the ground up. Packages of the ground and pure floors are
+// functions over values, io/fs and io.ReaderAt.
 var rooms = map[string]room{
 	// ground
 	"digest":  {why: "one hash value; everybody uses it"},
 	"fault":   {why: "one error; everybody uses it"},
 	"deflate": {why: "bytes to bytes"},
-	"blob":    {why: "a reference to bytes elsewhere", own: []string{"digest"}},
+	"place":   {why: "where a package of files lies; everybody uses it"},
+	"blob":    {why: "a reference to bytes elsewhere", own: "digest"},
+
 	// pure
 	"pydist":    {why: "names, versions, tags: parsers of text"},
 	"pyimport":  {why: "what Python source imports: a parser of bytes"},
-	"pyc":       {why: "heads and names of bytecode, which belong to a target", own: []string{"pydist"}},
+	"pyc":       {why: "headers and names of bytecode, which belong to a target", own: "pydist"},
 	"sharedobj": {why: "ELF over bytes"},
-	"ziptree":   {why: "trees of entries in zips, written with their digest", own: []string{"digest", "deflate"}},
-	"wheel":     {why: "what an installer makes of a zip tree", own: []string{"pydist", "ziptree"}},
-	"policy":    {why: "the rules as data, with a digest", own: []string{"digest", "pydist"}},
+	"ziptree":   {why: "trees of entries in zips, written with their digest", own: "digest deflate"},
+	"wheel":     {why: "what an installer makes of a zip tree", own: "pydist ziptree"},
+	"policy":    {why: "the rules as data, with a digest", own: "digest pydist"},
 	"prune": {
 		why: "a plan from policy and wheels, and its application by transforms",
-		own: []string{"digest", "policy", "pyc", "pydist", "pyimport", "sharedobj", "wheel", "ziptree"},
+		own: "digest policy pyc pydist pyimport sharedobj wheel ziptree",
 	},
-	"measure": {why: "sizes and verdicts: arithmetic"},
-	"gate": {
-		why: "static checks of what was made",
-		own: []string{"measure", "pydist", "sharedobj", "wheel", "ziptree"},
-	},
-	"lock":      {why: "a document of distributions with digests", own: []string{"digest", "pydist"}},
-	"workspace": {why: "the specs, over io/fs", own: []string{"digest", "measure", "policy", "pydist"}},
-	"probe": {
-		why: "which questions to ask of a layer",
-		own: []string{"digest", "pyc", "pydist", "pyimport", "wheel", "ziptree"},
-	},
-	"report": {
-		why:     "the document of all of it",
-		own:     []string{"digest", "gate", "measure", "probe"},
-		allowed: []string{"time"},
-	},
+	"heal":      {why: "a search over what rules removed; it is given a function that tries"},
+	"measure":   {why: "sizes and verdicts: arithmetic"},
+	"gate":      {why: "static checks of a layer", own: "measure pydist sharedobj wheel ziptree"},
+	"lock":      {why: "a document of distributions with digests", own: "digest pydist"},
+	"workspace": {why: "the specs, over io/fs", own: "digest measure place policy pydist"},
+	"probe":     {why: "which questions to ask of a layer", own: "digest pyc pydist pyimport wheel ziptree"},
+	"report":    {why: "the document of all of it", own: "digest gate measure probe", allowed: "time"},
 	"release": {
 		why:     "documents and decisions between an artifact and the functions that use it",
-		own:     []string{"blob", "digest", "measure", "pydist", "report"},
-		allowed: []string{"time"},
+		own:     "blob digest measure pydist report",
+		allowed: "time",
 	},
+
 	// use cases
-	"stage": {
-		why:     "use cases over ports; no adapter, no machine",
-		allowed: []string{"time"},
-		own: []string{
-			"blob",
-			"digest",
-			"fault",
-			"gate",
-			"lock",
-			"measure",
-			"policy",
-			"probe",
-			"prune",
-			"pyc",
-			"pydist",
-			"pyimport",
-			"release",
-			"report",
-			"sharedobj",
-			"wheel",
-			"workspace",
-			"ziptree",
-		},
+	"engine": {
+		why: "requirements to tested layers; no adapter, no machine, no account",
+		own: `digest fault gate heal lock measure place policy probe prune pyc pydist pyimport report sharedobj wheel
+			workspace ziptree`,
+		allowed: "time",
 	},
+	"workflow": {
+		why:     "a release in an account: one use case for each function; knows the engine, never the other way",
+		own:     "blob digest engine fault lock measure probe pydist release report workspace ziptree",
+		allowed: "time",
+	},
+
 	// edges
 	"localport": {
-		why: "the ports on a laptop: files, programs, HTTP",
-		own: []string{"digest", "fault", "lock", "probe", "pydist", "stage", "workspace", "ziptree"},
-		allowed: []string{
-			"os",
-			"os/exec",
-			"path/filepath",
-			"net/http",
-			"net/url",
-			"time",
-			"syscall",
-			"golang.org/x/sys/unix",
-		},
+		why:     "the engine's ports on a laptop: files, programs, HTTP",
+		own:     "digest engine fault lock probe pydist workspace ziptree",
+		allowed: "os os/exec path/filepath net/http net/url time syscall golang.org/x/sys/unix",
 	},
 	"awsport": {
-		why: "the ports in an account: one file a service, errors told apart in one place",
-		own: []string{"blob", "digest", "fault", "measure", "pydist", "release", "stage", "ziptree"},
-		allowed: []string{
-			"os",
-			"net",
-			"net/http",
-			"net/url",
-			"time",
-			"syscall",
-			"github.com/aws/aws-sdk-go-v2",
-			"github.com/aws/smithy-go",
-		},
+		why:     "the ports in an account: one file a service, errors classified in one place",
+		own:     "blob digest engine fault measure pydist release workflow ziptree",
+		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},
 	"porttest": {
-		why: "suites of the ports and the fakes that pass them; needs no adapter",
-		own: []string{
-			"blob",
-			"digest",
-			"fault",
-			"lock",
-			"measure",
-			"probe",
-			"pyc",
-			"pydist",
-			"release",
-			"stage",
-			"ziptree",
-		},
-		allowed: []string{"os", "path/filepath", "syscall", "time"},
+		why:     "suites of the ports and the fakes that pass them; needs no adapter",
+		own:     "blob digest engine fault lock measure probe pyc pydist release workflow ziptree",
+		allowed: "os path/filepath syscall time",
 	},
+
 	// doors
 	"cli": {
-		why: "flags, composition, printing: the only one that knows stages and adapters",
-		own: []string{
-			"awsport",
-			"blob",
-			"digest",
-			"fault",
-			"gate",
-			"localport",
-			"lock",
-			"measure",
-			"policy",
-			"probe",
-			"prune",
-			"pydist",
-			"release",
-			"report",
-			"stage",
-			"workspace",
-			"ziptree",
-		},
-		allowed: []string{
-			"os",
-			"os/exec",
-			"os/signal",
-			"path/filepath",
-			"time",
-			"syscall",
-			"runtime/debug",
-			"github.com/spf13/cobra",
-			"github.com/vbauerster/mpb/v8",
-			"github.com/aws/aws-sdk-go-v2/service/s3",
-		},
+		why: "flags, composition, printing: knows use cases and adapters",
+		own: `awsport digest engine fault gate localport lock measure place policy probe prune pydist release report
+			workflow workspace ziptree`,
+		allowed: `os os/exec os/signal path/filepath time syscall runtime/debug github.com/spf13/cobra
+			github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2/service/s3`,
 	},
 	"lambdamain": {
-		why: "the door of every function: decode, log, deadline, errors; what functions are told, and what all of " +
-			"them compose",
-		own: []string{"awsport", "fault", "localport", "stage"},
-		allowed: []string{
-			"os",
-			"net/url",
-			"time",
-			"runtime/debug",
-			"github.com/aws/aws-sdk-go-v2",
-			"github.com/aws/aws-lambda-go",
-		},
+		why:     "the door of every function: decode, log, deadline, errors; what all of them compose",
+		own:     "awsport engine fault localport workflow",
+		allowed: "os net/url time runtime/debug github.com/aws/aws-sdk-go-v2 github.com/aws/aws-lambda-go",
 	},
 	"functions": {
-		why:     "mains that compose one stage each",
-		own:     []string{"awsport", "lambdamain", "release", "stage"},
-		allowed: []string{"time", "github.com/aws/aws-sdk-go-v2"},
+		why:     "mains that compose one use case each",
+		own:     "awsport engine lambdamain release workflow",
+		allowed: "time github.com/aws/aws-sdk-go-v2",
 	},
 	"infra": {
 		why:     "the app that the CDK synthesizes",
-		own:     []string{"statemachine"},
-		allowed: []string{"os", "path/filepath", "github.com/aws/aws-cdk-go", "github.com/aws/jsii-runtime-go"},
+		own:     "statemachine",
+		allowed: "os path/filepath github.com/aws/aws-cdk-go github.com/aws/jsii-runtime-go",
 	},
-	"statemachine": {why: "the state machine as data", own: []string{}},
-	".":            {why: "main only composes", own: []string{"cli"}, allowed: []string{"os"}},
+	"statemachine": {why: "the definition of the state machine, for the deployment and the cost model"},
+	".":            {why: "main only composes", own: "cli", allowed: "os"},
 	"events":       {why: "inputs to paste and samples, with tests only"},
-	// tools of this repository: they run the product as a user does
-	"test":          {why: "tests of the finished layers"},
-	"test/e2e":      {why: "the deployed product, with tests only"},
-	"test/workflow": {why: "every path through the state machine, with tests only"},
-	"test/functions": {
-		why:     "the real bootstraps on a bucket, for tests and for measuring them",
-		own:     []string{"release", "stage", "test/runtimeapi", "test/s3server"},
-		allowed: []string{"os", "os/exec", "net/http", "path/filepath", "time"},
+
+	// tests of finished things: they have no code of their own
+	"test":           {why: "the finished layers"},
+	"test/e2e":       {why: "the deployed product"},
+	"test/faults":    {why: "the command line on bad input and on a failing machine"},
+	"test/functions": {why: "the deployed functions' bootstraps"},
+	"test/prebuilt":  {why: "layers and zips that other tools built"},
+	"test/workflow":  {why: "every path through the state machine"},
+
+	// fixtures for tests
+	"testenv/emulator": {
+		why:     "an AWS account in an emulator",
+		allowed: "os os/exec net net/http path/filepath time github.com/aws/aws-sdk-go-v2",
 	},
-	"test/runtimeapi": {
-		why:     "Lambda's Runtime API for tests",
-		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "syscall"},
+	"testenv/functions": {
+		why:     "the functions' bootstraps on an S3 server, to test and to measure them",
+		own:     "release workflow testenv/runtimeapi testenv/s3server",
+		allowed: "os os/exec net/http path/filepath time",
 	},
-	"test/emulator": {
-		why:     "an account for tests",
-		allowed: []string{"os", "os/exec", "net", "net/http", "path/filepath", "time", "github.com/aws/aws-sdk-go-v2"},
+	"testenv/loaded": {
+		why:     "compares what a process loads from two layers; imports nothing of what it checks",
+		own:     "pyc ziptree",
+		allowed: "os/exec",
 	},
-	"test/s3server": {why: "a bucket for tests", allowed: []string{"net", "net/http", "net/url", "time"}},
-	"test/foreign":  {why: "what other tools build, with tests only"},
-	"test/faults":   {why: "the command line on bad input and on a failing machine, with tests only"},
-	"test/suites": {
-		why: "runs packages' own tests on pruned layers and writes docs/suites.md",
-		own: []string{
-			"digest",
-			"localport",
-			"lock",
-			"measure",
-			"policy",
-			"report",
-			"wheel",
-			"ziptree",
-			"test/onelayer",
-		},
-		allowed: []string{"os", "os/exec", "os/signal", "path/filepath", "time", "syscall"},
+	"testenv/runtimeapi": {
+		why:     "Lambda's Runtime API",
+		allowed: "os os/exec net net/http path/filepath time syscall",
 	},
-	"test/onelayer": {
+	"testenv/s3server": {why: "S3 in memory", allowed: "net net/http net/url time"},
+
+	// tools of this repository: they run the product as a user does and write pages of docs/
+	"tools/batch": {
+		why:     "runs a tool over a list of distributions, for survey and suites",
+		own:     "localport",
+		allowed: "os os/signal path/filepath time syscall",
+	},
+	"tools/bench": {
+		why:     "measures the product and other tools from outside; writes docs/benchmarks.md",
+		own:     "report testenv/functions tools/onelayer tools/page workflow",
+		allowed: "os os/exec path/filepath time syscall",
+	},
+	"tools/cost": {
+		why:     "models the cost of a run and writes docs/cost.md; reads the state machine and runs the report",
+		own:     "blob digest fault pydist release statemachine tools/page workflow",
+		allowed: "os path/filepath time",
+	},
+	"tools/onelayer": {
 		why:     "builds one layer by the command line, for survey and suites",
-		own:     []string{"cli", "localport", "pydist", "report", "ziptree"},
-		allowed: []string{"os", "path/filepath"},
+		own:     "cli localport measure pydist report ziptree",
+		allowed: "os path/filepath",
 	},
-	"test/survey": {
+	"tools/page": {why: "pages in Markdown: values to text", own: "measure"},
+	"tools/suites": {
+		why:     "runs packages' own tests on pruned layers and writes docs/suites.md",
+		own:     "digest localport lock measure policy report tools/batch tools/onelayer tools/page wheel ziptree",
+		allowed: "os os/exec path/filepath time syscall",
+	},
+	"tools/survey": {
 		why:     "builds a hundred distributions and writes docs/survey.md",
-		own:     []string{"measure", "probe", "pydist", "report", "test/loaded", "test/onelayer"},
-		allowed: []string{"os", "os/signal", "path/filepath", "time", "syscall"},
-	},
-	"test/loaded": {
-		why:     "compares what a process loads before and after; believes nothing of the engine",
-		own:     []string{"pyc", "ziptree"},
-		allowed: []string{"os/exec"},
-	},
-	"test/cost": {
-		why:     "what a run costs: writes docs/cost.md; counts what the state machine and the report really do",
-		own:     []string{"blob", "digest", "fault", "pydist", "release", "stage", "statemachine"},
-		allowed: []string{"os", "path/filepath", "time"},
-	},
-	"test/bench": {
-		why:     "measures the product and its peers from outside; reads reports",
-		own:     []string{"report", "stage", "test/functions"},
-		allowed: []string{"os", "os/exec", "path/filepath", "time", "syscall"},
+		own:     "gate measure probe report testenv/loaded tools/batch tools/onelayer tools/page ziptree",
+		allowed: "os path/filepath time",
 	},
 }
 
 // nameOf is a package's name in rooms: "prune" for <module>/internal/prune, "." for main,
-// "test/bench" for <module>/test/bench.
+// "tools/bench" for <module>/internal/tools/bench.
 func nameOf(path string) (string, bool) {
 	if path == module {
 		return ".", true
@@ -311,7 +213,7 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 		for _, imported := range imports[path] {
 			other, ours := nameOf(imported)
 			switch {
-			case ours && slices.Contains(r.own, other):
+			case ours && slices.Contains(strings.Fields(r.own), other):
 			case !ours && !isWatched(imported, r.allowed):
 			default:
 				found = append(
@@ -331,9 +233,13 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 	return found
 }
 
-func isWatched(path string, allowed []string) bool {
-	below := func(p string) bool { return path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p+"/") }
-	return slices.ContainsFunc(watched, below) && !slices.ContainsFunc(allowed, below)
+func isWatched(path, allowed string) bool {
+	below := func(p string) bool {
+		return path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p+"/")
+	}
+
+	return slices.ContainsFunc(strings.Fields(watched), below) &&
+		!slices.ContainsFunc(strings.Fields(allowed), below)
 }
 
 // chain is the shortest way from main to the package, and the import.
@@ -418,12 +324,9 @@ func TestPackagesKeepToTheirRooms(t *testing.T) {
 func TestBreachesAreFound(t *testing.T) {
 	in := module + "/internal/"
 	rooms := map[string]room{
-		".": {
-			why: "main",
-			own: []string{"door"},
-		},
-		"door": {why: "a door", own: []string{"plan"}, allowed: []string{"os", "github.com/spf13/cobra"}},
-		"plan": {why: "pure", own: []string{"base"}},
+		".":    {why: "main", own: "door"},
+		"door": {why: "a door", own: "plan", allowed: "os github.com/spf13/cobra"},
+		"plan": {why: "pure", own: "base"},
 		"base": {why: "ground"},
 	}
 	sound := func() map[string][]string {

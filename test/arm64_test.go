@@ -36,21 +36,8 @@ func TestArm64IsProbedUnderEmulation(t *testing.T) {
 		}
 	}
 
-	out := layersmith(
-		t,
-		"build",
-		"--workspace",
-		filepath.Join(dir, "layers"),
-		"--output",
-		filepath.Join(dir, "dist"),
-		"--cache",
-		cache(t),
-		"--python",
-		python,
-		"--no-heal",
-		"--strict",
-		"--json",
-	)
+	out := layersmith(t, "build", "--workspace", filepath.Join(dir, "layers"), "--output", filepath.Join(dir, "dist"),
+		"--cache", cache(t), "--python", python, "--no-heal", "--strict", "--json")
 	var r report.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)

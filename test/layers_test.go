@@ -18,6 +18,7 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
 // root is the repository.
@@ -52,20 +53,15 @@ func workspaceCopy(t *testing.T) string {
 	return dir
 }
 
-// cache is one for all tests of a run, so that wheels come once; the user's own when there is one
-// already.
+// cache is the user's own, so that wheels are downloaded once.
 func cache(t *testing.T) string {
 	t.Helper()
-	if dir := os.Getenv("LAYERSMITH_CACHE"); dir != "" {
-		return dir
-	}
-
-	dir, err := os.UserCacheDir()
+	dir, err := onelayer.Cache()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	return filepath.Join(dir, "layersmith")
+	return dir
 }
 
 // Sizes at most, in bytes: zipped and unzipped, with bytecode. The lock is committed, so only a
@@ -83,19 +79,8 @@ func TestTheThreeLayers(t *testing.T) {
 
 	ws := workspaceCopy(t)
 	out := t.TempDir()
-	text := layersmith(
-		t,
-		"build",
-		"--workspace",
-		ws,
-		"--output",
-		out,
-		"--cache",
-		cache(t),
-		"--strict",
-		"--clean",
-		"--json",
-	)
+	text := layersmith(t, "build", "--workspace", ws, "--output", out, "--cache", cache(t), "--strict", "--clean",
+		"--json")
 	var r report.Report
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
@@ -107,14 +92,8 @@ func TestTheThreeLayers(t *testing.T) {
 
 	for _, l := range r.Layers {
 		if limit := most[l.Name]; int64(l.Zip.Bytes) > limit[0] || int64(l.After.Unzipped) > limit[1] {
-			t.Errorf(
-				"%s: %d zipped, %d unzipped; want at most %d, %d",
-				l.Name,
-				l.Zip.Bytes,
-				l.After.Unzipped,
-				limit[0],
-				limit[1],
-			)
+			t.Errorf("%s: %d zipped, %d unzipped; want at most %d, %d",
+				l.Name, l.Zip.Bytes, l.After.Unzipped, limit[0], limit[1])
 		}
 
 		if l.Verdict != "within" || len(l.Gate) > 0 {
@@ -146,10 +125,7 @@ func TestTheThreeLayers(t *testing.T) {
 		out,
 		"--cache",
 		cache(t),
-	); !strings.Contains(
-		again,
-		"nothing changed",
-	) {
+	); !strings.Contains(again, "nothing changed") {
 		t.Errorf("the second build says\n%s", again)
 	}
 
@@ -175,14 +151,8 @@ func checkZip(t *testing.T, file string, l report.Layer) {
 	}
 
 	if unzipped != int64(l.After.Unzipped) || len(z.File) != l.After.Files {
-		t.Errorf(
-			"%s: the zip has %d files, %d bytes; the report says %d, %d",
-			l.Name,
-			len(z.File),
-			unzipped,
-			l.After.Files,
-			l.After.Unzipped,
-		)
+		t.Errorf("%s: the zip has %d files, %d bytes; the report says %d, %d",
+			l.Name, len(z.File), unzipped, l.After.Files, l.After.Unzipped)
 	}
 }
 
@@ -195,38 +165,16 @@ func TestSameBytesEverywhere(t *testing.T) {
 
 	one := t.TempDir()
 	two := t.TempDir()
-	layersmith(
-		t,
-		"build",
-		"--workspace",
-		workspaceCopy(t),
-		"--output",
-		one,
-		"--cache",
-		cache(t),
-		"--no-probe",
-		"--quiet",
-	)
+	layersmith(t, "build", "--workspace", workspaceCopy(t), "--output", one, "--cache", cache(t), "--no-probe",
+		"--quiet")
 	fresh := t.TempDir()
 	if err := os.Symlink(filepath.Join(cache(t), "wheels"), filepath.Join(fresh, "wheels")); err != nil {
 		t.Fatal(err)
 	}
 
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	layersmith(
-		t,
-		"build",
-		"--workspace",
-		workspaceCopy(t),
-		"--output",
-		two,
-		"--cache",
-		fresh,
-		"--no-probe",
-		"--quiet",
-		"--offline",
-		"--paranoid",
-	)
+	layersmith(t, "build", "--workspace", workspaceCopy(t), "--output", two, "--cache", fresh, "--no-probe",
+		"--quiet", "--offline", "--paranoid")
 	names, err := filepath.Glob(filepath.Join(one, "*.zip"))
 	if err != nil || len(names) != len(most) {
 		t.Fatalf("%v, %v", names, err)

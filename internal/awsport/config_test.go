@@ -14,7 +14,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/test/s3server"
+	"github.com/layersmith/layersmith/internal/testenv/s3server"
 )
 
 // account points the SDK's environment at files of the test and nothing of the machine.

@@ -32,8 +32,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/testenv/s3server"
 	"github.com/layersmith/layersmith/internal/workflow"
-	"github.com/layersmith/layersmith/test/s3server"
 )
 
 const testBucket = "store"

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/layersmith/layersmith/test/runtimeapi"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 )
 
 // folder is where the function is built; TestMain makes and removes it.

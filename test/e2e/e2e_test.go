@@ -1,7 +1,7 @@
 // Package e2e deploys the product to an account in an emulator, as users do, and uses it: the
 // synthesized app through the CDK's command line, our own command line, real wheels, the real
 // buildspec, real bootstraps. What the emulator does not do as AWS does is in
-// test/emulator/README.md.
+// internal/testenv/emulator/README.md.
 package e2e
 
 import (
@@ -33,7 +33,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/release"
-	"github.com/layersmith/layersmith/test/emulator"
+	"github.com/layersmith/layersmith/internal/testenv/emulator"
 )
 
 const (
@@ -223,10 +223,8 @@ func (w *world) message(words ...string) {
 		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(m, word) })
 	}
 	for range 60 {
-		out, err := w.queue.ReceiveMessage(
-			w.t.Context(),
-			&sqs.ReceiveMessageInput{QueueUrl: &w.queueURL, MaxNumberOfMessages: 10},
-		)
+		out, err := w.queue.ReceiveMessage(w.t.Context(),
+			&sqs.ReceiveMessageInput{QueueUrl: &w.queueURL, MaxNumberOfMessages: 10})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -267,12 +265,10 @@ func (w *world) newConsumer() {
 	z := zip.NewWriter(&code)
 	f, err := z.Create("main.py")
 	if err == nil {
-		_, err = f.Write(
-			[]byte(
-				"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n   " +
-					" return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
-			),
-		)
+		_, err = f.Write([]byte(
+			"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n   " +
+				" return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
+		))
 	}
 
 	if err == nil {
@@ -283,21 +279,16 @@ func (w *world) newConsumer() {
 		w.t.Fatal(err)
 	}
 
-	if _, err := w.lambda.CreateFunction(
-		ctx,
-		&lambda.CreateFunctionInput{
-			FunctionName: aws.String(consumer),
-			Runtime:      types.RuntimePython313,
-			Handler:      aws.String("main.handler"),
-			Timeout:      aws.Int32(60),
-			Role: aws.String(
-				"arn:aws:iam::" + emulator.Account + ":role/consumer",
-			),
-			Code:          &types.FunctionCode{ZipFile: code.Bytes()},
-			Publish:       true,
-			Architectures: []types.Architecture{types.ArchitectureX8664},
-		},
-	); err != nil {
+	if _, err := w.lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
+		FunctionName:  aws.String(consumer),
+		Runtime:       types.RuntimePython313,
+		Handler:       aws.String("main.handler"),
+		Timeout:       aws.Int32(60),
+		Role:          aws.String("arn:aws:iam::" + emulator.Account + ":role/consumer"),
+		Code:          &types.FunctionCode{ZipFile: code.Bytes()},
+		Publish:       true,
+		Architectures: []types.Architecture{types.ArchitectureX8664},
+	}); err != nil {
 		w.t.Fatal(err)
 	}
 
@@ -307,33 +298,25 @@ func (w *world) newConsumer() {
 		w.t.Fatal(err)
 	}
 
-	if _, err := w.lambda.CreateAlias(
-		ctx,
-		&lambda.CreateAliasInput{
-			FunctionName:    aws.String(consumer),
-			Name:            aws.String("live"),
-			FunctionVersion: aws.String("1"),
-		},
-	); err != nil {
+	if _, err := w.lambda.CreateAlias(ctx, &lambda.CreateAliasInput{
+		FunctionName:    aws.String(consumer),
+		Name:            aws.String("live"),
+		FunctionVersion: aws.String("1"),
+	}); err != nil {
 		w.t.Fatal(err)
 	}
 
-	if _, err := w.alarms.PutMetricAlarm(
-		ctx,
-		&cloudwatch.PutMetricAlarmInput{
-			AlarmName:  aws.String("e2e-errors"),
-			Namespace:  aws.String("E2E"),
-			MetricName: aws.String("Errors"),
-			Statistic:  cwtypes.StatisticSum,
-			Period: aws.Int32(
-				60,
-			),
-			EvaluationPeriods:  aws.Int32(1),
-			Threshold:          aws.Float64(1),
-			ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
-			TreatMissingData:   aws.String("notBreaching"),
-		},
-	); err != nil {
+	if _, err := w.alarms.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
+		AlarmName:          aws.String("e2e-errors"),
+		Namespace:          aws.String("E2E"),
+		MetricName:         aws.String("Errors"),
+		Statistic:          cwtypes.StatisticSum,
+		Period:             aws.Int32(60),
+		EvaluationPeriods:  aws.Int32(1),
+		Threshold:          aws.Float64(1),
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
+		TreatMissingData:   aws.String("notBreaching"),
+	}); err != nil {
 		w.t.Fatal(err)
 	}
 
@@ -342,14 +325,11 @@ func (w *world) newConsumer() {
 
 func (w *world) alarm(state cwtypes.StateValue) {
 	w.t.Helper()
-	if _, err := w.alarms.SetAlarmState(
-		w.t.Context(),
-		&cloudwatch.SetAlarmStateInput{
-			AlarmName:   aws.String("e2e-errors"),
-			StateValue:  state,
-			StateReason: aws.String("5 errors in a minute"),
-		},
-	); err != nil {
+	if _, err := w.alarms.SetAlarmState(w.t.Context(), &cloudwatch.SetAlarmStateInput{
+		AlarmName:   aws.String("e2e-errors"),
+		StateValue:  state,
+		StateReason: aws.String("5 errors in a minute"),
+	}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -387,10 +367,8 @@ type function struct {
 func (w *world) function() (f function) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	out, err := w.lambda.ListVersionsByFunction(
-		ctx,
-		&lambda.ListVersionsByFunctionInput{FunctionName: aws.String(consumer)},
-	)
+	out, err := w.lambda.ListVersionsByFunction(ctx,
+		&lambda.ListVersionsByFunctionInput{FunctionName: aws.String(consumer)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -410,10 +388,8 @@ func (w *world) function() (f function) {
 		f.Versions = append(f.Versions, *v.Version+" "+strings.Join(layers, ","))
 	}
 
-	a, err := w.lambda.GetAlias(
-		ctx,
-		&lambda.GetAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live")},
-	)
+	a, err := w.lambda.GetAlias(ctx,
+		&lambda.GetAliasInput{FunctionName: aws.String(consumer), Name: aws.String("live")})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -425,10 +401,8 @@ func (w *world) function() (f function) {
 // published are the versions of the layer, newest first.
 func (w *world) published() []types.LayerVersionsListItem {
 	w.t.Helper()
-	out, err := w.lambda.ListLayerVersions(
-		w.t.Context(),
-		&lambda.ListLayerVersionsInput{LayerName: aws.String(layerName)},
-	)
+	out, err := w.lambda.ListLayerVersions(w.t.Context(),
+		&lambda.ListLayerVersionsInput{LayerName: aws.String(layerName)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -464,10 +438,8 @@ func (w *world) settled(since int) []release.Ending {
 
 func (w *world) executions() []sfntypes.ExecutionListItem {
 	w.t.Helper()
-	out, err := w.states.ListExecutions(
-		w.t.Context(),
-		&sfn.ListExecutionsInput{StateMachineArn: aws.String(w.outputs["StateMachineArn"])},
-	)
+	out, err := w.states.ListExecutions(w.t.Context(),
+		&sfn.ListExecutionsInput{StateMachineArn: aws.String(w.outputs["StateMachineArn"])})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -533,10 +505,8 @@ func (w *world) upload(t *testing.T) {
 		t.Errorf("the consumer is %+v", got)
 	}
 
-	out, err := w.lambda.Invoke(
-		t.Context(),
-		&lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")},
-	)
+	out, err := w.lambda.Invoke(t.Context(),
+		&lambda.InvokeInput{FunctionName: aws.String(consumer), Qualifier: aws.String("live"), Payload: []byte("{}")})
 	if err != nil || out.FunctionError != nil || !strings.Contains(string(out.Payload), "/opt/python/boto3/") {
 		t.Errorf("the consumer answers %s %v", out.Payload, err)
 	}
@@ -579,12 +549,10 @@ func (w *world) shares() {
 		)
 		w.t.Log("\n" + table)
 		if *update {
-			w.section(
-				"Workflow",
+			w.section("Workflow",
 				"One layer (`aws-utilities`) and one consumer without an alarm, on the emulator of the end-to-end "+
 					"test, where a state costs next to nothing and a build has no machine to wait for. Measured by "+
-					"`make bench`.\n\n"+table,
-			)
+					"`make bench`.\n\n"+table)
 		}
 
 		return
@@ -664,10 +632,8 @@ func (w *world) sameBytes(t *testing.T) {
 		t.Errorf("published is %s, built here is %s", got, want)
 	}
 
-	v, err := w.lambda.GetLayerVersion(
-		t.Context(),
-		&lambda.GetLayerVersionInput{LayerName: aws.String(layerName), VersionNumber: aws.Int64(1)},
-	)
+	v, err := w.lambda.GetLayerVersion(t.Context(),
+		&lambda.GetLayerVersionInput{LayerName: aws.String(layerName), VersionNumber: aws.Int64(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -679,10 +645,8 @@ func (w *world) sameBytes(t *testing.T) {
 
 func (w *world) released() (r release.Released) {
 	w.t.Helper()
-	out, err := w.s3.GetObject(
-		w.t.Context(),
-		&s3.GetObjectInput{Bucket: aws.String(w.outputs["StoreBucket"]), Key: aws.String(release.ReleasedName)},
-	)
+	out, err := w.s3.GetObject(w.t.Context(),
+		&s3.GetObjectInput{Bucket: aws.String(w.outputs["StoreBucket"]), Key: aws.String(release.ReleasedName)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -700,20 +664,15 @@ func (w *world) told1(t *testing.T) {
 		{{Name: aws.String("LayerName"), Value: aws.String(layerName)}},
 		{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
 	} {
-		got, err := w.alarms.GetMetricStatistics(
-			t.Context(),
-			&cloudwatch.GetMetricStatisticsInput{
-				Namespace:  aws.String("Lambda/Optimization"),
-				MetricName: aws.String("PackageSize"),
-				Dimensions: dimensions,
-				StartTime: aws.Time(
-					time.Now().Add(-time.Hour),
-				),
-				EndTime:    aws.Time(time.Now().Add(time.Hour)),
-				Period:     aws.Int32(3600),
-				Statistics: []cwtypes.Statistic{cwtypes.StatisticMaximum},
-			},
-		)
+		got, err := w.alarms.GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
+			Namespace:  aws.String("Lambda/Optimization"),
+			MetricName: aws.String("PackageSize"),
+			Dimensions: dimensions,
+			StartTime:  aws.Time(time.Now().Add(-time.Hour)),
+			EndTime:    aws.Time(time.Now().Add(time.Hour)),
+			Period:     aws.Int32(3600),
+			Statistics: []cwtypes.Statistic{cwtypes.StatisticMaximum},
+		})
 		if err != nil || len(got.Datapoints) == 0 {
 			t.Fatalf("PackageSize by %s: %v %v", *dimensions[0].Name, got, err)
 		}
@@ -774,11 +733,9 @@ func (w *world) ill(t *testing.T) {
 	versions := len(w.published())
 	since := len(w.executions())
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 5m }\n")
-	w.write(
-		"aws-utilities/layer.yaml",
+	w.write("aws-utilities/layer.yaml",
 		"budget: { unzipped: 50 MB, zipped: 40 MB }\nkeep:\n  - { match: \"boto3/examples/**\", reason: we show them "+
-			"}\n",
-	)
+			"}\n")
 	w.layersmith("push")
 	for range 600 { // the alarm rises when the alias has moved
 		if w.function().Alias != before.Alias {
@@ -879,28 +836,23 @@ func (w *world) schedule(t *testing.T) {
 		t.Fatalf("schedules %v %v", list, err)
 	}
 
-	s, err := client.GetSchedule(
-		t.Context(),
-		&scheduler.GetScheduleInput{Name: list.Schedules[0].Name, GroupName: list.Schedules[0].GroupName},
-	)
+	s, err := client.GetSchedule(t.Context(),
+		&scheduler.GetScheduleInput{Name: list.Schedules[0].Name, GroupName: list.Schedules[0].GroupName})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	since := len(w.executions())
 	every := func(expression string) {
-		if _, err := client.UpdateSchedule(
-			t.Context(),
-			&scheduler.UpdateScheduleInput{
-				Name:               s.Name,
-				GroupName:          s.GroupName,
-				ScheduleExpression: &expression,
-				Target:             s.Target,
-				FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{
-					Mode: schedulertypes.FlexibleTimeWindowModeOff,
-				},
+		if _, err := client.UpdateSchedule(t.Context(), &scheduler.UpdateScheduleInput{
+			Name:               s.Name,
+			GroupName:          s.GroupName,
+			ScheduleExpression: &expression,
+			Target:             s.Target,
+			FlexibleTimeWindow: &schedulertypes.FlexibleTimeWindow{
+				Mode: schedulertypes.FlexibleTimeWindowModeOff,
 			},
-		); err != nil {
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -163,10 +163,8 @@ func overlapping(n int) []byte {
 	le := binary.LittleEndian
 	content := make([]byte, 1<<20)
 	raw := ziptree.Deflate(content)
-	sizes := le.AppendUint32(
-		le.AppendUint32(le.AppendUint32(nil, crc32.ChecksumIEEE(content)), uint32(len(raw))),
-		uint32(len(content)),
-	)
+	sizes := le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, crc32.ChecksumIEEE(content)), uint32(len(raw))),
+		uint32(len(content)))
 	var dir []byte
 	out := append([]byte("PK\x03\x04\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"), sizes...)
 	out = append(out, 5, 0, 0, 0)
@@ -174,14 +172,8 @@ func overlapping(n int) []byte {
 	for i := range n {
 		dir = append(append(dir, "PK\x01\x02\x14\x00\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"...), sizes...)
 		dir = append(dir, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		dir = append(
-			dir,
-			byte('0'+i/10000%10),
-			byte('0'+i/1000%10),
-			byte('0'+i/100%10),
-			byte('0'+i/10%10),
-			byte('0'+i%10),
-		)
+		dir = append(dir, byte('0'+i/10000%10), byte('0'+i/1000%10), byte('0'+i/100%10), byte('0'+i/10%10),
+			byte('0'+i%10))
 	}
 
 	end := append([]byte("PK\x05\x06\x00\x00\x00\x00"), byte(n), byte(n>>8), byte(n), byte(n>>8))
@@ -260,9 +252,7 @@ func TestBadArchives(t *testing.T) {
 						title: f.title,
 						want: "error: lock beta==1.0 (layers/main/requirements.txt:2): …beta==1.0 has an invalid " +
 							"package format…\n" + indexHint,
-					}.check(
-						w,
-					)
+					}.check(w)
 					return
 				}
 
@@ -274,9 +264,7 @@ func TestBadArchives(t *testing.T) {
 				fault{
 					title: f.title,
 					want:  f.message("assemble beta==1.0: ", "beta-1.0-py3-none-any.whl", hint),
-				}.check(
-					w,
-				)
+				}.check(w)
 			})
 			t.Run("as a layer", func(t *testing.T) {
 				t.Parallel()
@@ -292,9 +280,7 @@ func TestBadArchives(t *testing.T) {
 						title: f.title,
 						want:  f.message("", "in/layer.zip", cmp.Or(f.hint, zipHint)),
 						args:  args,
-					}.check(
-						w,
-					)
+					}.check(w)
 				}
 			})
 		})
@@ -335,14 +321,9 @@ func TestLyingArchives(t *testing.T) {
 			fault{
 				want: "error: unpack beta-1.0-py3-none-any.whl: read python/beta/data.bin: " + l.reason + "\n" +
 					damagedHint,
-			}.check(
-				w,
-			)
-			w.archive(
-				"in/layer.zip",
-				entry{name: "python/mod.py", content: "x = 1\n"},
-				declared("python/data.bin", lieContent, l.lie),
-			)
+			}.check(w)
+			w.archive("in/layer.zip", entry{name: "python/mod.py", content: "x = 1\n"},
+				declared("python/data.bin", lieContent, l.lie))
 			fault{want: "error: open in/layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint,
 				args: []string{"check", "in/layer.zip", "--target", thisMachine().target.String()}}.check(w)
 		})
@@ -447,15 +428,13 @@ func TestLargeAndUnusualArchives(t *testing.T) {
 		w := built(t)
 		var b bytes.Buffer
 		z := zip.NewWriter(&b)
-		out, err := z.CreateRaw(
-			&zip.FileHeader{
-				Name:               "python/mod.py",
-				Method:             zip.Store,
-				CRC32:              crc32.ChecksumIEEE([]byte("x = 1\n")),
-				CompressedSize64:   6,
-				UncompressedSize64: 6,
-			},
-		)
+		out, err := z.CreateRaw(&zip.FileHeader{
+			Name:               "python/mod.py",
+			Method:             zip.Store,
+			CRC32:              crc32.ChecksumIEEE([]byte("x = 1\n")),
+			CompressedSize64:   6,
+			UncompressedSize64: 6,
+		})
 		if err == nil {
 			_, err = io.WriteString(out, "x = 1\n")
 		}
@@ -487,10 +466,8 @@ func inZip64(t *testing.T, b []byte) []byte {
 
 	end := bytes.Index(b, []byte("PK\x05\x06"))
 	record := bytes.Clone(b[at:end])
-	sizes := le.AppendUint64(
-		le.AppendUint64([]byte{1, 0, 16, 0}, uint64(le.Uint32(record[24:]))),
-		uint64(le.Uint32(record[20:])),
-	)
+	sizes := le.AppendUint64(le.AppendUint64([]byte{1, 0, 16, 0}, uint64(le.Uint32(record[24:]))),
+		uint64(le.Uint32(record[20:])))
 	le.PutUint32(record[20:], 1<<32-1)
 	le.PutUint32(record[24:], 1<<32-1)
 	le.PutUint16(record[30:], uint16(len(sizes)))
@@ -531,10 +508,8 @@ func takes(t *testing.T, n int) {
 	w := built(t)
 	entries := []entry{{name: "python/mod.py", content: "x = 1\n"}}
 	for i := range n {
-		entries = append(
-			entries,
-			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)),
-		)
+		entries = append(entries,
+			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)))
 	}
 
 	w.archive("in/layer.zip", entries...)
@@ -554,18 +529,7 @@ func takes(t *testing.T, n int) {
 }
 
 func number(i int) string {
-	return "n" + strings.Repeat(
-		"0",
-		3,
-	) + string(
+	return "n" + strings.Repeat("0", 3) + string(
 		rune('0'+i/10000%10),
-	) + string(
-		rune('0'+i/1000%10),
-	) + string(
-		rune('0'+i/100%10),
-	) + string(
-		rune('0'+i/10%10),
-	) + string(
-		rune('0'+i%10),
-	)
+	) + string(rune('0'+i/1000%10)) + string(rune('0'+i/100%10)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
 }

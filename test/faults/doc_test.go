@@ -149,74 +149,57 @@ func pageTables() string {
 	}
 
 	for _, l := range lies {
-		rows = append(
-			rows,
-			row{
-				l.title,
-				shown("error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint),
-				"2",
-				named("TestLyingArchives", l.title),
-			},
-		)
+		rows = append(rows, row{
+			l.title,
+			shown("error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint),
+			"2",
+			named("TestLyingArchives", l.title),
+		})
 	}
 
 	for _, f := range wheelFaults {
-		rows = append(
-			rows,
-			row{
-				f.title,
-				shown("error: assemble beta==1.0: " + f.want + "\n" + indexHint),
-				"2",
-				named("TestBadWheels", f.title),
-			},
-		)
+		rows = append(rows, row{
+			f.title,
+			shown("error: assemble beta==1.0: " + f.want + "\n" + indexHint),
+			"2",
+			named("TestBadWheels", f.title),
+		})
 	}
 
 	for _, f := range gateFaults {
 		rows = append(rows, row{f.title, shown(f.want), "3", named("TestWhatTheGateRefuses", f.title)})
 	}
 
-	rows = append(
-		rows,
-		row{
-			"forty thousand entries, seventy thousand entries, sizes in zip64 fields",
-			"nothing: they are taken",
-			"0",
-			"`TestLargeAndUnusualArchives`",
-		},
-	)
+	rows = append(rows, row{
+		"forty thousand entries, seventy thousand entries, sizes in zip64 fields",
+		"nothing: they are taken",
+		"0",
+		"`TestLargeAndUnusualArchives`",
+	})
 	table("Wheels and other archives", rows)
 	rows = nil
 	for _, f := range indexFaults {
 		if f.lock != "" {
-			rows = append(
-				rows,
-				row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")},
-			)
+			rows = append(rows,
+				row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")})
 		}
 
 		if f.fetch != "" {
-			rows = append(
-				rows,
-				row{
-					f.title + ", when it fetches",
-					shown(f.fetch),
-					"2",
-					named("TestIndexFails", f.title, "when it fetches"),
-				},
-			)
+			rows = append(rows, row{
+				f.title + ", when it fetches",
+				shown(f.fetch),
+				"2",
+				named("TestIndexFails", f.title, "when it fetches"),
+			})
 		}
 	}
 
-	rows = append(
-		rows,
-		row{
-			"a file that comes byte by byte, that breaks off twice, a server that is busy twice",
-			"nothing: it is tried again, from where it broke off",
-			"0",
-			"`TestIndexThatIsSlowOrDropsConnections`",
-		},
-	)
+	rows = append(rows, row{
+		"a file that comes byte by byte, that breaks off twice, a server that is busy twice",
+		"nothing: it is tried again, from where it broke off",
+		"0",
+		"`TestIndexThatIsSlowOrDropsConnections`",
+	})
 	table("The index", rows)
 	rows = nil
 	for _, f := range diskFaults {
@@ -232,15 +215,12 @@ func pageTables() string {
 		)
 	}
 
-	rows = append(
-		rows,
-		row{
-			"a disk that fills up while a file is written",
-			"the same; when there is room the next build succeeds",
-			"2",
-			"`TestDiskFillsUp`",
-		},
-	)
+	rows = append(rows, row{
+		"a disk that fills up while a file is written",
+		"the same; when there is room the next build succeeds",
+		"2",
+		"`TestDiskFillsUp`",
+	})
 	table("The disk", rows)
 	rows = nil
 	for _, m := range moments {
@@ -316,11 +296,8 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 	}
 
 	if d := gocmp.Diff(made, old); d != "" {
-		t.Errorf(
-			"the tables of %s (- faults, + page):\n%s\nhint: run: go test ./test/faults -run ThePage -update",
-			page,
-			d,
-		)
+		t.Errorf("the tables of %s (- faults, + page):\n%s\nhint: run: go test ./test/faults -run ThePage -update",
+			page, d)
 	}
 
 	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b),

@@ -48,13 +48,8 @@ func (w *world) serve() *index {
 						return
 					}
 
-					body = fmt.Appendf(
-						body,
-						"<a href=\"/files/%s#sha256=%x\">%s</a>\n",
-						f.Name(),
-						sha256.Sum256(b),
-						f.Name(),
-					)
+					body = fmt.Appendf(body, "<a href=\"/files/%s#sha256=%x\">%s</a>\n", f.Name(), sha256.Sum256(b),
+						f.Name())
 				}
 			}
 
@@ -236,9 +231,7 @@ func TestIndexFails(t *testing.T) {
 					fault{
 						want:    strings.ReplaceAll(f.fetch, "$HOST", strings.TrimPrefix(x.URL, "http://")),
 						allowed: []string{"cache/wheels/*/*.partial"},
-					}.check(
-						w,
-					)
+					}.check(w)
 					// Whatever it was, when it is over the next build succeeds without help.
 					if f.title == "an index that is down" {
 						return

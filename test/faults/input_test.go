@@ -495,10 +495,7 @@ var inWorkspace = []section{
 					"hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build",
 				prepare: store(func(w *world, p string) {
 					b := []byte(w.read(p))
-					at := strings.Index(
-						string(b),
-						"alpha/__init__.py",
-					) + len(
+					at := strings.Index(string(b), "alpha/__init__.py") + len(
 						"alpha/__init__.py",
 					) + 12 // behind an extra field of 9
 					b[at] ^= 0x55

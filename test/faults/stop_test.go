@@ -362,9 +362,7 @@ func TestProbeThatForks(t *testing.T) {
 	probe(
 		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; " +
 			"time.sleep(600)', '" + w.dir + "'])",
-	)(
-		w,
-	)
+	)(w)
 	before := w.all()
 	r := w.must("build")
 	if !strings.Contains(r.stdout, "1 scripts") && !strings.Contains(r.stdout, "1 script") {

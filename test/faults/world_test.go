@@ -205,24 +205,20 @@ func (w *world) folders(m machine) {
 
 	w.write("uv.toml", "no-index = true\n")
 	w.env = map[string]string{
-		"PATH": w.path(
-			"bin",
-		) + ":/usr/bin:/bin",
+		"PATH":             w.path("bin") + ":/usr/bin:/bin",
 		"HOME":             w.path("home"),
 		"TMPDIR":           w.path("tmp"),
 		"LAYERSMITH_CACHE": w.path("cache"),
 		asProgram:          "1",
 		"NO_COLOR":         "1",
-		"UV_CONFIG_FILE": w.path(
-			"uv.toml",
-		),
-		"UV_CACHE_DIR":    w.path("uvcache"),
-		"UV_FIND_LINKS":   w.path("index"),
-		"UV_HTTP_RETRIES": "0",
-		"HTTP_PROXY":      "http://127.0.0.1:1",
-		"HTTPS_PROXY":     "http://127.0.0.1:1",
-		"ALL_PROXY":       "http://127.0.0.1:1", // whatever would ask a network ends there
-		"NO_PROXY":        "127.0.0.1",
+		"UV_CONFIG_FILE":   w.path("uv.toml"),
+		"UV_CACHE_DIR":     w.path("uvcache"),
+		"UV_FIND_LINKS":    w.path("index"),
+		"UV_HTTP_RETRIES":  "0",
+		"HTTP_PROXY":       "http://127.0.0.1:1",
+		"HTTPS_PROXY":      "http://127.0.0.1:1",
+		"ALL_PROXY":        "http://127.0.0.1:1", // whatever would ask a network ends there
+		"NO_PROXY":         "127.0.0.1",
 	}
 }
 
@@ -317,13 +313,8 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 	for _, e := range append(slices.Clone(entries), more...) {
 		if e.raw == nil && e.header == nil && !strings.HasPrefix(e.name, info) && fs.ValidPath(e.name) {
 			sum := sha256.Sum256([]byte(e.content))
-			fmt.Fprintf(
-				&record,
-				"%s,sha256=%s,%d\n",
-				e.name,
-				base64.RawURLEncoding.EncodeToString(sum[:]),
-				len(e.content),
-			)
+			fmt.Fprintf(&record, "%s,sha256=%s,%d\n",
+				e.name, base64.RawURLEncoding.EncodeToString(sum[:]), len(e.content))
 		}
 	}
 

@@ -16,9 +16,10 @@ import (
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
+	"github.com/layersmith/layersmith/internal/tools/onelayer"
 	"github.com/layersmith/layersmith/internal/workflow"
-	"github.com/layersmith/layersmith/test/functions"
-	"github.com/layersmith/layersmith/test/runtimeapi"
 )
 
 // root is the repository; folder is where the programs are, made and removed by TestMain.
@@ -106,7 +107,7 @@ func call[Out any](t *testing.T, f *runtimeapi.Function, in any) Out {
 
 func cache(t *testing.T) string {
 	t.Helper()
-	dir, err := functions.Cache()
+	dir, err := onelayer.Cache()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,19 +131,8 @@ func copyOf(t *testing.T, files fs.FS) string {
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
-	c := exec.CommandContext(
-		t.Context(),
-		s.CLI(),
-		"build",
-		"--workspace",
-		workspace,
-		"--output",
-		out,
-		"--cache",
-		cache(t),
-		"--no-probe",
-		"--quiet",
-	)
+	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out, "--cache",
+		cache(t), "--no-probe", "--quiet")
 	c.Dir = t.TempDir()
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
@@ -198,10 +188,8 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	}
 
 	for _, item := range pruned {
-		measured = append(
-			measured,
-			call[workflow.Item](t, measure, workflow.StackInput{Run: run, Layer: item, Layers: pruned}),
-		)
+		measured = append(measured,
+			call[workflow.Item](t, measure, workflow.StackInput{Run: run, Layer: item, Layers: pruned}))
 	}
 
 	return pruned, measured
@@ -223,14 +211,8 @@ func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, p
 		got := digest.Of(zipped)
 		if got != want[item.Layer] || got != doc.Zip.SHA256 || int64(len(zipped)) != doc.Zip.Size ||
 			doc.Zip.Key != "pruned/"+got.String()+".zip" {
-			t.Errorf(
-				"%s: the store has %d bytes with sha256 %s at %s, a local build gives %s",
-				item.Layer,
-				len(zipped),
-				got,
-				doc.Zip.Key,
-				want[item.Layer],
-			)
+			t.Errorf("%s: the store has %d bytes with sha256 %s at %s, a local build gives %s",
+				item.Layer, len(zipped), got, doc.Zip.Key, want[item.Layer])
 		}
 	}
 }

@@ -23,9 +23,9 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 	"github.com/layersmith/layersmith/internal/workflow"
-	"github.com/layersmith/layersmith/test/functions"
-	"github.com/layersmith/layersmith/test/runtimeapi"
 )
 
 // The functions, each with an input that it can read, of a run that nobody knows.
@@ -134,41 +134,17 @@ func TestEveryFunctionRefusesWhatItCannotRead(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		f := start(t, s, function, time.Minute, nil)
 		good := string(must(json.Marshal(inputs[function])))
-		wantFault(
-			t,
-			"broken JSON",
-			raw(t, f, `{"run":`),
-			"BadInput",
-			"read input: ",
-			"pass an object with the fields ",
-			"run",
-		)
+		wantFault(t, "broken JSON", raw(t, f, `{"run":`), "BadInput", "read input: ",
+			"pass an object with the fields ", "run")
 		wantFault(t, "null", raw(t, f, `null`), "BadInput", "read input: it is null", "pass an object with the fields ")
 		wantFault(t, "a number as run", raw(t, f, `{"run":1}`), "BadInput", `field "run" is a JSON number, want string`)
-		wantFault(
-			t,
-			"unknown field",
-			raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)),
-			"BadInput",
-			`unknown field "rnu"`,
-			"the fields there are ",
-			"run",
-		)
-		wantFault(
-			t,
-			"another spelling",
-			raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)),
-			"BadInput",
-			`unknown field "RUN"`,
-		)
+		wantFault(t, "unknown field", raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)), "BadInput",
+			`unknown field "rnu"`, "the fields there are ", "run")
+		wantFault(t, "another spelling", raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)), "BadInput",
+			`unknown field "RUN"`)
 		wantFault(t, "two values", raw(t, f, good+good), "BadInput", "something follows the JSON value")
-		wantCode(
-			t,
-			"a name that leads elsewhere",
-			raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)),
-			"BadInput",
-			`"../r" is not the name of a run: letters, digits`,
-		)
+		wantCode(t, "a name that leads elsewhere", raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)),
+			"BadInput", `"../r" is not the name of a run: letters, digits`)
 		for _, bucket := range []string{functions.Store, functions.Workspace} {
 			if left, err := s.S3.Keys(bucket, ""); err != nil || len(left) > 0 {
 				t.Errorf("bucket %s holds %v, %v", bucket, left, err)
@@ -216,14 +192,8 @@ func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 		f := start(t, s, function, time.Minute, nil)
 		switch function {
 		case "intake":
-			wantFault(
-				t,
-				"an empty bucket",
-				failure(t, f, inputs[function]),
-				"BadInput",
-				"read layers/: the bucket holds no workspace",
-				"run: layersmith push",
-			)
+			wantFault(t, "an empty bucket", failure(t, f, inputs[function]), "BadInput",
+				"read layers/: the bucket holds no workspace", "run: layersmith push")
 		case "report":
 			serveNotices(s, nil)
 			end := call[release.Ending](t, f, inputs[function])
@@ -231,14 +201,8 @@ func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 				t.Errorf("%+v", end)
 			}
 		default:
-			wantFault(
-				t,
-				"an unknown run",
-				failure(t, f, inputs[function]),
-				"NotFound",
-				"read runs/r/run.json: no such run",
-				"start a new execution",
-			)
+			wantFault(t, "an unknown run", failure(t, f, inputs[function]), "NotFound",
+				"read runs/r/run.json: no such run", "start a new execution")
 		}
 	})
 }
@@ -285,32 +249,15 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 				Until: time.Now().Add(time.Hour)},
 		)
 		f := start(t, s, function, time.Minute, nil)
-		wantFault(
-			t,
-			"another run's lease",
-			failure(t, f, inputs[function]),
-			"LeaseLost",
-			`continue r: execution "other" has taken over`,
-			"wait for that execution",
-		)
-		keep(
-			t,
-			s,
-			release.RunName("r"),
-			release.Run{
-				SchemaVersion: release.SchemaVersion,
-				Run:           "r",
-				Ending:        &release.Ending{Outcome: release.RolledBack},
-			},
-		)
-		wantFault(
-			t,
-			"a run that is over",
-			failure(t, f, inputs[function]),
-			"LeaseLost",
-			"the run is over: RolledBack",
-			"start a new execution",
-		)
+		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost",
+			`continue r: execution "other" has taken over`, "wait for that execution")
+		keep(t, s, release.RunName("r"), release.Run{
+			SchemaVersion: release.SchemaVersion,
+			Run:           "r",
+			Ending:        &release.Ending{Outcome: release.RolledBack},
+		})
+		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost",
+			"the run is over: RolledBack", "start a new execution")
 	})
 }
 
@@ -423,49 +370,38 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 
 	code := artifact()
 	run := read[release.Run](t, out.Stack, release.RunName("r"))
-	keep(
-		t,
-		out.Stack,
-		release.BuiltName("r"),
-		release.Built{
-			SchemaVersion: release.SchemaVersion,
-			Run:           "r",
-			Tool:          engine.Tool,
-			Workspace:     run.Workspace.SHA256,
-			Locks:         []release.Lock{},
-			Layers: []release.BuiltLayer{
-				{
-					Layer:     "small",
-					Target:    target,
-					LayerName: "layersmith-small",
-					Key:       digest.Of([]byte("key")),
-					Artifact:  put(t, out.Stack, "artifacts/", ".zip", code),
-					Before: measure.Size{
-						Files:    6,
-						Unzipped: 300,
-						Zipped:   measure.Bytes(len(code)),
-					},
-					Wheels:   []report.Wheel{},
-					Bytecode: report.Bytecode{Mode: "none"},
+	keep(t, out.Stack, release.BuiltName("r"), release.Built{
+		SchemaVersion: release.SchemaVersion,
+		Run:           "r",
+		Tool:          engine.Tool,
+		Workspace:     run.Workspace.SHA256,
+		Locks:         []release.Lock{},
+		Layers: []release.BuiltLayer{
+			{
+				Layer:     "small",
+				Target:    target,
+				LayerName: "layersmith-small",
+				Key:       digest.Of([]byte("key")),
+				Artifact:  put(t, out.Stack, "artifacts/", ".zip", code),
+				Before: measure.Size{
+					Files:    6,
+					Unzipped: 300,
+					Zipped:   measure.Bytes(len(code)),
 				},
+				Wheels:   []report.Wheel{},
+				Bytecode: report.Bytecode{Mode: "none"},
 			},
 		},
-	)
+	})
 	selected, err := out.Select(t.Context(), "r")
 	if err != nil || !selected.Changed || len(selected.Layers) != 1 || selected.Summary != "small new" {
 		t.Fatalf("%+v, %v", selected, err)
 	}
 
-	out.pruned = call[workflow.Item](
-		t,
-		start(t, out.Stack, "prune", time.Minute, nil),
-		workflow.LayerInput{Run: "r", Layer: selected.Layers[0]},
-	)
-	out.measured = call[workflow.Item](
-		t,
-		start(t, out.Stack, "measure", time.Minute, nil),
-		workflow.StackInput{Run: "r", Layer: out.pruned, Layers: []workflow.Item{out.pruned}},
-	)
+	out.pruned = call[workflow.Item](t, start(t, out.Stack, "prune", time.Minute, nil),
+		workflow.LayerInput{Run: "r", Layer: selected.Layers[0]})
+	out.measured = call[workflow.Item](t, start(t, out.Stack, "measure", time.Minute, nil),
+		workflow.StackInput{Run: "r", Layer: out.pruned, Layers: []workflow.Item{out.pruned}})
 	out.doc = read[release.Measured](t, out.Stack, out.measured.Doc.Key)
 	return out
 }
@@ -507,22 +443,12 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	other := m.pruned
 	other.Layer = "large"
 	f := start(t, m.Stack, "measure", time.Minute, nil)
-	wantFault(
-		t,
-		"another layer's document",
-		failure(t, f, workflow.StackInput{Run: "r", Layer: other, Layers: []workflow.Item{other}}),
-		"ProvenanceMismatch",
-		"large",
-		"start a new execution",
-	)
+	wantFault(t, "another layer's document",
+		failure(t, f, workflow.StackInput{Run: "r", Layer: other, Layers: []workflow.Item{other}}), "ProvenanceMismatch",
+		"large", "start a new execution")
 	f = start(t, m.Stack, "prune", time.Minute, nil)
-	wantFault(
-		t,
-		"a document of another stage",
-		failure(t, f, workflow.LayerInput{Run: "r", Layer: m.measured}),
-		"ProvenanceMismatch",
-		m.measured.Doc.Key,
-	)
+	wantFault(t, "a document of another stage", failure(t, f, workflow.LayerInput{Run: "r", Layer: m.measured}),
+		"ProvenanceMismatch", m.measured.Doc.Key)
 
 	damaged := must(m.S3.Get(functions.Store, m.doc.Zip.Key))
 	damaged[len(damaged)/2] ^= 1
@@ -543,23 +469,15 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
-	wantFault(
-		t,
-		"damaged bytes",
-		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}),
-		"HashMismatch",
-		"start a new run",
-	)
+	wantFault(t, "damaged bytes",
+		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}), "HashMismatch",
+		"start a new run")
 	doc.Zip.Key = "pruned/" + digest.Of([]byte("gone")).String() + ".zip"
 	doc.Zip.SHA256 = digest.Of([]byte("gone"))
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
-	wantCode(
-		t,
-		"bytes that are gone",
-		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}),
-		"NotFound",
-		doc.Zip.Key,
-	)
+	wantCode(t, "bytes that are gone",
+		failure(t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}}), "NotFound",
+		doc.Zip.Key)
 }
 
 func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
@@ -582,11 +500,8 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 
 	run.Workspace = put(t, m.Stack, "workspaces/", ".zip", b.Bytes())
 	keep(t, m.Stack, release.RunName("r"), run)
-	r := failure(
-		t,
-		start(t, m.Stack, "measure", time.Minute, nil),
-		workflow.StackInput{Run: "r", Layer: m.pruned, Layers: []workflow.Item{m.pruned}},
-	)
+	r := failure(t, start(t, m.Stack, "measure", time.Minute, nil),
+		workflow.StackInput{Run: "r", Layer: m.pruned, Layers: []workflow.Item{m.pruned}})
 	wantFault(t, "100 bytes", r, "OverLimit", "small")
 }
 
@@ -773,25 +688,20 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 			Wheels:   []report.Wheel{},
 		}
 	}
-	keep(
-		t,
-		m.Stack,
-		release.ReleasedName,
-		release.Released{
-			SchemaVersion: release.SchemaVersion,
-			Run:           "r5",
-			Locks:         []release.Lock{},
-			Layers: []release.ReleasedLayer{
-				{
-					Layer:     "small",
-					Target:    target,
-					LayerName: "layersmith-small",
-					Current:   version(5),
-					Earlier:   []release.ReleasedVersion{version(4), version(3), version(2)},
-				},
+	keep(t, m.Stack, release.ReleasedName, release.Released{
+		SchemaVersion: release.SchemaVersion,
+		Run:           "r5",
+		Locks:         []release.Lock{},
+		Layers: []release.ReleasedLayer{
+			{
+				Layer:     "small",
+				Target:    target,
+				LayerName: "layersmith-small",
+				Current:   version(5),
+				Earlier:   []release.ReleasedVersion{version(4), version(3), version(2)},
 			},
 		},
-	)
+	})
 	candidate := release.Candidate{
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r",
@@ -804,13 +714,8 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 		Version:       6,
 	}
 	verified := m.measured
-	verified.Doc = put(
-		t,
-		m.Stack,
-		"documents/",
-		".json",
-		must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})),
-	)
+	verified.Doc = put(t, m.Stack, "documents/", ".json",
+		must(release.Encode(release.Verified{SchemaVersion: release.SchemaVersion, Candidate: candidate})))
 	in := workflow.RecordInput{Run: "r", Layers: []workflow.Item{verified}}
 
 	f := start(t, m.Stack, "promote", time.Minute, map[string]string{"LAYERSMITH_KEEP": "2"})
@@ -891,11 +796,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 		t.Errorf("told %v, %d requests with metrics", n.messages, n.metrics)
 	}
 
-	if run := read[release.Run](
-		t,
-		m.Stack,
-		release.RunName("r"),
-	); run.Ending == nil ||
+	if run := read[release.Run](t, m.Stack, release.RunName("r")); run.Ending == nil ||
 		run.Ending.Outcome != release.FailedClean {
 		t.Errorf("%+v", run)
 	}
@@ -928,11 +829,7 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		StartedAt: time.Now().UTC(),
 		Input:     json.RawMessage(`{"trigger":"schedule"}`),
 	}
-	if out := call[workflow.IntakeOutput](
-		t,
-		f,
-		in,
-	); out.Next != workflow.NextWait || out.WaitSeconds != 30 ||
+	if out := call[workflow.IntakeOutput](t, f, in); out.Next != workflow.NextWait || out.WaitSeconds != 30 ||
 		out.Summary != "execution first works" {
 		t.Errorf("%+v", out)
 	}

@@ -130,11 +130,8 @@ func consumers(n int) []workflow.Consumer {
 	all := make([]workflow.Consumer, n)
 	for i := range all {
 		all[i] = workflow.Consumer{
-			Function: fmt.Sprintf(
-				"arn:aws:lambda:ap-southeast-1:000000000000:function:f%03d%s",
-				i,
-				strings.Repeat("n", 60),
-			),
+			Function: fmt.Sprintf("arn:aws:lambda:ap-southeast-1:000000000000:function:f%03d%s",
+				i, strings.Repeat("n", 60)),
 			Change:  fmt.Sprintf("runs/%s/changes/%04d.json", strings.Repeat("r", 80), i),
 			Summary: strings.Repeat("s", maxSummaryBytes),
 		}

@@ -125,12 +125,8 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	one := largest(1)
 	sixty := largest(many)
 	if sixty >= maxStateBytes {
-		t.Errorf(
-			"%d layers and consumers make a state of %d bytes, the limit is %d",
-			many,
-			sixty,
-			maxStateBytes,
-		)
+		t.Errorf("%d layers and consumers make a state of %d bytes, the limit is %d",
+			many, sixty, maxStateBytes)
 	}
 
 	each := (sixty - one + many - 2) / (many - 1) // rounded up

@@ -319,22 +319,17 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 				status = "FAILED"
 			}
 
-			reply(
-				w,
-				map[string]any{
-					"build": map[string]any{
-						"id":          in.ProjectName + ":" + name + ":" + status,
-						"buildStatus": "IN_PROGRESS",
-					},
+			reply(w, map[string]any{
+				"build": map[string]any{
+					"id":          in.ProjectName + ":" + name + ":" + status,
+					"buildStatus": "IN_PROGRESS",
 				},
-			)
+			})
 		}
 	case "BatchGetBuilds":
 		id := in.IDs[0]
-		reply(
-			w,
-			map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}},
-		)
+		reply(w,
+			map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}})
 	default:
 		http.Error(w, action+" is not played here", http.StatusBadRequest)
 	}
@@ -430,9 +425,7 @@ func deployed(t *testing.T, definition string) *string {
 	}
 
 	made, err := moto.client.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-		Name: aws.String(
-			fmt.Sprintf("pipeline-%d", len(machines.arns)),
-		),
+		Name:       aws.String(fmt.Sprintf("pipeline-%d", len(machines.arns))),
 		Definition: &definition,
 		RoleArn:    aws.String("arn:aws:iam::000000000000:role/workflow"),
 	})
@@ -485,10 +478,8 @@ func executeWhile(
 	defer cancel()
 	name := executionName(t.Name())
 	expected := moto.account.expect(name, s)
-	started, err := moto.client.StartExecution(
-		ctx,
-		&sfn.StartExecutionInput{StateMachineArn: deployed(t, definition), Name: &name, Input: &input},
-	)
+	started, err := moto.client.StartExecution(ctx,
+		&sfn.StartExecutionInput{StateMachineArn: deployed(t, definition), Name: &name, Input: &input})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -537,10 +528,8 @@ func executeWhile(
 // history reads which states were entered.
 func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	t.Helper()
-	pages := sfn.NewGetExecutionHistoryPaginator(
-		moto.client,
-		&sfn.GetExecutionHistoryInput{ExecutionArn: arn, MaxResults: 1000},
-	)
+	pages := sfn.NewGetExecutionHistoryPaginator(moto.client,
+		&sfn.GetExecutionHistoryInput{ExecutionArn: arn, MaxResults: 1000})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

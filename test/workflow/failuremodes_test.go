@@ -70,10 +70,8 @@ func tables() string {
 	columns := []string{"fault", "path", "outcome", "left behind", "test"}
 	good := table{title: "Without a fault", head: append([]string{"what happens"}, columns[1:]...)}
 	for _, s := range ways {
-		good.rows = append(
-			good.rows,
-			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestWays", s.name)},
-		)
+		good.rows = append(good.rows,
+			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestWays", s.name)})
 	}
 
 	declared := table{title: "A function fails", head: columns}
@@ -87,43 +85,26 @@ func tables() string {
 			also += ", `LeaseLost`"
 		}
 
-		declared.rows = append(
-			declared.rows,
-			[]string{
-				k.state + ": a common error" + also,
-				way(k.path),
-				last(k.path),
-				k.left,
-				subtest(
-					"TestDeclaredErrors",
-					k.state,
-				) + ", " + subtest(
-					"TestTimeouts",
-					k.state,
-				) + ", " + subtest(
-					"TestAnswersOverTheLimit",
-					k.state,
-				),
-			},
-		)
+		declared.rows = append(declared.rows, []string{
+			k.state + ": a common error" + also,
+			way(k.path),
+			last(k.path),
+			k.left,
+			subtest(
+				"TestDeclaredErrors",
+				k.state,
+			) + ", " + subtest("TestTimeouts", k.state) + ", " + subtest("TestAnswersOverTheLimit", k.state),
+		})
 	}
 
 	other := table{title: "Something else fails", head: columns}
-	other.rows = append(
-		other.rows,
-		[]string{
-			"The build takes too long",
-			way(build.path),
-			last(build.path),
-			build.left,
-			subtest("TestTimeouts", build.state),
-		},
-	)
+	other.rows = append(other.rows, []string{
+		"The build takes too long", way(build.path), last(build.path), build.left,
+		subtest("TestTimeouts", build.state),
+	})
 	for _, s := range faults {
-		other.rows = append(
-			other.rows,
-			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestFaults", s.name)},
-		)
+		other.rows = append(other.rows,
+			[]string{capital(s.name), way(s.path), last(s.path), s.left, subtest("TestFaults", s.name)})
 	}
 
 	hard := table{title: "The execution itself ends", head: columns}
@@ -133,16 +114,10 @@ func tables() string {
 			status += ", `" + h.error + "`"
 		}
 
-		hard.rows = append(
-			hard.rows,
-			[]string{
-				capital(h.name),
-				"... " + h.path[len(h.path)-1] + ", and no further",
-				status,
-				h.left,
-				subtest("TestHardEnds", h.name),
-			},
-		)
+		hard.rows = append(hard.rows, []string{
+			capital(h.name), "... " + h.path[len(h.path)-1] + ", and no further", status, h.left,
+			subtest("TestHardEnds", h.name),
+		})
 	}
 
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")

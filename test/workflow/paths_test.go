@@ -113,10 +113,8 @@ var ways = []scenario{
 		script: script{"record": {{over: map[string]any{"consumers": []any{}}}}}, asked: map[string]int{"update": 0}},
 	{
 		name: "a window of three looks",
-		path: after(
-			"Quiet?",
-			"Settle, Health, Quiet?, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released",
-		),
+		path: after("Quiet?",
+			"Settle, Health, Quiet?, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released"),
 		left: leftNew,
 		script: script{
 			"health": first(answer{over: map[string]any{"quiet": false}}, answer{over: map[string]any{"quiet": false}}),
@@ -504,22 +502,13 @@ func (e execution) ends(t *testing.T, outcome string) {
 			&out,
 		); err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome ||
 			out.Message == "" {
-			t.Errorf(
-				"%s with the output %s, want success with the outcome %s and a message",
-				e.status,
-				e.output,
-				outcome,
-			)
+			t.Errorf("%s with the output %s, want success with the outcome %s and a message",
+				e.status, e.output, outcome)
 		}
 	default:
 		if e.status != types.ExecutionStatusFailed || e.error != outcome || e.cause == "" {
-			t.Errorf(
-				"%s with error %q and cause %q, want failure with the error %s and a message as its cause",
-				e.status,
-				e.error,
-				e.cause,
-				outcome,
-			)
+			t.Errorf("%s with error %q and cause %q, want failure with the error %s and a message as its cause",
+				e.status, e.error, e.cause, outcome)
 		}
 	}
 }
