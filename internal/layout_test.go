@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ var rooms = map[string]room{
 	},
 	"awsport": {
 		why:     "the ports in an account: one file a service, errors classified in one place",
-		own:     "blob digest engine fault measure pydist release workflow ziptree",
+		own:     "blob digest engine fault measure release workflow",
 		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},
 	"porttest": {
@@ -96,8 +97,8 @@ var rooms = map[string]room{
 	// doors
 	"cli": {
 		why: "flags, composition, printing: knows use cases and adapters",
-		own: `awsport digest engine fault gate localport lock measure place policy probe prune pydist release report
-			workflow workspace ziptree`,
+		own: `awsport engine fault localport lock measure place policy prune pydist release report workflow workspace
+			ziptree`,
 		allowed: `os os/exec os/signal path/filepath time syscall runtime/debug github.com/spf13/cobra
 			github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2/service/s3`,
 	},
@@ -136,7 +137,7 @@ var rooms = map[string]room{
 	"testenv/functions": {
 		why:     "the functions' bootstraps on an S3 server, to test and to measure them",
 		own:     "release workflow testenv/runtimeapi testenv/s3server",
-		allowed: "os os/exec net/http path/filepath time",
+		allowed: "os os/exec net/http path/filepath time github.com/aws/smithy-go",
 	},
 	"testenv/loaded": {
 		why:     "compares what a process loads from two layers; imports nothing of what it checks",
@@ -233,6 +234,31 @@ func breaches(imports map[string][]string, rooms map[string]room) []string {
 	return found
 }
 
+// unused says which imports of this module are allowed, but not made: a wall that is lower than it
+// has to be.
+func unused(imports map[string][]string, rooms map[string]room) []string {
+	made := map[string]bool{}
+	for path, all := range imports {
+		from, _ := nameOf(path)
+		for _, imported := range all {
+			if to, ours := nameOf(imported); ours {
+				made[from+" "+to] = true
+			}
+		}
+	}
+
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(rooms)) {
+		for _, to := range strings.Fields(rooms[name].own) {
+			if !made[name+" "+to] {
+				found = append(found, fmt.Sprintf("%s may import %s, but does not: take it off its list", name, to))
+			}
+		}
+	}
+
+	return found
+}
+
 func isWatched(path, allowed string) bool {
 	below := func(p string) bool {
 		return path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p+"/")
@@ -269,15 +295,7 @@ func chain(imports map[string][]string, path, imported string) []string {
 	return way
 }
 
-func sorted(m map[string][]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-
-	slices.Sort(keys)
-	return keys
-}
+func sorted(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 func TestPackagesKeepToTheirRooms(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
@@ -308,6 +326,10 @@ func TestPackagesKeepToTheirRooms(t *testing.T) {
 
 	for _, b := range breaches(imports, rooms) {
 		t.Error(b)
+	}
+
+	for _, u := range unused(imports, rooms) {
+		t.Error(u)
 	}
 
 	for name := range rooms {
@@ -385,5 +407,14 @@ func TestBreachesAreFound(t *testing.T) {
 		if got := strings.Join(breaches(graph, rooms), "\n"); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+func TestUnusedAllowancesAreFound(t *testing.T) {
+	rooms := map[string]room{"door": {why: "a door", own: "plan base"}, "plan": {why: "pure"}, "base": {why: "ground"}}
+	imports := map[string][]string{module + "/internal/door": {module + "/internal/plan", "os"}}
+	want := []string{"door may import base, but does not: take it off its list"}
+	if got := unused(imports, rooms); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
