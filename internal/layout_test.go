@@ -88,8 +88,13 @@ var rooms = map[string]room{
 		own:     "blob digest engine fault measure release workflow",
 		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},
+	"memport": {
+		why:     "an account in memory that passes the same suites as the adapters for AWS; for tests",
+		own:     "blob digest engine fault lock measure pydist release workflow ziptree",
+		allowed: "time",
+	},
 	"porttest": {
-		why:     "suites of the ports and the fakes that pass them; needs no adapter",
+		why:     "one suite for each port, which all of its adapters pass; needs no adapter",
 		own:     "blob digest engine fault lock measure probe pyc pydist release workflow ziptree",
 		allowed: "os path/filepath syscall time",
 	},

@@ -1,7 +1,6 @@
 package porttest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	objects "github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
-	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -272,102 +270,4 @@ func Blobs(t *testing.T, open func(t *testing.T) workflow.Blobs) {
 			}
 		})
 	}
-}
-
-// MemoryBlobs is Blobs in memory. It keeps no versions.
-type MemoryBlobs struct {
-	mu    sync.Mutex
-	files map[string][]byte
-	Puts  int // how often something was stored that had not been there
-}
-
-var _ workflow.Blobs = (*MemoryBlobs)(nil)
-
-// Put stores an object.
-func (m *MemoryBlobs) Put(
-	ctx context.Context,
-	prefix, suffix string,
-	write func(io.Writer) error,
-) (objects.Ref, error) {
-	if err := endedAs("store", prefix, ctx.Err()); err != nil {
-		return objects.Ref{}, err
-	}
-
-	var b bytes.Buffer
-	err := write(&b)
-	if e := endedAs("store", prefix, ctx.Err()); e != nil {
-		return objects.Ref{}, e
-	}
-
-	if err != nil {
-		return objects.Ref{}, err
-	}
-
-	sum := digest.Of(b.Bytes())
-	ref, err := objects.New(prefix+sum.String()+suffix, "", sum, int64(b.Len()))
-	if err != nil {
-		return objects.Ref{}, fault.New(fault.Internal, "store", prefix, err)
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if old, ok := m.files[ref.Key]; !ok || digest.Of(old) != sum {
-		m.Puts++
-	}
-
-	if m.files == nil {
-		m.files = map[string][]byte{}
-	}
-
-	m.files[ref.Key] = b.Bytes()
-	return ref, nil
-}
-
-// Open opens an object.
-func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (engine.Blob, error) {
-	if err := endedAs("open", ref.Key, ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.files[ref.Key]
-	switch {
-	case !ok:
-		return nil, fault.New(fault.NotFound, "open", ref.Key, errors.New("there is none"))
-	case int64(len(b)) != ref.Size || digest.Of(b) != ref.SHA256:
-		return nil, fault.New(fault.HashMismatch, "open", ref.Key,
-			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)))
-	}
-
-	return newBlob(b), nil
-}
-
-// Set puts bytes at a key, as somebody who does not go through the port; nil removes what is there.
-func (m *MemoryBlobs) Set(key string, b []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.files == nil {
-		m.files = map[string][]byte{}
-	}
-
-	if b == nil {
-		delete(m.files, key)
-		return
-	}
-
-	m.files[key] = clone(b)
-}
-
-// endedAs is the fault of a context that ended, nil for one that did not.
-func endedAs(op, subject string, err error) error {
-	code := fault.Canceled
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		code = fault.TimedOut
-	}
-
-	return fault.New(code, op, subject, err)
 }

@@ -22,7 +22,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		t.Helper()
 		a = open(t)
 		layer = addLayer(t, a, "data", "python/a.py=1")
-		a.Others.AddFunction(t, NewFunction{
+		a.addFunction(t, NewFunction{
 			Name:   name,
 			Target: suiteTarget(t),
 			Zip:    zipped(t, "app.py=def handler(event, context): return 1\n"),
@@ -141,7 +141,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		a, layer := account(t)
 		other := addLayer(t, a, "web", "python/b.py=1")
 		stale := get(t, a, "").RevisionID
-		a.Others.SetMemory(t, name, 512)
+		a.setMemory(t, name, 512)
 		_, err := a.Functions.SetLayers(ctx, name, []string{other.ARN}, stale)
 		fails(t, "layers", err, fault.Changed)
 		has(t, a, "", layer.ARN)
@@ -150,7 +150,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("a stale revision publishes nothing", func(t *testing.T) {
 		a, _ := account(t)
 		stale := get(t, a, "").RevisionID
-		a.Others.SetMemory(t, name, 512)
+		a.setMemory(t, name, 512)
 		_, err := a.Functions.PublishVersion(ctx, name, "", stale)
 		fails(t, "publish", err, fault.Changed)
 		_, err = a.Functions.Get(ctx, name, "1")
@@ -213,8 +213,8 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		}
 
 		must(a.Functions.SetLayers(ctx, name, nil, get(t, a, "").RevisionID))(t)
-		a.Others.SetMemory(t, name, 512)
-		a.Others.SetCode(t, name, zipped(t, "app.py=def handler(event, context): return 2\n"))
+		a.setMemory(t, name, 512)
+		a.setCode(t, name, zipped(t, "app.py=def handler(event, context): return 2\n"))
 		if again := get(t, a, "1"); again.ConfigHash != v.ConfigHash || again.CodeSHA256 != v.CodeSHA256 {
 			t.Fatalf("%+v, then %+v", v, again)
 		}
@@ -230,17 +230,17 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		a, _ := account(t)
 		first := get(t, a, "")
 		must(a.Functions.SetLayers(ctx, name, nil, first.RevisionID))(t)
-		a.Others.SetCode(t, name, zipped(t, "app.py=def handler(event, context): return 2\n"))
+		a.setCode(t, name, zipped(t, "app.py=def handler(event, context): return 2\n"))
 		if got := get(t, a, ""); got.ConfigHash != first.ConfigHash || got.CodeSHA256 == first.CodeSHA256 {
 			t.Fatalf("%+v, then %+v", first, got)
 		}
 
-		a.Others.SetMemory(t, name, 512)
+		a.setMemory(t, name, 512)
 		if got := get(t, a, ""); got.ConfigHash == first.ConfigHash {
 			t.Fatal("another memory has the same hash")
 		}
 
-		a.Others.SetMemory(t, name, 128)
+		a.setMemory(t, name, 128)
 		if got := get(t, a, ""); got.ConfigHash != first.ConfigHash {
 			t.Fatal("the same memory has another hash")
 		}
@@ -261,9 +261,9 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("an alias is moved with all of its weight", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.SetMemory(t, name, 256)
+		a.setMemory(t, name, 256)
 		publish(t, a)
-		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.25}})
+		a.addAlias(t, name, workflow.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.25}})
 		before := must(a.Functions.Alias(ctx, name, "live"))(t)
 		if before.Name != "live" || before.Version != "1" ||
 			!maps.Equal(before.Weights, map[string]float64{"2": 0.25}) ||
@@ -290,9 +290,9 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("an alias of a stale revision stays", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.SetMemory(t, name, 256)
+		a.setMemory(t, name, 256)
 		publish(t, a)
-		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
+		a.addAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		stale := must(a.Functions.Alias(ctx, name, "live"))(t)
 		must(a.Functions.MoveAlias(ctx, name, "live", "2", stale.RevisionID))(t)
 		_, err := a.Functions.MoveAlias(ctx, name, "live", "1", stale.RevisionID)
@@ -305,7 +305,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("an alias cannot point to a version that is not there", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
+		a.addAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		_, err := a.Functions.MoveAlias(ctx, name, "live", "7",
 			must(a.Functions.Alias(ctx, name, "live"))(t).RevisionID)
 		fails(t, "move", err, fault.NotFound)
@@ -314,7 +314,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("a version can be deleted, also again, and its number is not used again", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.SetMemory(t, name, 256)
+		a.setMemory(t, name, 256)
 		publish(t, a)
 		for range 2 {
 			if err := a.Functions.DeleteVersion(ctx, name, "2"); err != nil {
@@ -325,7 +325,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		_, err := a.Functions.Get(ctx, name, "2")
 		fails(t, "version 2", err, fault.NotFound)
 		get(t, a, "1")
-		a.Others.SetMemory(t, name, 512)
+		a.setMemory(t, name, 512)
 		if got := publish(t, a); got != "3" {
 			t.Fatalf("version %s, want 3", got)
 		}
@@ -338,7 +338,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("a version that an alias points to is not deleted", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
+		a.addAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		fails(t, "delete", a.Functions.DeleteVersion(ctx, name, "1"), fault.Changed)
 		get(t, a, "1")
 	})
@@ -346,7 +346,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("deleting a version never deletes the function", func(t *testing.T) {
 		a, _ := account(t)
 		publish(t, a)
-		a.Others.AddAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
+		a.addAlias(t, name, workflow.Alias{Name: "live", Version: "1"})
 		for _, version := range []string{"", "$LATEST", "live", "0", "-1"} {
 			fails(t, "delete "+version, a.Functions.DeleteVersion(ctx, name, version), fault.BadInput)
 		}
@@ -358,13 +358,13 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("functions are found by all of their tags", func(t *testing.T) {
 		a, _ := account(t)
 		code := zipped(t, "app.py=1")
-		a.Others.AddFunction(t, NewFunction{
+		a.addFunction(t, NewFunction{
 			Name:   "bills",
 			Target: suiteTarget(t),
 			Zip:    code,
 			Tags:   map[string]string{"team": "blue", "tier": "1"},
 		})
-		a.Others.AddFunction(t, NewFunction{
+		a.addFunction(t, NewFunction{
 			Name:   "carts",
 			Target: suiteTarget(t),
 			Zip:    code,
@@ -391,9 +391,9 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("a package is weighed unzipped, per version", func(t *testing.T) {
 		a, _ := account(t)
-		a.Others.SetCode(t, name, zipped(t, "app.py=12", "lib/data.bin="+strings.Repeat("0", 100_000)))
+		a.setCode(t, name, zipped(t, "app.py=12", "lib/data.bin="+strings.Repeat("0", 100_000)))
 		publish(t, a)
-		a.Others.SetCode(t, name, zipped(t, "app.py=1"))
+		a.setCode(t, name, zipped(t, "app.py=1"))
 		for qualifier, want := range map[string]measure.Bytes{"": 1, "1": 100_002} {
 			if got := must(a.Functions.CodeUnzipped(ctx, name, qualifier))(t); got != want {
 				t.Errorf("%q: %d bytes, want %d", qualifier, got, want)
@@ -406,7 +406,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("a container image has no runtime and cannot be weighed", func(t *testing.T) {
 		a, _ := account(t)
-		a.Others.AddFunction(t, NewFunction{Name: "image"})
+		a.addFunction(t, NewFunction{Name: "image"})
 		if f := must(a.Functions.Get(ctx, "image", ""))(t); f.Runtime != "" || f.Layers != nil {
 			t.Fatalf("read %+v", f)
 		}
@@ -422,7 +422,7 @@ func Functions(t *testing.T, open func(t *testing.T) Account) {
 		third := addLayer(t, a, "data", "python/a.py=3")
 		unused := addLayer(t, a, "data", "python/a.py=4")
 		must(a.Functions.SetLayers(ctx, name, []string{second.ARN}, get(t, a, "").RevisionID))(t)
-		a.Others.AddFunction(t,
+		a.addFunction(t,
 			NewFunction{Name: "bills", Target: suiteTarget(t), Zip: zipped(t, "app.py=1"), Layers: []string{third.ARN}})
 		used := must(a.Functions.LayersInUse(ctx))(t)
 		for arn, want := range map[string]bool{first.ARN: true, second.ARN: true, third.ARN: true, unused.ARN: false} {

@@ -1,89 +1,14 @@
 package porttest
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
-
-// zipped is a zip of name=content.
-func zipped(t testing.TB, pairs ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, p := range pairs {
-		name, content, _ := strings.Cut(p, "=")
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = io.WriteString(f, content)
-		}
-
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	return b.Bytes()
-}
-
-func suiteTarget(t testing.TB) pydist.Target {
-	t.Helper()
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return target
-}
-
-// fails checks that an error is a fault of that code.
-func fails(t *testing.T, what string, err error, want fault.Code) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("%s: no error, want %s", what, want)
-	}
-
-	if got := fault.CodeOf(err); got != want {
-		t.Fatalf("%s: %s (%v), want %s", what, got, err, want)
-	}
-}
-
-func must[T any](v T, err error) func(t testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		return v
-	}
-}
-
-// addLayer publishes a version of a layer with one file.
-func addLayer(t testing.TB, a Account, name, file string) workflow.LayerVersion {
-	t.Helper()
-	description, _, _ := strings.Cut(file, "=")
-	return must(
-		a.LayerVersions.Publish(context.Background(), workflow.NewLayerVersion{
-			LayerName:   name,
-			Description: description,
-			Target:      suiteTarget(t),
-			Zip:         a.Others.Upload(t, zipped(t, file)),
-		}),
-	)(t)
-}
 
 // LayerVersions is the suite of workflow.LayerVersions.
 func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
@@ -126,7 +51,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 				Description: "lock 1a2b",
 				Target:      suiteTarget(t),
 				License:     "MIT",
-				Zip:         a.Others.Upload(t, zip),
+				Zip:         a.upload(t, zip),
 			}),
 		)(t)
 		if made.Version != 1 || made.LayerName != name || made.Description != "lock 1a2b" ||
@@ -166,7 +91,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("an object that is not there publishes nothing", func(t *testing.T) {
 		a := open(t)
-		ref := a.Others.Upload(t, zipped(t, "a=1"))
+		ref := a.upload(t, zipped(t, "a=1"))
 		ref.Key += ".other"
 		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
 		fails(t, "publish", err, fault.BadInput)
@@ -175,7 +100,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 
 	t.Run("another version of the object publishes nothing", func(t *testing.T) {
 		a := open(t)
-		ref := a.Others.Upload(t, zipped(t, "a=1"))
+		ref := a.upload(t, zipped(t, "a=1"))
 		ref.VersionID = "0123456789abcdef"
 		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
 		fails(t, "publish", err, fault.BadInput)
@@ -185,7 +110,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 	t.Run("bytes that are no zip publish nothing", func(t *testing.T) {
 		a := open(t)
 		_, err := a.LayerVersions.Publish(ctx,
-			workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
+			workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.upload(t, pattern(100))})
 		fails(t, "publish", err, fault.BadInput)
 		expect(t, a)
 	})
@@ -195,7 +120,7 @@ func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
 		v := workflow.NewLayerVersion{
 			LayerName:   name,
 			Target:      suiteTarget(t),
-			Zip:         a.Others.Upload(t, zipped(t, "a=1")),
+			Zip:         a.upload(t, zipped(t, "a=1")),
 			Description: string(pattern(256)),
 		}
 		if got := must(a.LayerVersions.Publish(ctx, v))(t); got.Description != v.Description {

@@ -1,10 +1,9 @@
-// Package porttest holds one conformance suite for each port of internal/stage. Every adapter and
-// every fake passes the suite of its port, so that what stage's tests prove with a fake holds for a
-// folder and for a bucket.
+// Package porttest has one conformance suite for each port of engine and workflow, a file for each.
+// Each adapter passes the suite of its port: localport, awsport and memport. So what a test proves
+// with an account in memory also holds for a folder and for a bucket.
 //
-// A suite gets a function that opens a fresh, empty implementation; it knows nothing but the port.
-// Where a port waits before it tries again, the opener hands out one that does not. The fakes that
-// stage's tests need live here too, beside the suite that keeps them honest.
+// A suite gets a function that opens a fresh, empty implementation, and uses only its port. If a port
+// waits between attempts, the opener returns one that does not.
 package porttest
 
 import (
@@ -27,12 +26,6 @@ func contents(t *testing.T, b engine.Blob) []byte {
 	return got
 }
 
-// blob is a Blob of bytes in memory.
-type blob struct{ *bytes.Reader }
-
-func newBlob(b []byte) blob   { return blob{bytes.NewReader(b)} }
-func (blob) Close() error     { return nil }
-func (b blob) Size() int64    { return b.Reader.Size() }
 func pattern(n int) []byte    { return bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n] }
 func clone(b []byte) []byte   { return append([]byte{}, b...) }
 func flipped(b []byte) []byte { c := clone(b); c[len(c)/2] ^= 1; return c }

@@ -1,17 +1,13 @@
 package porttest
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
@@ -241,102 +237,4 @@ func oneWins(t *testing.T, r workflow.Registers, name, tag string) {
 	if err != nil || len(won) != 1 || won[string(doc)] != now {
 		t.Fatalf("%v won; the register has %s, tag %s, %v", won, doc, now, err)
 	}
-}
-
-// MemoryRegisters is Registers in memory. As in S3, a tag is of the content.
-type MemoryRegisters struct {
-	mu   sync.Mutex
-	docs map[string][]byte
-}
-
-var _ workflow.Registers = (*MemoryRegisters)(nil)
-
-// Load returns a document.
-func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string, error) {
-	if err := checkRegister(ctx, "load", name); err != nil {
-		return nil, "", err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	doc, ok := m.docs[name]
-	if !ok {
-		return nil, "", fault.New(fault.NotFound, "load", name, errors.New("there is none"))
-	}
-
-	return clone(doc), digest.Of(doc).Short(), nil
-}
-
-// Store writes a document under its condition.
-func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
-	if err := checkRegister(ctx, "store", name); err != nil {
-		return "", err
-	}
-
-	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(fault.OverLimit, "store", name,
-			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := ""
-	if old, ok := m.docs[name]; ok {
-		now = digest.Of(old).Short()
-	}
-
-	if now != tag {
-		return "", fault.New(fault.Changed, "store", name, fmt.Errorf("tag %q, want %q", now, tag))
-	}
-
-	if m.docs == nil {
-		m.docs = map[string][]byte{}
-	}
-
-	m.docs[name] = clone(doc)
-	return digest.Of(doc).Short(), nil
-}
-
-// List returns names.
-func (m *MemoryRegisters) List(ctx context.Context, prefix string) ([]string, error) {
-	if err := endedAs("list", prefix, ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var names []string
-	for name := range m.docs {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-
-	slices.Sort(names)
-	return names, nil
-}
-
-// Set puts a document there, as somebody who does not go through the port; nil removes it.
-func (m *MemoryRegisters) Set(name string, doc []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.docs == nil {
-		m.docs = map[string][]byte{}
-	}
-
-	if doc == nil {
-		delete(m.docs, name)
-		return
-	}
-
-	m.docs[name] = bytes.Clone(doc)
-}
-
-func checkRegister(ctx context.Context, op, name string) error {
-	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") ||
-		strings.ContainsAny(name, "\x00\n\r") {
-		return fault.New(fault.Internal, op, name, fmt.Errorf("%q is not a name", name))
-	}
-
-	return endedAs(op, name, ctx.Err())
 }

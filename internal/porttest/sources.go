@@ -2,16 +2,9 @@ package porttest
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // as S3 makes ETags
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/workflow"
@@ -210,99 +203,4 @@ func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
 			}
 		})
 	}
-}
-
-// MemorySources is Sources in memory, and keeps versions.
-type MemorySources struct {
-	mu       sync.Mutex
-	current  map[string]workflow.Source
-	versions map[string][]byte // by version ID
-	Now      func() time.Time  // of what is put; nil for 2026-01-01 and a second more each time
-}
-
-var _ PushedSources = (*MemorySources)(nil)
-
-// List returns the newest versions.
-func (m *MemorySources) List(ctx context.Context) ([]workflow.Source, error) {
-	if err := endedAs("list", "layers/", ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []workflow.Source
-	for _, s := range m.current {
-		all = append(all, s)
-	}
-
-	slices.SortFunc(all, func(a, b workflow.Source) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
-}
-
-// Read returns a version.
-func (m *MemorySources) Read(ctx context.Context, s workflow.Source, limit int64) ([]byte, error) {
-	if err := endedAs("read", s.Name, ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.versions[s.VersionID]
-	switch {
-	case !ok:
-		return nil, fault.New(fault.Changed, "read", s.Name, errors.New("there is no such version"))
-	case int64(len(b)) > limit:
-		return nil, fault.New(fault.BadInput, "read", s.Name,
-			fmt.Errorf("%d bytes, at most %d are read", len(b), limit))
-	}
-
-	return clone(b), nil
-}
-
-// Put stores a new version.
-func (m *MemorySources) Put(ctx context.Context, name string, content []byte) error {
-	control := func(r rune) bool { return r < ' ' }
-	if checkKey(name) != nil || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
-		return fault.New(fault.BadInput, "push", name, fmt.Errorf("%q is not a name", name))
-	}
-
-	if err := endedAs("push", name, ctx.Err()); err != nil {
-		return err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.current == nil {
-		m.current = map[string]workflow.Source{}
-		m.versions = map[string][]byte{}
-	}
-
-	id := "v" + strconv.Itoa(len(m.versions)+1)
-	at := time.Date(2026, 1, 1, 0, 0, len(m.versions), 0, time.UTC)
-	if m.Now != nil {
-		at = m.Now()
-	}
-
-	sum := md5.Sum(content) //nolint:gosec // see above
-	m.current[name] = workflow.Source{
-		Name:      name,
-		VersionID: id,
-		ETag:      hex.EncodeToString(sum[:]),
-		Size:      int64(len(content)),
-		Modified:  at,
-	}
-	m.versions[id] = clone(content)
-	return nil
-}
-
-// Delete takes a file out of the listing; its versions stay.
-func (m *MemorySources) Delete(ctx context.Context, name string) error {
-	if err := endedAs("delete", name, ctx.Err()); err != nil {
-		return err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.current, name)
-	return nil
 }

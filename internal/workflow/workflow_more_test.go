@@ -20,7 +20,7 @@ import (
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/porttest"
+	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
@@ -92,7 +92,7 @@ func (f *flow) makes(layers ...made) {
 func (f *flow) replaceBuilt(change func(*release.Built)) {
 	seen := map[string]bool{}
 	f.registers.before = func() {
-		names, err := f.registers.MemoryRegisters.List(context.Background(), "runs/")
+		names, err := f.registers.Registers.List(context.Background(), "runs/")
 		if err != nil {
 			f.t.Error(err)
 		}
@@ -126,7 +126,7 @@ func (f *flow) store(prefix string, content []byte) blob.Ref {
 // read reads a register without a call of a port.
 func (f *flow) read(name string, into any) {
 	f.t.Helper()
-	b, _, err := f.registers.MemoryRegisters.Load(f.t.Context(), name)
+	b, _, err := f.registers.Registers.Load(f.t.Context(), name)
 	if err == nil {
 		err = release.Decode(b, into)
 	}
@@ -257,7 +257,7 @@ func (f *flow) measured(run, input string) []workflow.Item {
 		layers, err = each(layers, func(i workflow.Item, _ []workflow.Item) (workflow.Item, error) {
 			return workflow.Prune{
 				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
+				Cache:  &memport.Cache{},
 			}.Run(ctx, workflow.LayerInput{Run: run, Layer: i})
 		})
 	}
@@ -266,7 +266,7 @@ func (f *flow) measured(run, input string) []workflow.Item {
 		layers, err = each(layers, func(i workflow.Item, all []workflow.Item) (workflow.Item, error) {
 			return workflow.Measure{
 				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
+				Cache:  &memport.Cache{},
 			}.Run(ctx, workflow.StackInput{Run: run, Layer: i, Layers: all})
 		})
 	}
@@ -518,7 +518,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	f.makes(made{layer: "base"}, made{layer: "base", target: arm},
 		made{layer: "web", target: arm, extends: []string{"base"}})
 	f.account.AddFunction(t,
-		porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})})
+		memport.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})})
 	f.push("consumers.yaml",
 		"consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n")
 	var boxes []string
@@ -611,7 +611,7 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	}
 	for sentence, tt := range map[string]struct {
 		consumers string
-		function  porttest.NewFunction
+		function  memport.NewFunction
 		prepare   func(*flow)
 		code      fault.Code
 		want      string
@@ -622,20 +622,20 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			want: "Functions.Alias orders:live: there is no such alias. Hint: "},
 		"an alarm that is not there": {consumers: watch, code: fault.NotFound,
 			want: "read alarm orders-errors: there is no such alarm. Hint: "},
-		"a container image": {consumers: plain, function: porttest.NewFunction{Target: target}, code: fault.BadInput,
+		"a container image": {consumers: plain, function: memport.NewFunction{Target: target}, code: fault.BadInput,
 			want: "record " + arn + ": it runs a container image on x86_64, the workspace builds for " +
 				"python3.13-x86_64. " +
 				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"},
 		"another architecture": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: arm, Zip: code},
+			function:  memport.NewFunction{Target: arm, Zip: code},
 			code:      fault.BadInput,
 			want: "record " + arn + ": it runs python3.13 on arm64, the workspace builds for python3.13-x86_64. " +
 				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml",
 		},
 		"a target that the build did not make": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: arm, Zip: code},
+			function:  memport.NewFunction{Target: arm, Zip: code},
 			prepare: func(f *flow) {
 				f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
 			},
@@ -644,7 +644,7 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 		},
 		"five layers of others": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}},
+			function:  memport.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}},
 			code:      fault.OverLimit,
 			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: take a layer off the " +
 				"function, or merge two in the workspace",
@@ -690,7 +690,7 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			f := newFlow(t)
 			function := tt.function
 			if function.Target == (pydist.Target{}) {
-				function = porttest.NewFunction{Target: target, Zip: code}
+				function = memport.NewFunction{Target: target, Zip: code}
 			}
 
 			function.Name = "orders"
@@ -737,7 +737,7 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 
 			const foreign = 200 << 20
 			vendor := f.vendor("vendor", foreign)
-			f.account.AddFunction(t, porttest.NewFunction{
+			f.account.AddFunction(t, memport.NewFunction{
 				Name:   "large",
 				Target: target,
 				Zip:    heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over),
@@ -780,7 +780,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 			tags = map[string]string{"team": "shop"}
 		}
 
-		f.account.AddFunction(t, porttest.NewFunction{
+		f.account.AddFunction(t, memport.NewFunction{
 			Name:   name,
 			Target: target,
 			Zip:    zipOf(t, map[string]string{"main.py": name}),
@@ -868,7 +868,7 @@ func TestOldVersionsGoUnlessSomebodyUsesThem(t *testing.T) {
 		}
 	}
 	release1to(2)
-	f.account.AddFunction(t, porttest.NewFunction{
+	f.account.AddFunction(t, memport.NewFunction{
 		Name:   "elsewhere",
 		Target: target,
 		Zip:    zipOf(t, map[string]string{"main.py": ""}),
@@ -1454,12 +1454,12 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 				t.Errorf("failure %+v, want %s", code, tt.code)
 			}
 
-			want := porttest.Notice{
+			want := memport.Notice{
 				Subject: "Layersmith: " + string(end.Outcome),
 				Text: tt.want + "\n\nexecution https://console.example/executions/arn:first\nreport    " +
 					"runs/first/report.json\n",
 			}
-			if d := cmp.Diff([]porttest.Notice{want}, f.notices.Sent()); d != "" {
+			if d := cmp.Diff([]memport.Notice{want}, f.notices.Sent()); d != "" {
 				t.Errorf("notices (-want +got):\n%s", d)
 			}
 		})
@@ -1479,7 +1479,7 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 
 	zipped := measure.Bytes(len(f.account.LayerZip(arnOf(2))))
 	was := measure.Bytes(len(f.account.LayerZip(arnOf(1))))
-	want := porttest.Notice{
+	want := memport.Notice{
 		Subject: "Layersmith: Released (schedule)",
 		Text: "Released: 1 layer (layersmith-base:2), 1 function moved.\n" +
 			fmt.Sprintf("\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n", weight,
@@ -1567,7 +1567,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		})
 	}
 
-	if now, _, err := f.registers.MemoryRegisters.Load(t.Context(), release.ReleasedName); err != nil ||
+	if now, _, err := f.registers.Registers.Load(t.Context(), release.ReleasedName); err != nil ||
 		!bytes.Equal(now, newer) {
 		t.Errorf("state/released.json is now %s %v", now, err)
 	}
@@ -1578,7 +1578,7 @@ func TestDocumentsOfAnotherVersionAreRefused(t *testing.T) {
 		"Record":  stages["Record"],
 	} {
 		t.Run(name+" and the lease", func(t *testing.T) {
-			lease, _, err := f.registers.MemoryRegisters.Load(t.Context(), release.LeaseName)
+			lease, _, err := f.registers.Registers.Load(t.Context(), release.LeaseName)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1898,7 +1898,7 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 	f := newFlow(t)
 	code := zipOf(t, map[string]string{"main.py": ""})
 	add := func(n int) {
-		f.account.AddFunction(t, porttest.NewFunction{
+		f.account.AddFunction(t, memport.NewFunction{
 			Name:   fmt.Sprintf("f%d", n),
 			Target: target,
 			Zip:    code,

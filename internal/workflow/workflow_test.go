@@ -20,7 +20,7 @@ import (
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/porttest"
+	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
@@ -34,11 +34,11 @@ import (
 // has that order is proven in test/workflow; here it is what the stages do.
 type flow struct {
 	t         *testing.T
-	account   *porttest.MemoryAccount
-	alarms    *porttest.MemoryAlarms
-	metrics   *porttest.MemoryMetrics
-	notices   *porttest.MemoryNotices
-	sources   *porttest.MemorySources
+	account   account
+	alarms    *memport.Alarms
+	metrics   *memport.Metrics
+	notices   *memport.Notices
+	sources   *memport.Sources
 	registers *mortal
 	now       time.Time
 	running   map[string]bool // executions, by ARN
@@ -66,8 +66,8 @@ var errKilled = errors.New("killed")
 // mortal is the store. When its life is counted down, nothing works any more until somebody revives
 // it: what a killed execution is like for the stages.
 type mortal struct {
-	porttest.MemoryRegisters
-	blobs porttest.MemoryBlobs
+	memport.Registers
+	blobs memport.Blobs
 	mu    sync.Mutex
 	left  int // calls of any port; negative for no end
 	calls int
@@ -102,7 +102,7 @@ func (m *mortal) Load(ctx context.Context, name string) ([]byte, string, error) 
 		return nil, "", err
 	}
 
-	return m.MemoryRegisters.Load(ctx, name)
+	return m.Registers.Load(ctx, name)
 }
 
 func (m *mortal) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
@@ -110,7 +110,7 @@ func (m *mortal) Store(ctx context.Context, name string, doc []byte, tag string)
 		return "", err
 	}
 
-	return m.MemoryRegisters.Store(ctx, name, doc, tag)
+	return m.Registers.Store(ctx, name, doc, tag)
 }
 
 func (m *mortal) Put(ctx context.Context, prefix, suffix string, write func(io.Writer) error) (blob.Ref, error) {
@@ -133,11 +133,11 @@ func newFlow(t *testing.T) *flow {
 	t.Helper()
 	f := &flow{
 		t:       t,
-		account: &porttest.MemoryAccount{},
-		alarms:  &porttest.MemoryAlarms{},
-		metrics: &porttest.MemoryMetrics{},
-		notices: &porttest.MemoryNotices{},
-		sources: &porttest.MemorySources{},
+		account: account{&memport.Account{}},
+		alarms:  &memport.Alarms{},
+		metrics: &memport.Metrics{},
+		notices: &memport.Notices{},
+		sources: &memport.Sources{},
 		registers: &mortal{
 			left: -1,
 		},
@@ -163,7 +163,7 @@ func newFlow(t *testing.T) *flow {
 		"consumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { alarm: "+
 			"errors, window: 5m }\n",
 	)
-	f.account.AddFunction(t, porttest.NewFunction{
+	f.account.AddFunction(t, memport.NewFunction{
 		Name:   functionName,
 		Target: target,
 		Zip:    zipOf(t, map[string]string{"main.py": "import small\n"}),
@@ -491,7 +491,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			f.names = append(f.names, "Prune")
 			return workflow.Prune{
 				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
+				Cache:  &memport.Cache{},
 			}.Run(ctx, workflow.LayerInput{Run: name, Layer: i})
 		}); err != nil {
 			return clean(err)
@@ -501,7 +501,7 @@ func (f *flow) run(name, input string) (release.Ending, error) {
 			f.names = append(f.names, "Measure")
 			return workflow.Measure{
 				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
+				Cache:  &memport.Cache{},
 			}.Run(ctx, workflow.StackInput{Run: name, Layer: i, Layers: all})
 		}); err != nil {
 			return clean(err)
