@@ -32,7 +32,7 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// The suites of Lambda's ports, twice: porttest runs them on the account in memory; here they go
+// The suites of Lambda's ports, twice: memport runs them on the account in memory; here they go
 // through the adapters, the real SDK and HTTP to the same account.
 
 func TestLayerVersionsOverTheWire(t *testing.T) { porttest.LayerVersions(t, openWire) }

@@ -26,8 +26,8 @@ const (
 // Account is Lambda in one account. It keeps the rules that a release depends on:
 //
 //   - Each write gives a new RevisionId, and a call with a stale one is refused.
-//   - A function has at most five layers, all of which exist, and at most 262,144,000 bytes unzipped
-//     together with them.
+//   - A function has at most five layers, all of which exist. Together with them it has at most
+//     262,144,000 bytes unzipped.
 //   - A published version is a snapshot.
 //   - A deleted layer version stays with the functions that have it, but cannot be attached again.
 //   - The number of a version is never used twice.
@@ -40,8 +40,8 @@ type Account struct {
 	Objects func(ctx context.Context, ref blob.Ref) ([]byte, error)
 	// Run executes a sandbox. If it is nil, each invocation returns "null".
 	Run func(ctx context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error)
-	// Fail is called before each call of a port with its method ("Functions.SetLayers") and subject.
-	// If it returns an error, the call changes nothing and returns that error.
+	// Fail is called before each call of a port with its method ("Functions.SetLayers") and
+	// subject. If it returns an error, the call changes nothing and returns that error.
 	Fail func(method, subject string) error
 	// Now returns the creation time of a layer version. If it is nil, that is 2026-11-01T03:00:00Z.
 	Now func() time.Time
@@ -63,7 +63,8 @@ func (a *Account) Functions() workflow.Functions { return functions{a} }
 // Sandboxes returns the account's port of sandboxes. A sandbox is a function of the account too.
 func (a *Account) Sandboxes() workflow.Sandboxes { return sandboxes{a} }
 
-// Calls returns the calls of ports that may change something, in order: "Functions.SetLayers orders".
+// Calls returns the calls of ports that may change something, in order: "Functions.SetLayers
+// orders".
 func (a *Account) Calls() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

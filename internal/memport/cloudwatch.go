@@ -62,7 +62,8 @@ func (m *Alarms) Asked() []string {
 	return slices.Clone(m.asked)
 }
 
-// Metrics keeps the values that were stored. It refuses what CloudWatch refuses (API PutMetricData).
+// Metrics keeps the values that were stored. It refuses what CloudWatch refuses (API
+// PutMetricData).
 type Metrics struct {
 	mu     sync.Mutex
 	stored []StoredMetric

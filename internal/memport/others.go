@@ -13,8 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// This file is what other people and programs do in the account. They make what the ports only read:
-// objects, functions, aliases. They change functions while a release runs.
+// This file is what other people and programs do in the account. They make what the ports only
+// read: objects, functions, aliases. They change functions while a release runs.
 
 // uploadVersion is the S3 version of what Upload stored.
 const uploadVersion = "v1"

@@ -1,17 +1,12 @@
 package porttest
 
 import (
-	"archive/zip"
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/blob"
-	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -25,8 +20,8 @@ type Account struct {
 	Others        Others
 }
 
-// Others are the people and programs that share the account. They make what the ports only read, and
-// change functions while a release runs.
+// Others are the people and programs that share the account. They make what the ports only read,
+// and change functions while a release runs.
 type Others interface {
 	// Upload stores a zip where LayerVersions.Publish finds it.
 	Upload(zip []byte) (blob.Ref, error)
@@ -49,108 +44,37 @@ type NewFunction struct {
 	Tags   map[string]string
 }
 
-func (a Account) upload(t testing.TB, zip []byte) blob.Ref {
-	t.Helper()
-	return must(a.Others.Upload(zip))(t)
+// accountTest is a test of an account.
+type accountTest struct {
+	*testing.T
+	Account
 }
 
-func (a Account) addFunction(t testing.TB, f NewFunction) {
-	t.Helper()
-	succeeds(t, a.Others.AddFunction(f))
+func (a accountTest) target() pydist.Target {
+	a.Helper()
+	return must(pydist.ParseTarget("python3.13-x86_64"))(a)
 }
 
-func (a Account) addAlias(t testing.TB, function string, alias workflow.Alias) {
-	t.Helper()
-	succeeds(t, a.Others.AddAlias(function, alias))
+func (a accountTest) upload(zip []byte) blob.Ref {
+	a.Helper()
+	return must(a.Others.Upload(zip))(a)
 }
 
-func (a Account) setMemory(t testing.TB, function string, mib int) {
-	t.Helper()
-	succeeds(t, a.Others.SetMemory(function, mib))
-}
-
-func (a Account) setCode(t testing.TB, function string, zip []byte) {
-	t.Helper()
-	succeeds(t, a.Others.SetCode(function, zip))
-}
-
-func succeeds(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// zipped is a zip of name=content.
-func zipped(t testing.TB, pairs ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, p := range pairs {
-		name, content, _ := strings.Cut(p, "=")
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = io.WriteString(f, content)
-		}
-
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	return b.Bytes()
-}
-
-func suiteTarget(t testing.TB) pydist.Target {
-	t.Helper()
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return target
-}
-
-// fails checks that an error is a fault of that code.
-func fails(t *testing.T, what string, err error, want fault.Code) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("%s: no error, want %s", what, want)
-	}
-
-	if got := fault.CodeOf(err); got != want {
-		t.Fatalf("%s: %s (%v), want %s", what, got, err, want)
-	}
-}
-
-func must[T any](v T, err error) func(t testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		return v
-	}
-}
-
-// addLayer publishes a version of a layer with one file.
-func addLayer(t testing.TB, a Account, name, file string) workflow.LayerVersion {
-	t.Helper()
+// addLayer publishes a version of a layer with one file "name=content".
+func (a accountTest) addLayer(layer, file string) workflow.LayerVersion {
+	a.Helper()
 	description, _, _ := strings.Cut(file, "=")
-	return must(
-		a.LayerVersions.Publish(context.Background(), workflow.NewLayerVersion{
-			LayerName:   name,
-			Description: description,
-			Target:      suiteTarget(t),
-			Zip:         a.upload(t, zipped(t, file)),
-		}),
-	)(t)
+
+	return must(a.LayerVersions.Publish(a.Context(), workflow.NewLayerVersion{
+		LayerName:   layer,
+		Description: description,
+		Target:      a.target(),
+		Zip:         a.upload(zipOf(a, file)),
+	}))(a)
 }
+
+// absent is the ARN of a version that the layer does not have.
+func absent(v workflow.LayerVersion) string { return strings.TrimSuffix(v.ARN, "1") + "7" }
 
 // codeSHA256 is the digest of a zip as Lambda gives it: base64.
 func codeSHA256(b []byte) string {
