@@ -217,6 +217,10 @@ func (w wheelsTest) damagedPart() {
 func (w wheelsTest) offsetIgnored() {
 	from := inTurn(dropAfter(w.content, 5000), serveFrom(w.content, 0))
 	w.put(from.open)
+	if want := []int64{0, 5000}; !slices.Equal(from.offsets, want) {
+		w.Fatalf("offsets %d, want %d", from.offsets, want)
+	}
+
 	w.isStored()
 }
 
