@@ -76,6 +76,11 @@ var rooms = map[string]room{
 		own:     "blob digest engine fault lock measure probe pydist release report workspace ziptree",
 		allowed: "time",
 	},
+	"operator": {
+		why:     "what the commands that steer a release decide; the command line prints it",
+		own:     "fault measure pydist release workflow workspace",
+		allowed: "time",
+	},
 
 	// edges
 	"localport": {
@@ -85,7 +90,7 @@ var rooms = map[string]room{
 	},
 	"awsport": {
 		why:     "the ports in an account: one file a service, errors classified in one place",
-		own:     "blob digest engine fault measure release workflow",
+		own:     "blob digest engine fault measure operator release workflow",
 		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},
 	"porttest": {
@@ -97,7 +102,7 @@ var rooms = map[string]room{
 	// doors
 	"cli": {
 		why: "flags, composition, printing: knows use cases and adapters",
-		own: `awsport engine fault localport lock measure place policy prune pydist release report workflow workspace
+		own: `awsport engine fault localport lock measure operator place policy prune pydist release report workflow workspace
 			ziptree`,
 		allowed: `os os/exec os/signal path/filepath time syscall runtime/debug github.com/spf13/cobra
 			github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2/service/s3`,

@@ -32,6 +32,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/operator"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/testenv/emulator"
 )
@@ -79,6 +81,7 @@ func TestTheProduct(t *testing.T) {
 		{"back to an earlier version", w.back},
 		{"the schedule fires", w.schedule},
 		{"a large package alarms people", w.largeAlarm},
+		{"executions are described as they ended", w.described},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { w.t = t; step.do(t) }) {
 			t.Fatal(w.emulator.Logs())
@@ -561,7 +564,7 @@ func (w *world) shares() {
 	w.t.Error("no execution was Released")
 }
 
-var update = flag.Bool("update", false, "write what was measured to docs/benchmarks.md")
+var update = flag.Bool("update", false, "write docs/benchmarks.md, and record executions for internal/operator")
 
 // seconds are the seconds that were spent in each state, and how many states were entered.
 func (w *world) seconds(arn string) (took map[string]float64, entered int) {
@@ -890,4 +893,70 @@ func (w *world) largeAlarm(t *testing.T) {
 	}
 
 	w.message("ALARM", "PackageSize")
+}
+
+// recordedFile holds executions of the deployed product for the tests of package operator.
+const recordedFile = "internal/operator/testdata/executions.json"
+
+// recorded is one execution as Step Functions describes it.
+type recorded struct {
+	Execution operator.Execution
+	Events    []operator.Event
+}
+
+// described compares what the command line says of every execution with how it ended. With -update
+// it records the first execution of each outcome.
+func (w *world) described(t *testing.T) {
+	var listed struct {
+		Executions []operator.ExecutionRow `json:"executions"`
+	}
+	if err := json.Unmarshal([]byte(w.layersmith("executions", "--limit", "200", "--json")), &listed); err != nil {
+		t.Fatal(err)
+	}
+
+	executions := awsport.Executions{Client: w.states, Machine: w.outputs["StateMachineArn"]}
+	byOutcome := map[string]recorded{}
+	for _, row := range listed.Executions {
+		x, err := executions.Describe(t.Context(), row.ARN)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if x.Status == "ABORTED" { // the one that was killed has no outcome
+			continue
+		}
+
+		want := w.ending(row.ARN)
+		if row.Outcome != string(want.Outcome) || row.Message != want.Message {
+			t.Errorf("%s: %s %q, want %s %q", row.Execution, row.Outcome, row.Message, want.Outcome, want.Message)
+		}
+
+		events, err := executions.History(t.Context(), row.ARN, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		byOutcome[row.Outcome] = recorded{x, events}
+	}
+
+	for _, o := range []release.Outcome{release.Promoted, release.Unchanged, release.RolledBack, release.FailedClean} {
+		if _, ok := byOutcome[string(o)]; !ok {
+			t.Errorf("no execution ended %s", o)
+		}
+	}
+
+	if *update {
+		w.record(byOutcome)
+	}
+}
+
+func (w *world) record(byOutcome map[string]recorded) {
+	b, err := json.MarshalIndent(byOutcome, "", "  ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.root, recordedFile), append(b, '\n'), 0o644)
+	}
+
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
