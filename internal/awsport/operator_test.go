@@ -339,7 +339,7 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 	failure := map[string]any{"error": "E", "cause": "C", "resource": "r", "resourceType": "t"}
 	for kind, c := range map[string]struct {
 		details map[string]any
-		want    Event
+		want    operator.Event
 	}{
 		"TaskStateEntered": {
 			map[string]any{"stateEnteredEventDetails": map[string]any{"name": "Prune", "input": "{}"}},
