@@ -228,7 +228,7 @@ func pageTables() string {
 			rows,
 			row{
 				"SIGINT or SIGTERM while it does: " + m.title,
-				"`interrupted: what was there before is as it was`",
+				"`interrupted: no file was left half-written`",
 				"130",
 				named("TestStopped", m.title+" SIGINT") + ", " + named("TestStopped", m.title+" SIGTERM"),
 			},

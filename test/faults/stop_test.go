@@ -170,7 +170,7 @@ func TestStopped(t *testing.T) {
 					w.unharmedByKill(before)
 				} else {
 					if c.ProcessState.ExitCode() != 130 ||
-						!strings.HasSuffix(problems.String(), "interrupted: what was there before is as it was\n") {
+						!strings.HasSuffix(problems.String(), "interrupted: no file was left half-written\n") {
 						t.Errorf("exit code %d, stderr %q", c.ProcessState.ExitCode(), problems)
 					}
 
