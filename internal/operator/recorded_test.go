@@ -10,7 +10,7 @@ import (
 )
 
 // Executions of the deployed product, one of each outcome, recorded by:
-// go test ./test/e2e -update
+// make record
 func TestRecordedExecutionsAreReadAsTheyEnded(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("testdata/executions.json")

@@ -564,7 +564,10 @@ func (w *world) shares() {
 	w.t.Error("no execution was Released")
 }
 
-var update = flag.Bool("update", false, "write docs/benchmarks.md, and record executions for internal/operator")
+var (
+	update = flag.Bool("update", false, "write what was measured to docs/benchmarks.md")
+	record = flag.Bool("record", false, "record executions for the tests of internal/operator")
+)
 
 // seconds are the seconds that were spent in each state, and how many states were entered.
 func (w *world) seconds(arn string) (took map[string]float64, entered int) {
@@ -904,7 +907,7 @@ type recorded struct {
 	Events    []operator.Event
 }
 
-// described compares what the command line says of every execution with how it ended. With -update
+// described compares what the command line says of every execution with how it ended. With -record
 // it records the first execution of each outcome.
 func (w *world) described(t *testing.T) {
 	var listed struct {
@@ -945,7 +948,7 @@ func (w *world) described(t *testing.T) {
 		}
 	}
 
-	if *update {
+	if *record {
 		w.record(byOutcome)
 	}
 }
