@@ -46,9 +46,9 @@ type Function struct {
 
 // Layer is what docs/benchmarks.md says of an example layer.
 type Layer struct {
-	Name                         string
-	ArtifactBytes, PrunedBytes   float64 // of the zips
-	ImportBefore, ImportAfter    float64 // seconds
+	Name                          string
+	ArtifactBytes, PrunedBytes    float64 // of the zips
+	ImportBefore, ImportAfter     float64 // seconds
 	PruneCPU, BuildCPU, BuildWall float64 // seconds, of a cold build: without bytecode, with
 }
 
@@ -351,7 +351,7 @@ func layersOf(doc string) ([]Layer, error) {
 			ImportAfter:   after[k],
 			PruneCPU:      pruneCPU[k],
 			BuildCPU:      buildCPU[k],
-			BuildWall:      buildWall[k],
+			BuildWall:     buildWall[k],
 		})
 	}
 

@@ -113,7 +113,7 @@ func TestLayersAreReadFromTheBenchmarks(t *testing.T) {
 			ImportAfter:   0.11,
 			PruneCPU:      1.99,
 			BuildCPU:      2.66,
-			BuildWall:      1.42,
+			BuildWall:     1.42,
 		},
 	}
 	if !slices.Equal(got, want) {
