@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -151,11 +152,16 @@ var archiveFaults = []archiveFault{
 		change: func([]byte) []byte { return nil },
 		reason: "zip: not a valid zip file",
 	},
-	{title: "a zip64 record that lies about where it is", change: func(b []byte) []byte {
-		return append(
-			b[:len(b)-22],
-			"PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"...)
-	}, reason: "zip: not a valid zip file"},
+	{
+		title: "a zip64 record that lies about where it is",
+		change: func(b []byte) []byte {
+			const locator = "PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00"
+			const end = "PK\x05\x06\x00\x00\x00\x00" +
+				"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"
+			return append(b[:len(b)-22], locator+end...)
+		},
+		reason: "zip: not a valid zip file",
+	},
 }
 
 // overlapping is a zip with one megabyte of nothing, and a directory that names it many times.
@@ -172,8 +178,7 @@ func overlapping(n int) []byte {
 	for i := range n {
 		dir = append(append(dir, "PK\x01\x02\x14\x00\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"...), sizes...)
 		dir = append(dir, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		dir = append(dir, byte('0'+i/10000%10), byte('0'+i/1000%10), byte('0'+i/100%10), byte('0'+i/10%10),
-			byte('0'+i%10))
+		dir = fmt.Appendf(dir, "%05d", i%100_000)
 	}
 
 	end := append([]byte("PK\x05\x06\x00\x00\x00\x00"), byte(n), byte(n>>8), byte(n), byte(n>>8))
@@ -231,11 +236,8 @@ func (f archiveFault) asLayer(w *world) {
 }
 
 func (f archiveFault) message(before, archive, hint string) string {
-	return "error: " + before + "read " + archive + ": " + strings.ReplaceAll(
-		f.reason,
-		"$ARCHIVE",
-		archive,
-	) + "\n" + hint
+	reason := strings.ReplaceAll(f.reason, "$ARCHIVE", archive)
+	return "error: " + before + "read " + archive + ": " + reason + "\n" + hint
 }
 
 func TestBadArchives(t *testing.T) {
@@ -508,8 +510,8 @@ func takes(t *testing.T, n int) {
 	w := built(t)
 	entries := []entry{{name: "python/mod.py", content: "x = 1\n"}}
 	for i := range n {
-		entries = append(entries,
-			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)))
+		name := fmt.Sprintf("python/mod/data/%c/%c/%s", 'a'+i%26, 'a'+i/26%26, number(i))
+		entries = append(entries, stored(name, number(i)))
 	}
 
 	w.archive("in/layer.zip", entries...)
@@ -528,8 +530,4 @@ func takes(t *testing.T, n int) {
 	}
 }
 
-func number(i int) string {
-	return "n" + strings.Repeat("0", 3) + string(
-		rune('0'+i/10000%10),
-	) + string(rune('0'+i/1000%10)) + string(rune('0'+i/100%10)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
-}
+func number(i int) string { return fmt.Sprintf("n%08d", i%100_000) }

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -177,13 +176,7 @@ func TestDiskFillsUp(t *testing.T) {
 			}
 
 			fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
-			if err := syscall.Mount(
-				"",
-				w.path(folder),
-				"",
-				syscall.MS_REMOUNT,
-				fmt.Sprintf("size=%dm", 64),
-			); err != nil {
+			if err := syscall.Mount("", w.path(folder), "", syscall.MS_REMOUNT, "size=64m"); err != nil {
 				notRun(t, "a tmpfs cannot be made larger", err)
 			}
 

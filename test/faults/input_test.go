@@ -201,8 +201,8 @@ var inWorkspace = []section{
 			{
 				title: "no workspace",
 				want: "error: open workspace layers: no such folder\n" +
-					"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith " +
-					"init pandas",
+					"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: " +
+					"layersmith init pandas",
 				prepare: func(w *world) { w.remove("layers") },
 			},
 			{
@@ -341,7 +341,8 @@ var inWorkspace = []section{
 			{
 				title: "uv is missing",
 				want: "error: find uv: not on PATH, not in $WORK/.tools/bin\n" +
-					"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this project",
+					"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this " +
+					"project",
 				prepare: func(w *world) {
 					w.remove("bin/uv")
 					requires("alpha==1.0")(w)
@@ -434,8 +435,7 @@ var inWorkspace = []section{
 			},
 			{
 				title: "an interpreter that prints without an end",
-				want: "error: run other: it answered " +
-					"\"y\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\n\", not as a Python does\n" +
+				want: "error: run other: it answered \"" + strings.Repeat(`y\n`, 40) + "\", not as a Python does\n" +
 					"hint: give --python the path of a $RUNTIME",
 				prepare: func(w *world) { w.program("other", "exec yes") },
 				args:    []string{"build", "--python", "other"},
@@ -558,9 +558,8 @@ var inWorkspace = []section{
 					"hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build",
 				prepare: store(func(w *world, p string) {
 					b := []byte(w.read(p))
-					at := strings.Index(string(b), "alpha/__init__.py") + len(
-						"alpha/__init__.py",
-					) + 12 // behind an extra field of 9
+					const name = "alpha/__init__.py"
+					at := strings.Index(string(b), name) + len(name) + 12 // after an extra field of 9 bytes
 					b[at] ^= 0x55
 					w.write(p, string(b))
 				}),
@@ -594,7 +593,8 @@ var inWorkspace = []section{
 			{
 				title: "the store is a file",
 				want: "error: open $WORK/cache/wheels/…: not a directory\n" +
-					"hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE",
+					"hint: make room and permission for the cache, or name another folder with --cache or " +
+					"LAYERSMITH_CACHE",
 				prepare: func(w *world) {
 					w.remove("cache/wheels")
 					w.write("cache/wheels", "mine")

@@ -29,12 +29,11 @@ func (w *world) ready() bool {
 	return err == nil
 }
 
-// hang is a script that says that it is reached, and goes on for ten minutes as a process that
-// names the world.
+// hang is a script that makes the file of ready and then sleeps for ten minutes. Its command line
+// has the world's folder.
 func (w *world) hang() string {
-	return ": > " + w.path(
-		"home/ready",
-	) + "; exec " + thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
+	sleep := thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
+	return ": > " + w.path("home/ready") + "; exec " + sleep
 }
 
 func (w *world) there(pattern string) func() bool {
@@ -359,9 +358,8 @@ func TestBuildsAtOnce(t *testing.T) {
 func TestProbeThatForks(t *testing.T) {
 	t.Parallel()
 	w := built(t)
-	probe(
-		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; " +
-			"time.sleep(600)', '" + w.dir + "'])",
+	probe("import subprocess, sys\n" +
+		"for n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '" + w.dir + "'])",
 	)(w)
 	before := w.all()
 	r := w.must("build")

@@ -89,13 +89,8 @@ var thisMachine = sync.OnceValue(func() (m machine) {
 			continue
 		}
 
-		if found, err := localport.FindPython(
-			context.Background(),
-			target,
-			"",
-			cache,
-			"../../.tools/python",
-		); err == nil {
+		found, err := localport.FindPython(context.Background(), target, "", cache, "../../.tools/python")
+		if err == nil {
 			m.target = target
 			m.python, m.err = filepath.Abs(found.Path)
 			return m
@@ -320,10 +315,8 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 
 	entries = append(entries, entry{name: info + "RECORD", content: record.String() + info + "RECORD,,\n"})
 	for _, e := range more { // what is given replaces what is made
-		if i := slices.IndexFunc(
-			entries,
-			func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) },
-		); i >= 0 {
+		generated := func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) }
+		if i := slices.IndexFunc(entries, generated); i >= 0 {
 			entries[i] = e
 		} else {
 			entries = append(entries, e)

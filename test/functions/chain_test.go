@@ -51,9 +51,9 @@ func TestMain(m *testing.M) {
 }
 
 // built is every program, once for all tests.
-var built = sync.OnceValues(
-	func() (functions.Programs, error) { return functions.Build(context.Background(), root, folder) },
-)
+var built = sync.OnceValues(func() (functions.Programs, error) {
+	return functions.Build(context.Background(), root, folder)
+})
 
 // stack is the programs and an empty account.
 func stack(t *testing.T) functions.Stack {
@@ -131,8 +131,8 @@ func copyOf(t *testing.T, files fs.FS) string {
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
-	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out, "--cache",
-		cache(t), "--no-probe", "--quiet")
+	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out,
+		"--cache", cache(t), "--no-probe", "--quiet")
 	c.Dir = t.TempDir()
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
@@ -226,23 +226,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 	sameBytes(t, s, builtLocally(t, s, workspace), pruned)
 
 	for i, item := range measured {
-		b, err := s.S3.Get(functions.Store, item.Doc.Key)
-		var m release.Measured
-		if err := errors.Join(err, release.Decode(b, &m)); err != nil {
-			t.Fatal(err)
-		}
-
-		if m.Pruned != pruned[i].Doc || m.Report.Verdict != "within" || len(m.Report.Gate) > 0 {
-			t.Errorf("%s: made from %v, verdict %s, gate %v", item.Layer, m.Pruned, m.Report.Verdict, m.Report.Gate)
-		}
-
-		if !strings.HasSuffix(item.Summary, " MB, within") {
-			t.Errorf("%s: summary %q", item.Layer, item.Summary)
-		}
-
-		if item.Layer == "ml-libraries" && !slices.Equal(m.Built.Below, []string{"core-data-science"}) {
-			t.Errorf("%s lies on %v", item.Layer, m.Built.Below)
-		}
+		checkMeasured(t, s, pruned[i], item)
 	}
 
 	t.Run("a stage that is tried again gives the same item", func(t *testing.T) {
@@ -254,19 +238,13 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		}
 
 		smallest := slices.IndexFunc(selected.Layers, func(i stage.Item) bool { return i.Layer == "aws-utilities" })
-		if got := call[stage.Item](
-			t,
-			again,
-			stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]},
-		); got != pruned[smallest] {
+		got := call[stage.Item](t, again, stage.LayerInput{Run: "real", Layer: selected.Layers[smallest]})
+		if got != pruned[smallest] {
 			t.Errorf("%+v, first %+v", got, pruned[smallest])
 		}
 
-		if got := call[stage.Item](
-			t,
-			measure,
-			stage.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned},
-		); got != measured[smallest] {
+		got = call[stage.Item](t, measure, stage.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned})
+		if got != measured[smallest] {
 			t.Errorf("%+v, first %+v", got, measured[smallest])
 		}
 	})
@@ -281,13 +259,8 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			"prune":   stage.LayerInput{Run: "real", Layer: selected.Layers[largest]},
 			"measure": stage.StackInput{Run: "real", Layer: pruned[largest], Layers: pruned},
 		} {
-			f := start(
-				t,
-				s,
-				function,
-				600*time.Millisecond,
-				nil,
-			) // half a second of it is the door's: the stage gets a tenth of what it needs, or less
+			// lambdamain keeps half a second, and the stage gets a tenth of what it needs or less.
+			f := start(t, s, function, 600*time.Millisecond, nil)
 			wantFault(t, function, failure(t, f, in), "TimedOut", "give the function more memory")
 		}
 	})
@@ -305,6 +278,28 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Errorf("/tmp holds %v, %v", left, err)
 		}
 	})
+}
+
+// checkMeasured checks the document and the summary of a measured layer.
+func checkMeasured(t *testing.T, s functions.Stack, pruned, item stage.Item) {
+	t.Helper()
+	b, err := s.S3.Get(functions.Store, item.Doc.Key)
+	var m release.Measured
+	if err := errors.Join(err, release.Decode(b, &m)); err != nil {
+		t.Fatal(err)
+	}
+
+	if m.Pruned != pruned.Doc || m.Report.Verdict != "within" || len(m.Report.Gate) > 0 {
+		t.Errorf("%s: made from %v, verdict %s, gate %v", item.Layer, m.Pruned, m.Report.Verdict, m.Report.Gate)
+	}
+
+	if !strings.HasSuffix(item.Summary, " MB, within") {
+		t.Errorf("%s: summary %q", item.Layer, item.Summary)
+	}
+
+	if item.Layer == "ml-libraries" && !slices.Equal(m.Built.Below, []string{"core-data-science"}) {
+		t.Errorf("%s extends %v", item.Layer, m.Built.Below)
+	}
 }
 
 // A small workspace of pure Python in each form that a layer may have.

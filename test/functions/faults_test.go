@@ -27,7 +27,7 @@ import (
 	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 )
 
-// The functions, each with an input that it can read, of a run that nobody knows.
+// inputs are valid inputs of the functions, of an unknown run.
 var inputs = map[string]any{
 	"intake":   stage.IntakeInput{Run: "r", Execution: functions.Execution("r"), Input: json.RawMessage("{}")},
 	"select":   stage.RunInput{Run: "r"},
@@ -54,7 +54,7 @@ var (
 		Target: target,
 		Doc:    must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1)),
 	}
-	aConsumer = stage.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
+	aConsumer = stage.Consumer{Function: ordersARN, Change: "runs/r/changes/001.json"}
 )
 
 func must[T any](v T, err error) T {
@@ -65,11 +65,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func arnOf(function string) string {
-	return "arn:aws:lambda:us-east-1:000000000000:function:" + function
-}
+// ordersARN is the consumer of the runs in these tests.
+const ordersARN = "arn:aws:lambda:us-east-1:000000000000:function:orders"
 
-// raw is one invocation with bytes.
+// raw invokes a function with a payload that need not be JSON.
 func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Response {
 	t.Helper()
 	r, err := f.Invoke([]byte(payload))
@@ -296,12 +295,12 @@ func put(t *testing.T, s functions.Stack, prefix, suffix string, content []byte)
 }
 
 // small is a workspace that has one layer and moves one function with an alarm.
-func small(consumers string) fs.FS {
+func small() fs.FS {
 	return fstest.MapFS{
 		"workspace.yaml":         {Data: []byte("targets: [python3.13-x86_64]\n")},
 		"small/requirements.txt": {Data: []byte("demo==1.0\n")},
 		"small/layer.yaml":       {Data: []byte("budget: { unzipped: 1 MB, zipped: 1 MB }\n")},
-		"consumers.yaml":         {Data: []byte(consumers)},
+		"consumers.yaml":         {Data: []byte(orders)},
 	}
 }
 
@@ -312,7 +311,7 @@ const orders = `consumers:
     health: { alarm: orders-errors, window: 2m }
 `
 
-// artifact is what a build would have left of the distribution demo.
+// artifact is the artifact of a layer with the distribution demo.
 func artifact() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -342,15 +341,15 @@ func artifact() []byte {
 	return b.Bytes()
 }
 
-// at is a run that the real functions took as far as Measure, with what CodeBuild leaves written by
-// hand: no wheel is needed for that.
+// at is a run that the real functions took as far as Measure. The output of CodeBuild is written by
+// the test, so that no wheel is needed.
 type at struct {
 	functions.Stack
 	pruned, measured stage.Item
 	doc              release.Measured
 }
 
-func measured(t *testing.T, s functions.Stack, consumers string) at {
+func measured(t *testing.T, s functions.Stack) at {
 	t.Helper()
 	a, err := functions.NewAccount()
 	if err != nil {
@@ -359,7 +358,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 
 	t.Cleanup(a.Close)
 	out := at{Stack: functions.Stack{Programs: s.Programs, Account: a}}
-	if err := a.Push(small(consumers)); err != nil {
+	if err := a.Push(small()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -406,7 +405,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 }
 
 func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	doc, zipped, err := m.Pruned(m.pruned)
 	if err != nil {
 		t.Fatal(err)
@@ -438,7 +437,7 @@ func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
 }
 
 func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	other := m.pruned
 	other.Layer = "large"
 	f := start(t, m.Stack, "measure", time.Minute, nil)
@@ -480,11 +479,11 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 }
 
 func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	run := read[release.Run](t, m.Stack, release.RunName("r"))
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for name, f := range small(orders).(fstest.MapFS) {
+	for name, f := range small().(fstest.MapFS) {
 		content := f.Data
 		if name == "small/layer.yaml" {
 			content = []byte("budget: { unzipped: 100 B }\n")
@@ -533,7 +532,7 @@ func (l *lambda) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Lambda that has not what is meant.
 func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	s := stack(t)
-	m := measured(t, s, orders)
+	m := measured(t, s)
 	item := m.measured
 	candidate := release.Candidate{
 		SchemaVersion: release.SchemaVersion,
@@ -552,7 +551,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r",
 		Sequence:      1,
-		Function:      arnOf("orders"),
+		Function:      ordersARN,
 		Alarm:         "orders-errors",
 		WindowSeconds: 120,
 		Replaces: []release.Replace{
@@ -560,7 +559,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		},
 		Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="},
 	}
-	consumer := stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
+	consumer := stage.Consumer{Function: ordersARN, Change: release.ChangeName("r", 1), Summary: "orders"}
 
 	for name, c := range map[string]struct {
 		function string
@@ -610,12 +609,12 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			in:       stage.ConsumerInput{Run: "r", Consumer: consumer},
 			lambda:   &lambda{},
 			code:     "NotFound",
-			says:     []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"},
+			says:     []string{"read function " + ordersARN + ": ResourceNotFoundException"},
 		},
 		"update of what is no change": {function: "update", code: "ProvenanceMismatch",
 			in: stage.ConsumerInput{
 				Run:      "r",
-				Consumer: stage.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
+				Consumer: stage.Consumer{Function: ordersARN, Change: release.ChangeName("r", 9)},
 			},
 			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
 		"health is denied": {
@@ -662,7 +661,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		}})
 		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), stage.RunInput{Run: "r"})
 		if end.Outcome != release.FailedDirty ||
-			!strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
+			!strings.Contains(end.Message, ordersARN+" is not there any more") {
 			t.Errorf("%+v", end)
 		}
 	})
@@ -675,7 +674,7 @@ func sandbox(c release.Candidate) string {
 
 // Promote does not fail for want of what it only tidies up with.
 func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	version := func(n int64) release.ReleasedVersion {
 		return release.ReleasedVersion{
 			ARN:      fmt.Sprintf("arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:%d", n),
@@ -760,7 +759,7 @@ func serveNotices(s functions.Stack, n *notices) {
 }
 
 func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	in := stage.ReportInput{
 		Run:       "r",
 		Execution: functions.Execution("r"),
@@ -803,7 +802,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 
 func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	s := stack(t)
-	if err := s.Push(small(orders)); err != nil {
+	if err := s.Push(small()); err != nil {
 		t.Fatal(err)
 	}
 

@@ -151,9 +151,9 @@ func TestFunctionsAreAsked(t *testing.T) {
 		t.Fatalf("path (- want, + got):\n%s", diff)
 	}
 
-	run := ""
 	told := e.report(t)
-	if run = told.Run; !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
+	run := told.Run
+	if !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
 		t.Errorf("report is told %+v", told)
 	}
 

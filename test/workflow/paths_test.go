@@ -13,12 +13,11 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// released is the path when all is well, with one layer and one consumer. Most others leave it
+// released is the path of a run that releases one layer to one consumer. Most others leave it
 // somewhere.
-var released = names(
-	`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish,
-	Verify each, Verify, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`,
-)
+var released = names(`Intake, What next?, Build, Select, Changed?,
+	Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish, Verify each, Verify,
+	Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`)
 
 func names(list string) []string {
 	all := strings.Split(list, ",")
