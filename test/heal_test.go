@@ -67,10 +67,8 @@ except OSError:
 	}
 
 	added, ok := strings.CutPrefix(string(b), was+"keep:\n")
-	if lines := strings.Split(
-		strings.TrimSpace(added),
-		"\n",
-	); !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) ||
+	lines := strings.Split(strings.TrimSpace(added), "\n")
+	if !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) ||
 		!strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
 		t.Errorf("layer.yaml is\n%s", b)
 	}

@@ -150,19 +150,14 @@ func (w *world) synth(out string) {
 		w.t.Fatal(err)
 	}
 
-	w.run(
-		w.root,
-		[]string{
-			"CDK_OUTDIR=" + out,
-			"CDK_CONTEXT_JSON=" + string(contextJSON),
-			"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
-			"CDK_DEFAULT_ACCOUNT=" + emulator.Account,
-			"CDK_DEFAULT_REGION=" + emulator.Region,
-		},
-		"go",
-		"run",
-		"./infra",
-	)
+	env := []string{
+		"CDK_OUTDIR=" + out,
+		"CDK_CONTEXT_JSON=" + string(contextJSON),
+		"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
+		"CDK_DEFAULT_ACCOUNT=" + emulator.Account,
+		"CDK_DEFAULT_REGION=" + emulator.Region,
+	}
+	w.run(w.root, env, "go", "run", "./infra")
 }
 
 // run runs a program that must end well, and returns what it printed.
@@ -231,10 +226,8 @@ func (w *world) message(words ...string) {
 
 		for _, m := range out.Messages {
 			w.told = append(w.told, *m.Body)
-			if _, err := w.queue.DeleteMessage(
-				w.t.Context(),
-				&sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle},
-			); err != nil {
+			read := &sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle}
+			if _, err := w.queue.DeleteMessage(w.t.Context(), read); err != nil {
 				w.t.Fatal(err)
 			}
 		}
@@ -265,10 +258,10 @@ func (w *world) newConsumer() {
 	z := zip.NewWriter(&code)
 	f, err := z.Create("main.py")
 	if err == nil {
-		_, err = f.Write([]byte(
-			"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n   " +
-				" return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
-		))
+		_, err = f.Write([]byte("def handler(event, context):\n" +
+			"    import boto3\n" +
+			"    boto3.client('s3', region_name='us-east-1')\n" +
+			"    return {'boto3': boto3.__version__, 'from': boto3.__file__}\n"))
 	}
 
 	if err == nil {
@@ -410,16 +403,15 @@ func (w *world) published() []types.LayerVersionsListItem {
 	return out.LayerVersions
 }
 
-// settled waits until no execution runs, and returns how those that began since ended, newest
-// first.
+// settled waits until no execution is running and more than since have started. It returns the
+// endings of the new ones, newest first.
 func (w *world) settled(since int) []release.Ending {
 	w.t.Helper()
 	for range 600 {
 		all := w.executions()
-		running := slices.ContainsFunc(
-			all,
-			func(e sfntypes.ExecutionListItem) bool { return e.Status == sfntypes.ExecutionStatusRunning },
-		)
+		running := slices.ContainsFunc(all, func(e sfntypes.ExecutionListItem) bool {
+			return e.Status == sfntypes.ExecutionStatusRunning
+		})
 		if len(all) > since && !running {
 			var ends []release.Ending
 			for _, e := range all[:len(all)-since] {
@@ -444,10 +436,9 @@ func (w *world) executions() []sfntypes.ExecutionListItem {
 		w.t.Fatal(err)
 	}
 
-	slices.SortStableFunc(
-		out.Executions,
-		func(a, b sfntypes.ExecutionListItem) int { return b.StartDate.Compare(*a.StartDate) },
-	)
+	slices.SortStableFunc(out.Executions, func(a, b sfntypes.ExecutionListItem) int {
+		return b.StartDate.Compare(*a.StartDate)
+	})
 	return out.Executions
 }
 
@@ -529,24 +520,15 @@ func (w *world) shares() {
 			ours -= took[s]
 		}
 
-		table := fmt.Sprintf(
-			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% "+
-				"|\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | "+
-				"%.1f | %.0f %% |\n"+
-				"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | "+
-				"%.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% "+
-				"|\n| from the start of the execution to Released | %.1f | |\n",
-			took["Wait for the other run"],
-			100*took["Wait for the other run"]/total,
-			took["Build"],
-			100*took["Build"]/total,
-			took["Verify each"],
-			100*took["Verify each"]/total,
-			transitions-3,
-			ours,
-			100*ours/total,
-			total,
-		)
+		table := "| part | seconds | share |\n|---|---|---|\n"
+		row := func(part string, seconds float64) {
+			table += fmt.Sprintf("| %s | %.1f | %.0f %% |\n", part, seconds, 100*seconds/total)
+		}
+		row("waiting until uploads have settled (Wait)", took["Wait for the other run"])
+		row("building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them)", took["Build"])
+		row("asking the real Python (Verify each: a throw-away function, its start and the probe)", took["Verify each"])
+		row(fmt.Sprintf("everything else: %d other states entered, their functions and copying", transitions-3), ours)
+		table += fmt.Sprintf("| from the start of the execution to Released | %.1f | |\n", total)
 		w.t.Log("\n" + table)
 		if *update {
 			w.section("Workflow",
@@ -776,10 +758,8 @@ func (w *world) killed(t *testing.T) {
 
 	for _, e := range w.executions() {
 		if e.Status == sfntypes.ExecutionStatusRunning {
-			if _, err := w.states.StopExecution(
-				t.Context(),
-				&sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn},
-			); err != nil {
+			stop := &sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn}
+			if _, err := w.states.StopExecution(t.Context(), stop); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -814,21 +794,13 @@ func (w *world) back(t *testing.T) {
 		t.Errorf("after going back: %+v", got)
 	}
 
-	if out, err := w.try(
-		filepath.Dir(w.workspace),
-		w.env(),
-		w.cli,
-		"rollback",
-		"aws-utilities",
-		"--to",
-		"99",
-	); err == nil ||
-		!strings.Contains(out, "99") {
+	out, err := w.try(filepath.Dir(w.workspace), w.env(), w.cli, "rollback", "aws-utilities", "--to", "99")
+	if err == nil || !strings.Contains(out, "99") {
 		t.Errorf("a version that is not there: %v\n%s", err, out)
 	}
 }
 
-// schedule lets the deployed schedule fire now instead of next month.
+// schedule makes the deployed schedule fire now instead of next month.
 func (w *world) schedule(t *testing.T) {
 	client := scheduler.NewFromConfig(w.emulator.AWSConfig())
 	list, err := client.ListSchedules(t.Context(), &scheduler.ListSchedulesInput{})
@@ -875,17 +847,15 @@ func (w *world) schedule(t *testing.T) {
 }
 
 func (w *world) largeAlarm(t *testing.T) {
-	if _, err := w.alarms.PutMetricData(
-		t.Context(),
-		&cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
-			{
-				MetricName: aws.String("PackageSize"),
-				Unit:       cwtypes.StandardUnitMegabytes,
-				Value:      aws.Float64(214),
-				Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
-			},
+	if _, err := w.alarms.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{
+		Namespace: aws.String("Lambda/Optimization"),
+		MetricData: []cwtypes.MetricDatum{{
+			MetricName: aws.String("PackageSize"),
+			Unit:       cwtypes.StandardUnitMegabytes,
+			Value:      aws.Float64(214),
+			Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
 		}},
-	); err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -282,7 +282,8 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const begin, end = "<!-- tables: go test ./test/faults -run ThePage -update -->\n", "<!-- end of the tables -->"
+	const begin = "<!-- tables: go test ./test/faults -run ThePage -update -->\n"
+	const end = "<!-- end of the tables -->"
 	before, rest, ok := strings.Cut(string(b), begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {

@@ -500,36 +500,36 @@ var inWorkspace = []section{
 		{
 			title: "a probe that fails",
 			want: "error: probe main: script probe.py: AssertionError: alpha is too old\n" +
-				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-				"fault",
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
 			prepare: probe("assert False, 'alpha is too old'"), code: 3, writes: true,
 		},
 		{
 			title: "a probe that crashes",
 			want: "error: probe main: script probe.py: signal: segmentation fault\n" +
-				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-				"fault",
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
 			prepare: probe("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), code: 3, writes: true,
 		},
 		{
 			title: "a probe that is no Python",
 			want: "error: probe main: script probe.py: SyntaxError: unmatched '}'\n" +
-				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-				"fault",
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
 			prepare: probe("}{ garbage"), code: 3, writes: true,
 		},
 		{
 			title: "a probe that fills memory",
 			want: "error: probe main: script probe.py: MemoryError\n" +
-				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-				"fault",
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
 			prepare: probe("b = bytearray(11 << 30)"), code: 3, writes: true,
 		},
 		{
 			title: "a probe that prints without an end",
 			want: "error: probe main: script probe.py: enough\n" +
-				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-				"fault",
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
 			prepare: probe("import sys\nfor n in range(200000): print('x' * 80, file=sys.stderr)\nraise " +
 				"SystemExit('enough')"), code: 3, writes: true,
 		},

@@ -233,19 +233,18 @@ func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 
 func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
-		if function == "intake" || function == "report" ||
-			function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
+		switch function {
+		case "intake", "report", "rollback": // they take it, release it, and undo the run of another one
 			return
 		}
 
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
-		keep(
-			t,
-			s,
-			release.LeaseName,
-			release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
-				Until: time.Now().Add(time.Hour)},
-		)
+		keep(t, s, release.LeaseName, release.Lease{
+			SchemaVersion: release.SchemaVersion,
+			Run:           "other",
+			Execution:     functions.Execution("other"),
+			Until:         time.Now().Add(time.Hour),
+		})
 		f := start(t, s, function, time.Minute, nil)
 		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost",
 			`continue r: execution "other" has taken over`, "wait for that execution")
@@ -456,11 +455,8 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 
 	current := m.pruned // refers to a version, which is as it was
 	f = start(t, m.Stack, "measure", time.Minute, nil)
-	if again := call[stage.Item](
-		t,
-		f,
-		stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}},
-	); again != m.measured {
+	again := call[stage.Item](t, f, stage.StackInput{Run: "r", Layer: current, Layers: []stage.Item{current}})
+	if again != m.measured {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
 

@@ -254,16 +254,13 @@ func canonical(t *testing.T, b []byte) string {
 func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
-		t.Run(
-			input,
-			scenario{
-				input:  input,
-				script: script{"intake": {fails("BadInput")}},
-				path:   names("Intake, " + clean),
-				told:   "BadInput",
-				asked:  map[string]int{"intake": 1},
-			}.run,
-		)
+		t.Run(input, scenario{
+			input:  input,
+			script: script{"intake": {fails("BadInput")}},
+			path:   names("Intake, " + clean),
+			told:   "BadInput",
+			asked:  map[string]int{"intake": 1},
+		}.run)
 	}
 }
 

@@ -124,10 +124,8 @@ var ways = []scenario{
 		name:  "a restore",
 		left:  "The earlier versions, in use",
 		input: `{"rollback":{"layer":"ml","to":3}}`,
-		path: names(
-			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, " +
-				"Report, Outcome?, Released",
-		),
+		path: names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, " +
+			"Promote, Report, Outcome?, Released"),
 		script: script{"intake": {next("Restore")}},
 		asked:  map[string]int{"build": 0, "publish": 0},
 	},
@@ -322,10 +320,8 @@ var tasks = []task{
 		script:   script{"intake": first(next("Recover"))},
 		path:     names("Intake, What next?, Recover, " + stuck),
 		dirt:     true,
-		ok: append(
-			names("Intake, What next?, Recover, Recovered?"),
-			released...),
-		left: leftDirty + ". They are the earlier run's",
+		ok:       append(names("Intake, What next?, Recover, Recovered?"), released...),
+		left:     leftDirty + ". They are the earlier run's",
 	},
 	{state: "Select", function: "select", lease: true, path: after("Select", clean), ok: released, left: leftNothing},
 	{
@@ -496,11 +492,9 @@ func (e execution) ends(t *testing.T, outcome string) {
 	switch outcome {
 	case "Released", "Unchanged":
 		var out struct{ Outcome, Message string }
-		if err := json.Unmarshal(
-			[]byte(e.output),
-			&out,
-		); err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome ||
-			out.Message == "" {
+		err := json.Unmarshal([]byte(e.output), &out)
+		succeeded := err == nil && e.status == types.ExecutionStatusSucceeded
+		if !succeeded || out.Outcome != outcome || out.Message == "" {
 			t.Errorf("%s with the output %s, want success with the outcome %s and a message",
 				e.status, e.output, outcome)
 		}
