@@ -1,5 +1,5 @@
-// Package test proves the main job on real wheels: the three layers of this repository, built from
-// the index that uv is configured for.
+// Package test builds the three layers of this repository from real wheels of the index that uv is
+// configured for.
 package test
 
 import (
@@ -32,7 +32,7 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// layersmith runs the real command line and fails the test when it does not end well.
+// layersmith runs the command line and fails the test unless it succeeds.
 func layersmith(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, diagnostics bytes.Buffer

@@ -1,7 +1,6 @@
-// Package e2e deploys the product to an account in an emulator, as users do, and uses it: the
-// synthesized app through the CDK's command line, our own command line, real wheels, the real
-// buildspec, real bootstraps. What the emulator does not do as AWS does is in
-// internal/testenv/emulator/README.md.
+// Package e2e deploys the product to an AWS emulator as users do, and uses it: with the CDK's
+// command line, our own command line, real wheels, the real buildspec and real bootstraps.
+// internal/testenv/emulator/README.md lists the differences between the emulator and AWS.
 package e2e
 
 import (
@@ -42,7 +41,7 @@ const (
 	stackName = "layersmith"
 )
 
-// world is a deployed product with one consumer and a queue that gets what people would be told.
+// world is a deployed product with one consumer and a queue that receives the notifications.
 type world struct {
 	t         *testing.T
 	emulator  *emulator.Stack
@@ -118,8 +117,8 @@ func deploy(t *testing.T) *world {
 	return w
 }
 
-// python puts an environment of its own first on PATH for the buildspec, which installs uv into it:
-// on CodeBuild that is the image's, which is thrown away.
+// python creates a virtual environment and puts it first on PATH, because the buildspec installs uv
+// into Python. On CodeBuild that is the Python of the image, which is discarded.
 func (w *world) python(dir string) {
 	w.t.Setenv("PATH", filepath.Join(w.root, ".tools", "bin")+":"+os.Getenv("PATH"))
 	venv := filepath.Join(dir, "image")
@@ -160,7 +159,7 @@ func (w *world) synth(out string) {
 	w.run(w.root, env, "go", "run", "./infra")
 }
 
-// run runs a program that must end well, and returns what it printed.
+// run runs a program that must succeed, and returns its output.
 func (w *world) run(dir string, env []string, program string, args ...string) string {
 	w.t.Helper()
 	out, err := w.try(dir, env, program, args...)
@@ -211,7 +210,7 @@ func (w *world) listen(cfg aws.Config) {
 	}
 }
 
-// message waits until people were told something that contains all the words.
+// message waits for a notification that contains all the words.
 func (w *world) message(words ...string) {
 	w.t.Helper()
 	has := func(m string) bool {
@@ -242,7 +241,7 @@ func (w *world) message(words ...string) {
 	w.t.Fatalf("nobody was told of %q; told was\n%s", words, strings.Join(w.told, "\n"))
 }
 
-// pause is how waiting for the emulator looks: it has no way to be asked.
+// pause is a polling interval: the emulator has no notifications.
 func (w *world) pause(d time.Duration) {
 	select {
 	case <-w.t.Context().Done():
@@ -251,7 +250,7 @@ func (w *world) pause(d time.Duration) {
 	}
 }
 
-// newConsumer makes a function that uses boto3 without bringing it, as its owner would.
+// newConsumer makes a function that uses boto3 and does not include it.
 func (w *world) newConsumer() {
 	ctx := w.t.Context()
 	var code bytes.Buffer
@@ -351,7 +350,7 @@ func (w *world) read(name string) string {
 
 const withoutHealth = "consumers:\n  - function: " + consumer + "\n    layers: [aws-utilities]\n    alias: live\n"
 
-// function is everything that its owner has of the consumer.
+// function is the state of the consumer: code, layers, versions and alias.
 type function struct {
 	Layers, Versions []string
 	Alias, Code      string
@@ -503,9 +502,8 @@ func (w *world) upload(t *testing.T) {
 	}
 }
 
-// shares says what the time from the execution's start to its end went into: waiting for uploads to
-// settle, the build, Lambda's Python, and what is ours. With -update it becomes a section of
-// docs/benchmarks.md.
+// shares measures the parts of an execution's duration: waiting for uploads to settle, the build,
+// verifying, and our own code. With -update it writes them to docs/benchmarks.md.
 func (w *world) shares() {
 	w.t.Helper()
 	for _, e := range w.executions() {
@@ -545,7 +543,7 @@ func (w *world) shares() {
 
 var update = flag.Bool("update", false, "write what was measured to docs/benchmarks.md")
 
-// seconds are the seconds that were spent in each state, and how many states were entered.
+// seconds returns the seconds spent in each state, and the number of states entered.
 func (w *world) seconds(arn string) (took map[string]float64, entered int) {
 	took = map[string]float64{}
 	since := map[string]time.Time{}
@@ -571,7 +569,7 @@ func (w *world) seconds(arn string) (took map[string]float64, entered int) {
 	return took, entered
 }
 
-// section puts a section of the document anew, or appends it.
+// section replaces a section of docs/benchmarks.md, or appends it.
 func (w *world) section(title, text string) {
 	file := filepath.Join(w.root, "docs", "benchmarks.md")
 	b, err := os.ReadFile(file)
@@ -742,8 +740,7 @@ func (w *world) ill(t *testing.T) {
 	w.alarm(cwtypes.StateValueOk)
 }
 
-// killed stops an execution when the consumer has moved, which is the worst moment, and starts
-// another.
+// killed stops an execution right after the consumer has moved, the worst moment, and starts another.
 func (w *world) killed(t *testing.T) {
 	before := w.function()
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 1m }\n")

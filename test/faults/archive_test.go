@@ -17,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// archiveFault is a zip that is refused, with the same reason as a wheel, as a layer to prune and
-// as one to check.
+// archiveFault is a zip that is refused for the same reason as a wheel, as a layer to prune, and as a
+// layer to check.
 type archiveFault struct {
 	title   string
 	entries []entry             // beside what makes it a wheel, or a layer
@@ -32,7 +32,7 @@ func stored(name, content string) entry {
 	return entry{name: name, content: content, header: func(h *zip.FileHeader) { h.Method = zip.Store }}
 }
 
-// declared is a file whose headers say something else than its bytes are.
+// declared is a file whose headers do not match its content.
 func declared(name, content string, change func(*zip.FileHeader)) entry {
 	raw := ziptree.Deflate([]byte(content))
 	return entry{name: name, raw: raw, header: func(h *zip.FileHeader) {
@@ -164,7 +164,7 @@ var archiveFaults = []archiveFault{
 	},
 }
 
-// overlapping is a zip with one megabyte of nothing, and a directory that names it many times.
+// overlapping is a zip with one megabyte of zeros, and a directory that lists it many times.
 func overlapping(n int) []byte {
 	le := binary.LittleEndian
 	content := make([]byte, 1<<20)
@@ -195,8 +195,8 @@ const (
 	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
 )
 
-// asWheel puts the archive into the index as beta 1.0, which main requires beside alpha. uv reads
-// METADATA and nothing else.
+// asWheel adds the archive to the index as beta 1.0, which main requires besides alpha. uv reads only
+// METADATA.
 func (f archiveFault) asWheel(w *world) {
 	w.Helper()
 	file := w.wheel("beta", "1.0", nil, f.entries...)
@@ -210,7 +210,7 @@ func (f archiveFault) asWheel(w *world) {
 		return
 	}
 
-	// uv has to read it when it locks; afterwards the store has what the fault makes of it.
+	// uv must be able to read it when it locks. Then the fault is applied to the file in the store.
 	w.must("build")
 	sum := sumOf(w, "index/"+file)
 	p := "cache/wheels/" + sum[:2] + "/" + sum
@@ -309,8 +309,8 @@ var lies = []struct {
 	{"a file with another CRC-32", func(h *zip.FileHeader) { h.CRC32 = 7 }, "CRC-32 75e2b8df, declared 00000007"},
 }
 
-// What a directory declares and bytes do not keep is seen when they are inflated: when the layer is
-// unpacked for the probe, at the latest.
+// Sizes and checksums that do not match the directory are found when the entry is inflated, at the
+// latest when the layer is unpacked for the probe.
 func TestLyingArchives(t *testing.T) {
 	t.Parallel()
 	for _, l := range lies {
@@ -332,7 +332,7 @@ func TestLyingArchives(t *testing.T) {
 	}
 }
 
-// A wheel that is a zip, but no wheel.
+// Zips that are not wheels.
 var wheelFaults = []struct {
 	title   string
 	entries []entry
@@ -379,8 +379,7 @@ func TestBadWheels(t *testing.T) {
 	}
 }
 
-// What is built all the same, and the gate says no to: exit code 3, and the output is there to look
-// at.
+// Layers that are built and that the gate refuses: exit code 3, with the output.
 var gateFaults = []struct {
 	title   string
 	entries []entry
@@ -414,7 +413,7 @@ func TestWhatTheGateRefuses(t *testing.T) {
 	}
 }
 
-// What is large or unusual, and right, is taken.
+// Large and unusual archives that are valid are accepted.
 func TestLargeAndUnusualArchives(t *testing.T) {
 	t.Parallel()
 	t.Run("forty thousand entries", func(t *testing.T) {
@@ -457,7 +456,7 @@ func TestLargeAndUnusualArchives(t *testing.T) {
 	})
 }
 
-// inZip64 moves the sizes of the one entry into a zip64 field of the directory.
+// inZip64 moves the sizes of the only entry to a zip64 field of the directory.
 func inZip64(t *testing.T, b []byte) []byte {
 	t.Helper()
 	le := binary.LittleEndian

@@ -17,12 +17,12 @@ var update = flag.Bool("update", false, "write the tables of docs/bad-input.md")
 
 const page = "../../docs/bad-input.md"
 
-// row is one line of the page.
+// row is a row of a table.
 type row struct {
 	fault, sees, code, test string
 }
 
-// elsewhere are faults that tests of single packages throw, where the command line cannot.
+// elsewhere are faults that only tests of single packages can cause.
 var elsewhere = []row{
 	{
 		"every field of an ELF header, of its program headers, dynamic table and version records, with 22 values each",

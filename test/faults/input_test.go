@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// fault is one thing that is wrong, and what the user sees.
+// fault is one fault and what the user sees of it.
 type fault struct {
 	title   string
 	prepare func(w *world)
@@ -26,7 +26,7 @@ type section struct {
 	faults []fault
 }
 
-// inWorkspace are the sections whose faults are in a workspace that was built before.
+// inWorkspace are faults in a workspace that was built before.
 var inWorkspace = []section{
 	{
 		"Requirements and versions",
@@ -630,7 +630,7 @@ func layerYAML(content string) func(*world) {
 	return func(w *world) { w.write("layers/main/layer.yaml", content) }
 }
 
-// answers makes a script answer as uv does when it is asked who it is.
+// answers is the part of a script that answers `uv --version`.
 const answers = `case "$1" in --version) echo 'uv 0.13.0'; exit ;; esac; `
 
 func uv(script string) func(*world) {
@@ -640,14 +640,13 @@ func uv(script string) func(*world) {
 	}
 }
 
-// interpreter puts a script before the target's interpreter: it acts where the command line has a
-// text, and is that interpreter otherwise.
+// interpreter wraps the target's interpreter in a script, which acts if the command line has a text.
 func (w *world) interpreter(where, script string) {
 	w.program(w.python(), `case "$*" in *'`+where+`'*) `+script+` ;; *) exec "`+thisMachine().python+`" "$@" ;; esac`)
 }
 
-// compiler is an interpreter that does something else when it is asked to compile. What it compiled
-// before is forgotten.
+// compiler is an interpreter that runs something else instead of compiling. The cache of bytecode is
+// removed.
 func compiler(script string) func(*world) {
 	return func(w *world) {
 		w.interpreter("Compiles sources", script)
@@ -668,7 +667,7 @@ func probe(script string) func(*world) {
 	return func(w *world) { w.write("layers/main/probe.py", script+"\n") }
 }
 
-// store changes the one file of the wheel store, and forgets what was made of it.
+// store changes the only file of the wheel store, and removes what was made of it.
 func store(change func(w *world, path string)) func(*world) {
 	return func(w *world) {
 		w.remove("cache/packs")
@@ -688,7 +687,7 @@ func (w *world) remove(name string) {
 	}
 }
 
-// here puts this machine's words into a message.
+// here replaces the variables of a message with this machine's values.
 func (w *world) here(text string) string {
 	t := thisMachine().target
 	return strings.NewReplacer("$TARGET", t.String(), "$RUNTIME", t.Runtime(), "$LOCK", w.lockName()[len("layers/"):],
@@ -697,10 +696,10 @@ func (w *world) here(text string) string {
 		Replace(text)
 }
 
-// slow is the progress of a stage that took long, which it does where many tests run at once.
+// slow is the progress of a stage that took long because many tests run at once.
 var slow = regexp.MustCompile(`(?m)^[a-z].*: [0-9.,]+ [a-zA-Z]+ in [0-9.]+m?s\n`)
 
-// check runs a fault and compares everything.
+// check causes a fault and compares message, exit code and files.
 func (f fault) check(w *world) {
 	w.Helper()
 	if f.prepare != nil {
@@ -740,8 +739,7 @@ func (f fault) check(w *world) {
 	w.unharmed(before, f.allowed...)
 }
 
-// wrote checks a build that ended with a verdict: what it wrote is complete, and nothing else
-// changed.
+// wrote checks a build that ended with a verdict: its output is complete, and nothing else changed.
 func (f fault) wrote(w *world, before map[string]string) {
 	w.Helper()
 	for name, what := range w.all() {

@@ -22,7 +22,7 @@ import (
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
-// root is the repository; folder is where the programs are, made and removed by TestMain.
+// root is the repository. folder has the programs; TestMain makes and removes it.
 var root, folder string
 
 func TestMain(m *testing.M) {
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is every program, once for all tests.
+// built builds the programs once for all tests.
 var built = sync.OnceValues(func() (functions.Programs, error) {
 	return functions.Build(context.Background(), root, folder)
 })
@@ -115,7 +115,7 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-// copyOf makes a workspace's copy that a build may write its lock into.
+// copyOf copies a workspace, so that a build may write its lock.
 func copyOf(t *testing.T, files fs.FS) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "layers")
@@ -126,8 +126,8 @@ func copyOf(t *testing.T, files fs.FS) string {
 	return dir
 }
 
-// builtLocally is what `layersmith build` makes of a workspace with its lock: the digest of each
-// zip by layer, and the bytes of all.
+// builtLocally runs `layersmith build` on a locked workspace and returns the digest of each zip by
+// layer.
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
@@ -156,8 +156,8 @@ func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]
 	return sums
 }
 
-// chain pushes a workspace and takes it from Intake to Measure, on warm processes as Lambda does,
-// and returns the items of both maps.
+// chain pushes a workspace and runs the stages from Intake to Measure, on warm processes as in
+// Lambda. It returns the items of both maps.
 func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, measured []stage.Item) {
 	t.Helper()
 	if err := s.Push(os.DirFS(workspace)); err != nil {
@@ -195,7 +195,7 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	return pruned, measured
 }
 
-// sameBytes compares what the functions left in the store with a local build, byte by byte.
+// sameBytes compares the zips in the store with those of a local build.
 func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, pruned []stage.Item) {
 	t.Helper()
 	if len(pruned) != len(want) || len(want) == 0 {

@@ -79,7 +79,7 @@ func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Respon
 	return r
 }
 
-// wantCode checks what the state machine catches by, and what the sentence says.
+// wantCode checks the error name, by which the state machine catches, and the message.
 func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
 	t.Helper()
 	if r.ErrorType != code || r.Exited {
@@ -93,7 +93,7 @@ func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, say
 	}
 }
 
-// wantFault besides wants what a person is to do: the hint, behind its mark.
+// wantFault also checks the hint in the message.
 func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
 	t.Helper()
 	wantCode(t, what, r, code, says...)
@@ -102,8 +102,7 @@ func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, sa
 	}
 }
 
-// each runs a test for every function that is built; one that has no input here is a mistake in
-// this file.
+// each runs a test for every function. A function without an input above is an error.
 func each(t *testing.T, test func(t *testing.T, s functions.Stack, function string)) {
 	s := stack(t)
 	if len(s.Names) != len(inputs) {
@@ -183,8 +182,8 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 	})
 }
 
-// Report accounts for a run that did not get as far as being written down, and Intake makes runs:
-// all others know theirs.
+// All functions but Intake, which makes runs, and Report, which accepts a run without a document,
+// refuse an unknown run.
 func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		f := start(t, s, function, time.Minute, nil)
@@ -218,8 +217,8 @@ func TestARoleThatLacksAGrantIsNotAllowed(t *testing.T) {
 	})
 }
 
-// Every function gives its context to what it waits for: a store that hangs is a fault that says
-// so, before Lambda kills the function.
+// Every function passes on its context: if the store hangs, it fails with a message before Lambda
+// kills it.
 func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		s.Answer("s3", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -258,7 +257,7 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 	})
 }
 
-// keep writes a document that changes.
+// keep stores a document under a name.
 func keep(t *testing.T, s functions.Stack, name string, doc any) {
 	t.Helper()
 	if err := s.S3.Put(functions.Store, name, must(release.Encode(doc))); err != nil {
@@ -266,7 +265,7 @@ func keep(t *testing.T, s functions.Stack, name string, doc any) {
 	}
 }
 
-// read reads one.
+// read reads a document.
 func read[T any](t *testing.T, s functions.Stack, name string) (doc T) {
 	t.Helper()
 	b, err := s.S3.Get(functions.Store, name)
@@ -499,8 +498,8 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 	wantFault(t, "100 bytes", r, "OverLimit", "small")
 }
 
-// lambda is a Lambda service of functions that are written down as the API answers, and otherwise
-// empty. Everything that changes anything is denied.
+// lambda is a Lambda service with responses for some functions, and otherwise empty. It denies all
+// changes.
 type lambda struct {
 	mu       sync.Mutex
 	answers  map[string]string // "GET /2015-03-31/functions/orders" to a body; a body that is "" is a denial
@@ -524,8 +523,7 @@ func (l *lambda) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The functions that work on an account's functions and layers, against Lambda that denies and
-// Lambda that has not what is meant.
+// The functions that call Lambda, when it denies access and when a function or layer is missing.
 func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	s := stack(t)
 	m := measured(t, s)
@@ -663,12 +661,12 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	})
 }
 
-// sandbox is the name that a run's throw-away function has.
+// sandbox is the name of a run's throw-away function.
 func sandbox(c release.Candidate) string {
 	return "Layersmith-probe-" + digest.Of([]byte(c.Run+" "+c.LayerName)).Short()
 }
 
-// Promote does not fail for want of what it only tidies up with.
+// Promote does not fail when it cannot clean up.
 func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	m := measured(t, stack(t))
 	version := func(n int64) release.ReleasedVersion {
@@ -729,14 +727,14 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	}
 }
 
-// notices is what people and alarms got.
+// notices are the notifications and metrics that were sent.
 type notices struct {
 	mu       sync.Mutex
 	messages []string // subjects
 	metrics  int      // requests
 }
 
-// serveNotices lets SNS and CloudWatch take everything.
+// serveNotices makes SNS and CloudWatch accept everything.
 func serveNotices(s functions.Stack, n *notices) {
 	n = cmp.Or(n, &notices{})
 	s.Answer("sns", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -767,7 +765,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	}
 	const said = "FailedClean: measure small: too large; nothing was touched. Make it smaller."
 
-	// Denied everything, it says so, and the lease is free all the same.
+	// If everything is denied, the message says so and the lease is released.
 	f := start(t, m.Stack, "report", time.Minute, nil)
 	wantFault(t, "everything denied", failure(t, f, in), "NotAllowed", "cloudwatch:PutMetricData", "AuthorizationError")
 	if lease := read[release.Lease](t, m.Stack, release.LeaseName); lease.Run != "" || lease.Recovers != "" {

@@ -29,7 +29,7 @@ const target = "python3.13-x86_64"
 // packages are small: two have C code, and the last has a program and code compiled by mypyc.
 var packages = []string{"markupsafe==3.0.4", "pyyaml==6.0.3", "charset-normalizer==3.5.2"}
 
-// world is what all cases are made of: installed once.
+// world has the packages that all cases use, installed once.
 type world struct {
 	python, uv string
 	installer  []string // pip, as the interpreter has it or as uv brings it
@@ -66,7 +66,7 @@ func newWorld(t *testing.T) world {
 	return w
 }
 
-// install lets pip fill a folder.
+// install installs packages into a folder with pip.
 func (w world) install(t *testing.T, dir string, what ...string) {
 	t.Helper()
 	install := []string{"install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--target", dir}
@@ -83,7 +83,7 @@ func (w world) run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// strip removes symbols with binutils, as recipes on the web do.
+// strip removes symbols with binutils, as many recipes do.
 func (w world) strip(t *testing.T, dir string) {
 	t.Helper()
 	tool, err := exec.LookPath("strip")
@@ -114,7 +114,7 @@ func layersmith(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), diagnostics.String()
 }
 
-// outcome is what should come of an input.
+// outcome is the expected exit code and message.
 type outcome struct {
 	code int    // 2: the input is refused; 3: the gate or the probe failed
 	says string // on stderr
@@ -180,7 +180,7 @@ const (
 
 var old = "\xcb\x0d\r\n" + strings.Repeat("\x00", 12) + "code of 3.12"
 
-// What other tools make of packages.
+// Layers and zips built by other tools.
 var toolsMake = map[string]input{
 	"pip install --target, below python/, zipped with timestamps and extra fields": {
 		make:  asIs(archive{extra: true}),
@@ -241,7 +241,7 @@ var toolsMake = map[string]input{
 	},
 }
 
-// What the format of zips allows.
+// Features of the zip format.
 var zipsHave = map[string]input{
 	"sizes in data descriptors, as zip writes to a pipe": {make: asIs(archive{streamed: true})},
 	"zip64 though nothing is that large":                 {make: asIs(archive{zip64: true})},
@@ -288,7 +288,7 @@ var zipsHave = map[string]input{
 	},
 }
 
-// What people and tools do to packages, and what works all the same.
+// Changes of packages that people and tools make, and that must work.
 var packagesHave = map[string]input{
 	"bytecode in odd places": {
 		make: added(text(cached+"loader.cpython-312.pyc", old), text("python/yaml/loader.pyc", old),
@@ -455,7 +455,7 @@ var faults = map[string]input{
 	},
 }
 
-// movedSegment shifts the code's place in the file, as strip does with files that patchelf wrote.
+// movedSegment moves the code segment in the file, as strip does after patchelf.
 func movedSegment(t *testing.T, b []byte) {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(b))

@@ -15,8 +15,8 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// A hard end is one after which the workflow does nothing more by itself: the engine, or a person,
-// has ended the execution. The next run finds the lease and recovers.
+// A hard end is an execution that the engine or a person ended. The workflow does nothing more, and
+// the next run finds the lease and recovers.
 type hardEnd struct {
 	name      string
 	script    script
@@ -94,8 +94,8 @@ func TestHardEnds(t *testing.T) {
 	}
 }
 
-// The largest state of a run with many layers and consumers, each as large as they come, and what
-// one more of both adds to it.
+// The largest state of a run with many layers and consumers of the largest size, and what one more of
+// each adds.
 func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	t.Parallel()
 	largest := func(n int) int {
@@ -137,11 +137,11 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	}
 }
 
-// fits is how many layers and as many consumers, all of them as large as they come, one run can
-// carry: TestSixtyLayersAndConsumersFit.
+// fits is the number of layers and of consumers, all of the largest size, that one run can have
+// (TestSixtyLayersAndConsumersFit).
 const fits = 172
 
-// What every function is asked is the contract between the definition and functions/.
+// The inputs of the functions are the contract between the definition and functions/.
 func TestFunctionsAreAsked(t *testing.T) {
 	t.Parallel()
 	const input = `{"layers":["ml"],"force":true}`
@@ -249,8 +249,7 @@ func canonical(t *testing.T, b []byte) string {
 	return string(sorted)
 }
 
-// Whatever the input is, it reaches intake, and a refusal is reported: the definition assumes
-// nothing of it.
+// Any input reaches intake, and its refusal is reported. The definition assumes nothing about it.
 func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
@@ -264,7 +263,7 @@ func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	}
 }
 
-// What a failed run tells an operator while report fails too.
+// The message of a failed run when report fails too.
 func TestMessagesWithoutReport(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ function, outcome, begins string }{

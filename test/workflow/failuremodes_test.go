@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the tables of docs/failure-modes.
 
 const failureModes = "../../docs/failure-modes.md"
 
-// way writes a path for people: what it shares with the good path is left out.
+// way is a path without the part that it shares with the path released.
 func way(path []string) string {
 	switch {
 	case slices.Equal(path, released):
@@ -41,7 +41,7 @@ func way(path []string) string {
 	return "... " + strings.Join(path[shared-1:], " -> ")
 }
 
-// subtest is the name that go test gives it.
+// subtest is the name of a subtest, as go test has it.
 func subtest(test, name string) string {
 	return "`" + test + "/" + strings.ReplaceAll(name, " ", "_") + "`"
 }
