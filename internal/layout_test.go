@@ -102,7 +102,7 @@ var rooms = map[string]room{
 	// doors
 	"cli": {
 		why: "flags, composition, printing: knows use cases and adapters",
-		own: `awsport engine fault localport lock measure operator place policy prune pydist release report workflow workspace
+		own: `awsport engine fault localport lock measure operator policy prune pydist release report workflow workspace
 			ziptree`,
 		allowed: `os os/exec os/signal path/filepath time syscall runtime/debug github.com/spf13/cobra
 			github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2/service/s3`,
@@ -177,6 +177,7 @@ var rooms = map[string]room{
 		allowed: "os path/filepath",
 	},
 	"tools/page": {why: "pages in Markdown: values to text", own: "measure"},
+	"tools/style": {why: "measures how code reads; parses Go files", allowed: "os path/filepath"},
 	"tools/suites": {
 		why:     "runs packages' own tests on pruned layers and writes docs/suites.md",
 		own:     "digest localport lock measure policy report tools/batch tools/onelayer tools/page wheel ziptree",
