@@ -176,7 +176,7 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 func sharedObject(t *testing.T, interpreter string) []byte {
 	t.Helper()
 	dir, err := exec.Command(interpreter, "-I", "-S", "-c",
-		"import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").
+		"import sys; print(next(p for p in sys.path if p.endswith('lib-dynload')), end='')").
 		Output()
 	if err != nil {
 		t.Fatal(err)
