@@ -137,12 +137,18 @@ var rooms = map[string]room{
 	// fixtures for tests
 	"testenv/emulator": {
 		why:     "an AWS account in an emulator",
+		own:     "testenv/host",
 		allowed: "os os/exec net net/http path/filepath time github.com/aws/aws-sdk-go-v2",
 	},
 	"testenv/functions": {
 		why:     "the functions' bootstraps on an S3 server, to test and to measure them",
 		own:     "release workflow testenv/runtimeapi testenv/s3server",
 		allowed: "os os/exec net/http path/filepath time github.com/aws/smithy-go",
+	},
+	"testenv/host": {
+		why:     "uv and Python of this machine, and clean environments to run them in",
+		own:     "pydist",
+		allowed: "os os/exec path/filepath time",
 	},
 	"testenv/loaded": {
 		why:     "compares what a process loads from two layers; imports nothing of what it checks",

@@ -18,8 +18,11 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
+
+func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
 
 // root is the repository.
 func root(t *testing.T) string {

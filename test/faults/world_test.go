@@ -7,7 +7,6 @@ package faults
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -17,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -28,9 +26,9 @@ import (
 
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/engine"
-	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 // asProgram makes the test binary run as layersmith, so that it can be sent signals.
@@ -51,54 +49,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// machine has this machine's uv, and its Python of a version that Lambda has.
+// machine has the programs of this machine.
 type machine struct {
 	uv, python string
 	target     pydist.Target
 	err        error
 }
 
-var thisMachine = sync.OnceValue(func() (m machine) {
-	for _, name := range []string{"uv", "../../.tools/bin/uv"} { // pyenv may have a shim on PATH that finds nothing
-		if m.uv, m.err = exec.LookPath(name); m.err == nil {
-			if m.uv, m.err = filepath.Abs(m.uv); m.err == nil {
-				m.err = exec.Command(m.uv, "--version").Run()
-			}
-		}
-
-		if m.err == nil {
-			break
-		}
-	}
-
-	if m.err != nil {
-		m.err = fmt.Errorf("there is no uv on PATH nor in .tools/bin; `make test` installs one there: %w", m.err)
-		return m
-	}
-
-	cache, err := os.MkdirTemp("", "faults-")
-	if err != nil {
-		m.err = err
-		return m
-	}
-	defer os.RemoveAll(cache)
-	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	for minor := 14; minor >= 9; minor-- {
-		target, err := pydist.ParseTarget(fmt.Sprintf("python3.%d-%s", minor, arch))
-		if err != nil {
-			continue
-		}
-
-		found, err := localport.FindPython(context.Background(), target, "", cache, "../../.tools/python")
-		if err == nil {
-			m.target = target
-			m.python, m.err = filepath.Abs(found.Path)
-			return m
-		}
-	}
-
-	m.err = errors.New("there is no Python of a version that Lambda has, 3.9 to 3.14; install one")
-	return m
+var thisMachine = sync.OnceValue(func() machine {
+	uv, uvErr := host.UV()
+	python, pythonErr := host.Python()
+	return machine{uv, python.Path, python.Target, errors.Join(uvErr, pythonErr)}
 })
 
 // world is a folder with a workspace, its output, a cache, an index of wheels and a PATH of its

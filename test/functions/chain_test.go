@@ -17,6 +17,7 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 	"github.com/layersmith/layersmith/internal/workflow"
@@ -37,11 +38,7 @@ func TestMain(m *testing.M) {
 		}
 
 		defer os.RemoveAll(folder)
-		if err := functions.Tools(root); err != nil {
-			return 1, err
-		}
-
-		return m.Run(), nil
+		return host.Main(m), nil
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,8 +6,6 @@ package prebuilt_test
 import (
 	"archive/zip"
 	"bytes"
-	"cmp"
-	"context"
 	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
@@ -19,12 +17,13 @@ import (
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/cli"
-	"github.com/layersmith/layersmith/internal/localport"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 const target = "python3.13-x86_64"
+
+func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
 
 // packages are small: two have C code, and the last has a program and code compiled by mypyc.
 var packages = []string{"markupsafe==3.0.4", "pyyaml==6.0.3", "charset-normalizer==3.5.2"}
@@ -39,23 +38,17 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
-	x, err := pydist.ParseTarget(target)
+	python, err := host.PythonOf("3.13")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	p, err := localport.FindPython(context.Background(), x, "", t.TempDir(), "../../.tools/python")
+	uv, err := host.UV()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	w := world{python: p.Path, scratch: t.TempDir()}
-	if w.uv, err = exec.LookPath("uv"); err != nil {
-		if w.uv, err = filepath.Abs("../../.tools/bin/uv"); err != nil {
-			t.Fatal(err)
-		}
-	}
-
+	w := world{python: python.Path, uv: uv, scratch: t.TempDir()}
 	w.installer = []string{w.python, "-m", "pip"}
 	if err := exec.Command(w.python, "-m", "pip", "--version").Run(); err != nil {
 		w.installer = []string{w.uv, "tool", "run", "--quiet", "--python", w.python, "pip"}

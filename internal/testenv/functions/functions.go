@@ -393,8 +393,3 @@ func (s Stack) Pruned(item workflow.Item) (doc release.Pruned, zipped []byte, er
 	zipped, err = s.S3.Get(Store, doc.Zip.Key)
 	return doc, zipped, err
 }
-
-// Tools adds .tools/bin, where make installs uv, to the front of PATH.
-func Tools(root string) error {
-	return os.Setenv("PATH", filepath.Join(root, ".tools", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
