@@ -89,7 +89,7 @@ func (s Build) build(ctx context.Context, name string) (release.Built, error) {
 		Run:           name,
 		Tool:          s.Tool,
 		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers:        []release.BuiltLayer{},
 	}
 	for _, t := range w.Targets {
@@ -151,7 +151,7 @@ func (s Build) target(
 		return err
 	}
 
-	built.Locks = append(built.Locks, release.Lock{Target: t, File: ref, Pushed: pushed})
+	built.Locks = append(built.Locks, release.LockFile{Target: t, File: ref, Pushed: pushed})
 	for _, layer := range rep.Layers {
 		b, err := s.layer(ctx, site, w, t, layer)
 		if err != nil {

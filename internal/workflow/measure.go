@@ -35,7 +35,7 @@ func (s Measure) Run(ctx context.Context, in StackInput) (Item, error) {
 		return Item{}, err
 	}
 
-	pruned, err := open[release.Pruned](ctx, s.Blobs, in.Layer.Doc)
+	pruned, err := open[release.PrunedLayer](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
@@ -116,7 +116,7 @@ func (s Measure) zipBelow(
 ) (blob.Ref, error) {
 	for _, i := range in.Layers {
 		if i.Layer == name && i.Target == in.Layer.Target {
-			p, err := open[release.Pruned](ctx, s.Blobs, i.Doc)
+			p, err := open[release.PrunedLayer](ctx, s.Blobs, i.Doc)
 			return p.Zip, err
 		}
 	}

@@ -215,13 +215,13 @@ func drop(now *release.Released, w workspace.Workspace) {
 }
 
 // locks are those that were built with; a lock that is the same as before keeps its date.
-func locks(before, built []release.Lock, now release.Released) []release.Lock {
-	since := map[pydist.Target]release.Lock{}
+func locks(before, built []release.LockFile, now release.Released) []release.LockFile {
+	since := map[pydist.Target]release.LockFile{}
 	for _, l := range before {
 		since[l.Target] = l
 	}
 
-	var out []release.Lock
+	var out []release.LockFile
 	for _, l := range built {
 		l.Since = now.At
 		if old := since[l.Target]; old.File.SHA256 == l.File.SHA256 && !old.Since.IsZero() {

@@ -115,13 +115,13 @@ func (s Prune) make(
 }
 
 // pruned stores the zip and describes it.
-func (s Prune) pruned(ctx context.Context, built release.BuiltLayer, made engine.Made) (release.Pruned, error) {
+func (s Prune) pruned(ctx context.Context, built release.BuiltLayer, made engine.Made) (release.PrunedLayer, error) {
 	zip, err := s.Blobs.Put(ctx, "pruned/", ".zip", func(out io.Writer) error {
 		_, err := ziptree.Write(ctx, out, made.Pruned.Tree)
 		return err
 	})
 	if err != nil {
-		return release.Pruned{}, err
+		return release.PrunedLayer{}, err
 	}
 
 	r := made.Report(engine.Seen{})
@@ -133,7 +133,7 @@ func (s Prune) pruned(ctx context.Context, built release.BuiltLayer, made engine
 		SHA256: zip.SHA256,
 	}
 
-	return release.Pruned{
+	return release.PrunedLayer{
 		SchemaVersion: release.SchemaVersion,
 		Built:         built,
 		Zip:           zip,

@@ -77,13 +77,13 @@ func (s Report) Run(ctx context.Context, in ReportInput) (release.Ending, error)
 }
 
 // gather makes the report of what the run left.
-func (s Report) gather(ctx context.Context, in ReportInput) (rep release.Report, tag string, err error) {
-	old, tag, _, err := load[release.Report](ctx, s.Registers, release.ReportName(in.Run))
+func (s Report) gather(ctx context.Context, in ReportInput) (rep release.RunReport, tag string, err error) {
+	old, tag, _, err := load[release.RunReport](ctx, s.Registers, release.ReportName(in.Run))
 	if err != nil {
 		return rep, "", err
 	}
 
-	rep = release.Report{
+	rep = release.RunReport{
 		SchemaVersion: release.SchemaVersion,
 		EndedAt:       s.Now().UTC(),
 		Ending:        in.Ending,
@@ -206,7 +206,7 @@ func (s Report) failure(ctx context.Context, run string, c Caught) (*release.Fai
 }
 
 // sentence is the run's one sentence: outcome, reason, what became of it, what to do.
-func sentence(r release.Report) string {
+func sentence(r release.RunReport) string {
 	rest := strings.TrimPrefix(r.Ending.Message, string(r.Ending.Outcome)+": ")
 	rest, _, _ = strings.Cut(rest,
 		" {") // the state machine's own words end with the error as JSON, for when there is no report
@@ -236,7 +236,7 @@ func sentence(r release.Report) string {
 // megabytes are CloudWatch's word for 2^20 bytes, as in the guide's alarm of 200.
 func megabytes(b measure.Bytes) float64 { return float64(b) / (1 << 20) }
 
-func (s Report) measure(ctx context.Context, r release.Report) error {
+func (s Report) measure(ctx context.Context, r release.RunReport) error {
 	stack := []Dimension{{"Stack", s.Account.Stack}}
 	values := []Metric{{string(r.Ending.Outcome), "Count", 1, stack}}
 	if !r.Run.StartedAt.IsZero() {
@@ -282,13 +282,13 @@ func (s Report) measure(ctx context.Context, r release.Report) error {
 	return s.Metrics(ctx, r.EndedAt, values)
 }
 
-func subject(r release.Report) string {
+func subject(r release.RunReport) string {
 	return strings.TrimSuffix(fmt.Sprintf("Layersmith: %s (%s)", r.Ending.Outcome, r.Run.Trigger),
 		" ()") // what was refused at once has no trigger
 }
 
 // text is the notification: what happened, what changed, where to look.
-func (s Report) text(r release.Report) string {
+func (s Report) text(r release.RunReport) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Ending.Message)
 	for _, l := range r.Layers {

@@ -62,7 +62,7 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 		return Item{}, err
 	}
 
-	pruned, err := open[release.Pruned](ctx, s.Blobs, m.Pruned)
+	pruned, err := open[release.PrunedLayer](ctx, s.Blobs, m.Pruned)
 	if err != nil {
 		return Item{}, err
 	}
@@ -302,7 +302,7 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 // judge counts the results and finds out whose fault failures are.
 func (s Verify) judge(
 	ctx context.Context,
-	pruned release.Pruned,
+	pruned release.PrunedLayer,
 	box Sandbox,
 	below []string,
 	a answered,
@@ -358,7 +358,7 @@ func (s Verify) judge(
 // Lambda before pruning cannot be compared: then nothing is inherited.
 func (s Verify) unpruned(
 	ctx context.Context,
-	pruned release.Pruned,
+	pruned release.PrunedLayer,
 	box Sandbox,
 	below []string,
 	failed []probe.Job,

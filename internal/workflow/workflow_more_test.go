@@ -69,8 +69,8 @@ func (f *flow) makes(layers ...made) {
 
 			keys[l.layer+l.target.String()] = digest.Of([]byte(key))
 			artifact := f.store("artifacts/", distribution(f.t, l.layer, l.version))
-			if !slices.ContainsFunc(b.Locks, func(o release.Lock) bool { return o.Target == l.target }) {
-				b.Locks = append(b.Locks, release.Lock{Target: l.target, File: artifact})
+			if !slices.ContainsFunc(b.Locks, func(o release.LockFile) bool { return o.Target == l.target }) {
+				b.Locks = append(b.Locks, release.LockFile{Target: l.target, File: artifact})
 			}
 
 			b.Layers = append(b.Layers, release.BuiltLayer{
@@ -1448,7 +1448,7 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 				t.Errorf("%s %v\n%q, want\n%q", end.Outcome, err, end.Message, tt.want)
 			}
 
-			var r release.Report
+			var r release.RunReport
 			f.read(release.ReportName("first"), &r)
 			if code := r.Failure; (code == nil) != (tt.code == "") || code != nil && code.Code != tt.code {
 				t.Errorf("failure %+v, want %s", code, tt.code)

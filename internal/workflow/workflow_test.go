@@ -329,7 +329,7 @@ func (f *flow) build(ctx context.Context, run string) error {
 		Tool:          engine.Tool,
 		Workspace:     r.Workspace.SHA256,
 		Seconds:       40,
-		Locks:         []release.Lock{{Target: target, File: artifact}},
+		Locks:         []release.LockFile{{Target: target, File: artifact}},
 		Layers: []release.BuiltLayer{
 			{
 				Layer:     "base",

@@ -375,7 +375,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 		Run:           "r",
 		Tool:          engine.Tool,
 		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.BuiltLayer{
 			{
 				Layer:     "small",
@@ -466,7 +466,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
 
-	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
+	doc := read[release.PrunedLayer](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
 	wantFault(t, "damaged bytes",
@@ -691,7 +691,7 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	keep(t, m.Stack, release.ReleasedName, release.Released{
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r5",
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.ReleasedLayer{
 			{
 				Layer:     "small",
@@ -780,7 +780,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 		t.Errorf("%+v", lease)
 	}
 
-	if rep := read[release.Report](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
+	if rep := read[release.RunReport](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
 		t.Errorf("%+v", rep)
 	}
 
