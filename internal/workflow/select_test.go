@@ -38,7 +38,7 @@ func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 			}
 
 			var got []string
-			all := reach(w, strings.Fields(tt.wish), stale)
+			all := withRelated(w, strings.Fields(tt.wish), stale)
 			for _, l := range w.Layers {
 				if all[l.Name] {
 					got = append(got, l.Name)

@@ -625,13 +625,13 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 		"a container image": {consumers: plain, function: porttest.NewFunction{Target: target}, code: fault.BadInput,
 			want: "record " + arn + ": it runs a container image on x86_64, the workspace builds for " +
 				"python3.13-x86_64. " +
-				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml"},
+				"Hint: add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml"},
 		"another architecture": {
 			consumers: plain,
 			function:  porttest.NewFunction{Target: arm, Zip: code},
 			code:      fault.BadInput,
 			want: "record " + arn + ": it runs python3.13 on arm64, the workspace builds for python3.13-x86_64. " +
-				"Hint: add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml",
+				"Hint: add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml",
 		},
 		"a target that the build did not make": {
 			consumers: plain,
@@ -640,20 +640,20 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 				f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
 			},
 			code: fault.BadInput,
-			want: "record " + arn + `: it is to have base, which is neither released for python3.13-arm64 nor in this run. Hint: start again with {"force": true}`,
+			want: "record " + arn + `: it needs layer base, which is neither released for python3.13-arm64 nor part of this run. Hint: start again with {"force": true}`,
 		},
 		"five layers of others": {
 			consumers: plain,
 			function:  porttest.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}},
 			code:      fault.OverLimit,
-			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: take a layer off the " +
-				"function, or merge two in the workspace",
+			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: remove a layer from the function, " +
+				"or merge two in the workspace",
 		},
 		"an alias that points to $LATEST": {consumers: live, prepare: func(f *flow) {
 			f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "$LATEST"})
-		}, code: fault.BadInput, want: "record " + arn + ":live: the alias points to $LATEST, which cannot be gone " +
-			"back to. " +
-			"Hint: publish a version and point the alias to it, or leave out alias in layers/consumers.yaml"},
+		}, code: fault.BadInput, want: "record " + arn + ":live: the alias points to $LATEST, so it cannot be " +
+			"moved back. " +
+			"Hint: publish a version and point the alias to it, or remove alias from layers/consumers.yaml"},
 		"an alias in the middle of a deployment": {consumers: live, prepare: func(f *flow) {
 			version(f)
 			f.account.SetMemory(f.t, "orders", 256)
@@ -666,13 +666,13 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			version(f)
 			f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "1"})
 			f.account.SetMemory(f.t, "orders", 256)
-		}, code: fault.Changed, want: "record " + arn + ":live: $LATEST is not what version 1 is: moving the alias " +
-			"would release changes that are not ours. " +
-			"Hint: publish $LATEST and move the alias to it, or take the changes back, then start again"},
+		}, code: fault.Changed, want: "record " + arn + ":live: $LATEST differs from version 1: moving the alias " +
+			"would release more than the layers. " +
+			"Hint: publish $LATEST and move the alias to it, or revert the differences, then start again"},
 		"an alarm that is raised already": {consumers: watch, prepare: func(f *flow) {
 			f.alarms.Set("orders-errors", workflow.Alarm{State: workflow.AlarmRaised, Reason: "12 errors in 5 minutes"})
 		}, code: fault.Unhealthy, want: "record " + arn + ": alarm orders-errors is raised already: 12 errors in 5 " +
-			"minutes. Hint: mend the function first, then start again"},
+			"minutes. Hint: repair the function first, then start again"},
 		"two tags that want different things of it": {
 			consumers: "consumers:\n  - { tag: { stage: live }, layers: base, alias: live }\n  - { tag: { team: shop " +
 				"}, layers: base }\n",
@@ -681,8 +681,8 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 				f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "1"})
 			},
 			code: fault.BadInput,
-			want: "record " + arn + ": lines 2 and 3 of layers/consumers.yaml find it by its tags and want different " +
-				"things of it. Hint: give it an entry of its own: function: orders",
+			want: "record " + arn + ": it has the tags of lines 2 and 3 of layers/consumers.yaml, which have different " +
+				"settings. Hint: add an entry for it: function: orders",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -755,7 +755,7 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if tt.over > 0 {
 				want = want[:1]
 				message = "FailedClean: record arn:aws:lambda:us-east-1:123456789012:function:large: " +
-					"its code (52.4 MB) and its layers would weigh 262144001 bytes unzipped, Lambda's limit is " +
+					"its code (52.4 MB) and its layers would have 262144001 bytes unzipped, Lambda's limit is " +
 					"262144000; " +
 					"Nothing was published and no function was touched."
 			}
@@ -846,7 +846,7 @@ func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	f.alarms.Set("errors", workflow.Alarm{State: workflow.AlarmOK}, workflow.Alarm{State: workflow.AlarmRaised, Reason: "timeouts"})
 	end := f.must("second", `{"refresh": true}`, release.RolledBack)
 	if end.Message != "RolledBack: watch "+functionARN+": alarm errors was raised 1m0s after the update: timeouts; "+
-		"the function is as before (data-validation), candidates deleted." {
+		"1 function restored (data-validation), candidates deleted." {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -1271,17 +1271,17 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 				LogTail: "INIT_START\n[ERROR] Unable to import module 'handler': No module named 'json'\nEND " +
 					"RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\n\n",
 			},
-			"the throw-away function failed with Runtime.ImportModuleError: [ERROR] Unable to import module " +
+			"the probe function failed with Runtime.ImportModuleError: [ERROR] Unable to import module " +
 				"'handler': No module named 'json'. " +
-				"Hint: its runtime cannot start with these layers; look at what they put on the path",
+				"Hint: its runtime cannot start with these layers; check which modules of theirs hide modules of the runtime",
 		},
 		"it runs out of time": {
 			workflow.Invocation{
 				Error:   "Sandbox.Timedout",
 				Payload: []byte(`{"errorMessage": "Task timed out after 900.00 seconds", "errorType": "Sandbox.Timedout"}`),
 			},
-			"the throw-away function failed with Sandbox.Timedout: Task timed out after 900.00 seconds. Hint: a " +
-				"module, or the layer's own probe, took more than Lambda's 15 minutes",
+			"the probe function failed with Sandbox.Timedout: Task timed out after 900.00 seconds. Hint: " +
+				"importing a module, or the layer's own probe, took more than Lambda's 15 minutes",
 		},
 		"it runs out of memory": {
 			workflow.Invocation{
@@ -1289,8 +1289,8 @@ func TestAThrowAwayFunctionThatDoesNotAnswerIsAFault(t *testing.T) {
 				MaxMemoryMiB: 512,
 				Payload:      []byte(`{"errorMessage": "Runtime exited with error: signal: killed"}`),
 			},
-			"the throw-away function failed with Runtime.ExitError: Runtime exited with error: signal: killed. Hint: " +
-				"its probe needs more than the 512 MiB that the function has",
+			"the probe function failed with Runtime.ExitError: Runtime exited with error: signal: killed. Hint: " +
+				"the probe needs more than the function's 512 MiB of memory",
 		},
 		"it answers nothing": {
 			workflow.Invocation{Payload: []byte("null")},
@@ -1377,7 +1377,7 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 			in:   workflow.ReportInput{Ending: clean, Error: &workflow.Caught{Error: "States.TaskFailed", Cause: build}},
 			code: "States.TaskFailed",
 			want: "FailedClean: build layersmith:8a7f: failed; Nothing was published and no function was touched. " +
-				"Look at its log https://console.example/logs/8a7f.",
+				"Read its log https://console.example/logs/8a7f.",
 		},
 		"a build that was stopped before it had a log": {in: workflow.ReportInput{Ending: clean,
 			Error: &workflow.Caught{
@@ -1385,7 +1385,7 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 				Cause: `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "STOPPED"}}`,
 			}}, code: "States.TaskFailed",
 			want: "FailedClean: build layersmith:8a7f: stopped; Nothing was published and no function was touched. " +
-				"Look at its log."},
+				"Read its log."},
 		"a fault of a function, with its hint": {left: conflict, in: workflow.ReportInput{Ending: clean,
 			Error: &workflow.Caught{
 				Error: "OverLimit",
@@ -1596,7 +1596,7 @@ func TestABuildOfAnotherRunIsRefused(t *testing.T) {
 		want   string
 	}{
 		"it left nothing": {func(f *flow) { f.registers.Set(release.BuiltName("first"), nil) },
-			"read runs/first/built.json: the build left nothing. Hint: look at the build's log in CodeBuild"},
+			"read runs/first/built.json: the build stored no result. Hint: read the build's log in CodeBuild"},
 		"it is another run's": {func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Run = "other" }) },
 			"read runs/first/built.json: it was built from another workspace. Hint: start a new execution"},
 		"it was made of another workspace": {
@@ -1623,7 +1623,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 	mixed := workflow.Item{Layer: "web", Target: target, Doc: layers[0].Doc}
 	_, err := f.publish("first", mixed, f.account.LayerVersions())
 	refusedAs(t, err, fault.ProvenanceMismatch,
-		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution")
+		"read web python3.13-x86_64: its document belongs to base on python3.13-x86_64. Hint: start a new execution")
 	item, err := f.publish("first", layers[0], f.account.LayerVersions())
 	if err != nil {
 		t.Fatal(err)
@@ -1640,7 +1640,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 		t,
 		err,
 		fault.ProvenanceMismatch,
-		"read web python3.13-x86_64: its document is that of base on python3.13-x86_64. Hint: start a new execution",
+		"read web python3.13-x86_64: its document belongs to base on python3.13-x86_64. Hint: start a new execution",
 	)
 
 	// A candidate of another run is not promoted.
@@ -1658,7 +1658,7 @@ func TestWhatAStageIsGivenMustBelongToItsLayer(t *testing.T) {
 			Layers: []workflow.Item{{Layer: "base", Target: target, Doc: f.store("documents/", b)}},
 		})
 	refusedAs(t, err, fault.ProvenanceMismatch,
-		"promote base: its candidate is of run other. Hint: start a new execution")
+		"promote base: its candidate belongs to run other. Hint: start a new execution")
 }
 
 // racing is a register that somebody else writes to between our reading and our writing.
@@ -1699,7 +1699,7 @@ func TestALeaseThatIsRacedForHasOneHolder(t *testing.T) {
 			Sources: f.sources,
 			Tool:    engine.Tool,
 		}.Run(t.Context(), workflow.IntakeInput{Run: "first", Execution: "arn:first", Input: json.RawMessage(`{}`)})
-		if err != nil || out.Next != workflow.NextWait || out.Summary != "another execution was first" ||
+		if err != nil || out.Next != workflow.NextWait || out.Summary != "another execution took the lease first" ||
 			out.WaitSeconds < 1 {
 			t.Errorf("%+v %v, want it to wait", out, err)
 		}
@@ -1924,7 +1924,7 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 		err,
 		fault.OverLimit,
 		"record the run: 1 layer and 300 consumers, at most 300 of both fit into one execution. "+
-			"Hint: release some layers at a time, or split the workspace over two stacks",
+			"Hint: release some layers at a time, or split the workspace into two stacks",
 	)
 }
 
@@ -1952,7 +1952,7 @@ func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
 	f.write(first.Consumers[0].Change, c)
 	_, err = f.record("first", layers)
 	refusedAs(t, err, fault.LeaseLost,
-		"record "+functionARN+": the run has touched it already. Hint: start a new execution")
+		"record "+functionARN+": the run has changed it already. Hint: start a new execution")
 }
 
 // swapped publishes bytes that are not those that it was given.

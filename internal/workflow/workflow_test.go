@@ -681,8 +681,8 @@ func TestUnhealthyConsumerIsPutBack(t *testing.T) {
 		t.Errorf("not as before (-before +after):\n%s", d)
 	}
 
-	if want := "RolledBack: watch " + functionARN + ": alarm errors was raised 2m0s after the update: 5 errors; the " +
-		"function is as before (data-validation 1), candidates deleted."; end.Message != want {
+	if want := "RolledBack: watch " + functionARN + ": alarm errors was raised 2m0s after the update: 5 errors; 1 " +
+		"function restored (data-validation 1), candidates deleted."; end.Message != want {
 		t.Errorf("message\n%q, want\n%q", end.Message, want)
 	}
 
@@ -748,7 +748,7 @@ func TestForeignChangeIsNeverOverwritten(t *testing.T) {
 		return nil
 	}
 	end := f.must("first", `{}`, release.FailedDirty)
-	if !strings.Contains(end.Message, functionARN+" was changed by somebody else during the run and was left alone") {
+	if !strings.Contains(end.Message, functionARN+" was changed by somebody else during the run and was not restored") {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -767,7 +767,7 @@ func TestUnreleasedCodeIsNotReleasedWithTheLayers(t *testing.T) {
 	f.account.SetCode(t, functionName, zipOf(t, map[string]string{"main.py": "import unfinished\n"}))
 	before := f.state()
 	end := f.must("first", `{}`, release.FailedClean)
-	if !strings.Contains(end.Message, "$LATEST is not what version 1 is") {
+	if !strings.Contains(end.Message, "$LATEST differs from version 1") {
 		t.Errorf("message %q", end.Message)
 	}
 
@@ -811,7 +811,7 @@ func TestBackToAnEarlierVersionAndForwardAgain(t *testing.T) {
 	for input, want := range map[string]string{
 		`{"rollback": {"layer": "base", "to": 7}}`: "version 7 was not released",
 		`{"rollback": {"layer": "base", "to": 1}}`: "version 1 is the current one",
-		`{"rollback": {"layer": "other"}}`:         "nothing of that name is released",
+		`{"rollback": {"layer": "other"}}`:         "no layer of that name is released",
 		`{"layers": ["other"]}`:                    "no such layer",
 		`{"layer": "base"}`:                        `unknown field "layer"`,
 		`[]`:                                       "is not a JSON object",
@@ -937,7 +937,7 @@ func TestTwoExecutionsDoNotInterleave(t *testing.T) {
 
 	f.registers.left = -1
 	f.running["arn:aws:states:us-east-1:123456789012:execution:layersmith:killed"] = true // it is only slow
-	if end, err := f.run("second", `{}`); err != nil || end.Message != "waits: execution killed works" {
+	if end, err := f.run("second", `{}`); err != nil || end.Message != "waits: execution killed is running" {
 		t.Errorf("%+v %v, want it to wait", end, err)
 	}
 

@@ -257,7 +257,7 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 			Ending:        &release.Ending{Outcome: release.RolledBack},
 		})
 		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost",
-			"the run is over: RolledBack", "start a new execution")
+			"the run has ended: RolledBack", "start a new execution")
 	})
 }
 
@@ -618,7 +618,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 				Run:      "r",
 				Consumer: workflow.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
 			},
-			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
+			says: []string{"runs/r/changes/009.json: it is not a change of run r", "start a new execution"}},
 		"health is denied": {
 			function: "health",
 			in:       workflow.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
@@ -663,7 +663,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		}})
 		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), workflow.RunInput{Run: "r"})
 		if end.Outcome != release.FailedDirty ||
-			!strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
+			!strings.Contains(end.Message, arnOf("orders")+" does not exist any more") {
 			t.Errorf("%+v", end)
 		}
 	})
@@ -852,9 +852,9 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	for input, says := range map[string]string{
 		`{"layer":["small"]}`:  `unknown field "layer"`,
 		`{"layers":["large"]}`: "start layers: large: no such layer. Hint: layers here: small",
-		`{"rollback":{"layer":"small"}}`: "roll back small: nothing of that name is released. Hint: " +
-			"released are: no layers yet",
-		`{"rollback":{"layer":"small"},"force":true}`: "rollback goes with nothing else",
+		`{"rollback":{"layer":"small"}}`: "roll back small: no layer of that name is released. Hint: " +
+			"released layers: none yet",
+		`{"rollback":{"layer":"small"},"force":true}`: "rollback cannot be combined with",
 		`[]`: "read input: is not a JSON object",
 	} {
 		in.Input = json.RawMessage(input)
