@@ -12,7 +12,6 @@ import (
 
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/probe"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -41,11 +40,7 @@ func TestUploadIsReleasedOnceAndRedeliveredEventsChangeNothing(t *testing.T) {
 		t.Errorf("the second run went through %v", f.names)
 	}
 
-	f.push(
-		"consumers.yaml",
-		"# a comment\nconsumers:\n  - function: "+functionName+"\n    layers: [base]\n    alias: live\n    health: { "+
-			"alarm: errors, window: 5m }\n",
-	)
+	f.push("consumers.yaml", "# a comment\n"+oneConsumer)
 	f.must("third", `{}`, release.Unchanged)
 	f.push("base/requirements.txt", "small # the same\n")
 	f.must("fourth", `{}`, release.Unchanged)
@@ -76,8 +71,7 @@ func TestDryRunPublishesNothing(t *testing.T) {
 	f.must("second", `{}`, release.Promoted)
 }
 
-// An execution may be killed at any moment, and its clean-up with it. The next one finishes the
-// work.
+// An execution may be killed at any moment. The next one undoes it, and then releases.
 func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 	t.Parallel()
 	whole := newFlow(t)
@@ -88,7 +82,7 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 			f := newFlow(t)
 			f.registers.left = n
 			if _, err := f.run("killed", `{}`); !errors.Is(err, errKilled) {
-				return // metrics and the like come after the last call that counts
+				return // the calls after the last one of the store are not counted
 			}
 
 			at := f.names[len(f.names)-1]
@@ -103,14 +97,14 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 				t.Errorf("killed in %s: the function has %v of %v", at, got.Layers, got.Layer)
 			}
 
-			live := got.Versions[slices.IndexFunc(got.Versions,
-				func(v string) bool { return strings.HasPrefix(v, got.Alias+" ") })]
+			isLive := func(v string) bool { return strings.HasPrefix(v, got.Alias+" ") }
+			live := got.Versions[slices.IndexFunc(got.Versions, isLive)]
 			if live != got.Alias+" "+got.Layers[0] {
 				t.Errorf("killed in %s: the alias points to %q, the layer is %s", at, live, got.Layers[0])
 			}
 
-			// At most a version that was published and not yet written down is left; the layer that
-			// it has stays with it.
+			// At most one version of the function is left, published and not yet stored, and the
+			// layer version that it uses.
 			if len(got.Versions) > 3 || len(got.Layer) > 2 || len(got.Layer) == 2 && len(got.Versions) != 3 {
 				t.Errorf("killed in %s: left behind: %+v", at, got)
 			}
@@ -120,7 +114,7 @@ func TestKilledAtAnyMomentTheNextRunFinishes(t *testing.T) {
 	}
 }
 
-// Any single call may fail. Everything is as before, or released.
+// Any single call may fail. The run is released, or everything is as before.
 func TestAnyFailureIsRolledBack(t *testing.T) {
 	t.Parallel()
 	whole := newFlow(t)
@@ -136,13 +130,14 @@ func TestAnyFailureIsRolledBack(t *testing.T) {
 		seen[end.Outcome]++
 		got := f.state()
 		switch {
-		case err != nil: // the report itself failed: the state machine goes on by the ending that it had
+		case err != nil: // Report failed; the state machine keeps its ending
 		case end.Outcome == release.Promoted:
 			if got.Alias != "2" || !slices.Equal(got.Layers, []string{arnOf(1)}) {
 				t.Errorf("call %d in %v: released, but %+v", n, f.names, got)
 			}
 		case end.Outcome == release.RolledBack, end.Outcome == release.FailedClean:
-			if len(got.Versions) == 2 && got.Versions[1] == "2 "+arnOf(1) { // published, and the answer was lost
+			// The version was published, and the answer was lost.
+			if len(got.Versions) == 2 && got.Versions[1] == "2 "+arnOf(1) {
 				got.Versions = got.Versions[:1]
 				got.Layer = nil
 			}
@@ -182,87 +177,55 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		asked = append(asked, strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
-	if end := f.must("first", `{}`,
-		release.Promoted); end.Message != "Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, "+
-		"layersmith-web:1), 1 function moved." {
-		t.Errorf("message %q", end.Message)
-	}
-
+	f.mustSay("first", `{}`, release.Promoted,
+		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved.")
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
 
-	if got, want := layersOf(f.function("")), []string{
-		layerARN + "base:1",
-		layerARN + "science:1",
-		layerARN + "ml:1",
-	}; !slices.Equal(got, want) {
-		t.Errorf("the function has %v, want %v", got, want)
+	if d := cmp.Diff(arnsOf("base:1", "science:1", "ml:1"), layersOf(f.function(""))); d != "" {
+		t.Errorf("layers of the function (-want +got):\n%s", d)
 	}
 
-	// In the middle of the stack something is new: what lies below stays, what lies above follows.
+	// A layer in the middle of the stack changes: the one below stays, the one above is released too.
 	stack("1.1")
 	asked = nil
-	if end := f.must("second", `{"refresh": true, "layers": ["science"]}`,
-		release.Promoted); end.Message != "Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved." {
-		t.Errorf("message %q", end.Message)
-	}
+	f.mustSay("second", `{"refresh": true, "layers": ["science"]}`, release.Promoted,
+		"Released: 2 layers (layersmith-ml:2, layersmith-science:2), 1 function moved.")
 
 	if want := []string{"base:1 science:2", "base:1 science:2 ml:2"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
 
-	if got, want := layersOf(f.function("3")), []string{
-		layerARN + "base:1",
-		layerARN + "science:2",
-		layerARN + "ml:2",
-	}; !slices.Equal(
-		got,
-		want,
-	) {
-		t.Errorf("the function has %v, want %v", got, want)
+	if d := cmp.Diff(arnsOf("base:1", "science:2", "ml:2"), layersOf(f.function("3"))); d != "" {
+		t.Errorf("layers of the function (-want +got):\n%s", d)
 	}
 
-	// Force is for what was named, whatever lies on it: its bytes are the same.
-	if end := f.must("third", `{"force": true, "layers": ["science"]}`,
-		release.Promoted); end.Message != "Released: 1 layer (layersmith-science:3), 1 function moved." {
-		t.Errorf("message %q", end.Message)
+	// Force applies only to the named layers: those that extend them keep their bytes.
+	f.mustSay("third", `{"force": true, "layers": ["science"]}`, release.Promoted,
+		"Released: 1 layer (layersmith-science:3), 1 function moved.")
+
+	want := []string{"base:1", "science:3", "science:2", "science:1", "ml:2", "ml:1", "web:1"}
+	if d := cmp.Diff(want, f.published("base", "science", "ml", "web")); d != "" {
+		t.Errorf("published versions (-want +got):\n%s", d)
 	}
 
-	if got, want := f.published("base", "science", "ml", "web"), []string{
-		"base:1",
-		"science:3",
-		"science:2",
-		"science:1",
-		"ml:2",
-		"ml:1",
-		"web:1",
-	}; !slices.Equal(
-		got,
-		want,
-	) {
-		t.Errorf("published are %v, want %v", got, want)
-	}
-
-	if got := f.function("4"); !slices.Equal(layersOf(got),
-		[]string{layerARN + "base:1", layerARN + "science:3", layerARN + "ml:2"}) {
-		t.Errorf("the function has %v", layersOf(got))
+	if d := cmp.Diff(arnsOf("base:1", "science:3", "ml:2"), layersOf(f.function("4"))); d != "" {
+		t.Errorf("layers of the function (-want +got):\n%s", d)
 	}
 }
 
 func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
-	arm, err := pydist.ParseTarget("python3.13-arm64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
-	f.makes(made{layer: "base"}, made{layer: "base", target: arm},
-		made{layer: "web", target: arm, extends: []string{"base"}})
-	f.account.AddFunction(t,
-		porttest.NewFunction{Name: "graviton", Target: arm, Zip: zipOf(t, map[string]string{"main.py": ""})})
+	f.makes(
+		made{layer: "base"},
+		made{layer: "base", target: arm},
+		made{layer: "web", target: arm, extends: []string{"base"}},
+	)
+	code := zipOf(t, map[string]string{"main.py": ""})
+	f.account.AddFunction(t, porttest.NewFunction{Name: "graviton", Target: arm, Zip: code})
 	f.push("consumers.yaml",
 		"consumers:\n  - { function: graviton, layers: web }\n  - { function: "+functionName+", layers: base }\n")
 	var boxes []string
@@ -270,21 +233,17 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		boxes = append(boxes, s.Target.String()+" "+strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
 		return answer(payload, func(probe.SentJob) string { return "" })
 	}
-	if end := f.must(
-		"first",
-		`{}`,
-		release.Promoted,
-	); end.Message != "Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, "+
-		"layersmith-web-python3_13-arm64:1), 2 functions moved." {
-		t.Errorf("message %q", end.Message)
-	}
+	f.mustSay("first", `{}`, release.Promoted,
+		"Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, "+
+			"layersmith-web-python3_13-arm64:1), 2 functions moved.")
 
-	if want := []string{
+	wantBoxes := []string{
 		"python3.13-x86_64 base:1",
 		"python3.13-arm64 base-python3_13-arm64:1",
 		"python3.13-arm64 base-python3_13-arm64:1 web-python3_13-arm64:1",
-	}; !slices.Equal(boxes, want) {
-		t.Errorf("probed on %q, want %q", boxes, want)
+	}
+	if d := cmp.Diff(wantBoxes, boxes); d != "" {
+		t.Errorf("probed on (-want +got):\n%s", d)
 	}
 
 	got := map[string][]string{}
@@ -294,13 +253,11 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		}
 	}
 
-	if d := cmp.Diff(
-		map[string][]string{
-			"graviton":   {layerARN + "base-python3_13-arm64:1", layerARN + "web-python3_13-arm64:1"},
-			functionName: {layerARN + "base:1"},
-		},
-		got,
-	); d != "" {
+	want := map[string][]string{
+		"graviton":   arnsOf("base-python3_13-arm64:1", "web-python3_13-arm64:1"),
+		functionName: arnsOf("base:1"),
+	}
+	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("layers of functions (-want +got):\n%s", d)
 	}
 
@@ -308,7 +265,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 		t.Errorf("locks %+v, want one of each target", r.Locks)
 	}
 
-	// The workspace gives up a target: it is forgotten, its versions stay for who has them.
+	// A target is removed from the workspace, so it is not released any more. Its versions stay.
 	f.push("workspace.yaml", "targets: [python3.13-x86_64]\n")
 	f.push("consumers.yaml", "consumers:\n  - { function: "+functionName+", layers: base }\n")
 	f.makes(made{layer: "base"}, made{layer: "web"})
@@ -323,6 +280,6 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	}
 
 	if got := f.published("base-python3_13-arm64"); len(got) != 1 {
-		t.Errorf("of the target that was given up there are %v", got)
+		t.Errorf("the removed target has the versions %v, want one", got)
 	}
 }

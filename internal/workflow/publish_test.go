@@ -18,7 +18,7 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// lost publishes, and its answer never comes.
+// lost publishes, and loses the answer.
 type lost struct{ workflow.LayerVersions }
 
 func (l lost) Publish(ctx context.Context, v workflow.NewLayerVersion) (workflow.LayerVersion, error) {
@@ -43,10 +43,10 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 	}
 
 	if c := candidate("first"); c.ARN != "" || c.Key != digest.Of([]byte("key of 1.0")) {
-		t.Errorf("before the answer it is written down as %+v", c)
+		t.Errorf("before the answer it is stored as %+v", c)
 	}
 
-	for range 2 { // and once more when all is written down
+	for range 2 { // the second time, the candidate is stored
 		item, err := f.publish("first", layer, f.account.LayerVersions())
 		if err != nil || item.Summary != "layersmith-base:1" {
 			t.Fatalf("%+v %v", item, err)
@@ -54,9 +54,8 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 
 		var c release.Candidate
 		f.document(item.Doc, &c)
-		if d := cmp.Diff(candidate("first"), c,
-			cmp.AllowUnexported(digest.SHA256{}, pydist.Target{})); d != "" || c.ARN != arnOf(1) || c.Version != 1 ||
-			c.Reused {
+		d := cmp.Diff(candidate("first"), c, cmp.AllowUnexported(digest.SHA256{}, pydist.Target{}))
+		if d != "" || c.ARN != arnOf(1) || c.Version != 1 || c.Reused {
 			t.Errorf("found as %+v; register against document:\n%s", c, d)
 		}
 	}
@@ -69,49 +68,27 @@ func TestAVersionWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 	t.Parallel()
 	key := digest.Of([]byte("key of 1.0"))
+	earlier := workflow.Description(key, "before")
+	own := workflow.Description(key, "first")
+	otherKey := workflow.Description(digest.Of([]byte("x")), "before")
+	const (
+		force = `{"force": true}`
+		one   = "layersmith-base:1" // the version that exists
+		two   = "layersmith-base:2"
+	)
 	for sentence, tt := range map[string]struct {
-		description string
-		other       bool // bytes
+		description string // of the version that exists
+		otherBytes  bool
 		input       string
 		want        string
 		reused      bool
 	}{
-		"the same key and bytes, of an earlier run": {
-			workflow.Description(key, "before"),
-			false,
-			`{}`,
-			"layersmith-base:1",
-			true,
-		},
-		"the same key, but other bytes": {
-			workflow.Description(key, "before"),
-			true,
-			`{}`,
-			"layersmith-base:2",
-			false,
-		},
-		"the same bytes, but another key": {
-			workflow.Description(digest.Of([]byte("x")), "before"),
-			false,
-			`{}`,
-			"layersmith-base:2",
-			false,
-		},
-		"the same bytes, published by hand": {"numpy and friends", false, `{}`, "layersmith-base:2", false},
-		"forced, what was there is not what is meant": {
-			workflow.Description(key, "before"),
-			false,
-			`{"force": true}`,
-			"layersmith-base:2",
-			false,
-		},
-		"forced, one's own after a lost answer is": {
-			workflow.Description(key, "first"),
-			false,
-			`{"force": true}`,
-			"layersmith-base:1",
-			false,
-		},
+		"the same key and bytes, of an earlier run": {earlier, false, `{}`, one, true},
+		"the same key, but other bytes":             {earlier, true, `{}`, two, false},
+		"the same bytes, but another key":           {otherKey, false, `{}`, two, false},
+		"the same bytes, published by hand":         {"numpy and friends", false, `{}`, two, false},
+		"force does not reuse an earlier run's":     {earlier, false, force, two, false},
+		"force finds its own after a lost answer":   {own, false, force, one, false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -119,19 +96,18 @@ func TestPublishReusesOnlyWhatIsTheSame(t *testing.T) {
 			layer := f.measured("first", tt.input)[0]
 			var m release.Measured
 			f.document(layer.Doc, &m)
-			there := m.Zip
-			if tt.other {
-				there = f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
+			zip := m.Zip
+			if tt.otherBytes {
+				zip = f.store("other/", zipOf(t, map[string]string{"python/other.py": ""}))
 			}
 
-			if _, err := f.account.LayerVersions().
-				Publish(t.Context(),
-					workflow.NewLayerVersion{
-						LayerName:   "layersmith-base",
-						Description: tt.description,
-						Target:      target,
-						Zip:         there,
-					}); err != nil {
+			exists := workflow.NewLayerVersion{
+				LayerName:   "layersmith-base",
+				Description: tt.description,
+				Target:      target,
+				Zip:         zip,
+			}
+			if _, err := f.account.LayerVersions().Publish(t.Context(), exists); err != nil {
 				t.Fatal(err)
 			}
 
@@ -182,7 +158,7 @@ func TestVersionsAreSharedWithEverybodyWhoMayUseThem(t *testing.T) {
 	}
 }
 
-// swapped publishes bytes that are not those that it was given.
+// swapped publishes other bytes than it was given.
 type swapped struct {
 	workflow.LayerVersions
 	zip blob.Ref
@@ -204,14 +180,7 @@ func TestAVersionWithOtherBytesIsNotACandidate(t *testing.T) {
 		t.Errorf("%v, want HashMismatch", err)
 	}
 
-	if _, err := (workflow.Rollback{
-		Ledger:    f.ledger(),
-		Functions: f.account.Functions(),
-		Versions:  f.account.LayerVersions(),
-		Sandboxes: f.account.Sandboxes(),
-		Probes:    "probe-",
-	}).
-		Run(t.Context(), workflow.RunInput{Run: "first"}); err != nil {
+	if _, err := f.rollback("first"); err != nil {
 		t.Fatal(err)
 	}
 

@@ -242,13 +242,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
   - { tag: { team: shop, stage: live }, layers: base, health: { alarm: "{function}-errors", window: 2m } }
   - { tag: { team: nobody }, layers: base }
 `)
-	if end := f.must(
-		"first",
-		`{}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-base:1), 2 functions moved." {
-		t.Errorf("message %q", end.Message)
-	}
+	f.mustSay("first", `{}`, release.Promoted, "Released: 1 layer (layersmith-base:1), 2 functions moved.")
 
 	var changes []string
 	for n := range 2 {
@@ -287,13 +281,7 @@ func TestAWorkspaceWithoutConsumersMovesNobody(t *testing.T) {
 	}
 
 	before := f.state()
-	if end := f.must(
-		"first",
-		`{}`,
-		release.Promoted,
-	); end.Message != "Released: 1 layer (layersmith-base:1), 0 functions moved." {
-		t.Errorf("message %q", end.Message)
-	}
+	f.mustSay("first", `{}`, release.Promoted, "Released: 1 layer (layersmith-base:1), 0 functions moved.")
 
 	before.Layer = []string{arnOf(1)}
 	if d := cmp.Diff(before, f.state()); d != "" {

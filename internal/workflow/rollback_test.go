@@ -10,8 +10,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// When one consumer fails, its neighbours in the Map may still be at work while the run is rolled
-// back. Whatever the rollback meets, in the end all is as before.
+// When one consumer fails, the updates of others in the same Map may still be running while the run is
+// rolled back. At whichever call of an update that happens, the function is as before at the end.
 func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 	t.Parallel()
 	for n := range 40 {
@@ -22,8 +22,8 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 		before := f.state()
 		calls := 0
 		done := false
-		// Back to a version that is there, which nothing deletes. The update begins, and in the
-		// middle of it the rollback runs from start to end.
+		// The run restores an existing version, which nothing deletes. Before the call n of its
+		// update, the whole rollback runs.
 		f.registers.before = func() {
 			if !f.updating || done {
 				return
@@ -34,13 +34,7 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 			}
 
 			done = true
-			end, err := workflow.Rollback{
-				Ledger:    f.ledger(),
-				Functions: f.account.Functions(),
-				Versions:  f.account.LayerVersions(),
-				Sandboxes: f.account.Sandboxes(),
-				Probes:    "probe-",
-			}.Run(t.Context(), workflow.RunInput{Run: "third"})
+			end, err := f.rollback("third")
 			if err != nil || end.Outcome == release.FailedDirty {
 				t.Fatalf("rollback at call %d: %+v %v", n, end, err)
 			}
@@ -54,8 +48,7 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 			break
 		}
 
-		// What the update did afterwards may at most have left a version of the function that
-		// nothing points to.
+		// The update may leave a version of the function, to which nothing points.
 		got := f.state()
 		if got.Alias != before.Alias || !slices.Equal(got.Layers, before.Layers) {
 			t.Errorf("rolled back at call %d of the update, and then: %+v", n, got)
@@ -63,7 +56,7 @@ func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 	}
 }
 
-// Without an alias only $LATEST moves: no version is published, and going back needs none.
+// Without an alias only $LATEST changes: no version is published.
 func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -76,19 +69,23 @@ func TestAConsumerWithoutAnAliasGoesBackToo(t *testing.T) {
 	}
 
 	f.version = "2.0"
-	f.alarms.Set("errors", workflow.Alarm{State: workflow.AlarmOK}, workflow.Alarm{State: workflow.AlarmRaised, Reason: "timeouts"})
-	end := f.must("second", `{"refresh": true}`, release.RolledBack)
-	if end.Message != "RolledBack: watch "+functionARN+": alarm errors was raised 1m0s after the update: timeouts; "+
-		"1 function restored (data-validation), candidates deleted." {
-		t.Errorf("message %q", end.Message)
-	}
+	f.raiseOnUpdate("timeouts")
+	f.mustSay("second", `{"refresh": true}`, release.RolledBack,
+		"RolledBack: watch "+functionARN+": alarm errors was raised 1m0s after the update: timeouts; "+
+			"1 function restored (data-validation), candidates deleted.")
 
 	if d := cmp.Diff(want, f.state()); d != "" {
 		t.Errorf("after going back (-want +got):\n%s", d)
 	}
 }
 
-// A version that was there before is nobody's to delete, whatever becomes of the run.
+// raiseOnUpdate raises the alarm after the next update: Record reads it first.
+func (f *flow) raiseOnUpdate(reason string) {
+	f.alarms.Set("errors", workflow.Alarm{State: workflow.AlarmOK},
+		workflow.Alarm{State: workflow.AlarmRaised, Reason: reason})
+}
+
+// A rollback does not delete a version that existed before the run.
 func TestAReusedVersionOutlivesTheRun(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -97,10 +94,10 @@ func TestAReusedVersionOutlivesTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	f.registers.Set(release.RunName("first"), nil) // nobody knows of that run any more, so it is not undone
-	f.alarms.Set("errors", workflow.Alarm{State: workflow.AlarmOK}, workflow.Alarm{State: workflow.AlarmRaised, Reason: "5 errors"})
+	f.registers.Set(release.RunName("first"), nil) // so that the next run does not undo it
+	f.raiseOnUpdate("5 errors")
 	f.must("second", `{}`, release.RolledBack)
 	if got := f.published("base"); !slices.Equal(got, []string{"base:1"}) {
-		t.Errorf("there are %v, want the version that was there before", got)
+		t.Errorf("published are %v, want the version from before the run", got)
 	}
 }

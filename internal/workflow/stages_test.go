@@ -23,15 +23,15 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// made is one layer that a build makes: one distribution of the layer's name.
+// made is a layer that a build makes, with one distribution of the same name.
 type made struct {
 	layer   string
-	target  pydist.Target // the zero target is the first
+	target  pydist.Target // zero for target
 	extends []string      // lowest first
-	version string        // of its distribution; "1.0" when it is not said
+	version string        // of the distribution; "" for "1.0"
 }
 
-// makes gives the workspace these layers and lets the builds from now on make them.
+// makes adds the layers to the workspace. Builds from now on make them.
 func (f *flow) makes(layers ...made) {
 	f.t.Helper()
 	for _, l := range layers {
@@ -80,7 +80,7 @@ func (f *flow) makes(layers ...made) {
 	})
 }
 
-// replaceBuilt changes what each build from now on left, before anybody reads it.
+// replaceBuilt changes the result of each build from now on, before a stage reads it.
 func (f *flow) replaceBuilt(change func(*release.Built)) {
 	seen := map[string]bool{}
 	f.registers.before = func() {
@@ -103,7 +103,7 @@ func (f *flow) replaceBuilt(change func(*release.Built)) {
 	}
 }
 
-// store puts an object there without a call of a port.
+// store stores an object, without a call of a port.
 func (f *flow) store(prefix string, content []byte) blob.Ref {
 	f.t.Helper()
 	ref, err := f.registers.blobs.Put(f.t.Context(), prefix, ".zip",
@@ -128,7 +128,7 @@ func (f *flow) read(name string, into any) {
 	}
 }
 
-// document reads what a reference refers to.
+// document reads a document, without a call of a port.
 func (f *flow) document(ref blob.Ref, into any) {
 	f.t.Helper()
 	b, err := f.account.Objects(f.t.Context(), ref)
@@ -141,7 +141,7 @@ func (f *flow) document(ref blob.Ref, into any) {
 	}
 }
 
-// write puts a register there, as somebody who does not go through the port.
+// write writes a register, without a call of a port.
 func (f *flow) write(name string, doc any) {
 	f.t.Helper()
 	b, err := release.Encode(doc)
@@ -170,7 +170,7 @@ func distribution(t testing.TB, name, version string) []byte {
 	})
 }
 
-// heavy is a zip that says of its only file that it weighs so much.
+// heavy is a zip with one file, whose header has that unzipped size.
 func heavy(t testing.TB, unzipped int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -196,17 +196,15 @@ func heavy(t testing.TB, unzipped int64) []byte {
 	return b.Bytes()
 }
 
-// vendor publishes a layer that is not ours.
+// vendor publishes a layer of somebody else, and returns the ARN of its version.
 func (f *flow) vendor(layer string, unzipped int64) string {
 	f.t.Helper()
-	v, err := f.account.LayerVersions().
-		Publish(f.t.Context(),
-			workflow.NewLayerVersion{
-				LayerName:   layer,
-				Description: "by the vendor",
-				Target:      target,
-				Zip:         f.store("vendor/", heavy(f.t, unzipped)),
-			})
+	v, err := f.account.LayerVersions().Publish(f.t.Context(), workflow.NewLayerVersion{
+		LayerName:   layer,
+		Description: "by the vendor",
+		Target:      target,
+		Zip:         f.store("vendor/", heavy(f.t, unzipped)),
+	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -214,17 +212,99 @@ func (f *flow) vendor(layer string, unzipped int64) string {
 	return v.ARN
 }
 
-// begun is a run up to its build.
-func (f *flow) begun(run, input string) {
-	f.t.Helper()
-	out, err := workflow.Intake{
+// intakeStage is Intake without a settling time.
+func (f *flow) intakeStage() workflow.Intake {
+	return workflow.Intake{
 		Ledger:  f.ledger(),
 		Sources: f.sources,
-		Runs:    func(context.Context, string) (bool, error) { return false, nil },
+		Runs:    func(_ context.Context, arn string) (bool, error) { return f.running[arn], nil },
 		Tool:    engine.Tool,
-	}.
-		Run(f.t.Context(),
-			workflow.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)})
+	}
+}
+
+func (f *flow) selectLayers(run string) (workflow.SelectOutput, error) {
+	return workflow.Select{Ledger: f.ledger()}.Run(f.t.Context(), workflow.RunInput{Run: run})
+}
+
+func (f *flow) prune(run string, layer workflow.Item) (workflow.Item, error) {
+	stage := workflow.Prune{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}
+	return stage.Run(f.t.Context(), workflow.LayerInput{Run: run, Layer: layer})
+}
+
+func (f *flow) measure(run string, layer workflow.Item, all []workflow.Item) (workflow.Item, error) {
+	stage := workflow.Measure{Ledger: f.ledger(), Cache: &porttest.MemoryCache{}}
+	return stage.Run(f.t.Context(), workflow.StackInput{Run: run, Layer: layer, Layers: all})
+}
+
+func (f *flow) record(run string, layers []workflow.Item) (workflow.RecordOutput, error) {
+	stage := workflow.Record{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Alarms:    f.alarms.Get,
+	}
+	return stage.Run(f.t.Context(), workflow.RecordInput{Run: run, Layers: layers})
+}
+
+func (f *flow) publish(
+	run string, layer workflow.Item, versions workflow.LayerVersions, share ...string,
+) (workflow.Item, error) {
+	stage := workflow.Publish{Ledger: f.ledger(), Versions: versions, Account: workflow.Account{Share: share}}
+	return stage.Run(f.t.Context(), workflow.LayerInput{Run: run, Layer: layer})
+}
+
+func (f *flow) verify(run string, layer workflow.Item, all []workflow.Item) (workflow.Item, error) {
+	stage := workflow.Verify{
+		Ledger:    f.ledger(),
+		Sandboxes: f.account.Sandboxes(),
+		Versions:  f.account.LayerVersions(),
+		Probes:    "probe-",
+		Memory:    512,
+	}
+	return stage.Run(f.t.Context(), workflow.StackInput{Run: run, Layer: layer, Layers: all})
+}
+
+func (f *flow) update(run string, c workflow.Consumer) (workflow.UpdateOutput, error) {
+	stage := workflow.Update{Ledger: f.ledger(), Functions: f.account.Functions()}
+	return stage.Run(f.t.Context(), workflow.ConsumerInput{Run: run, Consumer: c})
+}
+
+func (f *flow) promote(run string, layers []workflow.Item) (release.Ending, error) {
+	stage := workflow.Promote{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Account:   workflow.Account{Keep: 2},
+	}
+	return stage.Run(f.t.Context(), workflow.RecordInput{Run: run, Layers: layers})
+}
+
+func (f *flow) rollback(run string) (release.Ending, error) {
+	stage := workflow.Rollback{
+		Ledger:    f.ledger(),
+		Functions: f.account.Functions(),
+		Versions:  f.account.LayerVersions(),
+		Sandboxes: f.account.Sandboxes(),
+		Probes:    "probe-",
+	}
+	return stage.Run(f.t.Context(), workflow.RunInput{Run: run})
+}
+
+// reportStage is Report with an address of the console, "" for none.
+func (f *flow) reportStage(console string) workflow.Report {
+	return workflow.Report{
+		Ledger:  f.ledger(),
+		Metrics: f.metrics.Put,
+		Notify:  f.notices.Send,
+		Account: workflow.Account{Stack: "Layersmith", Console: console},
+	}
+}
+
+// begun runs the stages up to the build.
+func (f *flow) begun(run, input string) {
+	f.t.Helper()
+	out, err := f.intakeStage().Run(f.t.Context(),
+		workflow.IntakeInput{Run: run, Execution: "arn:" + run, StartedAt: f.now, Input: json.RawMessage(input)})
 	if err == nil && out.Next != workflow.NextBuild {
 		err = fmt.Errorf("%s: %s", out.Next, out.Summary)
 	}
@@ -238,31 +318,16 @@ func (f *flow) begun(run, input string) {
 	}
 }
 
-// measured is a run up to its measured layers.
+// measured runs the stages up to Measure.
 func (f *flow) measured(run, input string) []workflow.Item {
 	f.t.Helper()
 	f.begun(run, input)
-	ctx := f.t.Context()
-	selected, err := workflow.Select{Ledger: f.ledger()}.Run(ctx, workflow.RunInput{Run: run})
-	layers := selected.Layers
-	if err == nil {
-		layers, err = each(layers, func(i workflow.Item, _ []workflow.Item) (workflow.Item, error) {
-			return workflow.Prune{
-				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
-			}.Run(ctx, workflow.LayerInput{Run: run, Layer: i})
-		})
+	selected, err := f.selectLayers(run)
+	if err != nil {
+		f.t.Fatal(err)
 	}
 
-	if err == nil {
-		layers, err = each(layers, func(i workflow.Item, all []workflow.Item) (workflow.Item, error) {
-			return workflow.Measure{
-				Ledger: f.ledger(),
-				Cache:  &porttest.MemoryCache{},
-			}.Run(ctx, workflow.StackInput{Run: run, Layer: i, Layers: all})
-		})
-	}
-
+	layers, err := execution{flow: f, name: run}.pruneAndMeasure(selected.Layers)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -270,30 +335,7 @@ func (f *flow) measured(run, input string) []workflow.Item {
 	return layers
 }
 
-func (f *flow) record(run string, layers []workflow.Item) (workflow.RecordOutput, error) {
-	return workflow.Record{
-		Ledger:    f.ledger(),
-		Functions: f.account.Functions(),
-		Versions:  f.account.LayerVersions(),
-		Alarms:    f.alarms.Get,
-	}.
-		Run(f.t.Context(), workflow.RecordInput{Run: run, Layers: layers})
-}
-
-func (f *flow) publish(
-	run string,
-	layer workflow.Item,
-	versions workflow.LayerVersions,
-	share ...string,
-) (workflow.Item, error) {
-	return workflow.Publish{
-		Ledger:   f.ledger(),
-		Versions: versions,
-		Account:  workflow.Account{Share: share},
-	}.Run(f.t.Context(), workflow.LayerInput{Run: run, Layer: layer})
-}
-
-// said is an error as a person reads it: sentence and hint.
+// said is an error with its hint, as people see it.
 func said(err error) string {
 	if err == nil {
 		return ""
@@ -311,7 +353,16 @@ func refusedAs(t *testing.T, err error, code fault.Code, want string) {
 
 const layerARN = "arn:aws:lambda:us-east-1:123456789012:layer:layersmith-"
 
-// published lists what is published of our layers.
+// arnsOf are the ARNs of versions: "base:1".
+func arnsOf(versions ...string) (arns []string) {
+	for _, v := range versions {
+		arns = append(arns, layerARN+v)
+	}
+
+	return arns
+}
+
+// published lists the published versions of layers of the workspace: "base:1".
 func (f *flow) published(layers ...string) (all []string) {
 	f.t.Helper()
 	for _, l := range layers {
