@@ -1,12 +1,10 @@
 package workflow_test
 
 import (
-	"context"
 	"encoding/json"
 	"testing"
 	"time"
 
-	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -17,20 +15,14 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	f.sources.Now = func() time.Time { return f.now }
 	f.push("base/requirements.txt", "small>=1\n")
 	f.push("workspace.yaml", "")
-	event := func(name string) string {
-		return `{"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": "layers/` + name + `"}}}`
-	}
-	intake := workflow.Intake{
-		Ledger:  f.ledger(),
-		Sources: f.sources,
-		Tool:    engine.Tool,
-		Settle:  10 * time.Second,
-		Runs:    func(context.Context, string) (bool, error) { return false, nil },
-	}
+	intake := f.intakeStage()
+	intake.Settle = 10 * time.Second
 	ask := func(run, name string) workflow.IntakeOutput {
 		t.Helper()
+		event := `{"source": "aws.s3", "detail-type": "Object Created", ` +
+			`"detail": {"bucket": {"name": "b"}, "object": {"key": "layers/` + name + `"}}}`
 		out, err := intake.Run(t.Context(),
-			workflow.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event(name))})
+			workflow.IntakeInput{Run: run, Execution: run, Input: json.RawMessage(event)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +43,6 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 	}
 
 	if out := ask("c", "gone.yaml"); out.Next != workflow.NextWait && out.Next != workflow.NextRecover {
-		t.Errorf("an upload that is gone: %+v", out)
+		t.Errorf("an upload that was deleted: %+v", out)
 	}
 }

@@ -16,101 +16,82 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// reported is the report of a run that failed, with the notification.
+// reported reports a run.
 func (f *flow) reported(in workflow.ReportInput) (release.Ending, error) {
-	account := workflow.Account{Stack: "Layersmith", Console: "https://console.example/executions/"}
-	return workflow.Report{
-		Ledger:  f.ledger(),
-		Metrics: f.metrics.Put,
-		Notify:  f.notices.Send,
-		Account: account,
-	}.Run(f.t.Context(), in)
+	return f.reportStage("https://console.example/executions/").Run(f.t.Context(), in)
 }
 
-// as the state machine says it
+// nothingTouched is a message of the state machine.
 const nothingTouched = `Nothing was published and no function was touched. {"Error":"States.TaskFailed","Cause":"..."}`
+
+func failed(code, cause string) *workflow.Caught { return &workflow.Caught{Error: code, Cause: cause} }
 
 func TestAReportSaysWhyInOneSentence(t *testing.T) {
 	t.Parallel()
-	build := `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "FAILED", "BuildComplete": true, "Logs": {"DeepLink": "https://console.example/logs/8a7f"}}}`
+	build := failed("States.TaskFailed", `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "FAILED", `+
+		`"BuildComplete": true, "Logs": {"DeepLink": "https://console.example/logs/8a7f"}}}`)
+	stopped := failed("States.TaskFailed", `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "STOPPED"}}`)
 	clean := release.Ending{Outcome: release.FailedClean, Message: nothingTouched}
 	conflict := &release.Failure{
 		Code:    "LockConflict",
 		Message: "lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and small<2",
 		Hint:    "relax one of the two",
 	}
+	dirty := release.Ending{
+		Outcome: release.FailedDirty,
+		Message: "FailedDirty: taking the changes back failed {...}",
+	}
+	promoted := release.Ending{
+		Outcome: release.Promoted,
+		Message: "Released: 1 layer (layersmith-base:1), 1 function moved.",
+	}
+	const nothing = "Nothing was published and no function was touched."
 	for sentence, tt := range map[string]struct {
-		left *release.Failure // by the build
-		in   workflow.ReportInput
-		want string
-		code string
+		left     *release.Failure // by the build
+		ending   release.Ending
+		err      *workflow.Caught
+		rollback *workflow.Caught
+		want     string
+		code     string
 	}{
-		"a build that said why": {
-			left: conflict,
-			in:   workflow.ReportInput{Ending: clean, Error: &workflow.Caught{Error: "States.TaskFailed", Cause: build}},
-			code: "LockConflict",
+		"a build that stored its fault": {
+			left: conflict, ending: clean, err: build, code: "LockConflict",
 			want: "FailedClean: lock layers/base/requirements.txt:3: no version of small satisfies small>=9 and " +
-				"small<2; Nothing was published and no function was touched. Relax one of the two.",
+				"small<2; " + nothing + " Relax one of the two.",
 		},
-		"a build that said nothing": {
-			in:   workflow.ReportInput{Ending: clean, Error: &workflow.Caught{Error: "States.TaskFailed", Cause: build}},
-			code: "States.TaskFailed",
-			want: "FailedClean: build layersmith:8a7f: failed; Nothing was published and no function was touched. " +
-				"Read its log https://console.example/logs/8a7f.",
+		"a build that stored nothing": {
+			ending: clean, err: build, code: "States.TaskFailed",
+			want: "FailedClean: build layersmith:8a7f: failed; " + nothing +
+				" Read its log https://console.example/logs/8a7f.",
 		},
-		"a build that was stopped before it had a log": {in: workflow.ReportInput{Ending: clean,
-			Error: &workflow.Caught{
-				Error: "States.TaskFailed",
-				Cause: `{"Build": {"Id": "layersmith:8a7f", "BuildStatus": "STOPPED"}}`,
-			}}, code: "States.TaskFailed",
-			want: "FailedClean: build layersmith:8a7f: stopped; Nothing was published and no function was touched. " +
-				"Read its log."},
-		"a fault of a function, with its hint": {left: conflict, in: workflow.ReportInput{Ending: clean,
-			Error: &workflow.Caught{
-				Error: "OverLimit",
-				Cause: `{"errorMessage": "measure base: over limit. Hint: raise the budget", "errorType": "OverLimit"}`,
-			}}, code: "OverLimit",
-			want: "FailedClean: measure base: over limit; Nothing was published and no function was touched. Raise " +
-				"the budget."},
-		"a deadline of the state machine": {
-			in:   workflow.ReportInput{Ending: clean, Error: &workflow.Caught{Error: "States.Timeout"}},
-			code: "States.Timeout",
-			want: "FailedClean: States.Timeout; Nothing was published and no function was touched.",
+		"a build that was stopped before it had a log": {
+			ending: clean, err: stopped, code: "States.TaskFailed",
+			want: "FailedClean: build layersmith:8a7f: stopped; " + nothing + " Read its log.",
 		},
-		"a cause that is no JSON": {in: workflow.ReportInput{Ending: release.Ending{Outcome: release.FailedClean},
-			Error: &workflow.Caught{
-				Error: "Lambda.Unknown",
-				Cause: "The cause could not be determined.",
-			}}, code: "Lambda.Unknown",
-			want: "FailedClean: The cause could not be determined."},
+		"a fault of a function, with its hint": {
+			left: conflict, ending: clean, code: "OverLimit",
+			err: failed("OverLimit",
+				`{"errorMessage": "measure base: over limit. Hint: raise the budget", "errorType": "OverLimit"}`),
+			want: "FailedClean: measure base: over limit; " + nothing + " Raise the budget.",
+		},
+		"a timeout of the state machine": {
+			ending: clean, err: failed("States.Timeout", ""), code: "States.Timeout",
+			want: "FailedClean: States.Timeout; " + nothing,
+		},
+		"a cause that is not JSON": {
+			ending: release.Ending{Outcome: release.FailedClean},
+			err:    failed("Lambda.Unknown", "The cause could not be determined."), code: "Lambda.Unknown",
+			want: "FailedClean: The cause could not be determined.",
+		},
 		"a failure and a rollback that failed": {
-			in: workflow.ReportInput{
-				Ending: release.Ending{
-					Outcome: release.FailedDirty,
-					Message: "FailedDirty: taking the changes back failed {...}",
-				},
-				Error: &workflow.Caught{
-					Error: "Unhealthy",
-					Cause: `{"errorMessage": "watch f: alarm a was raised. Hint: look at its log"}`,
-				},
-				RollbackError: &workflow.Caught{
-					Error: "NotAllowed",
-					Cause: `{"errorMessage": "undo f: denied. Hint: grant it"}`,
-				},
-			},
-			code: "Unhealthy",
-			want: "FailedDirty: watch f: alarm a was raised; undo f: denied; taking the changes back failed. Look at " +
-				"its log. Grant it.",
+			ending:   dirty,
+			err:      failed("Unhealthy", `{"errorMessage": "watch f: alarm a was raised. Hint: look at its log"}`),
+			rollback: failed("NotAllowed", `{"errorMessage": "undo f: denied. Hint: grant it"}`),
+			code:     "Unhealthy",
+			want: "FailedDirty: watch f: alarm a was raised; undo f: denied; taking the changes back failed. " +
+				"Look at its log. Grant it.",
 		},
-		"no failure": {
-			in: workflow.ReportInput{
-				Ending: release.Ending{
-					Outcome: release.Promoted,
-					Message: "Released: 1 layer (layersmith-base:1), 1 function moved.",
-				},
-			},
-			want: "Released: 1 layer (layersmith-base:1), 1 function moved.",
-		},
+		"no failure": {ending: promoted, want: promoted.Message},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -119,11 +100,15 @@ func TestAReportSaysWhyInOneSentence(t *testing.T) {
 				f.write(release.FailureName("first"), *tt.left)
 			}
 
-			tt.in.Run = "first"
-			tt.in.Execution = "arn:first"
-			tt.in.StartedAt = f.now.Add(-time.Minute)
-			end, err := f.reported(tt.in)
-			if err != nil || end.Message != tt.want || end.Outcome != tt.in.Ending.Outcome {
+			end, err := f.reported(workflow.ReportInput{
+				Run:           "first",
+				Execution:     "arn:first",
+				StartedAt:     f.now.Add(-time.Minute),
+				Ending:        tt.ending,
+				Error:         tt.err,
+				RollbackError: tt.rollback,
+			})
+			if err != nil || end.Message != tt.want || end.Outcome != tt.ending.Outcome {
 				t.Errorf("%s %v\n%q, want\n%q", end.Outcome, err, end.Message, tt.want)
 			}
 
@@ -151,7 +136,7 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 	f.must("first", `{}`, release.Promoted)
 	f.version = "2.0"
 	f.must("second", `{"refresh": true, "trigger": "schedule"}`, release.Promoted)
-	weight, err := f.account.LayerVersions().Unzipped(t.Context(), arnOf(2))
+	unzipped, err := f.account.LayerVersions().Unzipped(t.Context(), arnOf(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +146,8 @@ func TestNoticeOfAReleaseSaysWhatChanged(t *testing.T) {
 	want := porttest.Notice{
 		Subject: "Layersmith: Released (schedule)",
 		Text: "Released: 1 layer (layersmith-base:2), 1 function moved.\n" +
-			fmt.Sprintf("\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n", weight,
-				zipped, weight, was) +
+			fmt.Sprintf("\nlayersmith-base:2  %s unzipped, %s zipped, within its budget (version 1: %s, %s)\n",
+				unzipped, zipped, unzipped, was) +
 			"  small 1.0 -> 2.0\n\nfunctions\n  " + functionARN + ": live 2 -> 3\nreport    runs/second/report.json\n",
 	}
 	if d := cmp.Diff(want, f.notices.Sent()[1]); d != "" {
@@ -177,16 +162,13 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 		Run:       "first",
 		Execution: "arn:first",
 		StartedAt: f.now,
-		Ending: release.Ending{
-			Outcome: release.FailedClean,
-			Message: nothingTouched,
-		},
-		Error: &workflow.Caught{Error: "States.Timeout"},
+		Ending:    release.Ending{Outcome: release.FailedClean, Message: nothingTouched},
+		Error:     failed("States.Timeout", ""),
 	}
-	down := workflow.Report{Ledger: f.ledger(), Metrics: f.metrics.Put, Account: workflow.Account{Stack: "Layersmith"},
-		Notify: func(context.Context, string, string) error {
-			return fault.New(fault.Throttled, "notify", "", errors.New("slow down"))
-		}}
+	down := f.reportStage("")
+	down.Notify = func(context.Context, string, string) error {
+		return fault.New(fault.Throttled, "notify", "", errors.New("slow down"))
+	}
 	end, err := down.Run(t.Context(), in)
 	if fault.CodeOf(err) != fault.Throttled ||
 		end.Message != "FailedClean: States.Timeout; Nothing was published and no function was touched." {
@@ -205,7 +187,7 @@ func TestAReportThatIsMadeAgainNotifiesOnce(t *testing.T) {
 		}
 	}
 
-	// An outcome that nobody waits for is no news.
+	// A run that changed nothing is not notified.
 	in = workflow.ReportInput{
 		Run:       "second",
 		Execution: "arn:second",
