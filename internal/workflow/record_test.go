@@ -31,22 +31,22 @@ func TestUnreleasedCodeIsNotReleasedWithTheLayers(t *testing.T) {
 	}
 }
 
-// A run finds the functions that it moves, and refuses before anything is published what could not
-// be moved or not be moved back.
+// A consumer that cannot be changed, or whose change could not be undone, is refused before anything is
+// published.
 func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
-		arn   = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 		plain = "consumers:\n  - { function: orders, layers: base }\n"
 		live  = "consumers:\n  - { function: orders, layers: base, alias: live }\n"
 		watch = "consumers:\n  - { function: orders, layers: base, health: { alarm: \"{function}-errors\" } }\n"
-	)
-	arm, err := pydist.ParseTarget("python3.13-arm64")
-	if err != nil {
-		t.Fatal(err)
-	}
+		tags  = "consumers:\n  - { tag: { stage: live }, layers: base, alias: live }\n" +
+			"  - { tag: { team: shop }, layers: base }\n"
 
+		refuse = "record arn:aws:lambda:us-east-1:123456789012:function:orders"
+		addIt  = "Hint: add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml"
+	)
 	code := zipOf(t, map[string]string{"main.py": "import small\n"})
+	onARM := porttest.NewFunction{Target: arm, Zip: code}
 	version := func(f *flow) {
 		v, err := f.account.Functions().Get(f.t.Context(), "orders", "")
 		if err == nil {
@@ -57,6 +57,9 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			f.t.Fatal(err)
 		}
 	}
+	alias := func(f *flow, version string, weights map[string]float64) {
+		f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: version, Weights: weights})
+	}
 	for sentence, tt := range map[string]struct {
 		consumers string
 		function  porttest.NewFunction
@@ -64,73 +67,104 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 		code      fault.Code
 		want      string
 	}{
-		"a function that is not there": {consumers: strings.ReplaceAll(plain, "orders", "gone"), code: fault.NotFound,
-			want: "Functions.Get gone: there is no such function. Hint: "},
-		"an alias that is not there": {consumers: live, code: fault.NotFound,
-			want: "Functions.Alias orders:live: there is no such alias. Hint: "},
-		"an alarm that is not there": {consumers: watch, code: fault.NotFound,
-			want: "read alarm orders-errors: there is no such alarm. Hint: "},
-		"a container image": {consumers: plain, function: porttest.NewFunction{Target: target}, code: fault.BadInput,
-			want: "record " + arn + ": it runs a container image on x86_64, the workspace builds for " +
-				"python3.13-x86_64. " +
-				"Hint: add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml"},
+		"a function that does not exist": {
+			consumers: strings.ReplaceAll(plain, "orders", "gone"),
+			code:      fault.NotFound,
+			want:      "Functions.Get gone: there is no such function. Hint: ",
+		},
+		"an alias that does not exist": {
+			consumers: live,
+			code:      fault.NotFound,
+			want:      "Functions.Alias orders:live: there is no such alias. Hint: ",
+		},
+		"an alarm that does not exist": {
+			consumers: watch,
+			code:      fault.NotFound,
+			want:      "read alarm orders-errors: there is no such alarm. Hint: ",
+		},
+		"a container image": {
+			consumers: plain,
+			function:  porttest.NewFunction{Target: target},
+			code:      fault.BadInput,
+			want:      refuse + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " + addIt,
+		},
 		"another architecture": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: arm, Zip: code},
+			function:  onARM,
 			code:      fault.BadInput,
-			want: "record " + arn + ": it runs python3.13 on arm64, the workspace builds for python3.13-x86_64. " +
-				"Hint: add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml",
+			want:      refuse + ": it runs python3.13 on arm64, the workspace builds for python3.13-x86_64. " + addIt,
 		},
 		"a target that the build did not make": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: arm, Zip: code},
+			function:  onARM,
 			prepare: func(f *flow) {
 				f.push("workspace.yaml", "targets: [python3.13-x86_64, python3.13-arm64]\n")
 			},
 			code: fault.BadInput,
-			want: "record " + arn + `: it needs layer base, which is neither released for python3.13-arm64 nor part of this run. Hint: start again with {"force": true}`,
+			want: refuse + ": it needs layer base, which is neither released for python3.13-arm64 nor part of this " +
+				`run. Hint: start again with {"force": true}`,
 		},
-		"five layers of others": {
+		"five other layers": {
 			consumers: plain,
-			function:  porttest.NewFunction{Target: target, Zip: code, Layers: []string{"a", "b", "c", "d", "e"}},
-			code:      fault.OverLimit,
-			want: "record " + arn + ": it would have 6 layers, Lambda allows 5. Hint: remove a layer from the function, " +
-				"or merge two in the workspace",
+			function: porttest.NewFunction{
+				Target: target,
+				Zip:    code,
+				Layers: []string{"a", "b", "c", "d", "e"},
+			},
+			code: fault.OverLimit,
+			want: refuse + ": it would have 6 layers, Lambda allows 5. " +
+				"Hint: remove a layer from the function, or merge two in the workspace",
 		},
-		"an alias that points to $LATEST": {consumers: live, prepare: func(f *flow) {
-			f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "$LATEST"})
-		}, code: fault.BadInput, want: "record " + arn + ":live: the alias points to $LATEST, so it cannot be " +
-			"moved back. " +
-			"Hint: publish a version and point the alias to it, or remove alias from layers/consumers.yaml"},
-		"an alias in the middle of a deployment": {consumers: live, prepare: func(f *flow) {
-			version(f)
-			f.account.SetMemory(f.t, "orders", 256)
-			version(f)
-			f.account.AddAlias(f.t, "orders",
-				workflow.Alias{Name: "live", Version: "1", Weights: map[string]float64{"2": 0.1}})
-		}, code: fault.Changed, want: "record " + arn + ":live: the alias is in the middle of a weighted deployment. " +
-			"Hint: finish it, then start again"},
-		"a setting that is not released": {consumers: live, prepare: func(f *flow) {
-			version(f)
-			f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "1"})
-			f.account.SetMemory(f.t, "orders", 256)
-		}, code: fault.Changed, want: "record " + arn + ":live: $LATEST differs from version 1: moving the alias " +
-			"would release more than the layers. " +
-			"Hint: publish $LATEST and move the alias to it, or revert the differences, then start again"},
-		"an alarm that is raised already": {consumers: watch, prepare: func(f *flow) {
-			f.alarms.Set("orders-errors", workflow.Alarm{State: workflow.AlarmRaised, Reason: "12 errors in 5 minutes"})
-		}, code: fault.Unhealthy, want: "record " + arn + ": alarm orders-errors is raised already: 12 errors in 5 " +
-			"minutes. Hint: repair the function first, then start again"},
-		"two tags that want different things of it": {
-			consumers: "consumers:\n  - { tag: { stage: live }, layers: base, alias: live }\n  - { tag: { team: shop " +
-				"}, layers: base }\n",
+		"an alias that points to $LATEST": {
+			consumers: live,
+			prepare:   func(f *flow) { alias(f, "$LATEST", nil) },
+			code:      fault.BadInput,
+			want: refuse + ":live: the alias points to $LATEST, so it cannot be moved back. " +
+				"Hint: publish a version and point the alias to it, or remove alias from layers/consumers.yaml",
+		},
+		"an alias in the middle of a deployment": {
+			consumers: live,
 			prepare: func(f *flow) {
 				version(f)
-				f.account.AddAlias(f.t, "orders", workflow.Alias{Name: "live", Version: "1"})
+				f.account.SetMemory(f.t, "orders", 256)
+				version(f)
+				alias(f, "1", map[string]float64{"2": 0.1})
+			},
+			code: fault.Changed,
+			want: refuse + ":live: the alias is in the middle of a weighted deployment. " +
+				"Hint: finish it, then start again",
+		},
+		"a setting that is not released": {
+			consumers: live,
+			prepare: func(f *flow) {
+				version(f)
+				alias(f, "1", nil)
+				f.account.SetMemory(f.t, "orders", 256)
+			},
+			code: fault.Changed,
+			want: refuse + ":live: $LATEST differs from version 1: " +
+				"moving the alias would release more than the layers. " +
+				"Hint: publish $LATEST and move the alias to it, or revert the differences, then start again",
+		},
+		"an alarm that is raised already": {
+			consumers: watch,
+			prepare: func(f *flow) {
+				f.alarms.Set("orders-errors",
+					workflow.Alarm{State: workflow.AlarmRaised, Reason: "12 errors in 5 minutes"})
+			},
+			code: fault.Unhealthy,
+			want: refuse + ": alarm orders-errors is raised already: 12 errors in 5 minutes. " +
+				"Hint: repair the function first, then start again",
+		},
+		"two tags with different settings": {
+			consumers: tags,
+			prepare: func(f *flow) {
+				version(f)
+				alias(f, "1", nil)
 			},
 			code: fault.BadInput,
-			want: "record " + arn + ": it has the tags of lines 2 and 3 of layers/consumers.yaml, which have different " +
-				"settings. Hint: add an entry for it: function: orders",
+			want: refuse + ": it has the tags of lines 2 and 3 of layers/consumers.yaml, " +
+				"which have different settings. Hint: add an entry for it: function: orders",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -183,37 +217,32 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			const foreign = 200 << 20
-			vendor := f.vendor("vendor", foreign)
+			const vendorBytes = 200 << 20
+			vendor := f.vendor("vendor", vendorBytes)
 			f.account.AddFunction(t, porttest.NewFunction{
 				Name:   "large",
 				Target: target,
-				Zip:    heavy(t, measure.MaxUnzippedBytes-foreign-int64(layer)+tt.over),
+				Zip:    heavy(t, measure.MaxUnzippedBytes-vendorBytes-int64(layer)+tt.over),
 				Layers: []string{vendor},
 			})
 			f.push("consumers.yaml", "consumers:\n  - { function: large, layers: base }\n")
-			end := f.must("second", `{}`, tt.end)
-			latest, err := f.account.Functions().Get(t.Context(), "large", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-
 			want := []string{vendor, arnOf(1)}
 			message := "Released: 1 function moved to the released layers."
 			if tt.over > 0 {
 				want = want[:1]
 				message = "FailedClean: record arn:aws:lambda:us-east-1:123456789012:function:large: " +
-					"its code (52.4 MB) and its layers would have 262144001 bytes unzipped, Lambda's limit is " +
-					"262144000; " +
-					"Nothing was published and no function was touched."
+					"its code (52.4 MB) and its layers would have 262144001 bytes unzipped, " +
+					"Lambda's limit is 262144000; Nothing was published and no function was touched."
 			}
 
-			if end.Message != message {
-				t.Errorf("message\n%q, want\n%q", end.Message, message)
+			f.mustSay("second", `{}`, tt.end, message)
+			latest, err := f.account.Functions().Get(t.Context(), "large", "")
+			if err != nil {
+				t.Fatal(err)
 			}
 
 			if got := layersOf(latest); !slices.Equal(got, want) {
-				t.Errorf("it has %v, want %v: others' layers stay where they are", got, want)
+				t.Errorf("it has %v, want %v: other layers keep their position", got, want)
 			}
 		})
 	}
@@ -248,11 +277,8 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 	for n := range 2 {
 		var c release.Change
 		f.read(release.ChangeName("first", n+1), &c)
-		changes = append(
-			changes,
-			fmt.Sprintf("%d %s %s %d", c.Sequence, c.Function[strings.LastIndexByte(c.Function, ':')+1:], c.Alarm,
-				c.WindowSeconds),
-		)
+		name := c.Function[strings.LastIndexByte(c.Function, ':')+1:]
+		changes = append(changes, fmt.Sprintf("%d %s %s %d", c.Sequence, name, c.Alarm, c.WindowSeconds))
 	}
 
 	if want := []string{"1 prices prices-errors 60", "2 orders orders-errors 120"}; !slices.Equal(changes, want) {
@@ -260,9 +286,8 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 	}
 
 	for _, v := range f.account.Versions() {
-		if want := v.Name == "orders" ||
-			v.Name == "prices"; (len(v.Layers) > 0) != want ||
-			v.Name != functionName && v.Version != "$LATEST" {
+		moved := v.Name == "orders" || v.Name == "prices"
+		if (len(v.Layers) > 0) != moved || v.Name != functionName && v.Version != "$LATEST" {
 			t.Errorf("%s %s has layers %v", v.Name, v.Version, layersOf(v.Function))
 		}
 	}
@@ -272,7 +297,7 @@ func TestAFunctionByNameAndByTagMovesOnce(t *testing.T) {
 	}
 }
 
-// Taking consumers.yaml away moves nobody any more.
+// Without consumers.yaml, no function is changed.
 func TestAWorkspaceWithoutConsumersMovesNobody(t *testing.T) {
 	t.Parallel()
 	f := newFlow(t)
@@ -312,21 +337,17 @@ func TestAnExecutionCarriesSoManyAndNoMore(t *testing.T) {
 
 	f.push("consumers.yaml", "consumers:\n  - { tag: { team: shop }, layers: base }\n")
 	layers := f.measured("first", `{}`)
-	if out, err := f.record("first",
-		layers); err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 ||
+	out, err := f.record("first", layers)
+	if err != nil || out.Summary != "299 functions to move" || len(out.Consumers) != 299 ||
 		out.Consumers[298].Change != "runs/first/changes/299.json" {
 		t.Errorf("%q %v", out.Summary, err)
 	}
 
 	add(299)
-	_, err := f.record("first", layers)
-	refusedAs(
-		t,
-		err,
-		fault.OverLimit,
+	_, err = f.record("first", layers)
+	refusedAs(t, err, fault.OverLimit,
 		"record the run: 1 layer and 300 consumers, at most 300 of both fit into one execution. "+
-			"Hint: release some layers at a time, or split the workspace into two stacks",
-	)
+			"Hint: release some layers at a time, or split the workspace into two stacks")
 }
 
 func TestRecordingAgainStopsWhereSomethingWasTouched(t *testing.T) {
