@@ -182,7 +182,7 @@ var rooms = map[string]room{
 		own:     "cli localport measure pydist report ziptree",
 		allowed: "os path/filepath",
 	},
-	"tools/page": {why: "pages in Markdown: values to text", own: "measure"},
+	"tools/page":  {why: "pages in Markdown: values to text", own: "measure"},
 	"tools/style": {why: "measures how code reads; parses Go files", allowed: "os path/filepath"},
 	"tools/suites": {
 		why:     "runs packages' own tests on pruned layers and writes docs/suites.md",

@@ -254,7 +254,7 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 			Ending:        &release.Ending{Outcome: release.RolledBack},
 		})
 		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost",
-			"the run is over: RolledBack", "start a new execution")
+			"the run has ended: RolledBack", "start a new execution")
 	})
 }
 
@@ -372,7 +372,7 @@ func measured(t *testing.T, s functions.Stack) at {
 		Run:           "r",
 		Tool:          engine.Tool,
 		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.BuiltLayer{
 			{
 				Layer:     "small",
@@ -460,7 +460,7 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
 
-	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
+	doc := read[release.PrunedLayer](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
 	wantFault(t, "damaged bytes",
@@ -611,7 +611,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 				Run:      "r",
 				Consumer: workflow.Consumer{Function: ordersARN, Change: release.ChangeName("r", 9)},
 			},
-			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
+			says: []string{"runs/r/changes/009.json: it is not a change of run r", "start a new execution"}},
 		"health is denied": {
 			function: "health",
 			in:       workflow.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
@@ -656,7 +656,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		}})
 		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), workflow.RunInput{Run: "r"})
 		if end.Outcome != release.FailedDirty ||
-			!strings.Contains(end.Message, ordersARN+" is not there any more") {
+			!strings.Contains(end.Message, ordersARN+" does not exist any more") {
 			t.Errorf("%+v", end)
 		}
 	})
@@ -684,7 +684,7 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	keep(t, m.Stack, release.ReleasedName, release.Released{
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r5",
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.ReleasedLayer{
 			{
 				Layer:     "small",
@@ -773,7 +773,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 		t.Errorf("%+v", lease)
 	}
 
-	if rep := read[release.Report](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
+	if rep := read[release.RunReport](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
 		t.Errorf("%+v", rep)
 	}
 
@@ -845,9 +845,9 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	for input, says := range map[string]string{
 		`{"layer":["small"]}`:  `unknown field "layer"`,
 		`{"layers":["large"]}`: "start layers: large: no such layer. Hint: layers here: small",
-		`{"rollback":{"layer":"small"}}`: "roll back small: nothing of that name is released. Hint: " +
-			"released are: no layers yet",
-		`{"rollback":{"layer":"small"},"force":true}`: "rollback goes with nothing else",
+		`{"rollback":{"layer":"small"}}`: "roll back small: no layer of that name is released. Hint: " +
+			"released layers: none yet",
+		`{"rollback":{"layer":"small"},"force":true}`: "rollback cannot be combined with",
 		`[]`: "read input: is not a JSON object",
 	} {
 		in.Input = json.RawMessage(input)

@@ -6,6 +6,7 @@ package prebuilt_test
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"encoding/json"

@@ -36,7 +36,7 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		SchemaVersion: release.SchemaVersion,
 		Run:           run,
 		At:            now,
-		Locks:         []release.Lock{{Target: target, File: ref, Since: now}},
+		Locks:         []release.LockFile{{Target: target, File: ref, Since: now}},
 	}
 	for i := range layers {
 		l := release.ReleasedLayer{
