@@ -1,44 +1,64 @@
-# Two targets do all: layers (the main job) and test (everything that CI runs). deploy brings it to an account.
+# Two targets do all: layers builds the layers of this workspace, test runs all tests.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.15.1
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 CDK := .tools/node/node_modules/.bin/cdk --no-notices
 TARGET ?=
 FUZZSECONDS ?=
+FOLDERS ?=
 export CDK_DISABLE_CLI_TELEMETRY := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
-.PHONY: help layers test unit lint build setup tools functions synth deploy destroy e2e cost bench survey suites fuzz clean
+.PHONY: help layers test unit lint style golden record build snapshot setup tools functions synth deploy destroy e2e
+.PHONY: cost bench survey suites fuzz clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
-layers: setup build ## the main job: the workspace layers/ to zips and report in dist/
+layers: setup build ## build the workspace layers/: zips and report in dist/ (the main job)
 	bin/layersmith build $(if $(TARGET),--target $(TARGET))
 
-test: setup tools lint ## everything that CI runs: the three real layers, every path of the workflow, the product deployed to an emulator
+test: setup tools lint ## run all tests: real layers, every path of the workflow, a deployment to an emulator
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 60m ./...
 
-unit: ## seconds, while editing: no wheels, no network
+unit: ## run quick tests, for while you edit: no wheels, no network
 	go test -short $$(go list ./internal/... | grep -v testenv/emulator)
 
-lint: ## formatting, mistakes, width and length of the code: .golangci.yml
+lint: ## check formatting, mistakes, width and length of the code: .golangci.yml
 	$(GOLANGCI) run ./...
+	@go run ./internal/tools/style -check .
 
-build: ## bin/layersmith
+style: ## measure the code: length, branching, width, air; FOLDERS="a b" compares others
+	@go run ./internal/tools/style . $(FOLDERS)
+
+golden: setup tools ## rewrite expected files and generated pages of docs/; read the diff
+	go test -count=1 ./internal/cli -run TestCommandPage -update
+	go test -count=1 ./infra -update
+	go test -count=1 ./test/faults -update
+	go test -count=1 ./test/workflow -run FailureModes -update
+	go run ./internal/tools/cost
+
+record: setup tools ## record executions of the deployed product for tests (ten minutes)
+	go test -count=1 -timeout 30m ./test/e2e -record
+
+build: ## build bin/layersmith
 	go build -trimpath -o bin/layersmith .
 
-setup: ## uv and the target's interpreter, where the machine has none
+snapshot: ## build release archives for all platforms, without publishing: build/release/
+	$(GORELEASER) release --snapshot --clean
+
+setup: ## install uv and the target's interpreter, where the machine has none
 	@.ci/setup
 
-tools: ## what only tests need: emulators, linters, the CDK's command line; pinned, in .tools
+tools: ## install what only tests need, pinned, in .tools: emulators, linters, the CDK's command line
 	@.ci/tools/install
 
-functions: ## what a stack runs: build/functions/*/bootstrap and build/cli/layersmith
+functions: ## build what a stack runs: build/functions/*/bootstrap and build/cli/layersmith
 	functions/build
 
-synth: functions ## the CloudFormation template of the stack in cdk.out/, by the settings in cdk.json
+synth: functions ## write the stack's CloudFormation template to cdk.out/; settings are in cdk.json
 	@.ci/tools/install node
 	$(CDK) synth --quiet
 
@@ -46,29 +66,29 @@ deploy: functions ## deploy the stack to the account of your AWS configuration
 	@.ci/tools/install node
 	$(CDK) deploy
 
-destroy: ## take the stack away again; buckets stay unless cdk.json says otherwise
+destroy: ## delete the stack; buckets stay unless cdk.json says otherwise
 	@.ci/tools/install node
 	$(CDK) destroy
 
-e2e: setup tools ## the product, deployed to an emulator and used
+e2e: setup tools ## deploy the product to an emulator and use it
 	go test -count=1 -timeout 30m -v ./test/e2e
 
 cost: ## write docs/cost.md from prices, the state machine and docs/benchmarks.md
 	go run ./internal/tools/cost
 
-bench: setup tools build ## sizes, CPU, wall, memory and import times against other tools; writes docs/benchmarks.md
+bench: setup tools build ## measure size, CPU, time, memory and imports against other tools: docs/benchmarks.md
 	go run ./internal/tools/bench
 	go test -count=1 -timeout 30m ./test/e2e -run 'TestTheProduct/an_upload' -update
 	go run ./internal/tools/cost
 
-survey: setup ## a hundred distributions, pruned and as shipped; writes docs/survey.md (an hour)
+survey: setup ## compare a hundred distributions, pruned and unpruned: docs/survey.md (an hour)
 	go run ./internal/tools/survey
 
-suites: setup ## packages' own tests on pruned layers, against unpruned; writes docs/suites.md (two hours)
+suites: setup ## run packages' own tests on pruned and unpruned layers: docs/suites.md (two hours)
 	go run ./internal/tools/suites
 
-fuzz: ## every fuzz target, FUZZTIME minutes in all (default 30), or FUZZSECONDS each
+fuzz: ## run every fuzz target, FUZZTIME minutes in all (default 30), or FUZZSECONDS each
 	.ci/fuzz $(FUZZSECONDS)
 
-clean: ## outputs and tools of this checkout
+clean: ## remove outputs and tools of this checkout
 	rm -rf bin build cdk.out dist .tools

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -18,22 +17,19 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/operator"
 	"github.com/layersmith/layersmith/internal/release"
 )
 
 // What only the command line needs: the outputs of a deployed stack, and its executions as people
 // look at them.
 
-// Stack is what a deployed stack says of itself: its outputs.
+// Stack is a deployed stack's outputs, as far as the command line needs them.
 type Stack struct {
 	Name            string
 	WorkspaceBucket string // people push layers/ to it
 	StoreBucket     string // artifacts, documents, state
 	StateMachineARN string
-	TopicARN        string
-	DashboardName   string
-	BuildProject    string
-	Prefix          string // of layers' names in Lambda; "" is a prefix too
 }
 
 type stacksAPI interface {
@@ -44,36 +40,30 @@ type stacksAPI interface {
 	) (*cloudformation.DescribeStacksOutput, error)
 }
 
-// Operator is a deployed stack as a person meets it at the command line.
-type Operator struct {
-	Stack
-	Executions Executions
-	Registers  Registers // in the store's bucket
-	Workspace  Workspace // what was pushed
-}
-
-// OpenOperator finds a deployed stack by its outputs. Faults: BadInput for a profile or region that
+// OpenAccount finds a deployed stack by its outputs. Faults: BadInput for a profile or region that
 // is not there, NotAllowed without credentials, NotFound when there is no such stack, BadInput when
 // it is another kind of stack or is not finished.
-func OpenOperator(ctx context.Context, o Options, stack string) (Operator, error) {
+func OpenAccount(ctx context.Context, o Options, stack string) (operator.Account, error) {
 	cfg, err := Config(ctx, o)
 	if err != nil {
-		return Operator{}, err
+		return operator.Account{}, err
 	}
 
 	// what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
 	cfg.Logger = logging.Nop{}
 	found, err := findStack(ctx, cloudformation.NewFromConfig(cfg), stack)
 	if err != nil {
-		return Operator{}, err
+		return operator.Account{}, err
 	}
 
 	objects := s3.NewFromConfig(cfg)
-	return Operator{
-		Stack:      found,
-		Executions: Executions{Client: sfn.NewFromConfig(cfg), Machine: found.StateMachineARN},
-		Registers:  Registers{Client: objects, Bucket: found.StoreBucket},
-		Workspace:  Workspace{Sources{Client: objects, Bucket: found.WorkspaceBucket, Prefix: WorkspacePrefix}},
+	return operator.Account{
+		Name:            found.Name,
+		WorkspaceBucket: found.WorkspaceBucket,
+		StoreBucket:     found.StoreBucket,
+		Executions:      Executions{Client: sfn.NewFromConfig(cfg), Machine: found.StateMachineARN},
+		Registers:       Registers{Client: objects, Bucket: found.StoreBucket},
+		Workspace:       Workspace{Sources{Client: objects, Bucket: found.WorkspaceBucket, Prefix: WorkspacePrefix}},
 	}, nil
 }
 
@@ -105,10 +95,6 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 		"WorkspaceBucket": &s.WorkspaceBucket,
 		"StoreBucket":     &s.StoreBucket,
 		"StateMachineArn": &s.StateMachineARN,
-		"TopicArn":        &s.TopicARN,
-		"DashboardName":   &s.DashboardName,
-		"BuildProject":    &s.BuildProject,
-		"Prefix":          &s.Prefix,
 	}
 	for _, o := range out.Stacks[0].Outputs {
 		if field := fields[aws.ToString(o.OutputKey)]; field != nil {
@@ -130,32 +116,6 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 	}
 
 	return s, nil
-}
-
-// Execution is one run of the state machine. What a list of executions does not tell is empty.
-type Execution struct {
-	ARN     string
-	Name    string
-	Status  string // RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE
-	Started time.Time
-	Stopped time.Time // zero while it runs
-	Input   string    // JSON
-	Output  string    // JSON, of one that succeeded
-	Error   string    // of one that did not
-	Cause   string
-}
-
-// Event is one entry of an execution's history, without what nobody looks at.
-type Event struct {
-	ID       int64
-	Previous int64 // 0 for the first, and where an engine does not tell
-	At       time.Time
-	Type     string // HistoryEventType of the API: TaskStateEntered, LambdaFunctionSucceeded...
-	State    string // of ...StateEntered and ...StateExited
-	Index    int    // of MapIteration...
-	Output   string // JSON: what a Task's work gave, before ResultPath
-	Error    string // of ...Failed, ...TimedOut, ...Aborted
-	Cause    string
 }
 
 type executionsAPI interface {
@@ -195,17 +155,17 @@ func (e Executions) ARN(name string) string {
 
 // Start begins an execution. The same name and input again are the same execution; the same name
 // with another input is a fault Changed.
-func (e Executions) Start(ctx context.Context, name string, input []byte) (Execution, error) {
+func (e Executions) Start(ctx context.Context, name string, input []byte) (operator.Execution, error) {
 	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(e.Machine),
 		Name:            aws.String(name),
 		Input:           aws.String(string(input)),
 	})
 	if err != nil {
-		return Execution{}, classify("start", "execution "+name, err)
+		return operator.Execution{}, classify("start", "execution "+name, err)
 	}
 
-	return Execution{
+	return operator.Execution{
 		ARN:     aws.ToString(out.ExecutionArn),
 		Name:    name,
 		Status:  string(sfntypes.ExecutionStatusRunning),
@@ -215,13 +175,13 @@ func (e Executions) Start(ctx context.Context, name string, input []byte) (Execu
 }
 
 // Describe returns an execution with its input and how it ended. Fault NotFound.
-func (e Executions) Describe(ctx context.Context, arn string) (Execution, error) {
+func (e Executions) Describe(ctx context.Context, arn string) (operator.Execution, error) {
 	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
 	if err != nil {
-		return Execution{}, classify("read", "execution "+arn, err)
+		return operator.Execution{}, classify("read", "execution "+arn, err)
 	}
 
-	return Execution{
+	return operator.Execution{
 		ARN:     aws.ToString(out.ExecutionArn),
 		Name:    aws.ToString(out.Name),
 		Status:  string(out.Status),
@@ -238,8 +198,8 @@ func (e Executions) Describe(ctx context.Context, arn string) (Execution, error)
 const maxPage = 1000
 
 // List returns the newest executions, newest first, at most limit. status "" is all.
-func (e Executions) List(ctx context.Context, status string, limit int) ([]Execution, error) {
-	var found []Execution
+func (e Executions) List(ctx context.Context, status string, limit int) ([]operator.Execution, error) {
+	var found []operator.Execution
 	in := &sfn.ListExecutionsInput{
 		StateMachineArn: aws.String(e.Machine),
 		StatusFilter:    sfntypes.ExecutionStatus(status),
@@ -252,7 +212,7 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 		}
 
 		for _, x := range out.Executions {
-			found = append(found, Execution{
+			found = append(found, operator.Execution{
 				ARN:     aws.ToString(x.ExecutionArn),
 				Name:    aws.ToString(x.Name),
 				Status:  string(x.Status),
@@ -267,15 +227,15 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 	}
 
 	found = found[:min(limit, len(found))]
-	slices.SortStableFunc(found, func(a, b Execution) int { return b.Started.Compare(a.Started) })
+	slices.SortStableFunc(found, func(a, b operator.Execution) int { return b.Started.Compare(a.Started) })
 	return found, nil
 }
 
 // History returns the events after the one with that number, in order. It reads from the newest
 // backwards and stops at what is known, so that following an execution does not cost more the
 // longer it goes on.
-func (e Executions) History(ctx context.Context, arn string, after int64) ([]Event, error) {
-	var events []Event
+func (e Executions) History(ctx context.Context, arn string, after int64) ([]operator.Event, error) {
+	var events []operator.Event
 	in := &sfn.GetExecutionHistoryInput{ExecutionArn: aws.String(arn), MaxResults: maxPage, ReverseOrder: true}
 	for {
 		out, err := e.Client.GetExecutionHistory(ctx, in)
@@ -301,8 +261,8 @@ func (e Executions) History(ctx context.Context, arn string, after int64) ([]Eve
 	return events, nil
 }
 
-func event(h sfntypes.HistoryEvent) Event {
-	e := Event{ID: h.Id, Previous: h.PreviousEventId, At: aws.ToTime(h.Timestamp), Type: string(h.Type)}
+func event(h sfntypes.HistoryEvent) operator.Event {
+	e := operator.Event{ID: h.Id, Previous: h.PreviousEventId, At: aws.ToTime(h.Timestamp), Type: string(h.Type)}
 	failed := func(err, cause *string) {
 		e.Error = aws.ToString(err)
 		e.Cause = aws.ToString(cause)
@@ -345,8 +305,8 @@ func event(h sfntypes.HistoryEvent) Event {
 	return e
 }
 
-// ConsoleURL is the page of an execution in the console of its partition.
-func ConsoleURL(arn string) string {
+// Console is the page of an execution in the console of its partition.
+func (e Executions) Console(arn string) string {
 	a, err := release.ParseARN(arn)
 	if err != nil {
 		return ""

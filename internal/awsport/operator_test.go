@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/operator"
 )
 
 const testMachine = "arn:aws:states:eu-central-1:123456789012:stateMachine:Layersmith"
@@ -88,10 +89,6 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 				WorkspaceBucket: "work",
 				StoreBucket:     "store",
 				StateMachineARN: testMachine,
-				TopicARN:        "topic",
-				DashboardName:   "board",
-				BuildProject:    "project",
-				Prefix:          "ls-",
 			}},
 		"no such stack": {
 			status: 400,
@@ -167,7 +164,7 @@ func TestStartSendsNameAndInput(t *testing.T) {
 		return 200, map[string]any{"executionArn": testMachine + ":x", "startDate": 1.7e9}
 	})
 	x, err := e.Start(t.Context(), "run-1", []byte(`{"force":true}`))
-	if want := (Execution{
+	if want := (operator.Execution{
 		ARN:     testMachine + ":x",
 		Name:    "run-1",
 		Status:  "RUNNING",
@@ -235,7 +232,7 @@ func TestDescribeTellsHowAnExecutionEnded(t *testing.T) {
 		}
 	})
 	x, err := e.Describe(t.Context(), "arn:x")
-	want := Execution{
+	want := operator.Execution{
 		ARN:     "arn:x",
 		Name:    "x",
 		Status:  "FAILED",
@@ -342,54 +339,54 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 	failure := map[string]any{"error": "E", "cause": "C", "resource": "r", "resourceType": "t"}
 	for kind, c := range map[string]struct {
 		details map[string]any
-		want    Event
+		want    operator.Event
 	}{
 		"TaskStateEntered": {
 			map[string]any{"stateEnteredEventDetails": map[string]any{"name": "Prune", "input": "{}"}},
-			Event{State: "Prune"},
+			operator.Event{State: "Prune"},
 		},
 		"MapStateExited": {
 			map[string]any{"stateExitedEventDetails": map[string]any{"name": "Prune each", "output": "[]"}},
-			Event{State: "Prune each"},
+			operator.Event{State: "Prune each"},
 		},
 		"MapIterationStarted": {
 			map[string]any{"mapIterationStartedEventDetails": map[string]any{"name": "Prune each", "index": 3}},
-			Event{Index: 3},
+			operator.Event{Index: 3},
 		},
 		"LambdaFunctionSucceeded": {
 			map[string]any{"lambdaFunctionSucceededEventDetails": map[string]any{"output": `{"summary":"x"}`}},
-			Event{Output: `{"summary":"x"}`},
+			operator.Event{Output: `{"summary":"x"}`},
 		},
 		"TaskSucceeded": {
 			map[string]any{
 				"taskSucceededEventDetails": map[string]any{"output": `{}`, "resource": "r", "resourceType": "t"},
 			},
-			Event{Output: `{}`},
+			operator.Event{Output: `{}`},
 		},
 		"LambdaFunctionFailed": {
 			map[string]any{"lambdaFunctionFailedEventDetails": failure},
-			Event{Error: "E", Cause: "C"},
+			operator.Event{Error: "E", Cause: "C"},
 		},
 		"LambdaFunctionScheduleFailed": {
 			map[string]any{"lambdaFunctionScheduleFailedEventDetails": failure},
-			Event{Error: "E", Cause: "C"},
+			operator.Event{Error: "E", Cause: "C"},
 		},
 		"LambdaFunctionStartFailed": {
 			map[string]any{"lambdaFunctionStartFailedEventDetails": failure},
-			Event{Error: "E", Cause: "C"},
+			operator.Event{Error: "E", Cause: "C"},
 		},
 		"LambdaFunctionTimedOut": {
 			map[string]any{"lambdaFunctionTimedOutEventDetails": failure},
-			Event{Error: "E", Cause: "C"},
+			operator.Event{Error: "E", Cause: "C"},
 		},
-		"TaskFailed":        {map[string]any{"taskFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskStartFailed":   {map[string]any{"taskStartFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskSubmitFailed":  {map[string]any{"taskSubmitFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"TaskTimedOut":      {map[string]any{"taskTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionFailed":   {map[string]any{"executionFailedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionTimedOut": {map[string]any{"executionTimedOutEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionAborted":  {map[string]any{"executionAbortedEventDetails": failure}, Event{Error: "E", Cause: "C"}},
-		"ExecutionStarted":  {map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}}, Event{}},
+		"TaskFailed":        {map[string]any{"taskFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"TaskStartFailed":   {map[string]any{"taskStartFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"TaskSubmitFailed":  {map[string]any{"taskSubmitFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"TaskTimedOut":      {map[string]any{"taskTimedOutEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"ExecutionFailed":   {map[string]any{"executionFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"ExecutionTimedOut": {map[string]any{"executionTimedOutEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"ExecutionAborted":  {map[string]any{"executionAbortedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
+		"ExecutionStarted":  {map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}}, operator.Event{}},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -405,7 +402,7 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 			c.want.Previous = 8
 			c.want.At = time.Unix(1.7e9, 0).UTC()
 			c.want.Type = kind
-			if d := cmp.Diff([]Event{c.want}, got); err != nil || d != "" {
+			if d := cmp.Diff([]operator.Event{c.want}, got); err != nil || d != "" {
 				t.Errorf("%v %s", err, d)
 			}
 		})
@@ -463,7 +460,7 @@ func TestOperatorSaysWhatTheConfigurationLacks(t *testing.T) {
 			c.options.Attempts = 1
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			_, err := OpenOperator(ctx, c.options, "Layersmith")
+			_, err := OpenAccount(ctx, c.options, "Layersmith")
 			if fault.CodeOf(err) != c.code || !strings.Contains(fault.HintOf(err), c.hint) {
 				t.Errorf("%v (%s, hint %q), want %s, hint with %q", err, fault.CodeOf(err), fault.HintOf(err),
 					c.code, c.hint)
@@ -490,7 +487,7 @@ func TestExecutionNamesBecomeARNs(t *testing.T) {
 		"arn:aws-us-gov:states:us-gov-west-1:1:execution:m:x": "https://console.amazonaws-us-gov.com/states/home?region=us-gov-west-1#/v2/executions/details/arn:aws-us-gov:states:us-gov-west-1:1:execution:m:x",
 		"no arn": "",
 	} {
-		if got := ConsoleURL(in); got != want {
+		if got := (Executions{}).Console(in); got != want {
 			t.Errorf("%s: %s", in, got)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,109 +18,137 @@ import (
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
 )
 
+// buildFlags are the flags of build that are not the engine's input.
+type buildFlags struct {
+	in                 engine.BuildInput
+	clean, allowSource bool
+	noHeal, noProbe    bool
+}
+
 func (a *app) buildCommand() *cobra.Command {
-	var in engine.BuildInput
-	var clean, allowSource, noHeal, noProbe bool
+	var flags buildFlags
 	c := &cobra.Command{
 		Use:   "build [LAYER...]",
-		Short: "Build layers: lock if stale, fetch, assemble, prune, measure, gate, probe, report",
+		Short: "Build layers: lock, fetch, prune, compile, test, report",
+		Long: `Build the layers of the workspace, or the named ones: resolve requirements if the lock is stale,
+download wheels, remove and strip what programs do not need, compile bytecode, check the result and
+test it with the target's interpreter. Zips and report go to the output folder.`,
 		Example: `  layersmith build
   layersmith build core-data-science --target python3.13-arm64
   layersmith build --no-probe --json`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, layers []string) error {
-			ctx := cmd.Context()
-			start := time.Now()
-			w, t, err := a.open()
-			if err != nil {
-				return err
-			}
-
-			names := layers
-			if len(names) == 0 {
-				names = w.Names()
-			}
-
-			for _, n := range names {
-				if _, ok := w.Layer(n); !ok {
-					return fault.New(fault.BadInput, "build", n, errors.New("no such layer")).
-						WithHint(suggestLayer(w.Names()))
-				}
-			}
-
-			m, err := a.machine(ctx, t)
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			in.Workspace = w
-			in.Layers = layers
-			in.ReadFile = a.read
-			in.Rebuild = in.Rebuild || clean
-			if in.Lock, err = a.lockAndFetch(ctx, m,
-				engine.LockInput{Workspace: w, Target: t, AllowSource: allowSource, Offline: a.offline}); err != nil {
-				return err
-			}
-
-			in.NoProbe = m.noProbe(noProbe, t)
-
-			build := a.buildStage(m)
-			told := func() {}
-			if !noHeal && !in.Strict {
-				build.Heal, told = a.heal()
-			}
-
-			rep, changed, err := build.Run(ctx, in)
-			m.close()
-			told() // whatever else comes, files of the workspace were changed
-			if len(rep.Layers) == 0 {
-				return err
-			}
-
-			if a.json {
-				return errors.Join(a.printJSON(rep), err)
-			}
-
-			if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
-				if changed {
-					what := report.Count(len(names), "zip") + ", " + engine.ReportName
-					if in.PlanOnly {
-						what = report.Count(len(names), "artifact")
-					}
-
-					a.say("wrote   %s/ (%s) in %s", filepath.ToSlash(filepath.Clean(a.outputDir)), what,
-						seconds(time.Since(start)))
-				} else {
-					a.say("nothing changed: %s/ is up to date, checked in %s",
-						filepath.ToSlash(filepath.Clean(a.outputDir)), seconds(time.Since(start)))
-				}
-			}
-
-			return err
+			return a.build(cmd.Context(), layers, flags)
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&noProbe, "no-probe", false, "do not run the interpreter on the result")
-	f.BoolVar(&noHeal, "no-heal", false, "do not restore what a failing probe needs, nor write that into layer.yaml")
-	f.BoolVar(&in.Strict, "strict", false,
-		"not probed is an error, and nothing is healed: a build that changes its own input is no proof")
-	f.BoolVar(&in.PlanOnly, "plan", false, "stop at the unpruned artifacts (what a remote builder runs)")
-	f.BoolVar(&in.Paranoid, "paranoid", false, "inflate every file that is copied and check its CRC")
-	f.BoolVar(&clean, "clean", false, "build again even if nothing changed")
-	f.BoolVar(&allowSource, "allow-source", false, "allow source distributions when locking")
+	f.BoolVar(&flags.noProbe, "no-probe", false, "do not test layers with the interpreter")
+	f.BoolVar(&flags.noHeal, "no-heal", false,
+		"do not restore files that a failing test needs, and do not edit layer.yaml")
+	f.BoolVar(&flags.in.Strict, "strict", false, "fail when a layer cannot be tested; implies --no-heal")
+	f.BoolVar(&flags.in.PlanOnly, "plan", false, "write unpruned artifacts with bytecode, for another machine to prune")
+	f.BoolVar(&flags.in.Paranoid, "paranoid", false, "check the CRC-32 of every file that is copied")
+	f.BoolVar(&flags.clean, "clean", false, "build again even if nothing changed")
+	f.BoolVar(&flags.allowSource, "allow-source", false, "allow source distributions when locking")
 	return c
 }
 
-// heal lets a build write into the workspace what it restored. told prints that: on stderr, also
-// with --quiet and --json, since files that are under version control were changed.
-func (a *app) heal() (h *engine.Heal, told func()) {
+func (a *app) build(ctx context.Context, layers []string, flags buildFlags) error {
+	start := time.Now()
+	w, t, err := a.open()
+	if err != nil {
+		return err
+	}
+
+	names, err := layerNames("build", w, layers)
+	if err != nil {
+		return err
+	}
+
+	m, err := a.machine(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+
+	in := flags.in
+	in.Workspace = w
+	in.Layers = layers
+	in.ReadFile = a.read
+	in.Rebuild = flags.clean
+	in.NoProbe = m.noProbe(flags.noProbe, t)
+	lockInput := engine.LockInput{Workspace: w, Target: t, AllowSource: flags.allowSource, Offline: a.offline}
+	if in.Lock, err = a.lockAndFetch(ctx, m, lockInput); err != nil {
+		return err
+	}
+
+	build := a.buildStage(m)
+	printHealed := func() {}
+	if !flags.noHeal && !in.Strict {
+		build.Heal, printHealed = a.heal()
+	}
+
+	rep, changed, err := build.Run(ctx, in)
+	m.close()
+	printHealed() // also after an error: files of the workspace were changed
+	if len(rep.Layers) == 0 {
+		return err
+	}
+
+	if a.json {
+		return errors.Join(a.printJSON(rep), err)
+	}
+
+	if !a.quiet {
+		report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
+		a.sayWritten(changed, in.PlanOnly, len(names), time.Since(start))
+	}
+
+	return err
+}
+
+// layerNames are the named layers, or all. One that the workspace does not have is a fault.
+func layerNames(op string, w workspace.Workspace, layers []string) ([]string, error) {
+	if len(layers) == 0 {
+		return w.Names(), nil
+	}
+
+	for _, n := range layers {
+		if _, ok := w.Layer(n); !ok {
+			return nil, fault.New(fault.BadInput, op, n, errors.New("no such layer")).
+				WithHint(suggestLayer(w.Names()))
+		}
+	}
+
+	return layers, nil
+}
+
+// sayWritten is the last line of a build.
+func (a *app) sayWritten(changed, planOnly bool, n int, took time.Duration) {
+	output := filepath.ToSlash(filepath.Clean(a.outputDir))
+	if !changed {
+		a.say("nothing changed: %s/ is up to date, checked in %s", output, seconds(took))
+		return
+	}
+
+	what := report.Count(n, "zip") + ", " + engine.ReportName
+	if planOnly {
+		what = report.Count(n, "artifact")
+	}
+
+	a.say("wrote   %s/ (%s) in %s", output, what, seconds(took))
+}
+
+// heal lets a build write what it restored into the workspace. printHealed prints that on stderr,
+// also with --quiet and --json: files that are under version control were changed.
+func (a *app) heal() (h *engine.Heal, printHealed func()) {
 	var lines []string
 	h = &engine.Heal{Now: time.Now, Write: a.replace, Told: func(layer string, e report.Healed) {
-		lines = append(lines,
-			report.HealedText(layer, e, filepath.ToSlash(filepath.Join(a.workspaceDir, filepath.FromSlash(e.File)))))
+		file := filepath.Join(a.workspaceDir, filepath.FromSlash(e.File))
+		lines = append(lines, report.HealedText(layer, e, filepath.ToSlash(file)))
 	}}
 	return h, func() {
 		for _, l := range lines {
@@ -174,14 +203,12 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in engine.LockInput)
 		return lock.Lock{}, err
 	}
 
-	if fetched.Downloaded == 0 {
-		a.say("fetch   %s, %s MB, all in the store", report.Count(fetched.Wheels, "wheel"),
-			measure.Bytes(fetched.Bytes).MB())
-	} else {
-		a.say("fetch   %s, %s MB; %d downloaded, %s MB", report.Count(fetched.Wheels, "wheel"),
-			measure.Bytes(fetched.Bytes).MB(), fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+	came := ", all in the store"
+	if fetched.Downloaded > 0 {
+		came = fmt.Sprintf("; %d downloaded, %s MB", fetched.Downloaded, measure.Bytes(fetched.Came).MB())
 	}
 
+	a.say("fetch   %s, %s MB%s", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), came)
 	if fetched.Built > 0 {
 		a.say("        %d built from source", fetched.Built)
 	}
@@ -202,12 +229,7 @@ func suggestLayer(names []string) string {
 		return ""
 	}
 
-	s := "layers here:"
-	for _, n := range names {
-		s += " " + n
-	}
-
-	return s
+	return "layers here: " + strings.Join(names, " ")
 }
 
 func (a *app) completeLayers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

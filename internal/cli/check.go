@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,133 +12,176 @@ import (
 
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
 )
 
+// checkFlags are the flags of check.
+type checkFlags struct{ noProbe, strict, explain bool }
+
 func (a *app) checkCommand() *cobra.Command {
-	var noProbe, strict, explain bool
+	var flags checkFlags
 	c := &cobra.Command{
 		Use:   "check [LAYER or ZIP...]",
-		Short: "Gate, budgets and probe of what is there; writes nothing",
+		Short: "Check built layers or any zip: compatibility, size budgets, tests",
+		Long: `Check built layers, or zips and folders of any tool: static checks (the gate), size budgets, and a
+test with the target's interpreter (the probe). Nothing is written.`,
 		Example: `  layersmith check                     all built layers
-  layersmith check old-layer.zip       a zip from anywhere
-  layersmith check --explain main      what was looked at, what passed, and what no check can see`,
+  layersmith check old-layer.zip       any zip or folder
+  layersmith check --explain main      what was checked, what passed, what no check covers`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			ws, t, wsErr := a.open()
-			if wsErr != nil {
-				var err error
-				if _, t, ws, err = a.specFor(""); err != nil {
-					return err
-				}
-			}
-
-			if len(args) == 0 {
-				if wsErr != nil {
-					return wsErr
-				}
-
-				args = ws.Names()
-			}
-
-			m, err := a.machine(ctx, t)
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			packs, discard, err := m.scratch()
-			if err != nil {
-				return err
-			}
-			defer discard()
-			s := engine.Check{
-				Cache:    packs,
-				Python:   m.python,
-				NoPython: m.noPython,
-				Mounts:   m.mounts,
-				Progress: m.progress,
-			}
-			rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: engine.Tool, Target: t.String()}
-			for _, arg := range args {
-				in := engine.CheckInput{
-					Name:    arg,
-					Target:  t,
-					NoProbe: m.noProbe(noProbe, t),
-					Explain: explain,
-				}
-				file := arg
-				if spec, ok := ws.Layer(arg); ok && wsErr == nil {
-					in.Spec = spec
-					file = filepath.Join(a.outputDir, engine.ZipName(arg, t))
-					var closeBelow func()
-					var err error
-					if in.Below, closeBelow, err = a.openBelow(ws, arg, t); err != nil {
-						return err
-					}
-
-					defer closeBelow()
-					if in.OwnProbe, err = a.ownProbe(spec); err != nil {
-						return err
-					}
-				}
-
-				tree, closeTree, err := openTree(file)
-				if errors.Is(err, fs.ErrNotExist) && wsErr == nil {
-					if _, isLayer := ws.Layer(arg); isLayer {
-						return fault.New(fault.BadInput, "check", arg, errors.New("is not built")).
-							WithHint("run: layersmith build")
-					}
-
-					if !strings.ContainsAny(arg, "./") {
-						return fault.New(fault.BadInput, "check", arg, errors.New("no such layer, and no such file")).
-							WithHint(suggestLayer(ws.Names()))
-					}
-				}
-
-				if err != nil {
-					return err
-				}
-
-				defer closeTree()
-				in.Tree = tree
-				if info, err := os.Stat(file); err == nil && !info.IsDir() {
-					in.ZipBytes = info.Size()
-				}
-
-				r, err := s.Run(ctx, in)
-				if err != nil {
-					return err
-				}
-
-				rep.Layers = append(rep.Layers, r)
-			}
-
-			if wsErr == nil {
-				rep.Stacks = engine.Stacks(ws, rep.Layers)
-			}
-
-			m.close()
-			if a.json {
-				err = a.printJSON(rep)
-			} else if !a.quiet {
-				report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
-				for _, l := range rep.Layers {
-					report.Explain(a.Out, l, a.verbose)
-				}
-			}
-
-			for _, l := range rep.Layers {
-				err = errors.Join(err, engine.Judge(l, strict))
-			}
-
-			return err
+			return a.check(cmd.Context(), args, flags)
 		},
 	}
-	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter")
-	c.Flags().
-		BoolVar(&explain, "explain", false,
-			"say for each check and each kind of job what it looked at, what passed, and what it cannot see")
-	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
+	f := c.Flags()
+	f.BoolVar(&flags.noProbe, "no-probe", false, "do not test with the interpreter")
+	f.BoolVar(&flags.explain, "explain", false, "list what each check covered, what passed, and what it does not cover")
+	f.BoolVar(&flags.strict, "strict", false, "fail when a layer cannot be tested")
 	return c
+}
+
+func (a *app) check(ctx context.Context, names []string, flags checkFlags) error {
+	c := checker{app: a, flags: flags}
+	var err error
+	if c.ws, c.target, err = a.open(); err == nil {
+		c.inWorkspace = true
+	} else if len(names) == 0 {
+		return err
+	} else if _, c.target, c.ws, err = a.specFor(""); err != nil {
+		return err
+	}
+
+	if len(names) == 0 {
+		names = c.ws.Names()
+	}
+
+	if c.machine, err = a.machine(ctx, c.target); err != nil {
+		return err
+	}
+	defer c.machine.close()
+
+	packs, discard, err := c.machine.scratch()
+	if err != nil {
+		return err
+	}
+	defer discard()
+
+	c.packs = packs
+	rep := report.Report{SchemaVersion: report.SchemaVersion, Tool: engine.Tool, Target: c.target.String()}
+	for _, name := range names {
+		r, err := c.one(ctx, name)
+		if err != nil {
+			return err
+		}
+
+		rep.Layers = append(rep.Layers, r)
+	}
+
+	if c.inWorkspace {
+		rep.Stacks = engine.Stacks(c.ws, rep.Layers)
+	}
+
+	c.machine.close()
+	return a.showChecked(rep, flags.strict)
+}
+
+// showChecked prints the report, and returns the faults of its layers.
+func (a *app) showChecked(rep report.Report, strict bool) error {
+	var err error
+	if a.json {
+		err = a.printJSON(rep)
+	} else if !a.quiet {
+		report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
+		for _, l := range rep.Layers {
+			report.Explain(a.Out, l, a.verbose)
+		}
+	}
+
+	for _, l := range rep.Layers {
+		err = errors.Join(err, engine.Judge(l, strict))
+	}
+
+	return err
+}
+
+// checker checks layers of the workspace by name, and zips and folders by path.
+type checker struct {
+	*app
+	flags       checkFlags
+	ws          workspace.Workspace
+	inWorkspace bool // ws was read from the workspace's files
+	target      pydist.Target
+	machine     *machine
+	packs       engine.Cache
+}
+
+// one checks a layer, a zip or a folder.
+func (c checker) one(ctx context.Context, name string) (report.Layer, error) {
+	in := engine.CheckInput{
+		Name:    name,
+		Target:  c.target,
+		NoProbe: c.machine.noProbe(c.flags.noProbe, c.target),
+		Explain: c.flags.explain,
+	}
+	file := name
+	if spec, ok := c.layer(name); ok {
+		in.Spec = spec
+		file = filepath.Join(c.outputDir, engine.ZipName(name, c.target))
+		below, closeBelow, err := c.openBelow(c.ws, name, c.target)
+		if err != nil {
+			return report.Layer{}, err
+		}
+		defer closeBelow()
+
+		in.Below = below
+		if in.OwnProbe, err = c.ownProbe(spec); err != nil {
+			return report.Layer{}, err
+		}
+	}
+
+	tree, closeTree, err := openTree(file)
+	if err != nil {
+		return report.Layer{}, c.missing(name, err)
+	}
+	defer closeTree()
+
+	in.Tree = tree
+	if info, err := os.Stat(file); err == nil && !info.IsDir() {
+		in.ZipBytes = info.Size()
+	}
+
+	s := engine.Check{
+		Cache:    c.packs,
+		Python:   c.machine.python,
+		NoPython: c.machine.noPython,
+		Mounts:   c.machine.mounts,
+		Progress: c.machine.progress,
+	}
+	return s.Run(ctx, in)
+}
+
+// layer is the spec of a layer of the workspace.
+func (c checker) layer(name string) (workspace.Layer, bool) {
+	spec, ok := c.ws.Layer(name)
+	return spec, ok && c.inWorkspace
+}
+
+// missing is the fault of a name that nothing was found for.
+func (c checker) missing(name string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) || !c.inWorkspace {
+		return err
+	}
+
+	if _, isLayer := c.layer(name); isLayer {
+		return fault.New(fault.BadInput, "check", name, errors.New("is not built")).WithHint("run: layersmith build")
+	}
+
+	if strings.ContainsAny(name, "./") {
+		return err
+	}
+
+	return fault.New(fault.BadInput, "check", name, errors.New("no such layer, and no such file")).
+		WithHint(suggestLayer(c.ws.Names()))
 }

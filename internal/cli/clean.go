@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,42 +18,15 @@ func (a *app) cleanCommand() *cobra.Command {
 	var cache, wheels bool
 	c := &cobra.Command{
 		Use:   "clean [LAYER...]",
-		Short: "Remove outputs and, when asked, caches; says what that freed",
+		Short: "Remove outputs and, on request, caches",
 		Example: `  layersmith clean                    the outputs of this workspace
-  layersmith clean --cache            and what can be made again
+  layersmith clean --cache            and caches of earlier builds
   layersmith clean --cache --wheels   and downloaded wheels`,
 		ValidArgsFunction: a.completeLayers,
-		RunE: func(cmd *cobra.Command, layers []string) error {
-			w, _, err := a.open()
+		RunE: func(_ *cobra.Command, layers []string) error {
+			paths, err := a.outputs(layers)
 			if err != nil {
 				return err
-			}
-
-			names := layers
-			if len(names) == 0 {
-				names = w.Names()
-			}
-
-			var remove []string
-			for _, n := range names {
-				if _, ok := w.Layer(n); !ok {
-					return fault.New(fault.BadInput, "clean", n, errors.New("no such layer")).
-						WithHint(suggestLayer(w.Names()))
-				}
-
-				for _, t := range pydist.Targets() {
-					for _, f := range []string{
-						engine.ZipName(n, t),
-						engine.ManifestName(n, t),
-						engine.ArtifactName(n, t),
-					} {
-						remove = append(remove, filepath.Join(a.outputDir, f))
-					}
-				}
-			}
-
-			if len(layers) == 0 {
-				remove = append(remove, filepath.Join(a.outputDir, engine.ReportName))
 			}
 
 			dir, err := a.cacheFolder()
@@ -63,47 +35,83 @@ func (a *app) cleanCommand() *cobra.Command {
 			}
 
 			if cache {
-				remove = append(remove, filepath.Join(dir, "packs"), filepath.Join(dir, "temp"),
-					filepath.Join(dir, "interpreters.json"))
+				for _, name := range []string{"packs", "temp", "interpreters.json"} {
+					paths = append(paths, filepath.Join(dir, name))
+				}
 			}
 
 			if wheels {
-				remove = append(remove, filepath.Join(dir, "wheels"))
+				paths = append(paths, filepath.Join(dir, "wheels"))
 			}
 
-			var files int
-			var bytes int64
-			for _, p := range remove {
-				n, b := weigh(p)
-				if n == 0 {
-					continue
-				}
-
-				if err := os.RemoveAll(p); err != nil {
-					return fault.New(fault.BadInput, "remove", p, unwrapPath(err))
-				}
-
-				files = files + n
-				bytes = bytes + b
-			}
-
-			if a.json {
-				return a.printJSON(
-					map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes},
-				)
-			}
-
-			a.say("removed %d files, %s", files, measure.Bytes(bytes))
-			return nil
+			return a.remove(paths)
 		},
 	}
-	c.Flags().BoolVar(&cache, "cache", false, "also what can be made again: bytecode, stripped files, indexes")
-	c.Flags().BoolVar(&wheels, "wheels", false, "also the wheel store")
+	c.Flags().BoolVar(&cache, "cache", false, "remove caches too: bytecode, stripped files, indexes")
+	c.Flags().BoolVar(&wheels, "wheels", false, "remove downloaded wheels too")
 	return c
 }
 
+// outputs are the paths that builds of some layers write, for all targets; no layers are all, and
+// the report.
+func (a *app) outputs(layers []string) ([]string, error) {
+	w, _, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+
+	names, err := layerNames("clean", w, layers)
+	if err != nil {
+		return nil, err
+	}
+
+	var files []string
+	for _, n := range names {
+		for _, t := range pydist.Targets() {
+			files = append(files, engine.ZipName(n, t), engine.ManifestName(n, t), engine.ArtifactName(n, t))
+		}
+	}
+
+	if len(layers) == 0 {
+		files = append(files, engine.ReportName)
+	}
+
+	for i := range files {
+		files[i] = filepath.Join(a.outputDir, files[i])
+	}
+
+	return files, nil
+}
+
+// remove removes files and folders, and prints what that freed.
+func (a *app) remove(paths []string) error {
+	var files int
+	var bytes int64
+	for _, p := range paths {
+		n, b := weigh(p)
+		if n == 0 {
+			continue
+		}
+
+		if err := os.RemoveAll(p); err != nil {
+			return fault.New(fault.BadInput, "remove", p, unwrapPath(err))
+		}
+
+		files += n
+		bytes += b
+	}
+
+	if a.json {
+		return a.printJSON(map[string]any{"schemaVersion": report.SchemaVersion, "files": files, "freedBytes": bytes})
+	}
+
+	a.say("removed %s, %s", report.Count(files, "file"), measure.Bytes(bytes))
+	return nil
+}
+
 func weigh(path string) (files int, bytes int64) {
-	filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error { // what cannot be read weighs nothing
+	// Errors are ignored: what cannot be read counts as nothing.
+	filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			if info, err := d.Info(); err == nil {
 				files++

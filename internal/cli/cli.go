@@ -1,10 +1,10 @@
-// Package cli is the command line: flags, composition of the stages with the adapters of this
-// machine, printing and exit codes.
+// Package cli is the command line: flags, composition of use cases with adapters, printing and exit
+// codes.
 //
 // Rules of its output: data goes to stdout, progress and errors to stderr. An error is one line
-// "error: ..." and, where there is something to do, one line "hint: ...". With --json stdout is one
-// JSON document and nothing else. With --quiet nothing is printed when all is well. Colour is used
-// on terminals only, and never with NO_COLOR.
+// "error: ..." and, where there is something to do, one line "hint: ...". With --json, stdout is one
+// JSON document and nothing else. With --quiet, only errors are printed. Color is used on terminals
+// only, and never with NO_COLOR.
 package cli
 
 import (
@@ -16,12 +16,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
@@ -77,54 +78,58 @@ func (a *app) root() *cobra.Command {
 		Short: "Make Lambda layers for Python smaller and faster to start",
 		Long: `Layersmith turns requirements into Lambda layers that are small, start fast and are tested.
 
-It resolves all layers of a workspace together (with uv), takes the wheels apart without
-recompressing them, drops and strips what a program does not need, adds the bytecode that
-Lambda cannot cache, and lets the real interpreter try the result.
+It resolves all layers of a workspace together (with uv), copies what a program needs out of the
+wheels without recompressing it, strips shared libraries, adds the bytecode that Lambda cannot
+cache, and tests the result with the real interpreter.
 
-Exit codes: 0 all is well, 1 our mistake, 2 something in the input must be changed,
-3 built, but a budget, the gate or the probe says no.`,
-		Example: `  layersmith init pandas numpy        a workspace with one layer
+Exit codes: 0 success, 1 internal error, 2 bad input, 3 built, but a check failed.`,
+		Example: `  layersmith init pandas numpy        write a workspace with one layer
   layersmith build                    lock, fetch, prune, test, report
-  layersmith explain pandas/tests     why is it gone?`,
-		Version:       engine.Version,
+  layersmith explain pandas/tests     say why it was removed`,
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	f := root.PersistentFlags()
-	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
-	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
-	f.StringVar(&a.target, "target", "", "runtime and architecture, python3.13-arm64 (default: the workspace's first)")
-	f.StringVar(&a.python, "python", "",
-		"the target's interpreter, a path or a command (default: found on PATH, in pyenv's and uv's folders)")
-	f.BoolVar(&a.offline, "offline", false, "use what is in the wheel store, do not ask the index")
-	f.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
-	f.BoolVar(&a.quiet, "quiet", false, "print nothing when all is well")
-	f.BoolVar(&a.verbose, "verbose", false, "print more")
-	f.StringVar(&a.cacheDir, "cache", "",
-		"folder of wheel store and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)")
+	a.globalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})
-	root.AddCommand(
-		a.initCommand(),
-		a.lockCommand(),
-		a.buildCommand(),
-		a.pruneCommand(),
-		a.checkCommand(),
-		a.reportCommand(),
-		a.explainCommand(),
-		a.rulesCommand(),
-		a.statusCommand(),
-		a.cleanCommand(),
-		a.pushCommand(),
-		a.startCommand(),
-		a.watchCommand(),
-		a.executionsCommand(),
-		a.versionsCommand(),
-		a.rollbackCommand(),
-		a.artifactsCommand(),
-	)
+	addGroup(root, "machine", "On this machine:",
+		a.initCommand(), a.lockCommand(), a.buildCommand(), a.pruneCommand(), a.checkCommand(), a.reportCommand(),
+		a.explainCommand(), a.rulesCommand(), a.statusCommand(), a.cleanCommand())
+	addGroup(root, "account", "In your account:",
+		a.pushCommand(), a.startCommand(), a.watchCommand(), a.executionsCommand(), a.versionsCommand(),
+		a.rollbackCommand())
+	root.AddGroup(&cobra.Group{ID: "other", Title: "Other:"})
+	root.SetHelpCommandGroupID("other")
+	root.SetCompletionCommandGroupID("other")
+	root.AddCommand(a.artifactsCommand())
+	wrapFlagUsages(root, columns(a.Out))
 	return root
+}
+
+func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, c := range commands {
+		c.GroupID = id
+		root.AddCommand(c)
+	}
+}
+
+// globalFlags are those of all commands.
+func (a *app) globalFlags(f *pflag.FlagSet) {
+	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
+	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
+	f.StringVar(&a.target, "target", "",
+		"runtime and architecture, for example python3.13-arm64 (default: the workspace's first)")
+	f.StringVar(&a.python, "python", "",
+		"the target's interpreter: a path or a command (default: found on PATH, in pyenv's and uv's folders)")
+	f.BoolVar(&a.offline, "offline", false, "use only wheels that were downloaded before")
+	f.BoolVar(&a.json, "json", false, "print one JSON document on stdout")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print more")
+	f.StringVar(&a.cacheDir, "cache", "",
+		"folder for wheels and caches (default: $LAYERSMITH_CACHE, or layersmith in the user's cache folder)")
 }
 
 // exit prints an error as people read it and chooses the exit code.
@@ -134,7 +139,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 	}
 
 	if ctx.Err() != nil {
-		what := "what was there before is as it was"
+		what := "no file was left half-written"
 		var i *interrupted
 		if errors.As(err, &i) {
 			what = i.what
@@ -159,22 +164,29 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitInput
 	}
 
-	text := err.Error()
-	code := fault.CodeOf(err)
-	if strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "accepts ") ||
-		strings.HasPrefix(text, "requires ") { // cobra's own
-		code = fault.BadInput
-	}
+	a.complain(err.Error(), fault.HintOf(err))
+	return exitCode(err)
+}
 
-	a.complain(text, fault.HintOf(err))
-	switch code {
-	case fault.Internal:
-		return exitInternal
+// exitCode is that of a command that failed.
+func exitCode(err error) int {
+	switch fault.CodeOf(err) {
 	case fault.GateFailed, fault.ProbeFailed, fault.OverLimit, fault.NotProbed:
 		return exitVerdict
+	case fault.Internal:
+		if !isUsage(err) {
+			return exitInternal
+		}
 	}
 
 	return exitInput
+}
+
+// isUsage reports whether an error is cobra's own about a command line. It has no type for them.
+func isUsage(err error) bool {
+	return slices.ContainsFunc([]string{"unknown command", "accepts ", "requires "}, func(begin string) bool {
+		return strings.HasPrefix(err.Error(), begin)
+	})
 }
 
 func (a *app) complain(problem, hint string) {
@@ -184,13 +196,13 @@ func (a *app) complain(problem, hint string) {
 	}
 }
 
-// paint colours a word on a terminal.
-func (a *app) paint(w io.Writer, colour, s string) string {
+// paint colors a word on a terminal. color is an SGR code.
+func (a *app) paint(w io.Writer, color, s string) string {
 	if os.Getenv("NO_COLOR") != "" || !isTerminal(w) {
 		return s
 	}
 
-	return "\x1b[" + colour + "m" + s + "\x1b[0m"
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
 }
 
 func isTerminal(w io.Writer) bool {

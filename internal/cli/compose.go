@@ -24,7 +24,6 @@ type machine struct {
 	packs    *localport.Packs
 	python   engine.Interpreter // nil when there is none, or it cannot be used
 	noPython string             // why
-	foreign  bool               // the interpreter compiles, but cannot load this target's extension modules
 	mounts   localport.Mounts
 	outputs  localport.Outputs
 	progress engine.Progress

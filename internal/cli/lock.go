@@ -13,9 +13,10 @@ func (a *app) lockCommand() *cobra.Command {
 	var in engine.LockInput
 	c := &cobra.Command{
 		Use:   "lock",
-		Short: "Resolve all layers together into a lock that is committed",
-		Long: `Resolves the requirements of all layers together and writes layers/pylock.<target>.toml (PEP 751):
-names, versions, sizes and hashes, no addresses. A lock that belongs to the requirements is left as it is.`,
+		Short: "Resolve the requirements of all layers into one lock",
+		Long: `Resolve the requirements of all layers together and write layers/pylock.<target>.toml (PEP 751):
+names, versions, sizes and hashes, no addresses. Commit it. A lock that matches the requirements is
+left as it is.`,
 		Example: `  layersmith lock
   layersmith lock --upgrade-package pandas
   layersmith lock --upgrade --exclude-newer 2026-11-01`,
@@ -49,14 +50,12 @@ names, versions, sizes and hashes, no addresses. A lock that belongs to the requ
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&in.UpgradeAll, "upgrade", false, "take the newest versions that the requirements allow")
-	c.Flags().
-		StringSliceVar(&in.Upgrade, "upgrade-package", nil,
-			"let this distribution leave its locked version (may be given several times)")
-	c.Flags().StringVar(&in.ExcludeNewer, "exclude-newer", "", "ignore files uploaded after this date, 2026-11-01")
-	c.Flags().
-		BoolVar(&in.AllowSource, "allow-source", false,
-			"allow source distributions where there is no wheel; they are built on this machine")
+	f := c.Flags()
+	f.BoolVar(&in.UpgradeAll, "upgrade", false, "upgrade all distributions, within the requirements")
+	f.StringSliceVar(&in.Upgrade, "upgrade-package", nil, "upgrade this distribution (repeatable)")
+	f.StringVar(&in.ExcludeNewer, "exclude-newer", "", "ignore files uploaded after this date, for example 2026-11-01")
+	f.BoolVar(&in.AllowSource, "allow-source", false,
+		"allow source distributions where there is no wheel; they are built on this machine")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,117 +21,136 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
+// pruneFlags are the flags of prune.
+type pruneFlags struct {
+	out, layer      string
+	noProbe, strict bool
+}
+
 func (a *app) pruneCommand() *cobra.Command {
-	var out, layer string
-	var noProbe, strict bool
+	var flags pruneFlags
 	c := &cobra.Command{
 		Use:   "prune ARCHIVE_OR_FOLDER -o OUT.zip",
-		Short: "Prune, gate, probe and report a layer that something else built",
+		Short: "Prune and test a layer that another tool built",
 		Example: `  layersmith prune sam-layer.zip -o small.zip
   layersmith prune build/python-folder -o small.zip --target python3.12-arm64 --layer ml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			if out == "" {
-				return fault.New(fault.BadInput, "prune", args[0], errors.New("where to?")).
-					WithHint("name the result: -o OUT.zip")
-			}
-
-			same, err := sameFile(args[0], out)
-			if err != nil {
-				return err
-			}
-
-			if same {
-				return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).
-					WithHint("write the result to another file")
-			}
-
-			spec, t, ws, err := a.specFor(layer)
-			if err != nil {
-				return err
-			}
-
-			m, err := a.machine(ctx, t)
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			tree, closeTree, err := openTree(args[0])
-			if err != nil {
-				return err
-			}
-			defer closeTree()
-			packs, discard, err := m.scratch()
-			if err != nil {
-				return err
-			}
-			defer discard()
-			if !holdsPython(tree) {
-				hint := "give a layer's zip or folder: python/..., or what pip installed with --target"
-				if inner := zipIn(tree); inner != "" {
-					hint = "it holds another archive, " + inner + ": unpack it, and give that one"
-				}
-
-				return fault.New(fault.BadInput, "prune", args[0], errors.New("there is no Python in it")).
-					WithHint(hint)
-			}
-
-			below, closeBelow, err := a.openBelow(ws, layer, t)
-			if err != nil {
-				return err
-			}
-			defer closeBelow()
-			own, err := a.ownProbe(spec)
-			if err != nil {
-				return err
-			}
-
-			s := engine.Prune{
-				Cache:    packs,
-				Python:   m.python,
-				NoPython: m.noPython,
-				Mounts:   m.mounts,
-				Progress: m.progress,
-			}
-			r, err := s.Run(ctx, engine.PruneInput{
-				Name:     filepath.Base(out),
-				Target:   t,
-				Tree:     tree,
-				Spec:     spec,
-				Below:    below,
-				OwnProbe: own,
-				NoProbe:  m.noProbe(noProbe, t),
-				Total:    ws.Total,
-				Write: func(write func(io.Writer) error) error {
-					if err := localport.WriteFile(out, write); err != nil {
-						return fault.New(fault.BadInput, "write", out, unwrapPath(err))
-					}
-
-					return nil
-				},
-			})
-			if err != nil {
-				return err
-			}
-
-			m.close()
-			return a.showOne(r, strict)
+			return a.prune(cmd.Context(), args[0], flags)
 		},
 	}
-	c.Flags().StringVarP(&out, "out", "o", "", "the zip to write")
-	c.Flags().StringVar(&layer, "layer", "", "take rules, budget and probe of this layer of the workspace")
-	c.Flags().BoolVar(&noProbe, "no-probe", false, "do not run the interpreter on the result")
-	c.Flags().BoolVar(&strict, "strict", false, "not probed is an error")
+	f := c.Flags()
+	f.StringVarP(&flags.out, "out", "o", "", "the zip to write")
+	f.StringVar(&flags.layer, "layer", "", "take rules, budget and probe.py of this layer of the workspace")
+	f.BoolVar(&flags.noProbe, "no-probe", false, "do not test the layer with the interpreter")
+	f.BoolVar(&flags.strict, "strict", false, "fail when the layer cannot be tested")
 	return c
 }
 
-// openBelow opens the zips of the layers that a layer lies on, lowest first; they must have been
-// built.
+func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
+	if err := checkOut(path, flags.out); err != nil {
+		return err
+	}
+
+	spec, t, ws, err := a.specFor(flags.layer)
+	if err != nil {
+		return err
+	}
+
+	m, err := a.machine(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+
+	tree, closeTree, err := openPython(path)
+	if err != nil {
+		return err
+	}
+	defer closeTree()
+
+	below, closeBelow, err := a.openBelow(ws, flags.layer, t)
+	if err != nil {
+		return err
+	}
+	defer closeBelow()
+
+	own, err := a.ownProbe(spec)
+	if err != nil {
+		return err
+	}
+
+	packs, discard, err := m.scratch()
+	if err != nil {
+		return err
+	}
+	defer discard()
+
+	s := engine.Prune{Cache: packs, Python: m.python, NoPython: m.noPython, Mounts: m.mounts, Progress: m.progress}
+	r, err := s.Run(ctx, engine.PruneInput{
+		Name:     filepath.Base(flags.out),
+		Target:   t,
+		Tree:     tree,
+		Spec:     spec,
+		Below:    below,
+		OwnProbe: own,
+		NoProbe:  m.noProbe(flags.noProbe, t),
+		Total:    ws.Total,
+		Write: func(write func(io.Writer) error) error {
+			if err := localport.WriteFile(flags.out, write); err != nil {
+				return fault.New(fault.BadInput, "write", flags.out, unwrapPath(err))
+			}
+
+			return nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+
+	m.close()
+	return a.showOne(r, flags.strict)
+}
+
+// checkOut refuses a result without a name, and one that would replace the input.
+func checkOut(path, out string) error {
+	if out == "" {
+		return fault.New(fault.BadInput, "prune", path, errors.New("no output file is named")).
+			WithHint("name the result: -o OUT.zip")
+	}
+
+	same, err := sameFile(path, out)
+	if err != nil {
+		return err
+	}
+
+	if same {
+		return fault.New(fault.BadInput, "prune", out, errors.New("is the input")).
+			WithHint("write the result to another file")
+	}
+
+	return nil
+}
+
+// openPython opens a zip or folder that holds Python files.
+func openPython(path string) (ziptree.Tree, func(), error) {
+	tree, closeTree, err := openTree(path)
+	if err != nil || holdsPython(tree) {
+		return tree, closeTree, err
+	}
+
+	closeTree()
+	hint := "give a layer's zip or folder: python/..., or what pip installed with --target"
+	if inner := zipIn(tree); inner != "" {
+		hint = "it holds another archive, " + inner + ": unpack it, and give that one"
+	}
+
+	return tree, nil, fault.New(fault.BadInput, "prune", path, errors.New("there is no Python in it")).WithHint(hint)
+}
+
+// openBelow opens the built zips of the layers below a layer, lowest first.
 func (a *app) openBelow(
-	ws workspace.Workspace,
-	layer string,
-	t pydist.Target,
+	ws workspace.Workspace, layer string, t pydist.Target,
 ) (trees []ziptree.Tree, closeAll func(), err error) {
 	var closers []func()
 	closeAll = func() {
@@ -260,12 +280,12 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	return t, func() { b.Close() }, nil
 }
 
-// unreadable is what to do about a zip or folder that is no tree of regular files; the error names
-// it.
+// unreadable is the fault of a zip or folder that has other things than regular files. The error
+// names it.
 func unreadable(err error) error {
 	hint := "make the zip again; layersmith reads plain zips of regular files"
 	if strings.Contains(err.Error(), "symbolic link") {
-		hint = "put what the link points to in its place: zip -r without -y does that, and cp -rL for a folder"
+		hint = "replace the link by the file that it points to: zip -r without -y does that, and cp -rL for a folder"
 	}
 
 	return fault.New(fault.CorruptArchive, "", "", err).WithHint(hint)

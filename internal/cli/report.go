@@ -48,7 +48,7 @@ func unwrapPath(err error) error {
 func (a *app) reportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "report",
-		Short:   "Sizes of the last build by layer, package, kind of file and rule; largest files",
+		Short:   "Show sizes of the last build by package, file type and rule",
 		Example: "  layersmith report\n  layersmith report --json | jq '.layers[].packages'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,64 +18,74 @@ import (
 func (a *app) rulesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "rules [ID]",
-		Short:   "The rules: why, risk, remedy, and what each saved in the last build",
+		Short:   "List the pruning rules, and what each saved in the last build",
 		Example: "  layersmith rules\n  layersmith rules tests",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			book, err := policy.Builtin()
-			if err != nil {
-				return err
-			}
-
-			saved := measure.Sizes{}
-			if r, err := a.lastReport(); err == nil {
-				for _, l := range r.Layers {
-					for rule, s := range l.Removed {
-						saved.Count(rule, s)
-					}
-				}
-			}
-
-			if len(args) == 1 {
-				for _, r := range book {
-					if r.ID == args[0] {
-						book = []policy.Rule{r}
-					}
-				}
-
-				if len(book) != 1 {
-					return fault.New(fault.BadInput, "find rule", args[0], errors.New("no such rule")).
-						WithHint("known: " + strings.Join(policy.IDs(book), ", "))
-				}
-			}
-
-			if a.json {
-				type row struct {
-					policy.Rule
-					Saved measure.Size `json:"savedInLastBuild"`
-				}
-				var rows []row
-				for _, r := range book {
-					rows = append(rows, row{r, saved[r.ID]})
-				}
-
-				return a.printJSON(rows)
-			}
-
-			if len(args) == 1 {
-				printRule(a.Out, book[0], saved[book[0].ID])
-				return nil
-			}
-
-			rows := [][]string{{"rule", "on", "saved MB", "what it is about"}}
-			for _, r := range book {
-				rows = append(rows, []string{r.ID, switchText(r), saved[r.ID].Unzipped.MB(), r.Title})
-			}
-
-			report.Table(a.Out, rows, map[int]bool{2: true})
-			return nil
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.rules(args) },
 	}
+}
+
+// ruleRow is one rule in the output of rules --json.
+type ruleRow struct {
+	policy.Rule
+	Saved measure.Size `json:"savedInLastBuild"`
+}
+
+func (a *app) rules(ids []string) error {
+	book, err := policy.Builtin()
+	if err != nil {
+		return err
+	}
+
+	if len(ids) == 1 {
+		i := slices.IndexFunc(book, func(r policy.Rule) bool { return r.ID == ids[0] })
+		if i < 0 {
+			return fault.New(fault.BadInput, "find rule", ids[0], errors.New("no such rule")).
+				WithHint("known: " + strings.Join(policy.IDs(book), ", "))
+		}
+
+		book = book[i : i+1]
+	}
+
+	saved := a.savedByRule()
+	if a.json {
+		var rows []ruleRow
+		for _, r := range book {
+			rows = append(rows, ruleRow{r, saved[r.ID]})
+		}
+
+		return a.printJSON(rows)
+	}
+
+	if len(ids) == 1 {
+		printRule(a.Out, book[0], saved[book[0].ID])
+		return nil
+	}
+
+	table := [][]string{{"rule", "on", "saved MB", "removes or changes"}}
+	for _, r := range book {
+		table = append(table, []string{r.ID, switchText(r), saved[r.ID].Unzipped.MB(), r.Title})
+	}
+
+	report.Table(a.Out, table, map[int]bool{2: true})
+	return nil
+}
+
+// savedByRule is what each rule saved in the last build; nothing when there was none.
+func (a *app) savedByRule() measure.Sizes {
+	saved := measure.Sizes{}
+	r, err := a.lastReport()
+	if err != nil {
+		return saved
+	}
+
+	for _, l := range r.Layers {
+		for rule, s := range l.Removed {
+			saved.Count(rule, s)
+		}
+	}
+
+	return saved
 }
 
 func switchText(r policy.Rule) string {

@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/operator"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
@@ -18,16 +15,16 @@ import (
 func (a *app) startCommand() *cobra.Command {
 	var in where
 	var request release.Request
-	follow := newFollow()
+	var follow follow
 	c := &cobra.Command{
 		Use:   "start [LAYER...]",
-		Short: "Start an execution in the account: release what is stale, or the named layers",
+		Short: "Start an execution: release stale layers, or the named ones",
 		Long: `Start an execution of the deployed workflow for the workspace that was pushed last.
 
-Without --watch it returns at once; an execution goes on by itself.` + exitByOutcome,
+Without --watch the command returns at once, and the execution continues.` + exitByOutcome,
 		Example: `  layersmith start --watch
   layersmith start aws-utilities --force      this one, even if nothing changed
-  layersmith start --refresh --dry-run        what would newer versions bring? nothing is published`,
+  layersmith start --refresh --dry-run        what newer versions would change; nothing is published`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, layers []string) error {
 			for _, l := range layers {
@@ -46,10 +43,10 @@ Without --watch it returns at once; an execution goes on by itself.` + exitByOut
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&request.Force, "force", false, "even if nothing changed")
-	f.BoolVar(&request.Refresh, "refresh", false, "take newer versions of distributions, within the requirements")
-	f.BoolVar(&request.DryRun, "dry-run", false, "everything up to publishing, which it does not do")
-	follow.flags(c, true)
+	f.BoolVar(&request.Force, "force", false, "release even if nothing changed")
+	f.BoolVar(&request.Refresh, "refresh", false, "upgrade distributions, within the requirements")
+	f.BoolVar(&request.DryRun, "dry-run", false, "stop before publishing")
+	follow.optionalFlags(c)
 	in.flags(c)
 	return c
 }
@@ -62,44 +59,23 @@ type started struct {
 	Request   release.Request `json:"request"`
 }
 
-// begin starts an execution, says which, and follows it if asked to.
-func (a *app) begin(ctx context.Context, account *account, request release.Request, follow *follow) error {
-	input, err := json.Marshal(request)
+// begin starts an execution, prints its name, and follows it if asked to.
+func (a *app) begin(ctx context.Context, account operator.Account, request release.Request, follow follow) error {
+	x, err := account.Start(ctx, request, time.Now())
 	if err != nil {
 		return err
 	}
 
-	name, err := executionName(time.Now())
-	if err != nil {
-		return err
-	}
-
-	x, err := account.Executions.Start(ctx, name, input)
-	if err != nil {
-		return err
-	}
-
-	console := awsport.ConsoleURL(x.ARN)
-	switch {
-	case follow.watch:
-		a.say("execution %s   %s", x.Name, console)
-		return a.watch(ctx, account, x.ARN, follow.interval)
-	case a.json:
+	console := account.Executions.Console(x.ARN)
+	if a.json && !follow.watch {
 		return a.printJSON(started{Execution: x.Name, ARN: x.ARN, Console: console, Request: request})
 	}
 
 	a.say("execution %s   %s", x.Name, console)
-	a.say("follow it with: layersmith watch %s", x.Name)
-	return nil
-}
-
-// executionName says when, so that names sort by time, and six random digits, so that two people
-// can start one in the same second.
-func executionName(now time.Time) (string, error) {
-	var b [3]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", err
+	if follow.watch {
+		return a.watch(ctx, account, x.ARN, follow.interval)
 	}
 
-	return now.UTC().Format("2006-01-02T15-04-05") + "-" + hex.EncodeToString(b[:]), nil
+	a.say("follow it with: layersmith watch %s", x.Name)
+	return nil
 }

@@ -2,105 +2,121 @@ package cli
 
 import (
 	"cmp"
+	"context"
 
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/workspace"
 )
+
+// statusRow is one layer in the output of status.
+type statusRow struct {
+	Layer    string          `json:"layer"`
+	State    string          `json:"state"`
+	Unzipped measure.Bytes   `json:"unzippedBytes"`
+	Budget   measure.Bytes   `json:"budgetBytes"`
+	Verdict  measure.Verdict `json:"verdict"`
+	Probe    string          `json:"probe"`
+}
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
-		Short:   "What is stale, and sizes against budgets",
+		Short:   "Show which layers are stale, and sizes against budgets",
 		Example: "  layersmith status",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, t, m, err := a.start(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			type row struct {
-				Layer    string          `json:"layer"`
-				State    string          `json:"state"`
-				Unzipped measure.Bytes   `json:"unzippedBytes"`
-				Budget   measure.Bytes   `json:"budgetBytes"`
-				Verdict  measure.Verdict `json:"verdict"`
-				Probe    string          `json:"probe"`
-			}
-			stale, err := engine.Stale(a.read, w, t)
-			if err != nil {
-				return err
-			}
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context()) },
+	}
+}
 
-			var states map[string]string
-			if stale == "" {
-				b, err := a.read(lock.FileName(t))
-				if err != nil {
-					return err
-				}
+func (a *app) status(ctx context.Context) error {
+	w, t, m, err := a.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
 
-				l, err := lock.Open(b)
-				if err != nil {
-					return err
-				}
+	stale, err := engine.Stale(a.read, w, t)
+	if err != nil {
+		return err
+	}
 
-				if states, err = a.buildStage(m).
-					States(cmd.Context(), engine.BuildInput{Workspace: w, Lock: l}); err != nil {
-					return err
-				}
-			}
+	states := map[string]string{}
+	if stale == "" {
+		if states, err = a.states(ctx, m, w, t); err != nil {
+			return err
+		}
+	}
 
-			last, _ := a.lastReport()
-			var rows []row
-			for _, l := range w.Layers {
-				r := row{
-					Layer:  l.Name,
-					State:  cmp.Or(states[l.Name], "stale: "+stale),
-					Budget: l.Budget.Unzipped,
-					Probe:  "-",
-				}
-				for _, x := range last.Layers {
-					if x.Name == l.Name {
-						r.Unzipped = x.After.Unzipped
-						r.Verdict = x.Verdict
-						r.Probe = string(x.Probe.Status)
-					}
-				}
+	last, _ := a.lastReport()
+	var rows []statusRow
+	for _, l := range w.Layers {
+		rows = append(rows, statusOf(l, cmp.Or(states[l.Name], "stale: "+stale), last))
+	}
 
-				rows = append(rows, r)
-			}
+	if a.json {
+		return a.printJSON(map[string]any{
+			"schemaVersion": report.SchemaVersion,
+			"target":        t,
+			"lock":          cmp.Or(stale, "fresh"),
+			"layers":        rows,
+			"stacks":        last.Stacks,
+		})
+	}
 
-			if a.json {
-				return a.printJSON(map[string]any{
-					"schemaVersion": report.SchemaVersion,
-					"target":        t,
-					"lock":          cmp.Or(stale, "fresh"),
-					"layers":        rows,
-					"stacks":        last.Stacks,
-				})
-			}
+	a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
+	a.sayStatus(rows)
+	return nil
+}
 
-			table := [][]string{{"layer", "state", "unzipped MB", "budget MB", "verdict", "probe"}}
-			for _, r := range rows {
-				budget := "-"
-				if r.Budget > 0 {
-					budget = r.Budget.MB()
-				}
+// states are those of the layers under a fresh lock.
+func (a *app) states(
+	ctx context.Context, m *machine, w workspace.Workspace, t pydist.Target,
+) (map[string]string, error) {
+	b, err := a.read(lock.FileName(t))
+	if err != nil {
+		return nil, err
+	}
 
-				table = append(table,
-					[]string{r.Layer, r.State, r.Unzipped.MB(), budget, cmp.Or(string(r.Verdict), "-"), r.Probe})
-			}
+	l, err := lock.Open(b)
+	if err != nil {
+		return nil, err
+	}
 
-			a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
-			if !a.quiet {
-				report.Table(a.Out, table, map[int]bool{2: true, 3: true})
-			}
+	return a.buildStage(m).States(ctx, engine.BuildInput{Workspace: w, Lock: l})
+}
 
-			return nil
-		},
+func statusOf(l workspace.Layer, state string, last report.Report) statusRow {
+	row := statusRow{Layer: l.Name, State: state, Budget: l.Budget.Unzipped, Probe: "-"}
+	for _, built := range last.Layers {
+		if built.Name == l.Name {
+			row.Unzipped = built.After.Unzipped
+			row.Verdict = built.Verdict
+			row.Probe = string(built.Probe.Status)
+		}
+	}
+
+	return row
+}
+
+func (a *app) sayStatus(rows []statusRow) {
+	table := [][]string{{"layer", "state", "unzipped MB", "budget MB", "verdict", "probe"}}
+	for _, r := range rows {
+		budget := "-"
+		if r.Budget > 0 {
+			budget = r.Budget.MB()
+		}
+
+		verdict := cmp.Or(string(r.Verdict), "-")
+		table = append(table, []string{r.Layer, r.State, r.Unzipped.MB(), budget, verdict, r.Probe})
+	}
+
+	if !a.quiet {
+		report.Table(a.Out, table, map[int]bool{2: true, 3: true})
 	}
 }

@@ -16,7 +16,6 @@ type Code string
 const (
 	BadInput           Code = "BadInput"           // the user's files or flags are wrong
 	LockConflict       Code = "LockConflict"       // no versions satisfy all requirements
-	LockStale          Code = "LockStale"          // the lock was made from other requirements
 	WheelMissing       Code = "WheelMissing"       // no wheel for the target
 	HashMismatch       Code = "HashMismatch"       // the digest is not the one in the lock
 	CorruptArchive     Code = "CorruptArchive"     // a malformed zip, wheel or ELF file

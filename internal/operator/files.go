@@ -1,0 +1,147 @@
+package operator
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/workflow"
+	"github.com/layersmith/layersmith/internal/workspace"
+)
+
+// keepOutside is what to do when a workspace is too large to push.
+const keepOutside = "keep data and wheels outside of the workspace; name a wheel by an https URL"
+
+// Files reads what belongs to a workspace, by name relative to it: its own files, the folders of its
+// layers, and what requirements name beside them. It refuses as too large what the account would
+// refuse. root is how messages name the workspace.
+func Files(fsys fs.FS, w workspace.Workspace, root string) (map[string][]byte, error) {
+	names, err := fileNames(fsys, w, root)
+	if err != nil {
+		return nil, err
+	}
+
+	if len(names) > workflow.MaxWorkspaceFiles {
+		return nil, fault.New(fault.BadInput, "push", root,
+			fmt.Errorf("%d files, at most %d", len(names), workflow.MaxWorkspaceFiles)).
+			WithHint(keepOutside)
+	}
+
+	files := make(map[string][]byte, len(names))
+	var total int64
+	for _, name := range names {
+		b, err := readFile(fsys, name, path.Join(root, name))
+		if err != nil {
+			return nil, err
+		}
+
+		files[name] = b
+		if total += int64(len(b)); total > workflow.MaxWorkspaceBytes {
+			return nil, fault.New(fault.BadInput, "push", root,
+				fmt.Errorf("more than %s", measure.Bytes(workflow.MaxWorkspaceBytes))).
+				WithHint(keepOutside)
+		}
+	}
+
+	return files, nil
+}
+
+func readFile(fsys fs.FS, name, shown string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err == nil && info.Size() > workflow.MaxWorkspaceFileBytes {
+		return nil, fault.New(fault.BadInput, "push", shown,
+			fmt.Errorf("%s, at most %s", measure.Bytes(info.Size()), measure.Bytes(workflow.MaxWorkspaceFileBytes))).
+			WithHint(keepOutside)
+	}
+
+	var b []byte
+	if err == nil {
+		b, err = fs.ReadFile(fsys, name)
+	}
+
+	if err != nil {
+		return nil, fault.New(fault.BadInput, "read", shown, err)
+	}
+
+	return b, nil
+}
+
+// fileNames are sorted.
+func fileNames(fsys fs.FS, w workspace.Workspace, root string) ([]string, error) {
+	names, err := namedFiles(w, root)
+	if err != nil {
+		return nil, err
+	}
+
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case name == ".":
+			return nil
+		case d.IsDir():
+			return skip(w, name)
+		case !belongs(name):
+			return nil
+		}
+
+		info, err := fs.Stat(fsys, name)
+		if err == nil && info.Mode().IsRegular() {
+			names = append(names, name)
+		}
+
+		return err
+	})
+	if err != nil {
+		return nil, fault.New(fault.BadInput, "read workspace", root, err)
+	}
+
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// skip leaves out hidden folders, bytecode, and folders at the top that are no layers.
+func skip(w workspace.Workspace, folder string) error {
+	base := path.Base(folder)
+	_, isLayer := w.Layer(folder)
+	if strings.HasPrefix(base, ".") || base == "__pycache__" || !isLayer && !strings.Contains(folder, "/") {
+		return fs.SkipDir
+	}
+
+	return nil
+}
+
+// belongs leaves out hidden files and bytecode, and wheels, which requirements have to name.
+func belongs(name string) bool {
+	return !strings.HasPrefix(path.Base(name), ".") && !strings.HasSuffix(name, ".whl") &&
+		!strings.HasSuffix(name, ".pyc")
+}
+
+// namedFiles are those that requirements name, wherever they lie in the workspace.
+func namedFiles(w workspace.Workspace, root string) ([]string, error) {
+	var names []string
+	for _, l := range w.Layers {
+		names = append(names, l.Requirements.Files...)
+		for _, r := range slices.Concat(l.Requirements.Direct, l.Requirements.Constraints) {
+			if r.URL == "" || strings.Contains(r.URL, "://") {
+				continue
+			}
+
+			file, _, _ := strings.Cut(r.URL, "#") // the hash
+			name := path.Join(l.Name, file)
+			if !fs.ValidPath(name) {
+				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line),
+					fmt.Errorf("%s is outside of the workspace", file)).
+					WithHint("put the wheel below " + root + "/, where the account gets it too")
+			}
+
+			names = append(names, name)
+		}
+	}
+
+	return names, nil
+}
