@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -615,12 +616,11 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 func TestBlobsSayWhichFolderIsMissing(t *testing.T) {
 	t.Parallel()
 	h, _ := fakeS3(t, true)
-	_, err := awsport.Blobs{
-		Client: serveS3(t, h),
-		Bucket: testBucket,
-		Temp:   "/nonexistent",
-	}.Put(t.Context(), "documents/", ".json", writing("{}"))
-	if err == nil || !strings.Contains(err.Error(), "/nonexistent") {
+	missing := filepath.Join(t.TempDir(), "missing")
+
+	blobs := awsport.Blobs{Client: serveS3(t, h), Bucket: testBucket, Temp: missing}
+	_, err := blobs.Put(t.Context(), "documents/", ".json", writing("{}"))
+	if err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,13 @@ func function(t *testing.T, timeout time.Duration, env map[string]string) *runti
 		t.Fatal(err)
 	}
 
-	f, err := runtimeapi.Start(t.Context(), bootstrap, runtimeapi.Options{Name: "measure", Timeout: timeout, Env: env})
+	all := map[string]string{ // the SDK finds the machine's own ~/.aws even without HOME
+		"AWS_CONFIG_FILE":             os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	}
+	maps.Copy(all, env)
+
+	f, err := runtimeapi.Start(t.Context(), bootstrap, runtimeapi.Options{Name: "measure", Timeout: timeout, Env: all})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -319,6 +319,7 @@ var inWorkspace = []section{
 				w *world,
 			) {
 				w.remove("bin/uv")
+				w.env["PATH"] = w.path("bin") // the machine may have its own in /usr/bin
 				requires("alpha==1.0")(w)
 			}},
 			{title: "uv is too old", want: "error: run $WORK/bin/uv: it is version 0.4.30, at least 0.7.0 is needed\n" +
