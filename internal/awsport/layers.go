@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -181,31 +180,25 @@ func versionOf(
 	return v, nil
 }
 
-var (
-	organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`) // API: Organization
-	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
-)
-
 // Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one
 // is refused as a conflict, which is what we want to know.
 func (l LayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with string) error {
 	const op = "share layer version"
+	grantee, err := release.ParseGrantee(with)
+	if err != nil {
+		return fault.New(fault.BadInput, op, v.ARN, err).WithHint("correct `share` in cdk.json and deploy again")
+	}
+
 	in := &lambda.AddLayerVersionPermissionInput{
 		LayerName:     &v.LayerName,
 		VersionNumber: &v.Version,
 		Action:        aws.String("lambda:GetLayerVersion"),
 		StatementId:   aws.String("layersmith-" + with),
+		Principal:     &with,
 	}
-	switch {
-	case organizationID.MatchString(with):
+	if grantee.IsOrganization() {
 		in.Principal = aws.String("*")
 		in.OrganizationId = &with
-	case accountID.MatchString(with):
-		in.Principal = &with
-	default:
-		return fault.New(fault.BadInput, op, v.ARN,
-			fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
-			WithHint("correct `share` in cdk.json and deploy again")
 	}
 
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {

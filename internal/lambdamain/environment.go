@@ -17,6 +17,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
@@ -55,7 +56,6 @@ var (
 	buckets   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	stacks    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 	prefixes  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	sharedTo  = regexp.MustCompile(`^(o-[a-z0-9]{10,32}|[0-9]{12})$`)
 	consoleOf = []string{"https", "http"} // http: an emulator's
 )
 
@@ -110,7 +110,8 @@ func readEnv(get func(string) string, needs ...string) (Environment, error) {
 
 	if list := get(Share); list != "" {
 		for with := range strings.SplitSeq(list, ",") {
-			if with = strings.TrimSpace(with); !sharedTo.MatchString(with) {
+			with = strings.TrimSpace(with)
+			if _, err := release.ParseGrantee(with); err != nil {
 				wrong(Share, with, "organizations (o-...) and accounts (12 digits) with commas between them")
 			}
 

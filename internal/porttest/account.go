@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -567,9 +566,10 @@ func (m memoryLayerVersions) Share(ctx context.Context, v workflow.LayerVersion,
 	}
 	defer leave()
 	l := m.layer(v.ARN)
+	_, err = release.ParseGrantee(with)
 	switch {
-	case !grantee.MatchString(with):
-		return refuse(fault.BadInput, op, v.ARN, "%q is neither an organization nor an account", with)
+	case err != nil:
+		return refuse(fault.BadInput, op, v.ARN, "%w", err)
 	case l == nil:
 		return refuse(fault.NotFound, op, v.ARN, "there is no such layer version")
 	case !slices.Contains(l.grants, with):
@@ -578,9 +578,6 @@ func (m memoryLayerVersions) Share(ctx context.Context, v workflow.LayerVersion,
 
 	return nil
 }
-
-// grantee is an organization or an account.
-var grantee = regexp.MustCompile(`^(o-[a-z0-9]{10,32}|[0-9]{12})$`)
 
 func (m memoryLayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes, error) {
 	const op = "LayerVersions.Unzipped"
