@@ -189,7 +189,7 @@ func TestErrorsOfLambdaBecomeFaults(t *testing.T) {
 			"",
 			1,
 		},
-		"an answer without a configuration is Internal": {
+		"a response without a configuration is Internal": {
 			[]reply{{status: 200, body: `{}`}},
 			fault.Internal,
 			"without a configuration",
@@ -364,7 +364,7 @@ func TestWaitersEndWithTheContext(t *testing.T) {
 		f.Poll = time.Minute
 		began := time.Now()
 		_, err := f.SetLayers(ctx, "f", nil, "r1")
-		wantRefusal(t, err, fault.TimedOut, "it was not done in time", "")
+		wantRefusal(t, err, fault.TimedOut, "it did not finish in time", "")
 		if took := time.Since(began); took > 3*time.Second {
 			t.Fatalf("took %v", took)
 		}
@@ -595,7 +595,7 @@ func TestRefusalsOfLayers(t *testing.T) {
 		)
 		const list = "GET /2018-10-31/layers/layersmith-data/versions?MaxItems=50"
 		wantRefusal(t, at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)),
-			fault.BadInput, "it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
+			fault.BadInput, "it is not a version of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
 		wantRequests(t, s, list)
 	})
 	t.Run("a version that is not in the list is gone", func(t *testing.T) {
@@ -963,7 +963,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 		"whose name stays taken": {
 			[]reply{gone, exists, gone, exists, gone, exists},
 			fault.Throttled,
-			"create function f: still there after 3 deletions",
+			"create function f: it still exists after 3 deletions",
 		},
 		"whose left-over cannot be deleted": {[]reply{denied}, fault.NotAllowed, "delete function f"},
 		"whose role may not be passed":      {[]reply{gone, denied}, fault.NotAllowed, "create function f"},
