@@ -101,7 +101,7 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			hint:   "make deploy",
 		},
 		"a stack that is still being made": {status: 200, answer: stack("CREATE_IN_PROGRESS", ""), code: fault.BadInput,
-			err: "read stack Layersmith: is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, " +
+			err: "read stack Layersmith: it is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, " +
 				"StateMachineArn", hint: "--stack"},
 		"a stack that was deleted": {
 			status: 200,
