@@ -73,8 +73,8 @@ func since(transitioned, updated *time.Time) time.Time {
 	return aws.ToTime(updated)
 }
 
-// MetricsNamespace is the namespace of all metrics. The role of the report function may write only to
-// this one.
+// MetricsNamespace is the namespace of all metrics. The role of the report function may write only
+// to this one.
 const MetricsNamespace = "Lambda/Optimization"
 
 // maxValues is the limit of values in a request (API: PutMetricData).
@@ -93,9 +93,9 @@ type Metrics struct{ Client metricsAPI }
 
 var _ workflow.Metrics = Metrics{}.Put
 
-// Put stores the values, 1000 in a request. After a failed request it sends the others, so that as few
-// values as possible are lost, and then returns the first fault. A retry stores some values twice,
-// which changes their sample count, but not their maximum, minimum or average.
+// Put stores the values, 1000 in a request. After a failed request it sends the others, so that as
+// few values as possible are lost, and then returns the first fault. A retry stores some values
+// twice, which changes their sample count, but not their maximum, minimum or average.
 func (m Metrics) Put(ctx context.Context, at time.Time, values []workflow.Metric) error {
 	var first error
 	failed := 0

@@ -13,10 +13,10 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// MaxAttempts is the default limit of attempts of a request. After a throttled attempt, the SDK waits
-// for a random part of 1, 2, 4, ... 20 seconds: 35 s in total on average, which is longer than a
-// burst against Lambda's 15 requests a second. After other failures, it waits for a random part of
-// 0.05, 0.1, 0.2, ... seconds: 3 s in total.
+// MaxAttempts is the default limit of attempts of a request. After a throttled attempt, the SDK
+// waits for a random part of 1, 2, 4, ... 20 seconds: 35 s in total on average, which is longer
+// than a burst against Lambda's 15 requests a second. After other failures, it waits for a random
+// part of 0.05, 0.1, 0.2, ... seconds: 3 s in total.
 const MaxAttempts = 8
 
 // Options select the account and the region. Functions use the zero value.
@@ -27,9 +27,9 @@ type Options struct {
 	Attempts int    // limit of attempts of a request; 0 for MaxAttempts
 }
 
-// Config reads the environment and the shared files. Call it once in a process, so that clients share
-// credentials. It sends no request: the first request of a client fetches the credentials. Fault
-// BadInput for an unknown profile or a missing region.
+// Config reads the environment and the shared files. Call it once in a process, so that clients
+// share credentials. It sends no request: the first request of a client fetches the credentials.
+// Fault BadInput for an unknown profile or a missing region.
 func Config(ctx context.Context, o Options) (aws.Config, error) {
 	version := o.Version
 	if version == "" {

@@ -18,8 +18,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// codes maps error codes of AWS to faults. Other codes are classified by the type of the error and its
-// HTTP status. Throttling codes are not here but in the SDK's own list,
+// codes maps error codes of AWS to faults. Other codes are classified by the type of the error and
+// its HTTP status. Throttling codes are not here but in the SDK's own list,
 // retry.DefaultThrottleErrorCodes, so that Throttled means exactly what the SDK retried.
 var codes = map[string]fault.Code{
 	// a grant, a key or a setting is missing
@@ -144,9 +144,9 @@ var iamActions = map[string]string{
 // loginServices are the services from which the SDK gets credentials.
 var loginServices = map[string]bool{"ec2imds": true, "STS": true, "SSO": true, "SSO OIDC": true, "Signin": true}
 
-// classify converts an error of the SDK, or of reading a response body, to a fault. The code depends on
-// the error's type, code and status, never on its text. op and subject are those of fault.Error. An
-// error that has a fault in its chain is returned unchanged, and so is nil.
+// classify converts an error of the SDK, or of reading a response body, to a fault. The code
+// depends on the error's type, code and status, never on its text. op and subject are those of
+// fault.Error. An error that has a fault in its chain is returned unchanged, and so is nil.
 //
 // All errors of AWS pass through classify once, so that the same answer has the same code
 // everywhere.
@@ -362,8 +362,8 @@ type answer struct {
 func (a *answer) Error() string { return a.text }
 func (a *answer) Unwrap() error { return a.err }
 
-// text is the error in one line: code, message, operation, status and the request ID, which AWS support
-// asks for. Without a response it is the cause.
+// text is the error in one line: code, message, operation, status and the request ID, which AWS
+// support asks for. Without a response it is the cause.
 func text(err error) string {
 	var (
 		op       *smithy.OperationError

@@ -141,8 +141,8 @@ func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	return f, nil
 }
 
-// frozenConfig is the configuration of a function that a version freezes, without code and layers. It
-// also has no fields that differ between $LATEST and a new version of it: the description, which
+// frozenConfig is the configuration of a function that a version freezes, without code and layers.
+// It also has no fields that differ between $LATEST and a new version of it: the description, which
 // PublishVersion sets, the status of SnapStart, and the patch version of the runtime.
 //
 // Recorded hashes depend on the names and the order of the fields.
@@ -229,8 +229,8 @@ func frozen(c *types.FunctionConfiguration) frozenConfig {
 	return frozen
 }
 
-// vpcOf returns nil for a function without a VPC. After a function has left its VPC, Lambda returns a
-// configuration without subnets and security groups.
+// vpcOf returns nil for a function without a VPC. After a function has left its VPC, Lambda returns
+// a configuration without subnets and security groups.
 func vpcOf(v *types.VpcConfigResponse) *frozenVPC {
 	if v == nil || len(v.SubnetIds)+len(v.SecurityGroupIds) == 0 {
 		return nil
@@ -262,8 +262,8 @@ func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfigu
 	return a
 }
 
-// Tagged returns the ARNs of the functions that have all the tags, sorted. No tags are BadInput: they
-// would match all functions of the account.
+// Tagged returns the ARNs of the functions that have all the tags, sorted. No tags are BadInput:
+// they would match all functions of the account.
 func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string, error) {
 	const op = "find functions by tag"
 	if len(tags) == 0 {
@@ -297,8 +297,8 @@ func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string
 	return slices.Compact(arns), nil
 }
 
-// CodeUnzipped returns the unzipped size of a function's code. It reads only the central directory of
-// the zip that Lambda stores.
+// CodeUnzipped returns the unzipped size of a function's code. It reads only the central directory
+// of the zip that Lambda stores.
 func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string) (measure.Bytes, error) {
 	const op = "weigh the package of"
 	out, err := f.get(ctx, op, function, qualifier)
@@ -318,8 +318,8 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }
 
-// SetLayers replaces the layers of $LATEST, waits for the update, and returns the function after it.
-// Fault Changed if the function then has other layers, because of another update.
+// SetLayers replaces the layers of $LATEST, waits for the update, and returns the function after
+// it. Fault Changed if the function then has other layers, because of another update.
 func (f Functions) SetLayers(
 	ctx context.Context,
 	function string,
@@ -385,8 +385,8 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 // busyTries is the limit of attempts to change a function that is busy with another update.
 const busyTries = 3
 
-// whenIdle makes a change. If another update is in progress, it waits for its end and tries again. If
-// that update changed the revision, the next attempt fails as Changed.
+// whenIdle makes a change. If another update is in progress, it waits for its end and tries again.
+// If that update changed the revision, the next attempt fails as Changed.
 func (f Functions) whenIdle(ctx context.Context, op, function string, change func() error) error {
 	for try := 1; ; try++ {
 		err := change()
@@ -407,8 +407,8 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 	}
 }
 
-// MoveAlias points an alias to one version. It sends empty weights: without them, the API would keep
-// the old ones.
+// MoveAlias points an alias to one version. It sends empty weights: without them, the API would
+// keep the old ones.
 func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revision string) (workflow.Alias, error) {
 	in := &lambda.UpdateAliasInput{
 		FunctionName:    &function,
@@ -446,8 +446,8 @@ func (f Functions) DeleteVersion(ctx context.Context, function, version string) 
 	return nil
 }
 
-// LayersInUse returns the ARNs of the layers of all versions of all functions. It lists 50 versions in
-// a request and pauses between requests, to leave most of the account's quota to others.
+// LayersInUse returns the ARNs of the layers of all versions of all functions. It lists 50 versions
+// in a request and pauses between requests, to leave most of the account's quota to others.
 func (f Functions) LayersInUse(ctx context.Context) (map[string]bool, error) {
 	const op = "list functions"
 	used := map[string]bool{}

@@ -15,17 +15,17 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// Lambda's control plane accepts 15 requests a second for the whole account. GetFunction has a quota
-// of its own, 100 requests a second (docs: "Lambda quotas"). So this package reads functions with
-// GetFunction, polls slowly, and pauses between the pages of a list.
+// Lambda's control plane accepts 15 requests a second for the whole account. GetFunction has a
+// quota of its own, 100 requests a second (docs: "Lambda quotas"). So this package reads functions
+// with GetFunction, polls slowly, and pauses between the pages of a list.
 const (
 	defaultPoll = 250 * time.Millisecond // first polling interval of a waiter; it grows to 8 times this
 	defaultPace = 100 * time.Millisecond // pause between two pages of a list of the whole account
 	defaultWait = 5 * time.Minute        // limit of a waiter whose context has no deadline
 )
 
-// once limits the SDK's retries to throttled requests, which had no effect. After a lost response, the
-// effect is unknown: a retry could publish a layer version twice, or could fail because our own
+// once limits the SDK's retries to throttled requests, which had no effect. After a lost response,
+// the effect is unknown: a retry could publish a layer version twice, or could fail because our own
 // change made the revision stale. Such an error is the fault Unreachable, and a caller that retries
 // must read the state first.
 func once(o *lambda.Options) {
@@ -55,8 +55,8 @@ func absent(err error) bool {
 	return errors.As(err, &n)
 }
 
-// A watch records the last response that a waiter got. The SDK's waiters describe their failure only
-// in a text.
+// A watch records the last response that a waiter got. The SDK's waiters describe their failure
+// only in a text.
 type watch struct {
 	op, subject string
 	poll        time.Duration // first polling interval; 0 for the default
@@ -107,8 +107,8 @@ func (w *watch) fault(ctx context.Context, err error) error {
 		WithHint("check the function's state in the Lambda console")
 }
 
-// updated waits until the last update of $LATEST is finished, and returns the function after it: its
-// revision changes again when an update finishes.
+// updated waits until the last update of $LATEST is finished, and returns the function after it:
+// its revision changes again when an update finishes.
 func updated(
 	ctx context.Context,
 	client lambda.GetFunctionAPIClient,
@@ -164,9 +164,9 @@ func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, f
 	return w.fault(ctx, err)
 }
 
-// published waits until a version can be invoked. PublishVersion may return an existing version that
-// is Inactive. Lambda activates it at its next invocation, so this counts as ready; the SDK's waiter
-// alone would never return.
+// published waits until a version can be invoked. PublishVersion may return an existing version
+// that is Inactive. Lambda activates it at its next invocation, so this counts as ready; the SDK's
+// waiter alone would never return.
 func published(
 	ctx context.Context,
 	client lambda.GetFunctionConfigurationAPIClient,

@@ -106,8 +106,8 @@ func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLaye
 	return out, classify(op, arn, err)
 }
 
-// Unzipped returns the unzipped size of a version. It reads only the central directory of the zip that
-// Lambda stores.
+// Unzipped returns the unzipped size of a version. It reads only the central directory of the zip
+// that Lambda stores.
 func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes, error) {
 	const op = "weigh layer version"
 	out, err := l.get(ctx, op, arn)
@@ -121,8 +121,8 @@ func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes,
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }
 
-// Publish publishes the object version that the reference names. A lost response is not retried (see
-// once): the API has no idempotency token.
+// Publish publishes the object version that the reference names. A lost response is not retried
+// (see once): the API has no idempotency token.
 func (l LayerVersions) Publish(ctx context.Context, v workflow.NewLayerVersion) (workflow.LayerVersion, error) {
 	const op = "publish layer version of"
 	in := &lambda.PublishLayerVersionInput{
@@ -173,8 +173,8 @@ func versionOf(
 	return v, nil
 }
 
-// Share grants lambda:GetLayerVersion. The statement's ID contains the grantee, so that Lambda refuses a
-// second grant as a conflict, which means success.
+// Share grants lambda:GetLayerVersion. The statement's ID contains the grantee, so that Lambda
+// refuses a second grant as a conflict, which means success.
 func (l LayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with string) error {
 	const op = "share layer version"
 	grantee, err := release.ParseGrantee(with)

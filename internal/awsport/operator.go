@@ -136,7 +136,8 @@ func stackOf(name string, described cfntypes.Stack) (Stack, error) {
 	return s, nil
 }
 
-// Execution is an execution of the state machine. List does not fill in Input, Output, Error and Cause.
+// Execution is an execution of the state machine. List does not fill in Input, Output, Error and
+// Cause.
 type Execution struct {
 	ARN     string
 	Name    string
@@ -197,8 +198,8 @@ func (e Executions) ARN(name string) string {
 	return machine.Execution(name).String()
 }
 
-// Start starts an execution. Starting it again with the same name and input returns the same execution;
-// the same name with another input is the fault Changed.
+// Start starts an execution. Starting it again with the same name and input returns the same
+// execution; the same name with another input is the fault Changed.
 func (e Executions) Start(ctx context.Context, name string, input []byte) (Execution, error) {
 	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(e.Machine),
@@ -275,8 +276,8 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]Execu
 	return found, nil
 }
 
-// History returns the events after the event with ID after, in order. It reads backwards from the newest
-// event and stops at that one, so that polling a long execution stays cheap.
+// History returns the events after the event with ID after, in order. It reads backwards from the
+// newest event and stops at that one, so that polling a long execution stays cheap.
 func (e Executions) History(ctx context.Context, arn string, after int64) ([]Event, error) {
 	var events []Event
 	in := &sfn.GetExecutionHistoryInput{ExecutionArn: aws.String(arn), MaxResults: maxPage, ReverseOrder: true}
@@ -361,8 +362,8 @@ func failureOf(h sfntypes.HistoryEvent) (err, cause *string) {
 	return nil, nil
 }
 
-// ConsoleURL returns the URL of an execution in the AWS console of its partition, or "" for an invalid
-// ARN.
+// ConsoleURL returns the URL of an execution in the AWS console of its partition, or "" for an
+// invalid ARN.
 func ConsoleURL(arn string) string {
 	a, err := release.ParseARN(arn)
 	if err != nil {

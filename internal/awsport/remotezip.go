@@ -22,8 +22,8 @@ const (
 	blockBytes = 1 << 20
 )
 
-// remoteZip reads the central directory of a zip, which is at its end, with HTTP range requests. The
-// URL is presigned. It is a secret and must not appear in errors.
+// remoteZip reads the central directory of a zip, which is at its end, with HTTP range requests.
+// The URL is presigned. It is a secret and must not appear in errors.
 type remoteZip struct {
 	client      *http.Client
 	url         string
@@ -44,8 +44,8 @@ func unzippedAt(ctx context.Context, client *http.Client, address, op, subject s
 	return z.unzipped(ctx)
 }
 
-// unzipped returns the sum of the sizes in the central directory. Lambda has unpacked the zip, so they
-// are right.
+// unzipped returns the sum of the sizes in the central directory. Lambda has unpacked the zip, so
+// they are right.
 func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	if err := z.fetch(ctx, fmt.Sprintf("bytes=-%d", blockBytes)); err != nil {
 		return 0, err
@@ -101,8 +101,8 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 	return n, nil
 }
 
-// fetch requests a range and keeps it as the block. From a server without range requests, the block is
-// the whole zip.
+// fetch requests a range and keeps it as the block. From a server without range requests, the block
+// is the whole zip.
 func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, z.url, nil)
 	if err != nil {

@@ -44,9 +44,9 @@ const (
 )
 
 // Blobs keeps immutable objects in a bucket, at prefix + SHA-256 + suffix. It needs s3:GetObject,
-// s3:GetObjectVersion and s3:PutObject. Put sends one request for an object that exists, and two for
-// a new one. Objects above 1 MiB are kept in unlinked temporary files: nothing is left of them even
-// if the process is killed.
+// s3:GetObjectVersion and s3:PutObject. Put sends one request for an object that exists, and two
+// for a new one. Objects above 1 MiB are kept in unlinked temporary files: nothing is left of them
+// even if the process is killed.
 type Blobs struct {
 	Client *s3.Client
 	Bucket string
@@ -138,8 +138,8 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 	return blob.Ref{}, last
 }
 
-// Open downloads the object version that the reference names, and checks its size and digest. It reads
-// at most one byte more than the size.
+// Open downloads the object version that the reference names, and checks its size and digest. It
+// reads at most one byte more than the size.
 func (b Blobs) Open(ctx context.Context, ref blob.Ref) (engine.Blob, error) {
 	where := address(b.Bucket, ref.Key)
 	in := &s3.GetObjectInput{Bucket: &b.Bucket, Key: &ref.Key, VersionId: versionParam(ref.VersionID)}
@@ -244,9 +244,9 @@ func spaceHint(err error) error {
 		WithHint("give the function more ephemeral storage, or free space in the temporary folder")
 }
 
-// Registers keeps small documents that change. The name of a register is its key, and its tag is the
-// ETag. With S3's own encryption, equal content has an equal ETag: a document that was changed and
-// changed back has its first tag again. It needs s3:GetObject, s3:PutObject and s3:ListBucket.
+// Registers keeps small documents that change. The name of a register is its key, and its tag is
+// the ETag. With S3's own encryption, equal content has an equal ETag: a document that was changed
+// and changed back has its first tag again. It needs s3:GetObject, s3:PutObject and s3:ListBucket.
 type Registers struct {
 	Client *s3.Client
 	Bucket string
@@ -352,8 +352,8 @@ type Sources struct {
 var _ workflow.Sources = Sources{}
 
 // List returns the newest versions of all files, sorted by name. It uses ListObjectVersions, which
-// returns 1000 old and new versions in a request: no other listing has version IDs. Keys that end in
-// a slash are left out; the console creates them for folders.
+// returns 1000 old and new versions in a request: no other listing has version IDs. Keys that end
+// in a slash are left out; the console creates them for folders.
 func (s Sources) List(ctx context.Context) ([]workflow.Source, error) {
 	var all []workflow.Source
 	in := &s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}
@@ -389,8 +389,8 @@ func (s Sources) List(ctx context.Context) ([]workflow.Source, error) {
 	return all, nil
 }
 
-// Read returns the content of the listed version, or, in a bucket without versions, of the object if it
-// still has the listed ETag.
+// Read returns the content of the listed version, or, in a bucket without versions, of the object
+// if it still has the listed ETag.
 func (s Sources) Read(ctx context.Context, from workflow.Source, limit int64) ([]byte, error) {
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
@@ -423,11 +423,11 @@ type Workspace struct{ Sources }
 
 // Same reports whether a listed file has this content, so that only changed files are pushed.
 //
-// Most files need no request. Another size means other content. An ETag that is the MD5 of the content
-// means the same content; it is the MD5 with S3's own encryption, but not with KMS or after a
-// multipart upload. For the same size and another ETag, Same requests the SHA-256 that Put stored:
-// with KMS for each unchanged file, else for each edit that kept the size. A file that was uploaded
-// with another program may have no SHA-256, and counts as changed.
+// Most files need no request. Another size means other content. An ETag that is the MD5 of the
+// content means the same content; it is the MD5 with S3's own encryption, but not with KMS or after
+// a multipart upload. For the same size and another ETag, Same requests the SHA-256 that Put
+// stored: with KMS for each unchanged file, else for each edit that kept the size. A file that was
+// uploaded with another program may have no SHA-256, and counts as changed.
 func (w Workspace) Same(ctx context.Context, listed workflow.Source, content []byte) (bool, error) {
 	if listed.Size != int64(len(content)) {
 		return false, nil
@@ -465,7 +465,8 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	return classify("push", where, err)
 }
 
-// Delete deletes a file from the workspace. The bucket keeps its versions. A missing file is no error.
+// Delete deletes a file from the workspace. The bucket keeps its versions. A missing file is no
+// error.
 func (w Workspace) Delete(ctx context.Context, name string) error {
 	key := w.Prefix + name
 	where := address(w.Bucket, key)
@@ -481,8 +482,8 @@ func (w Workspace) Delete(ctx context.Context, name string) error {
 	return err
 }
 
-// get downloads a small object and returns it with its ETag. Fault BadInput if it has more than limit
-// bytes.
+// get downloads a small object and returns it with its ETag. Fault BadInput if it has more than
+// limit bytes.
 func get(
 	ctx context.Context,
 	c *s3.Client,
@@ -548,8 +549,8 @@ func head(ctx context.Context, c *s3.Client, bucket, key string) (*s3.HeadObject
 	return out, classify("find", address(bucket, key), err)
 }
 
-// holds reports whether an object has this size and digest. It compares the checksum that S3 verified at
-// the upload, or, in a store without checksums, the metadata.
+// holds reports whether an object has this size and digest. It compares the checksum that S3
+// verified at the upload, or, in a store without checksums, the metadata.
 func holds(head *s3.HeadObjectOutput, sum digest.SHA256, size int64) bool {
 	if aws.ToInt64(head.ContentLength) != size {
 		return false
@@ -572,8 +573,8 @@ func checksum(sum digest.SHA256) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// version converts a version ID for a reference: "" in a bucket without versions. S3 returns "null" if
-// versioning is suspended.
+// version converts a version ID for a reference: "" in a bucket without versions. S3 returns "null"
+// if versioning is suspended.
 func version(id *string) string {
 	if v := aws.ToString(id); v != "null" {
 		return v
@@ -600,8 +601,8 @@ func checkKey(name string) error {
 	return nil
 }
 
-// checkSource refuses names that a listing could not return, or that do not work as a path. A listing
-// is XML and has no control characters.
+// checkSource refuses names that a listing could not return, or that do not work as a path. A
+// listing is XML and has no control characters.
 func checkSource(prefix, name string) error {
 	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }
 	if checkKey(prefix+name) != nil || name == "" || path.Clean("/"+name) != "/"+name || strings.Contains(name, `\`) ||

@@ -46,8 +46,9 @@ type Sandboxes struct {
 
 var _ workflow.Sandboxes = Sandboxes{}
 
-// createTries is the limit of attempts to delete a function of the same name and to create it again.
-// Such a function was left by a run that crashed, or by our own request if its response was lost.
+// createTries is the limit of attempts to delete a function of the same name and to create it
+// again. Such a function was left by a run that crashed, or by our own request if its response was
+// lost.
 const createTries = 3
 
 // Create deletes a function of that name, creates the function, and waits until it can be invoked.

@@ -23,8 +23,8 @@ type ExecutionRuns struct{ Client executionRunsAPI }
 
 var _ workflow.ExecutionRuns = ExecutionRuns{}.Runs
 
-// Runs reports whether an execution is running. An execution that waits for a redrive is not: it may
-// wait forever. An unknown execution is not running either.
+// Runs reports whether an execution is running. An execution that waits for a redrive is not: it
+// may wait forever. An unknown execution is not running either.
 func (e ExecutionRuns) Runs(ctx context.Context, arn string) (bool, error) {
 	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	var unknown *types.ExecutionDoesNotExist

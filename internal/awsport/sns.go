@@ -29,8 +29,8 @@ type Notify struct {
 
 var _ workflow.Notify = Notify{}.Send
 
-// Send publishes the message. A text that SNS would refuse is shortened, and characters that a subject
-// may not have are replaced: part of a message about a failure is better than no message.
+// Send publishes the message. A text that SNS would refuse is shortened, and characters that a
+// subject may not have are replaced: part of a message about a failure is better than no message.
 func (n Notify) Send(ctx context.Context, subject, text string) error {
 	in := &sns.PublishInput{TopicArn: &n.Topic, Message: aws.String(cut(text))}
 	if s := asciiSubject(subject); s != "" {

@@ -91,11 +91,11 @@ func inPlainWords(err error) error {
 	return fmt.Errorf("%s is a JSON %s, want %s", subject, wrong.Value, wrong.Type)
 }
 
-// unknownField finds the first field, in the order of names, that the type does not have. It returns
-// its path and the names that the type has there; "" if there is none.
+// unknownField finds the first field, in the order of names, that the type does not have. It
+// returns its path and the names that the type has there; "" if there is none.
 //
-// The JSON decoder does not tell the path, and accepts "RUN" for "run". What has a parser of its own
-// is not checked, nor is what the type declares as any. A value of a wrong type is left to the
+// The JSON decoder does not tell the path, and accepts "RUN" for "run". What has a parser of its
+// own is not checked, nor is what the type declares as any. A value of a wrong type is left to the
 // decoder.
 func unknownField(value any, t reflect.Type) (path string, known []string) {
 	for t.Kind() == reflect.Pointer {

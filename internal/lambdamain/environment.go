@@ -68,9 +68,9 @@ const (
 	allowedPrefix = "1 to 64 letters, digits, hyphens and underscores"
 )
 
-// Env reads the environment. Call it during an invocation, not before. LAYERSMITH_STORE must be set,
-// and so must the variables that the caller names: Env(lambdamain.Topic). The error is one fault
-// BadInput that lists all mistakes.
+// Env reads the environment. Call it during an invocation, not before. LAYERSMITH_STORE must be
+// set, and so must the variables that the caller names: Env(lambdamain.Topic). The error is one
+// fault BadInput that lists all mistakes.
 func Env(needs ...string) (Environment, error) { return readEnv(os.Getenv, needs...) }
 
 func readEnv(get func(string) string, needs ...string) (Environment, error) {
@@ -187,7 +187,8 @@ func (r *envReader) keep() int {
 	return n
 }
 
-// console reads a URL that an execution's ARN is appended to, or "". An emulator's begins with http:.
+// console reads a URL that an execution's ARN is appended to, or "". An emulator's begins with
+// http:.
 func (r *envReader) console() string {
 	value := r.get(Console)
 	if value == "" {

@@ -20,7 +20,8 @@ const Panic = "Panic"
 // Cause after 32,768 characters, and the hint comes last.
 const maxSentence = 8 << 10
 
-// withCode returns the error of a use case with its code, and leaves its text unchanged. The code is
+// withCode returns the error of a use case with its code, and leaves its text unchanged. The code
+// is
 //
 //   - TimedOut or Canceled if the use case's context ended and the error is a consequence of that,
 //   - else the code of the fault: for an adapter's own, shorter deadline, for example, Unreachable,
@@ -89,8 +90,8 @@ func stackOf(err error) string {
 // logEntry identifies an invocation in CloudWatch Logs.
 type logEntry struct{ request, group string }
 
-// convert returns the error that aws-lambda-go passes on unchanged. It is a value: aws-lambda-go does
-// not recognize a pointer.
+// convert returns the error that aws-lambda-go passes on unchanged. It is a value: aws-lambda-go
+// does not recognize a pointer.
 func convert(err error, at logEntry) messages.InvokeResponse_Error {
 	out := messages.InvokeResponse_Error{Type: string(fault.CodeOf(err))}
 	if out.Type == "" {

@@ -12,17 +12,18 @@
 // The output has at most 256 KiB, the limit of Step Functions.
 //
 // By default, aws-lambda-go uses the Go type of an error as its errorType: errorString, wrapError,
-// boundsError. The state machine matches the codes of package fault instead. So this package, and no
-// other, converts errors to messages.InvokeResponse_Error, which aws-lambda-go passes on unchanged:
+// boundsError. The state machine matches the codes of package fault instead. So this package, and
+// no other, converts errors to messages.InvokeResponse_Error, which aws-lambda-go passes on
+// unchanged:
 //
 //   - errorType is a code of package fault, or "Panic". After a panic the process ends.
 //   - errorMessage is the error and its hint. People read it in the Cause of an execution.
 //
 // # Deadline
 //
-// The context of the use case ends before Lambda kills the function, so that the use case can report
-// what it was doing (TimedOut). The margin is a tenth of the remaining time, at least 500 ms and at
-// most 5 s. A use case that ignores its context is killed (Sandbox.Timedout).
+// The context of the use case ends before Lambda kills the function, so that the use case can
+// report what it was doing (TimedOut). The margin is a tenth of the remaining time, at least 500 ms
+// and at most 5 s. A use case that ignores its context is killed (Sandbox.Timedout).
 //
 // # Log
 //
@@ -55,8 +56,8 @@ func Start[In, Out any](run func(context.Context, In) (Out, error)) {
 	})
 }
 
-// StartWithEnv is Start for a function that needs the stack's environment. Each invocation reads it,
-// as Env(needs...) does; a fault of Env ends the invocation.
+// StartWithEnv is Start for a function that needs the stack's environment. Each invocation reads
+// it, as Env(needs...) does; a fault of Env ends the invocation.
 func StartWithEnv[In, Out any](run func(context.Context, Environment, In) (Out, error), needs ...string) {
 	Start(func(ctx context.Context, in In) (Out, error) {
 		env, err := Env(needs...)
