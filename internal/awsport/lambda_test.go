@@ -116,7 +116,10 @@ var (
 	}
 	ok = reply{
 		status: 200,
-		body:   `{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","RevisionId":"r2"}`,
+		body: `{
+			"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f",
+			"Version": "$LATEST", "RevisionId": "r2"
+		}`,
 	}
 	inProgress = reply{
 		status: 200,
@@ -124,7 +127,10 @@ var (
 	}
 	done = reply{
 		status: 200,
-		body:   `{"Configuration":{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","State":"Active","LastUpdateStatus":"Successful","RevisionId":"r3"}}`,
+		body: `{"Configuration": {
+			"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f", "Version": "$LATEST",
+			"State": "Active", "LastUpdateStatus": "Successful", "RevisionId": "r3"
+		}}`,
 	}
 )
 
@@ -268,16 +274,10 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 	})
 	t.Run("also when the other update failed", func(t *testing.T) {
 		t.Parallel()
-		s := play(
-			t,
-			updating,
-			reply{
-				status: 200,
-				body:   `{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"}}`,
-			},
-			ok,
-			done,
-		)
+		const reason = `"LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"`
+		failed := reply{status: 200, body: `{"Configuration":{"LastUpdateStatus":"Failed",` + reason + `}}`}
+
+		s := play(t, updating, failed, ok, done)
 		if _, err := s.functions().SetLayers(t.Context(), "f", nil, "r1"); err != nil {
 			t.Fatal(err)
 		}
@@ -302,14 +302,8 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 func TestAnUpdateThatDoesNotEndWell(t *testing.T) {
 	t.Parallel()
 	failed := func(code, reason string) reply {
-		return reply{
-			status: 200,
-			body: fmt.Sprintf(
-				`{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q}}`,
-				code,
-				reason,
-			),
-		}
+		const fields = `"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q`
+		return reply{status: 200, body: fmt.Sprintf(`{"Configuration":{`+fields+`}}`, code, reason)}
 	}
 	for name, c := range map[string]struct {
 		last reply
@@ -499,7 +493,10 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 	t.Parallel()
 	answer := reply{
 		status: 201,
-		body:   `{"LayerVersionArn":"arn:aws:lambda:us-east-1:1:layer:layersmith-data:3","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000","Content":{"CodeSha256":"sum"}}`,
+		body: `{
+			"LayerVersionArn": "arn:aws:lambda:us-east-1:1:layer:layersmith-data:3", "Version": 3,
+			"CreatedDate": "2026-11-02T03:04:05.678+0000", "Content": {"CodeSha256": "sum"}
+		}`,
 	}
 	s := play(t, answer)
 	v, err := awsport.LayerVersions{Client: s.client(), Bucket: bucket}.Publish(t.Context(), newLayerVersion(t))
@@ -520,7 +517,9 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	text := `map[CompatibleArchitectures:[arm64] CompatibleRuntimes:[python3.12] Content:map[S3Bucket:layersmith-store S3Key:pruned/x.zip S3ObjectVersion:version-1] Description:d LicenseInfo:MIT]`
+	text := "map[CompatibleArchitectures:[arm64] CompatibleRuntimes:[python3.12] " +
+		"Content:map[S3Bucket:layersmith-store S3Key:pruned/x.zip S3ObjectVersion:version-1] " +
+		"Description:d LicenseInfo:MIT]"
 	if fmt.Sprint(got) != text {
 		t.Fatalf("sent %v, want %s", got, text)
 	}
@@ -632,15 +631,17 @@ func TestLayersInUseAsksForAllVersions(t *testing.T) {
 		"lambda:ListFunctions") // half a list would delete layers that are used
 }
 
-// What Lambda reports differently for $LATEST and its version is not a difference; what the two can
-// really differ in is.
+// Fields that Lambda reports differently for $LATEST and a new version of it do not change the
+// hash. All other fields do.
 func TestConfigHashComparesVersions(t *testing.T) {
 	t.Parallel()
 	hash := func(t *testing.T, more string) string {
 		t.Helper()
 		s := play(t, reply{
 			status: 200,
-			body:   `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`,
+			body: `{"Configuration": {
+				"FunctionName": "f", "Runtime": "python3.13", "Handler": "a.b", "Role": "r",
+				"MemorySize": 128, "Timeout": 3, "Architectures": ["x86_64"], ` + more + `}}`,
 		})
 		f, err := s.functions().Get(t.Context(), "f", "")
 		if err != nil {
@@ -651,9 +652,13 @@ func TestConfigHashComparesVersions(t *testing.T) {
 	}
 	base := hash(t, `"Version":"$LATEST"`)
 	for _, same := range []string{
-		`"Version":"7","Description":"released","RevisionId":"x","LastModified":"2026"`, `"SnapStart":{"ApplyOn":"","OptimizationStatus":"Off"}`,
-		`"Layers":[{"Arn":"a"}],"CodeSha256":"x","CodeSize":7`, `"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[],"VpcId":""}`, `"State":"Inactive","PackageType":"Zip"`,
-		`"RuntimeVersionConfig":{"RuntimeVersionArn":"patch"}`, `"Environment":{"Variables":{}}`,
+		`"Version":"7","Description":"released","RevisionId":"x","LastModified":"2026"`,
+		`"SnapStart":{"ApplyOn":"","OptimizationStatus":"Off"}`,
+		`"Layers":[{"Arn":"a"}],"CodeSha256":"x","CodeSize":7`,
+		`"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[],"VpcId":""}`,
+		`"State":"Inactive","PackageType":"Zip"`,
+		`"RuntimeVersionConfig":{"RuntimeVersionArn":"patch"}`,
+		`"Environment":{"Variables":{}}`,
 	} {
 		if hash(t, same) != base {
 			t.Errorf("%s differs", same)
@@ -662,10 +667,25 @@ func TestConfigHashComparesVersions(t *testing.T) {
 
 	seen := map[string]string{base: ""}
 	for _, other := range []string{
-		`"MemorySize":256`, `"Timeout":4`, `"Role":"s"`, `"Handler":"b.c"`, `"Runtime":"python3.12"`, `"Architectures":["arm64"]`, `"Environment":{"Variables":{"A":"1"}}`, `"EphemeralStorage":{"Size":1024}`,
-		`"VpcConfig":{"SubnetIds":["s"],"SecurityGroupIds":["g"]}`, `"TracingConfig":{"Mode":"Active"}`, `"KMSKeyArn":"k"`, `"DeadLetterConfig":{"TargetArn":"q"}`,
-		`"FileSystemConfigs":[{"Arn":"x","LocalMountPath":"/mnt/x"}]`, `"LoggingConfig":{"LogFormat":"JSON"}`, `"SnapStart":{"ApplyOn":"PublishedVersions"}`, `"PackageType":"Image"`,
-		`"ImageConfigResponse":{"ImageConfig":{"Command":["x"]}}`, `"TenancyConfig":{"TenantIsolationMode":"PER_TENANT"}`, `"DurableConfig":{"ExecutionTimeout":9}`,
+		`"MemorySize":256`,
+		`"Timeout":4`,
+		`"Role":"s"`,
+		`"Handler":"b.c"`,
+		`"Runtime":"python3.12"`,
+		`"Architectures":["arm64"]`,
+		`"Environment":{"Variables":{"A":"1"}}`,
+		`"EphemeralStorage":{"Size":1024}`,
+		`"VpcConfig":{"SubnetIds":["s"],"SecurityGroupIds":["g"]}`,
+		`"TracingConfig":{"Mode":"Active"}`,
+		`"KMSKeyArn":"k"`,
+		`"DeadLetterConfig":{"TargetArn":"q"}`,
+		`"FileSystemConfigs":[{"Arn":"x","LocalMountPath":"/mnt/x"}]`,
+		`"LoggingConfig":{"LogFormat":"JSON"}`,
+		`"SnapStart":{"ApplyOn":"PublishedVersions"}`,
+		`"PackageType":"Image"`,
+		`"ImageConfigResponse":{"ImageConfig":{"Command":["x"]}}`,
+		`"TenancyConfig":{"TenantIsolationMode":"PER_TENANT"}`,
+		`"DurableConfig":{"ExecutionTimeout":9}`,
 	} {
 		h := hash(t, other)
 		if was, ok := seen[h]; ok {
@@ -873,7 +893,9 @@ func TestInvokeReadsTheReport(t *testing.T) {
 		},
 		"as JSON": {
 			`{"time":"2026-11-02T03:04:05Z","type":"platform.start","record":{}}` + "\n" +
-				`{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,"initDurationMs":123.45},"status":"success"}}`,
+				`{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{` +
+				`"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,` +
+				`"initDurationMs":123.45},"status":"success"}}`,
 			0.12345,
 			99,
 		},
@@ -954,6 +976,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 	gone := reply{status: 404, code: "ResourceNotFoundException", body: "no"}
 	exists := reply{status: 409, code: "ResourceConflictException", body: "Function already exist: f"}
 	made := reply{status: 201, body: `{}`}
+	const invalidRuntime = `{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}`
 	for name, c := range map[string]struct {
 		replies []reply
 		code    fault.Code
@@ -968,14 +991,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 		"whose left-over cannot be deleted": {[]reply{denied}, fault.NotAllowed, "delete function f"},
 		"whose role may not be passed":      {[]reply{gone, denied}, fault.NotAllowed, "create function f"},
 		"that Lambda cannot start": {
-			[]reply{
-				gone,
-				made,
-				{
-					status: 200,
-					body:   `{"Configuration":{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}}`,
-				},
-			},
+			[]reply{gone, made, {status: 200, body: `{"Configuration":` + invalidRuntime + `}`}},
 			fault.BadInput,
 			"create function f: InvalidRuntime: no",
 		},
