@@ -153,8 +153,8 @@ func TestErrorsOfCloudWatchBecomeFaults(t *testing.T) {
 	}
 }
 
-// at is the time of all metrics.
-var at = time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
+// metricsAt is the time of all metrics.
+var metricsAt = time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
 
 // valueOf checks a datum and returns its value.
 func valueOf(t *testing.T, datum cbor.Map) float64 {
@@ -164,7 +164,7 @@ func valueOf(t *testing.T, datum cbor.Map) float64 {
 	value, err := cbor.AsFloat64(datum["Value"])
 	when, errTime := cbor.AsTime(datum["Timestamp"])
 	text := fmt.Sprint(datum["MetricName"], datum["Unit"], datum["Dimensions"])
-	if err != nil || errTime != nil || !when.Equal(at) || text != described {
+	if err != nil || errTime != nil || !when.Equal(metricsAt) || text != described {
 		t.Errorf("datum %v", datum)
 	}
 
@@ -209,7 +209,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 
 			return 200, cbor.Map{}
 		})
-		err = awsport.Metrics{Client: client}.Put(t.Context(), at, values)
+		err = awsport.Metrics{Client: client}.Put(t.Context(), metricsAt, values)
 		return batches, err
 	}
 	sizes := func(batches [][]float64) (out []int) {
