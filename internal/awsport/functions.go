@@ -300,7 +300,7 @@ func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string
 // CodeUnzipped returns the unzipped size of a function's code. It reads only the central directory
 // of the zip that Lambda stores.
 func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string) (measure.Bytes, error) {
-	const op = "weigh the package of"
+	const op = "measure the package of"
 	out, err := f.get(ctx, op, function, qualifier)
 	if err != nil {
 		return 0, err

@@ -408,7 +408,7 @@ func TestPublishVersionWaitsForTheVersion(t *testing.T) {
 			}
 
 			if v != "7" {
-				t.Fatalf("version %q: it was made, and whoever cleans up must know", v)
+				t.Fatalf("version %q: it was published, so the cleanup must know it", v)
 			}
 
 			if got := s.requests()[1]; got != "GET /2015-03-31/functions/f/configuration?Qualifier=7" {
@@ -858,7 +858,7 @@ func TestPackagesThatCannotBeWeighed(t *testing.T) {
 		defer cancel()
 		f, _ := located(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		_, err := f.CodeUnzipped(ctx, "f", "")
-		wantRefusal(t, err, fault.TimedOut, "weigh the package of f", "")
+		wantRefusal(t, err, fault.TimedOut, "measure the package of f", "")
 	})
 }
 
@@ -995,7 +995,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 			fault.BadInput,
 			"create function f: InvalidRuntime: no",
 		},
-		"that is pending twice, then is there": {
+		"that is pending twice, then active": {
 			[]reply{
 				gone,
 				made,

@@ -109,7 +109,7 @@ func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLaye
 // Unzipped returns the unzipped size of a version. It reads only the central directory of the zip
 // that Lambda stores.
 func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes, error) {
-	const op = "weigh layer version"
+	const op = "measure layer version"
 	out, err := l.get(ctx, op, arn)
 	switch {
 	case err != nil:
