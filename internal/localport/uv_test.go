@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -284,6 +285,24 @@ func fakePython(t *testing.T, path, answer string) string {
 	return script(t, path, answer)
 }
 
+// linksTo makes a folder with links to programs of this machine.
+func linksTo(t *testing.T, programs ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range programs {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	return dir
+}
+
 func TestFindPython(t *testing.T) {
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
@@ -291,19 +310,19 @@ func TestFindPython(t *testing.T) {
 	}
 
 	const right, wrong, foreign = "echo cpython 3.13 3.13.7 Linux-x86_64", "echo cpython 3.12 3.12.1 Linux-x86_64", "echo cpython 3.13 3.13.5 Linux-aarch64"
+	// The system's folders are not on PATH: they may have the target's Python.
+	programs := linksTo(t, "head", "sleep", "yes")
 	setup := func(t *testing.T) (home, path string) {
 		home = t.TempDir()
 		path = t.TempDir()
 		t.Setenv("HOME", home)
-		t.Setenv("PATH", path+string(os.PathListSeparator)+"/usr/bin"+string(os.PathListSeparator)+"/bin")
+		t.Setenv("PATH", path+string(os.PathListSeparator)+programs)
 		t.Setenv("UV_PYTHON_INSTALL_DIR", "")
 		return home, path
 	}
 	find := func(t *testing.T, named string) (Python, error) {
 		return FindPython(context.Background(), target, named, t.TempDir())
 	}
-	// none skips nothing: a machine whose system folders have the target's Python would find that
-	// one.
 	none := func(t *testing.T, err error) {
 		t.Helper()
 		var no *NoPython

@@ -345,6 +345,7 @@ var inWorkspace = []section{
 					"project",
 				prepare: func(w *world) {
 					w.remove("bin/uv")
+					w.env["PATH"] = w.path("bin") // the machine may have its own in /usr/bin
 					requires("alpha==1.0")(w)
 				},
 			},
