@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/porttest"
-	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -175,7 +174,7 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	var asked []string
 	f.account.Run = func(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
 		asked = append(asked, strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
-		return answer(payload, func(probe.SentJob) string { return "" })
+		return answer(payload, passes)
 	}
 	f.mustSay("first", `{}`, release.Promoted,
 		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved.")
@@ -231,7 +230,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	var boxes []string
 	f.account.Run = func(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
 		boxes = append(boxes, s.Target.String()+" "+strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
-		return answer(payload, func(probe.SentJob) string { return "" })
+		return answer(payload, passes)
 	}
 	f.mustSay("first", `{}`, release.Promoted,
 		"Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, "+
