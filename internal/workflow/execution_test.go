@@ -177,7 +177,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		return answer(payload, passes)
 	}
 	f.mustSay("first", `{}`, release.Promoted,
-		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved.")
+		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), "+
+			"1 function moved.")
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}

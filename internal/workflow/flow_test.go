@@ -258,7 +258,10 @@ func (x execution) finish(end release.Ending, err, rollbackErr error) (release.E
 	})
 }
 
-func each(items []workflow.Item, do func(workflow.Item, []workflow.Item) (workflow.Item, error)) ([]workflow.Item, error) {
+// each does a stage for each layer, like a Map of the state machine.
+func each(
+	items []workflow.Item, do func(workflow.Item, []workflow.Item) (workflow.Item, error),
+) ([]workflow.Item, error) {
 	out := slices.Clone(items)
 	for i := range items {
 		var err error

@@ -86,7 +86,8 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			consumers: plain,
 			function:  porttest.NewFunction{Target: target},
 			code:      fault.BadInput,
-			want:      refuse + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " + addIt,
+			want: refuse + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " +
+				addIt,
 		},
 		"another architecture": {
 			consumers: plain,

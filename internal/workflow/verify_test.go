@@ -264,13 +264,7 @@ func (c probeCase) run(t *testing.T) {
 		return nil
 	}
 	item, err := f.verified("first")
-	switch {
-	case c.want == "" && err != nil:
-		t.Fatal(err)
-	case c.want != "" && (fmt.Sprint(err) != c.want || fault.CodeOf(err) != fault.ProbeFailed):
-		t.Fatalf("error %v, want %q", err, c.want)
-	}
-
+	c.checkError(t, err)
 	if c.check != nil {
 		var v release.Verified
 		f.document(item.Doc, &v)
@@ -286,6 +280,16 @@ func (c probeCase) run(t *testing.T) {
 	unpruned := "probe-" + digest.Of([]byte("first layersmith-base")).Short()
 	if left, err := f.account.LayerVersions().List(t.Context(), unpruned); err != nil || len(left) > 0 {
 		t.Errorf("versions %v of the unpruned layer are left, %v", left, err)
+	}
+}
+
+func (c probeCase) checkError(t *testing.T, err error) {
+	t.Helper()
+	switch {
+	case c.want == "" && err != nil:
+		t.Fatal(err)
+	case c.want != "" && (fmt.Sprint(err) != c.want || fault.CodeOf(err) != fault.ProbeFailed):
+		t.Fatalf("error %v, want %q", err, c.want)
 	}
 }
 
