@@ -12,10 +12,10 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// previous ends the name of the run that a run recovers, so that both are answered from one script.
+// previous is the suffix of a run that another run recovers. Both use one script.
 const previous = ".before"
 
-// An ending is an outcome and what people read of it.
+// ending is the ending of a run, as JSON.
 func ending(outcome, message string) map[string]any {
 	return map[string]any{"outcome": outcome, "message": message}
 }
@@ -32,7 +32,7 @@ func next(what string, over ...map[string]any) answer {
 	return a
 }
 
-// usual is what a function answers when all is well: one layer is new, one consumer moves to it.
+// usual is the answer of a function in a run that releases one layer to one consumer.
 func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	var in struct {
 		Run      string
@@ -100,7 +100,7 @@ func asMap(v any) (map[string]any, error) {
 // maxSummaryBytes is a long summary of an item: a sentence.
 const maxSummaryBytes = 200
 
-// items are n layers as large as they come: long names, an S3 version, a summary of a sentence.
+// items are n layers with long names and summaries, and the version ID of an S3 object.
 func items(n int) []workflow.Item {
 	all := make([]workflow.Item, n)
 	for i := range all {

@@ -1,7 +1,6 @@
-// Package workflow proves every path of the workflow on an independent engine: moto's Step
-// Functions executes the definition, and this test plays the account around it, Lambda and
-// CodeBuild, with answers that each case scripts. What the functions really do is proved elsewhere;
-// here it is the definition that is tested.
+// Package workflow tests every path of the state machine's definition. moto's Step Functions executes
+// it, and this package answers as Lambda and CodeBuild, with the answers of a script. The functions
+// themselves are tested in internal/workflow and test/functions.
 package workflow
 
 import (
@@ -30,7 +29,7 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// moto is the one engine of this test binary.
+// moto is the engine, one for all tests.
 var moto struct {
 	client  *sfn.Client
 	account *account
@@ -38,7 +37,7 @@ var moto struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The tests wait for the engine, not for a processor.
+	// Tests mostly wait for the engine, so more of them run at once than there are processors.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
@@ -54,7 +53,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// motoPython is the interpreter that has moto.
+// motoPython is a Python interpreter with moto.
 func motoPython() (string, error) {
 	if python := os.Getenv("LAYERSMITH_MOTO_PYTHON"); python != "" {
 		return python, nil
@@ -79,7 +78,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	const launcher = "launch_moto.py"
-	if _, err := os.Stat(launcher); err != nil { // and tells go test that the result depends on it
+	if _, err := os.Stat(launcher); err != nil { // go test caches results by the files that a test stats
 		return nil, err
 	}
 
@@ -121,7 +120,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	stop = func() {
-		_ = stdin.Close() // which ends it
+		_ = stdin.Close() // ends the process
 		_ = cmd.Wait()
 		_ = server.Close()
 		_ = log.Close()
@@ -143,34 +142,34 @@ func startMoto() (stop func(), err error) {
 	return stop, nil
 }
 
-// An answer is what a function, or a build, does once.
+// An answer is one answer of a function or a build.
 type answer struct {
-	over   map[string]any // what the function returns otherwise than usually
-	code   fault.Code     // of the function's error, or that the build fails
-	status int            // of the Invoke call itself, with code
-	hang   bool           // no answer, until the run is freed
+	over   map[string]any // fields that replace those of the usual answer
+	code   fault.Code     // of the function's error; any code fails the build
+	status int            // HTTP status of the Invoke call, with code as its error
+	hang   bool           // no answer until the run is freed
 	free   <-chan struct{}
 }
 
 func fails(code fault.Code) answer { return answer{code: code} }
 
-// refuses is the Lambda service, not the function: 429 TooManyRequestsException.
+// refuses is an error of the service instead of the function: 429 TooManyRequestsException.
 func refuses(status int, code fault.Code) answer { return answer{status: status, code: code} }
 
-// A script is what the functions of one run answer: the answers of each in turn, and the last of
-// them from then on. Functions without an answer do well.
+// A script is the answers of the functions of a run. Each function gives its answers in turn, and
+// repeats the last. A function without answers gives the usual one.
 type script map[string][]answer
 
-// first lets a function do well after these answers.
+// first returns answers that are followed by the usual one.
 func first(answers ...answer) []answer { return append(answers, answer{}) }
 
-// A call is what a function was asked.
+// A call is one call of a function.
 type call struct {
 	function string
 	payload  json.RawMessage
 }
 
-// account plays Lambda and CodeBuild.
+// account answers as Lambda and CodeBuild.
 type account struct {
 	mu   sync.Mutex
 	runs map[string]*run
@@ -180,14 +179,14 @@ type run struct {
 	script script
 	calls  []call
 	asked  map[string]int
-	ending chan struct{} // closed when report is asked
-	hung   chan struct{} // closed when something hangs
-	free   chan struct{} // closed to let it answer at last
+	ending chan struct{} // closed when report is called
+	hung   chan struct{} // closed when a function hangs
+	free   chan struct{} // closed to free it
 }
 
 func newAccount() *account { return &account{runs: map[string]*run{}} }
 
-// expect announces a run.
+// expect registers a run.
 func (a *account) expect(name string, s script) *run {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -202,7 +201,7 @@ func (a *account) expect(name string, s script) *run {
 	return r
 }
 
-// ask notes a call and returns the answer to it.
+// ask records a call and returns its answer.
 func (a *account) ask(name, function string, payload json.RawMessage) (answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -285,7 +284,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// codebuild answers StartBuild and BatchGetBuilds; a build's ID is the project and the run.
+// codebuild answers StartBuild and BatchGetBuilds. The ID of a build is project:run:status.
 func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawMessage) {
 	var in struct {
 		ProjectName                  string
@@ -331,7 +330,7 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 		reply(w,
 			map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}})
 	default:
-		http.Error(w, action+" is not played here", http.StatusBadRequest)
+		http.Error(w, action+" is not implemented by this test", http.StatusBadRequest)
 	}
 }
 
@@ -347,11 +346,11 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "the service says no"})
 }
 
-// maxStateBytes is how much data may pass from one state to the next (docs: "Step Functions service
+// maxStateBytes is the limit of the data between two states (Step Functions Developer Guide, "Service
 // quotas").
 const maxStateBytes = 256 << 10
 
-// resolved is the definition with values for its placeholders, as CloudFormation resolves it.
+// resolved is the definition with values instead of its placeholders, as CloudFormation deploys it.
 func resolved(t testing.TB) string {
 	t.Helper()
 	values := []string{"${" + statemachine.BuildProject + "}", "layersmith"}
@@ -367,8 +366,8 @@ func resolved(t testing.TB) string {
 	return definition
 }
 
-// quick is the definition with retries that do not wait, and other changes: state -> field ->
-// value. The state "" is the machine itself.
+// quick is the definition with retries after one second, and other changes: state -> field -> value.
+// The state "" is the machine itself.
 func quick(t testing.TB, changes map[string]map[string]any) string {
 	t.Helper()
 	var machine map[string]any
@@ -457,7 +456,7 @@ func (e execution) asked(function string) int {
 	return len(slices.DeleteFunc(slices.Clone(e.calls), func(c call) bool { return c.function != function }))
 }
 
-// patience is for a machine with two busy processors.
+// patience is the time limit of an execution, long enough for a busy machine.
 const patience = 3 * time.Minute
 
 // execute runs the workflow to its end.
@@ -466,12 +465,9 @@ func execute(t *testing.T, definition, input string, s script) execution {
 	return executeWhile(t, definition, input, s, nil)
 }
 
-// executeWhile does something while it runs.
+// executeWhile runs the workflow to its end, and calls meanwhile after its start.
 func executeWhile(
-	t *testing.T,
-	definition, input string,
-	s script,
-	meanwhile func(context.Context, *string, *run),
+	t *testing.T, definition, input string, s script, meanwhile func(context.Context, *string, *run),
 ) execution {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -525,7 +521,7 @@ func executeWhile(
 	}
 }
 
-// history reads which states were entered.
+// history reads the names of the entered states and their largest input.
 func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	t.Helper()
 	pages := sfn.NewGetExecutionHistoryPaginator(moto.client,
@@ -551,7 +547,7 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	}
 }
 
-// executionName makes a name that Step Functions accepts: at most 80 characters, few signs.
+// executionName makes a unique name that Step Functions accepts: at most 80 letters, digits and "-".
 func executionName(test string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

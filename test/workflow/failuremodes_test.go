@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the tables of docs/failure-modes.
 
 const failureModes = "../../docs/failure-modes.md"
 
-// way writes a path for people: what it shares with the good path is left out.
+// way is a path as text, without the states that it shares with the good path.
 func way(path []string) string {
 	switch {
 	case slices.Equal(path, released):
@@ -41,7 +41,7 @@ func way(path []string) string {
 	return "... " + strings.Join(path[shared-1:], " -> ")
 }
 
-// subtest is the name that go test gives it.
+// subtest is the name of a subtest in code quotes.
 func subtest(test, name string) string {
 	return "`" + test + "/" + strings.ReplaceAll(name, " ", "_") + "`"
 }
@@ -90,10 +90,8 @@ func tables() string {
 			way(k.path),
 			last(k.path),
 			k.left,
-			subtest(
-				"TestDeclaredErrors",
-				k.state,
-			) + ", " + subtest("TestTimeouts", k.state) + ", " + subtest("TestAnswersOverTheLimit", k.state),
+			subtest("TestDeclaredErrors", k.state) + ", " + subtest("TestTimeouts", k.state) + ", " +
+				subtest("TestAnswersOverTheLimit", k.state),
 		})
 	}
 
@@ -123,8 +121,7 @@ func tables() string {
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")
 }
 
-// The page is written by people around tables that are made from the scenarios: what is in them is
-// what was tested.
+// The tables of docs/failure-modes.md are generated from the scenarios.
 func TestFailureModesAreWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(failureModes)
@@ -133,8 +130,10 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	page := string(b)
-	const begin, end = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n", "<!-- end of the " +
-		"tables -->"
+	const (
+		begin = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n"
+		end   = "<!-- end of the tables -->"
+	)
 	before, rest, ok := strings.Cut(page, begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
@@ -151,11 +150,8 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	if diff := cmp.Diff(made, old); diff != "" {
-		t.Errorf(
-			"the tables of %s (- scenarios, + page):\n%s\nhint: run: go test ./test/workflow -run FailureModes -update",
-			failureModes,
-			diff,
-		)
+		t.Errorf("the tables of %s (- scenarios, + page):\n%s\n"+
+			"hint: run: go test ./test/workflow -run FailureModes -update", failureModes, diff)
 	}
 
 	for _, want := range []string{
@@ -171,7 +167,7 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	known := testNames(t)
 	for _, m := range regexp.MustCompile("`(Test[^`]*)`").FindAllStringSubmatch(page, -1) {
 		if !known[m[1]] {
-			t.Errorf("%s names the test %s, which is not there", failureModes, m[1])
+			t.Errorf("%s names the test %s, which does not exist", failureModes, m[1])
 		}
 	}
 }
@@ -185,7 +181,7 @@ func joined[T ~string](all []T) string {
 	return strings.Join(s, "`, `")
 }
 
-// testNames are the tests of this folder, and the subtests that scenarios make.
+// testNames are the tests of this folder, and the subtests of scenarios.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
@@ -210,12 +206,10 @@ func testNames(t *testing.T) map[string]bool {
 	}
 
 	for _, k := range tasks {
-		for _, test := range []string{
-			"TestDeclaredErrors", "TestTimeouts", "TestAnswersOverTheLimit",
-			"TestRetriesHelp",
-		} {
-			add(test, k.state)
-		}
+		add("TestDeclaredErrors", k.state)
+		add("TestTimeouts", k.state)
+		add("TestAnswersOverTheLimit", k.state)
+		add("TestRetriesHelp", k.state)
 	}
 
 	add("TestTimeouts", build.state)
