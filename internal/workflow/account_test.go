@@ -25,8 +25,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// flow runs the workflow without AWS: the stages in the order of statemachine/pipeline.asl.json, on the
-// fakes of internal/porttest. test/workflow checks that the state machine has this order.
+// flow runs the workflow without AWS: the stages in the order of statemachine/pipeline.asl.json, on
+// the fakes of internal/porttest. test/workflow checks that the state machine has this order.
 type flow struct {
 	t         *testing.T
 	account   *porttest.MemoryAccount

@@ -187,7 +187,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		t.Errorf("layers of the function (-want +got):\n%s", d)
 	}
 
-	// A layer in the middle of the stack changes: the one below stays, the one above is released too.
+	// A layer in the middle of the stack changes: the one below stays, the one above is released
+	// too.
 	stack("1.1")
 	asked = nil
 	f.mustSay("second", `{"refresh": true, "layers": ["science"]}`, release.Promoted,

@@ -7,7 +7,8 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// The input of an execution is an event, a request, or neither, which is the fault BadInput with a hint.
+// The input of an execution is an event, a request, or neither, which is the fault BadInput with a
+// hint.
 func FuzzExecutionInput(f *testing.F) {
 	for _, s := range []string{
 		`{}`,

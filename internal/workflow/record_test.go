@@ -31,8 +31,8 @@ func TestUnreleasedCodeIsNotReleasedWithTheLayers(t *testing.T) {
 	}
 }
 
-// A consumer that cannot be changed, or whose change could not be undone, is refused before anything is
-// published.
+// A consumer that cannot be changed, or whose change could not be undone, is refused before
+// anything is published.
 func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	t.Parallel()
 	const (

@@ -83,8 +83,8 @@ func (f *flow) boxes() (names []string) {
 	return names
 }
 
-// oneByOne is a probe function that does one job in each invocation. The first has a cold start, and
-// each needs more memory than the one before.
+// oneByOne is a probe function that does one job in each invocation. The first has a cold start,
+// and each needs more memory than the one before.
 func oneByOne(asked *[]string) func(context.Context, workflow.Sandbox, []byte) (workflow.Invocation, error) {
 	return func(_ context.Context, _ workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
 		var q probe.Request

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A hardEnd is an end of the execution without rollback and report: Step Functions or a person has ended
-// it. The next run finds the lease and recovers.
+// A hardEnd is an end of the execution without rollback and report: Step Functions or a person has
+// ended it. The next run finds the lease and recovers.
 type hardEnd struct {
 	name      string
 	script    script
@@ -93,8 +93,8 @@ func TestHardEnds(t *testing.T) {
 	}
 }
 
-// The largest state of a run with many layers and consumers, all with long names and summaries. It gives
-// the number of layers and consumers that fit.
+// The largest state of a run with many layers and consumers, all with long names and summaries. It
+// gives the number of layers and consumers that fit.
 func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	t.Parallel()
 	summary := strings.Repeat("s", maxSummaryBytes)
@@ -257,7 +257,7 @@ func TestMessagesWithoutReport(t *testing.T) {
 			e := execute(t, quick(t, nil), "{}", s)
 			e.ends(t, c.outcome)
 			if !strings.HasPrefix(e.cause, c.begins) ||
-				!strings.Contains(e.cause, fmt.Sprintf("%s says no", c.function)) {
+				!strings.Contains(e.cause, fmt.Sprintf("%s failed", c.function)) {
 				t.Errorf("the cause is %s", e.cause)
 			}
 		})

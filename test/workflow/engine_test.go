@@ -1,6 +1,6 @@
-// Package workflow tests every path of the state machine's definition. moto's Step Functions executes
-// it, and this package answers as Lambda and CodeBuild, with the answers of a script. The functions
-// themselves are tested in internal/workflow and test/functions.
+// Package workflow tests every path of the state machine's definition. moto's Step Functions
+// executes it, and this package answers as Lambda and CodeBuild, with the answers of a script. The
+// functions themselves are tested in internal/workflow and test/functions.
 package workflow
 
 import (
@@ -278,7 +278,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, got.status, string(got.code))
 	case got.code != "":
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
-		reply(w, map[string]string{"errorType": string(got.code), "errorMessage": function + " says no"})
+		reply(w, map[string]string{"errorType": string(got.code), "errorMessage": function + " failed"})
 	default:
 		reply(w, got.over)
 	}
@@ -343,11 +343,11 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("X-Amzn-ErrorType", code)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "the service says no"})
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "refused by the test"})
 }
 
-// maxStateBytes is the limit of the data between two states (Step Functions Developer Guide, "Service
-// quotas").
+// maxStateBytes is the limit of the data between two states (Step Functions Developer Guide,
+// "Service quotas").
 const maxStateBytes = 256 << 10
 
 // resolved is the definition with values instead of its placeholders, as CloudFormation deploys it.
@@ -366,8 +366,8 @@ func resolved(t testing.TB) string {
 	return definition
 }
 
-// quick is the definition with retries after one second, and other changes: state -> field -> value.
-// The state "" is the machine itself.
+// quick is the definition with retries after one second, and other changes: state -> field ->
+// value. The state "" is the machine itself.
 func quick(t testing.TB, changes map[string]map[string]any) string {
 	t.Helper()
 	var machine map[string]any
@@ -547,7 +547,8 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	}
 }
 
-// executionName makes a unique name that Step Functions accepts: at most 80 letters, digits and "-".
+// executionName makes a unique name that Step Functions accepts: at most 80 letters, digits and
+// "-".
 func executionName(test string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

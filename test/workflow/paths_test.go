@@ -13,8 +13,8 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// released is the good path: without a fault, with one layer and one consumer. Most other paths begin like
-// it.
+// released is the good path: without a fault, with one layer and one consumer. Most other paths
+// begin like it.
 var released = names(`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure,
 	Record, Publish?, Publish each, Publish, Verify each, Verify, Update each, Update, Settle, Health, Quiet?,
 	Moved, Promote, Report, Outcome?, Released`)
