@@ -823,7 +823,7 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		Input:     json.RawMessage(`{"trigger":"schedule"}`),
 	}
 	if out := call[workflow.IntakeOutput](t, f, in); out.Next != workflow.NextWait || out.WaitSeconds != 30 ||
-		out.Summary != "execution first works" {
+		out.Summary != "execution first is running" {
 		t.Errorf("%+v", out)
 	}
 
