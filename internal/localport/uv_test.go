@@ -35,11 +35,11 @@ func TestUVProgram(t *testing.T) {
 		"new enough":               {says: "echo 'uv 0.7.0 (abc 2025-01-01)'"},
 		"newer by numbers":         {says: "echo uv 0.13.9"},
 		"too old":                  {"echo uv 0.6.17", "it is version 0.6.17, at least 0.7.0 is needed"},
-		"another program":          {"echo GNU coreutils 9", `it does not answer as uv does: "GNU coreutils 9\n"`},
-		"fails":                    {"echo uv 0.13.9; exit 3", "it does not answer as uv does"},
-		"says nothing":             {"true", `it does not answer as uv does: ""`},
-		"says very much":           {"yes | head -c 1000000", "it does not answer as uv does"},
-		"a version without digits": {"echo uv next", "it does not answer as uv does"},
+		"another program":          {"echo GNU coreutils 9", `--version printed "GNU coreutils 9\n", not "uv VERSION"`},
+		"fails":                    {"echo uv 0.13.9; exit 3", `not "uv VERSION"`},
+		"says nothing":             {"true", `--version printed "", not "uv VERSION"`},
+		"says very much":           {"yes | head -c 1000000", `not "uv VERSION"`},
+		"a version without digits": {"echo uv next", `not "uv VERSION"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := UV{Path: script(t, filepath.Join(t.TempDir(), "uv"), c.says)}
@@ -235,7 +235,7 @@ func TestExplain(t *testing.T) {
 				"Packages were unavailable because the network was disabled. When the network is disabled, registry " +
 				"packages may only be read from the cache.\n",
 		},
-		"something else": {code: fault.BadInput, subject: "python3.13-x86_64", hint: "uv's own words",
+		"something else": {code: fault.BadInput, subject: "python3.13-x86_64", hint: "message of uv",
 			text: "error: Failed to parse: `uv.toml`\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

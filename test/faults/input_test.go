@@ -325,25 +325,25 @@ var inWorkspace = []section{
 				"hint: upgrade uv (pip install --upgrade uv)", prepare: uv("echo 'uv 0.4.30'")},
 			{
 				title: "uv is something else",
-				want: "error: run $WORK/bin/uv: it does not answer as uv does: \"hello\\n\"\n" +
+				want: "error: run $WORK/bin/uv: --version printed \"hello\\n\", not \"uv VERSION\"\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv("echo hello"),
 			},
-			{title: "uv cannot be started", want: "error: run $WORK/bin/uv: it does not answer as uv does: \"\"\n" +
+			{title: "uv cannot be started", want: "error: run $WORK/bin/uv: --version printed \"\", not \"uv VERSION\"\n" +
 				"hint: install uv again (pip install --force-reinstall uv)", prepare: func(w *world) {
 				uv("")(w)
 				w.write("bin/uv", "\x7fELF")
 			}},
 			{
-				title: "uv fails without a word",
-				want: "error: run $WORK/bin/uv: it failed without a word: exit status 1\n" +
+				title: "uv fails without a message",
+				want: "error: run $WORK/bin/uv: it failed without a message: exit status 1\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "exit 1"),
 			},
 			{title: "uv fails with words", want: "error: lock $TARGET: the moon is in the wrong place\n" +
-				"hint: uv's own words are above", prepare: uv(answers + "echo 'error: the moon is in the wrong " +
+				"hint: this is the message of uv", prepare: uv(answers + "echo 'error: the moon is in the wrong " +
 				"place' >&2; exit 2")},
-			{title: "uv is killed", want: "error: run $WORK/bin/uv: it failed without a word: signal: killed\n" +
+			{title: "uv is killed", want: "error: run $WORK/bin/uv: it failed without a message: signal: killed\n" +
 				"hint: install uv again (pip install --force-reinstall uv)", prepare: uv(answers + "kill -9 $$")},
 			{
 				title: "uv prints garbage",
