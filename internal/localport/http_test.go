@@ -156,7 +156,7 @@ func TestDownloadEndsASilentBody(t *testing.T) {
 		t.Errorf("got %q, %v after %v", got, err, time.Since(start))
 	}
 
-	if err != nil && !strings.Contains(err.Error(), "no byte for 100ms") {
+	if err != nil && !strings.Contains(err.Error(), "no data for 100ms") {
 		t.Errorf("the error does not say why: %v", err)
 	}
 }
