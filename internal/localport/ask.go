@@ -44,8 +44,8 @@ func ask(ctx context.Context, program string, args ...string) ([]byte, error) {
 	return out.b, err
 }
 
-// head keeps the first part of what is written to it, and then fails: the program that writes gets a
-// broken pipe.
+// head keeps the first part of what is written to it, and then fails: the program that writes gets
+// a broken pipe.
 type head struct{ b []byte }
 
 func (h *head) Write(p []byte) (int, error) {

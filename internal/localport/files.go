@@ -28,9 +28,9 @@ const (
 	hintCache  = "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"
 )
 
-// ours makes a fault of an error of the operating system about a file of this program, for example a
-// full disk or a read-only folder: the user can change that. Other errors and faults are returned as
-// they are, also nil.
+// ours makes a fault of an error of the operating system about a file of this program, for example
+// a full disk or a read-only folder: the user can change that. Other errors and faults are returned
+// as they are, also nil.
 func ours(op, subject, hint string, err error) error {
 	var known *fault.Error
 	var file *fs.PathError
@@ -204,8 +204,8 @@ func (o Outputs) Open(_ context.Context, name string) (engine.Blob, error) {
 	return OpenBlob(p)
 }
 
-// Sweep removes the temporary files and folders of killed runs from a folder. tooOld says which they
-// are: those of a running build are younger.
+// Sweep removes the temporary files and folders of killed runs from a folder. tooOld says which
+// they are: those of a running build are younger.
 func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -229,8 +229,8 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	return nil
 }
 
-// Unpacked writes a file of the wheel store into a folder of its own, under its original name, which
-// build tools need. done removes the folder.
+// Unpacked writes a file of the wheel store into a folder of its own, under its original name,
+// which build tools need. done removes the folder.
 func Unpacked(temp, name string, b engine.Blob) (path string, done func(), err error) {
 	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
 	if err != nil {

@@ -224,8 +224,8 @@ var indexVariables = []string{
 	"UV_FIND_LINKS",
 }
 
-// credentials finds a user and password for an address: those of an index with the same scheme, host
-// and port, else those of its host in a netrc file.
+// credentials finds a user and password for an address: those of an index with the same scheme,
+// host and port, else those of its host in a netrc file.
 func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
 	for _, variable := range indexVariables {
 		for _, index := range strings.Fields(h.Getenv(variable)) {

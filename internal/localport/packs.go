@@ -24,8 +24,8 @@ type Packs struct {
 
 var _ engine.Cache = (*Packs)(nil)
 
-// Load opens a pack. It returns an empty tree when there is none, or a damaged one: a full disk or an
-// old version may leave that.
+// Load opens a pack. It returns an empty tree when there is none, or a damaged one: a full disk or
+// an old version may leave that.
 func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
@@ -70,8 +70,8 @@ func (p *Packs) read(f *os.File, key string) (ziptree.Tree, error) {
 	return t, nil
 }
 
-// Store writes a pack and opens it. It opens the temporary file: under the final name another run may
-// store its own pack at any time.
+// Store writes a pack and opens it. It opens the temporary file: under the final name another run
+// may store its own pack at any time.
 func (p *Packs) Store(
 	ctx context.Context, key string, write func(add func(ziptree.Entry) error) error,
 ) (ziptree.Tree, error) {

@@ -142,9 +142,10 @@ func (p Python) searchPath(mount string) string {
 		string(os.PathListSeparator))
 }
 
-// run runs the probe's runner on a mounted stack. Python sees the stack and its own standard library,
-// no site folder and no variable of the user. The process and everything that it starts end with it,
-// or after the timeout. An error means that it could not be started, or that ctx ended.
+// run runs the probe's runner on a mounted stack. Python sees the stack and its own standard
+// library, no site folder and no variable of the user. The process and everything that it starts
+// end with it, or after the timeout. An error means that it could not be started, or that ctx
+// ended.
 func (p Python) run(ctx context.Context, mount, dir string, args []string) (stdout string, r probe.Result, err error) {
 	timeout := cmp.Or(p.Timeout, probeTimeout)
 	limit, cancel := context.WithTimeout(ctx, timeout)

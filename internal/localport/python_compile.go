@@ -186,7 +186,8 @@ type compilation struct {
 type sourceError struct{ error }
 type emitError struct{ error }
 
-// judge returns the first cause: what follows from it is in the other errors and in the diagnostics.
+// judge returns the first cause: what follows from it is in the other errors and in the
+// diagnostics.
 func (p Python) judge(end compilation, sources int, diagnostics string) error {
 	var source *sourceError
 	var emit emitError

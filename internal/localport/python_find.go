@@ -97,8 +97,8 @@ func namedPython(ctx context.Context, t pydist.Target, named, cacheDir string) (
 }
 
 // pythonCandidates lists the paths to try: those on PATH, then those in folders of interpreters,
-// newest first in each. Scripts come last: a shim of pyenv is one, and is slow to say that it has no
-// such version.
+// newest first in each. Scripts come last: a shim of pyenv is one, and is slow to say that it has
+// no such version.
 func pythonCandidates(t pydist.Target, extra []string) []string {
 	command := "python" + t.PythonVersion()
 	var candidates []string

@@ -90,8 +90,8 @@ var uvFailures = []uvFailure{
 	},
 }
 
-// explain turns a failure of uv into a fault whose subject is the lines of the requirements that the
-// message mentions. Other errors stay as they are.
+// explain turns a failure of uv into a fault whose subject is the lines of the requirements that
+// the message mentions. Other errors stay as they are.
 func explain(err error, w workspace.Workspace, t pydist.Target, root string) error {
 	var u *uvError
 	if !errors.As(err, &u) {

@@ -142,7 +142,7 @@ func (f pylockFile) address() string {
 	return f.Path
 }
 
-// name is the file's name, which older versions of uv omit: then it is the last part of the address.
+// name is the file's name. PEP 751 allows to omit it when it is the last part of the address.
 func (f pylockFile) name() string {
 	if f.Name != "" {
 		return f.Name

@@ -173,9 +173,9 @@ func (r *resolveRun) distributions(
 	return found, nil
 }
 
-// flatten writes a layer's requirements and constraints to two files without includes. The path of a
-// local wheel is relative to the layer's folder, but uv reads paths relative to its working folder:
-// they become absolute.
+// flatten writes a layer's requirements and constraints to two files without includes. The path of
+// a local wheel is relative to the layer's folder, but uv reads paths relative to its working
+// folder: they become absolute.
 func (u UV) flatten(temp string, l workspace.Layer) error {
 	write := func(name string, reqs []pydist.Requirement) error {
 		var b bytes.Buffer

@@ -52,12 +52,12 @@ const (
 // 3 GB.
 const maxWheelBytes = 4 << 30
 
-// opener opens a file at an offset in bytes, and returns the offset at which the body starts: 0 when
-// the server cannot resume.
+// opener opens a file at an offset in bytes, and returns the offset at which the body starts: 0
+// when the server cannot resume.
 type opener = func(ctx context.Context, offset int64) (body io.ReadCloser, at int64, err error)
 
-// Put downloads a file into the store. An incomplete download stays as <sha256>.partial, and the next
-// try or run resumes it. A lock on that file makes other runs wait.
+// Put downloads a file into the store. An incomplete download stays as <sha256>.partial, and the
+// next try or run resumes it. A lock on that file makes other runs wait.
 func (w Wheels) Put(ctx context.Context, f lock.File, from opener) error {
 	final := w.path(f.SHA256)
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
