@@ -22,15 +22,15 @@ type room struct {
 	allowed string // what it may import of the watched packages
 }
 
-// watched are the packages that only some rooms may import: what touches the machine, the network or
-// the clock, and the SDKs. Other packages of the standard library are free.
+// watched are the packages that only some rooms may import: what touches the machine, the network
+// or the clock, and the SDKs. Other packages of the standard library are free.
 const watched = `os os/exec os/signal os/user path/filepath net net/http net/url time syscall math/rand
 	math/rand/v2 runtime/debug plugin unsafe golang.org/x/sys/unix github.com/spf13/cobra
 	github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go
 	github.com/aws/aws-lambda-go github.com/aws/aws-cdk-go github.com/aws/jsii-runtime-go`
 
-// The floors of docs/architecture.md, from the ground up. Packages of the ground and pure floors are
-// functions over values, io/fs and io.ReaderAt.
+// The floors of docs/architecture.md, from the ground up. Packages of the ground and pure floors
+// are functions over values, io/fs and io.ReaderAt.
 var rooms = map[string]room{
 	// ground
 	"digest":  {why: "one hash value; everybody uses it"},

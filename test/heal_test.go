@@ -10,8 +10,9 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 )
 
-// TestHealOfNumpy breaks a layer of real wheels in ways that the plan cannot foresee: a removed file
-// of a tests folder is imported by a computed name, and the error for another one does not name it.
+// TestHealOfNumpy breaks a layer of real wheels in ways that the plan cannot foresee: a removed
+// file of a tests folder is imported by a computed name, and the error for another one does not
+// name it.
 func TestHealOfNumpy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real wheels")

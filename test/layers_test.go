@@ -67,8 +67,8 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-// most are the largest sizes in bytes, zipped and unzipped, with bytecode. The lock is committed, so
-// only our own changes and patch releases of the interpreter change them.
+// most are the largest sizes in bytes, zipped and unzipped, with bytecode. The lock is committed,
+// so only our own changes and patch releases of the interpreter change them.
 var most = map[string][2]int64{
 	"core-data-science": {26_800_000, 84_500_000},
 	"ml-libraries":      {45_200_000, 135_800_000},

@@ -401,14 +401,38 @@ func TestEventsKeepWhatPeopleLookAt(t *testing.T) {
 			map[string]any{"lambdaFunctionTimedOutEventDetails": failure},
 			operator.Event{Error: "E", Cause: "C"},
 		},
-		"TaskFailed":        {map[string]any{"taskFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"TaskStartFailed":   {map[string]any{"taskStartFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"TaskSubmitFailed":  {map[string]any{"taskSubmitFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"TaskTimedOut":      {map[string]any{"taskTimedOutEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"ExecutionFailed":   {map[string]any{"executionFailedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"ExecutionTimedOut": {map[string]any{"executionTimedOutEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"ExecutionAborted":  {map[string]any{"executionAbortedEventDetails": failure}, operator.Event{Error: "E", Cause: "C"}},
-		"ExecutionStarted":  {map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}}, operator.Event{}},
+		"TaskFailed": {
+			map[string]any{"taskFailedEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"TaskStartFailed": {
+			map[string]any{"taskStartFailedEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"TaskSubmitFailed": {
+			map[string]any{"taskSubmitFailedEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"TaskTimedOut": {
+			map[string]any{"taskTimedOutEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"ExecutionFailed": {
+			map[string]any{"executionFailedEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"ExecutionTimedOut": {
+			map[string]any{"executionTimedOutEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"ExecutionAborted": {
+			map[string]any{"executionAbortedEventDetails": failure},
+			operator.Event{Error: "E", Cause: "C"},
+		},
+		"ExecutionStarted": {
+			map[string]any{"executionStartedEventDetails": map[string]any{"input": "{}"}},
+			operator.Event{},
+		},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -44,22 +44,15 @@ test with the target's interpreter (the probe). Nothing is written.`,
 
 func (a *app) check(ctx context.Context, names []string, flags checkFlags) error {
 	c := checker{app: a, flags: flags}
-	var err error
-	if c.ws, c.target, err = a.open(); err == nil {
-		c.inWorkspace = true
-	} else if len(names) == 0 {
+	names, err := c.find(names)
+	if err != nil {
 		return err
-	} else if _, c.target, c.ws, err = a.specFor(""); err != nil {
-		return err
-	}
-
-	if len(names) == 0 {
-		names = c.ws.Names()
 	}
 
 	if c.machine, err = a.machine(ctx, c.target); err != nil {
 		return err
 	}
+
 	defer c.machine.close()
 
 	packs, discard, err := c.machine.scratch()
@@ -115,6 +108,27 @@ type checker struct {
 	target      pydist.Target
 	machine     *machine
 	packs       engine.Cache
+}
+
+// find opens the workspace, which zips and folders can do without, and returns what to check: what
+// is named, else all layers.
+func (c *checker) find(names []string) ([]string, error) {
+	var err error
+	if c.ws, c.target, err = c.open(); err == nil {
+		c.inWorkspace = true
+		if len(names) == 0 {
+			names = c.ws.Names()
+		}
+
+		return names, nil
+	}
+
+	if len(names) == 0 {
+		return nil, err
+	}
+
+	_, c.target, c.ws, err = c.specFor("")
+	return names, err
 }
 
 // one checks a layer, a zip or a folder.

@@ -2,9 +2,9 @@
 // codes.
 //
 // Rules of its output: data goes to stdout, progress and errors to stderr. An error is one line
-// "error: ..." and, where there is something to do, one line "hint: ...". With --json, stdout is one
-// JSON document and nothing else. With --quiet, only errors are printed. Color is used on terminals
-// only, and never with NO_COLOR.
+// "error: ..." and, where there is something to do, one line "hint: ...". With --json, stdout is
+// one JSON document and nothing else. With --quiet, only errors are printed. Color is used on
+// terminals only, and never with NO_COLOR.
 package cli
 
 import (

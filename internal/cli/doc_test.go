@@ -41,7 +41,8 @@ func TestCommandPageIsThatOfTheCommands(t *testing.T) {
 // page is the reference of all commands in Markdown.
 func page(root *cobra.Command) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Commands\n\nMade from the commands by `make golden`. `layersmith COMMAND --help` prints the same.\n\n")
+	fmt.Fprintf(&b,
+		"# Commands\n\nMade from the commands by `make golden`. `layersmith COMMAND --help` prints the same.\n\n")
 	fmt.Fprintf(&b, "%s\n\n## Flags of all commands\n\n", root.Long)
 	writeFlags(&b, root.PersistentFlags())
 	for _, group := range root.Groups() {

@@ -193,7 +193,8 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 	if form.Get("Action") != "DescribeStacks" || err != nil || name != "layersmith" {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w,
-			`<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`,
+			`<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>`+
+				`<Message>Stack with id %s does not exist</Message></Error><RequestId>r</RequestId></ErrorResponse>`,
 			name)
 		return
 	}
@@ -212,114 +213,125 @@ func (a *fakeAccount) stacks(w http.ResponseWriter, r *http.Request) {
 
 	fmt.Fprintf(
 		w,
-		`<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>%s</StackName><StackStatus>CREATE_COMPLETE</StackStatus>`+
-			`<CreationTime>2026-11-01T00:00:00Z</CreationTime><Outputs>%s</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`,
+		`<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>%s</StackName>`+
+			`<StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-11-01T00:00:00Z</CreationTime>`+
+			`<Outputs>%s</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`,
 		name,
 		members.String(),
 	)
 }
 
+// request is the input of the Step Functions operations that commands call.
+type request struct {
+	StateMachineArn, Name, Input, ExecutionArn, StatusFilter string
+	MaxResults                                               int
+}
+
+// states answers a request to Step Functions.
 func (a *fakeAccount) states(w http.ResponseWriter, r *http.Request, operation string) {
-	var in struct {
-		StateMachineArn, Name, Input, ExecutionArn, StatusFilter string
-		MaxResults                                               int
-	}
-	answer := func(status int, v any) {
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(v)
-	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
-		answer(400, map[string]any{"__type": "ValidationException", "message": err.Error()})
-		return
-	}
-
-	if in.StateMachineArn != "" && in.StateMachineArn != machineARN {
-		answer(400, map[string]any{"__type": "StateMachineDoesNotExist", "message": in.StateMachineArn})
-		return
-	}
-
+	var in request
+	err := json.NewDecoder(r.Body).Decode(&in)
 	known := func(x *fakeExecution) bool { return x.arn() == in.ExecutionArn }
 	at := slices.IndexFunc(a.executions, known)
-	if in.ExecutionArn != "" && at < 0 {
-		answer(400, map[string]any{
-			"__type":  "ExecutionDoesNotExist",
-			"message": "Execution Does Not Exist: '" + in.ExecutionArn + "'",
-		})
-		return
-	}
-
-	switch operation {
-	case "StartExecution":
-		a.note("StartExecution %s", in.Input)
-		x := &fakeExecution{Status: "RUNNING", Started: time.Now()}
-		if b, err := os.ReadFile(filepath.Join(a.dir, "next.json")); err == nil {
-			if err := errors.Join(json.Unmarshal(b, x), x.read(filepath.Join(a.dir, "next.history"))); err != nil {
-				panic(err)
-			}
-		}
-
-		x.Name = in.Name
-		x.Input = json.RawMessage(in.Input)
-		a.executions = append([]*fakeExecution{x}, a.executions...)
-		answer(200, map[string]any{"executionArn": x.arn(), "startDate": epoch(x.Started)})
-	case "DescribeExecution":
-		x := a.executions[at]
-		out := map[string]any{
-			"executionArn":    x.arn(),
-			"name":            x.Name,
-			"stateMachineArn": machineARN,
-			"status":          x.status(),
-			"startDate":       epoch(x.Started),
-			"input":           string(x.Input),
-		}
-		if x.status() != "RUNNING" {
-			out["stopDate"] = epoch(x.Started.Add(time.Duration(x.Seconds * float64(time.Second))))
-			if x.Output != nil {
-				out["output"] = string(x.Output)
-			}
-
-			if x.Error != "" {
-				out["error"] = x.Error
-				out["cause"] = x.Cause
-			}
-		}
-
-		answer(200, out)
-	case "ListExecutions":
-		list := []map[string]any{}
-		for _, x := range a.executions {
-			if in.StatusFilter != "" && in.StatusFilter != x.status() || len(list) == in.MaxResults {
-				continue
-			}
-
-			list = append(list, map[string]any{
-				"executionArn":    x.arn(),
-				"name":            x.Name,
-				"stateMachineArn": machineARN,
-				"status":          x.status(),
-				"startDate":       epoch(x.Started),
-			})
-		}
-
-		answer(200, map[string]any{"executions": list})
-	case "GetExecutionHistory":
-		x := a.executions[at]
-		if x.looked < len(x.looks) {
-			x.looked++
-		}
-
-		events := slices.Concat(x.looks[:x.looked]...)
-		slices.Reverse(events)
-		if len(events) == 0 {
-			events = []map[string]any{}
-		}
-
+	switch {
+	case err != nil:
+		refuse(w, "ValidationException", err.Error())
+	case in.StateMachineArn != "" && in.StateMachineArn != machineARN:
+		refuse(w, "StateMachineDoesNotExist", in.StateMachineArn)
+	case in.ExecutionArn != "" && at < 0:
+		refuse(w, "ExecutionDoesNotExist", "Execution Does Not Exist: '"+in.ExecutionArn+"'")
+	case operation == "StartExecution":
+		answer(w, http.StatusOK, a.start(in))
+	case operation == "DescribeExecution":
+		answer(w, http.StatusOK, a.executions[at].describe())
+	case operation == "ListExecutions":
+		answer(w, http.StatusOK, map[string]any{"executions": a.list(in)})
+	case operation == "GetExecutionHistory":
 		os.WriteFile(a.polled, nil, 0o644)
-		answer(200, map[string]any{"events": events})
+		answer(w, http.StatusOK, map[string]any{"events": a.executions[at].look()})
 	default:
-		answer(400, map[string]any{"__type": "ValidationException", "message": operation})
+		refuse(w, "ValidationException", operation)
 	}
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+func refuse(w http.ResponseWriter, kind, message string) {
+	answer(w, http.StatusBadRequest, map[string]any{"__type": kind, "message": message})
+}
+
+// start begins an execution, which ends as next.json says.
+func (a *fakeAccount) start(in request) map[string]any {
+	a.note("StartExecution %s", in.Input)
+	x := &fakeExecution{Status: "RUNNING", Started: time.Now()}
+	if b, err := os.ReadFile(filepath.Join(a.dir, "next.json")); err == nil {
+		if err := errors.Join(json.Unmarshal(b, x), x.read(filepath.Join(a.dir, "next.history"))); err != nil {
+			panic(err)
+		}
+	}
+
+	x.Name = in.Name
+	x.Input = json.RawMessage(in.Input)
+	a.executions = append([]*fakeExecution{x}, a.executions...)
+	return map[string]any{"executionArn": x.arn(), "startDate": epoch(x.Started)}
+}
+
+func (a *fakeAccount) list(in request) []map[string]any {
+	list := []map[string]any{}
+	for _, x := range a.executions {
+		if in.StatusFilter != "" && in.StatusFilter != x.status() || len(list) == in.MaxResults {
+			continue
+		}
+
+		list = append(list, x.summary())
+	}
+
+	return list
+}
+
+func (x *fakeExecution) summary() map[string]any {
+	return map[string]any{
+		"executionArn":    x.arn(),
+		"name":            x.Name,
+		"stateMachineArn": machineARN,
+		"status":          x.status(),
+		"startDate":       epoch(x.Started),
+	}
+}
+
+func (x *fakeExecution) describe() map[string]any {
+	out := x.summary()
+	out["input"] = string(x.Input)
+	if x.status() == "RUNNING" {
+		return out
+	}
+
+	out["stopDate"] = epoch(x.Started.Add(time.Duration(x.Seconds * float64(time.Second))))
+	if x.Output != nil {
+		out["output"] = string(x.Output)
+	}
+
+	if x.Error != "" {
+		out["error"] = x.Error
+		out["cause"] = x.Cause
+	}
+
+	return out
+}
+
+// look returns the events that the next request for the history sees, newest first.
+func (x *fakeExecution) look() []map[string]any {
+	if x.looked < len(x.looks) {
+		x.looked++
+	}
+
+	events := append([]map[string]any{}, slices.Concat(x.looks[:x.looked]...)...)
+	slices.Reverse(events)
+	return events
 }
 
 func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -376,7 +376,8 @@ func makeELF(ts *testscript.TestScript, neg bool, args []string) {
 	b := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 9)...)
 	for _, v := range []any{
 		// header
-		uint16(3), machine, uint32(1), uint64(0), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
+		uint16(3), machine, uint32(1), uint64(0), uint64(64), uint64(0), uint32(0),
+		uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
 		// one PT_LOAD
 		uint32(1), uint32(4), uint64(0), uint64(0), uint64(0), uint64(headers), uint64(headers), uint64(0x1000),
 	} {
@@ -463,27 +464,7 @@ func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s: more than one JSON document", args[0])
 	}
 
-	there := true
-	for key := range strings.SplitSeq(args[1], ".") {
-		switch v := at.(type) {
-		case map[string]any:
-			at, there = v[key]
-		case []any:
-			n, err := strconv.Atoi(key)
-			if key == "#" {
-				at = json.Number(strconv.Itoa(len(v)))
-			} else if there = err == nil && n < len(v); there {
-				at = v[n]
-			}
-		default:
-			there = false
-		}
-
-		if !there {
-			break
-		}
-	}
-
+	at, there := valueAt(at, args[1])
 	got := fmt.Sprint(at)
 	switch {
 	case !there && !neg:
@@ -493,6 +474,38 @@ func jsonGet(ts *testscript.TestScript, neg bool, args []string) {
 	case len(args) == 3 && (there && got == args[2]) == neg:
 		ts.Fatalf("%s: %s is %q, want%s %q", args[0], args[1], got, map[bool]string{true: " not"}[neg], args[2])
 	}
+}
+
+// valueAt follows a path of names and indexes into a JSON document; # is the length of a list.
+func valueAt(at any, path string) (any, bool) {
+	for key := range strings.SplitSeq(path, ".") {
+		var there bool
+		switch v := at.(type) {
+		case map[string]any:
+			at, there = v[key]
+		case []any:
+			at, there = elementAt(v, key)
+		}
+
+		if !there {
+			return at, false
+		}
+	}
+
+	return at, true
+}
+
+func elementAt(list []any, key string) (any, bool) {
+	if key == "#" {
+		return json.Number(strconv.Itoa(len(list))), true
+	}
+
+	n, err := strconv.Atoi(key)
+	if err != nil || n < 0 || n >= len(list) {
+		return nil, false
+	}
+
+	return list[n], true
 }
 
 // digest FILE JSON PATH: the file's SHA-256 is what the document says.

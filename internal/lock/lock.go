@@ -1,11 +1,11 @@
-// Package lock reads and writes the lock of a workspace for one target: its exact distributions, and
-// which of them each layer needs.
+// Package lock reads and writes the lock of a workspace for one target: its exact distributions,
+// and which of them each layer needs.
 //
-// The lock is stored as a PEP 751 lock file, pylock.<target>.toml. Dots of the target are written as
-// underscores, since PEP 751 allows no more dots in the name. A file is identified by name, size and
-// SHA-256, never by its URL: any mirror can serve it, and no host or credential is committed. uv
-// finds the URL when the file is fetched. The table [tool.layersmith] adds what PEP 751 has no key
-// for: the target, a digest of the requirements, and the distributions of each layer.
+// The lock is stored as a PEP 751 lock file, pylock.<target>.toml. Dots of the target are written
+// as underscores, since PEP 751 allows no more dots in the name. A file is identified by name, size
+// and SHA-256, never by its URL: any mirror can serve it, and no host or credential is committed.
+// uv finds the URL when the file is fetched. The table [tool.layersmith] adds what PEP 751 has no
+// key for: the target, a digest of the requirements, and the distributions of each layer.
 package lock
 
 import (
@@ -186,8 +186,8 @@ func (l Lock) RequiredBy(n pydist.Name) (by []pydist.Name) {
 	return by
 }
 
-// Carries returns the distributions that go into a layer with the given layers below it: its closure
-// without theirs.
+// Carries returns the distributions that go into a layer with the given layers below it: its
+// closure without theirs.
 func (l Lock) Carries(layer string, below []string) []Distribution {
 	carried := map[pydist.Name]bool{}
 	for _, b := range below {

@@ -246,7 +246,8 @@ func TestNewRefuses(t *testing.T) {
 		},
 		"an illegal wheel name": {
 			dists: []Distribution{dist(t, "six", "1", "six.whl", "")},
-			err:   `six==1: wheel name "six.whl": has 1 parts separated by dashes; expected 5, or 6 with a build number`,
+			err: `six==1: wheel name "six.whl": has 1 parts separated by dashes; ` +
+				`expected 5, or 6 with a build number`,
 		},
 		"a wheel for another target": {
 			dists: []Distribution{dist(t, "six", "1", "six-1-cp312-cp312-manylinux_2_17_x86_64.whl", "")},

@@ -25,7 +25,10 @@ func TestEveryStatusHasAnEnding(t *testing.T) {
 			},
 			"Unchanged: nothing is stale",
 		},
-		"an output that nobody knows": {Execution{Status: "SUCCEEDED", Output: `[]`}, "Unknown: its output names no outcome: use the version of Layersmith that is deployed"},
+		"an output that nobody knows": {
+			Execution{Status: "SUCCEEDED", Output: `[]`},
+			"Unknown: its output names no outcome: use the version of Layersmith that is deployed",
+		},
 		"rolled back": {
 			Execution{Status: "FAILED", Error: "RolledBack", Cause: "RolledBack: the alarm rose."},
 			"RolledBack: the alarm rose.",

@@ -14,9 +14,9 @@ func TestTriggerIsReadOffTheInput(t *testing.T) {
 		`{}`: "operator",
 		`{"layers":["a","b"],"force":true,"refresh":true,"dryRun":true}`: "operator: a b, force, " +
 			"refresh, dry run",
-		`{"trigger":"schedule","refresh":true}`:                                       "schedule",
-		`{"rollback":{"layer":"core","to":41}}`:                                       "operator: rollback of core",
-		`{"source":"aws.s3","detail":{"object":{"key":"layers/a/requirements.txt"}}}`: "upload of layers/a/requirements.txt",
+		`{"trigger":"schedule","refresh":true}`:                            "schedule",
+		`{"rollback":{"layer":"core","to":41}}`:                            "operator: rollback of core",
+		`{"source":"aws.s3","detail":{"object":{"key":"layers/a/r.txt"}}}`: "upload of layers/a/r.txt",
 		`nonsense`: "input that cannot be read",
 		``:         "input that cannot be read",
 	} {

@@ -133,7 +133,7 @@ func TestStoryTellsOneLineForEachAct(t *testing.T) {
 				0 1 MapStateStarted
 				0 2 MapIterationStarted 0
 				0 3 TaskStateEntered Verify
-				9 4 LambdaFunctionFailed ProbeFailed {"errorMessage":"import numpy: no module","errorType":"ProbeFailed"}
+				9 4 LambdaFunctionFailed ProbeFailed {"errorMessage":"import numpy: no module"}
 				9 5 MapIterationFailed
 				9 6 MapStateFailed
 				9 7 MapStateExited Verify each

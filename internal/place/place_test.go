@@ -26,7 +26,8 @@ func TestPlaces(t *testing.T) {
 		},
 		"site-packages of a layer": {
 			p: place.SitePackages("python3.12"), entry: "python/lib/python3.12/site-packages/six.py", site: "six.py",
-			inside: true, root: "/opt/python/lib/python3.12/site-packages/", prefix: "python/lib/python3.12/site-packages/",
+			inside: true, root: "/opt/python/lib/python3.12/site-packages/",
+			prefix: "python/lib/python3.12/site-packages/",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,8 +26,8 @@ import (
 	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
-// runtime imitates Lambda's Python runtime: sys.path in Lambda's order, an event, and a context that
-// returns the given numbers of milliseconds. The last one is repeated.
+// runtime imitates Lambda's Python runtime: sys.path in Lambda's order, an event, and a context
+// that returns the given numbers of milliseconds. The last one is repeated.
 const runtime = `
 import json, os, sys
 task, mount, answer, left = sys.argv[1:]
@@ -319,8 +319,8 @@ func TestFunctionAnswersAsALaptopDoes(t *testing.T) {
 	}
 }
 
-// Child processes that a job leaves running are in its process group and are killed with it, even if
-// each starts the next.
+// Child processes that a job leaves running are in its process group and are killed with it, even
+// if each starts the next.
 func TestFunctionEndsWhatAJobLeavesRunning(t *testing.T) {
 	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pids")

@@ -64,8 +64,8 @@ type ImportTime struct {
 }
 
 // Jobs lists the jobs of a layer, sorted: the metadata of each distribution, its top-level modules
-// with the public packages directly below them, and its functional scripts. own is the source of the
-// layer's probe.py, "" for none.
+// with the public packages directly below them, and its functional scripts. own is the source of
+// the layer's probe.py, "" for none.
 //
 // A module that no distribution owns is imported in a layer, but not in a function's own package
 // (an empty prefix), where it is the function.

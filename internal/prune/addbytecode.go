@@ -72,8 +72,8 @@ func (p Pruned) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Pruned,
 	return out, out.buildTree()
 }
 
-// dropCached drops cached bytecode of the sources that sourceless bytecode replaced: Python does not
-// look below __pycache__ for a module without a source.
+// dropCached drops cached bytecode of the sources that sourceless bytecode replaced: Python does
+// not look below __pycache__ for a module without a source.
 func (p *Pruned) dropCached(before int, bySite map[string]int) {
 	for i := range p.Decisions[:before] {
 		o := &p.Decisions[i]

@@ -347,8 +347,8 @@ func (c chance) sharedObject() string {
 	return string(b)
 }
 
-// bytecode is what an interpreter would have compiled: nothing, or bytecode to lie beside the sources,
-// or instead of them.
+// bytecode is what an interpreter would have compiled: nothing, or bytecode to lie beside the
+// sources, or instead of them.
 func (c chance) bytecode(t testing.TB, p prune.Plan) (compiled []ziptree.Entry, mode string) {
 	t.Helper()
 	mode = c.of("no bytecode", "bytecode", "sourceless")

@@ -27,7 +27,8 @@ const arnPrefix = "arn:"
 // IsARN tells an ARN from a plain name, which cannot contain a colon. It does not check the rest.
 func IsARN(s string) bool { return strings.HasPrefix(s, arnPrefix) }
 
-// ParseARN parses an ARN. Region and account may be empty, no other part; ParseARN(s).String() is s.
+// ParseARN parses an ARN. Region and account may be empty, no other part; ParseARN(s).String() is
+// s.
 func ParseARN(s string) (ARN, error) {
 	parts := strings.Split(s, ":")
 	if !IsARN(s) || len(parts) < 7 || len(parts) > 8 {

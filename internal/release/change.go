@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Change is the update of one consumer: runs/<run>/changes/<n>.json. It is stored with Before before
-// the function is touched.
+// Change is the update of one consumer: runs/<run>/changes/<n>.json. It is stored with Before
+// before the function is touched.
 type Change struct {
 	SchemaVersion int       `json:"schemaVersion"`
 	Run           string    `json:"run"`
@@ -95,8 +95,8 @@ func (c Change) Standing(now State) Standing {
 	return Between
 }
 
-// WithLayers returns the layers of the function after the change. A new version takes the position of
-// the old one; a layer that the function does not have yet is appended.
+// WithLayers returns the layers of the function after the change. A new version takes the position
+// of the old one; a layer that the function does not have yet is appended.
 func (c Change) WithLayers() ([]string, error) {
 	out := slices.Clone(c.Before.Layers)
 	for _, r := range c.Replaces {

@@ -44,7 +44,8 @@ const (
 	ReleasedName = "state/released.json"
 )
 
-// RunName, BuiltName, FailureName and ReportName are the names of the documents that a run has once.
+// RunName, BuiltName, FailureName and ReportName are the names of the documents that a run has
+// once.
 func RunName(run string) string     { return "runs/" + run + "/run.json" }
 func BuiltName(run string) string   { return "runs/" + run + "/built.json" }
 func FailureName(run string) string { return "runs/" + run + "/failure.json" }
@@ -277,8 +278,8 @@ func (r Released) Find(layer string, t pydist.Target) (ReleasedLayer, bool) {
 // MaxDocumentBytes is the limit of every document. The largest, a report, has about 200 kB.
 const MaxDocumentBytes = 16 << 20
 
-// Decode reads a document strictly: one JSON object of at most MaxDocumentBytes without unknown keys.
-// A schemaVersion must be SchemaVersion.
+// Decode reads a document strictly: one JSON object of at most MaxDocumentBytes without unknown
+// keys. A schemaVersion must be SchemaVersion.
 func Decode(b []byte, into any) error {
 	if len(b) > MaxDocumentBytes {
 		return fmt.Errorf("%d bytes, limit %d", len(b), MaxDocumentBytes)

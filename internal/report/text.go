@@ -173,7 +173,8 @@ func (t text) decisions(l Layer) {
 }
 
 // failure prints one failed job of the probe. A module or metadata job that fails on the unpruned
-// layer too is only a note. An entry point that does is left out: it needs an optional distribution.
+// layer too is only a note. An entry point that does is left out: it needs an optional
+// distribution.
 func (t text) failure(l Layer, f probe.Result) {
 	cause := l.Probe.Cause(f)
 	if f.Inherited && !t.Verbose {

@@ -37,8 +37,8 @@ type Health struct {
 	WindowSeconds int    // the function is healthy if the alarm is not raised for so long
 }
 
-// FunctionInAlarm is replaced by the function's name in the name of an alarm. A consumer by tag needs
-// it to have one alarm for each function.
+// FunctionInAlarm is replaced by the function's name in the name of an alarm. A consumer by tag
+// needs it to have one alarm for each function.
 const FunctionInAlarm = "{function}"
 
 // AlarmOf returns the name of the alarm of a function, given by name or ARN; "" if none is watched.

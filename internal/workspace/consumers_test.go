@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// team is a workspace of layers that extend each other (ml extends science, which extends base), six
-// that extend none, and these consumers.
+// team is a workspace of layers that extend each other (ml extends science, which extends base),
+// six that extend none, and these consumers.
 func team(consumers string) map[string]string {
 	files := map[string]string{
 		"consumers.yaml":     consumers,

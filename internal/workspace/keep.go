@@ -55,7 +55,8 @@ const maxPlaces = 200
 
 // AddKeep adds entries to the keep list of a layer.yaml by inserting text. All other bytes stay:
 // comments, blank lines, quotes, line endings. Without a keep list, it appends one. The result is
-// parsed again and must equal the old document plus the entries. The error says what to add by hand.
+// parsed again and must equal the old document plus the entries. The error says what to add by
+// hand.
 func AddKeep(text []byte, add []policy.Choice) ([]byte, error) {
 	if len(add) == 0 {
 		return text, nil
@@ -105,8 +106,8 @@ func entryTexts(add []policy.Choice) []string {
 // quoted is a string in double quotes. The escapes of strconv.Quote are escapes of YAML too.
 func quoted(s string) string { return strconv.Quote(s) }
 
-// insertions lists the places where the entries may belong, the best first. Only parsing the result shows
-// which one is right: a line that looks like a comment may be part of a string.
+// insertions lists the places where the entries may belong, the best first. Only parsing the result
+// shows which one is right: a line that looks like a comment may be part of a string.
 func insertions(text []byte, entries []string) ([]insertion, error) {
 	f, err := parser.ParseBytes(withoutMark(text), 0)
 	if err != nil {
@@ -170,9 +171,9 @@ func (e editor) newList(column int) []insertion {
 	return e.between(len(e.starts)-1, 0, block)
 }
 
-// afterLast lists the starts of lines after the last entry of a list in block style. The best is the
-// one after the last line before the next key that is neither blank nor a comment: an entry may have
-// several lines.
+// afterLast lists the starts of lines after the last entry of a list in block style. The best is
+// the one after the last line before the next key that is neither blank nor a comment: an entry may
+// have several lines.
 func (e editor) afterLast(list *ast.SequenceNode, root ast.Node) []insertion {
 	block := ""
 	for _, entry := range e.entries {
@@ -227,8 +228,8 @@ func lineEnd(text []byte) string {
 	return "\n"
 }
 
-// keepOf returns the value of keep, nil if there is none; the column of the document's keys, from 1;
-// and whether the document is in flow style, with braces.
+// keepOf returns the value of keep, nil if there is none; the column of the document's keys, from
+// 1; and whether the document is in flow style, with braces.
 func keepOf(root ast.Node) (keep ast.Node, column int, flow bool) {
 	var members []*ast.MappingValueNode
 	switch n := root.(type) {

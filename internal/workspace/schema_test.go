@@ -154,8 +154,8 @@ func (s *schema) with(t *testing.T, name string, value any) map[string]any {
 	return object
 }
 
-// objects calls visit for every object with fixed keys. document wraps such an object in the rest of
-// the document.
+// objects calls visit for every object with fixed keys. document wraps such an object in the rest
+// of the document.
 func (s *schema) objects(
 	t *testing.T,
 	at string,
@@ -277,7 +277,8 @@ func checkRequired(t *testing.T, file string, s *schema, document func(any) any)
 	}
 }
 
-// checkChoices checks that the loader refuses none and all of the properties that exclude each other.
+// checkChoices checks that the loader refuses none and all of the properties that exclude each
+// other.
 func checkChoices(t *testing.T, file string, s *schema, document func(any) any) {
 	choices := s.choices()
 	if len(choices) == 0 {

@@ -143,8 +143,8 @@ func (f Findings) Error() string {
 
 var layerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
-// Load reads a workspace. root is the name of fsys in messages ("layers"). Mistakes in its files are
-// returned as Findings.
+// Load reads a workspace. root is the name of fsys in messages ("layers"). Mistakes in its files
+// are returned as Findings.
 func Load(fsys fs.FS, root string) (Workspace, error) {
 	l := loader{fsys: fsys, root: root, extends: map[string]string{}}
 	w := Workspace{Total: measure.Bytes(measure.MaxUnzippedBytes)}

@@ -94,8 +94,8 @@ func bare(n ast.Node) ast.Node {
 	}
 }
 
-// entries visits the entries of a mapping. For any other value it is false, and the finding shows the
-// example.
+// entries visits the entries of a mapping. For any other value it is false, and the finding shows
+// the example.
 func (v value) entries(example string, visit func(key string, v value)) bool {
 	var members []*ast.MappingValueNode
 	switch n := bare(v.node).(type) {

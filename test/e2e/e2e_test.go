@@ -746,7 +746,8 @@ func (w *world) ill(t *testing.T) {
 	w.alarm(cwtypes.StateValueOk)
 }
 
-// killed stops an execution right after the consumer has moved, the worst moment, and starts another.
+// killed stops an execution right after the consumer has moved, the worst moment, and starts
+// another.
 func (w *world) killed(t *testing.T) {
 	before := w.function()
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 1m }\n")

@@ -17,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// archiveFault is a zip that is refused for the same reason as a wheel, as a layer to prune, and as a
-// layer to check.
+// archiveFault is a zip that is refused for the same reason as a wheel, as a layer to prune, and as
+// a layer to check.
 type archiveFault struct {
 	title   string
 	entries []entry             // beside what makes it a wheel, or a layer
@@ -195,8 +195,8 @@ const (
 	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
 )
 
-// asWheel adds the archive to the index as beta 1.0, which main requires besides alpha. uv reads only
-// METADATA.
+// asWheel adds the archive to the index as beta 1.0, which main requires besides alpha. uv reads
+// only METADATA.
 func (f archiveFault) asWheel(w *world) {
 	w.Helper()
 	file := w.wheel("beta", "1.0", nil, f.entries...)

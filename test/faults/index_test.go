@@ -111,8 +111,8 @@ const (
 	againHint   = "hint: try again: the download will be resumed"
 )
 
-// indexFaults are those of an index that worked before: alpha is locked; beta is not, or its file is
-// not in the store.
+// indexFaults are those of an index that worked before: alpha is locked; beta is not, or its file
+// is not in the store.
 var indexFaults = []struct {
 	title string
 	do    func(x *index)

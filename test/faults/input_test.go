@@ -149,7 +149,8 @@ var inWorkspace = []section{
 			},
 			{
 				title: "YAML that grows by aliases",
-				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n" +
+				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: " +
+					"... }\n" +
 					"error: layers/main/layer.yaml:2: YAML aliases are not supported\n" +
 					"hint: repeat the value",
 				prepare: layerYAML("keep: &a [x, x]\ndrop: [*a, *a]\n"),
@@ -641,13 +642,14 @@ func uv(script string) func(*world) {
 	}
 }
 
-// interpreter wraps the target's interpreter in a script, which acts if the command line has a text.
+// interpreter wraps the target's interpreter in a script, which acts if the command line has a
+// text.
 func (w *world) interpreter(where, script string) {
 	w.program(w.python(), `case "$*" in *'`+where+`'*) `+script+` ;; *) exec "`+thisMachine().python+`" "$@" ;; esac`)
 }
 
-// compiler is an interpreter that runs something else instead of compiling. The cache of bytecode is
-// removed.
+// compiler is an interpreter that runs something else instead of compiling. The cache of bytecode
+// is removed.
 func compiler(script string) func(*world) {
 	return func(w *world) {
 		w.interpreter("Compiles sources", script)

@@ -250,7 +250,8 @@ func (w *world) asFresh() {
 	}
 }
 
-// A build that is killed harms nothing. Random moments include those at which no script can hold it.
+// A build that is killed harms nothing. Random moments include those at which no script can hold
+// it.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	w := built(t)

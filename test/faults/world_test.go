@@ -440,9 +440,9 @@ func (w *world) all() map[string]string {
 	return w.snapshot("layers", "dist", "cache", "index", "home", "tmp", "in", "out")
 }
 
-// unharmed compares a snapshot with the current files. Only the cache may have new files: identities
-// of interpreters, packs, and files of the wheel store below their digest. No temporary file may be
-// left.
+// unharmed compares a snapshot with the current files. Only the cache may have new files:
+// identities of interpreters, packs, and files of the wheel store below their digest. No temporary
+// file may be left.
 func (w *world) unharmed(before map[string]string, allowed ...string) {
 	w.Helper()
 	now := w.all()

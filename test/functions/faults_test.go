@@ -441,7 +441,11 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 	other.Layer = "large"
 	f := start(t, m.Stack, "measure", time.Minute, nil)
 	wantFault(t, "another layer's document",
-		failure(t, f, workflow.StackInput{Run: "r", Layer: other, Layers: []workflow.Item{other}}), "ProvenanceMismatch",
+		failure(t, f, workflow.StackInput{
+			Run:    "r",
+			Layer:  other,
+			Layers: []workflow.Item{other},
+		}), "ProvenanceMismatch",
 		"large", "start a new execution")
 	f = start(t, m.Stack, "prune", time.Minute, nil)
 	wantFault(t, "a document of another stage", failure(t, f, workflow.LayerInput{Run: "r", Layer: m.measured}),

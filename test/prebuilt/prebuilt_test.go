@@ -1,6 +1,6 @@
 // Package prebuilt_test prunes and checks layers and zips that other tools built of real packages:
-// pip, uv, SAM, pex, strip and zip, and zips with everything that the format allows. The result must
-// work, or the message must name the fault of the input and its file.
+// pip, uv, SAM, pex, strip and zip, and zips with everything that the format allows. The result
+// must work, or the message must name the fault of the input and its file.
 package prebuilt_test
 
 import (

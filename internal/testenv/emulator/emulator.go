@@ -35,8 +35,8 @@ const (
 	Region  = "us-east-1"
 )
 
-// pythons are the versions of which a function gets this machine's interpreter, if there is one. The
-// error of a function of another runtime says what is missing.
+// pythons are the versions of which a function gets this machine's interpreter, if there is one.
+// The error of a function of another runtime says what is missing.
 var pythons = []string{"3.11", "3.12", "3.13", "3.14"}
 
 const (
@@ -55,8 +55,8 @@ type Stack struct {
 	bootstrapErr error
 }
 
-// Start starts an emulator. It ends with all its processes when the test ends, or when the process of
-// the test ends or is killed. If the test failed, its logs and those of its builds are printed.
+// Start starts an emulator. It ends with all its processes when the test ends, or when the process
+// of the test ends or is killed. If the test failed, its logs and those of its builds are printed.
 func Start(t testing.TB) *Stack {
 	t.Helper()
 	root, err := host.Root()

@@ -931,7 +931,8 @@ func TestNothingOutlivesTheTest(t *testing.T) {
 		t.Fatal("it did not start")
 	}
 
-	// The test, the emulator, two of the function and four of the build, of which some may be short.
+	// The test, the emulator, two of the function and four of the build, of which some may be
+	// short.
 	if running := processes(t, folder); len(running) < 6 {
 		t.Fatalf("these run: %q", running)
 	}

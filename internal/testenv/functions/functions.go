@@ -1,6 +1,6 @@
 // Package functions runs the product's functions as they are deployed, for tests and benchmarks:
-// zipped bootstraps on Lambda's Runtime API. Their AWS account is on this machine, with S3 in memory
-// and a test's own handlers for other services.
+// zipped bootstraps on Lambda's Runtime API. Their AWS account is on this machine, with S3 in
+// memory and a test's own handlers for other services.
 package functions
 
 import (
@@ -75,8 +75,8 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	return p, build(".", p.CLI())
 }
 
-// buildCommand is the line of functions/build that builds a program, so that tests run the same one.
-// $1 is the package, $2 the file, $3 the architecture.
+// buildCommand is the line of functions/build that builds a program, so that tests run the same
+// one. $1 is the package, $2 the file, $3 the architecture.
 func buildCommand(root string) (string, error) {
 	script, err := os.ReadFile(filepath.Join(root, "functions", "build"))
 	if err != nil {
@@ -174,8 +174,8 @@ func (a *Account) Close() {
 	a.server.Close()
 }
 
-// Answer sets the handler of a service, which has the name that requests are signed for: s3, lambda,
-// states, sns, tagging, monitoring (CloudWatch).
+// Answer sets the handler of a service, which has the name that requests are signed for: s3,
+// lambda, states, sns, tagging, monitoring (CloudWatch).
 func (a *Account) Answer(service string, h http.Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,7 +2,8 @@
 // code with what it checks: it reads ELF with debug/elf, models with encoding/json, and bytecode
 // with the target's interpreter.
 //
-//   - A changed shared object: every PT_LOAD has the same address, sizes, permissions and alignment,
+//   - A changed shared object: every PT_LOAD has the same address, sizes, permissions and
+//     alignment,
 //     and maps the same bytes. Only offsets and counts of the file format may differ: e_phoff,
 //     e_shoff, e_shnum, e_shstrndx and each p_offset.
 //   - A changed model of botocore: it equals the original without the strings "documentation".

@@ -15,7 +15,6 @@ import (
 
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/localport"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/testenv/loaded"
 	"github.com/layersmith/layersmith/internal/ziptree"
@@ -31,16 +30,6 @@ func layersmith(t *testing.T, args ...string) {
 	if code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics}); code != 0 {
 		t.Fatalf("layersmith %s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), diagnostics.String())
 	}
-}
-
-func target(t *testing.T) pydist.Target {
-	t.Helper()
-	x, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return x
 }
 
 func python(t *testing.T) string {

@@ -11,7 +11,8 @@
 //     (Runtime.ExitError), or at the timeout, when the process is killed (Sandbox.Timedout).
 //   - Initialization may take 10 s. A response has at most 6 MB and 100 bytes
 //     (Function.ResponseSizeTooLarge).
-//   - A function error is named by errorType in the body of the error. Step Functions sees that name
+//   - A function error is named by errorType in the body of the error. Step Functions sees that
+//     name
 //     as Error and the whole body as Cause.
 //
 // It differs in three points: memory is measured, not limited; nothing is frozen between

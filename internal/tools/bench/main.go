@@ -2,8 +2,8 @@
 // docs/benchmarks.md.
 //
 // All figures are those of whole processes as the kernel accounts for them: user and system CPU,
-// wall time, and the largest resident set. All tools run with warm caches. Each command runs several
-// times and the median counts. Absolute times depend on the machine; compare ratios.
+// wall time, and the largest resident set. All tools run with warm caches. Each command runs
+// several times and the median counts. Absolute times depend on the machine; compare ratios.
 package main
 
 import (

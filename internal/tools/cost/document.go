@@ -14,8 +14,8 @@ import (
 // functionsOfTeam is the second example: a team's shared layers.
 const functionsOfTeam = 40
 
-// memories are those of functions for which savings are shown, in MiB; comparedMiB where a table has
-// room for one.
+// memories are those of functions for which savings are shown, in MiB; comparedMiB where a table
+// has room for one.
 var memories = []int{512, 1024, 2048}
 
 const comparedMiB = 1024

@@ -1,9 +1,9 @@
 // Cost models what Layersmith costs in an AWS account, for one run and for a month, and what it
 // saves, and writes docs/cost.md.
 //
-// Prices are those of docs/prices.json. Counts are taken from what is deployed: transitions from the
-// state machine, memory from infra, metrics from the report's use case. Durations that cannot be
-// measured outside of AWS are assumed, and the page says so of each.
+// Prices are those of docs/prices.json. Counts are taken from what is deployed: transitions from
+// the state machine, memory from infra, metrics from the report's use case. Durations that cannot
+// be measured outside of AWS are assumed, and the page says so of each.
 package main
 
 import (

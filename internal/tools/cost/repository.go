@@ -160,7 +160,8 @@ func constantOf(file, ident string) (int, error) {
 	return 0, fmt.Errorf("read %s: no constant %s that is a number", file, ident)
 }
 
-// functionsOf reads functionTable in the source of infra, which is a program and cannot be imported.
+// functionsOf reads functionTable in the source of infra, which is a program and cannot be
+// imported.
 func functionsOf(file string) ([]Function, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {

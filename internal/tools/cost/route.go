@@ -25,9 +25,9 @@ type Steps struct {
 	Path    []string       // states outside of Maps, in order
 }
 
-// start is the transition of an execution's start. AWS counts a transition "each time a step of your
-// workflow is executed" and does not say whether the start is one. Counting it is at most one too
-// many.
+// start is the transition of an execution's start. AWS counts a transition "each time a step of
+// your workflow is executed" and does not say whether the start is one. Counting it is at most one
+// too many.
 const start = 1
 
 // Transitions is the billed number.

@@ -52,8 +52,8 @@ func (p *Page) Row(cells ...any) {
 	p.Line("|")
 }
 
-// List writes a section with a list, below an explanation unless that is "". Without items it writes
-// nothing.
+// List writes a section with a list, below an explanation unless that is "". Without items it
+// writes nothing.
 func (p *Page) List(title, explanation string, items []string) {
 	if len(items) == 0 {
 		return

@@ -31,7 +31,8 @@ func f(x int) int {
 `
 
 func TestMeasure(t *testing.T) {
-	wide := "package a\n\n// " + strings.Repeat("word ", 30) + "\nfunc g() {\n\t_ = \"" + strings.Repeat("x", 120) + "\"\n}\n"
+	wide := "package a\n\n// " + strings.Repeat("word ", 30) + "\nfunc g() {\n\t_ = \"" + strings.Repeat("x", 120) +
+		"\"\n}\n"
 	c, err := measureFolder(fstest.MapFS{
 		"a.go":                {Data: []byte(sample)},
 		"sub/b.go":            {Data: []byte(wide)},

@@ -42,8 +42,8 @@ func lost(shipped, pruned side) []difference {
 	return out
 }
 
-// of is the outcome of a test. One that was not collected has the reason of its file, or of a folder
-// above it.
+// of is the outcome of a test. One that was not collected has the reason of its file, or of a
+// folder above it.
 func (s side) of(id string) outcome {
 	if o, ok := s.Tests[id]; ok {
 		return o

@@ -182,8 +182,8 @@ func (s suites) lay(
 	return b, restored, away, errors.Join(err, s.layWork(ctx, dir, pruned, e))
 }
 
-// layWork makes the folder beside a form of the layer in which pytest starts, with the entry's files
-// of the source distribution.
+// layWork makes the folder beside a form of the layer in which pytest starts, with the entry's
+// files of the source distribution.
 func (s suites) layWork(ctx context.Context, dir, form string, e entry) error {
 	work := filepath.Join(dir, form, "work")
 	if err := os.MkdirAll(work, 0o755); err != nil || e.Sdist == nil {

@@ -133,8 +133,8 @@ func (s survey) check(t *testing.T, e entry, locks string) {
 	}
 }
 
-// buildAgain builds an entry in another place, with the same wheels but no other cache, and compares
-// the zip.
+// buildAgain builds an entry in another place, with the same wheels but no other cache, and
+// compares the zip.
 func buildAgain(t *testing.T, b onelayer.Builder, e entry, lock []byte, want digest.SHA256) {
 	t.Helper()
 	cache := t.TempDir()

@@ -1,4 +1,5 @@
-// Command function is a Lambda function for tests of package lambdamain. Its input says what it does.
+// Command function is a Lambda function for tests of package lambdamain. Its input says what it
+// does.
 package main
 
 import (
