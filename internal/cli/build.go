@@ -205,7 +205,7 @@ func (a *app) lockAndFetch(ctx context.Context, m *machine, in engine.LockInput)
 
 	came := ", all in the store"
 	if fetched.Downloaded > 0 {
-		came = fmt.Sprintf("; %d downloaded, %s MB", fetched.Downloaded, measure.Bytes(fetched.Came).MB())
+		came = fmt.Sprintf("; %d downloaded, %s MB", fetched.Downloaded, measure.Bytes(fetched.DownloadedBytes).MB())
 	}
 
 	a.say("fetch   %s, %s MB%s", report.Count(fetched.Wheels, "wheel"), measure.Bytes(fetched.Bytes).MB(), came)

@@ -165,7 +165,7 @@ func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error)
 	}
 
 	if e, ok := pack.Lookup("index"); ok {
-		b, err := e.Bytes(maxIndexBytes)
+		b, err := e.Bytes(maxCachedFile)
 		if err != nil {
 			return prune.Index{}, err
 		}
@@ -183,13 +183,8 @@ func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error)
 		return prune.Index{}, err
 	}
 
-	_, err = s.Cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
-		return add(ziptree.File("index", b, false, key))
-	})
-	return x, err
+	return x, storeFile(ctx, s.Cache, key, "index", b)
 }
-
-const maxIndexBytes = 256 << 20
 
 // input is what a plan is made from.
 func (a Artifact) input() prune.Input {

@@ -65,17 +65,16 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	return r, err
 }
 
-// partOf is what the gate looks at in a layer.
+// partOf is a layer as the gate's input describes it.
 func partOf(ctx context.Context, cache Cache, m Made) (gate.Part, error) {
-	prefix := m.Artifact.Place.Prefix
-	facts, broken, err := Objects{Cache: cache}.Run(ctx, prefix, m.Pruned)
+	elf, err := readObjects(ctx, cache, m.Pruned)
 	return gate.Part{
 		Name:          m.Spec.Name,
-		Prefix:        prefix,
+		Prefix:        m.Artifact.Place.Prefix,
 		Tree:          m.Pruned.Tree,
 		Distributions: m.Artifact.Distributions,
-		Objects:       facts,
-		Broken:        broken,
+		Objects:       elf.facts,
+		Broken:        elf.broken,
 	}, err
 }
 

@@ -16,36 +16,43 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Lock resolves a workspace for a target into its lock, or finds that the lock is fresh.
+// Lock resolves a workspace for a target into a lock file, unless the lock that is there is fresh.
 type Lock struct {
 	Resolver Resolver
-	Read     func(name string) ([]byte, error) // of the workspace; fs.ErrNotExist when absent
-	Write    func(name string, b []byte) error
+	Read     func(name string) ([]byte, error) // a file of the workspace; fs.ErrNotExist when absent
+	Write    func(name string, b []byte) error // replaces a file of the workspace
 	Progress Progress
 }
 
-// LockInput is what to lock, and how far to leave what is locked.
+// LockInput is what to lock, and which locked versions may change.
 type LockInput struct {
 	Workspace    workspace.Workspace
 	Target       pydist.Target
 	UpgradeAll   bool
-	Upgrade      []string
-	ExcludeNewer string
+	Upgrade      []string // names of distributions
+	ExcludeNewer string   // uv's --exclude-newer
 	AllowSource  bool
 	Offline      bool
+}
+
+// upgrades reports whether a fresh lock is to be resolved again.
+func (in LockInput) upgrades() bool {
+	return in.UpgradeAll || len(in.Upgrade) > 0 || in.ExcludeNewer != ""
 }
 
 // Locked is a lock and what changed.
 type Locked struct {
 	Lock     lock.Lock
-	Fresh    bool // nothing was resolved: the lock belongs to the requirements
+	Fresh    bool // nothing was resolved: the requirements are those of the lock
 	Changes  []string
 	FileName string
 }
 
-// Inputs is the digest of all that a resolution depends on in the workspace: each layer's
-// requirements with the files that they include, and which layers there are.
-func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pydist.Target) (digest.SHA256, error) {
+// requirementsDigest is the digest of all that a resolution depends on in the workspace: which
+// layers there are, and the requirements of each with the files that they include.
+func requirementsDigest(
+	read func(name string) ([]byte, error), w workspace.Workspace, t pydist.Target,
+) (digest.SHA256, error) {
 	type file struct {
 		Name   string
 		SHA256 digest.SHA256
@@ -68,48 +75,75 @@ func Inputs(read func(name string) ([]byte, error), w workspace.Workspace, t pyd
 	}{t, layers})
 }
 
-const lockHint = "restore it from version control, or remove it and run: layersmith lock"
-
-// Run reads the lock, and resolves when it is stale or an upgrade is wanted. A lock that cannot be
-// read is a fault, never overwritten in silence.
+// Run reads the lock, and resolves and writes it when it is stale or an upgrade is asked for. A lock
+// that cannot be read is a fault. It is never overwritten.
 func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	name := lock.FileName(in.Target)
-	inputs, err := Inputs(s.Read, in.Workspace, in.Target)
+	inputs, err := requirementsDigest(s.Read, in.Workspace, in.Target)
 	if err != nil {
 		return Locked{}, err
 	}
 
-	var before *lock.Lock
+	before, found, err := s.readLock(name, in.Target)
+	if err != nil {
+		return Locked{}, err
+	}
+
+	if err := checkUpgrades(in, before, found); err != nil {
+		return Locked{}, err
+	}
+
+	if found && before.Inputs == inputs && !in.upgrades() {
+		return Locked{Lock: before, Fresh: true, FileName: name}, nil
+	}
+
+	request := in.request()
+	if found && !in.UpgradeAll {
+		request.Locked = &before
+	}
+
+	after, err := s.resolve(ctx, request, inputs)
+	if err != nil {
+		return Locked{}, err
+	}
+
+	if err := s.Write(name, after.Marshal()); err != nil {
+		return Locked{}, err
+	}
+
+	return Locked{Lock: after, Changes: lock.Difference(before, after), FileName: name}, nil
+}
+
+// readLock reads the lock of a target; found is false when there is none.
+func (s Lock) readLock(name string, t pydist.Target) (l lock.Lock, found bool, err error) {
 	b, err := s.Read(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case fault.CodeOf(err) != fault.Internal:
-		return Locked{}, err
-	case err != nil:
-		return Locked{}, fault.New(fault.BadInput, "read lock", name, err).WithHint(lockHint)
-	default:
-		old, err := lock.Open(b)
-		if err == nil && old.Target != in.Target {
-			err = fmt.Errorf("it is the lock of %s", old.Target)
-		}
-
-		if err != nil {
-			return Locked{}, fault.New(fault.BadInput, "read lock", name, err).WithHint(lockHint)
-		}
-
-		before = &old
+	if errors.Is(err, fs.ErrNotExist) {
+		return lock.Lock{}, false, nil
 	}
 
-	if err := known(in, before); err != nil {
-		return Locked{}, err
+	if err != nil && fault.CodeOf(err) != fault.Internal {
+		return lock.Lock{}, false, err
 	}
 
-	upgrade := in.UpgradeAll || len(in.Upgrade) > 0 || in.ExcludeNewer != ""
-	if before != nil && before.Inputs == inputs && !upgrade {
-		return Locked{Lock: *before, Fresh: true, FileName: name}, nil
+	if err == nil {
+		l, err = lock.Open(b)
 	}
 
-	request := ResolveRequest{
+	if err == nil && l.Target != t {
+		err = fmt.Errorf("it is the lock of %s", l.Target)
+	}
+
+	if err != nil {
+		return lock.Lock{}, false, fault.New(fault.BadInput, "read lock", name, err).
+			WithHint("restore it from version control, or remove it and run: layersmith lock")
+	}
+
+	return l, true, nil
+}
+
+// request asks for a resolution that is bound to no lock.
+func (in LockInput) request() ResolveRequest {
+	return ResolveRequest{
 		Target:       in.Target,
 		Workspace:    in.Workspace,
 		ExcludeNewer: in.ExcludeNewer,
@@ -117,75 +151,81 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		AllowSource:  in.AllowSource,
 		Offline:      in.Offline,
 	}
-	if !in.UpgradeAll {
-		request.Locked = before
-	}
-
-	task := s.Progress.Start("resolve", 1, "resolution")
-	r, err := s.Resolver.Resolve(ctx, request)
-	task.Done()
-	if err != nil {
-		return Locked{}, err
-	}
-
-	if err := promised(in.Workspace, r.Distributions); err != nil {
-		return Locked{}, err
-	}
-
-	after, err := lock.New(in.Target, inputs, r.Distributions, r.Closures)
-	if err != nil {
-		return Locked{}, fault.New(fault.Internal, "lock", in.Target.String(), err)
-	}
-
-	if err := s.Write(name, after.Marshal()); err != nil {
-		return Locked{}, err
-	}
-
-	var old lock.Lock
-	if before != nil {
-		old = *before
-	}
-
-	return Locked{Lock: after, Changes: lock.Difference(old, after), FileName: name}, nil
 }
 
-// known refuses to upgrade what is neither locked nor required: it is a slip of the pen.
-func known(in LockInput, before *lock.Lock) error {
+func (s Lock) resolve(ctx context.Context, q ResolveRequest, inputs digest.SHA256) (lock.Lock, error) {
+	task := s.Progress.Start("resolve", 1, "resolution")
+	r, err := s.Resolver.Resolve(ctx, q)
+	task.Done()
+	if err != nil {
+		return lock.Lock{}, err
+	}
+
+	if err := checkHashes(q.Workspace, r.Distributions); err != nil {
+		return lock.Lock{}, err
+	}
+
+	l, err := lock.New(q.Target, inputs, r.Distributions, r.Closures)
+	if err != nil {
+		return lock.Lock{}, fault.New(fault.Internal, "lock", q.Target.String(), err)
+	}
+
+	return l, nil
+}
+
+// checkUpgrades refuses to upgrade a distribution that is neither locked nor required, which is
+// probably a typing mistake. The hint has the names to choose from.
+func checkUpgrades(in LockInput, before lock.Lock, locked bool) error {
 	for _, text := range in.Upgrade {
 		name, err := pydist.ParseName(text)
-		found := false
-		var names []string
-		if before != nil {
-			for _, d := range before.Distributions {
-				names = append(names, d.Name.String())
-			}
+		if err == nil && (isLocked(before, name) || isRequired(in.Workspace, name)) {
+			continue
 		}
 
-		if before != nil && err == nil {
-			_, found = before.Find(name)
+		names := requiredNames(in.Workspace)
+		if locked {
+			names = lockedNames(before)
 		}
 
-		for _, l := range in.Workspace.Layers {
-			for _, r := range l.Requirements.Direct {
-				found = found || r.Name == name
-				if before == nil {
-					names = append(names, r.Name.String())
-				}
-			}
-		}
-
-		if err != nil || !found {
-			return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).
-				WithHint("name one of: " + strings.Join(names, ", "))
-		}
+		return fault.New(fault.BadInput, "upgrade", text, errors.New("nothing requires it")).
+			WithHint("name one of: " + strings.Join(names, ", "))
 	}
 
 	return nil
 }
 
-// promised checks the hashes that requirements files give with --hash against the file that was
-// chosen.
-func promised(w workspace.Workspace, dists []lock.Distribution) error {
+func isLocked(l lock.Lock, name pydist.Name) bool {
+	_, found := l.Find(name)
+	return found
+}
+
+func isRequired(w workspace.Workspace, name pydist.Name) bool {
+	return slices.Contains(requiredNames(w), name.String())
+}
+
+func lockedNames(l lock.Lock) []string {
+	var names []string
+	for _, d := range l.Distributions {
+		names = append(names, d.Name.String())
+	}
+
+	return names
+}
+
+func requiredNames(w workspace.Workspace) []string {
+	var names []string
+	for _, l := range w.Layers {
+		for _, r := range l.Requirements.Direct {
+			names = append(names, r.Name.String())
+		}
+	}
+
+	return names
+}
+
+// checkHashes compares the files that were chosen with the hashes that requirements files give with
+// --hash.
+func checkHashes(w workspace.Workspace, dists []lock.Distribution) error {
 	byName := map[pydist.Name]lock.Distribution{}
 	for _, d := range dists {
 		byName[d.Name] = d
@@ -193,29 +233,30 @@ func promised(w workspace.Workspace, dists []lock.Distribution) error {
 
 	for _, l := range w.Layers {
 		for _, r := range l.Requirements.Direct {
-			d, ok := byName[r.Name]
-			if !ok || len(r.Hashes) == 0 {
+			d, chosen := byName[r.Name]
+			if !chosen || len(r.Hashes) == 0 || hasHash(l.Requirements.Direct, d) {
 				continue
 			}
 
-			found := false
-			for _, same := range l.Requirements.Direct { // one name may have several lines, with a marker each
-				found = found || same.Name == r.Name && slices.Contains(same.Hashes, "sha256:"+d.File.SHA256.String())
-			}
-
-			if !found {
-				return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line),
-					fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes",
-						d.Name, d.Version, d.File.Name, d.File.SHA256)).
-					WithHint("add the hash if you trust the file, or correct the requirement")
-			}
+			return fault.New(fault.HashMismatch, "lock", fmt.Sprintf("%s:%d", r.File, r.Line),
+				fmt.Errorf("%s==%s: the file for this target, %s, has sha256 %s, which is not among its hashes",
+					d.Name, d.Version, d.File.Name, d.File.SHA256)).
+				WithHint("add the hash if you trust the file, or correct the requirement")
 		}
 	}
 
 	return nil
 }
 
-// Stale reports why a lock does not belong to the workspace; "" when it does.
+// hasHash reports whether requirements give the hash of a distribution's file. One name may have
+// several lines, each with a marker and hashes of its own.
+func hasHash(direct []pydist.Requirement, d lock.Distribution) bool {
+	return slices.ContainsFunc(direct, func(r pydist.Requirement) bool {
+		return r.Name == d.Name && slices.Contains(r.Hashes, "sha256:"+d.File.SHA256.String())
+	})
+}
+
+// Stale returns why the lock of a target does not belong to the workspace; "" when it does.
 func Stale(read func(name string) ([]byte, error), w workspace.Workspace, t pydist.Target) (string, error) {
 	b, err := read(lock.FileName(t))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -231,7 +272,7 @@ func Stale(read func(name string) ([]byte, error), w workspace.Workspace, t pydi
 		return "the lock cannot be read: " + err.Error(), nil
 	}
 
-	inputs, err := Inputs(read, w, t)
+	inputs, err := requirementsDigest(read, w, t)
 	if err != nil {
 		return "", err
 	}
@@ -243,7 +284,7 @@ func Stale(read func(name string) ([]byte, error), w workspace.Workspace, t pydi
 	return "", nil
 }
 
-// wheelsOf lists the locked files that some layers need, each once, by name.
+// wheelsOf returns the locked distributions that some layers carry, each once, sorted by name.
 func wheelsOf(l lock.Lock, w workspace.Workspace, layers []string) []lock.Distribution {
 	seen := map[pydist.Name]lock.Distribution{}
 	for _, name := range layers {
