@@ -17,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Artifact is a layer before pruning: what an installer would have made of its wheels, still in the
-// wheels.
+// Artifact is a layer before pruning: the files that pip would install. Their bytes are read from
+// the wheels, or from a prebuilt zip.
 type Artifact struct {
 	Target        pydist.Target
 	Place         place.Place
@@ -29,20 +29,20 @@ type Artifact struct {
 	blobs         []Blob
 }
 
-// Close closes the wheels; entries cannot be read any more.
+// Close closes the wheels. Entries of the tree cannot be read after it.
 func (a Artifact) Close() {
 	for _, b := range a.blobs {
 		b.Close()
 	}
 }
 
-// Assemble makes artifacts of wheels.
+// Assemble makes the artifact of a layer from its wheels.
 type Assemble struct {
 	Wheels WheelStore
 	Cache  Cache // of import indexes
 }
 
-// Run lays out the wheels of one layer. The caller closes the artifact.
+// Run puts the files of wheels where an installer would. The caller closes the artifact.
 func (s Assemble) Run(
 	ctx context.Context, t pydist.Target, at place.Place, dists []lock.Distribution,
 ) (Artifact, error) {
@@ -64,7 +64,7 @@ func (s Assemble) Run(
 	return a, nil
 }
 
-// add opens a distribution's wheel and lays out its files.
+// add opens a distribution's wheel and adds its files.
 func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Distribution) error {
 	b, err := s.Wheels.Open(ctx, d.File.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,13 +96,14 @@ func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Di
 	return files.add(a.Place.Prefix, w.Tree)
 }
 
-// layout is the files of a layer while wheels are added to it.
+// layout collects the files of a layer.
 type layout struct {
 	entries []ziptree.Entry
 	from    map[string]ziptree.Entry // by name in the layer
 }
 
-// add takes over a wheel's files. The same file may be in two wheels, as in old namespace packages.
+// add adds a wheel's files. Two wheels may have the same file, as with old namespace packages, but
+// not two different files of one name.
 func (l *layout) add(prefix string, wheel ziptree.Tree) error {
 	for _, e := range wheel.Entries() {
 		e = e.Named(prefix + e.Name)
@@ -125,15 +126,15 @@ func (l *layout) add(prefix string, wheel ziptree.Tree) error {
 	return nil
 }
 
-// unreadable is the fault of a wheel, or of the store when it no longer is the file that was
-// fetched. What says already whose fault it is stays.
+// unreadable returns the fault for a wheel that cannot be opened: that of the wheel, or that of the
+// wheel store when the file has changed since it was fetched. A fault stays as it is.
 func unreadable(b Blob, d lock.Distribution, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
 	}
 
 	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).
-		WithHint("the file is what its index serves; choose another version, or tell its maintainers")
+		WithHint("the index serves this file; choose another version, or tell its maintainers")
 	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
 		f.Code = fault.HashMismatch
 		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
@@ -156,7 +157,7 @@ func openWheel(b Blob, d lock.Distribution) (wheel.Wheel, error) {
 	return wheel.Open(t, name, d.File.SHA256.String())
 }
 
-// index returns a wheel's import index, from the cache when it is there.
+// index returns a wheel's import index, which it caches.
 func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error) {
 	key := w.Wheel + "/" + prune.IndexVersion
 	pack, err := s.Cache.Load(ctx, key)
@@ -186,7 +187,7 @@ func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error)
 	return x, storeFile(ctx, s.Cache, key, "index", b)
 }
 
-// input is what a plan is made from.
+// input is the artifact as a plan needs it.
 func (a Artifact) input() prune.Input {
 	return prune.Input{
 		Target:        a.Target,

@@ -13,9 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/wheel"
 )
 
-// blame runs what failed on the unpruned layer. What fails there too is the package's own business:
-// it is reported, and counts as a failure only when it is a functional script, which says that the
-// layer does not work whoever is at fault.
+// blame runs the failed jobs again, on the unpruned layer. A job that fails there too has inherited
+// its failure from the package: it is reported, and does not fail the probe. Only functional scripts
+// do, since they show that the layer does not work, whatever the cause.
 func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *report.Probe) error {
 	inherited := map[string]bool{}
 	if q.Unpruned != nil {
@@ -36,8 +36,8 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 
 	for i := range out.Failures {
 		f := &out.Failures[i]
-		// Without an unpruned layer to compare with, an entry point that needs something optional
-		// cannot be told from one that pruning broke.
+		// An entry point may need an optional dependency. Without an unpruned layer to compare with,
+		// its failure is not blamed on pruning.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || q.Unpruned == nil && f.EntryPoint()
 		if !f.Inherited || f.Kind == probe.Script {
 			out.Status = report.ProbeFailed
@@ -49,8 +49,8 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 	return nil
 }
 
-// blameImports adds the failure of what import time is measured on, which is no job of its own, and
-// asks the unpruned layer about it.
+// blameImports adds the failure of the imports that are timed, and compares it with the unpruned
+// layer. These imports are not one of the probe's jobs.
 func (p Prober) blameImports(ctx context.Context, q Question, detail string, out *report.Probe) error {
 	f := probe.Result{Job: ImportsJob(q.Imports), Detail: detail}
 	if q.Unpruned != nil {
@@ -72,7 +72,7 @@ func (p Prober) blameImports(ctx context.Context, q Question, detail string, out
 	return nil
 }
 
-// ImportsJob stands for the import of some modules together, under their names.
+// ImportsJob is a job that imports some modules in one process.
 func ImportsJob(modules []string) probe.Job {
 	j := probe.Job{Kind: probe.Module, Name: strings.Join(modules, ", ")}
 	if len(modules) > 1 {
@@ -82,7 +82,8 @@ func ImportsJob(modules []string) probe.Job {
 	return j
 }
 
-// Asked is a job as an interpreter is asked it: several modules are imported by a script.
+// Asked returns a job in the form that an Interpreter runs: a job of ImportsJob for several modules
+// becomes a script.
 func Asked(j probe.Job) probe.Job {
 	if j.Kind == probe.Module && j.Source != "" {
 		j.Kind = probe.Script
@@ -91,7 +92,7 @@ func Asked(j probe.Job) probe.Job {
 	return j
 }
 
-// cause notes which distribution a failure comes from that pruning has no part q.
+// cause notes the distribution that an inherited failure comes from.
 func (p Prober) cause(q Question, f probe.Result, out *report.Probe) {
 	if !f.Inherited {
 		return
@@ -106,8 +107,8 @@ func (p Prober) cause(q Question, f probe.Result, out *report.Probe) {
 	}
 }
 
-// blamed finds the distribution that a failure comes from: that of the last file in the traceback,
-// which raised the error, else the one that the job is about.
+// blamed finds the distribution that a failure comes from: the owner of the last file in the
+// traceback, which raised the error, else the one that the job tests.
 func blamed(f probe.Result, at place.Place, dists []wheel.Distribution) (wheel.Distribution, bool) {
 	if site, _, ok := raisedIn(f.Detail, at); ok {
 		for _, d := range dists {
@@ -117,7 +118,7 @@ func blamed(f probe.Result, at place.Place, dists []wheel.Distribution) (wheel.D
 		}
 	}
 
-	about, _, builtIn := strings.Cut(f.Name, "/") // numpy/arrays is a script of numpy's
+	about, _, builtIn := strings.Cut(f.Name, "/") // the built-in script numpy/arrays tests numpy
 	for _, d := range dists {
 		switch {
 		case f.Kind == probe.Metadata && f.Name == d.Name.String(),
@@ -137,8 +138,8 @@ func blamed(f probe.Result, at place.Place, dists []wheel.Distribution) (wheel.D
 // frame is a line of a traceback. Probes show mounted files below /opt, as Lambda does.
 var frame = regexp.MustCompile(`File "` + place.LayerMount + `/([^"\n]+)", line (\d+)`)
 
-// raisedIn is the last file of the layer that a traceback names, relative to the site folder, and
-// the line.
+// raisedIn returns the last file of the layer in a traceback, relative to the site folder, and the
+// line number.
 func raisedIn(detail string, at place.Place) (site, line string, ok bool) {
 	for _, m := range frame.FindAllStringSubmatch(detail, -1) {
 		if file, inside := at.Site(m[1]); inside {

@@ -165,7 +165,7 @@ func cannotProbe(jobs []probe.Job, found []gate.Finding) string {
 
 // untouched is a layer below a prebuilt one, as it is.
 func untouched(t pydist.Target, tree ziptree.Tree) (Made, error) {
-	a, err := Installed(t, PlaceOf(tree, t), tree)
+	a, err := Installed(t, placeOf(tree, t), tree)
 	if err != nil {
 		return Made{}, err
 	}

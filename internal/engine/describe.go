@@ -19,7 +19,7 @@ import (
 // largestFiles is how many files a report names.
 const largestFiles = 20
 
-// Seen is what was found out about a made layer.
+// Seen is the results of testing and writing a made layer.
 type Seen struct {
 	Interpreter string // "cpython-3.13.0"; "" for none
 	Gate        []gate.Finding
@@ -28,8 +28,8 @@ type Seen struct {
 	Healed      []report.Healed
 }
 
-// Report describes a made layer. Findings of the gate that its spec allows are apart, with the
-// reason.
+// Report describes a made layer. The gate's findings that layer.yaml allows are in a list of their
+// own, with the reason.
 func (m Made) Report(seen Seen) report.Layer {
 	r := report.Layer{
 		SchemaVersion: report.SchemaVersion,
@@ -43,7 +43,7 @@ func (m Made) Report(seen Seen) report.Layer {
 		After:         sizeOf(m.Pruned.Tree.Entries()),
 		Budget:        m.Spec.Budget,
 		Probe:         seen.Probe,
-		Choices:       Choices(m.Spec.Policy),
+		Choices:       choices(m.Spec.Policy),
 		Healed:        seen.Healed,
 		Notes:         slices.Concat(m.Artifact.Notes, m.Bytecode.Notes, m.Pruned.Notes),
 	}
@@ -122,7 +122,7 @@ func itemize(r *report.Layer, p prune.Pruned) {
 	r.Largest = files[:min(largestFiles, len(files))]
 }
 
-// allow parts the findings that a layer's spec allows from the others.
+// allow separates the findings that layer.yaml allows from the others.
 func allow(
 	found []gate.Finding, allowed []policy.Choice, at place.Place,
 ) (refused []gate.Finding, accepted []report.Allowed) {
@@ -147,8 +147,8 @@ func allow(
 	return refused, accepted
 }
 
-// Choices lists what a layer's spec decides against the built-in rules.
-func Choices(p policy.Settings) []report.Choice {
+// choices lists where layer.yaml differs from the built-in rules.
+func choices(p policy.Settings) []report.Choice {
 	var out []report.Choice
 	for _, id := range sortedKeys(p.Rules) {
 		what := "rule off"

@@ -26,8 +26,8 @@ func (s Build) readReport(ctx context.Context) (report.Report, error) {
 	return r, nil
 }
 
-// unchanged reports whether the outputs are those that a build would make again: the same keys, the
-// zips in place with the bytes that were written, and probed if that is wanted.
+// unchanged reports whether a build would make the outputs again as they are: the keys are the same,
+// the zips have the bytes that were written, and the layers were probed unless in asks not to probe.
 func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, jobs []Job) bool {
 	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
 		return false
@@ -52,7 +52,7 @@ func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, 
 	return g.Wait() == nil
 }
 
-// inPlace checks that a zip has the bytes that were written.
+// inPlace returns an error unless a zip has the bytes that were written.
 func (s Build) inPlace(ctx context.Context, zip report.File) error {
 	b, err := s.Outputs.Open(ctx, zip.Name)
 	if err != nil {
@@ -61,18 +61,19 @@ func (s Build) inPlace(ctx context.Context, zip report.File) error {
 	defer b.Close()
 
 	if b.Size() != int64(zip.Bytes) {
-		return errors.New("another size")
+		return errors.New("the size differs")
 	}
 
 	sum, _, err := digest.Reader(io.NewSectionReader(b, 0, b.Size()))
 	if err == nil && sum != zip.SHA256 {
-		err = errors.New("other bytes")
+		err = errors.New("the digest differs")
 	}
 
 	return err
 }
 
-// States says of each layer whether what is in the outputs is what a build would make.
+// States returns for each layer whether a build is needed: "not built", "stale: " and why, or "up to
+// date".
 func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
 	old, oldErr := s.readReport(ctx)
 	jobs, err := s.jobs(in)
@@ -80,7 +81,7 @@ func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, er
 		return nil, err
 	}
 
-	in.NoProbe = "only the bytes count"
+	in.NoProbe = "a layer that was not probed is up to date"
 	states := map[string]string{}
 	for _, j := range jobs {
 		name := j.Spec.Name

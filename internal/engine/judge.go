@@ -13,8 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// judge turns a complete report into the fault that matters most, nil for none: the gate comes
-// first, since it explains most probes that fail.
+// judge returns the most important fault of a complete report; nil for none. Findings of the gate
+// come first, since they explain most failures of the probe. strict makes a layer that was not probed
+// a fault.
 func judge(rep report.Report, strict bool) error {
 	for _, check := range []func(report.Layer) error{gateFault, probeFault, budgetFault} {
 		for _, l := range rep.Layers {
@@ -25,12 +26,8 @@ func judge(rep report.Report, strict bool) error {
 	}
 
 	for _, st := range rep.Stacks {
-		if st.Verdict != measure.Within {
-			return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "),
-				fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
-					st.Budget)).
-				WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in " +
-					"workspace.yaml")
+		if err := stackFault(st); err != nil {
+			return err
 		}
 	}
 
@@ -48,12 +45,25 @@ func judge(rep report.Report, strict bool) error {
 	return nil
 }
 
+// stackFault is the size of a stack over its budget; nil when it is within.
+func stackFault(st measure.Stack) error {
+	if st.Verdict == measure.Within {
+		return nil
+	}
+
+	err := fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
+		st.Budget)
+	return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), err).
+		WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in " +
+			"workspace.yaml")
+}
+
 // Judge is the fault of a single layer's report; nil for none.
 func Judge(l report.Layer, strict bool) error {
 	return judge(report.Report{Layers: []report.Layer{l}}, strict)
 }
 
-// gateFault is a layer's first finding.
+// gateFault is a layer's first finding; nil for none.
 func gateFault(l report.Layer) error {
 	if len(l.Gate) == 0 {
 		return nil
@@ -72,15 +82,15 @@ func gateFault(l report.Layer) error {
 	return fault.New(fault.GateFailed, "check", l.Name, errors.New(text)).WithHint(f.Hint)
 }
 
-// budgetFault is a layer's size over its budget.
+// budgetFault is a layer's size over its budget; nil when it is within.
 func budgetFault(l report.Layer) error {
 	if l.Verdict == measure.Within || l.Verdict == "" {
 		return nil
 	}
 
-	return fault.New(fault.OverLimit, "measure", l.Name,
-		fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict, l.After.Unzipped, l.Zip.Bytes,
-			orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))).
+	err := fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict,
+		l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))
+	return fault.New(fault.OverLimit, "measure", l.Name, err).
 		WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " +
 			l.Name + "/layer.yaml")
 }
@@ -93,8 +103,8 @@ func orNone(b measure.Bytes) string {
 	return b.String()
 }
 
-// probeFault is the first failure of a layer's probe that pruning may have caused, else the first;
-// nil when the probe did not fail.
+// probeFault is the first failure of a layer's probe that is not inherited, else the first; nil when
+// the probe did not fail.
 func probeFault(l report.Layer) error {
 	if l.Probe.Status != report.ProbeFailed {
 		return nil

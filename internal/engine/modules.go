@@ -12,8 +12,8 @@ import (
 	"github.com/layersmith/layersmith/internal/wheel"
 )
 
-// EntryModules are the top-level modules of a layer's direct requirements: what a function that
-// uses the layer imports at its start.
+// EntryModules are the top-level modules of a layer's direct requirements, which a function that uses
+// the layer imports when it starts.
 func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -35,8 +35,8 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 	return out
 }
 
-// LeftOut lists the modules that are missing because layer.yaml says so: by a drop of its own, a
-// rule that it switched on, or a selection (modules, services).
+// LeftOut lists the modules that layer.yaml leaves out: by its drop list, by a rule that it switches
+// on, or by a selection (modules, services).
 func (m Made) LeftOut() []string {
 	var out []string
 	for _, o := range m.Pruned.Decisions {
@@ -50,7 +50,7 @@ func (m Made) LeftOut() []string {
 
 func (m Made) leavesOut(module string) bool { return slices.Contains(m.LeftOut(), module) }
 
-// chose reports whether layer.yaml itself dropped a file.
+// chose reports whether a file was dropped because of layer.yaml, and not by default.
 func (m Made) chose(o prune.Outcome) bool {
 	if o.Fate != prune.Dropped {
 		return false
@@ -61,8 +61,8 @@ func (m Made) chose(o prune.Outcome) bool {
 	})
 }
 
-// RootModules are the top-level modules of the distributions that no other one requires: what a
-// program imports, where no requirements say so.
+// RootModules are the top-level modules of the distributions that no other distribution requires. They
+// stand for EntryModules where the direct requirements are unknown.
 func RootModules(dists []wheel.Distribution) []string {
 	required := map[pydist.Name]bool{}
 	for _, d := range dists {

@@ -1,7 +1,9 @@
-// Package engine turns requirements into tested layers, on any machine: lock, fetch, assemble, plan,
-// prune, compile, check, probe, heal, report. A use case is a plain struct whose fields are the
-// ports that it needs, one use case a file; localport fills them on a laptop, the workflow's
-// functions in an account.
+// Package engine turns requirements into tested layers: lock, fetch, assemble, plan, prune, compile,
+// check, probe, heal, report.
+//
+// A use case is a struct whose fields are the ports that it needs, with a method Run; each has a file
+// of its own. The ports are interfaces in this package. Package localport implements them on a
+// developer's machine, packages awsport and lambdamain in an account.
 package engine
 
 import (
@@ -18,15 +20,16 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Resolver finds versions and files for requirements. uv is the one that there is.
+// Resolver finds versions and files for requirements. Package localport runs uv.
 type Resolver interface {
 	// Resolve resolves all layers together. Faults: LockConflict, WheelMissing, BadInput,
 	// Unreachable, ToolMissing.
 	Resolve(ctx context.Context, r ResolveRequest) (Resolution, error)
-	// Locate says where the files of a lock are, by digest. Faults as Resolve.
+	// Locate returns the URLs of locked files, by digest. Files that the index does not have are left
+	// out. Faults as Resolve.
 	Locate(ctx context.Context, r LocateRequest) (map[digest.SHA256]string, error)
-	// BuildWheel builds a wheel of a source distribution, on this machine, for this machine, beside
-	// it, and returns its path.
+	// BuildWheel builds a wheel from the source distribution at a path, in the same folder, and returns
+	// the path of the wheel. The wheel is for this machine.
 	BuildWheel(ctx context.Context, sdist string, t pydist.Target) (string, error)
 }
 
@@ -34,20 +37,20 @@ type Resolver interface {
 type ResolveRequest struct {
 	Target       pydist.Target
 	Workspace    workspace.Workspace
-	Locked       *lock.Lock // versions to stay with where possible; nil for none
+	Locked       *lock.Lock // versions to keep where possible; nil for none
 	Upgrade      []string   // distributions that may leave the locked version
 	ExcludeNewer string     // uv's --exclude-newer
 	AllowSource  bool
 	Offline      bool
 }
 
-// Resolution is what was found.
+// Resolution is the result: one file for each distribution, and what each layer needs.
 type Resolution struct {
 	Distributions []lock.Distribution
-	Closures      map[string][]pydist.Name
+	Closures      map[string][]pydist.Name // by layer: all that it requires, directly or not
 }
 
-// LocateRequest names the locked distributions whose files are wanted.
+// LocateRequest asks for the URLs of locked files.
 type LocateRequest struct {
 	Lock      lock.Lock
 	Workspace workspace.Workspace
@@ -61,13 +64,14 @@ type Blob interface {
 	Size() int64
 }
 
-// WheelStore keeps verified files by digest. What is in it was checked when it came in.
+// WheelStore keeps files by digest. Digests are verified when files are stored, not when they are
+// opened.
 type WheelStore interface {
-	// Open returns fs.ErrNotExist for a file that is not there.
+	// Open opens a file. The error wraps fs.ErrNotExist when the store does not have it.
 	Open(ctx context.Context, sum digest.SHA256) (Blob, error)
-	// Put stores the file, taking it from a source that can be asked to start at an offset. It
-	// resumes what an earlier call began, verifies size (when known) and digest, and leaves nothing
-	// readable behind when they differ: fault HashMismatch.
+	// Put stores a file. It calls from with the offset to start at, to resume an interrupted call, and
+	// from returns the offset that it starts at. When the size, if it is known, or the digest differs,
+	// Put stores nothing: fault HashMismatch.
 	Put(
 		ctx context.Context,
 		f lock.File,
@@ -75,36 +79,38 @@ type WheelStore interface {
 	) error
 }
 
-// Download opens an address at an offset. It returns the offset that it got: 0 when the server does
-// not resume.
+// Download opens a URL, or a path of this machine, at an offset in bytes. It returns the offset at
+// which the body starts: 0 when the server does not support ranges.
 type Download func(ctx context.Context, url string, offset int64) (io.ReadCloser, int64, error)
 
 // Interpreter is the target's Python on this machine.
 type Interpreter interface {
-	// Identity names implementation and full version ("cpython-3.13.0"): bytecode and probe results
-	// belong to it.
+	// Identity is the implementation and the full version: "cpython-3.13.0". Bytecode and probe results
+	// are reused for the same identity only.
 	Identity() string
-	// Compile turns sources into the bytes of unchecked hash-based .pyc files. A source that does
-	// not compile is reported and left out.
+	// Compile compiles sources to unchecked hash-based .pyc files (PEP 552). It calls job.Failed for a
+	// source that does not compile.
 	Compile(ctx context.Context, job CompileJob) error
-	// Probe runs jobs against a mounted stack, each in a fresh process with limits.
+	// Probe runs jobs with a mounted stack on sys.path, each in a new process with limits. It calls done
+	// after each job.
 	Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error)
-	// Import times imports in fresh processes, rounds times, and returns the fastest round.
+	// Import imports modules in a new process, rounds times, and returns the fastest round.
 	Import(ctx context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error)
 }
 
 // CompileJob is the sources of one wheel.
 type CompileJob struct {
-	Sources  []ziptree.Entry // names are what tracebacks will show, relative to Root
-	Root     string          // where the site folder will be: /opt/python/
+	Sources  []ziptree.Entry // named relative to Root; tracebacks show Root and the name
+	Root     string          // the site folder on Lambda: /opt/python/
 	Optimize int             // as python -O (1), -OO (2)
 	Emit     func(name string, pyc []byte) error
 	Failed   func(name, reason string)
 }
 
-// Mounts unpacks stacks of layers as Lambda mounts them: one over the other, the last one wins.
+// Mounts unpacks stacks of layers as Lambda does: a file of an upper layer replaces that of a lower
+// one.
 type Mounts interface {
-	// Mount unpacks a stack, lowest first, into a folder that unmount removes.
+	// Mount unpacks a stack, lowest layer first, into a new folder. unmount removes it.
 	Mount(ctx context.Context, stack []ziptree.Tree, o MountOptions) (dir string, unmount func(), err error)
 }
 
@@ -113,21 +119,20 @@ type MountOptions struct {
 	OmitBytecode bool // to measure what it saves
 }
 
-// Outputs is the folder of finished things. Names are flat.
+// Outputs is the folder of zips, manifests and the report. Names have no slash.
 type Outputs interface {
-	// Write stores a file under its name when write has succeeded, and leaves what was there before
-	// otherwise.
+	// Write replaces a file as a whole. When write returns an error, the old file stays.
 	Write(ctx context.Context, name string, write func(io.Writer) error) error
 	Read(ctx context.Context, name string) ([]byte, error)
 	Open(ctx context.Context, name string) (Blob, error)
 }
 
-// Cache is the store of what can be made again; see prune.Cache.
+// Cache stores what can be computed again; see prune.Cache.
 type Cache = prune.Cache
 
-// Progress says how far long work has come. Its methods may be called from several goroutines.
+// Progress shows how far long work has come. Its methods may be called from several goroutines.
 type Progress interface {
-	// Start begins a task of total units; unit is "bytes" or what is counted.
+	// Start begins a task of total units. unit is "bytes" or a plural noun: "wheels".
 	Start(task string, total int64, unit string) Task
 }
 
@@ -137,5 +142,5 @@ type Task interface {
 	Done()
 }
 
-// Clock is the time, for durations.
+// Clock returns the current time.
 type Clock func() time.Time

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,7 +23,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Installed makes an artifact of a layer as it is, without the import indexes that a plan needs.
+// Installed opens a layer of installed packages. The artifact has no import index, which a plan
+// needs.
 func Installed(t pydist.Target, at place.Place, tree ziptree.Tree) (Artifact, error) {
 	a := Artifact{Target: t, Place: at, Tree: tree}
 	var err error
@@ -33,8 +35,8 @@ func Installed(t pydist.Target, at place.Place, tree ziptree.Tree) (Artifact, er
 	return a, nil
 }
 
-// Prebuilt makes an artifact of a layer that another tool built, or that an earlier step wrote as a
-// zip.
+// Prebuilt opens a layer of installed packages: one that another tool built, or the zip that an
+// earlier step of the workflow wrote.
 func Prebuilt(ctx context.Context, t pydist.Target, at place.Place, tree ziptree.Tree) (Artifact, error) {
 	a, err := Installed(t, at, tree)
 	if err != nil {
@@ -62,15 +64,15 @@ func (a Artifact) indexed(ctx context.Context) (Artifact, error) {
 	return a, nil
 }
 
-// openPrebuilt makes an artifact of a layer that another tool built, without an import index. It
-// reads every file, and corrects and notes what a RECORD says wrongly.
+// openPrebuilt opens a layer that another tool built, without an import index. It reads every file,
+// and replaces the hashes in RECORD that are wrong, with a note.
 func openPrebuilt(ctx context.Context, t pydist.Target, tree ziptree.Tree) (Artifact, error) {
-	at := PlaceOf(tree, t)
+	at := placeOf(tree, t)
 	if err := misplaced(tree, t, at); err != nil {
 		return Artifact{}, err
 	}
 
-	sums, err := verified(ctx, tree)
+	sums, err := recordHashes(ctx, tree)
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -84,10 +86,10 @@ func openPrebuilt(ctx context.Context, t pydist.Target, tree ziptree.Tree) (Arti
 	return a, nil
 }
 
-// PlaceOf finds the site folder of a prebuilt zip or folder: python/lib/pythonX.Y/site-packages/ or
+// placeOf finds the site folder of a prebuilt zip or folder: python/lib/pythonX.Y/site-packages/ or
 // python/ in a layer, else the root, as in a function's own package and in a folder that pip filled
 // with --target.
-func PlaceOf(t ziptree.Tree, target pydist.Target) place.Place {
+func placeOf(t ziptree.Tree, target pydist.Target) place.Place {
 	deep := place.SitePackages(target.Runtime())
 	layer := false
 	for _, e := range t.Entries() {
@@ -105,78 +107,109 @@ func PlaceOf(t ziptree.Tree, target pydist.Target) place.Place {
 	return place.Function
 }
 
-// misplaced says that Python would not find what is there: a pex, packages of another Python's
-// folder, a layer zipped together with the folder around it. Each looks like a layer to whoever
-// does not try to import from it.
+// misplaced refuses a zip or folder that resembles a layer although Python would not find its
+// packages: a pex, a layer for another Python, a layer that was zipped with the folder around it.
 func misplaced(t ziptree.Tree, target pydist.Target, at place.Place) error {
 	if t.Len() == 0 {
 		return nil
 	}
 
-	bad := func(hint, format string, args ...any) error {
+	refuse := func(hint, format string, args ...any) error {
 		return fault.New(fault.BadInput, "open", t.Entries()[0].Origin, fmt.Errorf(format, args...)).WithHint(hint)
 	}
 	if _, ok := t.Lookup("PEX-INFO"); ok {
-		return bad(
-			"install the same requirements with pip install --target, or write them into a requirements.txt and run: "+
-				"layersmith build",
-			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path",
-		)
+		return refuse("install the same requirements with pip install --target, or write them into a "+
+			"requirements.txt and run: layersmith build",
+			"it is a pex (it has PEX-INFO): its packages lie in .deps/, which Lambda does not put on sys.path")
 	}
 
-	found := false  // there is something that Python would find
-	elsewhere := "" // the first folder that holds distributions, or a layer, where Python does not look
-	other := ""
-	runtime := "" // the site folder of another Python
-	for _, e := range t.Entries() {
-		if dir, ok := strings.CutPrefix(e.Name, "python/lib/"); ok && other == "" {
-			if version, rest, _ := strings.Cut(dir, "/"); version != target.Runtime() &&
-				strings.HasPrefix(rest, "site-packages/") {
-				other = place.SitePackages(version).Prefix
-				runtime = version
-			}
-		}
-
-		site, inside := at.Site(e.Name)
-		dir := path.Dir(path.Dir(e.Name)) // of the folder that holds METADATA
-		switch {
-		case inside && directly(site):
-			found = true
-		case elsewhere != "":
-		case path.Base(e.Name) == "METADATA" && strings.HasSuffix(path.Dir(e.Name), ".dist-info"):
-			elsewhere = dir + "/"
-		default:
-			if before, _, ok := strings.Cut(e.Name, "/python/"); ok && at.Prefix == "" {
-				elsewhere = before + "/python/"
-			}
-		}
-	}
-
+	runtime := target.Runtime()
+	found := locate(t, runtime, at)
 	switch {
-	case other != "" && at.Prefix != place.SitePackages(target.Runtime()).Prefix:
-		hint := "install for " + target.Runtime()
-		if t, err := pydist.ParseTarget(runtime + "-" + target.Arch()); err == nil {
-			hint += ", or name its runtime: --target " + t.String()
-		}
-
-		return bad(hint, "its packages lie in %s, where %s does not look", other, target.Runtime())
-	case !found && elsewhere != "":
-		hint := "let the packages lie in python/ at the root of the zip"
-		if outer, ok := strings.CutSuffix(elsewhere, "/python/"); ok {
-			hint = "zip what is in " + outer + "/, not the folder itself: cd " + outer + " && zip -r ../layer.zip " +
-				"python"
-		}
-
-		return bad(hint, "its packages lie in %s, where Lambda does not look", elsewhere)
+	case found.otherRuntime != "" && at != place.SitePackages(runtime):
+		return refuse(otherRuntimeHint(found.otherRuntime, target), "its packages lie in %s, where %s does not look",
+			place.SitePackages(found.otherRuntime).Prefix, runtime)
+	case !found.importable && found.elsewhere != "":
+		return refuse(elsewhereHint(found.elsewhere), "its packages lie in %s, where Lambda does not look",
+			found.elsewhere)
 	}
 
 	return nil
 }
 
-// directly reports whether a file of the site folder can be imported, or is a distribution's
-// METADATA, without a folder in between.
-func directly(site string) bool {
-	module, _, ok := pyimport.ModuleName(strings.TrimSuffix(site, "c")) // .pyc stands for .py
+// otherRuntimeHint names the target of a runtime, if Layersmith supports it.
+func otherRuntimeHint(runtime string, target pydist.Target) string {
+	hint := "install for " + target.Runtime()
+	if t, err := pydist.ParseTarget(runtime + "-" + target.Arch()); err == nil {
+		hint += ", or name its runtime: --target " + t.String()
+	}
+
+	return hint
+}
+
+func elsewhereHint(folder string) string {
+	if outer, ok := strings.CutSuffix(folder, "/python/"); ok {
+		return "zip the content of " + outer + "/ without the folder itself: cd " + outer +
+			" && zip -r ../layer.zip python"
+	}
+
+	return "put the packages into python/ at the root of the zip"
+}
+
+// location is where a zip or folder has packages.
+type location struct {
+	importable   bool   // Python finds something in the site folder
+	elsewhere    string // the first folder outside of sys.path that has distributions or a layer
+	otherRuntime string // the first other Python that has a site folder: "python3.12"
+}
+
+func locate(t ziptree.Tree, runtime string, at place.Place) location {
+	var l location
+	for _, e := range t.Entries() {
+		if l.otherRuntime == "" {
+			l.otherRuntime = otherRuntime(e.Name, runtime)
+		}
+
+		if site, inside := at.Site(e.Name); inside && importable(site) {
+			l.importable = true
+		} else if l.elsewhere == "" {
+			l.elsewhere = folderAround(e.Name, at)
+		}
+	}
+
+	return l
+}
+
+// otherRuntime returns the Python whose site folder a file is in; "" for none, and for runtime.
+func otherRuntime(name, runtime string) string {
+	below, ok := strings.CutPrefix(name, "python/lib/")
+	version, rest, _ := strings.Cut(below, "/")
+	if !ok || version == runtime || !strings.HasPrefix(rest, "site-packages/") {
+		return ""
+	}
+
+	return version
+}
+
+// folderAround returns the folder that a file shows to hold distributions or a layer; "" for none.
+func folderAround(name string, at place.Place) string {
+	dir, file := path.Split(name)
+	if file == "METADATA" && strings.HasSuffix(dir, ".dist-info/") {
+		return path.Dir(path.Clean(dir)) + "/"
+	}
+
+	before, _, ok := strings.Cut(name, "/python/")
+	if !ok || at.Prefix != "" {
+		return ""
+	}
+
+	return before + "/python/"
+}
+
+// importable reports whether Python can import a file of the site folder as a top-level module, or
+// find a distribution by it.
+func importable(site string) bool {
+	module, _, ok := pyimport.ModuleName(strings.TrimSuffix(site, "c")) // a .pyc file counts as its .py file
 	if ok && !strings.Contains(module, ".") {
 		return true
 	}
@@ -185,10 +218,10 @@ func directly(site string) bool {
 	return file == "METADATA" && strings.HasSuffix(dir, ".dist-info/") && strings.Count(dir, "/") == 1
 }
 
-// verified reads every file of a layer that something else built, and returns their SHA-256 as
-// RECORD writes them, by name. No digest vouches for such a layer, and most of its bytes would
-// otherwise be copied unseen.
-func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
+// recordHashes inflates every file of a prebuilt layer and returns their SHA-256 as RECORD writes
+// them, by name. Most members are copied into the pruned zip as they are, and no lock has a digest
+// to compare them with.
+func recordHashes(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 	sums := make([]string, t.Len())
 	faults := make([]error, t.Len())
 	g := new(errgroup.Group)
@@ -199,15 +232,7 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 				return err
 			}
 
-			h := sha256.New()
-			r, err := e.Open()
-			if err == nil {
-				_, err = io.Copy(h, r)
-				r.Close()
-			}
-
-			sums[i] = base64.RawURLEncoding.EncodeToString(h.Sum(nil))
-			faults[i] = err
+			sums[i], faults[i] = recordHash(e)
 			return nil
 		})
 	}
@@ -218,7 +243,7 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 
 	byName := make(map[string]string, t.Len())
 	for i, e := range t.Entries() {
-		if faults[i] != nil { // the first by name, whichever was read first
+		if faults[i] != nil { // the first by name, in whichever order they were read
 			return nil, fault.New(fault.CorruptArchive, "open", e.Origin, faults[i]).
 				WithHint("the file is damaged: make it again, or fetch it again")
 		}
@@ -229,28 +254,43 @@ func verified(ctx context.Context, t ziptree.Tree) (map[string]string, error) {
 	return byName, nil
 }
 
-// correct makes RECORDs say the hashes that files have, and notes where they said others: something
-// has changed those files after they were installed.
+// recordHash is unpadded URL-safe base64 (PyPA, "Recording installed projects").
+func recordHash(e ziptree.Entry) (string, error) {
+	r, err := e.Open()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)), nil
+}
+
+// correct replaces the hashes in RECORD that are not those of the files, and notes where it did:
+// those files were changed after they had been installed.
 func (a *Artifact) correct(sums map[string]string) {
 	for _, d := range a.Distributions {
 		n := 0
 		first := ""
 		for _, f := range d.Files {
-			if was := d.Record[f]; was != "" && was != sums[a.Place.Prefix+f] {
-				if d.Record[f] = sums[a.Place.Prefix+f]; n == 0 {
-					first = f
-				}
-
-				n++
+			is := sums[a.Place.Prefix+f]
+			if was := d.Record[f]; was == "" || was == is {
+				continue
 			}
+
+			d.Record[f] = is
+			first = cmp.Or(first, f)
+			n++
 		}
 
 		if n > 0 {
-			a.Notes = append(
-				a.Notes,
-				fmt.Sprintf("%s/RECORD has another hash than the file for %s, %s first: changed after it was installed",
-					d.DistInfo, report.Count(n, "file"), first),
-			)
+			a.Notes = append(a.Notes, fmt.Sprintf(
+				"%s/RECORD has another hash than the file for %s, %s first: changed after it was installed",
+				d.DistInfo, report.Count(n, "file"), first))
 		}
 	}
 }

@@ -95,7 +95,7 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			tree := treeOf(t, tt.files)
-			place := PlaceOf(tree, target)
+			place := placeOf(tree, target)
 			if place.Prefix != tt.prefix {
 				t.Errorf("site folder %q, want %q", place.Prefix, tt.prefix)
 			}
@@ -122,10 +122,10 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 	}
 }
 
-func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
+func TestEveryFileOfAPrebuiltLayerIsRead(t *testing.T) {
 	t.Parallel()
 	sound := treeOf(t, "a b c d e")
-	sums, err := verified(context.Background(), sound)
+	sums, err := recordHashes(context.Background(), sound)
 	if err != nil || len(sums) != 5 ||
 		// printf a | sha256sum | xxd -r -p | basenc --base64url
 		sums["a"] != "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs" {
@@ -147,7 +147,7 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 	}
 
 	for range 20 { // whichever of them is read first
-		_, err := verified(context.Background(), broken)
+		_, err := recordHashes(context.Background(), broken)
 		if fault.CodeOf(err) != fault.CorruptArchive ||
 			!strings.HasPrefix(err.Error(), "open layer.zip: read b: CRC-32 ") {
 			t.Fatal(err)
@@ -156,7 +156,7 @@ func TestEveryFileOfAForeignLayerIsRead(t *testing.T) {
 
 	stopped, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := verified(stopped, sound); err != context.Canceled {
+	if _, err := recordHashes(stopped, sound); err != context.Canceled {
 		t.Error(err)
 	}
 }

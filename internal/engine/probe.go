@@ -16,18 +16,18 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// importRounds is how often imports are timed; the fastest counts, since everything else on the
-// machine only slows.
+// importRounds is how often imports are timed. The fastest round counts: other load on the machine
+// can only slow an import down.
 const importRounds = 3
 
-// Prober asks the interpreter about a layer on the stack that it lies on.
+// Prober runs the probe of a layer, mounted together with the layers below it.
 type Prober struct {
 	Python   Interpreter
 	Mounts   Mounts
 	Progress Progress
 }
 
-// Question is what to probe.
+// Question is the layer to probe.
 type Question struct {
 	Name          string
 	Stack         []string       // names of the layers below and of this one, for the report
@@ -38,11 +38,12 @@ type Question struct {
 	Under         []wheel.Distribution     // of the layers below, to name the cause of a failure
 	Own           string                   // the layer's own probe.py
 	Imports       []string                 // modules whose import is timed
-	Bytecode      bool                     // the layer has some: time imports without it too
-	Chosen        func(module string) bool // the layer's spec leaves the module out; nil for never
+	Bytecode      bool                     // the layer has bytecode: imports are also timed without it
+	Chosen        func(module string) bool // reports whether layer.yaml leaves a module out; nil for never
 }
 
-// Run probes, and times imports with and without bytecode.
+// Run runs the probe's jobs. When they pass, it times imports with and without bytecode. A job that
+// fails is in the result, and no error.
 func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	top := q.Trees[len(q.Trees)-1]
 	jobs := probe.Jobs(top, q.Place.Prefix, q.Distributions, q.Own)
@@ -86,7 +87,7 @@ func (p Prober) ask(ctx context.Context, name, mount string, jobs []probe.Job) (
 	return p.Python.Probe(ctx, mount, jobs, func() { task.Add(1) })
 }
 
-// timed are the modules whose import is timed: not those that fail by themselves or were left out.
+// timed are the modules whose import is timed, without those whose own job failed or was skipped.
 func timed(q Question, seen report.Probe) []string {
 	modules := q.Imports
 	if len(modules) == 0 {
@@ -99,8 +100,8 @@ func timed(q Question, seen report.Probe) []string {
 	})
 }
 
-// Tally counts results into a report and returns the jobs that failed. A job that needs a module
-// that the layer's spec leaves out (chosen, nil for none) is skipped: neither passed nor failed.
+// Tally counts results into a report and returns the jobs that failed. A job that fails for want of
+// a module that layer.yaml leaves out (chosen; nil for none) counts as skipped.
 func Tally(results []probe.Result, chosen func(module string) bool, out *report.Probe) (failed []probe.Job) {
 	for _, r := range results {
 		if m := r.Missing(); !r.OK && m != "" && chosen != nil && chosen(m) {
@@ -157,8 +158,8 @@ func (p Prober) imports(ctx context.Context, q Question, mount string) (*report.
 	return c, nil
 }
 
-// probe probes the round's layers, unless the result for the same stack, jobs and interpreter is
-// known.
+// probe probes the round's layers. A passed result in known is taken over when the stack, the jobs
+// and the interpreter are the same.
 func (s Build) probe(ctx context.Context, r round, known map[string]report.Probe) error {
 	for _, name := range r.names {
 		p, err := s.probeLayer(ctx, r, r.made[name], known[name])
@@ -227,7 +228,7 @@ func ownProbe(in BuildInput, spec workspace.Layer) (string, error) {
 	return string(b), err
 }
 
-// question is what to ask of a made layer, but for the stack and the imports to time.
+// question returns the question about a made layer, without the stack and the imports to time.
 func (m Made) question(own string) Question {
 	return Question{
 		Name:          m.Spec.Name,
@@ -239,7 +240,7 @@ func (m Made) question(own string) Question {
 	}
 }
 
-// notProbed says why a layer will not be probed; "" when it will.
+// notProbed returns why a layer is not probed; "" when it is.
 func notProbed(reason string, python Interpreter, noPython string) string {
 	if reason == "" && python == nil {
 		return noPython
@@ -248,8 +249,8 @@ func notProbed(reason string, python Interpreter, noPython string) string {
 	return reason
 }
 
-// contentOf is a digest of what a tree holds, by names, sizes and checksums: enough to know whether
-// a probe would see the same.
+// contentOf is a digest of a tree by names, sizes, CRC-32 and executable bits. With the same digest,
+// a probe gives the same result.
 func contentOf(t ziptree.Tree) digest.SHA256 {
 	h := digest.NewHasher()
 	for _, e := range t.Entries() {
