@@ -1,18 +1,13 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/gate"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/probe"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
@@ -215,133 +210,5 @@ func TestStacksAreJudgedWhenTheyAreComplete(t *testing.T) {
 	want := "a+b 200 within; a+b 200 within; a+c 251 over target; a+b+c 351 over target"
 	if g := strings.Join(got, "; "); g != want {
 		t.Errorf("got %q, want %q", g, want)
-	}
-}
-
-func TestMergeKeepsWhatWasNotBuilt(t *testing.T) {
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	is := func(n, d string) report.Layer { return report.Layer{Name: n, Description: d} }
-	ws := layers(1, "a", "b", "c")
-	old := report.Report{
-		Target: target.String(),
-		Layers: []report.Layer{is("gone", "old"), is("c", "old"), is("b", "old")},
-	}
-	for name, c := range map[string]struct {
-		old  report.Report
-		want string
-	}{
-		"in the workspace's order, without layers that are gone": {old, "a new, b new, c old"},
-		"nothing of another target": {
-			report.Report{Target: "python3.12-x86_64", Layers: old.Layers},
-			"a new, b new",
-		},
-		"nothing of no report": {report.Report{}, "a new, b new"},
-	} {
-		var got []string
-		for _, l := range merge(ws, []report.Layer{is("b", "new"), is("a", "new")}, c.old, target) {
-			got = append(got, l.Name+" "+l.Description)
-		}
-
-		if g := strings.Join(got, ", "); g != c.want {
-			t.Errorf("%s: got %q, want %q", name, g, c.want)
-		}
-	}
-}
-
-func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
-	own := probe.Result{Job: probe.Job{Kind: probe.Module, Name: "own"}, Detail: "Traceback\nImportError: ours"}
-	theirs := probe.Result{
-		Job:       probe.Job{Kind: probe.Script, Name: "theirs"},
-		Detail:    "ImportError: theirs",
-		Inherited: true,
-	}
-	good := func() report.Report {
-		return report.Report{
-			Layers: []report.Layer{
-				{Name: "a", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
-				{Name: "b", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
-			},
-		}
-	}
-	steps := []struct {
-		name   string
-		worse  func(r *report.Report)
-		strict bool
-		code   fault.Code
-		err    string
-	}{
-		{name: "all is well", worse: func(*report.Report) {}},
-		{name: "not probed is well", worse: func(r *report.Report) {
-			r.Layers[1].Probe = report.Probe{Status: report.NotProbed, Reason: "no interpreter"}
-		}},
-		{
-			name:   "not probed is not, when strict",
-			worse:  func(*report.Report) {},
-			strict: true,
-			code:   fault.NotProbed,
-			err:    "probe b: no interpreter",
-		},
-		{
-			name:   "a stack before that",
-			strict: true,
-			code:   fault.OverLimit,
-			err:    "measure the stack a + b: over target: ",
-			worse: func(r *report.Report) {
-				r.Stacks = []measure.Stack{measure.JudgeStack([]string{"a", "b"}, 200_000_000, 100_000_000)}
-			},
-		},
-		{
-			name:  "a layer before its stack",
-			worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverBudget },
-			code:  fault.OverLimit,
-			err:   "measure b: over target: ",
-		},
-		{name: "an inherited failure of a script before sizes", worse: func(r *report.Report) {
-			r.Layers[1].Probe = report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{theirs}}
-		}, code: fault.ProbeFailed, err: "probe b: script theirs: ImportError: theirs"},
-		{name: "our own failure before an inherited one", worse: func(r *report.Report) {
-			r.Layers[1].Probe.Failures = []probe.Result{theirs, own}
-		}, code: fault.ProbeFailed, err: "probe b: module own: ImportError: ours"},
-		{name: "the gate before probes", worse: func(r *report.Report) {
-			r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Message: "is not aligned"}, {Subject: "y.so"}}
-		}, code: fault.GateFailed, err: "check b: x.so: is not aligned (and 1 more findings)"},
-		{name: "layers in order", worse: func(r *report.Report) {
-			r.Layers[0].Gate = []gate.Finding{{Subject: "z.so", Message: "is broken"}}
-		}, code: fault.GateFailed, err: "check a: z.so: is broken"},
-	}
-	rep := good()
-	for _, s := range steps {
-		s.worse(&rep)
-		err := judge(rep, s.strict)
-		var f *fault.Error
-		switch {
-		case s.code == "":
-			if err != nil {
-				t.Errorf("%s: %v", s.name, err)
-			}
-		case !errors.As(err, &f) || f.Code != s.code || !strings.HasPrefix(err.Error(), s.err):
-			t.Errorf("%s: %v, want %v %q", s.name, err, s.code, s.err)
-		}
-	}
-}
-
-func TestEveryRefusalSaysWhatToDo(t *testing.T) {
-	for _, l := range []report.Layer{
-		{Name: "a", Verdict: measure.OverLimit},
-		{Name: "a", Probe: report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{{}}}},
-	} {
-		if err := Judge(l, false); fault.HintOf(err) == "" {
-			t.Errorf("no hint: %v", err)
-		}
-	}
-
-	if err := Judge(report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
-		true); fault.CodeOf(err) != fault.NotProbed ||
-		fault.HintOf(err) == "" {
-		t.Errorf("strict: %v", err)
 	}
 }

@@ -1,0 +1,74 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/layersmith/layersmith/internal/engine"
+	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/lock"
+	"github.com/layersmith/layersmith/internal/memport"
+	"github.com/layersmith/layersmith/internal/place"
+)
+
+func TestAssemble(t *testing.T) {
+	ctx := context.Background()
+	assemble := func(t *testing.T, wheels ...[]string) (engine.Artifact, error) {
+		store := &memport.Wheels{}
+		var dists []lock.Distribution
+		for i, files := range wheels {
+			n := string(rune('a' + i))
+			content := wheelOf(t, n, "1.0", files...)
+			store.Add(wheelName(n, "1.0"), content)
+			dists = append(dists, locked(t, n, "1.0", content))
+		}
+
+		a, err := engine.Assemble{
+			Wheels: store,
+			Cache:  &memport.Cache{},
+		}.Run(ctx, testTarget(t), place.Layer, dists)
+		t.Cleanup(a.Close)
+		return a, err
+	}
+	t.Run("wheels lie below python/", func(t *testing.T) {
+		a, err := assemble(t, []string{"a/__init__.py=x"}, []string{"b.py=y"})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if _, ok := a.Tree.Lookup("python/a/__init__.py"); !ok || len(a.Distributions) != 2 || len(a.Indexes) != 2 {
+			t.Errorf("%d files, %d distributions", a.Tree.Len(), len(a.Distributions))
+		}
+	})
+	t.Run("the same file in two wheels is one", func(t *testing.T) {
+		a, err := assemble(t, []string{"ns/__init__.py=same", "ns/a.py=1"},
+			[]string{"ns/__init__.py=same", "ns/b.py=1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if a.Tree.Len() != 3+2*3 {
+			t.Errorf("%d files", a.Tree.Len())
+		}
+	})
+	t.Run("different files of one name in two wheels are refused, and both are named", func(t *testing.T) {
+		_, err := assemble(t, []string{"ns/__init__.py=one"}, []string{"ns/__init__.py=other"})
+		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl and b-1.0-py3-none-any.whl")
+	})
+	t.Run("a file that is no wheel is refused", func(t *testing.T) {
+		store := &memport.Wheels{}
+		store.Add("a", []byte("not a zip"))
+		_, err := engine.Assemble{
+			Wheels: store,
+			Cache:  &memport.Cache{},
+		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))})
+		wantFault(t, err, fault.CorruptArchive, "a==1.0")
+	})
+	t.Run("a wheel that was not fetched is named", func(t *testing.T) {
+		_, err := engine.Assemble{
+			Wheels: &memport.Wheels{},
+			Cache:  &memport.Cache{},
+		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", nil)})
+		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
+	})
+}
