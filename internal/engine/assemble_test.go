@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/engine"
@@ -11,26 +10,30 @@ import (
 	"github.com/layersmith/layersmith/internal/place"
 )
 
-func TestAssemble(t *testing.T) {
-	ctx := context.Background()
-	assemble := func(t *testing.T, wheels ...[]string) (engine.Artifact, error) {
-		store := &memport.Wheels{}
-		var dists []lock.Distribution
-		for i, files := range wheels {
-			n := string(rune('a' + i))
-			content := wheelOf(t, n, "1.0", files...)
-			store.Add(wheelName(n, "1.0"), content)
-			dists = append(dists, locked(t, n, "1.0", content))
-		}
+// assembleFrom makes a layer from the wheels of a store.
+func assembleFrom(t *testing.T, store *memport.Wheels, dists ...lock.Distribution) (engine.Artifact, error) {
+	a, err := engine.Assemble{Wheels: store, Cache: &memport.Cache{}}.
+		Run(t.Context(), testTarget(t), place.Layer, dists)
+	t.Cleanup(a.Close)
+	return a, err
+}
 
-		a, err := engine.Assemble{
-			Wheels: store,
-			Cache:  &memport.Cache{},
-		}.Run(ctx, testTarget(t), place.Layer, dists)
-		t.Cleanup(a.Close)
-		return a, err
+// assemble makes a layer from wheels that are called a, b, c...
+func assemble(t *testing.T, wheels ...[]string) (engine.Artifact, error) {
+	store := &memport.Wheels{}
+	var dists []lock.Distribution
+	for i, files := range wheels {
+		n := string(rune('a' + i))
+		content := wheelOf(t, n, "1.0", files...)
+		store.Add(wheelName(n, "1.0"), content)
+		dists = append(dists, locked(t, n, "1.0", content))
 	}
-	t.Run("wheels lie below python/", func(t *testing.T) {
+
+	return assembleFrom(t, store, dists...)
+}
+
+func TestAssemble(t *testing.T) {
+	t.Run("the files of wheels are in python/", func(t *testing.T) {
 		a, err := assemble(t, []string{"a/__init__.py=x"}, []string{"b.py=y"})
 		if err != nil {
 			t.Fatal(err)
@@ -41,8 +44,9 @@ func TestAssemble(t *testing.T) {
 		}
 	})
 	t.Run("the same file in two wheels is one", func(t *testing.T) {
-		a, err := assemble(t, []string{"ns/__init__.py=same", "ns/a.py=1"},
-			[]string{"ns/__init__.py=same", "ns/b.py=1"})
+		one := []string{"ns/__init__.py=same", "ns/a.py=1"}
+		other := []string{"ns/__init__.py=same", "ns/b.py=1"}
+		a, err := assemble(t, one, other)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,17 +62,11 @@ func TestAssemble(t *testing.T) {
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {
 		store := &memport.Wheels{}
 		store.Add("a", []byte("not a zip"))
-		_, err := engine.Assemble{
-			Wheels: store,
-			Cache:  &memport.Cache{},
-		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))})
+		_, err := assembleFrom(t, store, locked(t, "a", "1.0", []byte("not a zip")))
 		wantFault(t, err, fault.CorruptArchive, "a==1.0")
 	})
 	t.Run("a wheel that was not fetched is named", func(t *testing.T) {
-		_, err := engine.Assemble{
-			Wheels: &memport.Wheels{},
-			Cache:  &memport.Cache{},
-		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", nil)})
+		_, err := assembleFrom(t, &memport.Wheels{}, locked(t, "a", "1.0", nil))
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
 	})
 }

@@ -18,44 +18,37 @@ import (
 func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 	source := []string{"alpha/__init__.py=" + strings.Repeat("x = 1\n", 100)}
 	const zip = "alpha-" + targetName + ".zip"
-	for name, c := range map[string]struct {
-		change func(t *testing.T, f *factory)
-		want   bool
-	}{
-		"nothing": {func(*testing.T, *factory) {}, false},
-		"the zip is gone": {func(t *testing.T, f *factory) {
-			o := f.outputs
+	for name, change := range map[string]func(t *testing.T, f *factory){
+		"nothing": func(*testing.T, *factory) {},
+		"the zip is gone": func(t *testing.T, f *factory) {
+			b := read(t, f, engine.ReportName)
 			f.outputs = &memport.Outputs{}
-			b, _ := o.Read(context.Background(), engine.ReportName)
 			f.outputs.Set(engine.ReportName, b)
-		}, true},
-		"the zip is longer": {
-			func(t *testing.T, f *factory) { f.outputs.Set(zip, append(read(t, f, zip), 0)) },
-			true,
 		},
-		"the zip has other bytes": {
-			func(t *testing.T, f *factory) { b := read(t, f, zip); b[len(b)/2] ^= 1; f.outputs.Set(zip, b) },
-			true,
+		"the zip is longer": func(t *testing.T, f *factory) {
+			f.outputs.Set(zip, append(read(t, f, zip), 0))
 		},
-		"the report is damaged": {
-			func(t *testing.T, f *factory) { f.outputs.Set(engine.ReportName, []byte("{")) },
-			true,
+		"the zip has other bytes": func(t *testing.T, f *factory) {
+			b := read(t, f, zip)
+			b[len(b)/2] ^= 1
+			f.outputs.Set(zip, b)
 		},
-		"the report is of another version": {func(t *testing.T, f *factory) {
-			f.outputs.Set(engine.ReportName,
-				bytes.Replace(read(t, f, engine.ReportName), []byte(`"schemaVersion": `), []byte(`"schemaVersion": 9`),
-					1))
-		}, true},
-		"the layer's spec": {
-			func(t *testing.T, f *factory) { f.ws.Layers[0].Digest = digest.Of([]byte("other")) },
-			true,
+		"the report is damaged": func(_ *testing.T, f *factory) {
+			f.outputs.Set(engine.ReportName, []byte("{"))
 		},
-		"the budget": {func(t *testing.T, f *factory) { f.ws.Total-- }, true},
-		"a wheel": {func(t *testing.T, f *factory) {
+		"the report is of another version": func(t *testing.T, f *factory) {
+			was, is := []byte(`"schemaVersion": `), []byte(`"schemaVersion": 9`)
+			f.outputs.Set(engine.ReportName, bytes.Replace(read(t, f, engine.ReportName), was, is, 1))
+		},
+		"the layer's spec": func(_ *testing.T, f *factory) {
+			f.ws.Layers[0].Digest = digest.Of([]byte("other"))
+		},
+		"the budget": func(_ *testing.T, f *factory) { f.ws.Total-- },
+		"a wheel": func(t *testing.T, f *factory) {
 			other := newFactory(t, map[string][]string{"alpha": {"alpha/__init__.py=y = 2\n"}})
 			f.lock = other.lock
 			f.wheels = other.wheels
-		}, true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFactory(t, map[string][]string{"alpha": source})
@@ -65,10 +58,10 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 			}
 
 			was := read(t, f, zip)
-			c.change(t, f)
+			change(t, f)
 			again, changed := f.run(t)
-			if changed != c.want {
-				t.Errorf("changed %v, want %v", changed, c.want)
+			if want := name != "nothing"; changed != want {
+				t.Errorf("changed %v, want %v", changed, want)
 			}
 
 			if sum := digest.Of(read(t, f, zip)); again.Layers[0].Zip.SHA256 != sum {
@@ -87,9 +80,8 @@ func TestBuildProbesWhenItWasNotProbed(t *testing.T) {
 	f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}})
 	in := f.input()
 	in.NoProbe = "not now"
-	if rep, _, err := f.build().
-		Run(context.Background(), in); err != nil ||
-		rep.Layers[0].Probe.Status != report.NotProbed {
+	rep, _, err := f.build().Run(context.Background(), in)
+	if err != nil || rep.Layers[0].Probe.Status != report.NotProbed {
 		t.Fatalf("%v, %v", rep.Layers, err)
 	}
 
@@ -117,24 +109,28 @@ func TestBuildOfOneLayerKeepsTheOthersInTheReport(t *testing.T) {
 	wantFault(t, err, fault.BadInput, "no-such")
 }
 
-func TestReportIsCompleteThoughTheProbeSaysNo(t *testing.T) {
-	f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}})
-	f.python.fails = func(j probe.Job, _ func(string) bool) string {
-		if j.Kind == probe.Metadata {
-			return "PackageNotFoundError: alpha"
+func TestReportIsCompleteThoughTheProbeFails(t *testing.T) {
+	for kind, code := range map[probe.Kind]fault.Code{
+		probe.Metadata: "", // it fails on the unpruned layer too
+		probe.Script:   fault.ProbeFailed,
+	} {
+		f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}}, "alpha/probe.py=import alpha\n")
+		f.python.fails = failing(kind, "PackageNotFoundError: alpha")
+		_, changed, err := f.build().Run(context.Background(), f.input())
+		if !changed {
+			t.Errorf("%s: nothing changed", kind)
 		}
 
-		return ""
-	}
-	in := f.input()
-	_, changed, err := f.build().Run(context.Background(), in)
-	if !changed && err == nil {
-		t.Fatal("it passes")
-	}
+		if code == "" && err != nil {
+			t.Errorf("%s: %v", kind, err)
+		} else if code != "" {
+			wantFault(t, err, code, "PackageNotFoundError: alpha")
+		}
 
-	var stored report.Report
-	if err := json.Unmarshal(read(t, f, engine.ReportName), &stored); err != nil || len(stored.Layers) != 1 ||
-		len(stored.Layers[0].Probe.Failures) != 1 {
-		t.Errorf("stored %+v, %v", stored.Layers, err)
+		var stored report.Report
+		err = json.Unmarshal(read(t, f, engine.ReportName), &stored)
+		if err != nil || len(stored.Layers) != 1 || len(stored.Layers[0].Probe.Failures) != 1 {
+			t.Errorf("%s: stored %+v, %v", kind, stored.Layers, err)
+		}
 	}
 }

@@ -98,27 +98,30 @@ func load(t testing.TB, files ...string) (workspace.Workspace, func(string) ([]b
 type resolver struct {
 	resolve func(engine.ResolveRequest) (engine.Resolution, error)
 	locate  func(engine.LocateRequest) (map[digest.SHA256]string, error)
+	build   func(sdist string) (wheel string, err error)
 }
 
 func (r resolver) Resolve(_ context.Context, q engine.ResolveRequest) (engine.Resolution, error) {
 	return r.resolve(q)
 }
+
 func (r resolver) Locate(_ context.Context, q engine.LocateRequest) (map[digest.SHA256]string, error) {
 	return r.locate(q)
 }
-func (resolver) BuildWheel(context.Context, string, pydist.Target) (string, error) {
-	return "", fmt.Errorf("must not be asked")
+
+func (r resolver) BuildWheel(_ context.Context, sdist string, _ pydist.Target) (string, error) {
+	return r.build(sdist)
 }
 
-// silent is a Progress that nobody sees.
+// silent is a Progress that shows nothing.
 type silent struct{}
 
 func (silent) Start(string, int64, string) engine.Task { return silent{} }
 func (silent) Add(int64)                               {}
 func (silent) Done()                                   {}
 
-// machine is Interpreter and Mounts at once: it knows which trees lie below which folder, and fails
-// the jobs that a test wants to fail.
+// machine is Interpreter and Mounts in one: it knows which trees are mounted in which folder, and
+// fails the jobs that a test chooses.
 type machine struct {
 	target   pydist.Target
 	growth   int                                                        // bytes of bytecode for each byte of source

@@ -37,8 +37,8 @@ type factory struct {
 	python  *machine
 }
 
-// newFactory has layers of one distribution each: layer -> files of a wheel that is called as the
-// layer.
+// newFactory has layers of one distribution each. wheels maps the name of both to the files of the
+// wheel, as name=content; files are those of the workspace.
 func newFactory(t *testing.T, wheels map[string][]string, files ...string) *factory {
 	t.Helper()
 	f := &factory{

@@ -12,20 +12,13 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
+// Each step makes the report worse, and judge returns the fault of the step.
 func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 	own := probe.Result{Job: probe.Job{Kind: probe.Module, Name: "own"}, Detail: "Traceback\nImportError: ours"}
 	theirs := probe.Result{
 		Job:       probe.Job{Kind: probe.Script, Name: "theirs"},
 		Detail:    "ImportError: theirs",
 		Inherited: true,
-	}
-	good := func() report.Report {
-		return report.Report{
-			Layers: []report.Layer{
-				{Name: "a", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
-				{Name: "b", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
-			},
-		}
 	}
 	steps := []struct {
 		name   string
@@ -34,12 +27,12 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 		code   fault.Code
 		err    string
 	}{
-		{name: "all is well", worse: func(*report.Report) {}},
-		{name: "not probed is well", worse: func(r *report.Report) {
+		{name: "everything passes", worse: func(*report.Report) {}},
+		{name: "not probed passes", worse: func(r *report.Report) {
 			r.Layers[1].Probe = report.Probe{Status: report.NotProbed, Reason: "no interpreter"}
 		}},
 		{
-			name:   "not probed is not, when strict",
+			name:   "not probed fails when strict",
 			worse:  func(*report.Report) {},
 			strict: true,
 			code:   fault.NotProbed,
@@ -60,20 +53,41 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 			code:  fault.OverLimit,
 			err:   "measure b: over target: ",
 		},
-		{name: "an inherited failure of a script before sizes", worse: func(r *report.Report) {
-			r.Layers[1].Probe = report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{theirs}}
-		}, code: fault.ProbeFailed, err: "probe b: script theirs: ImportError: theirs"},
-		{name: "our own failure before an inherited one", worse: func(r *report.Report) {
-			r.Layers[1].Probe.Failures = []probe.Result{theirs, own}
-		}, code: fault.ProbeFailed, err: "probe b: module own: ImportError: ours"},
-		{name: "the gate before probes", worse: func(r *report.Report) {
-			r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Message: "is not aligned"}, {Subject: "y.so"}}
-		}, code: fault.GateFailed, err: "check b: x.so: is not aligned (and 1 more findings)"},
-		{name: "layers in order", worse: func(r *report.Report) {
-			r.Layers[0].Gate = []gate.Finding{{Subject: "z.so", Message: "is broken"}}
-		}, code: fault.GateFailed, err: "check a: z.so: is broken"},
+		{
+			name: "an inherited failure of a script before sizes",
+			code: fault.ProbeFailed,
+			err:  "probe b: script theirs: ImportError: theirs",
+			worse: func(r *report.Report) {
+				r.Layers[1].Probe = report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{theirs}}
+			},
+		},
+		{
+			name:  "our own failure before an inherited one",
+			code:  fault.ProbeFailed,
+			err:   "probe b: module own: ImportError: ours",
+			worse: func(r *report.Report) { r.Layers[1].Probe.Failures = []probe.Result{theirs, own} },
+		},
+		{
+			name: "the gate before probes",
+			code: fault.GateFailed,
+			err:  "check b: x.so: is not aligned (and 1 more findings)",
+			worse: func(r *report.Report) {
+				r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Message: "is not aligned"}, {Subject: "y.so"}}
+			},
+		},
+		{
+			name: "layers in order",
+			code: fault.GateFailed,
+			err:  "check a: z.so: is broken",
+			worse: func(r *report.Report) {
+				r.Layers[0].Gate = []gate.Finding{{Subject: "z.so", Message: "is broken"}}
+			},
+		},
 	}
-	rep := good()
+	rep := report.Report{Layers: []report.Layer{
+		{Name: "a", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
+		{Name: "b", Verdict: measure.Within, Probe: report.Probe{Status: report.ProbePassed}},
+	}}
 	for _, s := range steps {
 		s.worse(&rep)
 		err := judge(rep, s.strict)
@@ -89,7 +103,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 	}
 }
 
-func TestEveryRefusalSaysWhatToDo(t *testing.T) {
+func TestEveryFaultOfJudgeHasAHint(t *testing.T) {
 	for _, l := range []report.Layer{
 		{Name: "a", Verdict: measure.OverLimit},
 		{Name: "a", Probe: report.Probe{Status: report.ProbeFailed, Failures: []probe.Result{{}}}},
@@ -99,9 +113,8 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		}
 	}
 
-	if err := Judge(report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}},
-		true); fault.CodeOf(err) != fault.NotProbed ||
-		fault.HintOf(err) == "" {
+	err := Judge(report.Layer{Probe: report.Probe{Status: report.NotProbed, Reason: "x"}}, true)
+	if fault.CodeOf(err) != fault.NotProbed || fault.HintOf(err) == "" {
 		t.Errorf("strict: %v", err)
 	}
 }

@@ -53,7 +53,7 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 			"",
 		},
 		"a namespace package without metadata": {"python/google/cloud/a.py", "python/", ""},
-		"bytecode in the place of its source": {
+		"bytecode instead of its source": {
 			"python/a.pyc python/x/python/b-1.dist-info/METADATA",
 			"python/",
 			"",
@@ -101,22 +101,17 @@ func TestWhereALayerHasItsPackages(t *testing.T) {
 			}
 
 			err := misplaced(tree, target, place)
-			got := ""
-			want := ""
-			if err != nil {
-				got = err.Error()
+			if tt.err == "" {
+				if err != nil {
+					t.Error(err)
+				}
+
+				return
 			}
 
-			if tt.err != "" {
-				want = "open layer.zip: " + tt.err
-			}
-
-			if got != want {
-				t.Errorf("%q, want %q", got, want)
-			}
-
-			if err != nil && (fault.CodeOf(err) != fault.BadInput || fault.HintOf(err) == "") {
-				t.Errorf("code %s, hint %q", fault.CodeOf(err), fault.HintOf(err))
+			if err == nil || err.Error() != "open layer.zip: "+tt.err || fault.CodeOf(err) != fault.BadInput ||
+				fault.HintOf(err) == "" {
+				t.Errorf("%v (%s, hint %q), want %q", err, fault.CodeOf(err), fault.HintOf(err), tt.err)
 			}
 		})
 	}
@@ -146,7 +141,7 @@ func TestEveryFileOfAPrebuiltLayerIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for range 20 { // whichever of them is read first
+	for range 20 { // in whichever order they are read
 		_, err := recordHashes(context.Background(), broken)
 		if fault.CodeOf(err) != fault.CorruptArchive ||
 			!strings.HasPrefix(err.Error(), "open layer.zip: read b: CRC-32 ") {

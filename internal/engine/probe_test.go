@@ -14,20 +14,22 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-func TestProbeBlame(t *testing.T) {
-	ctx := context.Background()
-	pruned := porttest.Tree(t, "python/m.py=x")
-	unpruned := porttest.Tree(t, "python/m.py=x", "python/data.txt=y")
-	dists := []wheel.Distribution{{Name: name(t, "m"), Files: []string{"m.py"}}}
-	always := func(kind probe.Kind) func(probe.Job, func(string) bool) string {
-		return func(j probe.Job, _ func(string) bool) string {
-			if j.Kind == kind {
-				return "ImportError: cannot"
-			}
-
-			return ""
+// failing makes jobs of one kind fail with an error.
+func failing(kind probe.Kind, detail string) func(probe.Job, func(string) bool) string {
+	return func(j probe.Job, _ func(string) bool) string {
+		if j.Kind == kind {
+			return detail
 		}
+
+		return ""
 	}
+}
+
+func prober(m *machine) engine.Prober { return engine.Prober{Python: m, Mounts: m, Progress: silent{}} }
+
+func TestProbeBlame(t *testing.T) {
+	pruned := porttest.Tree(t, "python/m.py=x")
+	unpruned := []ziptree.Tree{porttest.Tree(t, "python/m.py=x", "python/data.txt=y")}
 	needsData := func(j probe.Job, has func(string) bool) string {
 		if j.Kind == probe.Module && !has("python/data.txt") {
 			return "FileNotFoundError: data.txt"
@@ -35,69 +37,40 @@ func TestProbeBlame(t *testing.T) {
 
 		return ""
 	}
-	for name, c := range map[string]struct {
+	modulesFail := failing(probe.Module, "ImportError: cannot")
+	scriptsFail := failing(probe.Script, "ImportError: cannot")
+	const (
+		passed = report.ProbePassed
+		failed = report.ProbeFailed
+	)
+	for sentence, c := range map[string]struct {
 		fails     func(probe.Job, func(string) bool) string
 		unpruned  []ziptree.Tree
 		status    report.ProbeStatus
 		inherited bool
 		failures  int
-		imported  string
+		imported  string // modules whose import was timed
 	}{
-		"nothing fails": {
-			nil,
-			[]ziptree.Tree{unpruned},
-			report.ProbePassed,
-			false,
-			0,
-			"[[m json]]",
-		},
-		"what fails pruned only is ours": {
-			needsData,
-			[]ziptree.Tree{unpruned},
-			report.ProbeFailed,
-			false,
-			1,
-			"[]",
-		},
-		"what fails unpruned too is inherited": {
-			always(probe.Module),
-			[]ziptree.Tree{unpruned},
-			report.ProbePassed,
-			true,
-			1,
-			"[[json]]",
-		},
-		"a script that fails unpruned too is a failure": {
-			always(probe.Script),
-			[]ziptree.Tree{unpruned},
-			report.ProbeFailed,
-			true,
-			1,
-			"[]",
-		},
-		"without an unpruned layer, all failures are ours": {
-			always(probe.Module),
-			nil,
-			report.ProbeFailed,
-			false,
-			1,
-			"[]",
-		},
+		"nothing fails":                                    {nil, unpruned, passed, false, 0, "[[m json]]"},
+		"what fails pruned only is ours":                   {needsData, unpruned, failed, false, 1, "[]"},
+		"what fails unpruned too is inherited":             {modulesFail, unpruned, passed, true, 1, "[[json]]"},
+		"a script that fails unpruned too is a failure":    {scriptsFail, unpruned, failed, true, 1, "[]"},
+		"without an unpruned layer, all failures are ours": {modulesFail, nil, failed, false, 1, "[]"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(sentence, func(t *testing.T) {
 			m := &machine{target: testTarget(t), fails: c.fails}
-			got, err := engine.Prober{
-				Python:   m,
-				Mounts:   m,
-				Progress: silent{},
-			}.Run(
-				ctx,
-				engine.Question{Name: "m", Stack: []string{"m"}, Trees: []ziptree.Tree{pruned}, Unpruned: c.unpruned,
-					Place: place.Layer, Distributions: dists, Own: "pass", Imports: []string{"m", "json"}},
-			)
-			if err != nil || got.Status != c.status || len(got.Failures) != c.failures || got.Modules != 1 ||
-				got.Metadata != 1 ||
-				got.Scripts != 1 {
+			got, err := prober(m).Run(context.Background(), engine.Question{
+				Name:          "m",
+				Stack:         []string{"m"},
+				Trees:         []ziptree.Tree{pruned},
+				Unpruned:      c.unpruned,
+				Place:         place.Layer,
+				Distributions: []wheel.Distribution{{Name: name(t, "m"), Files: []string{"m.py"}}},
+				Own:           "pass",
+				Imports:       []string{"m", "json"},
+			})
+			if err != nil || got.Status != c.status || len(got.Failures) != c.failures ||
+				got.Modules != 1 || got.Metadata != 1 || got.Scripts != 1 {
 				t.Fatalf("%+v, %v", got, err)
 			}
 
@@ -119,22 +92,16 @@ func TestProbeBlame(t *testing.T) {
 }
 
 func TestProbeSkipsWhatTheLayerChoseToLeaveOut(t *testing.T) {
-	m := &machine{target: testTarget(t), fails: func(j probe.Job, _ func(string) bool) string {
-		if j.Kind == probe.Module {
-			return "ModuleNotFoundError: No module named 'gone'"
-		}
-
-		return ""
-	}}
-	got, err := engine.Prober{
-		Python:   m,
-		Mounts:   m,
-		Progress: silent{},
-	}.Run(
-		context.Background(),
-		engine.Question{Name: "m", Trees: []ziptree.Tree{porttest.Tree(t, "python/m.py=x")}, Place: place.Layer,
-			Chosen: func(module string) bool { return module == "gone" }},
-	)
+	m := &machine{
+		target: testTarget(t),
+		fails:  failing(probe.Module, "ModuleNotFoundError: No module named 'gone'"),
+	}
+	got, err := prober(m).Run(context.Background(), engine.Question{
+		Name:   "m",
+		Trees:  []ziptree.Tree{porttest.Tree(t, "python/m.py=x")},
+		Place:  place.Layer,
+		Chosen: func(module string) bool { return module == "gone" },
+	})
 	if err != nil || got.Status != report.ProbePassed || len(got.Skipped) != 1 || len(got.Failures) != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
