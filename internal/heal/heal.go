@@ -1,9 +1,10 @@
-// Package heal finds what pruning must not remove: the fewest removals that a failing job needs back.
+// Package heal finds the removals that pruning has to undo, so that a failing job passes: as few as
+// possible.
 //
-// It knows nothing of layers or interpreters. It is given everything that rules did, file by file,
-// and a function that runs the job with some of it restored. It first tries what the job's error
-// names, then halves: over rules, over folders, over files. That restoring more never breaks a job
-// is taken for granted.
+// The search knows nothing of layers or interpreters. Its input is a list of what rules removed or
+// changed, file by file, and a function that runs the job with some of it restored. It first tries
+// the files that the job's error names. Then it halves: the rules, the folders, the files. It assumes
+// that a job which passes still passes when more is restored.
 package heal
 
 import (
@@ -15,52 +16,53 @@ import (
 	"strings"
 )
 
-// Removal is what a rule did in a layer: to one file, or to all of its files when Site is "".
+// Removal is what a rule removed or changed in a layer: one file, or all its files when Site is "".
 type Removal struct {
 	Layer string
 	Rule  string
-	Site  string // name of the file, relative to the site folder
+	Site  string // path of the file, relative to the site folder
 }
 
-// rule is the removal of all files by the same rule.
+// rule is the removal of all files by the rule.
 func (r Removal) rule() Removal { return Removal{Layer: r.Layer, Rule: r.Rule} }
 
-// Answer is what a job said.
+// Answer is the result of running the job.
 type Answer struct {
 	Passed bool
 	Detail string // traceback when it failed
 }
 
-// Search finds removals for one job.
+// Search is the search for one job.
 type Search struct {
 	Files  []Removal // everything that may be restored, file by file
-	Prefix string    // of the site folder below the mount point: "python/"
-	Mount  string    // where tracebacks show layers: "/opt"
+	Prefix string    // the site folder in the mounted layers: "python/"
+	Mount  string    // the folder of layers in tracebacks: "/opt"
 
-	// Try runs the job with some of Files, or whole rules, restored. Its error ends the search.
+	// Try runs the job with some of Files, or whole rules, restored. An error of Try ends the search.
 	Try func(restored []Removal) (Answer, error)
 }
 
-// Found is what a search came to.
+// Found is the result of a search.
 type Found struct {
-	Needed []Removal // files; the job passes with them restored, and not with fewer
-	Rules  []Removal // the rules that were tried, when Failed says why nothing helps
+	Needed []Removal // files: the job passes with them restored, and fails when one is left out
+	Rules  []Removal // the rules that were tried; only when Failed is not None
 	Failed Failure
-	Tried  string // how far the search has come: for the message when Try ends it
+	Tried  string // how far the search came, for the message when Try ends it
 }
 
 // Failure is why a search found nothing.
 type Failure int
 
-// The reasons. NotRules: the job fails even with everything restored. NotFiles: it passes without
-// some rules, but not with their files kept.
 const (
+	// None: the search found something.
 	None Failure = iota
+	// NotRules: the job fails even with everything restored.
 	NotRules
+	// NotFiles: the job passes with some rules off, but not with all their files restored one by one.
 	NotFiles
 )
 
-// Find searches. detail is the job's traceback. The job is known to fail with nothing restored.
+// Find runs the search for a job that fails with nothing restored. detail is its traceback.
 func (s Search) Find(detail string) (Found, error) {
 	found, done, err := s.byName(detail)
 	if err != nil || done {
@@ -87,7 +89,8 @@ func (s Search) Find(detail string) (Found, error) {
 	return s.byFile(rules)
 }
 
-// byName tries what the error names. That may lead to the next error, and so on.
+// byName restores what the error names. When the job then fails with another error, it adds what that
+// error names, until an error names nothing new.
 func (s Search) byName(detail string) (found Found, done bool, err error) {
 	found.Tried = "tried what the error names"
 	var guessed []Removal
@@ -112,7 +115,7 @@ func (s Search) byName(detail string) (found Found, done bool, err error) {
 	}
 }
 
-// byFile finds the files of some rules that the job needs: folders first, then files.
+// byFile finds which files of some rules the job needs: first the folders, then the files.
 func (s Search) byFile(rules []Removal) (Found, error) {
 	found := Found{Needed: s.of(rules)}
 	for _, by := range []func(Removal) string{folder, file} {
@@ -142,7 +145,7 @@ func (s Search) passes(restored []Removal) (bool, error) {
 	return a.Passed, err
 }
 
-// rules are all rules that did something, as removals.
+// rules are the rules of Files, each once.
 func (s Search) rules() []Removal {
 	var out []Removal
 	for _, f := range s.Files {
@@ -155,7 +158,7 @@ func (s Search) rules() []Removal {
 	return out
 }
 
-// of lists the files of some rules.
+// of returns the files of some rules.
 func (s Search) of(rules []Removal) []Removal {
 	var out []Removal
 	for _, r := range rules {
@@ -185,15 +188,16 @@ func List(rs []Removal) string {
 	return "rules " + strings.Join(names, ", ")
 }
 
-// smallest finds removals among units that pass together with fixed, and do not when one unit is
-// taken away. All units together are known to pass, none of them to fail. It halves: one run where
-// the first half is enough, two where it is not.
+// smallest finds the units that the job needs beside fixed: it passes with them, and fails when one
+// is left out. With all units the job is known to pass, with none of them to fail. Each step halves
+// the units, with one run where the first half is enough, else two.
 func smallest(passes func([]Removal) (bool, error), fixed []Removal, units [][]Removal) ([]Removal, error) {
 	if len(units) == 1 {
 		return units[0], nil
 	}
 
-	left, right := units[:len(units)/2], units[len(units)/2:]
+	middle := len(units) / 2
+	left, right := units[:middle], units[middle:]
 	for _, half := range [][][]Removal{left, right} {
 		ok, err := passes(slices.Concat(fixed, slices.Concat(half...)))
 		if err != nil {
@@ -214,7 +218,7 @@ func smallest(passes func([]Removal) (bool, error), fixed []Removal, units [][]R
 	return slices.Concat(more, of), err
 }
 
-// units groups removals that are restored together. The order is that of the removals.
+// units groups the removals that are restored together, in the order of the removals.
 func units(rs []Removal, by func(Removal) string) [][]Removal {
 	var out [][]Removal
 	at := map[string]int{}
@@ -233,7 +237,7 @@ func units(rs []Removal, by func(Removal) string) [][]Removal {
 	return out
 }
 
-// What an error says is missing: a module, or a name in a module.
+// Patterns of what an error names: a module, a name in a module, a path.
 var (
 	namedModule = regexp.MustCompile(`'([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)+)'`)
 	namedGone   = regexp.MustCompile(`No module named '([\w.]+)'`)
@@ -241,8 +245,8 @@ var (
 	namedPath   = regexp.MustCompile(`/[^'":\n]+`)
 )
 
-// Named are the files that the last line of a traceback names: a file, a module with its package, or
-// all files below a folder.
+// Named returns the files that the last line of a traceback names: a file, a module, or the __init__
+// of a package. When it names a folder instead, these are all files in the folder.
 func (s Search) Named(detail string) []Removal {
 	paths := s.paths(detail)
 	var exact, below []Removal
@@ -266,15 +270,16 @@ func (s Search) Named(detail string) []Removal {
 	return below
 }
 
-// isNamed reports whether a file is what a path names, given the rest of its name: the file itself,
-// the module with any ending, the package.
+// isNamed reports whether rest, which is what follows a named path in the path of a file, makes the
+// file the named one: nothing, an extension, or the __init__ of a package.
 func isNamed(rest string) bool {
 	return rest == "" ||
 		rest[0] == '.' && !strings.Contains(rest, "/") ||
 		path.Dir(rest) == "/" && strings.HasPrefix(rest, "/__init__.")
 }
 
-// paths are the names in the last line of a traceback, as paths relative to the site folder.
+// paths are the files and modules that the last line of a traceback names, as paths relative to the
+// site folder. Modules have no extension.
 func (s Search) paths(detail string) []string {
 	detail = strings.TrimSpace(detail)
 	line := detail[strings.LastIndexByte(detail, '\n')+1:]

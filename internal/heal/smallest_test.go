@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever is needed, smallest finds exactly that, as the job's answers are all that it sees; and
-// how many it asks for stays below what engine.HealRuns promises.
+// smallest finds exactly what is needed, in fewer runs than the comment of engine.HealRuns says.
 func TestSmallestFindsWhatIsNeeded(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 25 {
