@@ -108,10 +108,10 @@ func (r room) fits(layer string) bool {
 	return true
 }
 
-// fitBytecode picks the bytecode that fits, given what the layers weigh without: all of it when that
-// fits, else by size, largest first. What bytecode saves at a start is in proportion to the source
-// that need not be compiled, and few large distributions are easier to explain than many small
-// ones. The result has a true for each unit that stays.
+// fitBytecode picks the bytecode that fits, given what the layers weigh without: all of it when
+// that fits, else by size, largest first. What bytecode saves at a start is in proportion to the
+// source that need not be compiled, and few large distributions are easier to explain than many
+// small ones. The result has a true for each unit that stays.
 func fitBytecode(ws workspace.Workspace, plain map[string]measure.Size, units []bytecodeOf) map[bytecodeOf]bool {
 	order := append([]bytecodeOf(nil), units...)
 	sort.Slice(order, func(i, j int) bool {

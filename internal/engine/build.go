@@ -15,8 +15,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Build makes the layers of a locked and fetched workspace: assemble, plan, prune, compile bytecode,
-// check, probe, heal, write, report.
+// Build makes the layers of a locked and fetched workspace: assemble, plan, prune, compile
+// bytecode, check, probe, heal, write, report.
 type Build struct {
 	Tool     string // name and version, for reports
 	Wheels   WheelStore
@@ -34,11 +34,11 @@ type BuildInput struct {
 	Workspace workspace.Workspace
 	Lock      lock.Lock
 	Layers    []string                          // names; empty for all
-	ReadFile  func(name string) ([]byte, error) // of the workspace: a layer's probe.py, and its layer.yaml
+	ReadFile  func(name string) ([]byte, error) // a file of the workspace: probe.py, layer.yaml
 	NoProbe   string                            // why not to probe; "" to probe
 	Strict    bool                              // a layer that is not probed is a fault
 	PlanOnly  bool                              // write unpruned artifacts with bytecode instead of layers
-	Paranoid  bool                              // inflate and check every byte that is copied
+	Paranoid  bool                              // inflate members that are only copied, to check their CRC-32
 	Rebuild   bool                              // even if nothing changed
 }
 
@@ -69,7 +69,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		return old, false, judge(old, in.Strict)
 	}
 
-	// Probing takes long and is where people interrupt, so nothing is written before it.
+	// Nothing is written before the probe: it takes long, and users interrupt it.
 	last, err := s.proven(ctx, round{in: in, jobs: jobs, names: names}, old)
 	defer last.close()
 	if err != nil {

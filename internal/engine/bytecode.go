@@ -143,7 +143,8 @@ func bytecodeName(source string, t pydist.Target, mode workspace.Mode) string {
 	return pyc.Cached(source, t)
 }
 
-// key names the cached pack. Tracebacks show where the source lies on Lambda, so the place is in it.
+// key names the cached pack. Tracebacks show where the source lies on Lambda, so the place is in
+// it.
 func (j wheelJob) key(python Interpreter) (string, error) {
 	origin, err := prune.Origin(j.sources)
 	if err != nil {

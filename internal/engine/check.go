@@ -14,7 +14,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Check tests a zip or folder as it is: gate, sizes, probe. It writes nothing.
+// Check tests a zip or folder as it is: gate, probe, sizes. It writes nothing.
 type Check struct {
 	Cache    Cache
 	Python   Interpreter // nil for none
@@ -36,10 +36,10 @@ type CheckInput struct {
 	Explain  bool           // say in the report what was checked, and what was not
 }
 
-// asItIs is the bytecode mode of a layer that is checked: nothing was chosen.
+// asItIs is the bytecode mode in the report of a layer that was not built.
 const asItIs workspace.Mode = "as it is"
 
-// Run checks.
+// Run returns the report of the layer. Findings and failures are in it, and no error.
 func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	a, err := openPrebuilt(ctx, in.Target, in.Tree)
 	if err != nil {
@@ -78,7 +78,7 @@ func partOf(ctx context.Context, cache Cache, m Made) (gate.Part, error) {
 	}, err
 }
 
-// tester runs gate and probe on a single layer that lies on zips.
+// tester runs gate and probe on a single layer whose lower layers are zips.
 type tester struct {
 	cache    Cache
 	prober   Prober
@@ -91,7 +91,7 @@ type testOptions struct {
 	unpruned []ziptree.Tree // the stack before pruning, to compare failures with; nil for none
 }
 
-// run returns what was found out, and what the gate was given.
+// run returns the results, and the input of the gate.
 func (t tester) run(ctx context.Context, m Made, below []ziptree.Tree, o testOptions) (Seen, gate.Input, error) {
 	in, err := t.gateInput(ctx, m, below)
 	if err != nil {
@@ -149,10 +149,10 @@ func (t tester) probe(
 	return t.prober.Run(ctx, q)
 }
 
-// cannotProbe says why a layer of another tool cannot be probed; "" when it can.
+// cannotProbe returns why a prebuilt layer cannot be probed; "" when it can.
 func cannotProbe(jobs []probe.Job, found []gate.Finding) string {
 	if len(jobs) == 0 {
-		return "there is no module and no distribution in it" // as in a layer of shared libraries
+		return "there is no module and no distribution in it" // a layer of shared libraries, for example
 	}
 
 	i := slices.IndexFunc(found, func(f gate.Finding) bool { return f.Check == "paths" })

@@ -107,8 +107,8 @@ func offlineFault(missing []lock.Distribution) error {
 // pinned names a distribution as a requirement pins it: name==version.
 func pinned(d lock.Distribution) string { return fmt.Sprintf("%s==%s", d.Name, d.Version) }
 
-// download stores the wanted files, total bytes together. Nothing is downloaded when the index lacks
-// one of them.
+// download stores the wanted files, total bytes together. Nothing is downloaded when the index
+// lacks one of them.
 func (s Fetch) download(ctx context.Context, q LocateRequest, total int64) error {
 	urls, err := s.Resolver.Locate(ctx, q)
 	if err != nil {
@@ -149,8 +149,8 @@ func (s Fetch) source(url string, task Task) func(context.Context, int64) (io.Re
 }
 
 // build replaces the source distributions of a lock by wheels, built on this machine or by an
-// earlier call. Two machines build different bytes of the same source, so the digest of the wheel is
-// in the layer's manifest. made is how many wheels were built now.
+// earlier call. Two machines build different bytes of the same source, so the digest of the wheel
+// is in the layer's manifest. made is how many wheels were built now.
 func (s Fetch) build(
 	ctx context.Context, l lock.Lock, dists []lock.Distribution,
 ) (with lock.Lock, made int, err error) {
@@ -203,8 +203,8 @@ func withWheels(l lock.Lock, wheels map[pydist.Name]lock.File) (lock.Lock, error
 	return with, nil
 }
 
-// builtBefore returns the wheel that an earlier call built, if the store still has it. A cached entry
-// that cannot be read counts as none.
+// builtBefore returns the wheel that an earlier call built, if the store still has it. A cached
+// entry that cannot be read counts as none.
 func (s Fetch) builtBefore(ctx context.Context, key string) (f lock.File, found bool, err error) {
 	pack, err := s.Cache.Load(ctx, key)
 	if err != nil {

@@ -26,8 +26,9 @@ func (s Build) readReport(ctx context.Context) (report.Report, error) {
 	return r, nil
 }
 
-// unchanged reports whether a build would make the outputs again as they are: the keys are the same,
-// the zips have the bytes that were written, and the layers were probed unless in asks not to probe.
+// unchanged reports whether a build would make the outputs again as they are: the keys are the
+// same, the zips have the bytes that were written, and the layers were probed unless in asks not to
+// probe.
 func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, jobs []Job) bool {
 	if old.Target != in.Lock.Target.String() || old.Tool != s.Tool {
 		return false
@@ -72,8 +73,8 @@ func (s Build) inPlace(ctx context.Context, zip report.File) error {
 	return err
 }
 
-// States returns for each layer whether a build is needed: "not built", "stale: " and why, or "up to
-// date".
+// States returns for each layer whether a build is needed: "not built", "stale: " and why, or "up
+// to date".
 func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
 	old, oldErr := s.readReport(ctx)
 	jobs, err := s.jobs(in)

@@ -18,24 +18,24 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// HealRuns is how often the interpreter is run to heal one layer. One file that the error names
-// takes one run; one that it does not name is found among sixteen thousand in ten rules with 26 on
-// average and 36 at worst, two of them among a thousand.
+// HealRuns is the largest number of runs of the interpreter to heal one layer. A file that the
+// error names takes one run. A file that it does not name, among sixteen thousand files of ten
+// rules, takes 26 runs on average and 36 at most. Two files among a thousand take as many.
 const HealRuns = 40
 
-// Heal lets a build repair what pruning broke. A job of the probe that fails on the pruned layer and
-// passes on the unpruned one is tried with more or less restored (see package heal). What cannot be
-// spared goes into keep of layer.yaml, in the layer of the stack that had it, and the layers are
-// made again. What layer.yaml itself drops, or leaves out by rules that it switched on, is never
-// restored.
+// Heal makes a build repair what pruning broke. A job of the probe that fails on the pruned layer
+// and passes on the unpruned one is run again with some files restored (see package heal). The
+// files that it needs are added to the keep list in the layer.yaml of their layer, which may be one
+// below. Then the layers are made again. Files that layer.yaml drops, or that a rule removes which
+// layer.yaml switches on, are never restored.
 type Heal struct {
 	Now   Clock                                    // for the date in the reason
 	Write func(name string, b []byte) error        // replaces a file of the workspace as a whole
-	Told  func(layer string, healed report.Healed) // is told of each entry once it is written; nil for nobody
-	Runs  int                                      // of the interpreter for one layer; 0 for HealRuns
+	Told  func(layer string, healed report.Healed) // called for each entry after it is written; nil for none
+	Runs  int                                      // limit for one layer; 0 for HealRuns
 }
 
-// healing is what earlier rounds of the same build did.
+// healing is what earlier rounds of a build did.
 type healing struct {
 	healed map[string][]report.Healed // by the layer whose layer.yaml was written
 	trials map[string]report.Healing  // by the layer whose probe failed
@@ -57,11 +57,11 @@ func newHealing(old report.Report) *healing {
 	return h
 }
 
-// errSpent says that the interpreter was run as often as it may be.
+// errSpent ends a search at the limit of runs.
 var errSpent = errors.New("the limit is reached")
 
-// heal repairs layers whose probes failed because of pruning. more is true when the layers have to
-// be made again, as next says.
+// heal repairs layers whose probes failed because of pruning. more reports whether the layers have
+// to be made again, in the round next.
 func (s Build) heal(ctx context.Context, r round, done *healing) (next round, more bool, err error) {
 	h := newHealer(s, r)
 	for _, name := range r.names {
@@ -105,7 +105,7 @@ func (s Build) heal(ctx context.Context, r round, done *healing) (next round, mo
 	return next, true, err
 }
 
-// seen adds to what is known of a layer what rounds of this build did.
+// seen adds what rounds of this build did to the results of a layer.
 func (done *healing) seen(layer string, s Seen) Seen {
 	s.Healed = done.healed[layer]
 	if t, ok := done.trials[layer]; ok {
@@ -138,10 +138,10 @@ func (s Build) healable(in BuildInput, old report.Report, names []string) bool {
 type healer struct {
 	Build
 	round   round
-	kept    map[string][]heal.Removal // what is restored already, by layer
+	kept    map[string][]heal.Removal // what this round restores, by layer
 	why     map[heal.Removal]string   // the reason for each of kept
 	results map[digest.SHA256]probe.Result
-	trees   map[string]madeTree // the last one of each layer
+	trees   map[string]madeTree // the last trial of each layer
 	task    Task
 	runs    int
 }
@@ -158,7 +158,7 @@ func newHealer(s Build, r round) *healer {
 	}
 }
 
-// layer heals one layer, unless an earlier round has tried in vain.
+// layer heals one layer, unless an earlier round has failed to.
 func (h *healer) layer(ctx context.Context, name string, done *healing) error {
 	failed := pruningFailed(h.round.tested[name].Probe)
 	last, tried := done.trials[name]
@@ -192,15 +192,15 @@ func (h *healer) layer(ctx context.Context, name string, done *healing) error {
 	return nil
 }
 
-// needed is a removal that a job cannot do without.
+// needed is a removal to restore, and the reason.
 type needed struct {
 	heal.Removal
 	why string
 }
 
-// jobs heals the failed jobs of one layer, for which the interpreter was run already as often as
-// runs says: what to restore, each with its reason, or why that does not help. Nothing is restored
-// for the layer when one of its jobs cannot be healed.
+// jobs heals the failed jobs of one layer. runs is the number of runs that earlier rounds took. It
+// returns what to restore, or why that does not help: when one job cannot be healed, nothing is
+// restored for the layer.
 func (h *healer) jobs(
 	ctx context.Context, name string, failed []probe.Result, runs int,
 ) ([]needed, report.Healing, error) {
@@ -230,7 +230,7 @@ func (h *healer) jobs(
 
 func (h *healer) limit() int { return cmp.Or(h.Heal.Runs, HealRuns) }
 
-// job finds the fewest removals that one job cannot do without, beside what is restored already.
+// job finds the removals to restore for one job, beside have.
 func (h *healer) job(
 	ctx context.Context, m Made, f probe.Result, have []heal.Removal,
 ) ([]heal.Removal, report.Healing, error) {
@@ -277,13 +277,13 @@ func (h *healer) job(
 	return found.Needed, report.Healing{}, err
 }
 
-// spent says how far the search had come when the limit was reached.
+// spent is the result of a search that reached the limit of runs.
 func (h *healer) spent(f probe.Result, tried string) report.Healing {
 	return report.Healing{Why: fmt.Sprintf("%s %s: the limit of %s of the interpreter is reached; %s",
 		f.Kind, f.Name, report.Count(h.limit(), "run"), tried)}
 }
 
-// undoable is everything that rules did in a stack and that the user did not ask for, file by file.
+// undoable is what the default rules removed or changed in a stack, file by file.
 func (h *healer) undoable(layer string) []heal.Removal {
 	var out []heal.Removal
 	for _, m := range h.round.stack(layer) {
@@ -297,8 +297,8 @@ func (h *healer) undoable(layer string) []heal.Removal {
 	return out
 }
 
-// undoable reports whether pruning did something to a file that the user did not ask for. Bytecode
-// whose source is in the artifact follows its source.
+// undoable reports whether a default rule removed or changed a file. Bytecode whose source is in
+// the artifact is restored with its source, and not by itself.
 func (m Made) undoable(o prune.Outcome) bool {
 	byDefault := func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil }
 	if o.Fate == prune.Kept || !slices.ContainsFunc(m.Policy.Rules(), byDefault) {
@@ -313,7 +313,7 @@ func (m Made) undoable(o prune.Outcome) bool {
 	return true
 }
 
-// because says what fails, and where when that is in the layer: it goes into layer.yaml.
+// because is the reason in layer.yaml: which job fails, and where if that is in the layer.
 func because(f probe.Result, at place.Place) string {
 	what := fmt.Sprintf("%s %s fails without it", f.Kind, f.Name)
 	if f.Kind == probe.Module {
@@ -327,7 +327,7 @@ func because(f probe.Result, at place.Place) string {
 	return what
 }
 
-// madeTree is a layer with something restored, and what that was.
+// madeTree is a layer with something restored; of describes what.
 type madeTree struct {
 	of   string
 	tree ziptree.Tree

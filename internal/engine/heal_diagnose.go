@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,8 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// diagnose says why a job fails though everything that rules did is undone: what layer.yaml chose,
-// or the form of its bytecode.
+// diagnose finds out why a job fails with everything restored: because of the form of the bytecode,
+// or because of what layer.yaml leaves out.
 func (h *healer) diagnose(
 	ctx context.Context, m Made, j probe.Job, restored []heal.Removal,
 ) (report.Healing, error) {
@@ -31,12 +30,17 @@ func (h *healer) diagnose(
 		return t, nil
 	}
 
-	said := cmp.Or(strings.Join(h.choices(m), ", "), "nothing is said there")
-	t.Cause = "it passes unpruned only: something that layer.yaml itself drops or leaves out (" + said + ") is needed"
+	t.Cause = "it passes unpruned only, and layer.yaml leaves nothing out; run: layersmith explain on the files " +
+		"that it reads"
+	if chosen := h.choices(m); len(chosen) > 0 {
+		t.Cause = "it passes unpruned only: something that layer.yaml itself drops or leaves out (" +
+			strings.Join(chosen, ", ") + ") is needed"
+	}
+
 	return t, nil
 }
 
-// bytecodeCause says which setting of a stack to change when a job passes without bytecode.
+// bytecodeCause names the setting of the stack to change when a job passes without bytecode.
 func bytecodeCause(layer string, stack []Made) string {
 	var modes []string
 	for _, l := range stack {
@@ -53,7 +57,7 @@ func bytecodeCause(layer string, stack []Made) string {
 		" takes away; set bytecode: unchecked-hash or auto there"
 }
 
-// choices are the keys of the stack's layer.yaml files that leave something out.
+// choices are the settings in the stack's layer.yaml files that leave something out.
 func (h *healer) choices(m Made) []string {
 	var out []string
 	for _, l := range h.round.stack(m.Spec.Name) {

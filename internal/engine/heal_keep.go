@@ -31,10 +31,11 @@ func literally(name string) string {
 	return b.String()
 }
 
-// fewestInFolder is how many files make one entry for their folder, when nothing else is in it.
+// fewestInFolder is how many files are written as one entry for their folder.
 const fewestInFolder = 3
 
-// entries are what to write for a layer: one a file, or one for a folder all of which is needed.
+// entries are the entries of the keep list: one for each file, or for a folder that is needed as a
+// whole.
 func (h *healer) entries(m Made, rs []heal.Removal) []report.Healed {
 	slices.SortFunc(rs, func(a, b heal.Removal) int { return strings.Compare(a.Site, b.Site) })
 	mixed := m.foldersWithOthers(rs)
@@ -69,7 +70,7 @@ func (h *healer) entries(m Made, rs []heal.Removal) []report.Healed {
 	return out
 }
 
-// foldersWithOthers are the folders that hold something else than some removals and their bytecode.
+// foldersWithOthers are the folders that have other files than removals and their bytecode.
 func (m Made) foldersWithOthers(rs []heal.Removal) map[string]bool {
 	need := map[string]bool{}
 	for _, r := range rs {
@@ -131,7 +132,7 @@ func (m Made) shippedBytes(site string) measure.Bytes {
 	return measure.Bytes(m.Pruned.Decisions[i].Entry.Size)
 }
 
-// write puts entries into the layer's keep list, in its file and in memory.
+// write adds entries to the layer's keep list, in layer.yaml and in memory.
 func (h *healer) write(l *workspace.Layer, entries []report.Healed) ([]report.Healed, error) {
 	file := l.Name + "/layer.yaml"
 	read := func(name string) ([]byte, error) {

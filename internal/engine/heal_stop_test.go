@@ -61,9 +61,16 @@ func TestHealGivesUp(t *testing.T) {
 			}
 
 			p := rep.Layers[0].Probe
-			if p.Status != report.ProbeFailed || p.Healing == nil || p.Healing.Runs != c.runs || p.Healing.Why != c.why ||
-				!strings.HasPrefix(fault.HintOf(err), c.hint) {
-				t.Errorf("%s, %+v, hint %q", p.Status, p.Healing, fault.HintOf(err))
+			if p.Status != report.ProbeFailed || p.Healing == nil {
+				t.Fatalf("%+v", p)
+			}
+
+			if p.Healing.Runs != c.runs || p.Healing.Why != c.why {
+				t.Errorf("%+v", p.Healing)
+			}
+
+			if got := fault.HintOf(err); !strings.HasPrefix(got, c.hint) {
+				t.Errorf("hint %q", got)
 			}
 
 			// The next build does not try again.

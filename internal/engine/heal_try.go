@@ -15,13 +15,14 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// trial is how layers are changed for one try.
+// trial is how a layer is changed for one run.
 type trial struct {
 	restored []heal.Removal
 	bare     bool // without bytecode
 }
 
-// try runs one job on a layer's stack with something restored, unless the same was tried before.
+// try runs one job on a layer's stack with something restored. A trial that was run before gives
+// the same result.
 func (h *healer) try(ctx context.Context, m Made, j probe.Job, t trial) (probe.Result, error) {
 	var trees []ziptree.Tree
 	said := []any{j.Kind, j.Name, j.Source}
@@ -50,7 +51,7 @@ func (h *healer) try(ctx context.Context, m Made, j probe.Job, t trial) (probe.R
 	}
 
 	if missing := r.Missing(); !r.OK && missing != "" && m.leavesOut(missing) {
-		r.OK = true // the probe skips it: the layer chose to leave that out
+		r.OK = true // the probe skips the job, since layer.yaml leaves the module out
 	}
 
 	h.results[key] = r
@@ -122,8 +123,8 @@ func (h *healer) tree(ctx context.Context, m Made, t trial) (ziptree.Tree, error
 	return made.Pruned.Tree, nil
 }
 
-// withBytecode gives a trial the bytecode of its layer. Where bytecode replaces or differs from what
-// the source says, that of restored files is compiled too.
+// withBytecode adds the layer's bytecode to a trial. In the modes where bytecode behaves
+// differently from its source, restored files are compiled too.
 func (h *healer) withBytecode(ctx context.Context, made Made, b Bytecode) (Made, error) {
 	if b.Mode != workspace.NoBytecode && b.Mode != workspace.UncheckedHash {
 		var err error
@@ -160,7 +161,7 @@ type idleTask struct{}
 func (idleTask) Add(int64) {}
 func (idleTask) Done()     {}
 
-// memory is a cache whose packs are opened once: a trial opens the same ones as the trial before.
+// memory is a cache that keeps opened packs: each trial needs the same ones.
 type memory struct {
 	Cache
 	mu    sync.Mutex

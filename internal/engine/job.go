@@ -11,9 +11,9 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// EngineVersion is raised when the same inputs give other bytes than before, unless the version of a
-// rule, a transform or a cache says so already. A test with a golden digest fails when it is
-// forgotten.
+// EngineVersion is part of every layer's key. Raise it when the same inputs give different bytes
+// than before, unless the version of a rule, a transform or a cache was raised. A test compares a
+// golden digest.
 const EngineVersion = 1
 
 // Job is one layer to make, with everything that decides its bytes.
@@ -39,7 +39,7 @@ func NewJob(spec workspace.Layer, carries []lock.Distribution) (Job, error) {
 	return Job{Spec: spec, Carries: carries, Policy: p}, nil
 }
 
-// compression names how members are deflated that are not copied.
+// compression is the version of the compressor for members that are not copied.
 func (j Job) compression() string {
 	if j.Spec.Best {
 		return ziptree.BestVersion

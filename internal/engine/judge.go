@@ -14,8 +14,8 @@ import (
 )
 
 // judge returns the most important fault of a complete report; nil for none. Findings of the gate
-// come first, since they explain most failures of the probe. strict makes a layer that was not probed
-// a fault.
+// come first, since they explain most failures of the probe. strict makes a layer that was not
+// probed a fault.
 func judge(rep report.Report, strict bool) error {
 	for _, check := range []func(report.Layer) error{gateFault, probeFault, budgetFault} {
 		for _, l := range rep.Layers {
@@ -103,8 +103,8 @@ func orNone(b measure.Bytes) string {
 	return b.String()
 }
 
-// probeFault is the first failure of a layer's probe that is not inherited, else the first; nil when
-// the probe did not fail.
+// probeFault is the first failure of a layer's probe that is not inherited, else the first; nil
+// when the probe did not fail.
 func probeFault(l report.Layer) error {
 	if l.Probe.Status != report.ProbeFailed {
 		return nil

@@ -75,8 +75,8 @@ func requirementsDigest(
 	}{t, layers})
 }
 
-// Run reads the lock, and resolves and writes it when it is stale or an upgrade is asked for. A lock
-// that cannot be read is a fault. It is never overwritten.
+// Run reads the lock, and resolves and writes it when it is stale or an upgrade is asked for. A
+// lock that cannot be read is a fault. It is never overwritten.
 func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	name := lock.FileName(in.Target)
 	inputs, err := requirementsDigest(s.Read, in.Workspace, in.Target)

@@ -10,7 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Planned is a job with its artifact and what will become of every file of it.
+// Planned is a job with its artifact and a decision about each of its files.
 type Planned struct {
 	Job
 	Artifact Artifact
@@ -27,7 +27,7 @@ func (j Job) Plan(a Artifact) (Planned, error) {
 type Bytecode struct {
 	Mode    workspace.Mode
 	Entries []ziptree.Entry
-	Reason  string   // why this mode, or why not all of it; "" where layer.yaml says so
+	Reason  string   // why this mode, or why not all of it; "" for the mode in layer.yaml
 	Partial bool     // some or all of it was left out
 	Notes   []string // sources that do not compile
 }
@@ -68,8 +68,8 @@ func (m Made) Recompressed(ctx context.Context, cache Cache) (Made, error) {
 	return m, err
 }
 
-// Compiled are the .pyc entries that the artifact holds of the sources that the plan keeps. Its
-// RECORD files do not list them.
+// Compiled returns the .pyc entries in the artifact whose sources the plan keeps. The RECORD files
+// of the artifact do not list them.
 func (p Planned) Compiled(mode workspace.Mode) []ziptree.Entry {
 	if mode == workspace.NoBytecode {
 		return nil
@@ -94,7 +94,7 @@ type maker struct {
 	progress Progress
 }
 
-// run makes layers that stand in one workspace. The order is that of the plans.
+// run makes the layers of one workspace, in the order of the plans.
 func (m maker) run(ctx context.Context, ws workspace.Workspace, plans []Planned) ([]Made, error) {
 	bare, bytecode, err := m.parts(ctx, ws, plans)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/layersmith/layersmith/internal/wheel"
 )
 
-// EntryModules are the top-level modules of a layer's direct requirements, which a function that uses
-// the layer imports when it starts.
+// EntryModules are the top-level modules of a layer's direct requirements, which a function that
+// uses the layer imports when it starts.
 func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -35,8 +35,8 @@ func EntryModules(direct []pydist.Requirement, dists []wheel.Distribution) []str
 	return out
 }
 
-// LeftOut lists the modules that layer.yaml leaves out: by its drop list, by a rule that it switches
-// on, or by a selection (modules, services).
+// LeftOut lists the modules that layer.yaml leaves out: by its drop list, by a rule that it
+// switches on, or by a selection (modules, services).
 func (m Made) LeftOut() []string {
 	var out []string
 	for _, o := range m.Pruned.Decisions {
@@ -61,8 +61,8 @@ func (m Made) chose(o prune.Outcome) bool {
 	})
 }
 
-// RootModules are the top-level modules of the distributions that no other distribution requires. They
-// stand for EntryModules where the direct requirements are unknown.
+// RootModules are the top-level modules of the distributions that no other distribution requires.
+// They stand for EntryModules where the direct requirements are unknown.
 func RootModules(dists []wheel.Distribution) []string {
 	required := map[pydist.Name]bool{}
 	for _, d := range dists {

@@ -24,8 +24,8 @@ const maxObjectBytes = 250 << 20
 // factsVersion belongs to the key of cached facts.
 const factsVersion = 1
 
-// noWheel stands for the wheel in the key of facts about files without one. Changing it would orphan
-// existing caches.
+// noWheel stands for the wheel in the key of facts about files without one. Changing it would
+// orphan existing caches.
 const noWheel = "foreign"
 
 // objectFacts are the cached facts of one file.

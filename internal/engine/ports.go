@@ -1,8 +1,8 @@
-// Package engine turns requirements into tested layers: lock, fetch, assemble, plan, prune, compile,
-// check, probe, heal, report.
+// Package engine turns requirements into tested layers: lock, fetch, assemble, plan, prune,
+// compile, check, probe, heal, report.
 //
-// A use case is a struct whose fields are the ports that it needs, with a method Run; each has a file
-// of its own. The ports are interfaces in this package. Package localport implements them on a
+// A use case is a struct whose fields are the ports that it needs, with a method Run; each has a
+// file of its own. The ports are interfaces in this package. Package localport implements them on a
 // developer's machine, packages awsport and lambdamain in an account.
 package engine
 
@@ -25,11 +25,11 @@ type Resolver interface {
 	// Resolve resolves all layers together. Faults: LockConflict, WheelMissing, BadInput,
 	// Unreachable, ToolMissing.
 	Resolve(ctx context.Context, r ResolveRequest) (Resolution, error)
-	// Locate returns the URLs of locked files, by digest. Files that the index does not have are left
-	// out. Faults as Resolve.
+	// Locate returns the URLs of locked files, by digest. Files that the index does not have are
+	// left out. Faults as Resolve.
 	Locate(ctx context.Context, r LocateRequest) (map[digest.SHA256]string, error)
-	// BuildWheel builds a wheel from the source distribution at a path, in the same folder, and returns
-	// the path of the wheel. The wheel is for this machine.
+	// BuildWheel builds a wheel from the source distribution at a path, in the same folder, and
+	// returns the path of the wheel. The wheel is for this machine.
 	BuildWheel(ctx context.Context, sdist string, t pydist.Target) (string, error)
 }
 
@@ -69,9 +69,9 @@ type Blob interface {
 type WheelStore interface {
 	// Open opens a file. The error wraps fs.ErrNotExist when the store does not have it.
 	Open(ctx context.Context, sum digest.SHA256) (Blob, error)
-	// Put stores a file. It calls from with the offset to start at, to resume an interrupted call, and
-	// from returns the offset that it starts at. When the size, if it is known, or the digest differs,
-	// Put stores nothing: fault HashMismatch.
+	// Put stores a file. It calls from with the offset to start at, to resume an interrupted call,
+	// and from returns the offset that it starts at. When the size, if it is known, or the digest
+	// differs, Put stores nothing: fault HashMismatch.
 	Put(
 		ctx context.Context,
 		f lock.File,
@@ -85,14 +85,14 @@ type Download func(ctx context.Context, url string, offset int64) (io.ReadCloser
 
 // Interpreter is the target's Python on this machine.
 type Interpreter interface {
-	// Identity is the implementation and the full version: "cpython-3.13.0". Bytecode and probe results
-	// are reused for the same identity only.
+	// Identity is the implementation and the full version: "cpython-3.13.0". Bytecode and probe
+	// results are reused for the same identity only.
 	Identity() string
-	// Compile compiles sources to unchecked hash-based .pyc files (PEP 552). It calls job.Failed for a
-	// source that does not compile.
+	// Compile compiles sources to unchecked hash-based .pyc files (PEP 552). It calls job.Failed
+	// for a source that does not compile.
 	Compile(ctx context.Context, job CompileJob) error
-	// Probe runs jobs with a mounted stack on sys.path, each in a new process with limits. It calls done
-	// after each job.
+	// Probe runs jobs with a mounted stack on sys.path, each in a new process with limits. It calls
+	// done after each job.
 	Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error)
 	// Import imports modules in a new process, rounds times, and returns the fastest round.
 	Import(ctx context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error)

@@ -72,7 +72,8 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 
 	out.Import, err = p.imports(ctx, q, mount)
 	if fault.CodeOf(err) == fault.ProbeFailed {
-		// The layer's spec names a module that is missing, or its modules cannot be imported together.
+		// The layer's spec names a module that is missing, or its modules cannot be imported
+		// together.
 		out.Status = report.ProbeFailed
 		err = p.blameImports(ctx, q, err.Error(), &out)
 	}
@@ -249,8 +250,8 @@ func notProbed(reason string, python Interpreter, noPython string) string {
 	return reason
 }
 
-// contentOf is a digest of a tree by names, sizes, CRC-32 and executable bits. With the same digest,
-// a probe gives the same result.
+// contentOf is a digest of a tree by names, sizes, CRC-32 and executable bits. With the same
+// digest, a probe gives the same result.
 func contentOf(t ziptree.Tree) digest.SHA256 {
 	h := digest.NewHasher()
 	for _, e := range t.Entries() {

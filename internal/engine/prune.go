@@ -13,11 +13,11 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Prune prunes a layer that another tool built. The cache must be one for this run: without wheels,
-// files cannot be known again.
+// Prune prunes a prebuilt layer, one that another tool built. The cache must be used for one run
+// only, since its keys are the digests of wheels, which a prebuilt layer does not have.
 type Prune struct {
 	Cache    Cache
-	Python   Interpreter // nil: existing bytecode is selected, none is made
+	Python   Interpreter // nil for none: nothing is compiled
 	NoPython string      // why there is none
 	Mounts   Mounts
 	Progress Progress
@@ -34,7 +34,7 @@ type PruneInput struct {
 	NoProbe  string          // why not to probe; "" to probe
 	Total    measure.Bytes   // budget of a stack
 
-	// Write stores the result. It is called once everything is known, whether it passes or not.
+	// Write stores the zip. It is called after gate and probe, whether they pass or not.
 	Write func(write func(io.Writer) error) error
 }
 

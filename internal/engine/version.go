@@ -1,8 +1,7 @@
 package engine
 
-// Version is that of the program: its command line and the functions of a deployed stack are of one
-// version.
+// Version is the version of the command line and of the functions of a deployed stack.
 const Version = "0.1.0"
 
-// Tool is how documents call the program that made them.
+// Tool is the name of the program in the documents that it writes.
 const Tool = "layersmith " + Version

@@ -112,7 +112,8 @@ func (s Build) writeJSON(ctx context.Context, name string, v any) error {
 	})
 }
 
-// artifacts writes unpruned artifacts with the bytecode that will fit, for another machine to prune.
+// artifacts writes unpruned artifacts with the bytecode that will fit, for another machine to
+// prune.
 func (s Build) artifacts(ctx context.Context, in BuildInput, jobs []Job, names []string) (report.Report, error) {
 	plans, err := s.plan(ctx, in, jobs)
 	defer round{plans: plans}.close()

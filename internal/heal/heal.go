@@ -3,8 +3,8 @@
 //
 // The search knows nothing of layers or interpreters. Its input is a list of what rules removed or
 // changed, file by file, and a function that runs the job with some of it restored. It first tries
-// the files that the job's error names. Then it halves: the rules, the folders, the files. It assumes
-// that a job which passes still passes when more is restored.
+// the files that the job's error names. Then it halves: the rules, the folders, the files. It
+// assumes that a job which passes still passes when more is restored.
 package heal
 
 import (
@@ -38,7 +38,8 @@ type Search struct {
 	Prefix string    // the site folder in the mounted layers: "python/"
 	Mount  string    // the folder of layers in tracebacks: "/opt"
 
-	// Try runs the job with some of Files, or whole rules, restored. An error of Try ends the search.
+	// Try runs the job with some of Files, or whole rules, restored. An error of Try ends the
+	// search.
 	Try func(restored []Removal) (Answer, error)
 }
 
@@ -58,7 +59,8 @@ const (
 	None Failure = iota
 	// NotRules: the job fails even with everything restored.
 	NotRules
-	// NotFiles: the job passes with some rules off, but not with all their files restored one by one.
+	// NotFiles: the job passes with some rules off, but not with all their files restored one by
+	// one.
 	NotFiles
 )
 
@@ -89,8 +91,8 @@ func (s Search) Find(detail string) (Found, error) {
 	return s.byFile(rules)
 }
 
-// byName restores what the error names. When the job then fails with another error, it adds what that
-// error names, until an error names nothing new.
+// byName restores what the error names. When the job then fails with another error, it adds what
+// that error names, until an error names nothing new.
 func (s Search) byName(detail string) (found Found, done bool, err error) {
 	found.Tried = "tried what the error names"
 	var guessed []Removal
@@ -245,8 +247,8 @@ var (
 	namedPath   = regexp.MustCompile(`/[^'":\n]+`)
 )
 
-// Named returns the files that the last line of a traceback names: a file, a module, or the __init__
-// of a package. When it names a folder instead, these are all files in the folder.
+// Named returns the files that the last line of a traceback names: a file, a module, or the
+// __init__ of a package. When it names a folder instead, these are all files in the folder.
 func (s Search) Named(detail string) []Removal {
 	paths := s.paths(detail)
 	var exact, below []Removal

@@ -9,21 +9,22 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// What an execution can be beside the outcomes of the workflow: Step Functions' own statuses.
+// Outcomes of an execution that the workflow itself does not report. They come from the statuses of
+// Step Functions.
 const (
 	Running  release.Outcome = "Running"
 	Stopped  release.Outcome = "Stopped"  // by StopExecution
 	TimedOut release.Outcome = "TimedOut" // over the state machine's own limit
 	Failed   release.Outcome = "Failed"   // without reaching an outcome
-	Unknown  release.Outcome = "Unknown"  // of a state machine that this program does not know
+	Unknown  release.Outcome = "Unknown"  // the output is of another version of Layersmith
 )
 
-// nextUndoes is what is true of an execution that was cut off: the next execution takes over its
+// nextUndoes ends the message for an execution that was cut off: the next execution takes over its
 // lease.
 const nextUndoes = "the next execution first undoes what it left; start one with: layersmith start"
 
-// EndingOf says how an execution ended. The output of one that succeeded is its ending; one that
-// failed ended in a state whose error is the outcome.
+// EndingOf returns how an execution ended. The output of one that succeeded is its ending. One that
+// failed has the outcome as its error, unless the state machine itself failed.
 func EndingOf(x Execution) release.Ending {
 	switch x.Status {
 	case "SUCCEEDED":
@@ -67,7 +68,7 @@ func failed(x Execution) release.Ending {
 	return release.Ending{Outcome: Failed, Message: why + "; " + nextUndoes}
 }
 
-// Sentence is an ending for people. Most messages begin with the outcome already.
+// Sentence is the outcome and the message. Most messages begin with the outcome already.
 func Sentence(e release.Ending) string {
 	o := string(e.Outcome)
 	switch {
@@ -80,13 +81,11 @@ func Sentence(e release.Ending) string {
 	return o + ": " + e.Message
 }
 
-// maxReason bounds what is shown of a cause, in characters. More is a document, which the console
-// shows better.
+// maxReason is how many characters of a cause are shown. A longer one is a document.
 const maxReason = 300
 
-// reason is an error of Step Functions in one line, without its hint: the message at the end has
-// that. A Lambda function's cause is a JSON document with the message in it; other services' causes
-// are their own.
+// reason is an error of Step Functions in one line, without its hint, which the ending shows. The
+// cause of a Lambda function is a JSON document with an errorMessage; other services give text.
 func reason(code, cause string) string {
 	var lambda struct {
 		ErrorMessage string `json:"errorMessage"`

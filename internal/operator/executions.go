@@ -15,11 +15,11 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// recent is how many executions are searched for one by the end of its name.
+// recent is how many executions Find searches for the end of a name.
 const recent = 100
 
-// Find chooses an execution by its name, the end of its name, or its ARN. "" is the newest running
-// execution, else the newest.
+// Find returns an execution by its name, the end of its name, or its ARN. "" is the newest running
+// execution, else the newest. Faults: NotFound, and BadInput when several names end like that.
 func (a Account) Find(ctx context.Context, name string) (Execution, error) {
 	if name == "" {
 		return a.newest(ctx)
@@ -76,8 +76,8 @@ type ExecutionRow struct {
 	Trigger   string    `json:"trigger"`
 }
 
-// parallelDescribes is how many executions are described at one time. DescribeExecution has a bucket
-// of 300 requests, refilled by 15 a second in the smaller regions (Step Functions quotas).
+// parallelDescribes is how many executions are described at one time. DescribeExecution has a
+// bucket of 300 requests, refilled by 15 a second in the smaller regions (Step Functions quotas).
 const parallelDescribes = 4
 
 // List describes the newest executions, newest first.
@@ -119,7 +119,7 @@ func rowOf(x Execution, now time.Time) ExecutionRow {
 	}
 }
 
-// triggerOf says who asked for an execution, from its input: an upload's event, or a request.
+// triggerOf returns what started an execution, from its input: an event of S3, or a request.
 func triggerOf(input string) string {
 	var in struct {
 		Source string

@@ -16,9 +16,9 @@ import (
 // keepOutside is what to do when a workspace is too large to push.
 const keepOutside = "keep data and wheels outside of the workspace; name a wheel by an https URL"
 
-// Files reads what belongs to a workspace, by name relative to it: its own files, the folders of its
-// layers, and what requirements name beside them. It refuses as too large what the account would
-// refuse. root is how messages name the workspace.
+// Files reads the files of a workspace: those at its top, the folders of its layers, and the files
+// that requirements name. Names are relative to the workspace. A workspace that the account would
+// refuse as too large is a fault. root is the workspace's name in messages.
 func Files(fsys fs.FS, w workspace.Workspace, root string) (map[string][]byte, error) {
 	names, err := fileNames(fsys, w, root)
 	if err != nil {
@@ -70,7 +70,7 @@ func readFile(fsys fs.FS, name, shown string) ([]byte, error) {
 	return b, nil
 }
 
-// fileNames are sorted.
+// fileNames returns the names of the files, sorted.
 func fileNames(fsys fs.FS, w workspace.Workspace, root string) ([]string, error) {
 	names, err := namedFiles(w, root)
 	if err != nil {
@@ -104,7 +104,7 @@ func fileNames(fsys fs.FS, w workspace.Workspace, root string) ([]string, error)
 	return slices.Compact(names), nil
 }
 
-// skip leaves out hidden folders, bytecode, and folders at the top that are no layers.
+// skip returns fs.SkipDir for hidden folders, bytecode, and folders at the top that are no layers.
 func skip(w workspace.Workspace, folder string) error {
 	base := path.Base(folder)
 	_, isLayer := w.Layer(folder)
@@ -115,13 +115,14 @@ func skip(w workspace.Workspace, folder string) error {
 	return nil
 }
 
-// belongs leaves out hidden files and bytecode, and wheels, which requirements have to name.
+// belongs reports whether a file is pushed without being named: hidden files, bytecode and wheels
+// are not.
 func belongs(name string) bool {
 	return !strings.HasPrefix(path.Base(name), ".") && !strings.HasSuffix(name, ".whl") &&
 		!strings.HasSuffix(name, ".pyc")
 }
 
-// namedFiles are those that requirements name, wherever they lie in the workspace.
+// namedFiles are the files that requirements name, anywhere in the workspace.
 func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 	var names []string
 	for _, l := range w.Layers {
@@ -136,7 +137,7 @@ func namedFiles(w workspace.Workspace, root string) ([]string, error) {
 			if !fs.ValidPath(name) {
 				return nil, fault.New(fault.BadInput, "push", fmt.Sprintf("%s:%d", path.Join(root, r.File), r.Line),
 					fmt.Errorf("%s is outside of the workspace", file)).
-					WithHint("put the wheel below " + root + "/, where the account gets it too")
+					WithHint("put the wheel below " + root + "/, so that it is pushed too")
 			}
 
 			names = append(names, name)

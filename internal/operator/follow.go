@@ -8,9 +8,9 @@ import (
 // Follow reads an execution's history until it is over.
 type Follow struct {
 	Executions Executions
-	Interval   time.Duration                              // between two requests
-	Done       func(Act)                                  // is told of each act when it is over
-	Going      func(states []string, since time.Time)     // is told what goes on, after each request
+	Interval   time.Duration                              // polling interval
+	Done       func(Act)                                  // called for each act when it is over
+	Going      func(states []string, since time.Time)     // called after each request with what runs now
 	Pause      func(context.Context, time.Duration) error // returns early with the context's error
 }
 
@@ -22,7 +22,7 @@ func (f Follow) Run(ctx context.Context, arn string) ([]Act, Execution, error) {
 	}
 
 	x, err := f.Executions.Describe(ctx, arn)
-	for err == nil && x.Status == "RUNNING" { // its history may be ahead of it
+	for err == nil && x.Status == "RUNNING" { // the history may be newer than the status
 		if err = f.Pause(ctx, f.Interval); err == nil {
 			x, err = f.Executions.Describe(ctx, arn)
 		}

@@ -14,24 +14,24 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 )
 
-// Push is what a push does, or would do.
+// Push is what a push does, or would do with --dry-run. Names are relative to the workspace.
 type Push struct {
 	SchemaVersion int           `json:"schemaVersion"`
 	Bucket        string        `json:"bucket"`
 	DryRun        bool          `json:"dryRun"`
 	Uploaded      []string      `json:"uploaded"`
 	Deleted       []string      `json:"deleted"`
-	OnlyThere     []string      `json:"onlyThere"` // in the bucket, and not here
+	OnlyThere     []string      `json:"onlyThere"` // in the bucket, not in the workspace
 	Unchanged     int           `json:"unchanged"`
 	Bytes         measure.Bytes `json:"bytes"` // uploaded
 }
 
-// parallelCompares is how many files are compared at one time: with a KMS key each takes a request.
+// parallelCompares is how many files are compared at one time. With a KMS key, each takes a
+// request.
 const parallelCompares = 8
 
-// Compare says what a push has to do. Requirements come last among the uploads: an execution acts on
-// the newest upload and takes the workspace as it is then, so everything that they need must be
-// there before.
+// Compare returns what a push has to do. Uploads of requirements.txt come last: each starts an
+// execution, which reads the workspace, so all other files have to be there before.
 func (a Account) Compare(ctx context.Context, files map[string][]byte) (Push, error) {
 	p := Push{
 		SchemaVersion: 1,
@@ -57,7 +57,7 @@ func (a Account) Compare(ctx context.Context, files map[string][]byte) (Push, er
 	return p, nil
 }
 
-// same are the files that the bucket has already. Those that only the bucket has go into the push.
+// same returns the files that the bucket has already. It adds those that only the bucket has to p.
 func (a Account) same(ctx context.Context, files map[string][]byte, p *Push) (map[string]bool, error) {
 	listed, err := a.Workspace.List(ctx)
 	if err != nil {
@@ -116,9 +116,9 @@ func (p *Push) DeleteOthers() {
 	p.OnlyThere = []string{}
 }
 
-// Push carries a push out. It deletes first: a deletion starts nothing, and the upload that starts an
-// execution must find the workspace complete. Uploads go one after the other, so that the last one
-// is the newest. After an error, done files are in the bucket; a new Compare finds the rest.
+// Push carries out a push: deletions, which start no execution, then the uploads one by one, in the
+// order of Compare. done is how many files were deleted or uploaded. After an error, another
+// Compare finds the rest.
 func (a Account) Push(ctx context.Context, p Push, files map[string][]byte) (done int, err error) {
 	for _, name := range p.Deleted {
 		if err := a.Workspace.Delete(ctx, name); err != nil {
@@ -139,7 +139,7 @@ func (a Account) Push(ctx context.Context, p Push, files map[string][]byte) (don
 	return done, nil
 }
 
-// halfDone adds to a fault how far the push came.
+// halfDone adds the number of files that were pushed to a fault.
 func (p Push) halfDone(err error, done int) error {
 	var f *fault.Error
 	if done == 0 || !errors.As(err, &f) {

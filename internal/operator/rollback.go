@@ -14,8 +14,8 @@ type Step struct {
 	To        release.ReleasedVersion
 }
 
-// Rollback finds the version of a layer to go back to; number 0 is the one that was current before
-// this one. A layer has a step for each target.
+// Rollback returns the request for a rollback of a layer, and a step for each of its targets.
+// number is the version to go back to; 0 is the one before the current one.
 func (a Account) Rollback(ctx context.Context, layer string, number int64) (release.Request, []Step, error) {
 	_, released, err := a.releasedLayer(ctx, "roll back", layer)
 	if err != nil {
@@ -33,7 +33,7 @@ func (a Account) Rollback(ctx context.Context, layer string, number int64) (rele
 	}
 
 	if len(steps) == 1 {
-		number = steps[0].To.Version // what is said now is what happens, whatever is released meanwhile
+		number = steps[0].To.Version // the user confirms this version, also when another one is released now
 	}
 
 	return release.Request{Rollback: &release.Restore{Layer: layer, To: number}}, steps, nil

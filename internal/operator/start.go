@@ -10,7 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Start begins an execution for a request.
+// Start starts an execution for a request.
 func (a Account) Start(ctx context.Context, r release.Request, now time.Time) (Execution, error) {
 	input, err := json.Marshal(r)
 	if err != nil {
@@ -25,8 +25,8 @@ func (a Account) Start(ctx context.Context, r release.Request, now time.Time) (E
 	return a.Executions.Start(ctx, name, input)
 }
 
-// executionName is the time, so that names sort by it, and six random hexadecimal digits, so that
-// two people can start one in the same second.
+// executionName is the time in UTC, by which names sort, and six random hexadecimal digits, since
+// two executions may start in the same second.
 func executionName(now time.Time) (string, error) {
 	var b [3]byte
 	if _, err := rand.Read(b[:]); err != nil {

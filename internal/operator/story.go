@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Act is one thing that the workflow did: a Task, or all the Tasks of one name in a Map.
+// Act is a line of watch: a Task of the workflow, or all the Tasks of one name in a Map.
 type Act struct {
 	State     string    `json:"state"`
 	StartedAt time.Time `json:"startedAt"`
@@ -18,15 +18,15 @@ type Act struct {
 	Error     string    `json:"error,omitempty"`
 }
 
-// Story makes acts of an execution's history. Events name the event before them, which is how the
-// branches of a Map are told apart. Where an engine leaves that out, the last event stands in, which
-// is right wherever one thing happens at a time.
+// Story turns an execution's history into acts. Each event names the event before it, which tells
+// the branches of a Map apart. Emulators may leave that out. Then the last event is taken, which is
+// right where one state runs at a time.
 type Story struct {
 	Acts []Act // that are over
 	Over bool  // the execution has ended
 
-	at   map[int64]spot // by event
-	open []*visit       // entered and not left, in that order
+	at   map[int64]spot // by the ID of the event
+	open []*visit       // entered and not left, in the order entered
 	last int64
 }
 
@@ -48,7 +48,7 @@ type visit struct {
 	inner   []*visit // of a Map: its Tasks, in the order entered
 }
 
-// Tell takes the next event and returns the acts that it completes.
+// Tell takes the next event of the history and returns the acts that it completes.
 func (s *Story) Tell(e Event) []Act {
 	if s.at == nil {
 		s.at = map[int64]spot{}
@@ -86,7 +86,7 @@ func (s *Story) follow(here spot, e Event) (spot, []Act) {
 	return here, nil
 }
 
-// enter begins a visit. A state before it that was not exited is left: engines differ.
+// enter begins a visit. It ends that of the state before, for which the history may lack an exit.
 func (s *Story) enter(here spot, e Event) (spot, []Act) {
 	var done []Act
 	if here.visit != nil && here.visit.kind != "Map" {
@@ -133,7 +133,7 @@ func (s *Story) end(e Event) []Act {
 	return done
 }
 
-// hear notes the result or the error of a visit's work.
+// hear notes a result or an error of a visit. A result clears the error of an earlier attempt.
 func (v *visit) hear(e Event) {
 	switch {
 	case e.Output != "":
@@ -146,7 +146,7 @@ func (v *visit) hear(e Event) {
 	}
 }
 
-// leave ends a visit, and with it whatever is in it. At the top that completes acts.
+// leave ends a visit and all visits in it. The end of a visit at the top completes its acts.
 func (s *Story) leave(v *visit, at time.Time) []Act {
 	for _, o := range s.open {
 		if o.within(v) {
@@ -169,7 +169,7 @@ func (s *Story) leave(v *visit, at time.Time) []Act {
 	return acts
 }
 
-// repeats reports whether an act is the last one again, as after a wait for another run.
+// repeats reports whether an act equals the last one, as when Intake waits for another execution.
 func (s *Story) repeats(a Act) bool {
 	if len(s.Acts) == 0 {
 		return false
@@ -189,7 +189,7 @@ func (v *visit) within(outer *visit) bool {
 	return false
 }
 
-// acts are what a visit at the top amounts to.
+// acts are the acts of a visit at the top.
 func (v *visit) acts() []Act {
 	if v.kind == "Task" || v.kind == "Map" && len(v.inner) == 0 && len(v.summary) > 0 {
 		return []Act{{
@@ -262,8 +262,8 @@ func (g *group) act() Act {
 	}
 }
 
-// lastSummary is a Task's last result: earlier ones were tried again. A Map whose branches have no
-// events of their own has one for each.
+// lastSummary is a Task's last result, since earlier attempts do not count. A Map whose branches
+// have no events of their own has a summary for each branch.
 func (v *visit) lastSummary() []string {
 	if v.kind == "Task" && len(v.summary) > 1 {
 		return v.summary[len(v.summary)-1:]
@@ -272,7 +272,7 @@ func (v *visit) lastSummary() []string {
 	return v.summary
 }
 
-// summaryOf is the summary in a function's result, or the message of an ending.
+// summaryOf returns the summary in a function's result, or the message of an ending.
 func summaryOf(output string) string {
 	var out struct {
 		Summary  string
@@ -286,7 +286,7 @@ func summaryOf(output string) string {
 	return strings.Join(strings.Fields(cmp.Or(out.Summary, out.Consumer.Summary, out.Message)), " ")
 }
 
-// Now is what the workflow does now, and since when.
+// Now returns the states that the workflow is in, and since when.
 func (s *Story) Now() (states []string, since time.Time) {
 	for _, v := range s.open {
 		silent := v.kind == "Map" && len(v.inner) > 0 || v.kind == "Pass" || v.kind == "Choice"

@@ -30,7 +30,7 @@ type VersionRow struct {
 }
 
 // Versions lists the released versions of a layer, by target and number, newest first. The zero
-// target is all targets. targets is on how many the layer is released.
+// target is all targets. targets is the number of targets that the layer is released for.
 func (a Account) Versions(
 	ctx context.Context, layer string, only pydist.Target,
 ) (rows []VersionRow, targets int, err error) {
@@ -84,10 +84,10 @@ func versionRows(l release.ReleasedLayer, consumers []string) []VersionRow {
 	return rows
 }
 
-// wrongVersion is what to do about a document that this program cannot read.
+// wrongVersion is the hint for a document that this version cannot read.
 const wrongVersion = "it was written by another version of Layersmith: use the one that is deployed"
 
-// released reads what is promoted; found is false when nothing ever was.
+// released reads what is released; found is false when nothing ever was.
 func (a Account) released(ctx context.Context) (r release.Released, found bool, err error) {
 	err = a.load(ctx, release.ReleasedName, &r)
 	if fault.CodeOf(err) == fault.NotFound {
@@ -111,7 +111,7 @@ func (a Account) load(ctx context.Context, name string, into any) error {
 	return nil
 }
 
-// releasedLayer is a layer as it is released, once for each target.
+// releasedLayer returns the released layer of a name, once for each target.
 func (a Account) releasedLayer(
 	ctx context.Context, op, layer string,
 ) (release.Released, []release.ReleasedLayer, error) {
@@ -145,9 +145,9 @@ func (a Account) releasedLayer(
 	return r, these, nil
 }
 
-// consumers are the functions that were moved to a version, by its own run or by the run that
-// promoted last, which may have gone back to it. That takes one list and one request for each
-// function. Who else uses a layer, Lambda says only function by function, for the whole account.
+// consumers are the functions that were moved to a version, by the run that released it or by the
+// last run, which may have rolled back to it. This reads one document for each function. Lambda
+// itself lists the layers of a function, but not the functions of a layer.
 func (a Account) consumers(ctx context.Context, v release.ReleasedVersion, last string) ([]string, error) {
 	runs := []string{v.Run}
 	if last != v.Run {
@@ -168,7 +168,7 @@ func (a Account) consumers(ctx context.Context, v release.ReleasedVersion, last 
 	return slices.Compact(found), nil
 }
 
-// movedBy are the functions that a run moved to a layer version.
+// movedBy returns the functions that a run moved to a layer version.
 func (a Account) movedBy(ctx context.Context, run, arn string) ([]string, error) {
 	if release.CheckRun(run) != nil {
 		return nil, nil
@@ -195,7 +195,7 @@ func (a Account) movedBy(ctx context.Context, run, arn string) ([]string, error)
 	return found, nil
 }
 
-// consumerName is function:alias, or the function's name alone.
+// consumerName is "function:alias", or the function's name for one without an alias.
 func consumerName(c release.Change) string {
 	name := release.FunctionNameOf(c.Function)
 	if c.Alias != "" {

@@ -1,4 +1,4 @@
-// Package place says where a package of Python files lies, in its zip and on Lambda.
+// Package place is where Python files are in a zip and on Lambda.
 //
 // Lambda unpacks layers into /opt, one over the other, and a function's own package into /var/task
 // (AWS Lambda Developer Guide, "Packaging your layer content" and "Working with .zip file archives
@@ -8,10 +8,10 @@ package place
 
 import "strings"
 
-// Place is where the site folder of a package lies: the folder that Python imports from.
+// Place is where the site folder is, the folder that Python imports from.
 type Place struct {
-	Prefix string // of the site folder's entries in the zip: "python/"; "" for the zip's root
-	Root   string // the site folder on Lambda, with a slash at its end: "/opt/python/"
+	Prefix string // the site folder in the zip: "python/"; "" for the root
+	Root   string // the site folder on Lambda, with a slash at the end: "/opt/python/"
 }
 
 // Mount points on Lambda.
@@ -20,19 +20,19 @@ const (
 	FunctionMount = "/var/task"
 )
 
-// Layer is the place of what Layersmith builds for a layer.
+// Layer is the place of layers that Layersmith builds.
 var Layer = Place{Prefix: "python/", Root: LayerMount + "/python/"}
 
 // Function is the place of a function's own package.
 var Function = Place{Prefix: "", Root: FunctionMount + "/"}
 
-// SitePackages is the second place that Lambda's Python reads in a layer. runtime is "python3.13".
+// SitePackages is the other place in a layer that is on sys.path. runtime is "python3.13".
 func SitePackages(runtime string) Place {
 	prefix := "python/lib/" + runtime + "/site-packages/"
 	return Place{Prefix: prefix, Root: LayerMount + "/" + prefix}
 }
 
-// Site is the name of a zip entry relative to the site folder; false when the entry lies outside.
+// Site returns the path of a zip entry relative to the site folder; false when it is outside.
 func (p Place) Site(entry string) (site string, inside bool) {
 	return strings.CutPrefix(entry, p.Prefix)
 }
