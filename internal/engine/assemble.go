@@ -134,7 +134,7 @@ func unreadable(b Blob, d lock.Distribution, err error) error {
 	}
 
 	f := fault.New(fault.CorruptArchive, "assemble", fmt.Sprintf("%s==%s", d.Name, d.Version), err).
-		WithHint("the index serves this file; choose another version, or tell its maintainers")
+		WithHint("the file is what its index serves; choose another version, or tell its maintainers")
 	if sum, _, readErr := digest.Reader(io.NewSectionReader(b, 0, b.Size())); readErr == nil && sum != d.File.SHA256 {
 		f.Code = fault.HashMismatch
 		f.Hint = "the file was damaged in the wheel store; run: layersmith clean --wheels, then build"

@@ -17,7 +17,7 @@ import (
 
 // The bytes of a layer that uses most rules. When this changes, layers that people have built
 // change too: raise engine.EngineVersion, a rule's or a transform's version, or
-// ziptree.DeflateVersion, whichever is the reason, so that outputs and caches of before count as
+// ziptree.DeflateVersion, whichever is the reason, so that earlier outputs and caches count as
 // stale. Then write the new digest here.
 func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	t.Parallel()

@@ -143,7 +143,7 @@ func TestHealWritesNothingWhen(t *testing.T) {
 			fault.ProbeFailed,
 			"FileNotFoundError",
 		},
-		"nobody probes": {
+		"the probe is off": {
 			func(_ *clinic, _ *engine.Build, in *engine.BuildInput) { in.NoProbe = "not now" },
 			"",
 			"",

@@ -25,7 +25,7 @@ func TestEveryStatusHasAnEnding(t *testing.T) {
 			},
 			"Unchanged: nothing is stale",
 		},
-		"an output that nobody knows": {
+		"an output without an outcome": {
 			Execution{Status: "SUCCEEDED", Output: `[]`},
 			"Unknown: its output names no outcome: use the version of Layersmith that is deployed",
 		},
