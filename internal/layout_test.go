@@ -93,8 +93,13 @@ var rooms = map[string]room{
 		own:     "blob digest engine fault measure operator release workflow",
 		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},
+	"memport": {
+		why:     "an account in memory that passes the same suites as the adapters for AWS; for tests",
+		own:     "blob digest engine fault lock measure pydist release workflow ziptree",
+		allowed: "time",
+	},
 	"porttest": {
-		why:     "suites of the ports and the fakes that pass them; needs no adapter",
+		why:     "one suite for each port, which all of its adapters pass; needs no adapter",
 		own:     "blob digest engine fault lock measure probe pyc pydist release workflow ziptree",
 		allowed: "os path/filepath syscall time",
 	},
@@ -102,7 +107,7 @@ var rooms = map[string]room{
 	// doors
 	"cli": {
 		why: "flags, composition, printing: knows use cases and adapters",
-		own: `awsport engine fault localport lock measure operator place policy prune pydist release report workflow workspace
+		own: `awsport engine fault localport lock measure operator policy prune pydist release report workflow workspace
 			ziptree`,
 		allowed: `os os/exec os/signal path/filepath time syscall runtime/debug github.com/spf13/cobra
 			github.com/vbauerster/mpb/v8 github.com/aws/aws-sdk-go-v2/service/s3`,
@@ -137,12 +142,18 @@ var rooms = map[string]room{
 	// fixtures for tests
 	"testenv/emulator": {
 		why:     "an AWS account in an emulator",
+		own:     "testenv/host",
 		allowed: "os os/exec net net/http path/filepath time github.com/aws/aws-sdk-go-v2",
 	},
 	"testenv/functions": {
 		why:     "the functions' bootstraps on an S3 server, to test and to measure them",
 		own:     "release workflow testenv/runtimeapi testenv/s3server",
 		allowed: "os os/exec net/http path/filepath time github.com/aws/smithy-go",
+	},
+	"testenv/host": {
+		why:     "uv and Python of this machine, and clean environments to run them in",
+		own:     "pydist",
+		allowed: "os os/exec path/filepath time",
 	},
 	"testenv/loaded": {
 		why:     "compares what a process loads from two layers; imports nothing of what it checks",
@@ -176,7 +187,8 @@ var rooms = map[string]room{
 		own:     "cli localport measure pydist report ziptree",
 		allowed: "os path/filepath",
 	},
-	"tools/page": {why: "pages in Markdown: values to text", own: "measure"},
+	"tools/page":  {why: "pages in Markdown: values to text", own: "measure"},
+	"tools/style": {why: "measures how code reads; parses Go files", allowed: "os path/filepath"},
 	"tools/suites": {
 		why:     "runs packages' own tests on pruned layers and writes docs/suites.md",
 		own:     "digest localport lock measure policy report tools/batch tools/onelayer tools/page wheel ziptree",

@@ -9,8 +9,8 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// What is built for the processor that this machine does not have is probed all the same where its
-// interpreter can be emulated: C, Fortran and Rust, stripped.
+// A layer for another architecture is probed if its interpreter can be emulated. The layer has
+// stripped C, Fortran and Rust.
 func TestArm64IsProbedUnderEmulation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")

@@ -10,9 +10,8 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 )
 
-// TestHealOfNumpy breaks a layer of real wheels the way that Layersmith cannot foresee: a file of a
-// tests folder whose name is put together when the program runs, and another one whose absence is
-// reported without a name.
+// TestHealOfNumpy breaks a layer of real wheels in ways that the plan cannot foresee: a removed file
+// of a tests folder is imported by a computed name, and the error for another one does not name it.
 func TestHealOfNumpy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs real wheels")
@@ -46,16 +45,8 @@ except OSError:
 		}
 	}
 
-	args := []string{
-		"build",
-		"--workspace",
-		layers,
-		"--output",
-		filepath.Join(dir, "dist"),
-		"--cache",
-		cache(t),
-		"--quiet",
-	}
+	dist := filepath.Join(dir, "dist")
+	args := []string{"build", "--workspace", layers, "--output", dist, "--cache", cache(t), "--quiet"}
 	var out, diagnostics bytes.Buffer
 	if code := cli.Main(args, cli.Streams{Out: &out, Err: &diagnostics}); code != 0 {
 		t.Fatalf("exit %d\n%s", code, diagnostics.String())
@@ -67,10 +58,8 @@ except OSError:
 	}
 
 	added, ok := strings.CutPrefix(string(b), was+"keep:\n")
-	if lines := strings.Split(
-		strings.TrimSpace(added),
-		"\n",
-	); !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) ||
+	lines := strings.Split(strings.TrimSpace(added), "\n")
+	if !ok || len(lines) != 2 || !strings.Contains(lines[0], `"numpy/_core/tests/_natype.py"`) ||
 		!strings.Contains(lines[1], `"numpy/_core/tests/data/astype_copy.pkl"`) {
 		t.Errorf("layer.yaml is\n%s", b)
 	}
@@ -84,6 +73,6 @@ except OSError:
 		}
 	}
 
-	// A build that may not heal needs nothing more.
+	// A strict build may not heal. With the files kept it succeeds.
 	layersmith(t, append(args, "--strict", "--clean")...)
 }

@@ -1,5 +1,5 @@
-// Package test proves the main job on real wheels: the three layers of this repository, built from
-// the index that uv is configured for.
+// Package test builds the three layers of this repository from real wheels of the index that uv is
+// configured for.
 package test
 
 import (
@@ -18,8 +18,11 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
+
+func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
 
 // root is the repository.
 func root(t *testing.T) string {
@@ -32,7 +35,7 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// layersmith runs the real command line and fails the test when it does not end well.
+// layersmith runs the command line and fails the test unless it succeeds.
 func layersmith(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, diagnostics bytes.Buffer
@@ -64,8 +67,8 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-// Sizes at most, in bytes: zipped and unzipped, with bytecode. The lock is committed, so only a
-// change of ours, or another patch release of the interpreter, changes them.
+// most are the largest sizes in bytes, zipped and unzipped, with bytecode. The lock is committed, so
+// only our own changes and patch releases of the interpreter change them.
 var most = map[string][2]int64{
 	"core-data-science": {26_800_000, 84_500_000},
 	"ml-libraries":      {45_200_000, 135_800_000},
@@ -91,41 +94,12 @@ func TestTheThreeLayers(t *testing.T) {
 	}
 
 	for _, l := range r.Layers {
-		if limit := most[l.Name]; int64(l.Zip.Bytes) > limit[0] || int64(l.After.Unzipped) > limit[1] {
-			t.Errorf("%s: %d zipped, %d unzipped; want at most %d, %d",
-				l.Name, l.Zip.Bytes, l.After.Unzipped, limit[0], limit[1])
-		}
-
-		if l.Verdict != "within" || len(l.Gate) > 0 {
-			t.Errorf("%s: verdict %s, gate %v", l.Name, l.Verdict, l.Gate)
-		}
-
-		if l.Probe.Status != report.ProbePassed || l.Probe.Scripts < 5 || l.Probe.Modules < 5 ||
-			len(l.Probe.Skipped) > 0 {
-			t.Errorf("%s: probe %+v", l.Name, l.Probe)
-		}
-
-		for _, f := range l.Probe.Failures {
-			t.Logf("%s: %s %s fails unpruned too: %s", l.Name, f.Kind, f.Name, f.Detail)
-		}
-
-		if l.Bytecode.Mode != "unchecked-hash" || l.Bytecode.Partial {
-			t.Errorf("%s: bytecode %+v", l.Name, l.Bytecode)
-		}
-
+		checkReport(t, l)
 		checkZip(t, filepath.Join(out, l.Zip.Name), l)
 	}
 
-	if again := layersmith(
-		t,
-		"build",
-		"--workspace",
-		ws,
-		"--output",
-		out,
-		"--cache",
-		cache(t),
-	); !strings.Contains(again, "nothing changed") {
+	again := layersmith(t, "build", "--workspace", ws, "--output", out, "--cache", cache(t))
+	if !strings.Contains(again, "nothing changed") {
 		t.Errorf("the second build says\n%s", again)
 	}
 
@@ -134,7 +108,33 @@ func TestTheThreeLayers(t *testing.T) {
 	}
 }
 
-// checkZip compares the zip with its report, and numpy, which the upper layer must not carry.
+// checkReport checks sizes, verdict, probe and bytecode of a layer.
+func checkReport(t *testing.T, l report.Layer) {
+	t.Helper()
+	if limit := most[l.Name]; int64(l.Zip.Bytes) > limit[0] || int64(l.After.Unzipped) > limit[1] {
+		t.Errorf("%s: %d zipped, %d unzipped; want at most %d, %d",
+			l.Name, l.Zip.Bytes, l.After.Unzipped, limit[0], limit[1])
+	}
+
+	if l.Verdict != "within" || len(l.Gate) > 0 {
+		t.Errorf("%s: verdict %s, gate %v", l.Name, l.Verdict, l.Gate)
+	}
+
+	p := l.Probe
+	if p.Status != report.ProbePassed || p.Scripts < 5 || p.Modules < 5 || len(p.Skipped) > 0 {
+		t.Errorf("%s: probe %+v", l.Name, p)
+	}
+
+	for _, f := range p.Failures {
+		t.Logf("%s: %s %s fails unpruned too: %s", l.Name, f.Kind, f.Name, f.Detail)
+	}
+
+	if l.Bytecode.Mode != "unchecked-hash" || l.Bytecode.Partial {
+		t.Errorf("%s: bytecode %+v", l.Name, l.Bytecode)
+	}
+}
+
+// checkZip compares a zip with its report. The upper layer must not have numpy.
 func checkZip(t *testing.T, file string, l report.Layer) {
 	t.Helper()
 	z, err := zip.OpenReader(file)
@@ -188,8 +188,7 @@ func TestSameBytesEverywhere(t *testing.T) {
 	}
 }
 
-// What a remote builder and a pruning function do one after the other gives the bytes of a local
-// build.
+// A plan that is pruned later, as in an account, gives the bytes of a local build.
 func TestPlanThenPruneIsBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
@@ -201,20 +200,9 @@ func TestPlanThenPruneIsBuild(t *testing.T) {
 	layersmith(t, append([]string{"build", "aws-utilities", "--no-probe", "--quiet"}, common...)...)
 	layersmith(t, append([]string{"build", "aws-utilities", "--plan", "--quiet"}, common...)...)
 	pruned := filepath.Join(t.TempDir(), "pruned.zip")
-	layersmith(
-		t,
-		append(
-			[]string{
-				"prune",
-				filepath.Join(out, "aws-utilities-python3.13-x86_64.artifact.zip"),
-				"--layer",
-				"aws-utilities",
-				"--out",
-				pruned,
-				"--no-probe",
-				"--quiet",
-			},
-			common...)...)
+	artifact := filepath.Join(out, "aws-utilities-python3.13-x86_64.artifact.zip")
+	prune := []string{"prune", artifact, "--layer", "aws-utilities", "--out", pruned, "--no-probe", "--quiet"}
+	layersmith(t, append(prune, common...)...)
 	if a, b := sum(t, filepath.Join(out, "aws-utilities-python3.13-x86_64.zip")), sum(t, pruned); a != b {
 		t.Errorf("build gives %s, plan and prune %s", a, b)
 	}
@@ -235,8 +223,7 @@ func sum(t *testing.T, file string) digest.SHA256 {
 	return d
 }
 
-// Nothing that is committed may say where this machine gets its packages from, or where on the
-// machine anything is.
+// No committed file may name this machine's package index, or a path of this machine.
 func TestNothingNamesARegistryOrAMachine(t *testing.T) {
 	files, err := exec.Command("git", "-C", root(t), "ls-files", "-z").Output()
 	if err != nil {

@@ -26,12 +26,13 @@ import (
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// The suites of Lambda's ports, twice: porttest runs them on the account in memory; here they go
+// The suites of Lambda's ports, twice: memport runs them on the account in memory; here they go
 // through the adapters, the real SDK and HTTP to the same account.
 
 func TestLayerVersionsOverTheWire(t *testing.T) { porttest.LayerVersions(t, openWire) }
@@ -41,12 +42,19 @@ func TestSandboxesOverTheWire(t *testing.T)     { porttest.Sandboxes(t, openWire
 const bucket = "layersmith-store"
 
 func openWire(t *testing.T) porttest.Account {
-	account := &porttest.MemoryAccount{Run: porttest.SuiteRuntime}
+	account := &memport.Account{Run: porttest.SuiteRuntime}
 	w := &wire{account: account, update: map[string]int{}, state: map[string]int{}}
 	server := httptest.NewServer(w.routes(t))
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	return adapters(awsConfig(server.URL), account)
+	return adapters(awsConfig(server.URL), others{account})
+}
+
+// others is an account in memory as the suites take it.
+type others struct{ *memport.Account }
+
+func (o others) AddFunction(f porttest.NewFunction) error {
+	return o.Account.AddFunction(memport.NewFunction(f))
 }
 
 // adapters is an account behind an endpoint.
@@ -88,7 +96,7 @@ func awsConfig(endpoint string) aws.Config {
 // meanwhile is a conflict, and the revision is another one when an update is done. Lists come two
 // to a page.
 type wire struct {
-	account *porttest.MemoryAccount
+	account *memport.Account
 	url     string
 
 	mu     sync.Mutex
@@ -360,10 +368,10 @@ func (s *wire) deleteLayerVersion(r *http.Request, _ object) (int, any, error) {
 }
 
 // version finds what the account knows of a version; an alias counts.
-func (s *wire) version(r *http.Request, name, qualifier string) (porttest.FunctionVersion, error) {
+func (s *wire) version(r *http.Request, name, qualifier string) (memport.FunctionVersion, error) {
 	f, err := s.account.Functions().Get(r.Context(), name, qualifier)
 	if err != nil {
-		return porttest.FunctionVersion{}, err
+		return memport.FunctionVersion{}, err
 	}
 
 	for _, v := range s.account.Versions() {
@@ -372,11 +380,11 @@ func (s *wire) version(r *http.Request, name, qualifier string) (porttest.Functi
 		}
 	}
 
-	return porttest.FunctionVersion{}, fmt.Errorf("%s:%s vanished", name, qualifier)
+	return memport.FunctionVersion{}, fmt.Errorf("%s:%s vanished", name, qualifier)
 }
 
 // look is one look at a version, which brings what is pending closer to its end.
-func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, error) {
+func (s *wire) look(r *http.Request) (configuration, memport.FunctionVersion, error) {
 	v, err := s.version(r, r.PathValue("function"), r.URL.Query().Get("Qualifier"))
 	if err != nil {
 		return configuration{}, v, err
@@ -402,7 +410,7 @@ func (s *wire) look(r *http.Request) (configuration, porttest.FunctionVersion, e
 	return c, v, nil
 }
 
-func configurationOf(v porttest.FunctionVersion) configuration {
+func configurationOf(v memport.FunctionVersion) configuration {
 	c := configuration{
 		FunctionName:     v.Name,
 		FunctionArn:      v.ARN,

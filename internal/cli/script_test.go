@@ -18,8 +18,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -31,6 +29,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 func TestMain(m *testing.M) {
@@ -41,17 +40,25 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the real main, the real uv and a real Python on synthetic wheels. A script finds
 //
-//	$WORK/index   what uv knows: wheels that the commands wheel and sdist put there; there is no network
+//	$WORK/index   uv's only index: the commands wheel and sdist add files to it; there is no network
 //	$WORK/cache   the wheel store and the caches
-//	$WORK/bin     uv, and the target's interpreter as python3.N: a script removes that to have none
-//	$FOREIGN      the same runtime on the architecture that this machine does not have
+//	$WORK/bin     uv, and the target's interpreter as python3.N; a script removes a file to test without it
+//	$FOREIGN      the same runtime on another architecture than this machine's
 //	$TARGET       the target of that interpreter; it is also replaced in the script's *.yaml files
 //	$PYTHON       that interpreter
 //
 // A layers folder without a workspace.yaml gets one that names the target.
 func TestScript(t *testing.T) {
-	uv := findUV(t)
-	python := findPython(t)
+	uv, err := host.UV()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	python, err := host.Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireUniqueNames:  true,
@@ -79,76 +86,10 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// interpreter is a Python of this machine that Lambda has too.
-type interpreter struct {
-	path   string
-	target pydist.Target
-}
-
-// findUV looks on PATH, and where make puts a pinned one.
-func findUV(t *testing.T) string {
-	t.Helper()
-	if found, err := exec.LookPath("uv"); err == nil {
-		return found
-	}
-
-	found, err := filepath.Abs(filepath.Join("..", "..", ".tools", "bin", "uv"))
-	if err == nil {
-		if _, err = os.Stat(found); err == nil {
-			return found
-		}
-	}
-
-	t.Fatal("there is no uv on PATH nor in .tools/bin; `make test` installs one there")
-	return ""
-}
-
-// findPython takes python3 where Lambda has that version, else the newest that there is: on PATH,
-// then in pyenv's folder.
-func findPython(t *testing.T) interpreter {
-	t.Helper()
-	home, _ := os.UserHomeDir()
-	candidates := []string{"python3"}
-	for minor := 14; minor >= 9; minor-- {
-		candidates = append(candidates, fmt.Sprintf("python3.%d", minor))
-	}
-
-	for minor := 14; minor >= 9; minor-- {
-		found, _ := filepath.Glob(
-			filepath.Join(home, ".pyenv", "versions", "*", "bin", fmt.Sprintf("python3.%d", minor)),
-		)
-		slices.Sort(found)
-		slices.Reverse(found)
-		candidates = append(candidates, found...)
-	}
-
-	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	for _, c := range candidates {
-		// sys.executable, since python3 may be a script of pyenv's that needs the user's home.
-		out, err := exec.Command(c, "-c",
-			`import sys; print("python%d.%d" % sys.version_info[:2], sys.implementation.name, sys._base_executable)`).
-			Output()
-		name, rest, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-		implementation, file, _ := strings.Cut(rest, " ")
-		if err != nil || implementation != "cpython" || file == "" {
-			continue
-		}
-
-		if target, err := pydist.ParseTarget(name + "-" + arch); err == nil {
-			return interpreter{file, target}
-		}
-	}
-
-	t.Fatal(
-		"there is no Python of a version that Lambda has, 3.9 to 3.14, on PATH or below pyenv's folder; install one",
-	)
-	return interpreter{}
-}
-
 // state is what commands of one script remember.
 type state struct{ background *exec.Cmd }
 
-func setUp(e *testscript.Env, uv string, python interpreter) error {
+func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 	in := func(name string) string { return filepath.Join(e.WorkDir, name) }
 	for _, dir := range []string{"index", "home", "bin"} {
 		if err := os.MkdirAll(in(dir), 0o755); err != nil {
@@ -156,12 +97,13 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 		}
 	}
 
-	if err := os.Symlink(uv, in("bin/uv")); err != nil {
-		return err
-	}
-
-	for _, name := range []string{"python" + python.target.PythonVersion(), "python3"} { // uv itself wants any Python
-		if err := os.Symlink(python.path, in("bin/"+name)); err != nil {
+	version := python.Target.PythonVersion()
+	for name, program := range map[string]string{
+		"uv":               uv,
+		"python" + version: python.Path,
+		"python3":          python.Path, // uv itself needs any Python
+	} {
+		if err := os.Symlink(program, in("bin/"+name)); err != nil {
 			return err
 		}
 	}
@@ -172,32 +114,30 @@ func setUp(e *testscript.Env, uv string, python interpreter) error {
 
 	e.Values["state"] = &state{}
 	own, _, _ := strings.Cut(e.Getenv("PATH"), string(os.PathListSeparator)) // where testscript put layersmith
-	e.Setenv("PATH", own+string(os.PathListSeparator)+in("bin"))
-	e.Setenv("HOME", in("home"))
-	e.Setenv("TARGET", python.target.String())
-	e.Setenv(
-		"FOREIGN",
-		"python"+python.target.PythonVersion()+map[string]string{
-			"x86_64": "-arm64",
-			"arm64":  "-x86_64",
-		}[python.target.Arch()],
-	)
-	e.Setenv("CPYTHON", strings.ReplaceAll(python.target.PythonVersion(), ".", ""))
-	e.Setenv("LOCK", "pylock."+strings.ReplaceAll(python.target.String(), ".", "_")+".toml")
-	e.Setenv("PYTHON", in("bin/python"+python.target.PythonVersion()))
-	e.Setenv("LAYERSMITH_CACHE", in("cache"))
-	e.Setenv("UV_FIND_LINKS", in("index"))
-	e.Setenv("UV_CONFIG_FILE", in("uv.toml"))
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
-		e.Setenv(name, "http://127.0.0.1:1") // whatever would ask a network all the same ends here
+	otherArch := map[string]string{"x86_64": "arm64", "arm64": "x86_64"}[python.Target.Arch()]
+	const noNetwork = "http://127.0.0.1:1" // nothing listens there
+
+	for name, value := range map[string]string{
+		"PATH":    own + string(os.PathListSeparator) + in("bin"),
+		"HOME":    in("home"),
+		"TARGET":  python.Target.String(),
+		"FOREIGN": "python" + version + "-" + otherArch,
+		"CPYTHON": strings.ReplaceAll(version, ".", ""),
+		"LOCK":    "pylock." + strings.ReplaceAll(python.Target.String(), ".", "_") + ".toml",
+		"PYTHON":  in("bin/python" + version),
+
+		"LAYERSMITH_CACHE": in("cache"),
+		"UV_CACHE_DIR":     in("uvcache"),
+		"UV_CONFIG_FILE":   in("uv.toml"),
+		"UV_FIND_LINKS":    in("index"),
+
+		"HTTP_PROXY": noNetwork, "HTTPS_PROXY": noNetwork, "ALL_PROXY": noNetwork, "NO_PROXY": "",
+		"http_proxy": noNetwork, "https_proxy": noNetwork, "all_proxy": noNetwork, "no_proxy": "",
+	} {
+		e.Setenv(name, value)
 	}
 
-	for _, name := range []string{"NO_PROXY", "no_proxy"} {
-		e.Setenv(name, "")
-	}
-
-	e.Setenv("UV_CACHE_DIR", in("uvcache"))
-	return targetInFiles(e.WorkDir, python.target)
+	return targetInFiles(e.WorkDir, python.Target)
 }
 
 // targetInFiles puts the target into workspaces.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/engine"
-	"github.com/layersmith/layersmith/internal/porttest"
+	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/workspace"
 	"github.com/layersmith/layersmith/internal/ziptree"
@@ -70,7 +70,7 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	}
 
 	h := digest.NewHasher()
-	s := engine.Prune{Cache: &porttest.MemoryCache{}, NoPython: "none here", Progress: silent{}}
+	s := engine.Prune{Cache: &memport.Cache{}, NoPython: "none here", Progress: silent{}}
 	r, err := s.Run(t.Context(), engine.PruneInput{
 		Name:   "golden",
 		Target: target,

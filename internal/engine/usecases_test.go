@@ -20,6 +20,7 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/place"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/probe"
@@ -214,9 +215,9 @@ type factory struct {
 	ws      workspace.Workspace
 	read    func(string) ([]byte, error)
 	lock    lock.Lock
-	wheels  *porttest.MemoryWheels
-	cache   *porttest.MemoryCache
-	outputs *porttest.MemoryOutputs
+	wheels  *memport.Wheels
+	cache   *memport.Cache
+	outputs *memport.Outputs
 	python  *machine
 }
 
@@ -225,9 +226,9 @@ type factory struct {
 func newFactory(t *testing.T, wheels map[string][]string, files ...string) *factory {
 	t.Helper()
 	f := &factory{
-		wheels:  &porttest.MemoryWheels{},
-		cache:   &porttest.MemoryCache{},
-		outputs: &porttest.MemoryOutputs{},
+		wheels:  &memport.Wheels{},
+		cache:   &memport.Cache{},
+		outputs: &memport.Outputs{},
 		python:  &machine{target: testTarget(t), growth: 1},
 	}
 	var dists []lock.Distribution
@@ -274,7 +275,7 @@ func (f *factory) run(t *testing.T, layers ...string) (report.Report, bool) {
 func TestFetch(t *testing.T) {
 	ctx := context.Background()
 	content := map[string][]byte{}
-	setup := func(t *testing.T) (*factory, *porttest.MemoryWheels, map[digest.SHA256]string) {
+	setup := func(t *testing.T) (*factory, *memport.Wheels, map[digest.SHA256]string) {
 		files := map[string][]string{}
 		for _, n := range []string{"alpha", "beta", "gamma"} {
 			files[n] = []string{n + ".py=x = 1\n"}
@@ -286,11 +287,11 @@ func TestFetch(t *testing.T) {
 			where[digest.Of(c)] = n
 		}
 
-		return newFactory(t, files), &porttest.MemoryWheels{}, where
+		return newFactory(t, files), &memport.Wheels{}, where
 	}
 	fetch := func(
 		f *factory,
-		store *porttest.MemoryWheels,
+		store *memport.Wheels,
 		where map[digest.SHA256]string,
 		download engine.Download,
 	) engine.Fetch {
@@ -381,7 +382,7 @@ func TestFetch(t *testing.T) {
 func TestAssemble(t *testing.T) {
 	ctx := context.Background()
 	assemble := func(t *testing.T, wheels ...[]string) (engine.Artifact, error) {
-		store := &porttest.MemoryWheels{}
+		store := &memport.Wheels{}
 		var dists []lock.Distribution
 		for i, files := range wheels {
 			n := string(rune('a' + i))
@@ -392,7 +393,7 @@ func TestAssemble(t *testing.T) {
 
 		a, err := engine.Assemble{
 			Wheels: store,
-			Cache:  &porttest.MemoryCache{},
+			Cache:  &memport.Cache{},
 		}.Run(ctx, testTarget(t), place.Layer, dists)
 		t.Cleanup(a.Close)
 		return a, err
@@ -423,18 +424,18 @@ func TestAssemble(t *testing.T) {
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl and b-1.0-py3-none-any.whl")
 	})
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {
-		store := &porttest.MemoryWheels{}
+		store := &memport.Wheels{}
 		store.Add("a", []byte("not a zip"))
 		_, err := engine.Assemble{
 			Wheels: store,
-			Cache:  &porttest.MemoryCache{},
+			Cache:  &memport.Cache{},
 		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", []byte("not a zip"))})
 		wantFault(t, err, fault.CorruptArchive, "a==1.0")
 	})
 	t.Run("a wheel that was not fetched is named", func(t *testing.T) {
 		_, err := engine.Assemble{
-			Wheels: &porttest.MemoryWheels{},
-			Cache:  &porttest.MemoryCache{},
+			Wheels: &memport.Wheels{},
+			Cache:  &memport.Cache{},
 		}.Run(ctx, testTarget(t), place.Layer, []lock.Distribution{locked(t, "a", "1.0", nil)})
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
 	})
@@ -450,7 +451,7 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 		"nothing": {func(*testing.T, *factory) {}, false},
 		"the zip is gone": {func(t *testing.T, f *factory) {
 			o := f.outputs
-			f.outputs = &porttest.MemoryOutputs{}
+			f.outputs = &memport.Outputs{}
 			b, _ := o.Read(context.Background(), engine.ReportName)
 			f.outputs.Set(engine.ReportName, b)
 		}, true},

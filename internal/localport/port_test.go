@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
@@ -67,39 +66,20 @@ func noTemp(t *testing.T, dir string) {
 	})
 }
 
-var found = sync.OnceValues(func() (Python, error) {
-	path, err := exec.LookPath("python3")
-	if err != nil {
-		return Python{}, err
-	}
-
-	id, err := identify(context.Background(), path, os.TempDir()+"/layersmith-test-none")
-	if err != nil {
-		return Python{}, err
-	}
-
-	if _, err := pydist.ParseTarget("python" + id.Version + "-x86_64"); err != nil {
-		return Python{}, err
-	}
-
-	return Python{Path: path, identity: id.String()}, nil
-})
-
-// testPython is whatever CPython is on PATH as python3, and a target of its version.
+// testPython is an interpreter of this machine, and its target.
 func testPython(t *testing.T) (Python, pydist.Target) {
 	t.Helper()
-	p, err := found()
-	if err != nil {
-		t.Fatalf("these tests need a CPython 3.9 or later on PATH as python3: %v", err)
-	}
-
-	version := strings.Split(strings.TrimPrefix(p.identity, "cpython-"), ".")
-	target, err := pydist.ParseTarget("python" + version[0] + "." + version[1] + "-x86_64")
+	found, err := host.Python()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	return p, target
+	p, err := FindPython(context.Background(), found.Target, found.Path, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return p, found.Target
 }
 
 func TestReadsAreLimited(t *testing.T) {

@@ -1,7 +1,6 @@
 package porttest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,364 +9,246 @@ import (
 	"sync"
 	"testing"
 
-	objects "github.com/layersmith/layersmith/internal/blob"
+	"github.com/layersmith/layersmith/internal/blob"
 	"github.com/layersmith/layersmith/internal/digest"
-	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// codedAs asserts an error's fault code.
-func codedAs(t *testing.T, err error, want fault.Code) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want fault %s", want)
-	}
-
-	if got := fault.CodeOf(err); got != want {
-		t.Fatalf("fault %s (%v), want %s", got, err, want)
-	}
-}
-
 // Blobs is the suite of workflow.Blobs.
 func Blobs(t *testing.T, open func(t *testing.T) workflow.Blobs) {
-	ctx := context.Background()
-	const prefix, suffix = "documents/", ".json"
-	put := func(t *testing.T, b workflow.Blobs, s string) objects.Ref {
-		t.Helper()
-		ref, err := b.Put(ctx, prefix, suffix, writes(s))
-		if err != nil {
-			t.Fatal(err)
+	start := func(t *testing.T) blobsTest { return blobsTest{t, open(t)} }
+	for name, content := range map[string]string{
+		"no bytes":          "",
+		"a few bytes":       "{}\n",
+		"several megabytes": string(pattern(3<<20 + 7)),
+	} {
+		with := func(test func(b blobsTest, content string)) func(blobsTest) {
+			return func(b blobsTest) { test(b, content) }
 		}
-
-		return ref
-	}
-	has := func(t *testing.T, b workflow.Blobs, ref objects.Ref, want string) {
-		t.Helper()
-		opened, err := b.Open(ctx, ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if opened.Size() != int64(len(want)) {
-			t.Errorf("the blob says that it has %d bytes, want %d", opened.Size(), len(want))
-		}
-
-		if got := contents(t, opened); string(got) != want {
-			t.Fatalf("Open has %.40q (%d bytes), want %.40q", got, len(got), want)
-		}
-	}
-	refuses := func(t *testing.T, b workflow.Blobs, ref objects.Ref, want fault.Code) {
-		t.Helper()
-		opened, err := b.Open(ctx, ref)
-		if err == nil {
-			opened.Close()
-		}
-
-		codedAs(t, err, want)
-	}
-	sizes := map[string]string{"nothing": "", "a few bytes": "{}\n", "several megabytes": string(pattern(3<<20 + 7))}
-
-	for name, want := range sizes {
-		t.Run(name+" is opened as it was put, under its digest", func(t *testing.T) {
-			b := open(t)
-			ref := put(t, b, want)
-			sum := digest.Of([]byte(want))
-			if ref.Key != prefix+sum.String()+suffix || ref.SHA256 != sum || ref.Size != int64(len(want)) {
-				t.Errorf("reference %+v", ref)
-			}
-
-			has(t, b, ref, want)
+		t.Run(name, func(t *testing.T) {
+			runTests(t, start, []namedTest[blobsTest]{
+				{"are stored under their digest", with(blobsTest.underDigest)},
+				{"are read at any offset, up to the end", with(blobsTest.readAt)},
+				{"are not stored if the write fails", with(blobsTest.failingWrite)},
+				{"do not match a reference of another size or digest", with(blobsTest.mismatch)},
+				{"stay readable while other objects are stored", with(blobsTest.openedBefore)},
+			})
 		})
 	}
 
-	t.Run("a blob is read at any place, and ends", func(t *testing.T) {
-		for name, s := range sizes {
-			b := open(t)
-			opened, err := b.Open(ctx, put(t, b, s))
-			if err != nil {
-				t.Fatal(err)
+	runTests(t, start, []namedTest[blobsTest]{
+		{"the same bytes again give the same reference", blobsTest.sameReference},
+		{"prefix and suffix are part of the key", blobsTest.prefixAndSuffix},
+		{"a fault of the writer is returned as it is", blobsTest.faultOfWriter},
+		{"a canceled write stores nothing", blobsTest.canceledWrite},
+		{"a deadline is TimedOut", blobsTest.deadline},
+		{"an absent object is NotFound", blobsTest.absentObject},
+		{"concurrent writes of the same bytes give the same reference", blobsTest.concurrentWrites},
+		{"bad prefixes are refused", blobsTest.badPrefixes},
+	})
+}
+
+const (
+	blobPrefix = "documents/"
+	blobSuffix = ".json"
+)
+
+type blobsTest struct {
+	*testing.T
+	workflow.Blobs
+}
+
+func (b blobsTest) put(content string) blob.Ref {
+	b.Helper()
+	return must(b.Put(b.Context(), blobPrefix, blobSuffix, writing(content)))(b)
+}
+
+// refTo is the reference of a content, whether it is stored or not.
+func refTo(content string) blob.Ref {
+	sum := digest.Of([]byte(content))
+	return blob.Ref{Key: blobPrefix + sum.String() + blobSuffix, SHA256: sum, Size: int64(len(content))}
+}
+
+// has expects that a reference can be read.
+func (b blobsTest) has(ref blob.Ref, want string) {
+	b.Helper()
+	opened := must(b.Open(b.Context(), ref))(b)
+	if opened.Size() != int64(len(want)) {
+		b.Errorf("Size is %d, want %d", opened.Size(), len(want))
+	}
+
+	if got := readAll(b, opened); string(got) != want {
+		b.Fatalf("Open has %.40q (%d bytes), want %.40q", got, len(got), want)
+	}
+}
+
+// cannotOpen expects that Open fails.
+func (b blobsTest) cannotOpen(ref blob.Ref, want fault.Code) {
+	b.Helper()
+	opened, err := b.Open(b.Context(), ref)
+	if err == nil {
+		opened.Close()
+	}
+
+	wantFault(b, fmt.Sprintf("open %d bytes, sha256 %s", ref.Size, ref.SHA256.Short()), err, want)
+}
+
+func (b blobsTest) underDigest(content string) {
+	ref := b.put(content)
+	want := refTo(content)
+	if ref.Key != want.Key || ref.SHA256 != want.SHA256 || ref.Size != want.Size {
+		b.Errorf("reference %+v, want %+v", ref, want)
+	}
+
+	b.has(ref, content)
+}
+
+func (b blobsTest) readAt(content string) {
+	opened := must(b.Open(b.Context(), b.put(content)))(b)
+	end := int64(len(content))
+	middle := end / 2
+
+	got := make([]byte, end-middle)
+	n, err := opened.ReadAt(got, middle)
+	if n != len(got) || err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
+		b.Fatalf("%d of %d bytes, %v", n, len(got), err)
+	}
+
+	if string(got) != content[middle:] {
+		b.Error("other bytes")
+	}
+
+	n, err = opened.ReadAt(make([]byte, 1), end)
+	if n != 0 || err != io.EOF { //nolint:errorlint // io.ReaderAt
+		b.Errorf("behind the end: %d bytes, %v", n, err)
+	}
+
+	if err := opened.Close(); err != nil {
+		b.Error(err)
+	}
+}
+
+func (b blobsTest) failingWrite(content string) {
+	failure := errors.New("no more")
+	_, err := b.Put(b.Context(), blobPrefix, blobSuffix, writingThenFailing(content, failure))
+	if !errors.Is(err, failure) {
+		b.Fatalf("error %v, want %v", err, failure)
+	}
+
+	b.cannotOpen(refTo(content), fault.NotFound)
+}
+
+func (b blobsTest) mismatch(content string) {
+	good := b.put(content)
+	longer := good
+	longer.Size++
+	b.cannotOpen(longer, fault.HashMismatch)
+
+	if good.Size > 0 {
+		shorter := good
+		shorter.Size--
+		b.cannotOpen(shorter, fault.HashMismatch)
+	}
+
+	other := good
+	other.SHA256 = digest.Of([]byte("other"))
+	b.cannotOpen(other, fault.HashMismatch)
+
+	b.has(good, content)
+}
+
+func (b blobsTest) openedBefore(content string) {
+	ref := b.put(content)
+	opened := must(b.Open(b.Context(), ref))(b)
+	b.put(content + "more")
+	b.has(ref, content)
+	if got := readAll(b, opened); string(got) != content {
+		b.Errorf("it has %d other bytes", len(got))
+	}
+}
+
+func (b blobsTest) sameReference() {
+	first := b.put("one")
+	b.put("two")
+	if again := b.put("one"); again != first {
+		b.Errorf("got %+v, then %+v", first, again)
+	}
+}
+
+func (b blobsTest) prefixAndSuffix() {
+	first := b.put("one")
+	other := must(b.Put(b.Context(), "artifacts/", ".zip", writing("one")))(b)
+	if other.Key == first.Key || !strings.HasPrefix(other.Key, "artifacts/") ||
+		!strings.HasSuffix(other.Key, ".zip") {
+		b.Errorf("keys %s and %s", first.Key, other.Key)
+	}
+
+	b.has(other, "one")
+	b.has(first, "one")
+}
+
+func (b blobsTest) faultOfWriter() {
+	_, err := b.Put(b.Context(), blobPrefix, blobSuffix, func(io.Writer) error {
+		return fault.New(fault.CorruptArchive, "prune", "", nil)
+	})
+	wantFault(b, "put", err, fault.CorruptArchive)
+}
+
+func (b blobsTest) canceledWrite() {
+	ctx, cancel := context.WithCancel(b.Context())
+	_, err := b.Put(ctx, blobPrefix, blobSuffix, func(w io.Writer) error {
+		cancel()
+		return writing("two")(w)
+	})
+	wantFault(b, "put", err, fault.Canceled)
+	if !errors.Is(err, context.Canceled) {
+		b.Errorf("error %v, want context.Canceled in its chain", err)
+	}
+
+	b.cannotOpen(refTo("two"), fault.NotFound)
+}
+
+func (b blobsTest) deadline() {
+	ref := b.put("one")
+	ctx, cancel := context.WithTimeout(b.Context(), -1)
+	defer cancel()
+
+	_, err := b.Put(ctx, blobPrefix, blobSuffix, writing("two"))
+	wantFault(b, "put", err, fault.TimedOut)
+	_, err = b.Open(ctx, ref)
+	wantFault(b, "open", err, fault.TimedOut)
+}
+
+func (b blobsTest) absentObject() { b.cannotOpen(refTo("never"), fault.NotFound) }
+
+func (b blobsTest) concurrentWrites() {
+	content := string(pattern(200_000))
+	refs := make([]blob.Ref, 8)
+	var wg sync.WaitGroup
+	for i := range refs {
+		wg.Go(func() {
+			var err error
+			if refs[i], err = b.Put(b.Context(), blobPrefix, blobSuffix, writing(content)); err != nil {
+				b.Error(err)
 			}
+		})
+	}
 
-			middle := int64(len(s) / 2)
-			end := int64(len(s))
-			got := make([]byte, end-middle)
-			if n, err := opened.ReadAt(got, middle); n != len(got) ||
-				err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt
-				t.Errorf("%s: %d of %d bytes, %v", name, n, len(got), err)
-			} else if string(got) != s[middle:] {
-				t.Errorf("%s: other bytes", name)
-			}
-
-			if n, err := opened.ReadAt(make([]byte, 1), end); n != 0 ||
-				err != io.EOF { //nolint:errorlint // io.ReaderAt
-				t.Errorf("%s: behind its end are %d bytes, %v", name, n, err)
-			}
-
-			if err := opened.Close(); err != nil {
-				t.Error(err)
-			}
+	wg.Wait()
+	for _, ref := range refs {
+		if ref != refs[0] {
+			b.Fatalf("references %+v and %+v", refs[0], ref)
 		}
-	})
+	}
 
-	t.Run("the same bytes again are the same reference", func(t *testing.T) {
-		b := open(t)
-		first := put(t, b, "one")
-		put(t, b, "two")
-		if again := put(t, b, "one"); again != first {
-			t.Errorf("got %+v, then %+v", first, again)
-		}
-	})
+	b.has(refs[0], content)
+}
 
-	t.Run("prefix and suffix are part of the key", func(t *testing.T) {
-		b := open(t)
-		first := put(t, b, "one")
-		other, err := b.Put(ctx, "artifacts/", ".zip", writes("one"))
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if other.Key == first.Key || !strings.HasPrefix(other.Key, "artifacts/") ||
-			!strings.HasSuffix(other.Key, ".zip") {
-			t.Errorf("keys %s and %s", first.Key, other.Key)
-		}
-
-		has(t, b, other, "one")
-		has(t, b, first, "one")
-	})
-
-	t.Run("a failing write is returned, and leaves nothing", func(t *testing.T) {
-		for name, half := range sizes {
-			b := open(t)
-			failure := errors.New("no more")
-			_, err := b.Put(ctx, prefix, suffix, func(w io.Writer) error {
-				if _, err := io.WriteString(w, half); err != nil {
-					return err
-				}
-
-				return failure
-			})
-			if !errors.Is(err, failure) {
-				t.Fatalf("%s: error %v, want %v", name, err, failure)
-			}
-
-			sum := digest.Of([]byte(half))
-			refuses(t, b, objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: int64(len(half))},
-				fault.NotFound)
-		}
-	})
-
-	t.Run("a fault of the writer stays that fault", func(t *testing.T) {
-		_, err := open(
-			t,
-		).Put(ctx, prefix, suffix, func(io.Writer) error { return fault.New(fault.CorruptArchive, "prune", "", nil) })
-		codedAs(t, err, fault.CorruptArchive)
-	})
-
-	t.Run("a canceled write leaves nothing", func(t *testing.T) {
-		b := open(t)
-		stop, cancel := context.WithCancel(ctx)
-		_, err := b.Put(stop, prefix, suffix, func(w io.Writer) error { cancel(); return writes("two")(w) })
-		codedAs(t, err, fault.Canceled)
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v, want context.Canceled in its chain", err)
-		}
-
-		sum := digest.Of([]byte("two"))
-		refuses(t, b, objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: 3}, fault.NotFound)
-	})
-
-	t.Run("a deadline is no cancellation", func(t *testing.T) {
-		b := open(t)
-		ref := put(t, b, "one")
-		late, cancel := context.WithTimeout(ctx, -1)
-		defer cancel()
-		_, err := b.Put(late, prefix, suffix, writes("two"))
-		codedAs(t, err, fault.TimedOut)
-		_, err = b.Open(late, ref)
-		codedAs(t, err, fault.TimedOut)
-	})
-
-	t.Run("what was never put is not found", func(t *testing.T) {
-		sum := digest.Of([]byte("never"))
-		refuses(t, open(t), objects.Ref{Key: prefix + sum.String() + suffix, SHA256: sum, Size: 5}, fault.NotFound)
-	})
-
-	t.Run("what is not as the reference says is a mismatch", func(t *testing.T) {
-		for name, s := range sizes {
-			b := open(t)
-			good := put(t, b, s)
-			longer := good
-			shorter := good
-			other := good
-			longer.Size++
-			shorter.Size--
-			other.SHA256 = digest.Of([]byte("other"))
-			bad := []objects.Ref{longer, other}
-			if good.Size > 0 {
-				bad = append(bad, shorter)
-			}
-
-			for _, ref := range bad {
-				opened, err := b.Open(ctx, ref)
-				if err == nil {
-					opened.Close()
-				}
-
-				if fault.CodeOf(err) != fault.HashMismatch {
-					t.Errorf("%s, of which the reference says %d bytes and %s: %v, want HashMismatch", name, ref.Size,
-						ref.SHA256.Short(), err)
-				}
-			}
-
-			has(t, b, good, s)
-		}
-	})
-
-	t.Run("an open blob stays while others come and go", func(t *testing.T) {
-		for _, s := range sizes {
-			b := open(t)
-			ref := put(t, b, s)
-			opened, err := b.Open(ctx, ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			put(t, b, s+"more")
-			has(t, b, ref, s)
-			if got := contents(t, opened); string(got) != s {
-				t.Errorf("it has %d other bytes", len(got))
-			}
-		}
-	})
-
-	t.Run("several that put the same at once get the same", func(t *testing.T) {
-		b := open(t)
-		s := string(pattern(200_000))
-		refs := make([]objects.Ref, 8)
-		var wg sync.WaitGroup
-		for i := range refs {
-			wg.Go(func() {
-				var err error
-				if refs[i], err = b.Put(ctx, prefix, suffix, writes(s)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-
-		wg.Wait()
-		for _, ref := range refs {
-			if ref != refs[0] {
-				t.Fatalf("references %+v and %+v", refs[0], ref)
-			}
-		}
-
-		has(t, b, refs[0], s)
-	})
-
+func (b blobsTest) badPrefixes() {
 	for _, bad := range []string{"/abs/", "a\nb/", strings.Repeat("long", 300)} {
-		t.Run(fmt.Sprintf("%.10q is not a prefix", bad), func(t *testing.T) {
-			if ref, err := open(t).Put(ctx, bad, suffix, writes("x")); err == nil {
-				t.Errorf("Put takes it: %+v", ref)
-			}
-		})
+		if ref, err := b.Put(b.Context(), bad, blobSuffix, writing("x")); err == nil {
+			b.Errorf("prefix %.10q: Put returned %+v", bad, ref)
+		}
 	}
-}
-
-// MemoryBlobs is Blobs in memory. It keeps no versions.
-type MemoryBlobs struct {
-	mu    sync.Mutex
-	files map[string][]byte
-	Puts  int // how often something was stored that had not been there
-}
-
-var _ workflow.Blobs = (*MemoryBlobs)(nil)
-
-// Put stores an object.
-func (m *MemoryBlobs) Put(
-	ctx context.Context,
-	prefix, suffix string,
-	write func(io.Writer) error,
-) (objects.Ref, error) {
-	if err := endedAs("store", prefix, ctx.Err()); err != nil {
-		return objects.Ref{}, err
-	}
-
-	var b bytes.Buffer
-	err := write(&b)
-	if e := endedAs("store", prefix, ctx.Err()); e != nil {
-		return objects.Ref{}, e
-	}
-
-	if err != nil {
-		return objects.Ref{}, err
-	}
-
-	sum := digest.Of(b.Bytes())
-	ref, err := objects.New(prefix+sum.String()+suffix, "", sum, int64(b.Len()))
-	if err != nil {
-		return objects.Ref{}, fault.New(fault.Internal, "store", prefix, err)
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if old, ok := m.files[ref.Key]; !ok || digest.Of(old) != sum {
-		m.Puts++
-	}
-
-	if m.files == nil {
-		m.files = map[string][]byte{}
-	}
-
-	m.files[ref.Key] = b.Bytes()
-	return ref, nil
-}
-
-// Open opens an object.
-func (m *MemoryBlobs) Open(ctx context.Context, ref objects.Ref) (engine.Blob, error) {
-	if err := endedAs("open", ref.Key, ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.files[ref.Key]
-	switch {
-	case !ok:
-		return nil, fault.New(fault.NotFound, "open", ref.Key, errors.New("there is none"))
-	case int64(len(b)) != ref.Size || digest.Of(b) != ref.SHA256:
-		return nil, fault.New(fault.HashMismatch, "open", ref.Key,
-			fmt.Errorf("%d bytes with sha256 %s", len(b), digest.Of(b)))
-	}
-
-	return newBlob(b), nil
-}
-
-// Set puts bytes at a key, as somebody who does not go through the port; nil removes what is there.
-func (m *MemoryBlobs) Set(key string, b []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.files == nil {
-		m.files = map[string][]byte{}
-	}
-
-	if b == nil {
-		delete(m.files, key)
-		return
-	}
-
-	m.files[key] = clone(b)
-}
-
-// endedAs is the fault of a context that ended, nil for one that did not.
-func endedAs(op, subject string, err error) error {
-	code := fault.Canceled
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		code = fault.TimedOut
-	}
-
-	return fault.New(code, op, subject, err)
 }

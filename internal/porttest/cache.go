@@ -13,14 +13,50 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-type pack = func(add func(ziptree.Entry) error) error
+// Cache is the suite of engine.Cache.
+func Cache(t *testing.T, open func(t *testing.T) engine.Cache) {
+	start := func(t *testing.T) cacheTest { return cacheTest{t, open(t)} }
+	runTests(t, start, []namedTest[cacheTest]{
+		{"an absent pack is empty", cacheTest.absentPack},
+		{"a stored pack is loaded, sorted", cacheTest.storedPack},
+		{"a pack is replaced as a whole", cacheTest.replacedPack},
+		{"an empty pack replaces another one", cacheTest.emptyPack},
+		{"entries of the old pack stay readable while it is replaced", cacheTest.oldEntries},
+		{"a failing write leaves the old pack", cacheTest.failingWrite},
+		{"a canceled write leaves the old pack", cacheTest.canceledWrite},
+		{"notes and modes are kept", cacheTest.notesAndModes},
+		{"compressed bytes are kept as they are", cacheTest.compressedBytes},
+		{"Store returns what it wrote, whatever others store", cacheTest.concurrentStores},
+		{"bad keys are refused", cacheTest.badKeys},
+	})
+}
 
-// packOf writes entries name=content.
-func packOf(pairs ...string) pack {
+// cacheKey is the pack that the suite stores.
+const cacheKey = "0123abcd/what-1"
+
+type cacheTest struct {
+	*testing.T
+	engine.Cache
+}
+
+// packWriter writes the entries of a pack.
+type packWriter = func(add func(ziptree.Entry) error) error
+
+// pack writes "name=content".
+func pack(files ...string) packWriter {
+	var entries []ziptree.Entry
+	for _, f := range files {
+		name, content, _ := strings.Cut(f, "=")
+		entries = append(entries, ziptree.File(name, []byte(content), false, "test"))
+	}
+
+	return packOf(entries...)
+}
+
+func packOf(entries ...ziptree.Entry) packWriter {
 	return func(add func(ziptree.Entry) error) error {
-		for _, p := range pairs {
-			name, content, _ := strings.Cut(p, "=")
-			if err := add(ziptree.File(name, []byte(content), false, "test")); err != nil {
+		for _, e := range entries {
+			if err := add(e); err != nil {
 				return err
 			}
 		}
@@ -29,269 +65,171 @@ func packOf(pairs ...string) pack {
 	}
 }
 
-// listed is a tree as name=content, sorted by name.
-func listed(t *testing.T, tree ziptree.Tree) string {
+// listed is a tree as "name=content", sorted by name.
+func listed(t testing.TB, tree ziptree.Tree) string {
 	t.Helper()
-	var out []string
+	var files []string
 	for _, e := range tree.Entries() {
-		b, err := e.Bytes(1 << 20)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		out = append(out, e.Name+"="+string(b))
+		b := must(e.Bytes(1 << 20))(t)
+		files = append(files, e.Name+"="+string(b))
 	}
 
-	return strings.Join(out, " ")
+	return strings.Join(files, " ")
 }
 
-// Cache is the suite of engine.Cache.
-func Cache(t *testing.T, open func(t *testing.T) engine.Cache) {
-	ctx := context.Background()
-	const key = "0123abcd/what-1"
-	load := func(t *testing.T, c engine.Cache, key, want string) {
-		t.Helper()
-		tree, err := c.Load(ctx, key)
-		if err != nil {
-			t.Fatal(err)
+func (c cacheTest) load() ziptree.Tree {
+	c.Helper()
+	return must(c.Load(c.Context(), cacheKey))(c)
+}
+
+// has loads the pack and compares it.
+func (c cacheTest) has(want string) {
+	c.Helper()
+	if got := listed(c, c.load()); got != want {
+		c.Fatalf("the pack has %q, want %q", got, want)
+	}
+}
+
+// store stores the pack and compares what Store returns.
+func (c cacheTest) store(write packWriter, want string) {
+	c.Helper()
+	tree := must(c.Store(c.Context(), cacheKey, write))(c)
+	if got := listed(c, tree); got != want {
+		c.Fatalf("Store returned %q, want %q", got, want)
+	}
+}
+
+func (c cacheTest) absentPack() { c.has("") }
+
+func (c cacheTest) storedPack() {
+	c.store(pack("b.py=2", "a/x.py=1"), "a/x.py=1 b.py=2")
+	c.has("a/x.py=1 b.py=2")
+	other := must(c.Load(c.Context(), "0123abcd/what-2"))(c)
+	if other.Len() > 0 {
+		c.Fatalf("another pack has %q", listed(c, other))
+	}
+}
+
+func (c cacheTest) replacedPack() {
+	c.store(pack("a=1", "b=2"), "a=1 b=2")
+	c.store(pack("c=3"), "c=3")
+	c.has("c=3")
+}
+
+func (c cacheTest) emptyPack() {
+	c.store(pack("a=1"), "a=1")
+	c.store(pack(), "")
+	c.has("")
+}
+
+func (c cacheTest) oldEntries() {
+	c.store(pack("a=1"), "a=1")
+	before := c.load()
+	b := ziptree.File("b", []byte("2"), false, "test")
+	c.store(packOf(append(before.Entries(), b)...), "a=1 b=2")
+	if got := listed(c, before); got != "a=1" {
+		c.Fatalf("the old pack has %q", got)
+	}
+}
+
+func (c cacheTest) failingWrite() {
+	c.store(pack("a=1"), "a=1")
+	failure := errors.New("no more")
+	_, err := c.Store(c.Context(), cacheKey, func(add func(ziptree.Entry) error) error {
+		if err := pack("b=2")(add); err != nil {
+			return err
 		}
 
-		if got := listed(t, tree); got != want {
-			t.Fatalf("the pack has %q, want %q", got, want)
+		return failure
+	})
+	if !errors.Is(err, failure) {
+		c.Fatalf("error %v, want %v", err, failure)
+	}
+
+	c.has("a=1")
+}
+
+func (c cacheTest) canceledWrite() {
+	c.store(pack("a=1"), "a=1")
+	ctx, cancel := context.WithCancel(c.Context())
+	_, err := c.Store(ctx, cacheKey, func(add func(ziptree.Entry) error) error {
+		cancel()
+		return pack("b=2")(add)
+	})
+	if !errors.Is(err, context.Canceled) {
+		c.Fatalf("error %v, want context.Canceled", err)
+	}
+
+	c.has("a=1")
+}
+
+func (c cacheTest) notesAndModes() {
+	e := ziptree.File("x", nil, true, "test")
+	e.Note = "failed: wörds"
+	stored := must(c.Store(c.Context(), cacheKey, packOf(e)))(c)
+	for _, tree := range []ziptree.Tree{stored, c.load()} {
+		if got, ok := tree.Lookup("x"); !ok || got.Note != e.Note || !got.Exec || got.Size != 0 {
+			c.Fatalf("got %+v, %v", got, ok)
 		}
 	}
-	store := func(t *testing.T, c engine.Cache, key string, write pack, want string) {
-		t.Helper()
-		tree, err := c.Store(ctx, key, write)
-		if err != nil {
-			t.Fatal(err)
-		}
+}
 
-		if got := listed(t, tree); got != want {
-			t.Fatalf("Store returned %q, want %q", got, want)
-		}
+func (c cacheTest) compressedBytes() {
+	content := pattern(50_000)
+	e := ziptree.File("x", content, false, "test")
+	tree := must(c.Store(c.Context(), cacheKey, packOf(e)))(c)
+	got, _ := tree.Lookup("x")
+	if got.ZippedBytes != e.ZippedBytes || got.Method != e.Method {
+		c.Fatalf("%d bytes by method %d, want %d by %d", got.ZippedBytes, got.Method, e.ZippedBytes, e.Method)
 	}
 
-	t.Run("an absent pack is empty", func(t *testing.T) { load(t, open(t), key, "") })
+	if b := must(got.Bytes(1 << 20))(c); !bytes.Equal(b, content) {
+		c.Fatalf("it has %d other bytes", len(b))
+	}
+}
 
-	t.Run("what was stored is loaded, sorted", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("b.py=2", "a/x.py=1"), "a/x.py=1 b.py=2")
-		load(t, c, key, "a/x.py=1 b.py=2")
-		load(t, c, "0123abcd/what-2", "")
-	})
-
-	t.Run("a pack is replaced as a whole", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("a=1", "b=2"), "a=1 b=2")
-		store(t, c, key, packOf("c=3"), "c=3")
-		load(t, c, key, "c=3")
-	})
-
-	t.Run("an empty pack is a pack", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("a=1"), "a=1")
-		store(t, c, key, packOf(), "")
-		load(t, c, key, "")
-	})
-
-	t.Run("entries of the old pack are readable while and after it is replaced", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("a=1"), "a=1")
-		before, err := c.Load(ctx, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		store(t, c, key, func(add func(ziptree.Entry) error) error {
-			for _, e := range before.Entries() {
-				if err := add(e); err != nil {
-					return err
+// concurrentStores stores different parts of one pack at once, as two builds do. If a build got the
+// other's part back, it would miss its own files.
+func (c cacheTest) concurrentStores() {
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 25 {
+				if err := c.storesOwn(fmt.Sprintf("f%d=%d", i, n)); err != nil {
+					c.Error(err)
+					return
 				}
-			}
-
-			return add(ziptree.File("b", []byte("2"), false, "test"))
-		}, "a=1 b=2")
-		if got := listed(t, before); got != "a=1" {
-			t.Fatalf("the old pack has %q", got)
-		}
-	})
-
-	t.Run("a failing write leaves the old pack", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("a=1"), "a=1")
-		failure := errors.New("no more")
-		if _, err := c.Store(ctx, key, func(add func(ziptree.Entry) error) error {
-			if err := add(ziptree.File("b", []byte("2"), false, "test")); err != nil {
-				return err
-			}
-
-			return failure
-		}); !errors.Is(err, failure) {
-			t.Fatalf("error %v, want %v", err, failure)
-		}
-
-		load(t, c, key, "a=1")
-	})
-
-	t.Run("a canceled write leaves the old pack", func(t *testing.T) {
-		c := open(t)
-		store(t, c, key, packOf("a=1"), "a=1")
-		stop, cancel := context.WithCancel(ctx)
-		if _, err := c.Store(stop, key, func(add func(ziptree.Entry) error) error {
-			cancel()
-			return add(ziptree.File("b", []byte("2"), false, "test"))
-		}); !errors.Is(err, context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-
-		load(t, c, key, "a=1")
-	})
-
-	t.Run("notes and modes survive", func(t *testing.T) {
-		c := open(t)
-		e := ziptree.File("x", nil, true, "test")
-		e.Note = "failed: wörds"
-		stored, err := c.Store(ctx, key, func(add func(ziptree.Entry) error) error { return add(e) })
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		loaded, err := c.Load(ctx, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		for _, tree := range []ziptree.Tree{stored, loaded} {
-			if got, ok := tree.Lookup("x"); !ok || got.Note != e.Note || !got.Exec || got.Size != 0 {
-				t.Fatalf("got %+v, %v", got, ok)
-			}
-		}
-	})
-
-	t.Run("compressed bytes are kept as they are", func(t *testing.T) {
-		c := open(t)
-		e := ziptree.File("x", pattern(50_000), false, "test")
-		tree, err := c.Store(ctx, key, func(add func(ziptree.Entry) error) error { return add(e) })
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		got, _ := tree.Lookup("x")
-		b, err := got.Bytes(1 << 20)
-		if err != nil || !bytes.Equal(b, pattern(50_000)) || got.ZippedBytes != e.ZippedBytes ||
-			got.Method != e.Method {
-			t.Fatalf("got %d bytes, %d zipped, %v", len(b), got.ZippedBytes, err)
-		}
-	})
-
-	// Two builds may store different parts of one pack: each must get its own back, or it would
-	// take a file for one that was never made.
-	t.Run("Store returns what it wrote whatever others store", func(t *testing.T) {
-		c := open(t)
-		var wg sync.WaitGroup
-		for i := range 4 {
-			wg.Go(func() {
-				for n := range 25 {
-					want := fmt.Sprintf("f%d=%d", i, n)
-					tree, err := c.Store(ctx, key, packOf(want))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-
-					if got := listed(t, tree); got != want {
-						t.Errorf("Store returned %q, want %q", got, want)
-						return
-					}
-				}
-			})
-		}
-
-		wg.Wait()
-		if tree, err := c.Load(ctx, key); err != nil || tree.Len() != 1 {
-			t.Fatalf("%d entries, %v", tree.Len(), err)
-		}
-	})
-
-	for _, bad := range []string{"", "/abs", "../out", "a/../../out", "a//b", "a/", "./a"} {
-		t.Run(fmt.Sprintf("%q is not a key", bad), func(t *testing.T) {
-			c := open(t)
-			if _, err := c.Store(ctx, bad, packOf("a=1")); err == nil {
-				t.Error("Store takes it")
-			}
-
-			if _, err := c.Load(ctx, bad); err == nil {
-				t.Error("Load takes it")
 			}
 		})
 	}
+
+	wg.Wait()
+	if tree := c.load(); tree.Len() != 1 {
+		c.Fatalf("%d entries, want 1", tree.Len())
+	}
 }
 
-// MemoryCache is a Cache in memory.
-type MemoryCache struct {
-	mu     sync.Mutex
-	packs  map[string]ziptree.Tree
-	Stores int // how often Store was called with success
-}
-
-var _ engine.Cache = (*MemoryCache)(nil)
-
-// Load returns a pack.
-func (m *MemoryCache) Load(_ context.Context, key string) (ziptree.Tree, error) {
-	if err := checkKey(key); err != nil {
-		return ziptree.Tree{}, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.packs[key], nil
-}
-
-// Store writes a pack.
-func (m *MemoryCache) Store(
-	ctx context.Context,
-	key string,
-	write func(add func(ziptree.Entry) error) error,
-) (ziptree.Tree, error) {
-	if err := checkKey(key); err != nil {
-		return ziptree.Tree{}, err
-	}
-
-	var b bytes.Buffer
-	z := ziptree.NewWriter(&b)
-	if err := write(z.Add); err != nil {
-		return ziptree.Tree{}, err
-	}
-
-	if err := ctx.Err(); err != nil {
-		return ziptree.Tree{}, err
-	}
-
-	if _, err := z.Close(); err != nil {
-		return ziptree.Tree{}, err
-	}
-
-	tree, err := ziptree.Read(bytes.NewReader(b.Bytes()), int64(b.Len()), key)
+func (c cacheTest) storesOwn(file string) error {
+	tree, err := c.Store(c.Context(), cacheKey, pack(file))
 	if err != nil {
-		return ziptree.Tree{}, err
+		return err
 	}
 
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.packs == nil {
-		m.packs = map[string]ziptree.Tree{}
-	}
-
-	m.packs[key] = tree
-	m.Stores++
-	return tree, nil
-}
-
-func checkKey(key string) error {
-	if err := ziptree.CheckName(key); err != nil {
-		return fmt.Errorf("key %q %w", key, err)
+	if got := listed(c, tree); got != file {
+		return fmt.Errorf("Store returned %q, want %q", got, file)
 	}
 
 	return nil
+}
+
+func (c cacheTest) badKeys() {
+	for _, bad := range []string{"", "/abs", "../out", "a/../../out", "a//b", "a/", "./a"} {
+		if _, err := c.Store(c.Context(), bad, pack("a=1")); err == nil {
+			c.Errorf("Store accepts the key %q", bad)
+		}
+
+		if _, err := c.Load(c.Context(), bad); err == nil {
+			c.Errorf("Load accepts the key %q", bad)
+		}
+	}
 }

@@ -1,303 +1,218 @@
 package porttest
 
 import (
-	"archive/zip"
-	"bytes"
-	"context"
-	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// zipped is a zip of name=content.
-func zipped(t testing.TB, pairs ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, p := range pairs {
-		name, content, _ := strings.Cut(p, "=")
-		f, err := w.Create(name)
-		if err == nil {
-			_, err = io.WriteString(f, content)
-		}
-
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	return b.Bytes()
-}
-
-func suiteTarget(t testing.TB) pydist.Target {
-	t.Helper()
-	target, err := pydist.ParseTarget("python3.13-x86_64")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return target
-}
-
-// fails checks that an error is a fault of that code.
-func fails(t *testing.T, what string, err error, want fault.Code) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("%s: no error, want %s", what, want)
-	}
-
-	if got := fault.CodeOf(err); got != want {
-		t.Fatalf("%s: %s (%v), want %s", what, got, err, want)
-	}
-}
-
-func must[T any](v T, err error) func(t testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		return v
-	}
-}
-
-// addLayer publishes a version of a layer with one file.
-func addLayer(t testing.TB, a Account, name, file string) workflow.LayerVersion {
-	t.Helper()
-	description, _, _ := strings.Cut(file, "=")
-	return must(
-		a.LayerVersions.Publish(context.Background(), workflow.NewLayerVersion{
-			LayerName:   name,
-			Description: description,
-			Target:      suiteTarget(t),
-			Zip:         a.Others.Upload(t, zipped(t, file)),
-		}),
-	)(t)
-}
-
 // LayerVersions is the suite of workflow.LayerVersions.
 func LayerVersions(t *testing.T, open func(t *testing.T) Account) {
-	ctx := context.Background()
-	const name = "layersmith-data-python3_13-x86_64"
-	numbers := func(t *testing.T, a Account) (got []int64) {
-		t.Helper()
-		for _, v := range must(a.LayerVersions.List(ctx, name))(t) {
-			got = append(got, v.Version)
-		}
+	start := func(t *testing.T) layerVersionsTest { return layerVersionsTest{accountTest{t, open(t)}} }
+	runTests(t, start, []namedTest[layerVersionsTest]{
+		{"a layer that was never published has no versions", layerVersionsTest.noVersions},
+		{"a published version is read back with the digest of its zip", layerVersionsTest.readBack},
+		{"versions of one layer are listed newest first", layerVersionsTest.newestFirst},
+		{"the same zip again is another version", layerVersionsTest.sameZip},
+		{"an absent object is not published", layerVersionsTest.absentObject},
+		{"an absent version of the object is not published", layerVersionsTest.absentObjectVersion},
+		{"bytes that are not a zip are not published", layerVersionsTest.notZip},
+		{"a description has at most 256 characters", layerVersionsTest.longDescription},
+		{"an absent version is NotFound", layerVersionsTest.absentVersion},
+		{"text that is not the ARN of a version is BadInput", layerVersionsTest.notARN},
+		{"Unzipped returns the size of the files", layerVersionsTest.unzippedSize},
+		{"a version is shared with an organization and an account, also again", layerVersionsTest.share},
+		{"an absent version cannot be shared", layerVersionsTest.shareAbsent},
+		{"a deleted version is gone and its number is not used again", layerVersionsTest.deleteVersion},
+		{"a version of another account is not deleted", layerVersionsTest.deleteInOtherAccount},
+		{"a canceled call changes nothing", layerVersionsTest.canceled},
+	})
+}
 
-		return got
+// layerName is the layer that the suite publishes.
+const layerName = "layersmith-data-python3_13-x86_64"
+
+type layerVersionsTest struct{ accountTest }
+
+// add publishes a version of layerName.
+func (l layerVersionsTest) add(file string) workflow.LayerVersion {
+	l.Helper()
+	return l.addLayer(layerName, file)
+}
+
+// fails expects that a version cannot be published.
+func (l layerVersionsTest) fails(v workflow.NewLayerVersion) {
+	l.Helper()
+	v.LayerName = layerName
+	v.Target = l.target()
+	_, err := l.LayerVersions.Publish(l.Context(), v)
+	wantFault(l, "publish", err, fault.BadInput)
+}
+
+// wantVersions compares the numbers of the listed versions.
+func (l layerVersionsTest) wantVersions(want ...int64) {
+	l.Helper()
+	var got []int64
+	for _, v := range must(l.LayerVersions.List(l.Context(), layerName))(l) {
+		got = append(got, v.Version)
 	}
-	expect := func(t *testing.T, a Account, want ...int64) {
-		t.Helper()
-		got := numbers(t, a)
-		if len(got) != len(want) {
-			t.Fatalf("versions %v, want %v", got, want)
-		}
 
-		for i := range want {
-			if got[i] != want[i] {
-				t.Fatalf("versions %v, want %v", got, want)
-			}
+	if !slices.Equal(got, want) {
+		l.Fatalf("versions %v, want %v", got, want)
+	}
+}
+
+func (l layerVersionsTest) noVersions() { l.wantVersions() }
+
+func (l layerVersionsTest) readBack() {
+	zip := zipOf(l, "python/a.py=1")
+	made := must(l.LayerVersions.Publish(l.Context(), workflow.NewLayerVersion{
+		LayerName:   layerName,
+		Description: "lock 1a2b",
+		Target:      l.target(),
+		License:     "MIT",
+		Zip:         l.upload(zip),
+	}))(l)
+	want := workflow.LayerVersion{
+		ARN:         made.ARN,
+		LayerName:   layerName,
+		Version:     1,
+		Description: "lock 1a2b",
+		CodeSHA256:  codeSHA256(zip),
+		Created:     made.Created,
+	}
+	if made != want || made.Created.IsZero() || !strings.HasSuffix(made.ARN, ":layer:"+layerName+":1") {
+		l.Fatalf("published %+v", made)
+	}
+
+	if got := must(l.LayerVersions.Get(l.Context(), made.ARN))(l); got != made {
+		l.Fatalf("read %+v, published %+v", got, made)
+	}
+
+	want.CodeSHA256 = "" // List does not return it
+	if all := must(l.LayerVersions.List(l.Context(), layerName))(l); len(all) != 1 || all[0] != want {
+		l.Fatalf("listed %+v, want %+v", all, want)
+	}
+}
+
+func (l layerVersionsTest) newestFirst() {
+	l.add("a=1")
+	l.add("a=2")
+	l.add("a=3")
+	l.addLayer(layerName+"-other", "a=1")
+	l.wantVersions(3, 2, 1)
+}
+
+func (l layerVersionsTest) sameZip() {
+	l.add("a=1")
+	l.add("a=1")
+	l.wantVersions(2, 1)
+}
+
+func (l layerVersionsTest) absentObject() {
+	ref := l.upload(zipOf(l, "a=1"))
+	ref.Key += ".other"
+	l.fails(workflow.NewLayerVersion{Zip: ref})
+	l.wantVersions()
+}
+
+func (l layerVersionsTest) absentObjectVersion() {
+	ref := l.upload(zipOf(l, "a=1"))
+	ref.VersionID = "0123456789abcdef"
+	l.fails(workflow.NewLayerVersion{Zip: ref})
+	l.wantVersions()
+}
+
+func (l layerVersionsTest) notZip() {
+	l.fails(workflow.NewLayerVersion{Zip: l.upload(pattern(100))})
+	l.wantVersions()
+}
+
+func (l layerVersionsTest) longDescription() {
+	v := workflow.NewLayerVersion{
+		LayerName:   layerName,
+		Target:      l.target(),
+		Zip:         l.upload(zipOf(l, "a=1")),
+		Description: string(pattern(256)),
+	}
+	if got := must(l.LayerVersions.Publish(l.Context(), v))(l); got.Description != v.Description {
+		l.Fatalf("description %q", got.Description)
+	}
+
+	v.Description += "x"
+	l.fails(v)
+	l.wantVersions(1)
+}
+
+func (l layerVersionsTest) absentVersion() {
+	_, err := l.LayerVersions.Get(l.Context(), absent(l.add("a=1")))
+	wantFault(l, "get", err, fault.NotFound)
+}
+
+func (l layerVersionsTest) notARN() {
+	_, err := l.LayerVersions.Get(l.Context(), "arn:aws:lambda:us-east-1:123456789012:layer:x")
+	wantFault(l, "get", err, fault.BadInput)
+	wantFault(l, "delete", l.LayerVersions.Delete(l.Context(), layerName), fault.BadInput)
+}
+
+func (l layerVersionsTest) unzippedSize() {
+	v := l.add("python/a.py=" + strings.Repeat("0", 100_000))
+	if got := must(l.LayerVersions.Unzipped(l.Context(), v.ARN))(l); got != 100_000 {
+		l.Fatalf("%d bytes, want 100000", got)
+	}
+
+	_, err := l.LayerVersions.Unzipped(l.Context(), absent(v))
+	wantFault(l, "an absent version", err, fault.NotFound)
+	_, err = l.LayerVersions.Unzipped(l.Context(), layerName)
+	wantFault(l, "a name", err, fault.BadInput)
+}
+
+func (l layerVersionsTest) share() {
+	v := l.add("a=1")
+	for _, with := range []string{"o-abcde12345", "210987654321", "o-abcde12345"} {
+		if err := l.LayerVersions.Share(l.Context(), v, with); err != nil {
+			l.Fatalf("share with %s: %v", with, err)
 		}
 	}
 
-	t.Run("a layer that nobody published has no versions", func(t *testing.T) {
-		if got := numbers(t, open(t)); len(got) != 0 {
-			t.Fatalf("versions %v", got)
-		}
-	})
+	for _, with := range []string{"", "*", "o-x", "12345", "arn:aws:iam::210987654321:root"} {
+		wantFault(l, "share with "+with, l.LayerVersions.Share(l.Context(), v, with), fault.BadInput)
+	}
+}
 
-	t.Run("what was published is read back, with the digest of its zip", func(t *testing.T) {
-		a := open(t)
-		zip := zipped(t, "python/a.py=1")
-		made := must(
-			a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{
-				LayerName:   name,
-				Description: "lock 1a2b",
-				Target:      suiteTarget(t),
-				License:     "MIT",
-				Zip:         a.Others.Upload(t, zip),
-			}),
-		)(t)
-		if made.Version != 1 || made.LayerName != name || made.Description != "lock 1a2b" ||
-			made.CodeSHA256 != codeSHA256(zip) ||
-			made.Created.IsZero() ||
-			!strings.HasSuffix(made.ARN, ":layer:"+name+":1") {
-			t.Fatalf("published %+v", made)
-		}
+func (l layerVersionsTest) shareAbsent() {
+	v := l.add("a=1")
+	succeeds(l, l.LayerVersions.Delete(l.Context(), v.ARN))
+	wantFault(l, "share", l.LayerVersions.Share(l.Context(), v, "210987654321"), fault.NotFound)
+}
 
-		if got := must(a.LayerVersions.Get(ctx, made.ARN))(t); got != made {
-			t.Fatalf("read %+v, published %+v", got, made)
-		}
+func (l layerVersionsTest) deleteVersion() {
+	l.add("a=1")
+	v := l.add("a=2")
+	succeeds(l, l.LayerVersions.Delete(l.Context(), v.ARN))
+	succeeds(l, l.LayerVersions.Delete(l.Context(), v.ARN))
+	l.wantVersions(1)
 
-		listed := made
-		listed.CodeSHA256 = ""
-		if all := must(a.LayerVersions.List(ctx, name))(t); len(all) != 1 || all[0] != listed {
-			t.Fatalf("listed %+v, want %+v", all, listed)
-		}
-	})
+	_, err := l.LayerVersions.Get(l.Context(), v.ARN)
+	wantFault(l, "get", err, fault.NotFound)
+	if next := l.add("a=3"); next.Version != 3 {
+		l.Fatalf("version %d, want 3", next.Version)
+	}
+}
 
-	t.Run("versions are listed newest first, of one layer only", func(t *testing.T) {
-		a := open(t)
-		for _, file := range []string{"a=1", "a=2", "a=3"} {
-			addLayer(t, a, name, file)
-		}
+func (l layerVersionsTest) deleteInOtherAccount() {
+	arn := must(release.ParseARN(l.add("a=1").ARN))(l)
+	arn.Account = "999999999999"
+	wantFault(l, "delete", l.LayerVersions.Delete(l.Context(), arn.String()), fault.BadInput)
+	l.wantVersions(1)
+}
 
-		addLayer(t, a, name+"-other", "a=1")
-		expect(t, a, 3, 2, 1)
-	})
-
-	t.Run("the same zip again is another version", func(t *testing.T) {
-		a := open(t)
-		addLayer(t, a, name, "a=1")
-		addLayer(t, a, name, "a=1")
-		expect(t, a, 2, 1)
-	})
-
-	t.Run("an object that is not there publishes nothing", func(t *testing.T) {
-		a := open(t)
-		ref := a.Others.Upload(t, zipped(t, "a=1"))
-		ref.Key += ".other"
-		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
-		fails(t, "publish", err, fault.BadInput)
-		expect(t, a)
-	})
-
-	t.Run("another version of the object publishes nothing", func(t *testing.T) {
-		a := open(t)
-		ref := a.Others.Upload(t, zipped(t, "a=1"))
-		ref.VersionID = "0123456789abcdef"
-		_, err := a.LayerVersions.Publish(ctx, workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: ref})
-		fails(t, "publish", err, fault.BadInput)
-		expect(t, a)
-	})
-
-	t.Run("bytes that are no zip publish nothing", func(t *testing.T) {
-		a := open(t)
-		_, err := a.LayerVersions.Publish(ctx,
-			workflow.NewLayerVersion{LayerName: name, Target: suiteTarget(t), Zip: a.Others.Upload(t, pattern(100))})
-		fails(t, "publish", err, fault.BadInput)
-		expect(t, a)
-	})
-
-	t.Run("a description of 256 characters fits, one more does not", func(t *testing.T) {
-		a := open(t)
-		v := workflow.NewLayerVersion{
-			LayerName:   name,
-			Target:      suiteTarget(t),
-			Zip:         a.Others.Upload(t, zipped(t, "a=1")),
-			Description: string(pattern(256)),
-		}
-		if got := must(a.LayerVersions.Publish(ctx, v))(t); got.Description != v.Description {
-			t.Fatalf("description %q", got.Description)
-		}
-
-		v.Description += "x"
-		_, err := a.LayerVersions.Publish(ctx, v)
-		fails(t, "publish", err, fault.BadInput)
-		expect(t, a, 1)
-	})
-
-	t.Run("a version that is not there is NotFound", func(t *testing.T) {
-		a := open(t)
-		v := addLayer(t, a, name, "a=1")
-		_, err := a.LayerVersions.Get(ctx, strings.TrimSuffix(v.ARN, "1")+"7")
-		fails(t, "get", err, fault.NotFound)
-	})
-
-	t.Run("what is no ARN of a version is BadInput", func(t *testing.T) {
-		a := open(t)
-		_, err := a.LayerVersions.Get(ctx, "arn:aws:lambda:us-east-1:123456789012:layer:x")
-		fails(t, "get", err, fault.BadInput)
-		fails(t, "delete", a.LayerVersions.Delete(ctx, name), fault.BadInput)
-	})
-
-	t.Run("a version is weighed unzipped", func(t *testing.T) {
-		a := open(t)
-		v := addLayer(t, a, name, "python/a.py="+strings.Repeat("0", 100_000))
-		if got := must(a.LayerVersions.Unzipped(ctx, v.ARN))(t); got != 100_000 {
-			t.Fatalf("%d bytes, want 100000", got)
-		}
-
-		_, err := a.LayerVersions.Unzipped(ctx, strings.TrimSuffix(v.ARN, "1")+"7")
-		fails(t, "version 7", err, fault.NotFound)
-		_, err = a.LayerVersions.Unzipped(ctx, name)
-		fails(t, "a name", err, fault.BadInput)
-	})
-
-	t.Run("a version can be shared with an organization and an account, also again", func(t *testing.T) {
-		a := open(t)
-		v := addLayer(t, a, name, "a=1")
-		for _, with := range []string{"o-abcde12345", "210987654321", "o-abcde12345"} {
-			if err := a.LayerVersions.Share(ctx, v, with); err != nil {
-				t.Fatalf("share with %s: %v", with, err)
-			}
-		}
-
-		for _, with := range []string{"", "*", "o-x", "12345", "arn:aws:iam::210987654321:root"} {
-			fails(t, "share with "+with, a.LayerVersions.Share(ctx, v, with), fault.BadInput)
-		}
-	})
-
-	t.Run("a version that is not there cannot be shared", func(t *testing.T) {
-		a := open(t)
-		v := addLayer(t, a, name, "a=1")
-		if err := a.LayerVersions.Delete(ctx, v.ARN); err != nil {
-			t.Fatal(err)
-		}
-
-		fails(t, "share", a.LayerVersions.Share(ctx, v, "210987654321"), fault.NotFound)
-	})
-
-	t.Run(
-		"a deleted version is gone, its number is not used again, and deleting it again is no error",
-		func(t *testing.T) {
-			a := open(t)
-			addLayer(t, a, name, "a=1")
-			v := addLayer(t, a, name, "a=2")
-			for range 2 {
-				if err := a.LayerVersions.Delete(ctx, v.ARN); err != nil {
-					t.Fatal(err)
-				}
-			}
-
-			expect(t, a, 1)
-			_, err := a.LayerVersions.Get(ctx, v.ARN)
-			fails(t, "get", err, fault.NotFound)
-			if again := addLayer(t, a, name, "a=3"); again.Version != 3 {
-				t.Fatalf("version %d, want 3", again.Version)
-			}
-		},
-	)
-
-	t.Run("a version of another account is never taken for one's own", func(t *testing.T) {
-		a := open(t)
-		arn, err := release.ParseARN(addLayer(t, a, name, "a=1").ARN)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		arn.Account = "999999999999"
-		fails(t, "delete", a.LayerVersions.Delete(ctx, arn.String()), fault.BadInput)
-		expect(t, a, 1)
-	})
-
-	t.Run("a canceled call does nothing", func(t *testing.T) {
-		a := open(t)
-		v := addLayer(t, a, name, "a=1")
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		fails(t, "delete", a.LayerVersions.Delete(stop, v.ARN), fault.Canceled)
-		expect(t, a, 1)
-	})
+func (l layerVersionsTest) canceled() {
+	v := l.add("a=1")
+	wantFault(l, "delete", l.LayerVersions.Delete(canceledContext(l), v.ARN), fault.Canceled)
+	l.wantVersions(1)
 }

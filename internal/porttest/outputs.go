@@ -14,220 +14,140 @@ import (
 	"github.com/layersmith/layersmith/internal/engine"
 )
 
-func writes(s string) func(io.Writer) error {
-	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
-}
-
 // Outputs is the suite of engine.Outputs.
 func Outputs(t *testing.T, open func(t *testing.T) engine.Outputs) {
-	ctx := context.Background()
-	const name = "demo-python3.13-x86_64.zip"
-	has := func(t *testing.T, o engine.Outputs, want string) {
-		t.Helper()
-		b, err := o.Read(ctx, name)
-		if err != nil || string(b) != want {
-			t.Fatalf("Read = %q, %v; want %q", b, err, want)
-		}
+	start := func(t *testing.T) outputsTest { return outputsTest{t, open(t)} }
+	runTests(t, start, []namedTest[outputsTest]{
+		{"an absent output does not exist", outputsTest.absentOutput},
+		{"an output is read, and replaced", outputsTest.replaced},
+		{"a failing write leaves the old file", outputsTest.failingWrite},
+		{"a failing first write leaves no file", outputsTest.failingFirstWrite},
+		{"a canceled write leaves the old file", outputsTest.canceledWrite},
+		{"an open reader keeps the file that it opened", outputsTest.openedBefore},
+		{"concurrent writes leave one of them whole", outputsTest.concurrentWrites},
+		{"bad names are refused", outputsTest.badNames},
+	})
+}
 
-		opened, err := o.Open(ctx, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+// outputName is the file that the suite writes.
+const outputName = "demo-python3.13-x86_64.zip"
 
-		if got := contents(t, opened); string(got) != want {
-			t.Fatalf("Open has %q, want %q", got, want)
-		}
+type outputsTest struct {
+	*testing.T
+	engine.Outputs
+}
+
+func (o outputsTest) write(content string) {
+	o.Helper()
+	succeeds(o, o.Write(o.Context(), outputName, writing(content)))
+}
+
+func (o outputsTest) has(want string) {
+	o.Helper()
+	b, err := o.Read(o.Context(), outputName)
+	if err != nil || string(b) != want {
+		o.Fatalf("Read = %q, %v; want %q", b, err, want)
 	}
-	write := func(t *testing.T, o engine.Outputs, s string) {
-		t.Helper()
-		if err := o.Write(ctx, name, writes(s)); err != nil {
-			t.Fatal(err)
-		}
+
+	opened := must(o.Open(o.Context(), outputName))(o)
+	if got := readAll(o, opened); string(got) != want {
+		o.Fatalf("Open has %q, want %q", got, want)
+	}
+}
+
+func (o outputsTest) absentOutput() {
+	o.Helper()
+	if _, err := o.Read(o.Context(), outputName); !errors.Is(err, fs.ErrNotExist) {
+		o.Errorf("Read: %v, want fs.ErrNotExist", err)
 	}
 
-	t.Run("an absent output does not exist", func(t *testing.T) {
-		o := open(t)
-		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("Read: %v, want fs.ErrNotExist", err)
-		}
+	if _, err := o.Open(o.Context(), outputName); !errors.Is(err, fs.ErrNotExist) {
+		o.Errorf("Open: %v, want fs.ErrNotExist", err)
+	}
+}
 
-		if _, err := o.Open(ctx, name); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("Open: %v, want fs.ErrNotExist", err)
-		}
+func (o outputsTest) replaced() {
+	for _, content := range []string{"one", "", "three"} {
+		o.write(content)
+		o.has(content)
+	}
+}
+
+func (o outputsTest) failingWrite() {
+	o.write("one")
+	failure := errors.New("no more")
+	err := o.Write(o.Context(), outputName, writingThenFailing("half", failure))
+	if !errors.Is(err, failure) {
+		o.Fatalf("error %v, want %v", err, failure)
+	}
+
+	o.has("one")
+}
+
+func (o outputsTest) failingFirstWrite() {
+	failure := errors.New("no more")
+	err := o.Write(o.Context(), outputName, func(io.Writer) error { return failure })
+	if err == nil {
+		o.Fatal("no error")
+	}
+
+	o.absentOutput()
+}
+
+func (o outputsTest) canceledWrite() {
+	o.write("one")
+	ctx, cancel := context.WithCancel(o.Context())
+	err := o.Write(ctx, outputName, func(w io.Writer) error {
+		cancel()
+		return writing("two")(w)
 	})
+	if !errors.Is(err, context.Canceled) {
+		o.Fatalf("error %v, want context.Canceled", err)
+	}
 
-	t.Run("what was written is read, and replaced", func(t *testing.T) {
-		o := open(t)
-		write(t, o, "one")
-		has(t, o, "one")
-		write(t, o, "")
-		has(t, o, "")
-		write(t, o, "three")
-		has(t, o, "three")
-	})
+	o.has("one")
+}
 
-	t.Run("a failing write leaves the old file", func(t *testing.T) {
-		o := open(t)
-		write(t, o, "one")
-		failure := errors.New("no more")
-		if err := o.Write(ctx, name, func(w io.Writer) error {
-			if _, err := io.WriteString(w, "half"); err != nil {
-				return err
-			}
+func (o outputsTest) openedBefore() {
+	o.write("one")
+	opened := must(o.Open(o.Context(), outputName))(o)
+	o.write("second")
+	if got := readAll(o, opened); string(got) != "one" {
+		o.Fatalf("it reads %q, want the file that it opened", got)
+	}
+}
 
-			return failure
-		}); !errors.Is(err, failure) {
-			t.Fatalf("error %v, want %v", err, failure)
-		}
-
-		has(t, o, "one")
-	})
-
-	t.Run("a failing first write leaves none", func(t *testing.T) {
-		o := open(t)
-		if err := o.Write(ctx, name, func(io.Writer) error { return errors.New("no more") }); err == nil {
-			t.Fatal("no error")
-		}
-
-		if _, err := o.Read(ctx, name); !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("Read: %v, want fs.ErrNotExist", err)
-		}
-	})
-
-	t.Run("a canceled write leaves the old file", func(t *testing.T) {
-		o := open(t)
-		write(t, o, "one")
-		stop, cancel := context.WithCancel(ctx)
-		if err := o.Write(stop, name, func(w io.Writer) error { cancel(); return writes("two")(w) }); !errors.Is(err,
-			context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-
-		has(t, o, "one")
-	})
-
-	t.Run("a reader that is open keeps what it opened", func(t *testing.T) {
-		o := open(t)
-		write(t, o, "one")
-		opened, err := o.Open(ctx, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		write(t, o, "second")
-		if got := contents(t, opened); string(got) != "one" {
-			t.Fatalf("it reads %q, want what it opened", got)
-		}
-	})
-
-	t.Run("writes at once leave one of them whole", func(t *testing.T) {
-		o := open(t)
-		var wg sync.WaitGroup
-		for i := range 4 {
-			wg.Go(func() {
-				if err := o.Write(ctx, name, writes(strings.Repeat(fmt.Sprint(i), 100_000))); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-
-		wg.Wait()
-		b, err := o.Read(ctx, name)
-		if err != nil || len(b) != 100_000 || !bytes.Equal(b, bytes.Repeat(b[:1], len(b))) {
-			t.Fatalf("%d bytes, %v", len(b), err)
-		}
-	})
-
-	for _, bad := range []string{"", ".", "..", "a/b", "/a", "../a", `a\b`, ".hidden"} {
-		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
-			o := open(t)
-			if err := o.Write(ctx, bad, writes("x")); err == nil {
-				t.Error("Write takes it")
-			}
-
-			if _, err := o.Read(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("Read: %v, want a refusal", err)
-			}
-
-			if _, err := o.Open(ctx, bad); err == nil || errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("Open: %v, want a refusal", err)
+func (o outputsTest) concurrentWrites() {
+	const size = 100_000
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			content := strings.Repeat(fmt.Sprint(i), size)
+			if err := o.Write(o.Context(), outputName, writing(content)); err != nil {
+				o.Error(err)
 			}
 		})
 	}
+
+	wg.Wait()
+	b := must(o.Read(o.Context(), outputName))(o)
+	if len(b) != size || !bytes.Equal(b, bytes.Repeat(b[:1], size)) {
+		o.Fatalf("%d bytes of more than one write", len(b))
+	}
 }
 
-// MemoryOutputs is Outputs in memory.
-type MemoryOutputs struct {
-	mu     sync.Mutex
-	files  map[string][]byte
-	Writes int // how often Write was called with success
-}
+func (o outputsTest) badNames() {
+	for _, bad := range []string{"", ".", "..", "a/b", "/a", "../a", `a\b`, ".hidden"} {
+		if err := o.Write(o.Context(), bad, writing("x")); err == nil {
+			o.Errorf("Write accepts the name %q", bad)
+		}
 
-var _ engine.Outputs = (*MemoryOutputs)(nil)
+		if _, err := o.Read(o.Context(), bad); err == nil || errors.Is(err, fs.ErrNotExist) {
+			o.Errorf("Read %q: %v, want it refused", bad, err)
+		}
 
-// Write stores a file.
-func (m *MemoryOutputs) Write(ctx context.Context, name string, write func(io.Writer) error) error {
-	if err := checkOutput(name); err != nil {
-		return err
+		if _, err := o.Open(o.Context(), bad); err == nil || errors.Is(err, fs.ErrNotExist) {
+			o.Errorf("Open %q: %v, want it refused", bad, err)
+		}
 	}
-
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-
-	m.Set(name, b.Bytes())
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.Writes++
-	return nil
-}
-
-// Set puts a file there, as somebody who does not go through the port.
-func (m *MemoryOutputs) Set(name string, b []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.files == nil {
-		m.files = map[string][]byte{}
-	}
-
-	m.files[name] = b
-}
-
-// Read returns a file.
-func (m *MemoryOutputs) Read(_ context.Context, name string) ([]byte, error) {
-	if err := checkOutput(name); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.files[name]
-	if !ok {
-		return nil, fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
-	}
-
-	return clone(b), nil
-}
-
-// Open opens a file.
-func (m *MemoryOutputs) Open(ctx context.Context, name string) (engine.Blob, error) {
-	b, err := m.Read(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-
-	return newBlob(b), nil
-}
-
-func checkOutput(name string) error {
-	if name == "" || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
-		return fmt.Errorf("%q is not a name for an output", name)
-	}
-
-	return nil
 }

@@ -1,17 +1,12 @@
 package porttest
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
@@ -19,324 +14,239 @@ import (
 
 // Registers is the suite of workflow.Registers.
 func Registers(t *testing.T, open func(t *testing.T) workflow.Registers) {
-	ctx := context.Background()
-	const name = "state/lease.json"
-	store := func(t *testing.T, r workflow.Registers, name, doc, tag string) string {
-		t.Helper()
-		tag, err := r.Store(ctx, name, []byte(doc), tag)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if tag == "" {
-			t.Fatal("Store returned no tag")
-		}
-
-		return tag
+	start := func(t *testing.T) registersTest { return registersTest{t, open(t)} }
+	loaded := func(doc string) func(registersTest) {
+		return func(r registersTest) { r.has(doc, r.store(doc, "")) }
 	}
-	refuses := func(t *testing.T, r workflow.Registers, doc, tag string, want fault.Code) {
-		t.Helper()
-		_, err := r.Store(ctx, name, []byte(doc), tag)
-		codedAs(t, err, want)
+	runTests(t, start, []namedTest[registersTest]{
+		{"an absent document is NotFound", registersTest.absentDocument},
+		{"a document is loaded with the tag of Store", loaded(`{"run":"1"}`)},
+		{"an empty document is loaded", loaded("")},
+		{"a document of 1 MiB is loaded", loaded(string(pattern(1 << 20)))},
+		{"a document is created only once", registersTest.createdOnce},
+		{"a document is created only once, even of the same bytes", registersTest.sameBytesCreatedOnce},
+		{"a tag allows one change", registersTest.tagAllowsOneChange},
+		{"a tag does not create a document", registersTest.tagCreatesNothing},
+		{"documents do not share bytes with the caller", registersTest.copies},
+		{"names are listed by prefix, sorted", registersTest.listed},
+		{"of concurrent writers one creates it", registersTest.concurrentCreate},
+		{"of concurrent writers one changes it", registersTest.concurrentChange},
+		{"no concurrent change is lost", registersTest.concurrentCount},
+		{"the largest document is stored, a larger one is not", registersTest.largest},
+		{"a canceled call does nothing", registersTest.canceled},
+		{"bad names are refused", registersTest.badNames},
+	})
+}
+
+// registerName is the document that the suite changes.
+const registerName = "state/lease.json"
+
+type registersTest struct {
+	*testing.T
+	workflow.Registers
+}
+
+func (r registersTest) store(doc, tag string) string {
+	r.Helper()
+	return r.storeAs(registerName, doc, tag)
+}
+
+func (r registersTest) storeAs(name, doc, tag string) string {
+	r.Helper()
+	stored := must(r.Store(r.Context(), name, []byte(doc), tag))(r)
+	if stored == "" {
+		r.Fatal("Store returned no tag")
 	}
-	has := func(t *testing.T, r workflow.Registers, want, wantTag string) {
-		t.Helper()
-		doc, tag, err := r.Load(ctx, name)
-		if err != nil || string(doc) != want || tag != wantTag {
-			t.Fatalf("Load = %.40q (%d bytes), %q, %v; want %.40q, %q", doc, len(doc), tag, err, want, wantTag)
-		}
-	}
 
-	t.Run("an absent document is not found", func(t *testing.T) {
-		_, _, err := open(t).Load(ctx, name)
-		codedAs(t, err, fault.NotFound)
-	})
+	return stored
+}
 
-	t.Run("what was stored is loaded, with its tag", func(t *testing.T) {
-		for _, doc := range []string{`{"run":"1"}`, "", string(pattern(1 << 20))} {
-			r := open(t)
-			has(t, r, doc, store(t, r, name, doc, ""))
-		}
-	})
+func (r registersTest) cannotStore(doc, tag string, want fault.Code) {
+	r.Helper()
+	_, err := r.Store(r.Context(), registerName, []byte(doc), tag)
+	wantFault(r, "store", err, want)
+}
 
-	t.Run("a document is made only once", func(t *testing.T) {
-		r := open(t)
-		tag := store(t, r, name, "one", "")
-		refuses(t, r, "two", "", fault.Changed)
-		has(t, r, "one", tag)
-	})
-
-	t.Run("a document is made only once even of the same bytes", func(t *testing.T) {
-		r := open(t)
-		store(t, r, name, "one", "")
-		refuses(t, r, "one", "", fault.Changed)
-	})
-
-	t.Run("the tag allows one change", func(t *testing.T) {
-		r := open(t)
-		first := store(t, r, name, "one", "")
-		second := store(t, r, name, "two", first)
-		if first == second {
-			t.Fatalf("another document has the same tag %q", first)
-		}
-
-		refuses(t, r, "three", first, fault.Changed)
-		has(t, r, "two", second)
-		has(t, r, "three", store(t, r, name, "three", second))
-	})
-
-	t.Run("a tag does not make a document", func(t *testing.T) {
-		r := open(t)
-		tag := store(t, r, "state/other.json", "one", "")
-		refuses(t, r, "two", tag, fault.Changed)
-		_, _, err := r.Load(ctx, name)
-		codedAs(t, err, fault.NotFound)
-	})
-
-	t.Run("documents do not share bytes with who stores and loads them", func(t *testing.T) {
-		r := open(t)
-		doc := []byte("one")
-		tag, err := r.Store(ctx, name, doc, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		doc[0] = 'x'
-		loaded, _, err := r.Load(ctx, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		loaded[0] = 'y'
-		has(t, r, "one", tag)
-	})
-
-	t.Run("names are listed by prefix, sorted", func(t *testing.T) {
-		r := open(t)
-		for _, n := range []string{
-			"runs/b/change-2.json", "runs/b/change-10.json", "runs/a/run.json",
-			"runs/bb/run.json", "state/released.json", "runs/b/Z.json",
-		} {
-			store(t, r, n, n, "")
-		}
-
-		for prefix, want := range map[string]string{
-			"runs/b/":       "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json",
-			"runs/b":        "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json runs/bb/run.json",
-			"runs/b/change": "runs/b/change-10.json runs/b/change-2.json",
-			"runs/none/":    "",
-			"state/":        "state/released.json",
-		} {
-			got, err := r.List(ctx, prefix)
-			if err != nil || strings.Join(got, " ") != want {
-				t.Errorf("List(%q) = %q, %v; want %q", prefix, got, err, want)
-			}
-		}
-	})
-
-	t.Run("of several that make it at once one does", func(t *testing.T) {
-		r := open(t)
-		oneWins(t, r, name, "")
-	})
-
-	t.Run("of several that change it at once one does", func(t *testing.T) {
-		r := open(t)
-		oneWins(t, r, name, store(t, r, name, "start", ""))
-	})
-
-	t.Run("no change gets lost", func(t *testing.T) {
-		r := open(t)
-		store(t, r, name, "0", "")
-		const writers, each = 4, 5
-		var wg sync.WaitGroup
-		for range writers {
-			wg.Go(func() {
-				for done := 0; done < each; {
-					doc, tag, err := r.Load(ctx, name)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-
-					n, err := strconv.Atoi(string(doc))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-
-					switch _, err := r.Store(ctx, name, []byte(strconv.Itoa(n+1)), tag); {
-					case err == nil:
-						done++
-					case fault.CodeOf(err) != fault.Changed:
-						t.Error(err)
-						return
-					}
-				}
-			})
-		}
-
-		wg.Wait()
-		if doc, _, err := r.Load(ctx, name); err != nil || string(doc) != strconv.Itoa(writers*each) {
-			t.Fatalf("counted %s, %v; want %d", doc, err, writers*each)
-		}
-	})
-
-	t.Run("the largest document is stored, a larger one is not", func(t *testing.T) {
-		r := open(t)
-		largest := string(pattern(release.MaxDocumentBytes))
-		tag := store(t, r, name, largest, "")
-		refuses(t, r, largest+"x", tag, fault.OverLimit)
-		has(t, r, largest, tag)
-	})
-
-	t.Run("what is canceled is not done", func(t *testing.T) {
-		r := open(t)
-		tag := store(t, r, name, "one", "")
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		_, _, err := r.Load(stop, name)
-		codedAs(t, err, fault.Canceled)
-		_, err = r.List(stop, "state/")
-		codedAs(t, err, fault.Canceled)
-		_, err = r.Store(stop, name, []byte("two"), tag)
-		codedAs(t, err, fault.Canceled)
-		has(t, r, "one", tag)
-	})
-
-	for _, bad := range []string{"", "/abs", "state/", "a\nb"} {
-		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
-			r := open(t)
-			_, err := r.Store(ctx, bad, []byte("x"), "")
-			codedAs(t, err, fault.Internal)
-			_, _, err = r.Load(ctx, bad)
-			codedAs(t, err, fault.Internal)
-		})
+func (r registersTest) has(want, wantTag string) {
+	r.Helper()
+	doc, tag, err := r.Load(r.Context(), registerName)
+	if err != nil || string(doc) != want || tag != wantTag {
+		r.Fatalf("Load = %.40q (%d bytes), %q, %v; want %.40q, %q", doc, len(doc), tag, err, want, wantTag)
 	}
 }
 
-// oneWins lets several store different documents with the same tag.
-func oneWins(t *testing.T, r workflow.Registers, name, tag string) {
-	t.Helper()
-	ctx := context.Background()
-	docs := make([]string, 8)
+func (r registersTest) absentDocument() {
+	r.Helper()
+	_, _, err := r.Load(r.Context(), registerName)
+	wantFault(r, "load", err, fault.NotFound)
+}
+
+func (r registersTest) createdOnce() {
+	tag := r.store("one", "")
+	r.cannotStore("two", "", fault.Changed)
+	r.has("one", tag)
+}
+
+func (r registersTest) sameBytesCreatedOnce() {
+	r.store("one", "")
+	r.cannotStore("one", "", fault.Changed)
+}
+
+func (r registersTest) tagAllowsOneChange() {
+	first := r.store("one", "")
+	second := r.store("two", first)
+	if first == second {
+		r.Fatalf("another document has the same tag %q", first)
+	}
+
+	r.cannotStore("three", first, fault.Changed)
+	r.has("two", second)
+	r.has("three", r.store("three", second))
+}
+
+func (r registersTest) tagCreatesNothing() {
+	tag := r.storeAs("state/other.json", "one", "")
+	r.cannotStore("two", tag, fault.Changed)
+	r.absentDocument()
+}
+
+func (r registersTest) copies() {
+	doc := []byte("one")
+	tag := must(r.Store(r.Context(), registerName, doc, ""))(r)
+	doc[0] = 'x'
+
+	loaded, _, err := r.Load(r.Context(), registerName)
+	succeeds(r, err)
+	loaded[0] = 'y'
+
+	r.has("one", tag)
+}
+
+func (r registersTest) listed() {
+	for _, name := range []string{
+		"runs/b/change-2.json", "runs/b/change-10.json", "runs/a/run.json",
+		"runs/bb/run.json", "state/released.json", "runs/b/Z.json",
+	} {
+		r.storeAs(name, name, "")
+	}
+
+	for prefix, want := range map[string]string{
+		"runs/b/":       "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json",
+		"runs/b":        "runs/b/Z.json runs/b/change-10.json runs/b/change-2.json runs/bb/run.json",
+		"runs/b/change": "runs/b/change-10.json runs/b/change-2.json",
+		"runs/none/":    "",
+		"state/":        "state/released.json",
+	} {
+		got, err := r.List(r.Context(), prefix)
+		if err != nil || strings.Join(got, " ") != want {
+			r.Errorf("List(%q) = %q, %v; want %q", prefix, got, err, want)
+		}
+	}
+}
+
+func (r registersTest) concurrentCreate() { r.oneWriterWins("") }
+
+func (r registersTest) concurrentChange() { r.oneWriterWins(r.store("start", "")) }
+
+// oneWriterWins stores different documents with the same tag at once.
+func (r registersTest) oneWriterWins(tag string) {
+	r.Helper()
 	var mu sync.Mutex
-	won := map[string]string{}
+	won := map[string]string{} // document to tag
 	var wg sync.WaitGroup
-	for i := range docs {
-		docs[i] = fmt.Sprintf(`{"run":"%d"}`, i)
+	for i := range 8 {
 		wg.Go(func() {
-			switch got, err := r.Store(ctx, name, []byte(docs[i]), tag); {
-			case err == nil:
+			doc := fmt.Sprintf(`{"run":"%d"}`, i)
+			got, err := r.Store(r.Context(), registerName, []byte(doc), tag)
+			if err == nil {
 				mu.Lock()
 				defer mu.Unlock()
-				won[docs[i]] = got
-			case fault.CodeOf(err) != fault.Changed:
-				t.Error(err)
+
+				won[doc] = got
+			} else if fault.CodeOf(err) != fault.Changed {
+				r.Error(err)
 			}
 		})
 	}
 
 	wg.Wait()
-	doc, now, err := r.Load(ctx, name)
+	doc, now, err := r.Load(r.Context(), registerName)
 	if err != nil || len(won) != 1 || won[string(doc)] != now {
-		t.Fatalf("%v won; the register has %s, tag %s, %v", won, doc, now, err)
+		r.Fatalf("%v were stored; the register has %s, tag %s, %v", won, doc, now, err)
 	}
 }
 
-// MemoryRegisters is Registers in memory. As in S3, a tag is of the content.
-type MemoryRegisters struct {
-	mu   sync.Mutex
-	docs map[string][]byte
+func (r registersTest) concurrentCount() {
+	const writers = 4
+	const each = 5
+	r.store("0", "")
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for done := 0; done < each; {
+				stored, err := r.increment()
+				if err != nil {
+					r.Error(err)
+					return
+				}
+
+				if stored {
+					done++
+				}
+			}
+		})
+	}
+
+	wg.Wait()
+	if doc, _, err := r.Load(r.Context(), registerName); err != nil || string(doc) != strconv.Itoa(writers*each) {
+		r.Fatalf("counted %s, %v; want %d", doc, err, writers*each)
+	}
 }
 
-var _ workflow.Registers = (*MemoryRegisters)(nil)
-
-// Load returns a document.
-func (m *MemoryRegisters) Load(ctx context.Context, name string) ([]byte, string, error) {
-	if err := checkRegister(ctx, "load", name); err != nil {
-		return nil, "", err
+// increment adds one to the number in the register, unless another writer was faster.
+func (r registersTest) increment() (stored bool, err error) {
+	doc, tag, err := r.Load(r.Context(), registerName)
+	if err != nil {
+		return false, err
 	}
 
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	doc, ok := m.docs[name]
-	if !ok {
-		return nil, "", fault.New(fault.NotFound, "load", name, errors.New("there is none"))
+	n, err := strconv.Atoi(string(doc))
+	if err != nil {
+		return false, err
 	}
 
-	return clone(doc), digest.Of(doc).Short(), nil
+	_, err = r.Store(r.Context(), registerName, []byte(strconv.Itoa(n+1)), tag)
+	if fault.CodeOf(err) == fault.Changed {
+		return false, nil
+	}
+
+	return err == nil, err
 }
 
-// Store writes a document under its condition.
-func (m *MemoryRegisters) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
-	if err := checkRegister(ctx, "store", name); err != nil {
-		return "", err
-	}
-
-	if len(doc) > release.MaxDocumentBytes {
-		return "", fault.New(fault.OverLimit, "store", name,
-			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := ""
-	if old, ok := m.docs[name]; ok {
-		now = digest.Of(old).Short()
-	}
-
-	if now != tag {
-		return "", fault.New(fault.Changed, "store", name, fmt.Errorf("tag %q, want %q", now, tag))
-	}
-
-	if m.docs == nil {
-		m.docs = map[string][]byte{}
-	}
-
-	m.docs[name] = clone(doc)
-	return digest.Of(doc).Short(), nil
+func (r registersTest) largest() {
+	doc := string(pattern(release.MaxDocumentBytes))
+	tag := r.store(doc, "")
+	r.cannotStore(doc+"x", tag, fault.OverLimit)
+	r.has(doc, tag)
 }
 
-// List returns names.
-func (m *MemoryRegisters) List(ctx context.Context, prefix string) ([]string, error) {
-	if err := endedAs("list", prefix, ctx.Err()); err != nil {
-		return nil, err
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var names []string
-	for name := range m.docs {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-
-	slices.Sort(names)
-	return names, nil
+func (r registersTest) canceled() {
+	tag := r.store("one", "")
+	ctx := canceledContext(r)
+	_, _, err := r.Load(ctx, registerName)
+	wantFault(r, "load", err, fault.Canceled)
+	_, err = r.List(ctx, "state/")
+	wantFault(r, "list", err, fault.Canceled)
+	_, err = r.Store(ctx, registerName, []byte("two"), tag)
+	wantFault(r, "store", err, fault.Canceled)
+	r.has("one", tag)
 }
 
-// Set puts a document there, as somebody who does not go through the port; nil removes it.
-func (m *MemoryRegisters) Set(name string, doc []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.docs == nil {
-		m.docs = map[string][]byte{}
+func (r registersTest) badNames() {
+	for _, bad := range []string{"", "/abs", "state/", "a\nb"} {
+		_, err := r.Store(r.Context(), bad, []byte("x"), "")
+		wantFault(r, fmt.Sprintf("store %q", bad), err, fault.Internal)
+		_, _, err = r.Load(r.Context(), bad)
+		wantFault(r, fmt.Sprintf("load %q", bad), err, fault.Internal)
 	}
-
-	if doc == nil {
-		delete(m.docs, name)
-		return
-	}
-
-	m.docs[name] = bytes.Clone(doc)
-}
-
-func checkRegister(ctx context.Context, op, name string) error {
-	if name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") ||
-		strings.ContainsAny(name, "\x00\n\r") {
-		return fault.New(fault.Internal, op, name, fmt.Errorf("%q is not a name", name))
-	}
-
-	return endedAs(op, name, ctx.Err())
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// suiteCode is the program of the suite's sandboxes, for runtimes that have a Python; SuiteRuntime
-// is the same for those that have none.
-const suiteCode = `suite.py=
+// sandboxCode is the program of the suite's sandboxes, for accounts that run Python. SuiteRuntime
+// does the same for accounts that do not.
+const sandboxCode = `suite.py=
 def echo(event, context):
     return event
 
@@ -23,15 +23,19 @@ def fail(event, context):
     raise ValueError("no")
 `
 
-// SuiteRuntime runs the program of the suite of Sandboxes: what a MemoryAccount needs as Run to
-// pass it.
+// reportLine is the log of an invocation, with the memory size in MiB to fill in.
+const reportLine = "START RequestId: 8f5\n" +
+	"REPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d MB\t" +
+	"Max Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n"
+
+// SuiteRuntime runs the program of the suite of Sandboxes, for accounts that cannot run Python.
 func SuiteRuntime(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
-	i := workflow.Invocation{Payload: payload, InitSeconds: 0.12345, MaxMemoryMiB: 34}
-	i.LogTail = fmt.Sprintf(
-		"START RequestId: 8f5\nREPORT RequestId: 8f5\tDuration: 1.51 ms\tBilled Duration: 2 ms\tMemory Size: %d "+
-			"MB\tMax Memory Used: 34 MB\tInit Duration: 123.45 ms\t\n",
-		s.Memory,
-	)
+	i := workflow.Invocation{
+		Payload:      payload,
+		InitSeconds:  0.12345,
+		MaxMemoryMiB: 34,
+		LogTail:      fmt.Sprintf(reportLine, s.Memory),
+	}
 	switch s.Handler {
 	case "suite.echo":
 	case "suite.fail":
@@ -47,128 +51,136 @@ func SuiteRuntime(_ context.Context, s workflow.Sandbox, payload []byte) (workfl
 
 // Sandboxes is the suite of workflow.Sandboxes.
 func Sandboxes(t *testing.T, open func(t *testing.T) Account) {
-	ctx := context.Background()
-	const name = "layersmith-probe-data"
-	sandbox := func(t *testing.T, handler string, layers ...string) workflow.Sandbox {
-		t.Helper()
-		return workflow.Sandbox{
-			Name:    name,
-			Target:  suiteTarget(t),
-			Zip:     zipped(t, suiteCode),
-			Handler: handler,
-			Layers:  layers,
-			Memory:  256,
-			Timeout: 30 * time.Second,
-		}
+	start := func(t *testing.T) sandboxesTest { return sandboxesTest{accountTest{t, open(t)}} }
+	runTests(t, start, []namedTest[sandboxesTest]{
+		{"a sandbox answers", sandboxesTest.answers},
+		{"a function error is an answer with the type of the error", sandboxesTest.functionError},
+		{"a sandbox of the same name is replaced", sandboxesTest.replaced},
+		{"an absent sandbox is NotFound, and deleting it is no error", sandboxesTest.absentSandbox},
+		{"a deleted sandbox is gone", sandboxesTest.deleted},
+		{"layers that do not exist, or too many, are refused", sandboxesTest.badLayers},
+		{"bytes that are not a zip are refused", sandboxesTest.notZip},
+		{"a payload of more than 6 MiB is refused", sandboxesTest.largePayload},
+		{"a canceled call creates nothing", sandboxesTest.canceled},
+	})
+}
+
+// sandboxName is the sandbox that the suite creates.
+const sandboxName = "layersmith-probe-data"
+
+type sandboxesTest struct{ accountTest }
+
+func (s sandboxesTest) sandbox(handler string, layers ...string) workflow.Sandbox {
+	s.Helper()
+	return workflow.Sandbox{
+		Name:    sandboxName,
+		Target:  s.target(),
+		Zip:     zipOf(s, sandboxCode),
+		Handler: handler,
+		Layers:  layers,
+		Memory:  256,
+		Timeout: 30 * time.Second,
 	}
-	create := func(t *testing.T, a Account, s workflow.Sandbox) {
-		t.Helper()
-		if err := a.Sandboxes.Create(ctx, s); err != nil {
-			t.Fatal(err)
-		}
+}
 
-		t.Cleanup(func() { _ = a.Sandboxes.Delete(context.Background(), name) })
+func (s sandboxesTest) create(handler string, layers ...string) {
+	s.Helper()
+	succeeds(s, s.Sandboxes.Create(s.Context(), s.sandbox(handler, layers...)))
+	s.Cleanup(func() { _ = s.Sandboxes.Delete(context.Background(), sandboxName) })
+}
+
+func (s sandboxesTest) invoke(payload string) workflow.Invocation {
+	s.Helper()
+	return must(s.Sandboxes.Invoke(s.Context(), sandboxName, []byte(payload)))(s)
+}
+
+// isGone expects that the sandbox is not a function of the account.
+func (s sandboxesTest) isGone() {
+	s.Helper()
+	_, err := s.Functions.Get(s.Context(), sandboxName, "")
+	wantFault(s, "get", err, fault.NotFound)
+}
+
+func (s sandboxesTest) answers() {
+	layer := s.addLayer("data", "python/a.py=1")
+	s.create("suite.echo", layer.ARN)
+
+	i := s.invoke(`{"ask":["a",1]}`)
+	var payload bytes.Buffer
+	if err := json.Compact(&payload, i.Payload); err != nil || payload.String() != `{"ask":["a",1]}` {
+		s.Fatalf("payload %q, %v", i.Payload, err)
 	}
-	same := func(t *testing.T, got []byte, want string) {
-		t.Helper()
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, got); err != nil || compact.String() != want {
-			t.Fatalf("payload %q (%v), want %s", got, err, want)
-		}
+
+	if i.Error != "" || i.InitSeconds < 0 || i.InitSeconds > 60 {
+		s.Fatalf("answered %+v", i)
 	}
 
-	t.Run("a sandbox answers", func(t *testing.T) {
-		a := open(t)
-		layer := addLayer(t, a, "data", "python/a.py=1")
-		create(t, a, sandbox(t, "suite.echo", layer.ARN))
-		i := must(a.Sandboxes.Invoke(ctx, name, []byte(`{"ask":["a",1]}`)))(t)
-		same(t, i.Payload, `{"ask":["a",1]}`)
-		if i.Error != "" || i.InitSeconds < 0 || i.InitSeconds > 60 {
-			t.Fatalf("answered %+v", i)
-		}
+	f := must(s.Functions.Get(s.Context(), sandboxName, ""))(s)
+	if f.Runtime != "python3.13" || f.Arch != "x86_64" || len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN {
+		s.Fatalf("created %+v", f)
+	}
+}
 
-		f := must(a.Functions.Get(ctx, name, ""))(t)
-		if f.Runtime != "python3.13" || f.Arch != "x86_64" || len(f.Layers) != 1 || f.Layers[0].ARN != layer.ARN {
-			t.Fatalf("made %+v", f)
-		}
-	})
+func (s sandboxesTest) functionError() {
+	s.create("suite.fail")
+	i := s.invoke(`{}`)
+	if i.Error != "ValueError" || !strings.Contains(string(i.Payload), `"no"`) {
+		s.Fatalf("answered %q: %s", i.Error, i.Payload)
+	}
+}
 
-	t.Run("a function error is an answer with the type of the error", func(t *testing.T) {
-		a := open(t)
-		create(t, a, sandbox(t, "suite.fail"))
-		i := must(a.Sandboxes.Invoke(ctx, name, []byte(`{}`)))(t)
-		if i.Error != "ValueError" || !strings.Contains(string(i.Payload), `"no"`) {
-			t.Fatalf("answered %q: %s", i.Error, i.Payload)
-		}
-	})
+func (s sandboxesTest) replaced() {
+	s.create("suite.fail")
+	s.create("suite.echo")
+	if i := s.invoke(`1`); i.Error != "" {
+		s.Fatalf("answered %q: %s", i.Error, i.Payload)
+	}
+}
 
-	t.Run("one that is left over is replaced", func(t *testing.T) {
-		a := open(t)
-		create(t, a, sandbox(t, "suite.fail"))
-		create(t, a, sandbox(t, "suite.echo"))
-		if i := must(a.Sandboxes.Invoke(ctx, name, []byte(`1`)))(t); i.Error != "" {
-			t.Fatalf("answered %q: %s", i.Error, i.Payload)
-		}
-	})
+func (s sandboxesTest) absentSandbox() {
+	_, err := s.Sandboxes.Invoke(s.Context(), sandboxName, nil)
+	wantFault(s, "invoke", err, fault.NotFound)
+	succeeds(s, s.Sandboxes.Delete(s.Context(), sandboxName))
+}
 
-	t.Run("one that is not there is NotFound, and deleting it is no error", func(t *testing.T) {
-		a := open(t)
-		_, err := a.Sandboxes.Invoke(ctx, name, nil)
-		fails(t, "invoke", err, fault.NotFound)
-		if err := a.Sandboxes.Delete(ctx, name); err != nil {
-			t.Fatal(err)
-		}
-	})
+func (s sandboxesTest) deleted() {
+	s.create("suite.echo")
+	succeeds(s, s.Sandboxes.Delete(s.Context(), sandboxName))
+	succeeds(s, s.Sandboxes.Delete(s.Context(), sandboxName))
 
-	t.Run("a deleted one is gone", func(t *testing.T) {
-		a := open(t)
-		create(t, a, sandbox(t, "suite.echo"))
-		for range 2 {
-			if err := a.Sandboxes.Delete(ctx, name); err != nil {
-				t.Fatal(err)
-			}
-		}
+	_, err := s.Sandboxes.Invoke(s.Context(), sandboxName, nil)
+	wantFault(s, "invoke", err, fault.NotFound)
+	s.isGone()
+}
 
-		_, err := a.Sandboxes.Invoke(ctx, name, nil)
-		fails(t, "invoke", err, fault.NotFound)
-		_, err = a.Functions.Get(ctx, name, "")
-		fails(t, "get", err, fault.NotFound)
-	})
+func (s sandboxesTest) badLayers() {
+	unknown := absent(s.addLayer("l", "python/a.py=1"))
+	var six []string
+	for i := range 6 {
+		six = append(six, s.addLayer(fmt.Sprintf("l%d", i), "python/a.py=1").ARN)
+	}
 
-	t.Run("layers that do not exist, or too many, make no sandbox", func(t *testing.T) {
-		a := open(t)
-		layer := addLayer(t, a, "l", "python/a.py=1")
-		fails(t, "unknown", a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", strings.TrimSuffix(layer.ARN, "1")+"7")),
-			fault.BadInput)
-		var six []string
-		for i := range 6 {
-			six = append(six, addLayer(t, a, fmt.Sprintf("l%d", i), "python/a.py=1").ARN)
-		}
+	err := s.Sandboxes.Create(s.Context(), s.sandbox("suite.echo", unknown))
+	wantFault(s, "a layer that does not exist", err, fault.BadInput)
+	err = s.Sandboxes.Create(s.Context(), s.sandbox("suite.echo", six...))
+	wantFault(s, "six layers", err, fault.BadInput)
+	s.isGone()
+}
 
-		fails(t, "six", a.Sandboxes.Create(ctx, sandbox(t, "suite.echo", six...)), fault.BadInput)
-		_, err := a.Functions.Get(ctx, name, "")
-		fails(t, "get", err, fault.NotFound)
-	})
+func (s sandboxesTest) notZip() {
+	box := s.sandbox("suite.echo")
+	box.Zip = pattern(100)
+	wantFault(s, "create", s.Sandboxes.Create(s.Context(), box), fault.BadInput)
+}
 
-	t.Run("bytes that are no zip make no sandbox", func(t *testing.T) {
-		s := sandbox(t, "suite.echo")
-		s.Zip = pattern(100)
-		fails(t, "create", open(t).Sandboxes.Create(ctx, s), fault.BadInput)
-	})
+func (s sandboxesTest) largePayload() {
+	s.create("suite.echo")
+	payload := `"` + string(pattern(6<<20)) + `"`
+	_, err := s.Sandboxes.Invoke(s.Context(), sandboxName, []byte(payload))
+	wantFault(s, "invoke", err, fault.BadInput)
+}
 
-	t.Run("a payload of more than 6 MiB is refused", func(t *testing.T) {
-		a := open(t)
-		create(t, a, sandbox(t, "suite.echo"))
-		_, err := a.Sandboxes.Invoke(ctx, name, append(append([]byte{'"'}, pattern(6<<20)...), '"'))
-		fails(t, "invoke", err, fault.BadInput)
-	})
-
-	t.Run("a canceled call makes nothing", func(t *testing.T) {
-		a := open(t)
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		fails(t, "create", a.Sandboxes.Create(stop, sandbox(t, "suite.echo")), fault.Canceled)
-		_, err := a.Functions.Get(ctx, name, "")
-		fails(t, "get", err, fault.NotFound)
-	})
+func (s sandboxesTest) canceled() {
+	wantFault(s, "create", s.Sandboxes.Create(canceledContext(s), s.sandbox("suite.echo")), fault.Canceled)
+	s.isGone()
 }

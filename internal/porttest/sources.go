@@ -2,22 +2,15 @@ package porttest
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // as S3 makes ETags
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// PushedSources are Sources and the other side of them: whoever pushes.
+// PushedSources is workflow.Sources with the methods of the side that pushes.
 type PushedSources interface {
 	workflow.Sources
 	Put(ctx context.Context, name string, content []byte) error
@@ -26,283 +19,186 @@ type PushedSources interface {
 
 // Sources is the suite of workflow.Sources. open returns a workspace without files.
 func Sources(t *testing.T, open func(t *testing.T) PushedSources) {
-	ctx := context.Background()
-	const limit = 1 << 20
-	put := func(t *testing.T, s PushedSources, name, content string) {
-		t.Helper()
-		if err := s.Put(ctx, name, []byte(content)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list := func(t *testing.T, s PushedSources) []workflow.Source {
-		t.Helper()
-		all, err := s.List(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+	start := func(t *testing.T) sourcesTest { return sourcesTest{t, open(t)} }
+	runTests(t, start, []namedTest[sourcesTest]{
+		{"an empty workspace has no files", sourcesTest.empty},
+		{"files are listed by name and read", sourcesTest.listedAndRead},
+		{"an empty file is a file", sourcesTest.emptyFile},
+		{"a file that was pushed again is listed once, as it is now", sourcesTest.pushedAgain},
+		{"the same content has the same ETag", sourcesTest.sameETag},
+		{"a deleted file is not listed", sourcesTest.deleted},
+		{"deleting an absent file is no error", sourcesTest.deleteAbsent},
+		{"a version that does not exist is Changed", sourcesTest.absentVersion},
+		{"a file is read up to the limit", sourcesTest.limit},
+		{"a canceled call does nothing", sourcesTest.canceled},
+		{"bad names are refused", sourcesTest.badNames},
+	})
+}
 
-		return all
-	}
-	names := func(all []workflow.Source) string {
-		var out []string
-		for _, f := range all {
-			out = append(out, f.Name)
-		}
+const sourceLimit = 1 << 20 // bytes
 
-		return strings.Join(out, "|")
-	}
-	only := func(t *testing.T, s PushedSources) workflow.Source {
-		t.Helper()
-		all := list(t, s)
-		if len(all) != 1 {
-			t.Fatalf("listed %s, want one file", names(all))
-		}
+type sourcesTest struct {
+	*testing.T
+	PushedSources
+}
 
-		return all[0]
-	}
-	has := func(t *testing.T, s PushedSources, f workflow.Source, want string) {
-		t.Helper()
-		b, err := s.Read(ctx, f, limit)
-		if err != nil || string(b) != want {
-			t.Fatalf("Read = %.40q (%d bytes), %v; want %.40q", b, len(b), err, want)
-		}
-	}
-	// hadOrChanged: a bucket that keeps versions still has what was listed, another one says that
-	// it changed; none gives out something else.
-	hadOrChanged := func(t *testing.T, s PushedSources, f workflow.Source, want string) {
-		t.Helper()
-		if b, err := s.Read(ctx, f, limit); err == nil && string(b) != want ||
-			err != nil && fault.CodeOf(err) != fault.Changed {
-			t.Fatalf("Read = %q, %v; want %q or fault Changed", b, err, want)
-		}
+func (s sourcesTest) put(name, content string) {
+	s.Helper()
+	succeeds(s, s.Put(s.Context(), name, []byte(content)))
+}
+
+func (s sourcesTest) list() []workflow.Source {
+	s.Helper()
+	return must(s.List(s.Context()))(s)
+}
+
+// wantNames compares the names of the listed files.
+func (s sourcesTest) wantNames(want ...string) {
+	s.Helper()
+	var got []string
+	for _, f := range s.list() {
+		got = append(got, f.Name)
 	}
 
-	t.Run("an empty workspace has no files", func(t *testing.T) {
-		if all := list(t, open(t)); len(all) > 0 {
-			t.Errorf("listed %s", names(all))
-		}
-	})
-
-	t.Run("files are listed by name, and read", func(t *testing.T) {
-		s := open(t)
-		for _, n := range []string{
-			"web/requirements.txt", "workspace.yaml", "data science/layer.yaml",
-			"data/wörd+ä.txt", "data-2/a&b=c.txt", "data/100%.txt",
-		} {
-			put(t, s, n, "content of "+n)
-		}
-
-		all := list(t, s)
-		if got, want := names(
-			all,
-		), "data science/layer.yaml|data-2/a&b=c.txt|data/100%.txt|data/wörd+ä.txt|web/requirements.txt|workspace.yaml"; got != want {
-			t.Fatalf("listed %s, want %s", got, want)
-		}
-
-		for _, f := range all {
-			if f.Size != int64(len("content of "+f.Name)) || f.ETag == "" || f.Modified.IsZero() {
-				t.Errorf("listed %+v", f)
-			}
-
-			has(t, s, f, "content of "+f.Name)
-		}
-	})
-
-	t.Run("an empty file is a file", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "x/__init__.py", "")
-		has(t, s, only(t, s), "")
-	})
-
-	t.Run("a file that was pushed again is listed once, as it is now", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "workspace.yaml", "one")
-		before := only(t, s)
-		put(t, s, "workspace.yaml", "twos")
-		now := only(t, s)
-		if now.ETag == before.ETag || now.Size != 4 {
-			t.Errorf("listed %+v, before %+v", now, before)
-		}
-
-		has(t, s, now, "twos")
-		hadOrChanged(t, s, before, "one")
-	})
-
-	t.Run("the same content has the same ETag", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "a", "one")
-		before := only(t, s)
-		put(t, s, "a", "two")
-		put(t, s, "a", "one")
-		if now := only(t, s); now.ETag != before.ETag {
-			t.Errorf("ETags %s and %s", before.ETag, now.ETag)
-		}
-	})
-
-	t.Run("a file that was deleted is not listed", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "a", "one")
-		put(t, s, "b", "two")
-		listed := list(t, s)
-		if err := s.Delete(ctx, "a"); err != nil {
-			t.Fatal(err)
-		}
-
-		if got := names(list(t, s)); got != "b" {
-			t.Errorf("listed %s, want b", got)
-		}
-
-		hadOrChanged(t, s, listed[0], "one")
-		put(t, s, "a", "three")
-		if got := names(list(t, s)); got != "a|b" {
-			t.Errorf("listed %s, want a and b again", got)
-		}
-
-		has(t, s, list(t, s)[0], "three")
-	})
-
-	t.Run("to delete what is gone is no error", func(t *testing.T) {
-		if err := open(t).Delete(ctx, "a"); err != nil {
-			t.Error(err)
-		}
-	})
-
-	t.Run("what was never listed has changed", func(t *testing.T) {
-		_, err := open(t).Read(ctx, workflow.Source{Name: "a", ETag: "00000000000000000000000000000000", Size: 1}, limit)
-		codedAs(t, err, fault.Changed)
-	})
-
-	t.Run("a file is read up to the limit", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "a", "12345")
-		f := only(t, s)
-		if b, err := s.Read(ctx, f, 5); err != nil || string(b) != "12345" {
-			t.Errorf("at the limit: %q, %v", b, err)
-		}
-
-		_, err := s.Read(ctx, f, 4)
-		codedAs(t, err, fault.BadInput)
-		f.Size = 1 // of which a listing may say anything
-		_, err = s.Read(ctx, f, 4)
-		codedAs(t, err, fault.BadInput)
-	})
-
-	t.Run("what is canceled is not done", func(t *testing.T) {
-		s := open(t)
-		put(t, s, "a", "one")
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		_, err := s.List(stop)
-		codedAs(t, err, fault.Canceled)
-		_, err = s.Read(stop, only(t, s), limit)
-		codedAs(t, err, fault.Canceled)
-		codedAs(t, s.Put(stop, "a", []byte("two")), fault.Canceled)
-		codedAs(t, s.Delete(stop, "a"), fault.Canceled)
-		has(t, s, only(t, s), "one")
-	})
-
-	for _, bad := range []string{"", "/abs", "../out", "a/../../out", "a//b", "a/", "./a", `a\b`, "a\nb", "a\x01b"} {
-		t.Run(fmt.Sprintf("%q is not a name", bad), func(t *testing.T) {
-			s := open(t)
-			codedAs(t, s.Put(ctx, bad, []byte("x")), fault.BadInput)
-			if all := list(t, s); len(all) > 0 {
-				t.Errorf("listed %s", names(all))
-			}
-		})
+	if !slices.Equal(got, want) {
+		s.Fatalf("listed %q, want %q", got, want)
 	}
 }
 
-// MemorySources is Sources in memory, and keeps versions.
-type MemorySources struct {
-	mu       sync.Mutex
-	current  map[string]workflow.Source
-	versions map[string][]byte // by version ID
-	Now      func() time.Time  // of what is put; nil for 2026-01-01 and a second more each time
+// only returns the listed file if it is the only one.
+func (s sourcesTest) only() workflow.Source {
+	s.Helper()
+	all := s.list()
+	if len(all) != 1 {
+		s.Fatalf("listed %+v, want one file", all)
+	}
+
+	return all[0]
 }
 
-var _ PushedSources = (*MemorySources)(nil)
-
-// List returns the newest versions.
-func (m *MemorySources) List(ctx context.Context) ([]workflow.Source, error) {
-	if err := endedAs("list", "layers/", ctx.Err()); err != nil {
-		return nil, err
+func (s sourcesTest) has(f workflow.Source, want string) {
+	s.Helper()
+	b, err := s.Read(s.Context(), f, sourceLimit)
+	if err != nil || string(b) != want {
+		s.Fatalf("Read = %.40q (%d bytes), %v; want %.40q", b, len(b), err, want)
 	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []workflow.Source
-	for _, s := range m.current {
-		all = append(all, s)
-	}
-
-	slices.SortFunc(all, func(a, b workflow.Source) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
 }
 
-// Read returns a version.
-func (m *MemorySources) Read(ctx context.Context, s workflow.Source, limit int64) ([]byte, error) {
-	if err := endedAs("read", s.Name, ctx.Err()); err != nil {
-		return nil, err
+// hasOrChanged expects the old content or fault Changed. A bucket that keeps versions still has
+// what was listed, another one does not. Neither may return the new content.
+func (s sourcesTest) hasOrChanged(f workflow.Source, want string) {
+	s.Helper()
+	b, err := s.Read(s.Context(), f, sourceLimit)
+	if err != nil {
+		wantFault(s, "read", err, fault.Changed)
+	} else if string(b) != want {
+		s.Fatalf("Read = %q, want %q or fault Changed", b, want)
 	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.versions[s.VersionID]
-	switch {
-	case !ok:
-		return nil, fault.New(fault.Changed, "read", s.Name, errors.New("there is no such version"))
-	case int64(len(b)) > limit:
-		return nil, fault.New(fault.BadInput, "read", s.Name,
-			fmt.Errorf("%d bytes, at most %d are read", len(b), limit))
-	}
-
-	return clone(b), nil
 }
 
-// Put stores a new version.
-func (m *MemorySources) Put(ctx context.Context, name string, content []byte) error {
-	control := func(r rune) bool { return r < ' ' }
-	if checkKey(name) != nil || strings.Contains(name, `\`) || strings.ContainsFunc(name, control) {
-		return fault.New(fault.BadInput, "push", name, fmt.Errorf("%q is not a name", name))
+func (s sourcesTest) empty() { s.wantNames() }
+
+func (s sourcesTest) listedAndRead() {
+	for _, name := range []string{
+		"web/requirements.txt", "workspace.yaml", "data science/layer.yaml",
+		"data/wörd+ä.txt", "data-2/a&b=c.txt", "data/100%.txt",
+	} {
+		s.put(name, "content of "+name)
 	}
 
-	if err := endedAs("push", name, ctx.Err()); err != nil {
-		return err
-	}
+	s.wantNames("data science/layer.yaml", "data-2/a&b=c.txt", "data/100%.txt", "data/wörd+ä.txt",
+		"web/requirements.txt", "workspace.yaml")
 
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.current == nil {
-		m.current = map[string]workflow.Source{}
-		m.versions = map[string][]byte{}
-	}
+	for _, f := range s.list() {
+		if f.Size != int64(len("content of "+f.Name)) || f.ETag == "" || f.Modified.IsZero() {
+			s.Errorf("listed %+v", f)
+		}
 
-	id := "v" + strconv.Itoa(len(m.versions)+1)
-	at := time.Date(2026, 1, 1, 0, 0, len(m.versions), 0, time.UTC)
-	if m.Now != nil {
-		at = m.Now()
+		s.has(f, "content of "+f.Name)
 	}
-
-	sum := md5.Sum(content) //nolint:gosec // see above
-	m.current[name] = workflow.Source{
-		Name:      name,
-		VersionID: id,
-		ETag:      hex.EncodeToString(sum[:]),
-		Size:      int64(len(content)),
-		Modified:  at,
-	}
-	m.versions[id] = clone(content)
-	return nil
 }
 
-// Delete takes a file out of the listing; its versions stay.
-func (m *MemorySources) Delete(ctx context.Context, name string) error {
-	if err := endedAs("delete", name, ctx.Err()); err != nil {
-		return err
+func (s sourcesTest) emptyFile() {
+	s.put("x/__init__.py", "")
+	s.has(s.only(), "")
+}
+
+func (s sourcesTest) pushedAgain() {
+	s.put("workspace.yaml", "one")
+	before := s.only()
+	s.put("workspace.yaml", "twos")
+	now := s.only()
+	if now.ETag == before.ETag || now.Size != 4 {
+		s.Errorf("listed %+v, before %+v", now, before)
 	}
 
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.current, name)
-	return nil
+	s.has(now, "twos")
+	s.hasOrChanged(before, "one")
+}
+
+func (s sourcesTest) sameETag() {
+	s.put("a", "one")
+	before := s.only()
+	s.put("a", "two")
+	s.put("a", "one")
+	if now := s.only(); now.ETag != before.ETag {
+		s.Errorf("ETags %s and %s", before.ETag, now.ETag)
+	}
+}
+
+func (s sourcesTest) deleted() {
+	s.put("a", "one")
+	s.put("b", "two")
+	before := s.list()[0]
+	succeeds(s, s.Delete(s.Context(), "a"))
+	s.wantNames("b")
+	s.hasOrChanged(before, "one")
+
+	s.put("a", "three")
+	s.wantNames("a", "b")
+	s.has(s.list()[0], "three")
+}
+
+func (s sourcesTest) deleteAbsent() { succeeds(s, s.Delete(s.Context(), "a")) }
+
+func (s sourcesTest) absentVersion() {
+	never := workflow.Source{Name: "a", ETag: "00000000000000000000000000000000", Size: 1}
+	_, err := s.Read(s.Context(), never, sourceLimit)
+	wantFault(s, "read", err, fault.Changed)
+}
+
+func (s sourcesTest) limit() {
+	s.put("a", "12345")
+	f := s.only()
+	if b, err := s.Read(s.Context(), f, 5); err != nil || string(b) != "12345" {
+		s.Errorf("at the limit: %q, %v", b, err)
+	}
+
+	_, err := s.Read(s.Context(), f, 4)
+	wantFault(s, "read above the limit", err, fault.BadInput)
+	f.Size = 1 // the listed size is not trusted
+	_, err = s.Read(s.Context(), f, 4)
+	wantFault(s, "read above the limit", err, fault.BadInput)
+}
+
+func (s sourcesTest) canceled() {
+	s.put("a", "one")
+	ctx := canceledContext(s)
+	_, err := s.List(ctx)
+	wantFault(s, "list", err, fault.Canceled)
+	_, err = s.Read(ctx, s.only(), sourceLimit)
+	wantFault(s, "read", err, fault.Canceled)
+	wantFault(s, "put", s.Put(ctx, "a", []byte("two")), fault.Canceled)
+	wantFault(s, "delete", s.Delete(ctx, "a"), fault.Canceled)
+	s.has(s.only(), "one")
+}
+
+func (s sourcesTest) badNames() {
+	for _, bad := range []string{
+		"", "/abs", "../out", "a/../../out", "a//b", "a/", "./a", `a\b`, "a\nb", "a\x01b",
+	} {
+		wantFault(s, fmt.Sprintf("put %q", bad), s.Put(s.Context(), bad, []byte("x")), fault.BadInput)
+	}
+
+	s.wantNames()
 }

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,542 +17,297 @@ import (
 	"github.com/layersmith/layersmith/internal/lock"
 )
 
-// source is a server of one file, as Put sees it.
-type source func(ctx context.Context, offset int64) (io.ReadCloser, int64, error)
-
-// serve serves b from where it is asked to.
-func serve(b []byte) source {
-	return func(_ context.Context, offset int64) (io.ReadCloser, int64, error) {
-		return io.NopCloser(bytes.NewReader(b[min(offset, int64(len(b))):])), offset, nil
-	}
-}
-
-// broken yields b and then fails as a connection that breaks.
-func broken(b []byte) io.ReadCloser {
-	return io.NopCloser(io.MultiReader(bytes.NewReader(b), failing{errors.New("connection reset by peer")}))
-}
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
-
-func fileOf(b []byte) lock.File {
-	return lock.File{Name: "demo-1.0-py3-none-any.whl", Size: int64(len(b)), SHA256: digest.Of(b)}
-}
-
 // Wheels is the suite of engine.WheelStore. open returns an empty store that does not wait between
-// tries.
+// attempts.
 func Wheels(t *testing.T, open func(t *testing.T) engine.WheelStore) {
-	ctx := context.Background()
+	start := func(t *testing.T) wheelsTest { return newWheelsTest(t, open(t)) }
+	runTests(t, start, []namedTest[wheelsTest]{
+		{"an absent file does not exist", wheelsTest.absentFile},
+		{"a stored file is read at any offset", wheelsTest.readAt},
+		{"a file in the store is not downloaded again", wheelsTest.storedBefore},
+		{"an unknown size is not checked", wheelsTest.unknownSize},
+		{"other bytes of the right size are refused", wheelsTest.otherBytes},
+		{"other bytes of an unknown size are refused", wheelsTest.otherBytesUnsized},
+		{"more bytes than the index says are refused", wheelsTest.moreBytes},
+		{"more bytes of an unknown size are refused", wheelsTest.moreBytesUnsized},
+		{"bodies are closed", wheelsTest.bodiesClosed},
+	})
+	runTests(t, start, []namedTest[wheelsTest]{
+		{"a body that is always too short is given up", wheelsTest.alwaysShort},
+		{"a broken download resumes where it broke", wheelsTest.brokenDownload},
+		{"the next call resumes the download of an earlier one", wheelsTest.interruptedCall},
+		{"a damaged part is downloaded again", wheelsTest.damagedPart},
+		{"a server that ignores the offset is read from the start", wheelsTest.offsetIgnored},
+		{"a server that resumes at another offset is asked again", wheelsTest.otherOffset},
+		{"an unreachable source is asked again", wheelsTest.unreachable},
+		{"bad input is not asked for again", wheelsTest.badInput},
+	})
+	runTests(t, start, []namedTest[wheelsTest]{
+		{"concurrent Puts of one file store one good file", wheelsTest.concurrentPuts},
+		{"a Put beside one that is refused stores the good file", wheelsTest.besideRefusedPut},
+		{"a canceled Put stores nothing", wheelsTest.canceled},
+		{"a Put that waits for another one can be canceled", wheelsTest.canceledWhileWaiting},
+	})
+}
+
+// wheelsTest is a test of a store that stores one file.
+type wheelsTest struct {
+	*testing.T
+	engine.WheelStore
+	content []byte
+	file    lock.File // of content
+	unsized lock.File // the same, if the index does not give the size
+}
+
+func newWheelsTest(t *testing.T, s engine.WheelStore) wheelsTest {
 	content := pattern(100_000)
-	file := fileOf(content)
-	unsized := file
-	unsized.Size = 0
+	w := wheelsTest{T: t, WheelStore: s, content: content}
+	w.file = lock.File{Name: "demo-1.0-py3-none-any.whl", Size: int64(len(content)), SHA256: digest.Of(content)}
+	w.unsized = w.file
+	w.unsized.Size = 0
 
-	absent := func(t *testing.T, s engine.WheelStore, sum digest.SHA256) {
-		t.Helper()
-		b, err := s.Open(ctx, sum)
-		if err == nil {
-			b.Close()
-		}
-
-		if !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("Open = %v, want fs.ErrNotExist", err)
-		}
-	}
-	stored := func(t *testing.T, s engine.WheelStore) {
-		t.Helper()
-		b, err := s.Open(ctx, file.SHA256)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if got := contents(t, b); !bytes.Equal(got, content) {
-			t.Fatalf("the store has %d other bytes", len(got))
-		}
-	}
-	coded := func(t *testing.T, err error, want fault.Code) {
-		t.Helper()
-		if err == nil || fault.CodeOf(err) != want {
-			t.Fatalf("error %v (%v), want %v", err, fault.CodeOf(err), want)
-		}
-	}
-
-	t.Run("an absent file does not exist", func(t *testing.T) { absent(t, open(t), file.SHA256) })
-
-	t.Run("what was put can be opened, at any offset", func(t *testing.T) {
-		s := open(t)
-		if err := s.Put(ctx, file, serve(content)); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-		b, err := s.Open(ctx, file.SHA256)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		part := make([]byte, 10)
-		if _, err := b.ReadAt(part, 777); err != nil || !bytes.Equal(part, content[777:787]) {
-			t.Fatalf("ReadAt = %q, %v", part, err)
-		}
-	})
-
-	t.Run("a file that is there is not asked for again", func(t *testing.T) {
-		s := open(t)
-		if err := s.Put(ctx, file, serve(content)); err != nil {
-			t.Fatal(err)
-		}
-
-		if err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
-			t.Error("the source was asked")
-			return nil, 0, errors.New("must not be asked")
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("a size that the index did not give is not checked", func(t *testing.T) {
-		s := open(t)
-		if err := s.Put(ctx, unsized, serve(content)); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	for name, bad := range map[string][]byte{
-		"other bytes of the right size are refused": flipped(content),
-		"more bytes than promised are refused":      append(clone(content), '!'),
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, f := range []lock.File{file, unsized} {
-				s := open(t)
-				coded(t, s.Put(ctx, f, serve(bad)), fault.HashMismatch)
-				absent(t, s, file.SHA256)
-				absent(t, s, digest.Of(bad))
-				if err := s.Put(ctx, f, serve(content)); err != nil {
-					t.Fatalf("after the index was mended: %v", err)
-				}
-
-				stored(t, s)
-			}
-		})
-	}
-
-	t.Run("a body that is always short is given up, and what came is not readable", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		err := s.Put(ctx, file, func(_ context.Context, offset int64) (io.ReadCloser, int64, error) {
-			calls++
-			return io.NopCloser(bytes.NewReader(nil)), offset, nil
-		})
-		coded(t, err, fault.Unreachable)
-		if calls < 2 {
-			t.Fatalf("asked %d times", calls)
-		}
-
-		absent(t, s, file.SHA256)
-	})
-
-	t.Run("a broken body is resumed where it broke", func(t *testing.T) {
-		s := open(t)
-		var offsets []int64
-		err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			offsets = append(offsets, offset)
-			if len(offsets) < 3 {
-				return broken(content[offset : offset+1000]), offset, nil
-			}
-
-			return serve(content)(ctx, offset)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if got, want := fmt.Sprint(offsets), "[0 1000 2000]"; got != want {
-			t.Fatalf("offsets %s, want %s", got, want)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("the next call resumes what an earlier one began", func(t *testing.T) {
-		s := open(t)
-		stop, cancel := context.WithCancel(ctx)
-		err := s.Put(stop, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
-			return io.NopCloser(io.MultiReader(bytes.NewReader(content[:5000]), ending{cancel})), 0, nil
-		})
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-
-		absent(t, s, file.SHA256)
-		first := int64(-1)
-		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			if first < 0 {
-				first = offset
-			}
-
-			return serve(content)(ctx, offset)
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		if first != 5000 {
-			t.Fatalf("resumed at %d, want 5000", first)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("a damaged beginning does not condemn the index", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			if calls++; calls == 1 {
-				return broken(flipped(content[:5000])), 0, nil
-			}
-
-			return serve(content)(ctx, offset)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("a server that ignores the offset is read from the start", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		if err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
-			if calls++; calls == 1 {
-				return broken(content[:5000]), 0, nil
-			}
-
-			return io.NopCloser(bytes.NewReader(content)), 0, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("a server that resumes elsewhere is not believed", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			switch calls++; calls {
-			case 1:
-				return broken(content[:5000]), 0, nil
-			case 2:
-				return io.NopCloser(bytes.NewReader(content[7000:])), 7000, nil
-			}
-
-			return serve(content)(ctx, offset)
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("an unreachable source is tried again", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			if calls++; calls < 3 {
-				return nil, 0, fault.New(fault.Unreachable, "fetch", "", errors.New("503"))
-			}
-
-			return serve(content)(ctx, offset)
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("bad input is not tried again", func(t *testing.T) {
-		s := open(t)
-		calls := 0
-		err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
-			calls++
-			return nil, 0, fault.New(fault.BadInput, "fetch", "", errors.New("404"))
-		})
-		coded(t, err, fault.BadInput)
-		if calls != 1 {
-			t.Fatalf("asked %d times", calls)
-		}
-
-		absent(t, s, file.SHA256)
-	})
-
-	t.Run("bodies are closed", func(t *testing.T) {
-		s := open(t)
-		var opened, closed atomic.Int32
-		calls := 0
-		if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-			opened.Add(1)
-			body, at, err := serve(content)(ctx, offset)
-			if calls++; calls == 1 {
-				body = broken(content[:10])
-			}
-
-			return closing{body, func() { closed.Add(1) }}, at, err
-		}); err != nil {
-			t.Fatal(err)
-		}
-
-		if opened.Load() != closed.Load() {
-			t.Fatalf("%d opened, %d closed", opened.Load(), closed.Load())
-		}
-	})
-
-	t.Run("several Puts of one file at once leave one good file", func(t *testing.T) {
-		s := open(t)
-		var wg sync.WaitGroup
-		errs := make([]error, 4)
-		for i := range errs {
-			wg.Go(func() { errs[i] = s.Put(ctx, file, serve(content)) })
-		}
-
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	// Whoever waits while another finds a mismatch must not go on with what the other threw away.
-	t.Run("a Put beside one that is refused stores the good file", func(t *testing.T) {
-		s := open(t)
-		began := make(chan struct{})
-		goOn := make(chan struct{})
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			err := s.Put(ctx, file, func(context.Context, int64) (io.ReadCloser, int64, error) {
-				close(began)
-				<-goOn
-				return io.NopCloser(bytes.NewReader(flipped(content))), 0, nil
-			})
-			if fault.CodeOf(err) != fault.HashMismatch {
-				t.Errorf("error %v, want HashMismatch", err)
-			}
-		})
-		<-began
-		errs := make([]error, 3)
-		for i := range errs {
-			wg.Go(func() { errs[i] = s.Put(ctx, file, serve(content)) })
-		}
-
-		close(goOn)
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-
-		stored(t, s)
-	})
-
-	t.Run("a canceled Put ends, and stores nothing", func(t *testing.T) {
-		s := open(t)
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		err := s.Put(stop, file,
-			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() })
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-
-		absent(t, s, file.SHA256)
-	})
-
-	t.Run("a Put that waits for another one can be canceled", func(t *testing.T) {
-		s := open(t)
-		began := make(chan struct{})
-		goOn := make(chan struct{})
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if err := s.Put(ctx, file, func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
-				close(began)
-				<-goOn
-				return serve(content)(ctx, offset)
-			}); err != nil {
-				t.Error(err)
-			}
-		})
-		<-began
-		stop, cancel := context.WithCancel(ctx)
-		cancel()
-		err := s.Put(
-			stop,
-			file,
-			func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) { return nil, 0, ctx.Err() },
-		)
-		close(goOn)
-		wg.Wait()
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("error %v, want context.Canceled", err)
-		}
-
-		stored(t, s)
-	})
+	return w
 }
 
-// ending cancels when it is read, as a user who presses Ctrl-C, and fails.
-type ending struct{ cancel func() }
-
-func (e ending) Read([]byte) (int, error) { e.cancel(); return 0, context.Canceled }
-
-type closing struct {
-	io.ReadCloser
-	closed func()
+// put stores the file from a source, which must succeed.
+func (w wheelsTest) put(from source) {
+	w.Helper()
+	succeeds(w, w.Put(w.Context(), w.file, from))
 }
 
-func (c closing) Close() error { c.closed(); return c.ReadCloser.Close() }
-
-// MemoryWheels is a WheelStore in memory.
-type MemoryWheels struct {
-	mu    sync.Mutex
-	turn  map[digest.SHA256]chan struct{}
-	parts map[digest.SHA256][]byte
-	files map[digest.SHA256][]byte
-}
-
-var _ engine.WheelStore = (*MemoryWheels)(nil)
-
-// Open opens a file.
-func (m *MemoryWheels) Open(_ context.Context, sum digest.SHA256) (engine.Blob, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.files[sum]
-	if !ok {
-		return nil, fmt.Errorf("open %s: %w", sum.Short(), fs.ErrNotExist)
-	}
-
-	return newBlob(b), nil
-}
-
-// Add stores a file as it is, and returns what a lock says of it.
-func (m *MemoryWheels) Add(name string, b []byte) lock.File {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.init()
-	f := lock.File{Name: name, Size: int64(len(b)), SHA256: digest.Of(b)}
-	m.files[f.SHA256] = b
-	return f
-}
-
-func (m *MemoryWheels) init() {
-	if m.files == nil {
-		m.turn = map[digest.SHA256]chan struct{}{}
-		m.parts = map[digest.SHA256][]byte{}
-		m.files = map[digest.SHA256][]byte{}
+// isStored expects that the store has the file.
+func (w wheelsTest) isStored() {
+	w.Helper()
+	b := must(w.Open(w.Context(), w.file.SHA256))(w)
+	if got := readAll(w, b); !bytes.Equal(got, w.content) {
+		w.Fatalf("the store has %d other bytes", len(got))
 	}
 }
 
-// Put stores a file.
-func (m *MemoryWheels) Put(
-	ctx context.Context,
-	f lock.File,
-	from func(context.Context, int64) (io.ReadCloser, int64, error),
-) error {
-	m.mu.Lock()
-	m.init()
-	turn, ok := m.turn[f.SHA256]
-	if !ok {
-		turn = make(chan struct{}, 1)
-		m.turn[f.SHA256] = turn
+// isAbsent expects that the store has no file with this digest.
+func (w wheelsTest) isAbsent(sum digest.SHA256) {
+	w.Helper()
+	b, err := w.Open(w.Context(), sum)
+	if err == nil {
+		b.Close()
 	}
 
-	m.mu.Unlock()
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if !errors.Is(err, fs.ErrNotExist) {
+		w.Fatalf("Open = %v, want fs.ErrNotExist", err)
+	}
+}
+
+func (w wheelsTest) absentFile() { w.isAbsent(w.file.SHA256) }
+
+func (w wheelsTest) readAt() {
+	w.put(serve(w.content))
+	w.isStored()
+
+	b := must(w.Open(w.Context(), w.file.SHA256))(w)
+	defer b.Close()
+
+	part := make([]byte, 10)
+	if _, err := b.ReadAt(part, 777); err != nil || !bytes.Equal(part, w.content[777:787]) {
+		w.Fatalf("ReadAt = %q, %v", part, err)
+	}
+}
+
+func (w wheelsTest) storedBefore() {
+	w.put(serve(w.content))
+	from := inTurn(failing(errors.New("the source must not be asked")))
+	w.put(from.open)
+	if len(from.offsets) > 0 {
+		w.Error("the source was asked")
 	}
 
-	if b, err := m.Open(ctx, f.SHA256); err == nil {
-		return b.Close()
+	w.isStored()
+}
+
+func (w wheelsTest) unknownSize() {
+	succeeds(w, w.Put(w.Context(), w.unsized, serve(w.content)))
+	w.isStored()
+}
+
+func (w wheelsTest) otherBytes() { w.refuses(w.file, flipped(w.content)) }
+
+func (w wheelsTest) otherBytesUnsized() { w.refuses(w.unsized, flipped(w.content)) }
+
+func (w wheelsTest) moreBytes() { w.refuses(w.file, append(bytes.Clone(w.content), '!')) }
+
+func (w wheelsTest) moreBytesUnsized() { w.refuses(w.unsized, append(bytes.Clone(w.content), '!')) }
+
+// refuses expects that bytes without the digest are not stored, and that the store takes the good
+// bytes after that.
+func (w wheelsTest) refuses(f lock.File, bad []byte) {
+	w.Helper()
+	wantFault(w, "put", w.Put(w.Context(), f, serve(bad)), fault.HashMismatch)
+	w.isAbsent(f.SHA256)
+	w.isAbsent(digest.Of(bad))
+
+	if err := w.Put(w.Context(), f, serve(w.content)); err != nil {
+		w.Fatalf("the good bytes: %v", err)
 	}
 
-	var last error
-	for range 5 {
-		if err := ctx.Err(); err != nil {
-			return err
+	w.isStored()
+}
+
+func (w wheelsTest) bodiesClosed() {
+	from := inTurn(dropAfter(w.content, 10), serve(w.content))
+	var opened, closed atomic.Int32
+	w.put(func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+		opened.Add(1)
+		body, at, err := from.open(ctx, offset)
+
+		return closing{body, func() { closed.Add(1) }}, at, err
+	})
+	if opened.Load() != closed.Load() {
+		w.Fatalf("%d opened, %d closed", opened.Load(), closed.Load())
+	}
+}
+
+func (w wheelsTest) alwaysShort() {
+	from := inTurn(func(_ context.Context, offset int64) (io.ReadCloser, int64, error) {
+		return io.NopCloser(bytes.NewReader(nil)), offset, nil
+	})
+	wantFault(w, "put", w.Put(w.Context(), w.file, from.open), fault.Unreachable)
+	if len(from.offsets) < 2 {
+		w.Fatalf("asked %d times", len(from.offsets))
+	}
+
+	w.isAbsent(w.file.SHA256)
+}
+
+func (w wheelsTest) brokenDownload() {
+	from := inTurn(dropAfter(w.content, 1000), dropAfter(w.content, 1000), serve(w.content))
+	w.put(from.open)
+	if want := []int64{0, 1000, 2000}; !slices.Equal(from.offsets, want) {
+		w.Fatalf("offsets %d, want %d", from.offsets, want)
+	}
+
+	w.isStored()
+}
+
+func (w wheelsTest) interruptedCall() {
+	ctx, cancel := context.WithCancel(w.Context())
+	err := w.Put(ctx, w.file, func(context.Context, int64) (io.ReadCloser, int64, error) {
+		body := io.MultiReader(bytes.NewReader(w.content[:5000]), interrupt{cancel})
+		return io.NopCloser(body), 0, nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		w.Fatalf("error %v, want context.Canceled", err)
+	}
+
+	w.isAbsent(w.file.SHA256)
+	from := inTurn(serve(w.content))
+	w.put(from.open)
+	if from.offsets[0] != 5000 {
+		w.Fatalf("resumed at %d, want 5000", from.offsets[0])
+	}
+
+	w.isStored()
+}
+
+func (w wheelsTest) damagedPart() {
+	damaged := append(flipped(w.content[:5000]), w.content[5000:]...)
+	from := inTurn(dropAfter(damaged, 5000), serve(w.content))
+	w.put(from.open)
+	w.isStored()
+}
+
+func (w wheelsTest) offsetIgnored() {
+	from := inTurn(dropAfter(w.content, 5000), serveFrom(w.content, 0))
+	w.put(from.open)
+	if want := []int64{0, 5000}; !slices.Equal(from.offsets, want) {
+		w.Fatalf("offsets %d, want %d", from.offsets, want)
+	}
+
+	w.isStored()
+}
+
+func (w wheelsTest) otherOffset() {
+	from := inTurn(dropAfter(w.content, 5000), serveFrom(w.content, 7000), serve(w.content))
+	w.put(from.open)
+	w.isStored()
+}
+
+func (w wheelsTest) unreachable() {
+	unreachable := failing(fault.New(fault.Unreachable, "fetch", "", errors.New("503")))
+	from := inTurn(unreachable, unreachable, serve(w.content))
+	w.put(from.open)
+	w.isStored()
+}
+
+func (w wheelsTest) badInput() {
+	from := inTurn(failing(fault.New(fault.BadInput, "fetch", "", errors.New("404"))))
+	wantFault(w, "put", w.Put(w.Context(), w.file, from.open), fault.BadInput)
+	if len(from.offsets) != 1 {
+		w.Fatalf("asked %d times", len(from.offsets))
+	}
+
+	w.isAbsent(w.file.SHA256)
+}
+
+func (w wheelsTest) concurrentPuts() {
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wg.Go(func() { errs[i] = w.Put(w.Context(), w.file, serve(w.content)) })
+	}
+
+	wg.Wait()
+	succeeds(w, errors.Join(errs...))
+	w.isStored()
+}
+
+// besideRefusedPut has Puts wait while another one finds a mismatch. They must not continue the
+// part that the other one discards.
+func (w wheelsTest) besideRefusedPut() {
+	bad := paused(serve(flipped(w.content)))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := w.Put(w.Context(), w.file, bad.open)
+		if fault.CodeOf(err) != fault.HashMismatch {
+			w.Errorf("error %v, want HashMismatch", err)
 		}
+	})
+	<-bad.began
 
-		resumed := len(m.part(f.SHA256)) > 0
-		last = m.try(ctx, f, from)
-		var permanent *fault.Error
-		switch {
-		case last == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(last, &permanent) && permanent.Code == fault.HashMismatch && resumed:
-		case errors.As(last, &permanent) && permanent.Code != fault.Unreachable:
-			return last
+	errs := make([]error, 3)
+	for i := range errs {
+		wg.Go(func() { errs[i] = w.Put(w.Context(), w.file, serve(w.content)) })
+	}
+
+	close(bad.proceed)
+	wg.Wait()
+	succeeds(w, errors.Join(errs...))
+	w.isStored()
+}
+
+func (w wheelsTest) canceled() {
+	err := w.Put(canceledContext(w), w.file, ended)
+	if !errors.Is(err, context.Canceled) {
+		w.Fatalf("error %v, want context.Canceled", err)
+	}
+
+	w.isAbsent(w.file.SHA256)
+}
+
+func (w wheelsTest) canceledWhileWaiting() {
+	first := paused(serve(w.content))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.Put(w.Context(), w.file, first.open); err != nil {
+			w.Error(err)
 		}
+	})
+	<-first.began
+
+	err := w.Put(canceledContext(w), w.file, ended)
+	close(first.proceed)
+	wg.Wait()
+	if !errors.Is(err, context.Canceled) {
+		w.Fatalf("error %v, want context.Canceled", err)
 	}
 
-	return fault.New(fault.Unreachable, "fetch", f.Name, last)
-}
-
-func (m *MemoryWheels) part(sum digest.SHA256) []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.parts[sum]
-}
-
-func (m *MemoryWheels) keep(sum digest.SHA256, b []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.parts[sum] = b
-}
-
-func (m *MemoryWheels) try(
-	ctx context.Context,
-	f lock.File,
-	from func(context.Context, int64) (io.ReadCloser, int64, error),
-) error {
-	have := m.part(f.SHA256)
-	body, at, err := from(ctx, int64(len(have)))
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	switch at {
-	case int64(len(have)):
-	case 0:
-		have = nil
-	default:
-		return fmt.Errorf("the server resumed at %d", at)
-	}
-
-	came, err := io.ReadAll(body)
-	have = append(have, came...)
-	m.keep(f.SHA256, have)
-	switch {
-	case err != nil:
-		return err
-	case int64(len(have)) < f.Size:
-		return io.ErrUnexpectedEOF
-	}
-
-	m.keep(f.SHA256, nil)
-	if sum := digest.Of(have); sum != f.SHA256 || f.Size > 0 && f.Size != int64(len(have)) {
-		return fault.New(fault.HashMismatch, "fetch", f.Name, fmt.Errorf("got %s", sum))
-	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.files[f.SHA256] = have
-	return nil
+	w.isStored()
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 // runtime imitates Lambda's Python runtime: sys.path in Lambda's order, an event, and a context that
@@ -41,26 +42,15 @@ with open(answer, "w") as f:
     json.dump(handler.handler(json.load(sys.stdin), Context()), f)
 `
 
-// python finds CPython 3.13, else another version.
-var python = sync.OnceValues(func() (found localport.Python, err error) {
-	tools, err := filepath.Abs("../../.tools/python")
+// python finds an interpreter of this machine.
+var python = sync.OnceValues(func() (localport.Python, error) {
+	found, err := host.Python()
 	if err != nil {
-		return found, err
+		return localport.Python{}, err
 	}
 
-	for _, version := range []string{"3.13", "3.14", "3.12", "3.11", "3.10", "3.9"} {
-		target, parseErr := pydist.ParseTarget("python" + version + "-x86_64")
-		if parseErr != nil {
-			return found, parseErr
-		}
-
-		none := filepath.Join(os.TempDir(), "layersmith-test-none")
-		if found, err = localport.FindPython(context.Background(), target, "", none, tools); err == nil {
-			return found, nil
-		}
-	}
-
-	return found, err
+	none := filepath.Join(os.TempDir(), "layersmith-test-none")
+	return localport.FindPython(context.Background(), found.Target, found.Path, none)
 })
 
 // plenty is the longest timeout of Lambda, in milliseconds.
@@ -117,8 +107,8 @@ func (f function) invoke(mount string, q probe.Request) ([]byte, error) {
 	answer := filepath.Join(f.task, "answer.json")
 	cmd := exec.Command(f.python, "-S", "-B", "-c", runtime, f.task, mount, answer, string(left))
 	cmd.Stdin = bytes.NewReader(event)
-	cmd.Env = append(
-		os.Environ(),
+	cmd.Env = host.Environ(
+		f.temp,
 		"TMPDIR="+f.temp,
 		"AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_LAMBDA_FUNCTION_NAME=probe",

@@ -2,10 +2,10 @@
 // and the decisions about them: which run may take the lease, whether a change can be undone. Its
 // functions work on values only.
 //
-// There are two kinds of document. Documents that never change (Built, Pruned, Measured, Candidate,
-// Verified) have content-addressed keys. A blob.Ref refers to them, and each names the document that
-// it was made from. Documents that change (Run, Change, Lease, Released) have fixed names, and are
-// written conditionally:
+// There are two kinds of document. Documents that never change (Built, PrunedLayer, Measured,
+// Candidate, Verified) have content-addressed keys. A blob.Ref refers to them, and each names the
+// document that it was made from. Documents that change (Run, Change, Lease, Released) have fixed
+// names, and are written conditionally:
 //
 //	state/lease.json                   the run that works; one at a time
 //	state/released.json                the promoted versions
@@ -124,12 +124,12 @@ type Built struct {
 	Tool          string        `json:"tool"`
 	Workspace     digest.SHA256 `json:"workspaceSha256"` // of the zip of layers/
 	Seconds       float64       `json:"seconds"`         // duration of the build
-	Locks         []Lock        `json:"locks"`
+	Locks         []LockFile    `json:"locks"`
 	Layers        []BuiltLayer  `json:"layers"`
 }
 
-// Lock is the lock of one target.
-type Lock struct {
+// LockFile is the lock file of one target.
+type LockFile struct {
 	Target pydist.Target `json:"target"`
 	File   blob.Ref      `json:"file"`
 	// of the lock file in the workspace; once another one is pushed, it replaces this lock
@@ -150,8 +150,8 @@ type BuiltLayer struct {
 	Bytecode  report.Bytecode `json:"bytecode"`
 }
 
-// Pruned is a layer as it will be published, and the BuiltLayer that it was made from.
-type Pruned struct {
+// PrunedLayer is a layer as it will be published, and the BuiltLayer that it was made from.
+type PrunedLayer struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Built         BuiltLayer   `json:"built"` // the predecessor
 	Zip           blob.Ref     `json:"zip"`
@@ -160,7 +160,7 @@ type Pruned struct {
 	Chosen []string `json:"chosen,omitempty"`
 }
 
-// Measured is a Pruned that passed the gate and fits the budgets.
+// Measured is a PrunedLayer that passed the gate and fits the budgets.
 type Measured struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	Pruned        blob.Ref     `json:"pruned"` // the predecessor
@@ -203,7 +203,7 @@ type Released struct {
 	// zero after a restore or a partial release, so that the next run builds again
 	Workspace digest.SHA256   `json:"workspaceSha256,omitzero"`
 	Consumers digest.SHA256   `json:"consumersSha256,omitzero"` // of consumers.yaml
-	Locks     []Lock          `json:"locks"`
+	Locks     []LockFile      `json:"locks"`
 	Layers    []ReleasedLayer `json:"layers"`
 }
 
@@ -232,8 +232,8 @@ type ReleasedVersion struct {
 	Wheels        []report.Wheel `json:"wheels"`
 }
 
-// Report is the outcome of a run in detail: runs/<run>/report.json.
-type Report struct {
+// RunReport is the outcome of a run in detail: runs/<run>/report.json.
+type RunReport struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	Run           Run             `json:"run"`
 	EndedAt       time.Time       `json:"endedAt"`

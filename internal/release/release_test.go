@@ -23,12 +23,12 @@ var everyDocument = []any{
 	Built{},
 	Failure{},
 	BuiltLayer{},
-	Pruned{},
+	PrunedLayer{},
 	Measured{},
 	Candidate{},
 	Verified{},
 	Change{},
-	Report{},
+	RunReport{},
 }
 
 // filled is a document without a zero value in any field that JSON contains.
@@ -176,7 +176,7 @@ func TestDocumentsThatHaveNotComeFarAreReadToo(t *testing.T) {
 			Replaces:      []Replace{{Layer: "base"}},
 			Before:        State{Layers: []string{}},
 		},
-		"a report of a run that did not get anywhere": Report{
+		"a report of a run that did not get anywhere": RunReport{
 			SchemaVersion: 1,
 			Layers:        []ReportedLayer{{Layer: "base", Target: target}},
 		},

@@ -16,45 +16,47 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Build makes the unpruned artifacts that a run asks for. CodeBuild runs it, where uv and the
-// target's interpreter are.
+// Build makes the unpruned artifacts of a run. It runs in CodeBuild, which has uv and the target's
+// interpreter.
 type Build struct {
 	Ledger
-	Tool   string // name and version, for documents
-	Prefix string // of layers' names in Lambda
+	Tool   string // name and version of this program
+	Prefix string // of the names of layers in Lambda
 	Site   OpenSite
 }
 
-// OpenSite unpacks a workspace, whose files lie below layers/, into a folder of the machine.
+// OpenSite unpacks a workspace, whose files are below layers/, into a folder of the machine.
 type OpenSite func(ctx context.Context, files ziptree.Tree) (site Site, remove func(), err error)
 
-// Site is an unpacked workspace on a machine that can build. Its errors name files as the people who
-// pushed them know them: layers/NAME/requirements.txt:3.
+// Site is an unpacked workspace on a machine that can build. Its errors contain file names as the
+// user pushed them: layers/NAME/requirements.txt:3.
 type Site interface {
 	Workspace() (workspace.Workspace, error)
 	// Read and Write take names relative to the workspace. Read returns fs.ErrNotExist.
 	Read(name string) ([]byte, error)
 	Write(name string, b []byte) error
 	// Artifacts locks, fetches and writes the unpruned artifacts of all layers for one target.
-	// With refresh, nothing of the lock is kept.
-	Artifacts(ctx context.Context, w workspace.Workspace, t pydist.Target, refresh bool) (report.Report, lock.Lock, error)
-	// Open returns a written artifact by the file name in the report.
+	// With refresh, it ignores the existing lock.
+	Artifacts(
+		ctx context.Context, w workspace.Workspace, t pydist.Target, refresh bool,
+	) (report.Report, lock.Lock, error)
+	// Open returns an artifact by its file name in the report.
 	Open(name string) (io.ReadCloser, error)
 }
 
-// Run builds, and stores a list of the artifacts. When that fails, it stores the reason for the run's
-// report.
+// Run builds, and stores the list of artifacts. If the build fails, it stores the error for the run's
+// report, unless ctx has ended.
 func (s Build) Run(ctx context.Context, name string) error {
 	built, err := s.build(ctx, name)
 	if err == nil {
-		return s.store(ctx, release.BuiltName(name), built)
+		return s.replace(ctx, release.BuiltName(name), built)
 	}
 
 	if ctx.Err() != nil {
 		return err
 	}
 
-	return errors.Join(err, s.store(ctx, release.FailureName(name), release.Failure{
+	return errors.Join(err, s.replace(ctx, release.FailureName(name), release.Failure{
 		Code:    string(fault.CodeOf(err)),
 		Message: err.Error(),
 		Hint:    fault.HintOf(err),
@@ -63,17 +65,17 @@ func (s Build) Run(ctx context.Context, name string) error {
 
 func (s Build) build(ctx context.Context, name string) (release.Built, error) {
 	start := s.Now()
-	run, err := s.known(ctx, name)
+	run, err := s.readRun(ctx, name)
 	if err != nil {
 		return release.Built{}, err
 	}
 
-	released, _, err := s.released(ctx)
+	released, _, err := s.readReleased(ctx)
 	if err != nil {
 		return release.Built{}, err
 	}
 
-	site, remove, err := s.open(ctx, run)
+	site, remove, err := s.openSite(ctx, run)
 	if err != nil {
 		return release.Built{}, err
 	}
@@ -89,21 +91,26 @@ func (s Build) build(ctx context.Context, name string) (release.Built, error) {
 		Run:           name,
 		Tool:          s.Tool,
 		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers:        []release.BuiltLayer{},
 	}
+	b := siteBuild{Build: s, site: site, workspace: w, refresh: run.Request.Refresh}
 	for _, t := range w.Targets {
-		if err := s.target(ctx, site, w, t, releaseOf{run, released}, &built); err != nil {
+		l, layers, err := b.target(ctx, t, released)
+		if err != nil {
 			return release.Built{}, err
 		}
+
+		built.Locks = append(built.Locks, l)
+		built.Layers = append(built.Layers, layers...)
 	}
 
 	built.Seconds = s.Now().Sub(start).Seconds()
 	return built, nil
 }
 
-// open unpacks the workspace of a run below layers/.
-func (s Build) open(ctx context.Context, run release.Run) (Site, func(), error) {
+// openSite unpacks the workspace of a run below layers/.
+func (s Build) openSite(ctx context.Context, run release.Run) (Site, func(), error) {
 	tree, f, err := openZip(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return nil, nil, err
@@ -122,54 +129,65 @@ func (s Build) open(ctx context.Context, run release.Run) (Site, func(), error) 
 	return s.Site(ctx, tree)
 }
 
-// releaseOf is what a build goes by: what was asked for, and what is released.
-type releaseOf struct {
-	run      release.Run
-	released release.Released
+// replace writes a document of the run, whether it exists or not: a build may run again.
+func (s Build) replace(ctx context.Context, name string, doc any) error {
+	_, tag, err := s.Registers.Load(ctx, name)
+	if err != nil && fault.CodeOf(err) != fault.NotFound {
+		return err
+	}
+
+	_, err = store(ctx, s.Registers, name, doc, tag)
+	return err
 }
 
-// target adds the artifacts for one target to the list.
-func (s Build) target(
-	ctx context.Context, site Site, w workspace.Workspace, t pydist.Target, of releaseOf, built *release.Built,
-) error {
-	pushed, err := s.chooseLock(ctx, site, of.released, t)
+// siteBuild is the build of one unpacked workspace.
+type siteBuild struct {
+	Build
+	site      Site
+	workspace workspace.Workspace
+	refresh   bool // ignore the existing lock
+}
+
+// target builds the artifacts of all layers for one target, and stores them with their lock.
+func (b siteBuild) target(
+	ctx context.Context, t pydist.Target, released release.Released,
+) (release.LockFile, []release.BuiltLayer, error) {
+	pushed, err := b.chooseLock(ctx, t, released)
 	if err != nil {
-		return err
+		return release.LockFile{}, nil, err
 	}
 
-	rep, l, err := site.Artifacts(ctx, w, t, of.run.Request.Refresh)
+	rep, l, err := b.site.Artifacts(ctx, b.workspace, t, b.refresh)
 	if err != nil {
-		return err
+		return release.LockFile{}, nil, err
 	}
 
-	b := l.Marshal()
-	ref, err := s.Blobs.Put(ctx, "locks/", ".toml", func(out io.Writer) error {
-		_, err := out.Write(b)
+	content := l.Marshal()
+	file, err := b.Blobs.Put(ctx, "locks/", ".toml", func(out io.Writer) error {
+		_, err := out.Write(content)
 		return err
 	})
 	if err != nil {
-		return err
+		return release.LockFile{}, nil, err
 	}
 
-	built.Locks = append(built.Locks, release.Lock{Target: t, File: ref, Pushed: pushed})
-	for _, layer := range rep.Layers {
-		b, err := s.layer(ctx, site, w, t, layer)
+	var layers []release.BuiltLayer
+	for _, l := range rep.Layers {
+		layer, err := b.layer(ctx, t, l)
 		if err != nil {
-			return err
+			return release.LockFile{}, nil, err
 		}
 
-		built.Layers = append(built.Layers, b)
+		layers = append(layers, layer)
 	}
 
-	return nil
+	return release.LockFile{Target: t, File: file, Pushed: pushed}, layers, nil
 }
 
 // layer stores one artifact.
-func (s Build) layer(
-	ctx context.Context, site Site, w workspace.Workspace, t pydist.Target, l report.Layer,
-) (release.BuiltLayer, error) {
-	artifact, err := s.Blobs.Put(ctx, "artifacts/", ".zip", func(out io.Writer) error {
-		f, err := site.Open(l.Zip.Name)
+func (b siteBuild) layer(ctx context.Context, t pydist.Target, l report.Layer) (release.BuiltLayer, error) {
+	artifact, err := b.Blobs.Put(ctx, "artifacts/", ".zip", func(out io.Writer) error {
+		f, err := b.site.Open(l.Zip.Name)
 		if err != nil {
 			return err
 		}
@@ -182,9 +200,9 @@ func (s Build) layer(
 	return release.BuiltLayer{
 		Layer:     l.Name,
 		Target:    t,
-		LayerName: release.LayerName(s.Prefix, l.Name, t, w.Targets[0]),
+		LayerName: release.LayerName(b.Prefix, l.Name, t, b.workspace.Targets[0]),
 		Key:       l.Key,
-		Below:     w.Below(l.Name),
+		Below:     b.workspace.Below(l.Name),
 		Artifact:  artifact,
 		Before:    l.Before,
 		Wheels:    l.Inputs.Wheels,
@@ -192,17 +210,17 @@ func (s Build) layer(
 	}, err
 }
 
-// chooseLock puts the lock of the last release into the workspace, unless another one was pushed
-// since: a monthly refresh must not be undone by the next upload, which still has the lock from
-// before it. It returns the digest of the pushed lock, zero for none.
-func (s Build) chooseLock(
-	ctx context.Context, site Site, released release.Released, t pydist.Target,
+// chooseLock writes the lock of the last release into the workspace, unless a different lock was
+// pushed since. Without that, the next push would undo a refresh: it still contains the lock from
+// before the refresh. It returns the digest of the pushed lock, zero if there is none.
+func (b siteBuild) chooseLock(
+	ctx context.Context, t pydist.Target, released release.Released,
 ) (pushed digest.SHA256, err error) {
 	name := lock.FileName(t)
-	b, err := site.Read(name)
+	content, err := b.site.Read(name)
 	switch {
 	case err == nil:
-		pushed = digest.Of(b)
+		pushed = digest.Of(content)
 	case !errors.Is(err, fs.ErrNotExist):
 		return pushed, err
 	}
@@ -212,24 +230,13 @@ func (s Build) chooseLock(
 			continue
 		}
 
-		b, err := contents(ctx, s.Blobs, l.File)
+		content, err := readAll(ctx, b.Blobs, l.File)
 		if err != nil {
 			return pushed, err
 		}
 
-		return pushed, site.Write(name, b)
+		return pushed, b.site.Write(name, content)
 	}
 
 	return pushed, nil
-}
-
-// store writes a document of the run; a build that is run again replaces it.
-func (s Build) store(ctx context.Context, name string, doc any) error {
-	_, tag, err := s.Registers.Load(ctx, name)
-	if err != nil && fault.CodeOf(err) != fault.NotFound {
-		return err
-	}
-
-	_, err = store(ctx, s.Registers, name, doc, tag)
-	return err
 }

@@ -9,34 +9,34 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Health looks at a consumer's alarm until its window has passed.
+// Health watches the alarm of a consumer after its update, until the consumer's window has passed.
 type Health struct {
 	Ledger
 	Alarms Alarms
 }
 
-// HealthInput is one consumer and when it was moved.
+// HealthInput is one consumer, and the time of its update.
 type HealthInput struct {
 	Run      string    `json:"run"`
 	Consumer Consumer  `json:"consumer"`
 	Since    time.Time `json:"since"`
 }
 
-// HealthOutput says whether the window has passed, and else when to look again.
+// HealthOutput says whether the window has passed, and otherwise when to check again.
 type HealthOutput struct {
-	Quiet       bool   `json:"quiet"`
+	Quiet       bool   `json:"quiet"` // the window has passed without an alarm
 	WaitSeconds int    `json:"waitSeconds"`
 	Summary     string `json:"summary"`
 }
 
-// Run looks once. A raised alarm is the fault Unhealthy.
+// Run checks the alarm once. Fault Unhealthy if it is raised.
 func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
-	run, err := s.run(ctx, in.Run)
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return HealthOutput{}, err
 	}
 
-	c, _, err := s.change(ctx, run.Run, in.Consumer.Change)
+	c, _, err := s.readChange(ctx, run.Run, in.Consumer.Change)
 	if err != nil {
 		return HealthOutput{}, err
 	}
@@ -52,22 +52,24 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 
 	window := time.Duration(c.WindowSeconds) * time.Second
 	passed := s.Now().Sub(in.Since)
-	if a.State == AlarmRaised {
-		return HealthOutput{}, fault.New(fault.Unhealthy, "watch", c.Function,
-			fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)).
-			WithHint(fmt.Sprintf("look at /aws/lambda/%s from %s", release.FunctionNameOf(c.Function),
-				in.Since.UTC().Format("15:04 UTC")))
-	}
-
-	if passed >= window {
-		return HealthOutput{
-			Quiet:   true,
-			Summary: fmt.Sprintf("%s, %s quiet for %s", in.Consumer.Summary, c.Alarm, window),
-		}, nil
+	switch {
+	case a.State == AlarmRaised:
+		return HealthOutput{}, unhealthy(c, a, in.Since, passed)
+	case passed >= window:
+		summary := fmt.Sprintf("%s, alarm %s not raised for %s", in.Consumer.Summary, c.Alarm, window)
+		return HealthOutput{Quiet: true, Summary: summary}, nil
 	}
 
 	return HealthOutput{
-		WaitSeconds: max(1, min(lookEverySeconds, int((window-passed)/time.Second))),
-		Summary:     in.Consumer.Summary + ", watching " + c.Alarm,
+		WaitSeconds: max(1, min(pollSeconds, int((window-passed)/time.Second))),
+		Summary:     in.Consumer.Summary + ", watching alarm " + c.Alarm,
 	}, nil
+}
+
+// unhealthy is the fault of an alarm that was raised so long after the update.
+func unhealthy(c release.Change, a Alarm, updated time.Time, passed time.Duration) error {
+	err := fmt.Errorf("alarm %s was raised %s after the update: %s", c.Alarm, passed.Round(time.Second), a.Reason)
+	return fault.New(fault.Unhealthy, "watch", c.Function, err).
+		WithHint(fmt.Sprintf("read the log group /aws/lambda/%s from %s on",
+			release.FunctionNameOf(c.Function), updated.UTC().Format("15:04 UTC")))
 }

@@ -20,21 +20,20 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Intake reads an execution's input, whoever sent it, and decides what the execution does: build,
-// go back, first clean up after a run that died, wait for one that works, or nothing.
+// Intake reads the input of an execution and decides what the execution does: build, restore an
+// earlier version, first undo a run that died, wait for a running one, or nothing.
 type Intake struct {
 	Ledger
 	Sources Sources
 	Runs    ExecutionRuns
-	Tool    string
-	// how long nothing must have been uploaded before an upload is acted upon: a push is many files
-	Settle time.Duration
+	Tool    string        // name and version of this program
+	Settle  time.Duration // time without uploads before an upload is handled: a push is many files
 }
 
-// IntakeInput is what the state machine knows of the execution.
+// IntakeInput is the input of an execution and what the state machine adds.
 type IntakeInput struct {
-	Run       string          `json:"run"`
-	Execution string          `json:"execution"`
+	Run       string          `json:"run"`       // the execution's name
+	Execution string          `json:"execution"` // its ARN
 	StartedAt time.Time       `json:"startedAt"`
 	Input     json.RawMessage `json:"input"`
 }
@@ -42,17 +41,17 @@ type IntakeInput struct {
 // Next is what the execution does after Intake.
 type Next string
 
-// The ways.
+// All values of Next.
 const (
 	NextBuild   Next = "Build"
 	NextRestore Next = "Restore"
-	NextRecover Next = "Recover" // a run that died has left something: undo that first
+	NextRecover Next = "Recover" // undo a run that died, then ask Intake again
 	NextWait    Next = "Wait"
 	NextEnd     Next = "End"
 )
 
-// IntakeOutput begins the execution's state. The empty fields are there because JSONPath has no way
-// to ask for what may be absent.
+// IntakeOutput is the first state of the execution. It contains null fields because a JSONPath of the
+// state machine fails on a missing field.
 type IntakeOutput struct {
 	Run           string          `json:"run"`
 	Next          Next            `json:"next"`
@@ -66,6 +65,28 @@ type IntakeOutput struct {
 	Ending        *release.Ending `json:"ending"`
 }
 
+func (out IntakeOutput) wait(seconds int, why string) IntakeOutput {
+	out.Next = NextWait
+	out.WaitSeconds = seconds
+	out.Summary = why
+	return out
+}
+
+func (out IntakeOutput) recover(run string) IntakeOutput {
+	out.Next = NextRecover
+	out.Previous = run
+	out.Summary = "execution " + run + " ended without cleaning up"
+	return out
+}
+
+// end ends the execution as unchanged, for a reason.
+func (out IntakeOutput) end(format string, args ...any) IntakeOutput {
+	out.Next = NextEnd
+	out.Ending = &release.Ending{Outcome: release.Unchanged, Message: "Unchanged: " + fmt.Sprintf(format, args...)}
+	out.Summary = out.Ending.Message
+	return out
+}
+
 // Limits of a pushed workspace.
 const (
 	MaxWorkspaceFiles     = 4096
@@ -73,14 +94,14 @@ const (
 	MaxWorkspaceBytes     = 64 << 20
 )
 
-// waits between two looks at a lease that another run holds, and after losing a race for it.
+// Waiting times.
 const (
-	leaseWaitSeconds = 30
-	raceWaitSeconds  = 2
+	leaseWaitSeconds = 30 // polling interval while another run holds the lease
+	raceWaitSeconds  = 2  // after another run took the lease first
 )
 
-// upload is what is read of an EventBridge event "Object Created" (S3 user guide, "EventBridge
-// event message structure"). Everything else in it is left alone: AWS adds fields.
+// upload is the part of an EventBridge event "Object Created" that Intake reads (S3 user guide,
+// "EventBridge event message structure"). Other fields are ignored, since AWS adds fields.
 type upload struct {
 	Source string `json:"source"`
 	Detail struct {
@@ -92,7 +113,7 @@ type upload struct {
 	} `json:"detail"`
 }
 
-// Run decides.
+// Run decides. It takes the lease, stores the request, and stores the workspace as it is now.
 func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 	out := IntakeOutput{Run: in.Run, Layers: []Item{}}
 	if err := release.CheckRun(in.Run); err != nil {
@@ -110,86 +131,118 @@ func (s Intake) Run(ctx context.Context, in IntakeInput) (IntakeOutput, error) {
 		return out, err
 	}
 
-	trigger := cmp.Or(request.Trigger, "operator")
 	if event != nil {
-		name := strings.TrimPrefix(event.Detail.Object.Key, workspaceRoot+"/")
-		trigger = "upload of " + event.Detail.Object.Key
-		later, settle := superseded(files, name, *event, s.Now(), s.Settle)
-		switch {
-		case later != "":
-			return end(out, "a later upload, %s/%s, has an execution of its own", workspaceRoot, later), nil
-		case settle > 0:
-			return wait(out, int(settle/time.Second)+1, "uploads are still coming in"), nil
+		if waiting, ok := s.handleUpload(out, files, *event); !ok {
+			return waiting, nil
 		}
 	}
 
-	if out, ok, err := s.lease(ctx, in, out); err != nil || !ok {
-		return out, err
+	if waiting, ok, err := s.takeLease(ctx, in, out); err != nil || !ok {
+		return waiting, err
 	}
 
-	run := release.Run{
+	return s.start(ctx, release.Run{
 		SchemaVersion: release.SchemaVersion,
 		Run:           in.Run,
 		Execution:     in.Execution,
 		StartedAt:     in.StartedAt,
-		Trigger:       trigger,
+		Trigger:       triggerOf(request, event),
 		Request:       request,
+	}, files, out)
+}
+
+// triggerOf is the reason for the execution, as reports show it.
+func triggerOf(request release.Request, event *upload) string {
+	if event != nil {
+		return "upload of " + event.Detail.Object.Key
 	}
-	released, _, err := s.released(ctx)
+
+	return cmp.Or(request.Trigger, "operator")
+}
+
+// handleUpload reports whether the execution of an upload goes on. Otherwise out is its answer.
+func (s Intake) handleUpload(out IntakeOutput, files []Source, event upload) (_ IntakeOutput, ok bool) {
+	name := strings.TrimPrefix(event.Detail.Object.Key, workspaceRoot+"/")
+	later, settle := superseded(files, name, event, s.Now(), s.Settle)
+	switch {
+	case later != "":
+		return out.end("the later upload of %s/%s has its own execution", workspaceRoot, later), false
+	case settle > 0:
+		return out.wait(int(settle/time.Second)+1, "files are still being uploaded"), false
+	}
+
+	return out, true
+}
+
+// start decides between build, restore and nothing, and stores the run unless there is nothing to do.
+// The run must hold the lease.
+func (s Intake) start(ctx context.Context, run release.Run, files []Source, out IntakeOutput) (IntakeOutput, error) {
+	released, _, err := s.readReleased(ctx)
 	if err != nil {
 		return out, err
 	}
 
+	request := run.Request
 	if request.Rollback != nil {
-		target, err := restoreOf(released, *request.Rollback)
-		if err != nil {
+		out.Next = NextRestore
+		if out.Summary, err = describeRestore(released, *request.Rollback); err != nil {
 			return out, err
 		}
-
-		out.Next = NextRestore
-		out.Summary = target
 	}
 
 	if run.Workspace, err = s.snapshot(ctx, files); err != nil {
 		return out, err
 	}
 
-	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
-	if err != nil {
-		return out, pushedFault(err)
-	}
-
-	closeIt()
-	for _, l := range request.Layers {
-		if _, ok := w.Layer(l); !ok {
-			return out, fault.New(fault.BadInput, "start", "layers: "+l, errors.New("no such layer")).
-				WithHint("layers here: " + strings.Join(w.Names(), ", "))
-		}
+	if err := s.checkWorkspace(ctx, run); err != nil {
+		return out, err
 	}
 
 	if out.Next == "" {
-		if released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool && !request.Force && !request.Refresh {
-			return end(out, "nothing changed since %s; %d layers are as released by %s",
+		if s.unchanged(run, released) {
+			return out.end("nothing changed since %s; %d layers are as released by %s",
 				released.At.UTC().Format("2006-01-02 15:04 UTC"), len(released.Layers), released.Run), nil
 		}
 
 		out.Next = NextBuild
-		out.Summary = trigger
+		out.Summary = run.Trigger
 	}
 
-	return out, s.remember(ctx, run)
+	return out, s.storeRun(ctx, run)
 }
 
-// remember stores the run's document. Intake may be tried again, so the same document again is no
-// error.
-func (s Intake) remember(ctx context.Context, run release.Run) error {
+// unchanged reports whether a build would give the released layers.
+func (s Intake) unchanged(run release.Run, released release.Released) bool {
+	return released.Workspace == run.Workspace.SHA256 && released.Tool == s.Tool &&
+		!run.Request.Force && !run.Request.Refresh
+}
+
+// checkWorkspace checks the workspace of the run, and that it has the requested layers.
+func (s Intake) checkWorkspace(ctx context.Context, run release.Run) error {
+	w, err := readWorkspace(ctx, s.Blobs, run.Workspace)
+	if err != nil {
+		return workspaceFault(err)
+	}
+
+	for _, l := range run.Request.Layers {
+		if _, ok := w.Layer(l); !ok {
+			return fault.New(fault.BadInput, "start", "layers: "+l, errors.New("no such layer")).
+				WithHint("layers here: " + strings.Join(w.Names(), ", "))
+		}
+	}
+
+	return nil
+}
+
+// storeRun stores the document of a run. It may exist already: Step Functions retries Intake.
+func (s Intake) storeRun(ctx context.Context, run release.Run) error {
 	old, tag, found, err := load[release.Run](ctx, s.Registers, release.RunName(run.Run))
 	if err != nil {
 		return err
 	}
 
 	if found && old.Ending != nil {
-		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of that name is over")).
+		return fault.New(fault.BadInput, "start", run.Run, errors.New("a run of this name has ended already")).
 			WithHint("give the execution a name that was not used before")
 	}
 
@@ -197,7 +250,11 @@ func (s Intake) remember(ctx context.Context, run release.Run) error {
 	return err
 }
 
-// readInput tells an upload's event from a request; exactly one of both is returned.
+// inputHint shows all keys of a request.
+const inputHint = `give {} for all that is stale, or any of "layers": ["NAME"], "force": true, "refresh": true, ` +
+	`"dryRun": true, "rollback": {"layer": "NAME", "to": 41}`
+
+// readInput reads an input, which is an upload event or a request. It returns one of the two.
 func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 	var event upload
 	if json.Unmarshal(raw, &event) == nil && event.Source == "aws.s3" {
@@ -210,37 +267,39 @@ func readInput(raw json.RawMessage) (release.Request, *upload, error) {
 		return release.Request{}, &event, nil
 	}
 
-	var r release.Request
-	hint := `give {} for all that is stale, or any of "layers": ["NAME"], "force": true, "refresh": true, "dryRun": true, "rollback": {"layer": "NAME", "to": 41}`
-	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("is not a JSON object")).WithHint(hint)
-	}
-
-	if err := release.Decode(raw, &r); err != nil {
-		return r, nil, fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
-	}
-
-	if r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun) {
-		return r, nil, fault.New(fault.BadInput, "read", "input", errors.New("rollback goes with nothing else")).
-			WithHint(hint)
+	r, err := readRequest(raw)
+	if err != nil {
+		return r, nil, fault.New(fault.BadInput, "read", "input", err).WithHint(inputHint)
 	}
 
 	return r, nil, nil
 }
 
-// superseded names a later upload than the event's, which has an event of its own; "" when there is
-// none. Otherwise it says how long to wait until uploads have settled. Events come late, twice and
-// out of order; the listing does not.
+func readRequest(raw json.RawMessage) (r release.Request, err error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		return r, errors.New("is not a JSON object")
+	}
+
+	if err := release.Decode(raw, &r); err != nil {
+		return r, err
+	}
+
+	if r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun) {
+		return r, errors.New("rollback cannot be combined with layers, force, refresh or dryRun")
+	}
+
+	return r, nil
+}
+
+// superseded returns the name of a later upload than the event's, "" if there is none: the later one
+// has its own event. Otherwise it returns how long to wait until no upload was made for the duration
+// settle. It uses the listing, because events may arrive late, twice or out of order.
 func superseded(
-	files []Source,
-	name string,
-	event upload,
-	now time.Time,
-	settle time.Duration,
+	files []Source, name string, event upload, now time.Time, settle time.Duration,
 ) (later string, wait time.Duration) {
 	mine := slices.IndexFunc(files, func(f Source) bool { return f.Name == name })
 	if mine < 0 {
-		return "", 0 // it is gone: nobody else may have an event for that
+		return "", 0 // deleted since, and deletions have no event
 	}
 
 	o := event.Detail.Object
@@ -262,101 +321,88 @@ func superseded(
 	return "", max(0, files[mine].Modified.Add(settle).Sub(now))
 }
 
-// lease takes it. ok is false when out is the answer already.
-func (s Intake) lease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ IntakeOutput, ok bool, err error) {
+// takeLease takes the lease. ok is false if the run must not start now; out is its answer then.
+func (s Intake) takeLease(ctx context.Context, in IntakeInput, out IntakeOutput) (_ IntakeOutput, ok bool, err error) {
 	lease, tag, _, err := load[release.Lease](ctx, s.Registers, release.LeaseName)
 	if err != nil {
 		return out, false, err
 	}
 
-	now := s.Now()
-	runs := false
-	if lease.Run != "" && lease.Run != in.Run {
-		if runs, err = s.Runs(ctx, lease.Execution); err != nil {
-			return out, false, err
-		}
+	claim, err := s.claim(ctx, lease, in.Run)
+	if err != nil {
+		return out, false, err
 	}
 
-	unfinished := lease.Recovers
-	switch lease.Decide(in.Run, now, runs) {
+	dead := lease.Recovers
+	switch claim {
 	case release.Wait:
-		return wait(out, leaseWaitSeconds, "execution "+lease.Run+" works"), false, nil
+		return out.wait(leaseWaitSeconds, "execution "+lease.Run+" is running"), false, nil
 	case release.TakeOver:
-		unfinished = cmp.Or(unfinished, lease.Run)
+		dead = cmp.Or(dead, lease.Run)
 	}
 
-	if unfinished != "" {
-		dead, _, found, err := load[release.Run](ctx, s.Registers, release.RunName(unfinished))
-		if err != nil {
-			return out, false, err
-		}
-
-		if !found || dead.Ending != nil {
-			unfinished = ""
-		}
+	if dead, err = s.unfinished(ctx, dead); err != nil {
+		return out, false, err
 	}
 
-	mine := release.Lease{
+	_, err = store(ctx, s.Registers, release.LeaseName, release.Lease{
 		SchemaVersion: release.SchemaVersion,
 		Run:           in.Run,
 		Execution:     in.Execution,
-		Until:         now.Add(release.LeaseFor),
-		Recovers:      unfinished,
-	}
-	if _, err = store(ctx, s.Registers, release.LeaseName, mine, tag); fault.CodeOf(err) == fault.Changed {
-		return wait(out, raceWaitSeconds, "another execution was first"), false, nil
-	}
-
-	if err == nil && unfinished != "" {
-		out.Next = NextRecover
-		out.Previous = unfinished
-		out.Summary = "execution " + unfinished + " died in the middle"
-		return out, false, nil
+		Until:         s.Now().Add(release.LeaseFor),
+		Recovers:      dead,
+	}, tag)
+	switch {
+	case fault.CodeOf(err) == fault.Changed:
+		return out.wait(raceWaitSeconds, "another execution took the lease first"), false, nil
+	case err != nil:
+		return out, false, err
+	case dead != "":
+		return out.recover(dead), false, nil
 	}
 
-	return out, err == nil, err
+	return out, true, nil
 }
 
-func wait(out IntakeOutput, seconds int, why string) IntakeOutput {
-	out.Next = NextWait
-	out.WaitSeconds = seconds
-	out.Summary = why
-	return out
+// claim returns what a run may do with the lease.
+func (s Intake) claim(ctx context.Context, lease release.Lease, run string) (release.Claim, error) {
+	holderRuns := false
+	if lease.Run != "" && lease.Run != run {
+		var err error
+		if holderRuns, err = s.Runs(ctx, lease.Execution); err != nil {
+			return "", err
+		}
+	}
+
+	return lease.Decide(run, s.Now(), holderRuns), nil
 }
 
-func end(out IntakeOutput, format string, args ...any) IntakeOutput {
-	out.Next = NextEnd
-	out.Ending = &release.Ending{Outcome: release.Unchanged, Message: "Unchanged: " + fmt.Sprintf(format, args...)}
-	out.Summary = out.Ending.Message
-	return out
+// unfinished returns the run if there is something of it to undo: it was started and has no ending.
+// Otherwise it returns "".
+func (s Intake) unfinished(ctx context.Context, run string) (string, error) {
+	if run == "" {
+		return "", nil
+	}
+
+	dead, _, found, err := load[release.Run](ctx, s.Registers, release.RunName(run))
+	if err != nil || !found || dead.Ending != nil {
+		return "", err
+	}
+
+	return run, nil
 }
 
-// snapshot packs the workspace as it is now into one zip, which everything in the run reads:
-// uploads during the run belong to the next.
+// snapshot stores the current files of the workspace as one zip, which all stages of the run read.
+// Files that are uploaded during the run belong to the next run.
 func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) {
-	if len(files) == 0 {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
-			errors.New("the bucket holds no workspace")).
-			WithHint("run: layersmith push")
+	if err := checkSources(files); err != nil {
+		return blob.Ref{}, err
 	}
 
-	if len(files) > MaxWorkspaceFiles {
-		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
-			fmt.Errorf("%d files, at most %d", len(files), MaxWorkspaceFiles)).
-			WithHint("keep only the workspace below " + workspaceRoot + "/")
-	}
-
-	var total int64
 	entries := make([]ziptree.Entry, 0, len(files))
 	for _, f := range files {
-		if total += f.Size; total > MaxWorkspaceBytes {
-			return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/",
-				fmt.Errorf("more than %d bytes", MaxWorkspaceBytes)).
-				WithHint("keep only the workspace below " + workspaceRoot + "/")
-		}
-
 		if strings.HasSuffix(f.Name, "/") {
-			continue // the console makes such objects for folders
+			continue // the S3 console creates such objects for folders
 		}
 
 		b, err := s.Sources.Read(ctx, f, MaxWorkspaceFileBytes)
@@ -372,13 +418,38 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 		return blob.Ref{}, fault.New(fault.BadInput, "read", workspaceRoot+"/", err).WithHint("rename the object")
 	}
 
-	return s.Blobs.Put(ctx, "workspaces/", ".zip",
-		func(w io.Writer) error { _, err := ziptree.Write(ctx, w, t); return err })
+	return s.Blobs.Put(ctx, "workspaces/", ".zip", func(w io.Writer) error {
+		_, err := ziptree.Write(ctx, w, t)
+		return err
+	})
 }
 
-// pushedFault turns what is wrong with a pushed workspace into one fault: the first finding with
-// its hint, and how many more there are.
-func pushedFault(err error) error {
+// checkSources checks the number of files and their total size.
+func checkSources(files []Source) error {
+	refuse := func(why, hint string) error {
+		return fault.New(fault.BadInput, "read", workspaceRoot+"/", errors.New(why)).WithHint(hint)
+	}
+	const hint = "keep only the workspace below " + workspaceRoot + "/"
+	switch {
+	case len(files) == 0:
+		return refuse("the bucket holds no workspace", "run: layersmith push")
+	case len(files) > MaxWorkspaceFiles:
+		return refuse(fmt.Sprintf("%d files, at most %d", len(files), MaxWorkspaceFiles), hint)
+	}
+
+	var total int64
+	for _, f := range files {
+		if total += f.Size; total > MaxWorkspaceBytes {
+			return refuse(fmt.Sprintf("more than %d bytes", MaxWorkspaceBytes), hint)
+		}
+	}
+
+	return nil
+}
+
+// workspaceFault makes one fault of the findings in a pushed workspace: the first with its hint, and
+// the number of the others.
+func workspaceFault(err error) error {
 	var findings workspace.Findings
 	if errors.As(err, &findings) && len(findings) > 0 {
 		f := findings[0]
@@ -397,32 +468,42 @@ func pushedFault(err error) error {
 	return err
 }
 
-// restoreOf says what going back would mean, or why it cannot be.
-func restoreOf(r release.Released, want release.Restore) (string, error) {
-	var said []string
+// describeRestore describes the versions before and after a restore. Fault BadInput if it is not
+// possible.
+func describeRestore(r release.Released, want release.Restore) (string, error) {
+	var moves []string
 	for _, l := range r.Layers {
 		if l.Layer != want.Layer {
 			continue
 		}
 
-		v, err := l.Back(want.To)
+		v, err := restored(l, want)
 		if err != nil {
-			return "", fault.New(fault.BadInput, "roll back", want.Layer, err).
-				WithHint("choose one of: " + l.Versions())
+			return "", err
 		}
 
-		said = append(said, fmt.Sprintf("%s %d -> %d", l.LayerName, l.Current.Version, v.Version))
+		moves = append(moves, fmt.Sprintf("%s %d -> %d", l.LayerName, l.Current.Version, v.Version))
 	}
 
-	if len(said) == 0 {
-		var names []string
-		for _, l := range r.Layers {
-			names = append(names, l.Layer)
-		}
-
-		return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("nothing of that name is released")).
-			WithHint("released are: " + cmp.Or(strings.Join(names, ", "), "no layers yet"))
+	if len(moves) > 0 {
+		return strings.Join(moves, ", "), nil
 	}
 
-	return strings.Join(said, ", "), nil
+	var names []string
+	for _, l := range r.Layers {
+		names = append(names, l.Layer)
+	}
+
+	return "", fault.New(fault.BadInput, "roll back", want.Layer, errors.New("no layer of that name is released")).
+		WithHint("released layers: " + cmp.Or(strings.Join(names, ", "), "none yet"))
+}
+
+// restored is the earlier version of a layer that a restore requests. Fault BadInput if there is none.
+func restored(l release.ReleasedLayer, want release.Restore) (release.ReleasedVersion, error) {
+	v, err := l.Back(want.To)
+	if err != nil {
+		return v, fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
+	}
+
+	return v, nil
 }

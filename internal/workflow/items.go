@@ -10,8 +10,8 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// Item is one layer on its way through the states of the workflow: the reference to what the last
-// stage made of it.
+// Item is one layer in the state of an execution: a reference to the document that the last stage
+// made of it.
 type Item struct {
 	Layer   string        `json:"layer"`
 	Target  pydist.Target `json:"target"`
@@ -19,25 +19,26 @@ type Item struct {
 	Summary string        `json:"summary"` // for people
 }
 
-// Consumer is one consumer on its way: which change is meant.
+// Consumer is one consumer in the state of an execution: a reference to its change.
 type Consumer struct {
-	Function string `json:"function"`
-	Change   string `json:"change"` // the name of the change's register
-	Summary  string `json:"summary"`
+	Function string `json:"function"` // its ARN
+	Change   string `json:"change"`   // name of the change's register
+	Summary  string `json:"summary"`  // for people
 }
 
-// next is the item with the document of the next stage.
+// next returns the item with the document of the next stage.
 func (i Item) next(doc blob.Ref, summary string) Item {
 	i.Doc = doc
 	i.Summary = summary
 	return i
 }
 
-// names checks that a document is that of the item's layer.
-func (i Item) names(layer string, t pydist.Target) error {
+// checkBelongs checks that a document of that layer and target belongs to the item. Fault
+// ProvenanceMismatch.
+func (i Item) checkBelongs(layer string, t pydist.Target) error {
 	if i.Layer != layer || i.Target != t {
 		return fault.New(fault.ProvenanceMismatch, "read", strings.TrimSpace(i.Layer+" "+i.Target.String()),
-			fmt.Errorf("its document is that of %s on %s", layer, t)).
+			fmt.Errorf("its document belongs to %s on %s", layer, t)).
 			WithHint("start a new execution")
 	}
 

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,15 +17,15 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Ledger is where the workflow writes down what it does: documents that change, documents that do
-// not, and who may write at all. Every stage of the workflow has one.
+// Ledger stores the state of the workflow: registers, which change, and documents, which do not. The
+// lease in it says which run may work. Every stage has a Ledger.
 type Ledger struct {
 	Registers Registers
 	Blobs     Blobs
 	Now       engine.Clock
 }
 
-// load reads a register strictly. found is false when there is none.
+// load reads a register strictly. found is false if it does not exist.
 func load[T any](ctx context.Context, r Registers, name string) (doc T, tag string, found bool, err error) {
 	b, tag, err := r.Load(ctx, name)
 	if fault.CodeOf(err) == fault.NotFound {
@@ -37,14 +38,14 @@ func load[T any](ctx context.Context, r Registers, name string) (doc T, tag stri
 
 	if err := release.Decode(b, &doc); err != nil {
 		return doc, "", false, fault.New(fault.ProvenanceMismatch, "read", name, err).
-			WithHint("it was written by another version of Layersmith, or by hand; restore an earlier version of the " +
-				"object")
+			WithHint("it was written by another version of Layersmith, or by hand; " +
+				"restore an earlier version of the object")
 	}
 
 	return doc, tag, true, nil
 }
 
-// store writes a register if nobody else has since it was loaded.
+// store writes a register if it still has the tag that load returned, and returns the new tag.
 func store(ctx context.Context, r Registers, name string, doc any, tag string) (string, error) {
 	b, err := release.Encode(doc)
 	if err != nil {
@@ -54,8 +55,8 @@ func store(ctx context.Context, r Registers, name string, doc any, tag string) (
 	return r.Store(ctx, name, b, tag)
 }
 
-// document stores a value that will not change.
-func (l Ledger) document(ctx context.Context, doc any) (blob.Ref, error) {
+// putDocument stores a value as a document, which never changes.
+func (l Ledger) putDocument(ctx context.Context, doc any) (blob.Ref, error) {
 	b, err := release.Encode(doc)
 	if err != nil {
 		return blob.Ref{}, err
@@ -64,9 +65,9 @@ func (l Ledger) document(ctx context.Context, doc any) (blob.Ref, error) {
 	return l.Blobs.Put(ctx, "documents/", ".json", func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
-// open reads a document that does not change.
-func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err error) {
-	b, err := contents(ctx, blobs, ref)
+// readDocument reads a document, which never changes.
+func readDocument[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err error) {
+	b, err := readAll(ctx, blobs, ref)
 	if err != nil {
 		return doc, err
 	}
@@ -79,10 +80,11 @@ func open[T any](ctx context.Context, blobs Blobs, ref blob.Ref) (doc T, err err
 	return doc, nil
 }
 
-func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
+// readAll reads an object of at most release.MaxDocumentBytes.
+func readAll(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 	if ref.Size > release.MaxDocumentBytes {
 		return nil, fault.New(fault.ProvenanceMismatch, "read", ref.Key,
-			fmt.Errorf("%d bytes are no document", ref.Size))
+			fmt.Errorf("%d bytes, a document has at most %d", ref.Size, release.MaxDocumentBytes))
 	}
 
 	f, err := blobs.Open(ctx, ref)
@@ -90,28 +92,29 @@ func contents(ctx context.Context, blobs Blobs, ref blob.Ref) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+
 	return io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
 }
 
-// run opens a run that is not over, and renews its lease: whoever cannot renew it must not touch
-// anything any more.
-func (l Ledger) run(ctx context.Context, name string) (release.Run, error) {
-	r, err := l.known(ctx, name)
+// resume reads a run that has not ended, and renews its lease. Every stage begins with it: a stage
+// whose run has lost the lease must not change anything. Faults: NotFound, LeaseLost.
+func (l Ledger) resume(ctx context.Context, name string) (release.Run, error) {
+	r, err := l.readRun(ctx, name)
 	if err != nil {
 		return release.Run{}, err
 	}
 
 	if r.Ending != nil {
 		return release.Run{}, fault.New(fault.LeaseLost, "continue", name,
-			fmt.Errorf("the run is over: %s", r.Ending.Outcome)).
+			fmt.Errorf("the run has ended: %s", r.Ending.Outcome)).
 			WithHint("start a new execution")
 	}
 
-	return r, l.renew(ctx, r)
+	return r, l.renewLease(ctx, r)
 }
 
-// known reads what a run was asked for.
-func (l Ledger) known(ctx context.Context, name string) (release.Run, error) {
+// readRun reads the document of a run, ended or not. Fault NotFound if there is none.
+func (l Ledger) readRun(ctx context.Context, name string) (release.Run, error) {
 	if err := release.CheckRun(name); err != nil {
 		return release.Run{}, fault.New(fault.BadInput, "read", "run", err).
 			WithHint("start an execution whose name has only letters, digits, . - and _")
@@ -130,73 +133,93 @@ func (l Ledger) known(ctx context.Context, name string) (release.Run, error) {
 	return r, nil
 }
 
-func (l Ledger) renew(ctx context.Context, r release.Run) error {
-	lease, tag, _, err := load[release.Lease](ctx, l.Registers, release.LeaseName)
+// endRun stores the ending of a run, unless it has one: the next run will not recover it.
+func (l Ledger) endRun(ctx context.Context, name string, end release.Ending) (release.Ending, error) {
+	run, tag, found, err := load[release.Run](ctx, l.Registers, release.RunName(name))
+	if err != nil || !found {
+		return end, err
+	}
+
+	if run.Ending == nil {
+		run.Ending = &end
+		if _, err = store(ctx, l.Registers, release.RunName(name), run, tag); err != nil {
+			return end, err
+		}
+	}
+
+	return end, nil
+}
+
+// renewLease extends the lease of a run that holds it. Fault LeaseLost if another run does.
+func (l Ledger) renewLease(ctx context.Context, r release.Run) error {
+	lease, tag, err := l.holdsLease(ctx, r)
 	if err != nil {
 		return err
 	}
 
-	lost := func(to string) error {
-		return fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", to)).
-			WithHint("wait for that execution, then start a new one if anything is left to do")
-	}
-	if lease.Run != r.Run {
-		return lost(lease.Run)
-	}
-
+	// Stages of a Map run at the same time. Renewing late keeps them from racing for the document.
 	now := l.Now()
 	if lease.Until.Sub(now) > release.LeaseFor/2 {
-		return nil // far enough: stages of a Map must not race for the same document
+		return nil
 	}
 
 	lease.Until = now.Add(release.LeaseFor)
 	_, err = store(ctx, l.Registers, release.LeaseName, lease, tag)
-	if fault.CodeOf(err) == fault.Changed { // a neighbour in the same Map renewed it, or somebody took over
-		if lease, _, _, err = load[release.Lease](ctx, l.Registers, release.LeaseName); err == nil &&
-			lease.Run != r.Run {
-			err = lost(lease.Run)
-		}
+	if fault.CodeOf(err) == fault.Changed { // another stage of the run renewed it, or another run took it
+		_, _, err = l.holdsLease(ctx, r)
 	}
 
 	return err
 }
 
-// free gives the lease back, if the run has it. A run that could not be undone is left for the next
-// execution to recover.
-func (l Ledger) free(ctx context.Context, run string, undone bool) error {
+// holdsLease reads the lease and its tag. Fault LeaseLost unless the run holds it.
+func (l Ledger) holdsLease(ctx context.Context, r release.Run) (release.Lease, string, error) {
+	lease, tag, _, err := load[release.Lease](ctx, l.Registers, release.LeaseName)
+	if err == nil && lease.Run != r.Run {
+		err = fault.New(fault.LeaseLost, "continue", r.Run, fmt.Errorf("execution %q has taken over", lease.Run)).
+			WithHint("wait for that execution, then start a new one if anything is left to do")
+	}
+
+	return lease, tag, err
+}
+
+// freeLease ends the lease of a run; without effect if the run does not hold it. recovers is a run
+// that the next execution must undo first, "" for none.
+func (l Ledger) freeLease(ctx context.Context, run, recovers string) error {
 	lease, tag, found, err := load[release.Lease](ctx, l.Registers, release.LeaseName)
 	if err != nil || !found || lease.Run != run {
 		return err
 	}
 
-	free := release.Lease{SchemaVersion: release.SchemaVersion, Until: l.Now().UTC(), Recovers: lease.Recovers}
-	if !undone && free.Recovers == "" {
-		free.Recovers = run
+	free := release.Lease{
+		SchemaVersion: release.SchemaVersion,
+		Until:         l.Now().UTC(),
+		Recovers:      cmp.Or(lease.Recovers, recovers),
 	}
 
 	_, err = store(ctx, l.Registers, release.LeaseName, free, tag)
 	if fault.CodeOf(err) == fault.Changed {
-		return nil // somebody has it by now
+		return nil // another run holds it by now
 	}
 
 	return err
 }
 
-// released reads what is promoted; nothing is.
-func (l Ledger) released(ctx context.Context) (release.Released, string, error) {
+// readReleased reads the promoted versions and the register's tag; the zero Released and "" before
+// the first release.
+func (l Ledger) readReleased(ctx context.Context) (release.Released, string, error) {
 	r, tag, _, err := load[release.Released](ctx, l.Registers, release.ReleasedName)
 	return r, tag, err
 }
 
-// workspaceRoot is how the pushed workspace is called in messages.
+// workspaceRoot is the folder of the workspace in messages.
 const workspaceRoot = "layers"
 
-// openWorkspace opens the zip that the run began with. The files stay readable until close.
+// openWorkspace opens the zip of the workspace that a run started with. The files are readable until
+// closeFiles is called.
 func openWorkspace(
-	ctx context.Context,
-	blobs Blobs,
-	ref blob.Ref,
-) (w workspace.Workspace, files fs.FS, closeIt func(), err error) {
+	ctx context.Context, blobs Blobs, ref blob.Ref,
+) (w workspace.Workspace, files fs.FS, closeFiles func(), err error) {
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {
 		return workspace.Workspace{}, nil, nil, err
@@ -215,7 +238,18 @@ func openWorkspace(
 	return w, z, func() { f.Close() }, nil
 }
 
-// openZip opens a zip of the store as a tree.
+// readWorkspace reads the workspace that a run started with, without its files.
+func readWorkspace(ctx context.Context, blobs Blobs, ref blob.Ref) (workspace.Workspace, error) {
+	w, _, closeFiles, err := openWorkspace(ctx, blobs, ref)
+	if err != nil {
+		return workspace.Workspace{}, err
+	}
+
+	closeFiles()
+	return w, nil
+}
+
+// openZip opens a zip of the store as a tree. The tree is readable until the blob is closed.
 func openZip(ctx context.Context, blobs Blobs, ref blob.Ref) (ziptree.Tree, engine.Blob, error) {
 	f, err := blobs.Open(ctx, ref)
 	if err != nil {

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
-	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Promote makes a run's candidates the released versions: from here on the run is done, whatever
-// fails afterwards. Versions that are older than what is kept, and that nothing uses, are deleted.
+// Promote makes the candidates of a run the released versions. The run is done once the register of
+// released versions is stored, whatever fails after that. It deletes old versions that are unused.
 type Promote struct {
 	Ledger
 	Functions Functions
@@ -24,165 +24,67 @@ type Promote struct {
 	Account   Account
 }
 
-// Run promotes. It is told the verified layers; none when the run goes back, or only moved
-// consumers.
+// Run promotes the verified layers of the input. There are none if the run restores a version, or if
+// only consumers changed.
 func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error) {
-	run, err := s.run(ctx, in.Run)
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return release.Ending{}, err
 	}
 
-	released, tag, err := s.released(ctx)
+	released, tag, err := s.readReleased(ctx)
 	if err != nil {
 		return release.Ending{}, err
 	}
 
-	moved, err := s.Registers.List(ctx, release.ChangesPrefix(run.Run))
+	changes, err := s.Registers.List(ctx, release.ChangesPrefix(run.Run))
 	if err != nil {
 		return release.Ending{}, err
 	}
 
-	var said []string
-	if released.Run != run.Run { // else it was stored, and the answer was lost
-		now := released
-		now.SchemaVersion = release.SchemaVersion
-		now.Run = run.Run
-		now.At = s.Now().UTC()
-		now.Layers = slices.Clone(released.Layers)
-		if run.Request.Rollback != nil {
-			err = s.back(run, &now)
-		} else {
-			err = s.forward(ctx, run, in.Layers, &now)
-		}
-
-		if err != nil {
+	var warnings []string
+	if released.Run != run.Run { // else an earlier call stored it, and its answer was lost
+		if released, err = s.promoted(ctx, run, in.Layers, released); err != nil {
 			return release.Ending{}, err
 		}
 
-		doomed := s.trim(ctx, &now)
-		if _, err := store(ctx, s.Registers, release.ReleasedName, now, tag); err != nil {
+		unused := s.trim(ctx, released.Layers)
+		if _, err := store(ctx, s.Registers, release.ReleasedName, released, tag); err != nil {
 			return release.Ending{}, err
 		}
 
-		released = now
-		for _, arn := range doomed {
-			if err := s.Versions.Delete(ctx, arn); err != nil {
-				said = append(said, "version "+arn+" could not be deleted: "+err.Error())
-			}
-		}
+		warnings = s.delete(ctx, unused)
 	}
 
-	var layers []string
-	for _, l := range released.Layers {
-		if l.Current.Run == run.Run {
-			layers = append(layers, fmt.Sprintf("%s:%d", l.LayerName, l.Current.Version))
-		}
-	}
+	return ending(run, released, len(changes), warnings), nil
+}
 
+// promoted returns the released versions after the run.
+func (s Promote) promoted(
+	ctx context.Context, run release.Run, items []Item, before release.Released,
+) (release.Released, error) {
+	now := before
+	now.SchemaVersion = release.SchemaVersion
+	now.Run = run.Run
+	now.At = s.Now().UTC()
+	now.Layers = slices.Clone(before.Layers)
 	if run.Request.Rollback != nil {
-		for _, l := range released.Layers {
-			if l.Layer == run.Request.Rollback.Layer {
-				layers = append(layers, fmt.Sprintf("back to %s:%d", l.LayerName, l.Current.Version))
-			}
-		}
+		return now, restore(&now, *run.Request.Rollback)
 	}
 
-	if len(layers) == 0 && len(moved) == 0 {
-		return release.Ending{
-			Outcome: release.Unchanged,
-			Message: "Unchanged: the layers are as released and every consumer has them.",
-		}, nil
-	}
-
-	message := fmt.Sprintf("Released: %s (%s), %s moved.", report.Count(len(layers), "layer"), strings.Join(layers, ", "),
-		report.Count(len(moved), "function"))
-	if len(layers) == 0 {
-		message = fmt.Sprintf("Released: %s moved to the released layers.", report.Count(len(moved), "function"))
-	}
-
-	return release.Ending{
-		Outcome: release.Promoted,
-		Message: strings.Join(append([]string{message}, said...), " "),
-	}, nil
+	return now, s.addBuild(ctx, &now, run, items)
 }
 
-// forward puts the run's candidates in the place of what is released.
-func (s Promote) forward(ctx context.Context, run release.Run, items []Item, now *release.Released) error {
-	built, err := s.built(ctx, run)
-	if err != nil {
-		return err
-	}
-
-	w, files, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
-	if err != nil {
-		return err
-	}
-	defer closeIt()
-	for _, i := range items {
-		v, err := open[release.Verified](ctx, s.Blobs, i.Doc)
-		if err != nil {
-			return err
-		}
-
-		c := v.Candidate
-		if c.Run != run.Run || c.ARN == "" {
-			return fault.New(fault.ProvenanceMismatch, "promote", i.Layer,
-				fmt.Errorf("its candidate is of run %s", c.Run)).
-				WithHint("start a new execution")
-		}
-
-		m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
-		if err != nil {
-			return err
-		}
-
-		version := release.ReleasedVersion{
-			ARN:           c.ARN,
-			Version:       c.Version,
-			Run:           run.Run,
-			At:            now.At,
-			Key:           c.Key,
-			Measured:      c.Measured,
-			Zip:           m.Zip,
-			UnzippedBytes: m.Report.After.Unzipped,
-			ZippedBytes:   measure.Bytes(m.Zip.Size),
-			Wheels:        m.Report.Inputs.Wheels,
-			UnprunedBytes: m.Report.Before.Unzipped,
-		}
-		if v.Probe.Import != nil {
-			version.ImportSeconds = v.Probe.Import.WithSeconds
-		}
-
-		put(now, release.ReleasedLayer{Layer: c.Layer, Target: c.Target, LayerName: c.LayerName}, version)
-	}
-
-	now.Tool = built.Tool
-	now.Locks = locks(now.Locks, built.Locks, *now)
-	if now.Consumers, err = consumersDigest(files); err != nil {
-		return err
-	}
-
-	drop(now, w)
-	now.Workspace = run.Workspace.SHA256
-	for _, b := range built.Layers {
-		if l, ok := now.Find(b.Layer, b.Target); !ok || l.Current.Key != b.Key {
-			now.Workspace = digest.SHA256{} // not all of it was asked for
-		}
-	}
-
-	return nil
-}
-
-// back makes an earlier version the current one. What is in the workspace was not released by that.
-func (s Promote) back(run release.Run, now *release.Released) error {
+// restore makes an earlier version the current one. The workspace is not what is released then.
+func restore(now *release.Released, want release.Restore) error {
 	for i, l := range now.Layers {
-		if l.Layer != run.Request.Rollback.Layer {
+		if l.Layer != want.Layer {
 			continue
 		}
 
-		v, err := l.Back(run.Request.Rollback.To)
+		v, err := restored(l, want)
 		if err != nil {
-			return fault.New(fault.BadInput, "roll back", l.Layer, err).WithHint("choose one of: " + l.Versions())
+			return err
 		}
 
 		now.Layers[i] = l.With(v)
@@ -192,7 +94,82 @@ func (s Promote) back(run release.Run, now *release.Released) error {
 	return nil
 }
 
-func put(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersion) {
+// addBuild adds the versions of the run, and records what they were built from.
+func (s Promote) addBuild(ctx context.Context, now *release.Released, run release.Run, items []Item) error {
+	built, err := s.readBuilt(ctx, run)
+	if err != nil {
+		return err
+	}
+
+	w, files, closeFiles, err := openWorkspace(ctx, s.Blobs, run.Workspace)
+	if err != nil {
+		return err
+	}
+	defer closeFiles()
+
+	for _, i := range items {
+		if err := s.addVersion(ctx, now, i); err != nil {
+			return err
+		}
+	}
+
+	now.Tool = built.Tool
+	now.Locks = datedLocks(now.Locks, built.Locks, now.At)
+	if now.Consumers, err = consumersDigest(files); err != nil {
+		return err
+	}
+
+	removeLayersNotIn(w, now)
+	now.Workspace = digest.SHA256{}
+	if !slices.ContainsFunc(built.Layers, func(b release.BuiltLayer) bool { return isStale(b, *now) }) {
+		now.Workspace = run.Workspace.SHA256
+	}
+
+	return nil
+}
+
+// addVersion makes the candidate of a verified layer the current version of the layer.
+func (s Promote) addVersion(ctx context.Context, now *release.Released, i Item) error {
+	v, err := readDocument[release.Verified](ctx, s.Blobs, i.Doc)
+	if err != nil {
+		return err
+	}
+
+	c := v.Candidate
+	if c.Run != now.Run || c.ARN == "" {
+		return fault.New(fault.ProvenanceMismatch, "promote", i.Layer,
+			fmt.Errorf("its candidate belongs to run %s", c.Run)).
+			WithHint("start a new execution")
+	}
+
+	m, err := readDocument[release.Measured](ctx, s.Blobs, c.Measured)
+	if err != nil {
+		return err
+	}
+
+	version := release.ReleasedVersion{
+		ARN:           c.ARN,
+		Version:       c.Version,
+		Run:           now.Run,
+		At:            now.At,
+		Key:           c.Key,
+		Measured:      c.Measured,
+		Zip:           m.Zip,
+		UnzippedBytes: m.Report.After.Unzipped,
+		ZippedBytes:   bytesOf(m.Zip),
+		Wheels:        m.Report.Inputs.Wheels,
+		UnprunedBytes: m.Report.Before.Unzipped,
+	}
+	if v.Probe.Import != nil {
+		version.ImportSeconds = v.Probe.Import.WithSeconds
+	}
+
+	setCurrent(now, release.ReleasedLayer{Layer: c.Layer, Target: c.Target, LayerName: c.LayerName}, version)
+	return nil
+}
+
+// setCurrent makes a version the current one of a layer. The layers stay sorted by LayerName.
+func setCurrent(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersion) {
 	for i := range now.Layers {
 		if now.Layers[i].LayerName == l.LayerName {
 			now.Layers[i] = now.Layers[i].With(v)
@@ -205,27 +182,28 @@ func put(now *release.Released, l release.ReleasedLayer, v release.ReleasedVersi
 		func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) })
 }
 
-// drop forgets layers that the workspace does not have any more. Their versions stay in Lambda:
-// somebody may use them.
-func drop(now *release.Released, w workspace.Workspace) {
+// removeLayersNotIn removes layers and targets that the workspace does not have. Their versions stay
+// in Lambda, since functions may use them.
+func removeLayersNotIn(w workspace.Workspace, now *release.Released) {
 	now.Layers = slices.DeleteFunc(now.Layers, func(l release.ReleasedLayer) bool {
 		_, ok := w.Layer(l.Layer)
 		return !ok || !slices.Contains(w.Targets, l.Target)
 	})
 }
 
-// locks are those that were built with; a lock that is the same as before keeps its date.
-func locks(before, built []release.Lock, now release.Released) []release.Lock {
-	since := map[pydist.Target]release.Lock{}
+// datedLocks returns the locks of a build with the time of their first release: that of the same lock
+// before, or else now.
+func datedLocks(before, built []release.LockFile, now time.Time) []release.LockFile {
+	old := map[pydist.Target]release.LockFile{}
 	for _, l := range before {
-		since[l.Target] = l
+		old[l.Target] = l
 	}
 
-	var out []release.Lock
+	var out []release.LockFile
 	for _, l := range built {
-		l.Since = now.At
-		if old := since[l.Target]; old.File.SHA256 == l.File.SHA256 && !old.Since.IsZero() {
-			l.Since = old.Since
+		l.Since = now
+		if o := old[l.Target]; o.File.SHA256 == l.File.SHA256 && !o.Since.IsZero() {
+			l.Since = o.Since
 		}
 
 		out = append(out, l)
@@ -234,13 +212,13 @@ func locks(before, built []release.Lock, now release.Released) []release.Lock {
 	return out
 }
 
-// trim takes versions that are too old and that nothing uses out of the list, and returns them.
-// When it is not known what is used, everything stays.
-func (s Promote) trim(ctx context.Context, now *release.Released) (doomed []string) {
+// trim removes the versions that are older than Account.Keep and unused, and returns their ARNs. It
+// removes nothing if it cannot find out which versions are used.
+func (s Promote) trim(ctx context.Context, layers []release.ReleasedLayer) (unused []string) {
 	keep := max(1, s.Account.Keep) - 1
 	var used map[string]bool
-	for i := range now.Layers {
-		l := &now.Layers[i]
+	for i := range layers {
+		l := &layers[i]
 		if len(l.Earlier) <= keep {
 			continue
 		}
@@ -252,18 +230,72 @@ func (s Promote) trim(ctx context.Context, now *release.Released) (doomed []stri
 			}
 		}
 
-		stay := slices.Clone(l.Earlier[:keep])
+		kept := slices.Clone(l.Earlier[:keep])
 		for _, v := range l.Earlier[keep:] {
 			if used[v.ARN] {
-				stay = append(stay, v)
-				continue
+				kept = append(kept, v)
+			} else {
+				unused = append(unused, v.ARN)
 			}
-
-			doomed = append(doomed, v.ARN)
 		}
 
-		l.Earlier = stay
+		l.Earlier = kept
 	}
 
-	return doomed
+	return unused
+}
+
+// delete deletes layer versions. Errors do not undo the release: they are warnings.
+func (s Promote) delete(ctx context.Context, arns []string) (warnings []string) {
+	for _, arn := range arns {
+		if err := s.Versions.Delete(ctx, arn); err != nil {
+			warnings = append(warnings, "version "+arn+" could not be deleted: "+err.Error())
+		}
+	}
+
+	return warnings
+}
+
+// ending is the ending of a promoted run that moved so many functions.
+func ending(run release.Run, released release.Released, moved int, warnings []string) release.Ending {
+	layers := namesOfPromoted(run, released)
+	if len(layers) == 0 && moved == 0 {
+		return release.Ending{
+			Outcome: release.Unchanged,
+			Message: "Unchanged: the layers are as released and every consumer has them.",
+		}
+	}
+
+	functions := report.Count(moved, "function")
+	message := fmt.Sprintf("Released: %s moved to the released layers.", functions)
+	if len(layers) > 0 {
+		message = fmt.Sprintf("Released: %s (%s), %s moved.",
+			report.Count(len(layers), "layer"), strings.Join(layers, ", "), functions)
+	}
+
+	return release.Ending{
+		Outcome: release.Promoted,
+		Message: strings.Join(append([]string{message}, warnings...), " "),
+	}
+}
+
+// namesOfPromoted lists the versions that the run made current: "layersmith-base:7".
+func namesOfPromoted(run release.Run, released release.Released) (names []string) {
+	for _, l := range released.Layers {
+		if l.Current.Run == run.Run {
+			names = append(names, fmt.Sprintf("%s:%d", l.LayerName, l.Current.Version))
+		}
+	}
+
+	if run.Request.Rollback == nil {
+		return names
+	}
+
+	for _, l := range released.Layers {
+		if l.Layer == run.Request.Rollback.Layer {
+			names = append(names, fmt.Sprintf("back to %s:%d", l.LayerName, l.Current.Version))
+		}
+	}
+
+	return names
 }

@@ -13,11 +13,10 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Prune prunes one artifact of a run. The build has compiled and chosen its bytecode; here it is
-// only selected.
+// Prune prunes one artifact of a run. It takes the bytecode that the build compiled and chose.
 type Prune struct {
 	Ledger
-	Cache engine.Cache // for this invocation: wheels, which a cache goes by, are not known here
+	Cache engine.Cache // of this invocation only: cache keys need the wheels, which are unknown here
 }
 
 // LayerInput is one layer of a run.
@@ -26,27 +25,26 @@ type LayerInput struct {
 	Layer Item   `json:"layer"`
 }
 
-// Run prunes, stores the zip and the document, and returns the item for the next state.
+// Run prunes, stores the zip and the document, and returns the item for the next stage.
 func (s Prune) Run(ctx context.Context, in LayerInput) (Item, error) {
-	run, err := s.run(ctx, in.Run)
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return Item{}, err
 	}
 
-	built, err := open[release.BuiltLayer](ctx, s.Blobs, in.Layer.Doc)
+	built, err := readDocument[release.BuiltLayer](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
 
-	if err := in.Layer.names(built.Layer, built.Target); err != nil {
+	if err := in.Layer.checkBelongs(built.Layer, built.Target); err != nil {
 		return Item{}, err
 	}
 
-	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
+	w, err := readWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return Item{}, err
 	}
-	defer closeIt()
 
 	spec, ok := w.Layer(built.Layer)
 	if !ok {
@@ -60,23 +58,24 @@ func (s Prune) Run(ctx context.Context, in LayerInput) (Item, error) {
 	}
 	defer f.Close()
 
-	made, err := s.make(ctx, built, spec, tree)
+	made, err := s.prune(ctx, built, spec, tree)
 	if err != nil {
 		return Item{}, err
 	}
 
-	doc, err := s.pruned(ctx, built, made)
+	doc, err := s.store(ctx, built, made)
 	if err != nil {
 		return Item{}, err
 	}
 
 	before, after := doc.Report.Before.Unzipped, doc.Report.After.Unzipped
-	ref, err := s.document(ctx, doc)
-	return in.Layer.next(ref, fmt.Sprintf("%s %s -> %s MB", built.Layer, before.MB(), after.MB())), err
+	summary := fmt.Sprintf("%s %s -> %s MB", built.Layer, before.MB(), after.MB())
+	ref, err := s.putDocument(ctx, doc)
+	return in.Layer.next(ref, summary), err
 }
 
-// make prunes the artifact.
-func (s Prune) make(
+// prune prunes the artifact and adds its bytecode.
+func (s Prune) prune(
 	ctx context.Context, built release.BuiltLayer, spec workspace.Layer, tree ziptree.Tree,
 ) (engine.Made, error) {
 	a, err := engine.Prebuilt(ctx, built.Target, spec.Place(), tree)
@@ -114,14 +113,14 @@ func (s Prune) make(
 	return made.Recompressed(ctx, s.Cache)
 }
 
-// pruned stores the zip and describes it.
-func (s Prune) pruned(ctx context.Context, built release.BuiltLayer, made engine.Made) (release.Pruned, error) {
+// store stores the zip and returns its document.
+func (s Prune) store(ctx context.Context, built release.BuiltLayer, made engine.Made) (release.PrunedLayer, error) {
 	zip, err := s.Blobs.Put(ctx, "pruned/", ".zip", func(out io.Writer) error {
 		_, err := ziptree.Write(ctx, out, made.Pruned.Tree)
 		return err
 	})
 	if err != nil {
-		return release.Pruned{}, err
+		return release.PrunedLayer{}, err
 	}
 
 	r := made.Report(engine.Seen{})
@@ -133,7 +132,7 @@ func (s Prune) pruned(ctx context.Context, built release.BuiltLayer, made engine
 		SHA256: zip.SHA256,
 	}
 
-	return release.Pruned{
+	return release.PrunedLayer{
 		SchemaVersion: release.SchemaVersion,
 		Built:         built,
 		Zip:           zip,

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Record finds the consumers of a run, checks that each can take what is coming, and writes down
-// how each is before anything is touched. It refuses here rather than later: nothing is published
-// yet.
+// Record finds the consumers of a run, checks that each can get the new layers, and stores the state
+// of each before the run changes it. All checks are here because nothing is published yet.
 type Record struct {
 	Ledger
 	Functions Functions
@@ -25,57 +25,52 @@ type Record struct {
 	Alarms    Alarms
 }
 
-// RecordInput is the run and its layers; there are none when a run goes back to released versions,
-// or when only the consumers changed.
+// RecordInput is a run and its layers. There are none if the run restores a version, or if only
+// consumers changed.
 type RecordInput struct {
 	Run    string `json:"run"`
 	Layers []Item `json:"layers"`
 }
 
-// RecordOutput is what will be changed.
+// RecordOutput lists the consumers that will be changed.
 type RecordOutput struct {
 	Consumers []Consumer `json:"consumers"`
 	Summary   string     `json:"summary"`
 }
 
-// maxItems is how many layers and consumers an execution carries: Step Functions passes at most 256
-// KiB between two states, and 172 of each take that (test/workflow).
+// maxItems limits the sum of layers and consumers in an execution. Step Functions passes at most 256
+// KiB between two states, which is enough for 172 of each (test/workflow).
 const maxItems = 300
 
-// coming is the version of a layer that consumers get.
-type coming struct {
-	layerName string
-	arn       string // "" when it is not published yet
-	unzipped  measure.Bytes
-	isNew     bool // of this run
-}
+// latest is the qualifier of a function's unpublished version.
+const latest = "$LATEST"
 
 // Run records.
 func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 	out := RecordOutput{Consumers: []Consumer{}}
-	run, err := s.run(ctx, in.Run)
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return out, err
 	}
 
-	w, _, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
+	w, err := readWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return out, err
 	}
 
-	closeIt()
-	versions, err := s.coming(ctx, run, in.Layers)
+	versions, err := s.versions(ctx, run, in.Layers)
 	if err != nil {
 		return out, err
 	}
 
-	wishes, err := s.wishes(ctx, w)
+	matches, err := s.matches(ctx, w)
 	if err != nil {
 		return out, err
 	}
 
-	for _, wish := range wishes {
-		change, err := s.change(ctx, run, w, wish.consumer, wish.function, versions)
+	plan := changePlan{Record: s, run: run, targets: w.Targets, versions: versions}
+	for _, m := range matches {
+		change, err := plan.change(ctx, m)
 		if err != nil {
 			return out, err
 		}
@@ -86,7 +81,7 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 
 		change.Sequence = len(out.Consumers) + 1
 		name := release.ChangeName(run.Run, change.Sequence)
-		if err := s.write(ctx, name, *change); err != nil {
+		if err := s.storeChange(ctx, name, *change); err != nil {
 			return out, err
 		}
 
@@ -94,37 +89,63 @@ func (s Record) Run(ctx context.Context, in RecordInput) (RecordOutput, error) {
 			Consumer{Function: change.Function, Change: name, Summary: release.FunctionNameOf(change.Function)})
 	}
 
-	if n := len(out.Consumers) + len(in.Layers); n > maxItems {
+	if len(out.Consumers)+len(in.Layers) > maxItems {
 		return out, fault.New(fault.OverLimit, "record", "the run",
 			fmt.Errorf("%s and %s, at most %d of both fit into one execution", report.Count(len(in.Layers), "layer"),
 				report.Count(len(out.Consumers), "consumer"), maxItems)).
-			WithHint("release some layers at a time, or split the workspace over two stacks")
+			WithHint("release some layers at a time, or split the workspace into two stacks")
 	}
 
 	out.Summary = report.Count(len(out.Consumers), "function") + " to move"
 	return out, nil
 }
 
-// wish is a function and the entry of consumers.yaml that says what it gets.
-type wish struct {
-	consumer workspace.Consumer
+// storeChange stores a change that has not begun. It may exist already: Step Functions retries
+// Record.
+func (s Record) storeChange(ctx context.Context, name string, c release.Change) error {
+	old, tag, found, err := load[release.Change](ctx, s.Registers, name)
+	if err != nil {
+		return err
+	}
+
+	if found && old.After != nil {
+		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has changed it already")).
+			WithHint("start a new execution")
+	}
+
+	_, err = store(ctx, s.Registers, name, c, tag)
+	return err
+}
+
+// match is a function and the entry of consumers.yaml that it matches.
+type match struct {
+	entry    workspace.Consumer
 	function Function
 }
 
-// wishes finds the functions: first those that are named, then those that have the tags and are not
-// named. Two entries that find a function by tags have to want the same of it.
-func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, error) {
-	var all []wish
-	seen := map[string]int{} // ARN to its place in all
-	for _, c := range w.Consumers {
-		if c.Function != "" {
-			f, err := s.Functions.Get(ctx, c.Function, "")
-			if err != nil {
-				return nil, err
-			}
+// matches finds the functions of all entries. An entry with a function's name takes precedence over
+// entries whose tags the function has.
+func (s Record) matches(ctx context.Context, w workspace.Workspace) ([]match, error) {
+	var all []match
+	position := map[string]int{} // in all, by ARN
+	add := func(c workspace.Consumer, function string) error {
+		f, err := s.Functions.Get(ctx, function, "")
+		if err != nil {
+			return err
+		}
 
-			seen[f.ARN] = len(all)
-			all = append(all, wish{c, f})
+		position[f.ARN] = len(all)
+		all = append(all, match{c, f})
+		return nil
+	}
+
+	for _, c := range w.Consumers {
+		if c.Function == "" {
+			continue
+		}
+
+		if err := add(c, c.Function); err != nil {
+			return nil, err
 		}
 	}
 
@@ -139,129 +160,132 @@ func (s Record) wishes(ctx context.Context, w workspace.Workspace) ([]wish, erro
 		}
 
 		for _, arn := range arns {
-			if i, ok := seen[arn]; ok {
-				if o := all[i].consumer; o.Function == "" &&
-					(o.Alias != c.Alias || o.Health != c.Health || !slices.Equal(o.Layers, c.Layers)) {
-					return nil, fault.New(fault.BadInput, "record", arn,
-						fmt.Errorf("lines %d and %d of layers/consumers.yaml find it by its tags and want different "+
-							"things of it",
-							o.Line, c.Line)).
-						WithHint("give it an entry of its own: function: " + release.FunctionNameOf(arn))
-				}
-
-				continue
+			if i, ok := position[arn]; ok {
+				err = sameSettings(all[i].entry, c, arn)
+			} else {
+				err = add(c, arn)
 			}
 
-			f, err := s.Functions.Get(ctx, arn, "")
 			if err != nil {
 				return nil, err
 			}
-
-			seen[arn] = len(all)
-			all = append(all, wish{c, f})
 		}
 	}
 
 	return all, nil
 }
 
-func (s Record) write(ctx context.Context, name string, c release.Change) error {
-	old, tag, found, err := load[release.Change](ctx, s.Registers, name)
-	if err != nil {
-		return err
+// sameSettings checks that two entries with tags agree about a function that matches both.
+func sameSettings(first, second workspace.Consumer, arn string) error {
+	if first.Function != "" ||
+		first.Alias == second.Alias && first.Health == second.Health && slices.Equal(first.Layers, second.Layers) {
+		return nil
 	}
 
-	if found && old.After != nil {
-		return fault.New(fault.LeaseLost, "record", c.Function, errors.New("the run has touched it already")).
-			WithHint("start a new execution")
-	}
-
-	_, err = store(ctx, s.Registers, name, c, tag)
-	return err
+	return fault.New(fault.BadInput, "record", arn,
+		fmt.Errorf("it has the tags of lines %d and %d of layers/consumers.yaml, which have different settings",
+			first.Line, second.Line)).
+		WithHint("add an entry for it: function: " + release.FunctionNameOf(arn))
 }
 
-// coming lists, by layer and target, what consumers are to have.
-func (s Record) coming(ctx context.Context, run release.Run, items []Item) (map[string]coming, error) {
-	released, _, err := s.released(ctx)
+// version is the version of a layer that consumers get.
+type version struct {
+	layerName string
+	arn       string // "" if it is not published yet
+	unzipped  measure.Bytes
+	ofRun     bool // built or restored by this run
+}
+
+// layerKey identifies a layer for a target.
+type layerKey struct {
+	layer  string
+	target pydist.Target
+}
+
+// versions lists the versions that consumers get: those of the run, and the released ones of all
+// other layers.
+func (s Record) versions(ctx context.Context, run release.Run, items []Item) (map[layerKey]version, error) {
+	released, _, err := s.readReleased(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	all := map[string]coming{}
+	all := map[layerKey]version{}
 	for _, l := range released.Layers {
 		v := l.Current
-		back := run.Request.Rollback != nil && run.Request.Rollback.Layer == l.Layer
-		if back {
-			if v, err = l.Back(run.Request.Rollback.To); err != nil {
-				return nil, fault.New(fault.BadInput, "roll back", l.Layer, err).
-					WithHint("choose one of: " + l.Versions())
+		restores := run.Request.Rollback != nil && run.Request.Rollback.Layer == l.Layer
+		if restores {
+			if v, err = restored(l, *run.Request.Rollback); err != nil {
+				return nil, err
 			}
 		}
 
-		all[l.Layer+" "+l.Target.String()] = coming{
+		all[layerKey{l.Layer, l.Target}] = version{
 			layerName: l.LayerName,
 			arn:       v.ARN,
 			unzipped:  v.UnzippedBytes,
-			isNew:     back,
+			ofRun:     restores,
 		}
 	}
 
 	for _, i := range items {
-		m, err := open[release.Measured](ctx, s.Blobs, i.Doc)
+		m, err := readDocument[release.Measured](ctx, s.Blobs, i.Doc)
 		if err != nil {
 			return nil, err
 		}
 
-		all[i.Layer+" "+i.Target.String()] = coming{
+		all[layerKey{i.Layer, i.Target}] = version{
 			layerName: m.Built.LayerName,
 			unzipped:  m.Report.After.Unzipped,
-			isNew:     true,
+			ofRun:     true,
 		}
 	}
 
 	return all, nil
 }
 
-// change is what a consumer needs; nil when it has everything already.
-func (s Record) change(
-	ctx context.Context,
-	run release.Run,
-	w workspace.Workspace,
-	c workspace.Consumer,
-	f Function,
-	versions map[string]coming,
-) (*release.Change, error) {
-	t, err := pydist.ParseTarget(f.Runtime + "-" + f.Arch)
-	if err != nil || !slices.Contains(w.Targets, t) {
-		var have []string
-		for _, t := range w.Targets {
-			have = append(have, t.String())
-		}
+// changePlan makes the changes of a run.
+type changePlan struct {
+	Record
+	run      release.Run
+	targets  []pydist.Target // of the workspace
+	versions map[layerKey]version
+}
 
-		return nil, fault.New(fault.BadInput, "record", f.ARN,
-			fmt.Errorf("it runs %s on %s, the workspace builds for %s", orImage(f.Runtime), f.Arch,
-				strings.Join(have, ", "))).
-			WithHint("add the target to layers/workspace.yaml, or take the function out of layers/consumers.yaml")
+// change returns the change of a function, nil if it has all layers already. It refuses a change that
+// is not possible, or that could not be undone.
+func (p changePlan) change(ctx context.Context, m match) (*release.Change, error) {
+	f := m.function
+	t, err := p.target(f)
+	if err != nil {
+		return nil, err
 	}
 
-	change := &release.Change{SchemaVersion: release.SchemaVersion, Run: run.Run, Function: f.ARN, Alias: c.Alias,
-		Alarm: c.Health.AlarmOf(f.ARN), WindowSeconds: c.Health.WindowSeconds, Before: stateOf(f)}
+	change := &release.Change{
+		SchemaVersion: release.SchemaVersion,
+		Run:           p.run.Run,
+		Function:      f.ARN,
+		Alias:         m.entry.Alias,
+		Alarm:         m.entry.Health.AlarmOf(f.ARN),
+		WindowSeconds: m.entry.Health.WindowSeconds,
+		Before:        stateOf(f),
+	}
 	needed := false
-	have := map[string]coming{} // by ARN or, unpublished, by layer name: what the function will have of ours
-	for _, layer := range c.Layers {
-		v, ok := versions[layer+" "+t.String()]
+	gets := map[string]version{} // by name in Lambda
+	for _, layer := range m.entry.Layers {
+		v, ok := p.versions[layerKey{layer, t}]
 		if !ok {
 			return nil, fault.New(fault.BadInput, "record", f.ARN,
-				fmt.Errorf("it is to have %s, which is neither released for %s nor in this run", layer, t)).
+				fmt.Errorf("it needs layer %s, which is neither released for %s nor part of this run", layer, t)).
 				WithHint(`start again with {"force": true}`)
 		}
 
-		if run.Request.Rollback != nil && !v.isNew {
-			continue // going back with one layer leaves the others alone
+		if p.run.Request.Rollback != nil && !v.ofRun {
+			continue // restoring one layer does not change the others
 		}
 
 		change.Replaces = append(change.Replaces, release.Replace{Layer: layer, LayerName: v.layerName, ARN: v.arn})
-		have[v.layerName] = v
+		gets[v.layerName] = v
 		needed = needed || v.arn == "" || !slices.Contains(change.Before.Layers, v.arn)
 	}
 
@@ -269,34 +293,52 @@ func (s Record) change(
 		return nil, nil
 	}
 
-	if err := s.fits(ctx, f, have); err != nil {
+	if err := p.checkLimits(ctx, f, gets); err != nil {
 		return nil, err
 	}
 
-	if err := s.alias(ctx, f, change); err != nil {
+	if change.Before.AliasVersion, err = p.checkAlias(ctx, f, change.Alias); err != nil {
 		return nil, err
 	}
 
-	return change, s.quiet(ctx, *change)
+	return change, p.checkAlarm(ctx, *change)
 }
 
-// fits checks Lambda's limits for the function with what it will have: five layers, 250 MiB
-// unzipped in all.
-func (s Record) fits(ctx context.Context, f Function, have map[string]coming) error {
+// target returns the target of a function, which must be one of the workspace.
+func (p changePlan) target(f Function) (pydist.Target, error) {
+	t, err := pydist.ParseTarget(f.Runtime + "-" + f.Arch)
+	if err == nil && slices.Contains(p.targets, t) {
+		return t, nil
+	}
+
+	var targets []string
+	for _, t := range p.targets {
+		targets = append(targets, t.String())
+	}
+
+	return t, fault.New(fault.BadInput, "record", f.ARN,
+		fmt.Errorf("it runs %s on %s, the workspace builds for %s",
+			cmp.Or(f.Runtime, "a container image"), f.Arch, strings.Join(targets, ", "))).
+		WithHint("add the target to layers/workspace.yaml, or remove the function from layers/consumers.yaml")
+}
+
+// checkLimits checks Lambda's limits for the function after the change: five layers, and 250 MiB
+// unzipped with its own code.
+func (s Record) checkLimits(ctx context.Context, f Function, gets map[string]version) error {
 	own, err := s.Functions.CodeUnzipped(ctx, f.ARN, "")
 	if err != nil {
 		return err
 	}
 
+	count := len(gets)
 	total := own
-	n := len(have)
-	for _, v := range have {
+	for _, v := range gets {
 		total += v.unzipped
 	}
 
 	for _, l := range f.Layers {
-		name := release.LayerNameOf(l.ARN)
-		if _, replaced := have[name]; replaced && release.SameAccount(l.ARN, f.ARN) {
+		_, replaced := gets[release.LayerNameOf(l.ARN)]
+		if replaced && release.SameAccount(l.ARN, f.ARN) {
 			continue
 		}
 
@@ -305,73 +347,71 @@ func (s Record) fits(ctx context.Context, f Function, have map[string]coming) er
 			return err
 		}
 
+		count++
 		total += size
-		n++
 	}
 
-	if n > workspace.MaxLayers {
+	if count > workspace.MaxLayers {
 		return fault.New(fault.OverLimit, "record", f.ARN,
-			fmt.Errorf("it would have %d layers, Lambda allows %d", n, workspace.MaxLayers)).
-			WithHint("take a layer off the function, or merge two in the workspace")
+			fmt.Errorf("it would have %d layers, Lambda allows %d", count, workspace.MaxLayers)).
+			WithHint("remove a layer from the function, or merge two in the workspace")
 	}
 
 	if total > measure.MaxUnzippedBytes {
 		return fault.New(fault.OverLimit, "record", f.ARN,
-			fmt.Errorf("its code (%s) and its layers would weigh %d bytes unzipped, Lambda's limit is %d", own, total,
-				measure.MaxUnzippedBytes)).
-			WithHint("make its code or a layer smaller: layersmith report shows what weighs most")
+			fmt.Errorf("its code (%s) and its layers would have %d bytes unzipped, Lambda's limit is %d",
+				own, total, measure.MaxUnzippedBytes)).
+			WithHint("make its code or a layer smaller: layersmith report lists the largest files")
 	}
 
 	return nil
 }
 
-// alias records where the alias points, and refuses when moving it would release more than layers:
-// publishing $LATEST takes everything in it along.
-func (s Record) alias(ctx context.Context, f Function, c *release.Change) error {
-	if c.Alias == "" {
-		return nil
+// checkAlias returns the version of the alias, "" for no alias. It refuses an alias that could not be
+// moved back, and one whose version differs from $LATEST in more than layers: a new version is made
+// of all of $LATEST.
+func (s Record) checkAlias(ctx context.Context, f Function, alias string) (string, error) {
+	if alias == "" {
+		return "", nil
 	}
 
-	a, err := s.Functions.Alias(ctx, f.ARN, c.Alias)
+	a, err := s.Functions.Alias(ctx, f.ARN, alias)
 	if err != nil {
-		return err
+		return "", err
 	}
 
 	refuse := func(code fault.Code, why, hint string) error {
-		return fault.New(code, "record", f.ARN+":"+c.Alias, errors.New(why)).WithHint(hint)
+		return fault.New(code, "record", f.ARN+":"+alias, errors.New(why)).WithHint(hint)
 	}
 	if a.Version == latest {
-		return refuse(fault.BadInput, "the alias points to $LATEST, which cannot be gone back to",
-			"publish a version and point the alias to it, or leave out alias in layers/consumers.yaml")
+		return "", refuse(fault.BadInput, "the alias points to $LATEST, so it cannot be moved back",
+			"publish a version and point the alias to it, or remove alias from layers/consumers.yaml")
 	}
 
 	if len(a.Weights) > 0 {
-		return refuse(fault.Changed, "the alias is in the middle of a weighted deployment",
+		return "", refuse(fault.Changed, "the alias is in the middle of a weighted deployment",
 			"finish it, then start again")
 	}
 
 	v, err := s.Functions.Get(ctx, f.ARN, a.Version)
 	if err != nil {
-		return err
+		return "", err
 	}
 
 	if v.CodeSHA256 != f.CodeSHA256 || v.ConfigHash != f.ConfigHash ||
-		!slices.Equal(stateOf(v).Layers, c.Before.Layers) {
-		return refuse(
-			fault.Changed,
-			fmt.Sprintf("$LATEST is not what version %s is: moving the alias would release changes that are not ours",
-				a.Version),
-			"publish $LATEST and move the alias to it, or take the changes back, then start again",
-		)
+		!slices.Equal(stateOf(v).Layers, stateOf(f).Layers) {
+		why := fmt.Sprintf("$LATEST differs from version %s: moving the alias would release more than the layers",
+			a.Version)
+		return "", refuse(fault.Changed, why,
+			"publish $LATEST and move the alias to it, or revert the differences, then start again")
 	}
 
-	c.Before.AliasVersion = a.Version
-	return nil
+	return a.Version, nil
 }
 
-// quiet refuses to change a function whose alarm is raised already: nobody could tell afterwards
-// whose fault it was.
-func (s Record) quiet(ctx context.Context, c release.Change) error {
+// checkAlarm refuses to change a function whose alarm is raised already: after the update, nobody
+// could tell whether the layers are the reason.
+func (s Record) checkAlarm(ctx context.Context, c release.Change) error {
 	if c.Alarm == "" {
 		return nil
 	}
@@ -384,20 +424,10 @@ func (s Record) quiet(ctx context.Context, c release.Change) error {
 	if a.State == AlarmRaised {
 		return fault.New(fault.Unhealthy, "record", c.Function,
 			fmt.Errorf("alarm %s is raised already: %s", c.Alarm, a.Reason)).
-			WithHint("mend the function first, then start again")
+			WithHint("repair the function first, then start again")
 	}
 
 	return nil
-}
-
-const latest = "$LATEST"
-
-func orImage(runtime string) string {
-	if runtime == "" {
-		return "a container image"
-	}
-
-	return runtime
 }
 
 func stateOf(f Function) release.State {

@@ -9,22 +9,23 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/release"
+	"github.com/layersmith/layersmith/internal/report"
 )
 
-// Rollback undoes what a run did, in reverse order, from what the run wrote down, and reads back
-// what it undid. It may be run again at any time, also for a run that died: what is undone already
-// is left as it is. What somebody else changed meanwhile is never touched.
+// Rollback undoes the changes of a run in reverse order, reads the functions back, and deletes the
+// candidates. It uses only the stored documents, so it works for a run that died, and it may run any
+// number of times. It never changes a function that somebody else has changed.
 type Rollback struct {
 	Ledger
 	Functions Functions
 	Versions  LayerVersions
 	Sandboxes Sandboxes
-	Probes    string // prefix of the names of throw-away functions
+	Probes    string // prefix of the names of probe functions
 }
 
-// Run undoes and says what came of it. A run that was promoted is not undone: it is done.
+// Run undoes the run and returns its ending. A run that was promoted is not undone.
 func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) {
-	run, err := s.known(ctx, in.Run)
+	run, err := s.readRun(ctx, in.Run)
 	if err != nil {
 		return release.Ending{}, err
 	}
@@ -33,77 +34,62 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 		return *run.Ending, nil
 	}
 
-	released, _, err := s.released(ctx)
+	released, _, err := s.readReleased(ctx)
 	if err != nil {
 		return release.Ending{}, err
 	}
 
 	if released.Run == run.Run {
-		return s.close(ctx, run.Run, release.Ending{
+		return s.endRun(ctx, run.Run, release.Ending{
 			Outcome: release.Promoted,
-			Message: fmt.Sprintf("Released: run %s was promoted; what failed after that changed nothing", run.Run),
+			Message: fmt.Sprintf("Released: run %s was promoted; a later failure did not change that", run.Run),
 		})
 	}
 
-	touched, dirty, err := s.consumers(ctx, run)
+	restored, conflicts, err := s.undoChanges(ctx, run)
 	if err != nil {
 		return release.Ending{}, err
 	}
 
-	kept, err := s.candidates(ctx, run)
+	kept, err := s.deleteCandidates(ctx, run)
 	if err != nil {
 		return release.Ending{}, err
 	}
 
+	return s.endRun(ctx, run.Run, undoneEnding(restored, conflicts, kept))
+}
+
+// undoneEnding is the ending of an undone run: the functions that were restored, why others were not,
+// and the versions that were not deleted.
+func undoneEnding(restored, conflicts, kept []string) release.Ending {
 	end := release.Ending{
 		Outcome: release.FailedClean,
-		Message: "FailedClean: no function was touched, nothing is left behind.",
+		Message: "FailedClean: no function was changed, nothing is left.",
 	}
 	switch {
-	case len(dirty) > 0:
-		end = release.Ending{Outcome: release.FailedDirty, Message: "FailedDirty: " + strings.Join(dirty, "; ") + "."}
-	case len(touched) > 0:
+	case len(conflicts) > 0:
+		end = release.Ending{
+			Outcome: release.FailedDirty,
+			Message: "FailedDirty: " + strings.Join(conflicts, "; ") + ".",
+		}
+	case len(restored) > 0:
 		end = release.Ending{
 			Outcome: release.RolledBack,
-			Message: fmt.Sprintf("RolledBack: %s as before (%s), candidates deleted.", isAre(len(touched)),
-				strings.Join(touched, ", ")),
+			Message: fmt.Sprintf("RolledBack: %s restored (%s), candidates deleted.",
+				report.Count(len(restored), "function"), strings.Join(restored, ", ")),
 		}
 	}
 
 	if len(kept) > 0 {
-		end.Message += " Kept because functions have them: " + strings.Join(kept, ", ") + "."
+		end.Message += " Kept because functions use them: " + strings.Join(kept, ", ") + "."
 	}
 
-	return s.close(ctx, run.Run, end)
+	return end
 }
 
-func isAre(n int) string {
-	if n == 1 {
-		return "the function is"
-	}
-
-	return fmt.Sprintf("all %d functions are", n)
-}
-
-// close marks the run as over: it will not be recovered.
-func (l Ledger) close(ctx context.Context, name string, end release.Ending) (release.Ending, error) {
-	run, tag, found, err := load[release.Run](ctx, l.Registers, release.RunName(name))
-	if err != nil || !found {
-		return end, err
-	}
-
-	if run.Ending == nil {
-		run.Ending = &end
-		if _, err = store(ctx, l.Registers, release.RunName(name), run, tag); err != nil {
-			return end, err
-		}
-	}
-
-	return end, nil
-}
-
-// consumers puts back what was changed, the last first.
-func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirty []string, err error) {
+// undoChanges undoes the changes of a run in reverse order. It returns the functions that are
+// restored, and for each other one the reason why it was not.
+func (s Rollback) undoChanges(ctx context.Context, run release.Run) (restored, conflicts []string, err error) {
 	names, err := s.Registers.List(ctx, release.ChangesPrefix(run.Run))
 	if err != nil {
 		return nil, nil, err
@@ -112,55 +98,60 @@ func (s Rollback) consumers(ctx context.Context, run release.Run) (touched, dirt
 	slices.Sort(names)
 	slices.Reverse(names)
 	for _, name := range names {
-		c, tag, err := s.change(ctx, run.Run, name)
-		if err != nil {
+		c, conflict, err := s.undoChange(ctx, run, name)
+		switch {
+		case err != nil:
 			return nil, nil, err
+		case c.After == nil: // the function was recorded, and not changed
+		case conflict != "":
+			conflicts = append(conflicts, conflict)
+		case c.Alias == "":
+			restored = append(restored, release.FunctionNameOf(c.Function))
+		default:
+			restored = append(restored, release.FunctionNameOf(c.Function)+" "+c.Before.AliasVersion)
 		}
-
-		if !c.Undoing {
-			c.Undoing = true
-			if tag, err = store(ctx, s.Registers, name, c, tag); err != nil {
-				return nil, nil, err
-			}
-		}
-
-		if c.After == nil {
-			continue // recorded, never touched: and now an update cannot begin any more
-		}
-
-		back := release.FunctionNameOf(c.Function)
-		if c.Alias != "" {
-			back += " " + c.Before.AliasVersion
-		}
-
-		if !c.Undone {
-			why, err := s.undo(ctx, c)
-			if err != nil {
-				return nil, nil, err
-			}
-
-			if why != "" {
-				dirty = append(dirty, why)
-				continue
-			}
-
-			c.Undone = true
-			if _, err := store(ctx, s.Registers, name, c, tag); err != nil {
-				return nil, nil, err
-			}
-		}
-
-		touched = append(touched, back)
 	}
 
-	return touched, dirty, nil
+	return restored, conflicts, nil
 }
 
-// undo puts one function back, and returns why it must be left alone; "" when it is as before.
-func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err error) {
+// undoChange marks a change, so that an update stops, undoes it and marks it as undone.
+func (s Rollback) undoChange(ctx context.Context, run release.Run, name string) (release.Change, string, error) {
+	c, tag, err := s.readChange(ctx, run.Run, name)
+	if err != nil {
+		return c, "", err
+	}
+
+	if !c.Undoing {
+		c.Undoing = true
+		if tag, err = store(ctx, s.Registers, name, c, tag); err != nil {
+			return c, "", err
+		}
+	}
+
+	if c.After == nil || c.Undone {
+		return c, "", nil
+	}
+
+	conflict, err := s.restore(ctx, c)
+	if err != nil || conflict != "" {
+		return c, conflict, err
+	}
+
+	c.Undone = true
+	_, err = store(ctx, s.Registers, name, c, tag)
+	return c, "", err
+}
+
+// restore restores a function. It returns a conflict, and stops, if somebody else has changed the
+// function.
+//
+// It writes alias and layers even if they are as before. That gives them new revisions, so that an
+// update of the run that has read the old ones fails.
+func (s Rollback) restore(ctx context.Context, c release.Change) (conflict string, err error) {
 	now, err := stateNow(ctx, s.Functions, c)
 	if fault.CodeOf(err) == fault.NotFound {
-		return c.Function + " is not there any more", nil
+		return c.Function + " does not exist any more", nil
 	}
 
 	if err != nil {
@@ -168,69 +159,73 @@ func (s Rollback) undo(ctx context.Context, c release.Change) (why string, err e
 	}
 
 	if c.Standing(now) == release.Diverged {
-		return s.foreign(c, now), nil
+		return conflictOf(c, now), nil
 	}
 
-	// Both are written also when they are as before: an update that is still going on has read
-	// their revisions, and these are old then.
-	if c.Alias != "" {
-		a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
-		if err != nil {
-			return "", err
-		}
-
-		if a.Version != c.After.AliasVersion && a.Version != c.Before.AliasVersion {
-			return s.foreign(c, now), nil
-		}
-
-		if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.Before.AliasVersion, a.RevisionID); err != nil {
-			return s.left(ctx, c, err)
+	for _, step := range []func(context.Context, release.Change, release.State) (string, error){
+		s.restoreAlias, s.restoreLayers, s.readBack,
+	} {
+		if conflict, err := step(ctx, c, now); err != nil || conflict != "" {
+			return conflict, err
 		}
 	}
 
+	return "", s.deleteVersion(ctx, c)
+}
+
+// restoreAlias moves the alias back.
+func (s Rollback) restoreAlias(ctx context.Context, c release.Change, now release.State) (conflict string, err error) {
+	if c.Alias == "" {
+		return "", nil
+	}
+
+	a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
+	if err != nil {
+		return "", err
+	}
+
+	if a.Version != c.After.AliasVersion && a.Version != c.Before.AliasVersion {
+		return conflictOf(c, now), nil
+	}
+
+	_, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.Before.AliasVersion, a.RevisionID)
+	return s.explain(ctx, c, err)
+}
+
+// restoreLayers sets the layers of $LATEST to those before the change.
+func (s Rollback) restoreLayers(ctx context.Context, c release.Change, now release.State) (conflict string, err error) {
 	f, err := s.Functions.Get(ctx, c.Function, "")
 	if err != nil {
 		return "", err
 	}
 
-	if have := stateOf(f).Layers; !slices.Equal(have, c.After.Layers) && !slices.Equal(have, c.Before.Layers) {
-		return s.foreign(c, now), nil
+	layers := stateOf(f).Layers
+	if !slices.Equal(layers, c.After.Layers) && !slices.Equal(layers, c.Before.Layers) {
+		return conflictOf(c, now), nil
 	}
 
-	if _, err = s.Functions.SetLayers(ctx, c.Function, c.Before.Layers, f.RevisionID); err != nil {
-		return s.left(ctx, c, err)
-	}
+	_, err = s.Functions.SetLayers(ctx, c.Function, c.Before.Layers, f.RevisionID)
+	return s.explain(ctx, c, err)
+}
 
-	if now, err = stateNow(ctx, s.Functions, c); err != nil {
+// readBack checks that the function is as before.
+func (s Rollback) readBack(ctx context.Context, c release.Change, _ release.State) (conflict string, err error) {
+	now, err := stateNow(ctx, s.Functions, c)
+	if err != nil {
 		return "", err
 	}
 
 	if c.Standing(now) != release.AtBefore {
-		return s.foreign(c, now), nil
-	}
-
-	if v := c.After.AliasVersion; v != "" && v != c.Before.AliasVersion {
-		published, err := s.Functions.Get(ctx, c.Function, v)
-		switch {
-		case fault.CodeOf(err) == fault.NotFound:
-		case err != nil:
-			return "", err
-		case published.Description == versionDescription(c.Run): // not a version that was there before
-			// A version that may not be deleted, or that somebody uses by now, stays, and the
-			// candidate with it.
-			if err := s.Functions.DeleteVersion(ctx, c.Function,
-				v); err != nil && fault.CodeOf(err) != fault.Changed &&
-				fault.CodeOf(err) != fault.NotAllowed {
-				return "", err
-			}
-		}
+		return conflictOf(c, now), nil
 	}
 
 	return "", nil
 }
 
-// left tells a change by somebody else, who was faster, from a fault that is worth another try.
-func (s Rollback) left(ctx context.Context, c release.Change, err error) (string, error) {
+// explain turns the fault Changed of a write into a conflict if somebody else has changed the
+// function. Otherwise an update of the run was still working, and the rollback must be retried: fault
+// Unreachable.
+func (s Rollback) explain(ctx context.Context, c release.Change, err error) (conflict string, _ error) {
 	if fault.CodeOf(err) != fault.Changed {
 		return "", err
 	}
@@ -241,46 +236,67 @@ func (s Rollback) left(ctx context.Context, c release.Change, err error) (string
 	}
 
 	if c.Standing(now) == release.Diverged {
-		return s.foreign(c, now), nil
+		return conflictOf(c, now), nil
 	}
 
-	return "", fault.New(fault.Unreachable, "undo", c.Function, err).
-		WithHint("it is tried again")
-	// still ours: an update was going on
+	return "", fault.New(fault.Unreachable, "undo", c.Function, err).WithHint("the rollback is retried")
 }
 
-func (s Rollback) foreign(c release.Change, now release.State) string {
-	runs := "$LATEST"
+// deleteVersion deletes the version of the function that the run has published. A version that may not
+// be deleted, or that is used by now, stays.
+func (s Rollback) deleteVersion(ctx context.Context, c release.Change) error {
+	version := c.After.AliasVersion
+	if version == "" || version == c.Before.AliasVersion {
+		return nil
+	}
+
+	published, err := s.Functions.Get(ctx, c.Function, version)
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil
+	}
+
+	if err != nil {
+		return err
+	}
+
+	if published.Description != versionDescription(c.Run) {
+		return nil // it existed before the run: $LATEST had not changed since
+	}
+
+	err = s.Functions.DeleteVersion(ctx, c.Function, version)
+	if code := fault.CodeOf(err); code == fault.Changed || code == fault.NotAllowed {
+		return nil
+	}
+
+	return err
+}
+
+// conflictOf describes a function that somebody else has changed, for the ending of the run.
+func conflictOf(c release.Change, now release.State) string {
+	has := "$LATEST"
 	if c.Alias != "" {
-		runs = "alias " + c.Alias + " at version " + now.AliasVersion
+		has = "alias " + c.Alias + " at version " + now.AliasVersion
 	}
 
-	var to []string
+	var layers []string
 	for _, r := range c.Replaces {
-		to = append(to, r.Layer)
+		layers = append(layers, r.Layer)
 	}
 
-	return fmt.Sprintf(
-		"%s was changed by somebody else during the run and was left alone; it has %s. Decide, then go back with: "+
-			"layersmith rollback %s",
-		c.Function,
-		runs,
-		strings.Join(to, " / "),
-	)
+	return fmt.Sprintf("%s was changed by somebody else during the run and was not restored; it has %s. "+
+		"If it needs the earlier layers, run: layersmith rollback %s", c.Function, has, strings.Join(layers, " / "))
 }
 
-// versionDescription marks the versions of functions that a run published.
-func versionDescription(run string) string { return "layersmith run " + run }
-
-// candidates deletes what the run published, and throw-away functions that are left. What a
-// function has must stay: a deleted version can never be attached again.
-func (s Rollback) candidates(ctx context.Context, run release.Run) (kept []string, err error) {
+// deleteCandidates deletes the layer versions that the run has published and its probe functions. It
+// keeps versions that a function uses, because a deleted version can never be attached again, and
+// returns them.
+func (s Rollback) deleteCandidates(ctx context.Context, run release.Run) (kept []string, err error) {
 	names, err := s.Registers.List(ctx, release.CandidatesPrefix(run.Run))
-	if err != nil || len(names) == 0 {
+	if err != nil {
 		return nil, err
 	}
 
-	var doomed []LayerVersion
+	var published []LayerVersion
 	for _, name := range names {
 		c, _, _, err := load[release.Candidate](ctx, s.Registers, name)
 		if err != nil {
@@ -297,13 +313,13 @@ func (s Rollback) candidates(ctx context.Context, run release.Run) (kept []strin
 		}
 
 		for _, v := range versions {
-			if _, by := madeOf(v.Description); by == run.Run && !c.Reused {
-				doomed = append(doomed, v)
+			if _, by := parseDescription(v.Description); by == run.Run && !c.Reused {
+				published = append(published, v)
 			}
 		}
 	}
 
-	if len(doomed) == 0 {
+	if len(published) == 0 {
 		return nil, nil
 	}
 
@@ -312,7 +328,7 @@ func (s Rollback) candidates(ctx context.Context, run release.Run) (kept []strin
 		return nil, err
 	}
 
-	for _, v := range doomed {
+	for _, v := range published {
 		if used[v.ARN] {
 			kept = append(kept, fmt.Sprintf("%s:%d", v.LayerName, v.Version))
 			continue

@@ -11,13 +11,13 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Update moves one consumer: its layers, a version, its alias. Every step is written down before it
-// is made, and a step that is made already is not made again.
+// Update moves one consumer to the new layers: it sets the layers, publishes a version and moves the
+// alias. It stores each step first, and skips steps that an earlier call has done.
 //
-// A neighbour in the same Map may fail while this one works, and then the run is rolled back under
-// its feet. The rollback first marks the change, then writes to function and alias, also when they
-// are as before, which gives both a new revision. So: read a revision, then look at the mark, then
-// write with that revision. Either the mark is seen or the revision is old.
+// The run may be rolled back during an update, because another update of the same Map failed. The
+// rollback first marks the change as Undoing, and then writes function and alias, which gives both a
+// new revision. An update reads the revision, then checks the mark, and then writes with that
+// revision. So either it sees the mark, or its write fails because the revision is old.
 type Update struct {
 	Ledger
 	Functions Functions
@@ -29,132 +29,89 @@ type ConsumerInput struct {
 	Consumer Consumer `json:"consumer"`
 }
 
-// UpdateOutput says how long to wait before the first look at the consumer's health.
+// UpdateOutput is the consumer, and how long to wait before its alarm is checked.
 type UpdateOutput struct {
 	Consumer    Consumer  `json:"consumer"`
 	WaitSeconds int       `json:"waitSeconds"`
-	Since       time.Time `json:"since"`
+	Since       time.Time `json:"since"` // time of the update
 }
 
-// lookEverySeconds is how often a consumer's alarm is looked at; CloudWatch's shortest period for
-// most metrics is a minute.
-const lookEverySeconds = 30
+// pollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics is a
+// minute.
+const pollSeconds = 30
 
-// Run moves the consumer.
+// Run updates. Fault Changed if somebody else changed the consumer since it was recorded.
 func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error) {
-	run, err := s.run(ctx, in.Run)
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return UpdateOutput{}, err
 	}
 
-	c, tag, err := s.change(ctx, run.Run, in.Consumer.Change)
+	c, tag, err := s.readChange(ctx, run.Run, in.Consumer.Change)
 	if err != nil {
 		return UpdateOutput{}, err
 	}
 
-	if c.Undoing {
-		return UpdateOutput{}, s.going(ctx, run.Run, in.Consumer.Change)
-	}
-
-	if c.After == nil {
-		if tag, err = s.intend(ctx, in.Consumer.Change, &c, tag); err != nil {
-			return UpdateOutput{}, err
-		}
-	}
-
-	f, err := s.Functions.Get(ctx, c.Function, "")
-	if err != nil {
+	u := &consumerUpdate{Update: s, name: in.Consumer.Change, tag: tag, change: c}
+	if err := u.run(ctx); err != nil {
 		return UpdateOutput{}, err
 	}
 
-	if f.CodeSHA256 != c.Before.CodeSHA256 {
-		return UpdateOutput{}, changed(c, "its code was changed during the run")
-	}
-
-	if now := stateOf(f).Layers; !slices.Equal(now, c.After.Layers) {
-		if !slices.Equal(now, c.Before.Layers) {
-			return UpdateOutput{}, changed(c, "its layers were changed during the run")
-		}
-
-		if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
-			return UpdateOutput{}, err
-		}
-
-		if f, err = s.Functions.SetLayers(ctx, c.Function, c.After.Layers, f.RevisionID); err != nil {
-			return UpdateOutput{}, err
-		}
-	}
-
-	said := release.FunctionNameOf(c.Function)
-	if c.Alias != "" {
-		if c.After.AliasVersion == "" {
-			if c.After.AliasVersion, err = s.Functions.PublishVersion(ctx, c.Function, versionDescription(run.Run),
-				f.RevisionID); err != nil {
-				return UpdateOutput{}, err
-			}
-
-			if _, err = store(ctx, s.Registers, in.Consumer.Change, c, tag); err != nil {
-				return UpdateOutput{}, err
-			}
-		}
-
-		a, err := s.Functions.Alias(ctx, c.Function, c.Alias)
-		if err != nil {
-			return UpdateOutput{}, err
-		}
-
-		if a.Version != c.After.AliasVersion {
-			if a.Version != c.Before.AliasVersion || len(a.Weights) > 0 {
-				return UpdateOutput{}, changed(c, "its alias was moved during the run")
-			}
-
-			if err := s.going(ctx, run.Run, in.Consumer.Change); err != nil {
-				return UpdateOutput{}, err
-			}
-
-			if _, err = s.Functions.MoveAlias(ctx, c.Function, c.Alias, c.After.AliasVersion,
-				a.RevisionID); err != nil {
-				return UpdateOutput{}, err
-			}
-		}
-
-		said = fmt.Sprintf("%s %s %s -> %s", said, c.Alias, c.Before.AliasVersion, c.After.AliasVersion)
-	}
-
-	in.Consumer.Summary = said
+	in.Consumer.Summary = u.summary()
 	out := UpdateOutput{Consumer: in.Consumer, Since: s.Now().UTC()}
 	if c.Alarm != "" {
-		out.WaitSeconds = min(lookEverySeconds, c.WindowSeconds)
+		out.WaitSeconds = min(pollSeconds, c.WindowSeconds)
 	}
 
 	return out, nil
 }
 
-// going looks whether the change is still wanted.
-func (s Update) going(ctx context.Context, run, name string) error {
-	c, _, err := s.change(ctx, run, name)
-	if err == nil && c.Undoing {
-		err = fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).
-			WithHint("look at the run's first error")
-	}
-
-	return err
+// consumerUpdate is the update of one consumer.
+type consumerUpdate struct {
+	Update
+	name   string // of the change's register
+	tag    string // of the register
+	change release.Change
 }
 
-// intend writes down what the function is to become, if it still is what was recorded.
-func (s Update) intend(ctx context.Context, name string, c *release.Change, tag string) (string, error) {
+func (u *consumerUpdate) run(ctx context.Context) error {
+	if u.change.Undoing {
+		return rolledBack(u.change)
+	}
+
+	if u.change.After == nil {
+		if err := u.plan(ctx); err != nil {
+			return err
+		}
+	}
+
+	f, err := u.setLayers(ctx)
+	if err != nil || u.change.Alias == "" {
+		return err
+	}
+
+	if err := u.publishVersion(ctx, f); err != nil {
+		return err
+	}
+
+	return u.moveAlias(ctx)
+}
+
+// plan stores what the function will have, if it still is in the recorded state.
+func (u *consumerUpdate) plan(ctx context.Context) error {
+	c := &u.change
 	for i, r := range c.Replaces {
 		if r.ARN != "" {
 			continue
 		}
 
-		candidate, _, found, err := load[release.Candidate](ctx, s.Registers, release.CandidateName(c.Run, r.LayerName))
+		candidate, _, found, err := load[release.Candidate](ctx, u.Registers, release.CandidateName(c.Run, r.LayerName))
 		if err != nil {
-			return "", err
+			return err
 		}
 
 		if !found || candidate.ARN == "" {
-			return "", fault.New(fault.ProvenanceMismatch, "update", c.Function,
+			return fault.New(fault.ProvenanceMismatch, "update", c.Function,
 				fmt.Errorf("layer %s of this run is not published", r.Layer)).
 				WithHint("start a new execution")
 		}
@@ -164,34 +121,121 @@ func (s Update) intend(ctx context.Context, name string, c *release.Change, tag 
 
 	layers, err := c.WithLayers()
 	if err != nil {
-		return "", err
+		return err
 	}
 
-	now, err := stateNow(ctx, s.Functions, *c)
+	now, err := stateNow(ctx, u.Functions, *c)
 	if err != nil {
-		return "", err
+		return err
 	}
 
 	if c.Standing(now) != release.AtBefore {
-		return "", changed(*c, "it was changed between being recorded and being updated")
+		return changedMeanwhile(*c, "it was changed between being recorded and being updated")
 	}
 
 	c.After = &release.State{Layers: layers, CodeSHA256: c.Before.CodeSHA256}
-	return store(ctx, s.Registers, name, *c, tag)
+	u.tag, err = store(ctx, u.Registers, u.name, *c, u.tag)
+	return err
 }
 
-// change reads a change of the run.
-func (l Ledger) change(ctx context.Context, run, name string) (release.Change, string, error) {
+// setLayers gives $LATEST the new layers, and returns it.
+func (u *consumerUpdate) setLayers(ctx context.Context) (Function, error) {
+	c := u.change
+	f, err := u.Functions.Get(ctx, c.Function, "")
+	if err != nil {
+		return f, err
+	}
+
+	if f.CodeSHA256 != c.Before.CodeSHA256 {
+		return f, changedMeanwhile(c, "its code was changed during the run")
+	}
+
+	layers := stateOf(f).Layers
+	if slices.Equal(layers, c.After.Layers) {
+		return f, nil
+	}
+
+	if !slices.Equal(layers, c.Before.Layers) {
+		return f, changedMeanwhile(c, "its layers were changed during the run")
+	}
+
+	if err := u.checkMark(ctx); err != nil {
+		return f, err
+	}
+
+	return u.Functions.SetLayers(ctx, c.Function, c.After.Layers, f.RevisionID)
+}
+
+// publishVersion publishes $LATEST, and stores the number of the version.
+func (u *consumerUpdate) publishVersion(ctx context.Context, latest Function) error {
+	c := &u.change
+	if c.After.AliasVersion != "" {
+		return nil
+	}
+
+	version, err := u.Functions.PublishVersion(ctx, c.Function, versionDescription(c.Run), latest.RevisionID)
+	if err != nil {
+		return err
+	}
+
+	c.After.AliasVersion = version
+	u.tag, err = store(ctx, u.Registers, u.name, *c, u.tag)
+	return err
+}
+
+// moveAlias moves the alias to the published version.
+func (u *consumerUpdate) moveAlias(ctx context.Context) error {
+	c := u.change
+	a, err := u.Functions.Alias(ctx, c.Function, c.Alias)
+	if err != nil || a.Version == c.After.AliasVersion {
+		return err
+	}
+
+	if a.Version != c.Before.AliasVersion || len(a.Weights) > 0 {
+		return changedMeanwhile(c, "its alias was moved during the run")
+	}
+
+	if err := u.checkMark(ctx); err != nil {
+		return err
+	}
+
+	_, err = u.Functions.MoveAlias(ctx, c.Function, c.Alias, c.After.AliasVersion, a.RevisionID)
+	return err
+}
+
+// checkMark reads the change again, and returns the fault LeaseLost if a rollback has begun.
+func (u *consumerUpdate) checkMark(ctx context.Context) error {
+	c, _, err := u.readChange(ctx, u.change.Run, u.name)
+	if err == nil && c.Undoing {
+		err = rolledBack(c)
+	}
+
+	return err
+}
+
+// summary describes the update: "data-validation live 1 -> 2".
+func (u *consumerUpdate) summary() string {
+	c := u.change
+	name := release.FunctionNameOf(c.Function)
+	if c.Alias == "" {
+		return name
+	}
+
+	return fmt.Sprintf("%s %s %s -> %s", name, c.Alias, c.Before.AliasVersion, c.After.AliasVersion)
+}
+
+// readChange reads a change of the run. Fault ProvenanceMismatch if there is none.
+func (l Ledger) readChange(ctx context.Context, run, name string) (release.Change, string, error) {
 	c, tag, found, err := load[release.Change](ctx, l.Registers, name)
 	if err == nil && (!found || c.Run != run) {
-		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is no change of run "+run)).
+		err = fault.New(fault.ProvenanceMismatch, "read", name, errors.New("it is not a change of run "+run)).
 			WithHint("start a new execution")
 	}
 
 	return c, tag, err
 }
 
-// stateNow reads what a change is about.
+// stateNow reads the current state of the function of a change.
 func stateNow(ctx context.Context, functions Functions, c release.Change) (release.State, error) {
 	f, err := functions.Get(ctx, c.Function, "")
 	if err != nil {
@@ -211,7 +255,15 @@ func stateNow(ctx context.Context, functions Functions, c release.Change) (relea
 	return now, nil
 }
 
-func changed(c release.Change, why string) error {
+// versionDescription is the description of the function versions that a run publishes.
+func versionDescription(run string) string { return "layersmith run " + run }
+
+func rolledBack(c release.Change) error {
+	return fault.New(fault.LeaseLost, "update", c.Function, errors.New("the run is being rolled back")).
+		WithHint("read the first error of the run")
+}
+
+func changedMeanwhile(c release.Change, why string) error {
 	return fault.New(fault.Changed, "update", c.Function, errors.New(why)).
-		WithHint("agree with whoever deploys it, then start again")
+		WithHint("make sure that nothing else deploys the function, then start again")
 }

@@ -18,51 +18,50 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-// Verify asks Lambda's own Python about a candidate: a throw-away function of the target's runtime
-// gets the candidate and the layers that it lies on, runs the probe and is deleted.
+// Verify probes a candidate in Lambda. It creates a probe function of the target's runtime with the
+// candidate and the layers that it extends, invokes it, and deletes it.
 type Verify struct {
 	Ledger
 	Sandboxes Sandboxes
 	Versions  LayerVersions
-	Probes    string // prefix of the names of throw-away functions, and of the layers that they need for a comparison
-	Memory    int    // MiB of the throw-away function
+	Probes    string // prefix of the names of probe functions, and of unpruned layers for comparison
+	Memory    int    // of the probe function, MiB
 }
 
-// sandboxTimeout is Lambda's longest.
-const sandboxTimeout = 15 * time.Minute
+const (
+	sandboxTimeout = 15 * time.Minute // the maximum of Lambda
+	jobBytes       = 4 << 20          // of the jobs in one invocation; Lambda's limit is 6 MB
+	deleteTimeout  = 10 * time.Second
+)
 
-// jobBytes bounds the sources in one invocation; Lambda takes 6 MB.
-const jobBytes = 4 << 20
-
-// sandboxName is the throw-away function of one candidate: always the same, so that one that is
-// left over is found. Names have at most 64 characters.
+// sandboxName is the name of a candidate's probe function, at most 64 characters. It is always the
+// same, so that one that was not deleted is replaced.
 func sandboxName(prefix, run string, c release.Candidate) string {
 	return prefix + digest.Of([]byte(run+" "+c.LayerName)).Short()
 }
 
-// Run verifies. What fails on the unpruned artifact too is the package's own business, as in a
-// local probe.
-func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
-	run, err := s.run(ctx, in.Run)
+// Run verifies. A failure is the fault ProbeFailed, unless the unpruned layer fails in the same way.
+func (s Verify) Run(ctx context.Context, in StackInput) (Item, error) {
+	run, err := s.resume(ctx, in.Run)
 	if err != nil {
 		return Item{}, err
 	}
 
-	c, err := open[release.Candidate](ctx, s.Blobs, in.Layer.Doc)
+	c, err := readDocument[release.Candidate](ctx, s.Blobs, in.Layer.Doc)
 	if err != nil {
 		return Item{}, err
 	}
 
-	if err := in.Layer.names(c.Layer, c.Target); err != nil {
+	if err := in.Layer.checkBelongs(c.Layer, c.Target); err != nil {
 		return Item{}, err
 	}
 
-	m, err := open[release.Measured](ctx, s.Blobs, c.Measured)
+	m, err := readDocument[release.Measured](ctx, s.Blobs, c.Measured)
 	if err != nil {
 		return Item{}, err
 	}
 
-	pruned, err := open[release.Pruned](ctx, s.Blobs, m.Pruned)
+	pruned, err := readDocument[release.PrunedLayer](ctx, s.Blobs, m.Pruned)
 	if err != nil {
 		return Item{}, err
 	}
@@ -72,7 +71,7 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 		return Item{}, err
 	}
 
-	below, names, err := s.below(ctx, m, in)
+	below, err := s.below(ctx, m, in)
 	if err != nil {
 		return Item{}, err
 	}
@@ -87,57 +86,64 @@ func (s Verify) Run(ctx context.Context, in StackInput) (_ Item, err error) {
 		Target:  c.Target,
 		Zip:     code,
 		Handler: probe.Handler,
-		Layers:  append(below, c.ARN),
+		Layers:  append(slices.Clone(below), c.ARN),
 		Memory:  s.Memory,
 		Timeout: sandboxTimeout,
 	}
-	answer, err := s.ask(ctx, box, request)
+	answers, err := s.ask(ctx, box, request)
 	if err != nil {
 		return Item{}, err
 	}
 
-	v := release.Verified{
-		SchemaVersion: release.SchemaVersion,
-		Candidate:     c,
-		InitSeconds:   answer.init,
-		MaxMemoryMiB:  answer.memory,
-	}
-	v.Probe = report.Probe{Status: report.ProbePassed, Interpreter: answer.interpreter, Stack: append(names, c.Layer)}
-	if err := s.judge(ctx, pruned, box, below, answer, &v.Probe); err != nil {
+	result, err := s.judge(ctx, comparison{pruned, box, below}, answers)
+	if err != nil {
 		return Item{}, err
 	}
 
-	if v.Probe.Status != report.ProbePassed {
+	result.Stack = append(slices.Clone(m.Built.Below), c.Layer)
+	if result.Status != report.ProbePassed {
 		l := m.Report
-		l.Probe = v.Probe
+		l.Probe = result
 		return Item{}, engine.Judge(l, false)
 	}
 
-	ref, err := s.document(ctx, v)
-	said := fmt.Sprintf("%s: %s, %s", c.Layer, report.Count(v.Probe.Modules, "module"), report.Count(v.Probe.Scripts, "script"))
-	if v.Probe.Import != nil {
-		said += fmt.Sprintf("; import %.2f s", v.Probe.Import.WithSeconds)
-	}
-
-	return in.Layer.next(ref, said), err
+	ref, err := s.putDocument(ctx, release.Verified{
+		SchemaVersion: release.SchemaVersion,
+		Candidate:     c,
+		Probe:         result,
+		InitSeconds:   answers.initSeconds,
+		MaxMemoryMiB:  answers.memoryMiB,
+	})
+	return in.Layer.next(ref, summaryOf(c.Layer, result)), err
 }
 
-// request is what the layer is asked: the same jobs as on a laptop.
+// summaryOf describes a passed probe: "base: 12 modules, 1 script; import 0.25 s".
+func summaryOf(layer string, p report.Probe) string {
+	s := fmt.Sprintf("%s: %s, %s", layer, report.Count(p.Modules, "module"), report.Count(p.Scripts, "script"))
+	if p.Import != nil {
+		s += fmt.Sprintf("; import %.2f s", p.Import.WithSeconds)
+	}
+
+	return s
+}
+
+// request makes the same jobs as a local probe.
 func (s Verify) request(ctx context.Context, run release.Run, m release.Measured) (probe.Request, error) {
-	w, files, closeIt, err := openWorkspace(ctx, s.Blobs, run.Workspace)
+	w, files, closeFiles, err := openWorkspace(ctx, s.Blobs, run.Workspace)
 	if err != nil {
 		return probe.Request{}, err
 	}
-	defer closeIt()
+	defer closeFiles()
+
 	spec, _ := w.Layer(m.Built.Layer)
-	own := ""
+	script := ""
 	if spec.Probe != "" {
 		b, err := fs.ReadFile(files, spec.Probe)
 		if err != nil {
 			return probe.Request{}, err
 		}
 
-		own = string(b)
+		script = string(b)
 	}
 
 	tree, f, err := openZip(ctx, s.Blobs, m.Zip)
@@ -145,6 +151,7 @@ func (s Verify) request(ctx context.Context, run release.Run, m release.Measured
 		return probe.Request{}, err
 	}
 	defer f.Close()
+
 	a, err := engine.Installed(m.Built.Target, spec.Place(), tree)
 	if err != nil {
 		return probe.Request{}, err
@@ -159,23 +166,22 @@ func (s Verify) request(ctx context.Context, run release.Run, m release.Measured
 		imports = engine.RootModules(a.Distributions)
 	}
 
-	return probe.NewRequest(probe.Jobs(tree, a.Place.Prefix, a.Distributions, own), imports), nil
+	return probe.NewRequest(probe.Jobs(tree, a.Place.Prefix, a.Distributions, script), imports), nil
 }
 
-// below are the versions that the candidate lies on: of this run, or as they are released.
-func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (arns, names []string, err error) {
-	released, _, err := s.released(ctx)
+// below returns the ARNs of the versions that the candidate extends, lowest first: those of this run,
+// or else the released ones.
+func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (arns []string, err error) {
+	released, _, err := s.readReleased(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 
 	for _, name := range m.Built.Below {
-		names = append(names, name)
-		i := slices.IndexFunc(in.Layers, func(i Item) bool { return i.Layer == name && i.Target == in.Layer.Target })
-		if i >= 0 {
-			c, err := open[release.Candidate](ctx, s.Blobs, in.Layers[i].Doc)
+		if i, ok := in.find(name); ok {
+			c, err := readDocument[release.Candidate](ctx, s.Blobs, i.Doc)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 
 			arns = append(arns, c.ARN)
@@ -184,33 +190,36 @@ func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (a
 
 		l, ok := released.Find(name, in.Layer.Target)
 		if !ok {
-			return nil, nil, notReleased(in.Layer.Layer, name)
+			return nil, notReleased(in.Layer.Layer, name)
 		}
 
 		arns = append(arns, l.Current.ARN)
 	}
 
-	return arns, names, nil
+	return arns, nil
 }
 
-// answered is all answers of one throw-away function.
-type answered struct {
+// answers are the answers of all invocations of one probe function.
+type answers struct {
 	interpreter string
 	results     []probe.Result
 	imports     *probe.TimedImports
-	init        float64
-	memory      int64
+	initSeconds float64 // of the longest cold start
+	memoryMiB   int64   // the maximum
 }
 
-// ask makes the function, asks until nothing remains, and deletes it, also when the time is up.
-func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answered, err error) {
+// ask creates the probe function, invokes it until all jobs are done, and deletes it, also if ctx
+// has ended.
+func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answers, err error) {
 	defer func() {
-		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 		defer cancel()
+
 		if deleteErr := s.Sandboxes.Delete(after, box.Name); err == nil {
 			err = deleteErr
 		}
 	}()
+
 	if err := s.Sandboxes.Create(ctx, box); err != nil {
 		return out, err
 	}
@@ -218,64 +227,74 @@ func (s Verify) ask(ctx context.Context, box Sandbox, q probe.Request) (out answ
 	for more := true; more; {
 		part := q
 		if part.Jobs = batch(q.Jobs); len(part.Jobs) < len(q.Jobs) {
-			part.Imports = nil // timed when all jobs are done
+			part.Imports = nil // imports are timed with the last jobs
 		}
 
-		payload, err := json.Marshal(part)
+		got, err := s.invoke(ctx, box, part, &out)
 		if err != nil {
 			return out, err
 		}
 
-		answer, err := s.Sandboxes.Invoke(ctx, box.Name, payload)
-		if err != nil {
-			return out, err
-		}
-
-		if answer.Error != "" {
-			return out, gaveUp(box, answer)
-		}
-
-		got, err := probe.OpenResponse(answer.Payload, part)
-		if err != nil {
-			return out, fault.New(fault.ProbeFailed, "probe", box.Name, err)
-		}
-
-		out.interpreter = got.Interpreter
-		out.imports = got.Import
-		out.results = append(out.results, got.Results...)
-		out.init = max(out.init, answer.InitSeconds)
-		out.memory = max(out.memory, answer.MaxMemoryMiB)
 		q, more = q.After(got)
 	}
 
 	return out, nil
 }
 
-// gaveUp is the fault of a throw-away function that could not answer.
-func gaveUp(box Sandbox, answer Invocation) error {
-	var said struct {
+// invoke invokes the probe function once and adds the response to the answers.
+func (s Verify) invoke(ctx context.Context, box Sandbox, q probe.Request, out *answers) (probe.Response, error) {
+	payload, err := json.Marshal(q)
+	if err != nil {
+		return probe.Response{}, err
+	}
+
+	answer, err := s.Sandboxes.Invoke(ctx, box.Name, payload)
+	if err != nil {
+		return probe.Response{}, err
+	}
+
+	if answer.Error != "" {
+		return probe.Response{}, sandboxFault(box, answer)
+	}
+
+	got, err := probe.OpenResponse(answer.Payload, q)
+	if err != nil {
+		return got, fault.New(fault.ProbeFailed, "probe", box.Name, err)
+	}
+
+	out.interpreter = got.Interpreter
+	out.imports = got.Import
+	out.results = append(out.results, got.Results...)
+	out.initSeconds = max(out.initSeconds, answer.InitSeconds)
+	out.memoryMiB = max(out.memoryMiB, answer.MaxMemoryMiB)
+	return got, nil
+}
+
+// sandboxFault is the fault of a probe function that failed instead of answering.
+func sandboxFault(box Sandbox, answer Invocation) error {
+	var function struct {
 		Message string `json:"errorMessage"`
 	}
-	if json.Unmarshal(answer.Payload, &said) != nil || said.Message == "" {
-		said.Message = lastWords(answer.LogTail)
+	if json.Unmarshal(answer.Payload, &function) != nil || function.Message == "" {
+		function.Message = lastOutput(answer.LogTail)
 	}
 
-	hint := "its runtime cannot start with these layers; look at what they put on the path"
+	hint := "its runtime cannot start with these layers; check which modules of theirs hide modules of the runtime"
 	switch {
 	case answer.Error == "Sandbox.Timedout":
-		hint = fmt.Sprintf("a module, or the layer's own probe, took more than Lambda's %d minutes",
+		hint = fmt.Sprintf("importing a module, or the layer's own probe, took more than Lambda's %d minutes",
 			int(sandboxTimeout.Minutes()))
 	case answer.Error == "Runtime.OutOfMemory" || answer.MaxMemoryMiB > 0 && answer.MaxMemoryMiB >= int64(box.Memory):
-		hint = fmt.Sprintf("its probe needs more than the %d MiB that the function has", box.Memory)
+		hint = fmt.Sprintf("the probe needs more than the function's %d MiB of memory", box.Memory)
 	}
 
-	return fault.New(fault.ProbeFailed, "probe", box.Name,
-		fmt.Errorf("the throw-away function failed with %s", strings.TrimSuffix(answer.Error+": "+said.Message, ": "))).
+	why := strings.TrimSuffix(answer.Error+": "+function.Message, ": ")
+	return fault.New(fault.ProbeFailed, "probe", box.Name, fmt.Errorf("the probe function failed with %s", why)).
 		WithHint(hint)
 }
 
-// lastWords is the last line of a log that Lambda did not write itself.
-func lastWords(log string) string {
+// lastOutput is the last line of a log that Lambda did not write itself.
+func lastOutput(log string) string {
 	last := ""
 	for line := range strings.Lines(log) {
 		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -287,7 +306,7 @@ func lastWords(log string) string {
 	return last
 }
 
-// batch is as many jobs as one invocation takes.
+// batch returns the first jobs, as many as fit into one invocation.
 func batch(jobs []probe.SentJob) []probe.SentJob {
 	size := 0
 	for i, j := range jobs {
@@ -299,20 +318,16 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 	return jobs
 }
 
-// judge counts the results and finds out whose fault failures are.
-func (s Verify) judge(
-	ctx context.Context,
-	pruned release.Pruned,
-	box Sandbox,
-	below []string,
-	a answered,
-	out *report.Probe,
-) error {
-	failed := engine.Tally(a.results, func(module string) bool { return slices.Contains(pruned.Chosen, module) }, out)
+// judge counts the results. The probe has failed if a job fails that succeeds on the unpruned layer,
+// or if a script of the layer fails.
+func (s Verify) judge(ctx context.Context, unpruned comparison, a answers) (report.Probe, error) {
+	out := report.Probe{Status: report.ProbePassed, Interpreter: a.interpreter}
+	excluded := func(module string) bool { return slices.Contains(unpruned.pruned.Chosen, module) }
+	failed := engine.Tally(a.results, excluded, &out)
 	if len(failed) > 0 {
-		inherited, err := s.unpruned(ctx, pruned, box, below, failed)
+		inherited, err := s.compare(ctx, unpruned, failed)
 		if err != nil {
-			return err
+			return out, err
 		}
 
 		for i := range out.Failures {
@@ -324,53 +339,49 @@ func (s Verify) judge(
 		}
 	}
 
-	if a.imports == nil {
-		return nil
-	}
-
-	if a.imports.Detail != "" {
-		if len(failed) == 0 { // otherwise a module that fails by itself is the reason
-			job := engine.ImportsJob(a.imports.Modules)
-			inherited, err := s.unpruned(ctx, pruned, box, below, []probe.Job{engine.Asked(job)})
-			if err != nil {
-				return err
-			}
-
-			out.Status = report.ProbeFailed
-			out.Failures = append(out.Failures,
-				probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]})
+	switch {
+	case a.imports == nil:
+	case a.imports.Detail == "":
+		out.Import = &report.ImportComparison{
+			Modules:        a.imports.Modules,
+			WithSeconds:    a.imports.Seconds,
+			WithoutSeconds: a.imports.Seconds,
+			PeakBytes:      measure.Bytes(a.imports.PeakBytes),
+		}
+	case len(failed) == 0: // otherwise a failed module is the reason
+		job := engine.ImportsJob(a.imports.Modules)
+		inherited, err := s.compare(ctx, unpruned, []probe.Job{engine.Asked(job)})
+		if err != nil {
+			return out, err
 		}
 
-		return nil
+		out.Status = report.ProbeFailed
+		out.Failures = append(out.Failures,
+			probe.Result{Job: job, Detail: a.imports.Detail, Inherited: inherited[0]})
 	}
 
-	out.Import = &report.ImportComparison{
-		Modules:        a.imports.Modules,
-		WithSeconds:    a.imports.Seconds,
-		WithoutSeconds: a.imports.Seconds,
-		PeakBytes:      measure.Bytes(a.imports.PeakBytes),
-	}
-	return nil
+	return out, nil
 }
 
-// unpruned runs what failed on the layer before pruning, published for that under a name of its own
-// and deleted at once, and returns which of it fails there too. A stack that is too large for
-// Lambda before pruning cannot be compared: then nothing is inherited.
-func (s Verify) unpruned(
-	ctx context.Context,
-	pruned release.Pruned,
-	box Sandbox,
-	below []string,
-	failed []probe.Job,
-) ([]bool, error) {
+// comparison is what a comparison with the unpruned layer needs.
+type comparison struct {
+	pruned release.PrunedLayer
+	box    Sandbox  // the probe function of the candidate
+	below  []string // ARNs of the versions that the candidate extends
+}
+
+// compare runs failed jobs on the unpruned layer, and returns for each whether it fails there too. It
+// publishes the unpruned layer under the name of the probe function, and deletes it. If Lambda
+// refuses the unpruned layer, which may be too large, no failure counts as inherited.
+func (s Verify) compare(ctx context.Context, c comparison, failed []probe.Job) ([]bool, error) {
 	inherited := make([]bool, len(failed))
 	v, err := s.Versions.Publish(ctx, NewLayerVersion{
-		LayerName:   box.Name,
+		LayerName:   c.box.Name,
 		Description: "layersmith comparison",
-		Target:      box.Target,
-		Zip:         pruned.Built.Artifact,
+		Target:      c.box.Target,
+		Zip:         c.pruned.Built.Artifact,
 	})
-	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
+	if refusedByLambda(err) {
 		return inherited, nil
 	}
 
@@ -379,13 +390,16 @@ func (s Verify) unpruned(
 	}
 
 	defer func() {
-		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 		defer cancel()
-		_ = s.Versions.Delete(after, v.ARN) // a later verification of the run finds and replaces it; nothing uses it
+
+		_ = s.Versions.Delete(after, v.ARN) // if it stays, nothing uses it
 	}()
-	box.Layers = append(slices.Clone(below), v.ARN)
+
+	box := c.box
+	box.Layers = append(slices.Clone(c.below), v.ARN)
 	again, err := s.ask(ctx, box, probe.NewRequest(failed, nil))
-	if fault.CodeOf(err) == fault.OverLimit || fault.CodeOf(err) == fault.BadInput {
+	if refusedByLambda(err) {
 		return inherited, nil
 	}
 
@@ -398,4 +412,9 @@ func (s Verify) unpruned(
 	}
 
 	return inherited, nil
+}
+
+func refusedByLambda(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.OverLimit || code == fault.BadInput
 }

@@ -1,7 +1,6 @@
-// Package e2e deploys the product to an account in an emulator, as users do, and uses it: the
-// synthesized app through the CDK's command line, our own command line, real wheels, the real
-// buildspec, real bootstraps. What the emulator does not do as AWS does is in
-// internal/testenv/emulator/README.md.
+// Package e2e deploys the product to an AWS emulator as users do, and uses it: with the CDK's
+// command line, our own command line, real wheels, the real buildspec and real bootstraps.
+// internal/testenv/emulator/README.md lists the differences between the emulator and AWS.
 package e2e
 
 import (
@@ -44,7 +43,7 @@ const (
 	stackName = "layersmith"
 )
 
-// world is a deployed product with one consumer and a queue that gets what people would be told.
+// world is a deployed product with one consumer and a queue that receives the notifications.
 type world struct {
 	t         *testing.T
 	emulator  *emulator.Stack
@@ -121,8 +120,8 @@ func deploy(t *testing.T) *world {
 	return w
 }
 
-// python puts an environment of its own first on PATH for the buildspec, which installs uv into it:
-// on CodeBuild that is the image's, which is thrown away.
+// python creates a virtual environment and puts it first on PATH, because the buildspec installs uv
+// into Python. On CodeBuild that is the Python of the image, which is discarded.
 func (w *world) python(dir string) {
 	w.t.Setenv("PATH", filepath.Join(w.root, ".tools", "bin")+":"+os.Getenv("PATH"))
 	venv := filepath.Join(dir, "image")
@@ -153,22 +152,17 @@ func (w *world) synth(out string) {
 		w.t.Fatal(err)
 	}
 
-	w.run(
-		w.root,
-		[]string{
-			"CDK_OUTDIR=" + out,
-			"CDK_CONTEXT_JSON=" + string(contextJSON),
-			"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
-			"CDK_DEFAULT_ACCOUNT=" + emulator.Account,
-			"CDK_DEFAULT_REGION=" + emulator.Region,
-		},
-		"go",
-		"run",
-		"./infra",
-	)
+	env := []string{
+		"CDK_OUTDIR=" + out,
+		"CDK_CONTEXT_JSON=" + string(contextJSON),
+		"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20",
+		"CDK_DEFAULT_ACCOUNT=" + emulator.Account,
+		"CDK_DEFAULT_REGION=" + emulator.Region,
+	}
+	w.run(w.root, env, "go", "run", "./infra")
 }
 
-// run runs a program that must end well, and returns what it printed.
+// run runs a program that must succeed, and returns its output.
 func (w *world) run(dir string, env []string, program string, args ...string) string {
 	w.t.Helper()
 	out, err := w.try(dir, env, program, args...)
@@ -219,7 +213,7 @@ func (w *world) listen(cfg aws.Config) {
 	}
 }
 
-// message waits until people were told something that contains all the words.
+// message waits for a notification that contains all the words.
 func (w *world) message(words ...string) {
 	w.t.Helper()
 	has := func(m string) bool {
@@ -234,10 +228,8 @@ func (w *world) message(words ...string) {
 
 		for _, m := range out.Messages {
 			w.told = append(w.told, *m.Body)
-			if _, err := w.queue.DeleteMessage(
-				w.t.Context(),
-				&sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle},
-			); err != nil {
+			read := &sqs.DeleteMessageInput{QueueUrl: &w.queueURL, ReceiptHandle: m.ReceiptHandle}
+			if _, err := w.queue.DeleteMessage(w.t.Context(), read); err != nil {
 				w.t.Fatal(err)
 			}
 		}
@@ -252,7 +244,7 @@ func (w *world) message(words ...string) {
 	w.t.Fatalf("nobody was told of %q; told was\n%s", words, strings.Join(w.told, "\n"))
 }
 
-// pause is how waiting for the emulator looks: it has no way to be asked.
+// pause is a polling interval: the emulator has no notifications.
 func (w *world) pause(d time.Duration) {
 	select {
 	case <-w.t.Context().Done():
@@ -261,17 +253,17 @@ func (w *world) pause(d time.Duration) {
 	}
 }
 
-// newConsumer makes a function that uses boto3 without bringing it, as its owner would.
+// newConsumer makes a function that uses boto3 and does not include it.
 func (w *world) newConsumer() {
 	ctx := w.t.Context()
 	var code bytes.Buffer
 	z := zip.NewWriter(&code)
 	f, err := z.Create("main.py")
 	if err == nil {
-		_, err = f.Write([]byte(
-			"def handler(event, context):\n    import boto3\n    boto3.client('s3', region_name='us-east-1')\n   " +
-				" return {'boto3': boto3.__version__, 'from': boto3.__file__}\n",
-		))
+		_, err = f.Write([]byte("def handler(event, context):\n" +
+			"    import boto3\n" +
+			"    boto3.client('s3', region_name='us-east-1')\n" +
+			"    return {'boto3': boto3.__version__, 'from': boto3.__file__}\n"))
 	}
 
 	if err == nil {
@@ -361,7 +353,7 @@ func (w *world) read(name string) string {
 
 const withoutHealth = "consumers:\n  - function: " + consumer + "\n    layers: [aws-utilities]\n    alias: live\n"
 
-// function is everything that its owner has of the consumer.
+// function is the state of the consumer: code, layers, versions and alias.
 type function struct {
 	Layers, Versions []string
 	Alias, Code      string
@@ -413,16 +405,15 @@ func (w *world) published() []types.LayerVersionsListItem {
 	return out.LayerVersions
 }
 
-// settled waits until no execution runs, and returns how those that began since ended, newest
-// first.
+// settled waits until no execution is running and more than since have started. It returns the
+// endings of the new ones, newest first.
 func (w *world) settled(since int) []release.Ending {
 	w.t.Helper()
 	for range 600 {
 		all := w.executions()
-		running := slices.ContainsFunc(
-			all,
-			func(e sfntypes.ExecutionListItem) bool { return e.Status == sfntypes.ExecutionStatusRunning },
-		)
+		running := slices.ContainsFunc(all, func(e sfntypes.ExecutionListItem) bool {
+			return e.Status == sfntypes.ExecutionStatusRunning
+		})
 		if len(all) > since && !running {
 			var ends []release.Ending
 			for _, e := range all[:len(all)-since] {
@@ -447,10 +438,9 @@ func (w *world) executions() []sfntypes.ExecutionListItem {
 		w.t.Fatal(err)
 	}
 
-	slices.SortStableFunc(
-		out.Executions,
-		func(a, b sfntypes.ExecutionListItem) int { return b.StartDate.Compare(*a.StartDate) },
-	)
+	slices.SortStableFunc(out.Executions, func(a, b sfntypes.ExecutionListItem) int {
+		return b.StartDate.Compare(*a.StartDate)
+	})
 	return out.Executions
 }
 
@@ -515,9 +505,8 @@ func (w *world) upload(t *testing.T) {
 	}
 }
 
-// shares says what the time from the execution's start to its end went into: waiting for uploads to
-// settle, the build, Lambda's Python, and what is ours. With -update it becomes a section of
-// docs/benchmarks.md.
+// shares measures the parts of an execution's duration: waiting for uploads to settle, the build,
+// verifying, and our own code. With -update it writes them to docs/benchmarks.md.
 func (w *world) shares() {
 	w.t.Helper()
 	for _, e := range w.executions() {
@@ -532,24 +521,15 @@ func (w *world) shares() {
 			ours -= took[s]
 		}
 
-		table := fmt.Sprintf(
-			"| part | seconds | share |\n|---|---|---|\n| waiting until uploads have settled (Wait) | %.1f | %.0f %% "+
-				"|\n| building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them) | "+
-				"%.1f | %.0f %% |\n"+
-				"| asking the real Python (Verify each: a throw-away function, its start and the probe) | %.1f | "+
-				"%.0f %% |\n| everything else: %d other states entered, their functions and copying | %.1f | %.0f %% "+
-				"|\n| from the start of the execution to Released | %.1f | |\n",
-			took["Wait for the other run"],
-			100*took["Wait for the other run"]/total,
-			took["Build"],
-			100*took["Build"]/total,
-			took["Verify each"],
-			100*took["Verify each"]/total,
-			transitions-3,
-			ours,
-			100*ours/total,
-			total,
-		)
+		table := "| part | seconds | share |\n|---|---|---|\n"
+		row := func(part string, seconds float64) {
+			table += fmt.Sprintf("| %s | %.1f | %.0f %% |\n", part, seconds, 100*seconds/total)
+		}
+		row("waiting until uploads have settled (Wait)", took["Wait for the other run"])
+		row("building (Build: uv, lock, assembly; wheels and bytecode from the cache where it has them)", took["Build"])
+		row("asking the real Python (Verify each: a throw-away function, its start and the probe)", took["Verify each"])
+		row(fmt.Sprintf("everything else: %d other states entered, their functions and copying", transitions-3), ours)
+		table += fmt.Sprintf("| from the start of the execution to Released | %.1f | |\n", total)
 		w.t.Log("\n" + table)
 		if *update {
 			w.section("Workflow",
@@ -569,7 +549,7 @@ var (
 	record = flag.Bool("record", false, "record executions for the tests of internal/operator")
 )
 
-// seconds are the seconds that were spent in each state, and how many states were entered.
+// seconds returns the seconds spent in each state, and the number of states entered.
 func (w *world) seconds(arn string) (took map[string]float64, entered int) {
 	took = map[string]float64{}
 	since := map[string]time.Time{}
@@ -595,7 +575,7 @@ func (w *world) seconds(arn string) (took map[string]float64, entered int) {
 	return took, entered
 }
 
-// section puts a section of the document anew, or appends it.
+// section replaces a section of docs/benchmarks.md, or appends it.
 func (w *world) section(title, text string) {
 	file := filepath.Join(w.root, "docs", "benchmarks.md")
 	b, err := os.ReadFile(file)
@@ -766,8 +746,7 @@ func (w *world) ill(t *testing.T) {
 	w.alarm(cwtypes.StateValueOk)
 }
 
-// killed stops an execution when the consumer has moved, which is the worst moment, and starts
-// another.
+// killed stops an execution right after the consumer has moved, the worst moment, and starts another.
 func (w *world) killed(t *testing.T) {
 	before := w.function()
 	w.write("consumers.yaml", withoutHealth+"    health: { alarm: e2e-errors, window: 1m }\n")
@@ -782,10 +761,8 @@ func (w *world) killed(t *testing.T) {
 
 	for _, e := range w.executions() {
 		if e.Status == sfntypes.ExecutionStatusRunning {
-			if _, err := w.states.StopExecution(
-				t.Context(),
-				&sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn},
-			); err != nil {
+			stop := &sfn.StopExecutionInput{ExecutionArn: e.ExecutionArn}
+			if _, err := w.states.StopExecution(t.Context(), stop); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -820,21 +797,13 @@ func (w *world) back(t *testing.T) {
 		t.Errorf("after going back: %+v", got)
 	}
 
-	if out, err := w.try(
-		filepath.Dir(w.workspace),
-		w.env(),
-		w.cli,
-		"rollback",
-		"aws-utilities",
-		"--to",
-		"99",
-	); err == nil ||
-		!strings.Contains(out, "99") {
+	out, err := w.try(filepath.Dir(w.workspace), w.env(), w.cli, "rollback", "aws-utilities", "--to", "99")
+	if err == nil || !strings.Contains(out, "99") {
 		t.Errorf("a version that is not there: %v\n%s", err, out)
 	}
 }
 
-// schedule lets the deployed schedule fire now instead of next month.
+// schedule makes the deployed schedule fire now instead of next month.
 func (w *world) schedule(t *testing.T) {
 	client := scheduler.NewFromConfig(w.emulator.AWSConfig())
 	list, err := client.ListSchedules(t.Context(), &scheduler.ListSchedulesInput{})
@@ -881,17 +850,15 @@ func (w *world) schedule(t *testing.T) {
 }
 
 func (w *world) largeAlarm(t *testing.T) {
-	if _, err := w.alarms.PutMetricData(
-		t.Context(),
-		&cloudwatch.PutMetricDataInput{Namespace: aws.String("Lambda/Optimization"), MetricData: []cwtypes.MetricDatum{
-			{
-				MetricName: aws.String("PackageSize"),
-				Unit:       cwtypes.StandardUnitMegabytes,
-				Value:      aws.Float64(214),
-				Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
-			},
+	if _, err := w.alarms.PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{
+		Namespace: aws.String("Lambda/Optimization"),
+		MetricData: []cwtypes.MetricDatum{{
+			MetricName: aws.String("PackageSize"),
+			Unit:       cwtypes.StandardUnitMegabytes,
+			Value:      aws.Float64(214),
+			Dimensions: []cwtypes.Dimension{{Name: aws.String("Stack"), Value: aws.String(stackName)}},
 		}},
-	); err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 

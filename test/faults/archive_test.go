@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -16,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// archiveFault is a zip that is refused, with the same reason as a wheel, as a layer to prune and
-// as one to check.
+// archiveFault is a zip that is refused for the same reason as a wheel, as a layer to prune, and as a
+// layer to check.
 type archiveFault struct {
 	title   string
 	entries []entry             // beside what makes it a wheel, or a layer
@@ -31,7 +32,7 @@ func stored(name, content string) entry {
 	return entry{name: name, content: content, header: func(h *zip.FileHeader) { h.Method = zip.Store }}
 }
 
-// declared is a file whose headers say something else than its bytes are.
+// declared is a file whose headers do not match its content.
 func declared(name, content string, change func(*zip.FileHeader)) entry {
 	raw := ziptree.Deflate([]byte(content))
 	return entry{name: name, raw: raw, header: func(h *zip.FileHeader) {
@@ -151,14 +152,19 @@ var archiveFaults = []archiveFault{
 		change: func([]byte) []byte { return nil },
 		reason: "zip: not a valid zip file",
 	},
-	{title: "a zip64 record that lies about where it is", change: func(b []byte) []byte {
-		return append(
-			b[:len(b)-22],
-			"PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"...)
-	}, reason: "zip: not a valid zip file"},
+	{
+		title: "a zip64 record that lies about where it is",
+		change: func(b []byte) []byte {
+			const locator = "PK\x06\x07\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00\x00\x00"
+			const end = "PK\x05\x06\x00\x00\x00\x00" +
+				"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00"
+			return append(b[:len(b)-22], locator+end...)
+		},
+		reason: "zip: not a valid zip file",
+	},
 }
 
-// overlapping is a zip with one megabyte of nothing, and a directory that names it many times.
+// overlapping is a zip with one megabyte of zeros, and a directory that lists it many times.
 func overlapping(n int) []byte {
 	le := binary.LittleEndian
 	content := make([]byte, 1<<20)
@@ -172,8 +178,7 @@ func overlapping(n int) []byte {
 	for i := range n {
 		dir = append(append(dir, "PK\x01\x02\x14\x00\x14\x00\x00\x00\x08\x00\x00\x00\x00\x00"...), sizes...)
 		dir = append(dir, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-		dir = append(dir, byte('0'+i/10000%10), byte('0'+i/1000%10), byte('0'+i/100%10), byte('0'+i/10%10),
-			byte('0'+i%10))
+		dir = fmt.Appendf(dir, "%05d", i%100_000)
 	}
 
 	end := append([]byte("PK\x05\x06\x00\x00\x00\x00"), byte(n), byte(n>>8), byte(n), byte(n>>8))
@@ -190,8 +195,8 @@ const (
 	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
 )
 
-// asWheel puts the archive into the index as beta 1.0, which main requires beside alpha. uv reads
-// METADATA and nothing else.
+// asWheel adds the archive to the index as beta 1.0, which main requires besides alpha. uv reads only
+// METADATA.
 func (f archiveFault) asWheel(w *world) {
 	w.Helper()
 	file := w.wheel("beta", "1.0", nil, f.entries...)
@@ -205,7 +210,7 @@ func (f archiveFault) asWheel(w *world) {
 		return
 	}
 
-	// uv has to read it when it locks; afterwards the store has what the fault makes of it.
+	// uv must be able to read it when it locks. Then the fault is applied to the file in the store.
 	w.must("build")
 	sum := sumOf(w, "index/"+file)
 	p := "cache/wheels/" + sum[:2] + "/" + sum
@@ -231,11 +236,8 @@ func (f archiveFault) asLayer(w *world) {
 }
 
 func (f archiveFault) message(before, archive, hint string) string {
-	return "error: " + before + "read " + archive + ": " + strings.ReplaceAll(
-		f.reason,
-		"$ARCHIVE",
-		archive,
-	) + "\n" + hint
+	reason := strings.ReplaceAll(f.reason, "$ARCHIVE", archive)
+	return "error: " + before + "read " + archive + ": " + reason + "\n" + hint
 }
 
 func TestBadArchives(t *testing.T) {
@@ -307,8 +309,8 @@ var lies = []struct {
 	{"a file with another CRC-32", func(h *zip.FileHeader) { h.CRC32 = 7 }, "CRC-32 75e2b8df, declared 00000007"},
 }
 
-// What a directory declares and bytes do not keep is seen when they are inflated: when the layer is
-// unpacked for the probe, at the latest.
+// Sizes and checksums that do not match the directory are found when the entry is inflated, at the
+// latest when the layer is unpacked for the probe.
 func TestLyingArchives(t *testing.T) {
 	t.Parallel()
 	for _, l := range lies {
@@ -330,7 +332,7 @@ func TestLyingArchives(t *testing.T) {
 	}
 }
 
-// A wheel that is a zip, but no wheel.
+// Zips that are not wheels.
 var wheelFaults = []struct {
 	title   string
 	entries []entry
@@ -377,8 +379,7 @@ func TestBadWheels(t *testing.T) {
 	}
 }
 
-// What is built all the same, and the gate says no to: exit code 3, and the output is there to look
-// at.
+// Layers that are built and that the gate refuses: exit code 3, with the output.
 var gateFaults = []struct {
 	title   string
 	entries []entry
@@ -412,7 +413,7 @@ func TestWhatTheGateRefuses(t *testing.T) {
 	}
 }
 
-// What is large or unusual, and right, is taken.
+// Large and unusual archives that are valid are accepted.
 func TestLargeAndUnusualArchives(t *testing.T) {
 	t.Parallel()
 	t.Run("forty thousand entries", func(t *testing.T) {
@@ -455,7 +456,7 @@ func TestLargeAndUnusualArchives(t *testing.T) {
 	})
 }
 
-// inZip64 moves the sizes of the one entry into a zip64 field of the directory.
+// inZip64 moves the sizes of the only entry to a zip64 field of the directory.
 func inZip64(t *testing.T, b []byte) []byte {
 	t.Helper()
 	le := binary.LittleEndian
@@ -508,8 +509,8 @@ func takes(t *testing.T, n int) {
 	w := built(t)
 	entries := []entry{{name: "python/mod.py", content: "x = 1\n"}}
 	for i := range n {
-		entries = append(entries,
-			stored("python/mod/data/"+string(rune('a'+i%26))+"/"+string(rune('a'+i/26%26))+"/"+number(i), number(i)))
+		name := fmt.Sprintf("python/mod/data/%c/%c/%s", 'a'+i%26, 'a'+i/26%26, number(i))
+		entries = append(entries, stored(name, number(i)))
 	}
 
 	w.archive("in/layer.zip", entries...)
@@ -528,8 +529,4 @@ func takes(t *testing.T, n int) {
 	}
 }
 
-func number(i int) string {
-	return "n" + strings.Repeat("0", 3) + string(
-		rune('0'+i/10000%10),
-	) + string(rune('0'+i/1000%10)) + string(rune('0'+i/100%10)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10))
-}
+func number(i int) string { return fmt.Sprintf("n%08d", i%100_000) }

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +8,7 @@ import (
 	"testing"
 )
 
-// mount puts a tmpfs over a folder of the world. Where that is not permitted the test is not run,
-// and says so.
+// mount mounts a tmpfs on a folder of the world. Without the permission to, the test is skipped.
 func (w *world) mount(name, options string) {
 	w.Helper()
 	p := w.path(name)
@@ -41,7 +39,7 @@ func (w *world) mount(name, options string) {
 	}
 }
 
-// copyInto copies a folder into one that is there.
+// copyInto copies a folder into an existing one.
 func copyInto(to, from string) error {
 	return filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -66,7 +64,7 @@ func copyInto(to, from string) error {
 	})
 }
 
-// readOnly makes a mounted folder one that nobody, root included, may write to.
+// readOnly makes a mounted folder read-only, for root too.
 func (w *world) readOnly(name string) {
 	w.Helper()
 	if err := syscall.Mount("", w.path(name), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
@@ -74,7 +72,7 @@ func (w *world) readOnly(name string) {
 	}
 }
 
-// fill leaves no byte on the disk of a folder.
+// fill fills the disk of a folder.
 func (w *world) fill(name string) {
 	w.Helper()
 	f, err := os.Create(w.path(name + "/filler"))
@@ -97,7 +95,7 @@ const (
 	roomInOutput = "hint: make room and permission for it, or name another folder with --output"
 )
 
-// diskFaults are disks that take nothing more. Each folder is a disk of its own.
+// diskFaults are disks that are full or read-only. Each folder is a disk of its own.
 var diskFaults = []struct {
 	title  string
 	folder string
@@ -160,7 +158,7 @@ func TestDiskFullOrReadOnly(t *testing.T) {
 	}
 }
 
-// A disk that fills up while a file is written: there is room for the beginning of it.
+// A disk that fills up while a file is written: there is room for its beginning.
 func TestDiskFillsUp(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"dist", "cache"} {
@@ -177,13 +175,7 @@ func TestDiskFillsUp(t *testing.T) {
 			}
 
 			fault{want: want, allowed: []string{"cache/wheels/*/*.partial"}}.check(w)
-			if err := syscall.Mount(
-				"",
-				w.path(folder),
-				"",
-				syscall.MS_REMOUNT,
-				fmt.Sprintf("size=%dm", 64),
-			); err != nil {
+			if err := syscall.Mount("", w.path(folder), "", syscall.MS_REMOUNT, "size=64m"); err != nil {
 				notRun(t, "a tmpfs cannot be made larger", err)
 			}
 

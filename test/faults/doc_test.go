@@ -17,12 +17,12 @@ var update = flag.Bool("update", false, "write the tables of docs/bad-input.md")
 
 const page = "../../docs/bad-input.md"
 
-// row is one line of the page.
+// row is a row of a table.
 type row struct {
 	fault, sees, code, test string
 }
 
-// elsewhere are faults that tests of single packages throw, where the command line cannot.
+// elsewhere are faults that only tests of single packages can cause.
 var elsewhere = []row{
 	{
 		"every field of an ELF header, of its program headers, dynamic table and version records, with 22 values each",
@@ -82,6 +82,21 @@ var elsewhere = []row{
 	},
 }
 
+// examples are values of the variables in messages.
+var examples = strings.NewReplacer(
+	"$TARGET", "python3.13-x86_64",
+	"$RUNTIME", "python3.13",
+	"$VERSION", "3.13",
+	"$LOCKFILE", "layers/pylock.python3_13-x86_64.toml",
+	"$LOCK", "pylock.python3_13-x86_64.toml",
+	"$PYTHON", "…/python3.13",
+	"$ZIP", "dist/main-python3.13-x86_64.zip",
+	"$WORK", "…",
+	"$HOST", "127.0.0.1:…",
+	"$TMP", "/tmp",
+	"$ARCHIVE", "layer.zip",
+)
+
 // shown is a message as the page has it.
 func shown(want string) string {
 	var parts []string
@@ -91,10 +106,7 @@ func shown(want string) string {
 	}
 
 	text := strings.Join(parts, "<br>")
-	return strings.NewReplacer("$TARGET", "python3.13-x86_64", "$RUNTIME", "python3.13", "$VERSION", "3.13",
-		"$LOCKFILE", "layers/pylock.python3_13-x86_64.toml", "$LOCK", "pylock.python3_13-x86_64.toml",
-		"$PYTHON", "…/python3.13", "$ZIP", "dist/main-python3.13-x86_64.zip", "$WORK", "…", "$HOST", "127.0.0.1:…", "$TMP", "/tmp", "$ARCHIVE", "layer.zip").
-		Replace(text)
+	return examples.Replace(text)
 }
 
 // named is the name that go test gives a subtest.
@@ -114,6 +126,7 @@ func capital(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
+// pageTables are the tables of the page, in its order.
 func pageTables() string {
 	var b strings.Builder
 	table := func(title string, rows []row) {
@@ -124,21 +137,42 @@ func pageTables() string {
 
 		b.WriteString("\n")
 	}
+
 	for _, s := range inWorkspace {
-		var rows []row
-		for _, f := range s.faults {
-			r := row{f.title, shown(f.want), "2", named("TestBadInput", f.title)}
-			if f.code != 0 {
-				r.code = fmt.Sprint(f.code)
-			}
-
-			rows = append(rows, r)
-		}
-
-		table(s.title, rows)
+		table(s.title, workspaceRows(s))
 	}
 
+	table("Wheels and other archives", archiveRows())
+	table("The index", indexRows())
+	table("The disk", diskRows())
+	table("Stopped, killed, twice", stopRows())
+
 	var rows []row
+	for _, r := range elsewhere {
+		folder, test, _ := strings.Cut(r.test, " ")
+		r.test = "`" + test + "` in `" + folder + "`"
+		rows = append(rows, r)
+	}
+
+	table("In the packages", rows)
+
+	return b.String()
+}
+
+func workspaceRows(s section) (rows []row) {
+	for _, f := range s.faults {
+		r := row{f.title, shown(f.want), "2", named("TestBadInput", f.title)}
+		if f.code != 0 {
+			r.code = fmt.Sprint(f.code)
+		}
+
+		rows = append(rows, r)
+	}
+
+	return rows
+}
+
+func archiveRows() (rows []row) {
 	for _, f := range archiveFaults {
 		sees := shown(f.message("", "layer.zip", cmp.Or(f.hint, zipHint)))
 		if f.byUV {
@@ -149,83 +183,64 @@ func pageTables() string {
 	}
 
 	for _, l := range lies {
-		rows = append(rows, row{
-			l.title,
-			shown("error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint),
-			"2",
-			named("TestLyingArchives", l.title),
-		})
+		message := "error: open layer.zip: read python/data.bin: " + l.reason + "\n" + brokenHint
+		rows = append(rows, row{l.title, shown(message), "2", named("TestLyingArchives", l.title)})
 	}
 
 	for _, f := range wheelFaults {
-		rows = append(rows, row{
-			f.title,
-			shown("error: assemble beta==1.0: " + f.want + "\n" + indexHint),
-			"2",
-			named("TestBadWheels", f.title),
-		})
+		message := "error: assemble beta==1.0: " + f.want + "\n" + indexHint
+		rows = append(rows, row{f.title, shown(message), "2", named("TestBadWheels", f.title)})
 	}
 
 	for _, f := range gateFaults {
 		rows = append(rows, row{f.title, shown(f.want), "3", named("TestWhatTheGateRefuses", f.title)})
 	}
 
-	rows = append(rows, row{
+	return append(rows, row{
 		"forty thousand entries, seventy thousand entries, sizes in zip64 fields",
 		"nothing: they are taken",
 		"0",
 		"`TestLargeAndUnusualArchives`",
 	})
-	table("Wheels and other archives", rows)
-	rows = nil
-	for _, f := range indexFaults {
-		if f.lock != "" {
-			rows = append(rows,
-				row{f.title + ", when it locks", shown(f.lock), "2", named("TestIndexFails", f.title, "when it locks")})
-		}
+}
 
-		if f.fetch != "" {
-			rows = append(rows, row{
-				f.title + ", when it fetches",
-				shown(f.fetch),
-				"2",
-				named("TestIndexFails", f.title, "when it fetches"),
-			})
+func indexRows() (rows []row) {
+	for _, f := range indexFaults {
+		for _, c := range []struct{ when, message string }{{"when it locks", f.lock}, {"when it fetches", f.fetch}} {
+			if c.message != "" {
+				test := named("TestIndexFails", f.title, c.when)
+				rows = append(rows, row{f.title + ", " + c.when, shown(c.message), "2", test})
+			}
 		}
 	}
 
-	rows = append(rows, row{
+	return append(rows, row{
 		"a file that comes byte by byte, that breaks off twice, a server that is busy twice",
 		"nothing: it is tried again, from where it broke off",
 		"0",
 		"`TestIndexThatIsSlowOrDropsConnections`",
 	})
-	table("The index", rows)
-	rows = nil
+}
+
+func diskRows() (rows []row) {
 	for _, f := range diskFaults {
-		rows = append(
-			rows,
-			row{f.title + " is full", shown(f.full), "2", named("TestDiskFullOrReadOnly", f.title+" is full")},
-			row{
-				f.title + " is read-only",
-				shown(f.locked),
-				"2",
-				named("TestDiskFullOrReadOnly", f.title+" is read-only"),
-			},
-		)
+		for _, c := range []struct{ how, message string }{{" is full", f.full}, {" is read-only", f.locked}} {
+			test := named("TestDiskFullOrReadOnly", f.title+c.how)
+			rows = append(rows, row{f.title + c.how, shown(c.message), "2", test})
+		}
 	}
 
-	rows = append(rows, row{
+	return append(rows, row{
 		"a disk that fills up while a file is written",
 		"the same; when there is room the next build succeeds",
 		"2",
 		"`TestDiskFillsUp`",
 	})
-	table("The disk", rows)
-	rows = nil
+}
+
+func stopRows() (rows []row) {
 	for _, m := range moments {
-		rows = append(
-			rows,
+		rows = append(rows,
 			row{
 				"SIGINT or SIGTERM while it does: " + m.title,
 				"`interrupted: no file was left half-written`",
@@ -242,8 +257,7 @@ func pageTables() string {
 		)
 	}
 
-	rows = append(
-		rows,
+	return append(rows,
 		row{"SIGKILL at twenty moments of a build", "the same", "", "`TestKilledAtAnyMoment`"},
 		row{
 			"four builds at once in one workspace",
@@ -258,20 +272,9 @@ func pageTables() string {
 			"`TestProbeThatForks`",
 		},
 	)
-	table("Stopped, killed, twice", rows)
-	rows = nil
-	for _, r := range elsewhere {
-		folder, test, _ := strings.Cut(r.test, " ")
-		r.test = "`" + test + "` in `" + folder + "`"
-		rows = append(rows, r)
-	}
-
-	table("In the packages", rows)
-	return b.String()
 }
 
-// The page is written by people around tables that are made from the faults: what is in them is
-// what was tested.
+// The tables of the page are made from the tested faults; the text around them is not.
 func TestThePageIsWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(page)
@@ -279,7 +282,8 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const begin, end = "<!-- tables: go test ./test/faults -run ThePage -update -->\n", "<!-- end of the tables -->"
+	const begin = "<!-- tables: go test ./test/faults -run ThePage -update -->\n"
+	const end = "<!-- end of the tables -->"
 	before, rest, ok := strings.Cut(string(b), begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
@@ -300,8 +304,7 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 			page, d)
 	}
 
-	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?").FindAllStringSubmatch(string(b),
-		-1) {
+	for _, m := range testName.FindAllStringSubmatch(string(b), -1) {
 		folder := m[2]
 		if folder == "" {
 			folder = "test/faults"
@@ -312,6 +315,9 @@ func TestThePageIsWhatIsTested(t *testing.T) {
 		}
 	}
 }
+
+// testName is a test on the page, with its folder unless that is this one.
+var testName = regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/[^`]*)?`(?: in `([^`]+)`)?")
 
 // declares reports whether a folder has a test of that name.
 func declares(t *testing.T, folder, name string) bool {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// index is a package index on a loopback address. It serves the wheels of a world, until it is told
-// to do something else with their files.
+// index is a package index on a loopback address. It serves the wheels of a world, or what a test
+// sets.
 type index struct {
 	*httptest.Server
 	pages, files atomic.Pointer[func(http.ResponseWriter, *http.Request, []byte)]
@@ -24,7 +24,7 @@ type index struct {
 
 type answer = func(http.ResponseWriter, *http.Request, []byte)
 
-// serve makes the world's index one that is reached over HTTP.
+// serve serves the world's index over HTTP.
 func (w *world) serve() *index {
 	w.Helper()
 	x := &index{}
@@ -92,7 +92,7 @@ func status(code int) answer {
 	return func(out http.ResponseWriter, _ *http.Request, _ []byte) { http.Error(out, http.StatusText(code), code) }
 }
 
-// part promises all of a file and breaks off after some of it.
+// part announces a whole file and closes the connection after a part of it.
 func part(n int) answer {
 	return func(out http.ResponseWriter, r *http.Request, body []byte) {
 		out.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -111,8 +111,8 @@ const (
 	againHint   = "hint: try again: what arrived is kept"
 )
 
-// indexFaults happen to an index that has answered before: alpha is locked, and beta is not, or its
-// file is not in the store.
+// indexFaults are those of an index that worked before: alpha is locked; beta is not, or its file is
+// not in the store.
 var indexFaults = []struct {
 	title string
 	do    func(x *index)
@@ -245,7 +245,7 @@ func TestIndexFails(t *testing.T) {
 	}
 }
 
-// What only makes a build slow does not make it fail.
+// An index that is only slow does not fail a build.
 func TestIndexThatIsSlowOrDropsConnections(t *testing.T) {
 	t.Parallel()
 	for title, do := range map[string]func(x *index) answer{

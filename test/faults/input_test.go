@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// fault is one thing that is wrong, and what the user sees.
+// fault is one fault and what the user sees of it.
 type fault struct {
 	title   string
 	prepare func(w *world)
@@ -26,7 +26,7 @@ type section struct {
 	faults []fault
 }
 
-// inWorkspace are the sections whose faults are in a workspace that was built before.
+// inWorkspace are faults in a workspace that was built before.
 var inWorkspace = []section{
 	{
 		"Requirements and versions",
@@ -97,8 +97,12 @@ var inWorkspace = []section{
 					"hint: build a wheel from the commit and name the .whl file, or name a published version",
 				prepare: requires("alpha", "beta @ git+https://example.invalid/beta.git", "-e ./mine"),
 			},
-			{title: "requirements that are not text", want: "error: layers/main/requirements.txt:2: not UTF-8\n" +
-				"hint: save it as UTF-8", prepare: requires("alpha\x00", "\xff\xfe")},
+			{
+				title: "requirements that are not text",
+				want: "error: layers/main/requirements.txt:2: not UTF-8\n" +
+					"hint: save it as UTF-8",
+				prepare: requires("alpha\x00", "\xff\xfe"),
+			},
 			{
 				title: "a wheel that is not where its path says",
 				want: "error: lock beta @ ./beta-1.0-py3-none-any.whl (layers/main/requirements.txt:2): Distribution " +
@@ -121,10 +125,18 @@ var inWorkspace = []section{
 				want:    "error: layers/main/layer.yaml:2: not YAML: found character '\t' that cannot start any token",
 				prepare: layerYAML("budget:\n\tunzipped: 1 MB\n"),
 			},
-			{title: "YAML that is not text", want: "error: layers/main/layer.yaml:1: not UTF-8 text\n" +
-				"hint: save it as UTF-8", prepare: layerYAML("description: \xff\xfe\x00\n")},
-			{title: "YAML of two documents", want: "error: layers/main/layer.yaml: more than one YAML document\n" +
-				"hint: keep only the first", prepare: layerYAML("description: a\n---\ndescription: b\n")},
+			{
+				title: "YAML that is not text",
+				want: "error: layers/main/layer.yaml:1: not UTF-8 text\n" +
+					"hint: save it as UTF-8",
+				prepare: layerYAML("description: \xff\xfe\x00\n"),
+			},
+			{
+				title: "YAML of two documents",
+				want: "error: layers/main/layer.yaml: more than one YAML document\n" +
+					"hint: keep only the first",
+				prepare: layerYAML("description: a\n---\ndescription: b\n"),
+			},
 			{
 				title:   "YAML that is nested without an end",
 				want:    "error: layers/main/layer.yaml: nested 1000 deep, limit 32",
@@ -142,8 +154,12 @@ var inWorkspace = []section{
 					"hint: repeat the value",
 				prepare: layerYAML("keep: &a [x, x]\ndrop: [*a, *a]\n"),
 			},
-			{title: "an unknown key", want: "error: layers/main/layer.yaml:1: unknown key \"service\"\n" +
-				`hint: did you mean "services"?`, prepare: layerYAML("service: [s3]\n")},
+			{
+				title: "an unknown key",
+				want: "error: layers/main/layer.yaml:1: unknown key \"service\"\n" +
+					`hint: did you mean "services"?`,
+				prepare: layerYAML("service: [s3]\n"),
+			},
 			{
 				title:   "a key twice",
 				want:    `error: layers/main/layer.yaml:2: not YAML: mapping key "services" already defined at [1:1]`,
@@ -182,20 +198,24 @@ var inWorkspace = []section{
 					}
 				},
 			},
-			{title: "no workspace", want: "error: open workspace layers: no such folder\n" +
-				"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: layersmith " +
-				"init pandas", prepare: func(
-				w *world,
-			) {
-				w.remove("layers")
-			}},
+			{
+				title: "no workspace",
+				want: "error: open workspace layers: no such folder\n" +
+					"hint: run it in the folder that holds layers/, name one with --workspace, or begin with: " +
+					"layersmith init pandas",
+				prepare: func(w *world) { w.remove("layers") },
+			},
 			{
 				title: "an unknown target",
 				want:  `error: read --target: target "$RUNTIME-mips": unknown architecture; known: arm64, x86_64`,
 				args:  []string{"build", "--target", "python3.13-mips"},
 			},
-			{title: "a layer that there is not", want: "error: build mian: no such layer\n" +
-				"hint: layers here: main", args: []string{"build", "mian"}},
+			{
+				title: "a layer that there is not",
+				want: "error: build mian: no such layer\n" +
+					"hint: layers here: main",
+				args: []string{"build", "mian"},
+			},
 		},
 	},
 	{
@@ -207,12 +227,12 @@ var inWorkspace = []section{
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "[[packages") },
 			},
-			{title: "a lock with an unknown key", want: "error: read lock $LOCK: line 7: unknown key packages.url\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
-				w *world,
-			) {
-				w.edit(w.lockName(), "[[packages]]", "[[packages]]\nurl = \"x\"")
-			}},
+			{
+				title: "a lock with an unknown key",
+				want: "error: read lock $LOCK: line 7: unknown key packages.url\n" +
+					"hint: restore it from version control, or remove it and run: layersmith lock",
+				prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "[[packages]]\nurl = \"x\"") },
+			},
 			{
 				title: "a lock of another target",
 				want: "error: read lock $LOCK: target \"python3.9\": architecture missing; write python3.9-arm64 or " +
@@ -220,12 +240,14 @@ var inWorkspace = []section{
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), "target = \"python3.", "target = \"python3.9\" # ") },
 			},
-			{title: "a lock for another runtime", want: "error: read lock $LOCK: it is the lock of python3.12-arm64\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
-				w *world,
-			) {
-				w.edit(w.lockName(), "target = \""+thisMachine().target.String(), "target = \"python3.12-arm64")
-			}},
+			{
+				title: "a lock for another runtime",
+				want: "error: read lock $LOCK: it is the lock of python3.12-arm64\n" +
+					"hint: restore it from version control, or remove it and run: layersmith lock",
+				prepare: func(w *world) {
+					w.edit(w.lockName(), "target = \""+thisMachine().target.String(), "target = \"python3.12-arm64")
+				},
+			},
 			{
 				title: "a lock with a digest cut short",
 				want: "error: read lock $LOCK: line 9: toml: sha256 \"0…\": 65 digits, want 64\n" +
@@ -261,15 +283,17 @@ var inWorkspace = []section{
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), `path = "`, `path = "../`) },
 			},
-			{title: "a lock with a distribution twice", want: "error: read lock $LOCK: alpha is locked twice\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
-				w *world,
-			) {
-				text := w.read(w.lockName())
-				from := strings.Index(text, "[[packages]]")
-				to := strings.Index(text, "[tool.layersmith]")
-				w.write(w.lockName(), text[:to]+text[from:to]+text[to:])
-			}},
+			{
+				title: "a lock with a distribution twice",
+				want: "error: read lock $LOCK: alpha is locked twice\n" +
+					"hint: restore it from version control, or remove it and run: layersmith lock",
+				prepare: func(w *world) {
+					text := w.read(w.lockName())
+					from := strings.Index(text, "[[packages]]")
+					to := strings.Index(text, "[tool.layersmith]")
+					w.write(w.lockName(), text[:to]+text[from:to]+text[to:])
+				},
+			},
 			{
 				title: "a lock whose layer needs what is not locked",
 				want: "error: read lock $LOCK: layer main needs beta, which is not locked\n" +
@@ -294,12 +318,12 @@ var inWorkspace = []section{
 					"hint: restore it from version control, or remove it and run: layersmith lock",
 				prepare: func(w *world) { w.edit(w.lockName(), "[[packages]]", "<<<<<<< HEAD\n[[packages]]") },
 			},
-			{title: "a lock that is too long", want: "error: read lock $LOCK: 18874368 bytes, limit 16777216\n" +
-				"hint: restore it from version control, or remove it and run: layersmith lock", prepare: func(
-				w *world,
-			) {
-				w.write(w.lockName(), strings.Repeat("# \n", 6<<20))
-			}},
+			{
+				title: "a lock that is too long",
+				want: "error: read lock $LOCK: 18874368 bytes, limit 16777216\n" +
+					"hint: restore it from version control, or remove it and run: layersmith lock",
+				prepare: func(w *world) { w.write(w.lockName(), strings.Repeat("# \n", 6<<20)) },
+			},
 			{
 				title: "a folder in the place of the lock",
 				want: "error: read lock $LOCK: read layers/$LOCK: is a directory\nhint: restore it from version " +
@@ -314,37 +338,56 @@ var inWorkspace = []section{
 	{
 		"uv",
 		[]fault{
-			{title: "uv is missing", want: "error: find uv: not on PATH, not in $WORK/.tools/bin\n" +
-				"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this project", prepare: func(
-				w *world,
-			) {
-				w.remove("bin/uv")
-				requires("alpha==1.0")(w)
-			}},
-			{title: "uv is too old", want: "error: run $WORK/bin/uv: it is version 0.4.30, at least 0.7.0 is needed\n" +
-				"hint: upgrade uv (pip install --upgrade uv)", prepare: uv("echo 'uv 0.4.30'")},
+			{
+				title: "uv is missing",
+				want: "error: find uv: not on PATH, not in $WORK/.tools/bin\n" +
+					"hint: install uv (pip install uv), or run: make layers, which installs a pinned one for this " +
+					"project",
+				prepare: func(w *world) {
+					w.remove("bin/uv")
+					requires("alpha==1.0")(w)
+				},
+			},
+			{
+				title: "uv is too old",
+				want: "error: run $WORK/bin/uv: it is version 0.4.30, at least 0.7.0 is needed\n" +
+					"hint: upgrade uv (pip install --upgrade uv)",
+				prepare: uv("echo 'uv 0.4.30'"),
+			},
 			{
 				title: "uv is something else",
 				want: "error: run $WORK/bin/uv: it does not answer as uv does: \"hello\\n\"\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv("echo hello"),
 			},
-			{title: "uv cannot be started", want: "error: run $WORK/bin/uv: it does not answer as uv does: \"\"\n" +
-				"hint: install uv again (pip install --force-reinstall uv)", prepare: func(w *world) {
-				uv("")(w)
-				w.write("bin/uv", "\x7fELF")
-			}},
+			{
+				title: "uv cannot be started",
+				want: "error: run $WORK/bin/uv: it does not answer as uv does: \"\"\n" +
+					"hint: install uv again (pip install --force-reinstall uv)",
+				prepare: func(w *world) {
+					uv("")(w)
+					w.write("bin/uv", "\x7fELF")
+				},
+			},
 			{
 				title: "uv fails without a word",
 				want: "error: run $WORK/bin/uv: it failed without a word: exit status 1\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "exit 1"),
 			},
-			{title: "uv fails with words", want: "error: lock $TARGET: the moon is in the wrong place\n" +
-				"hint: uv's own words are above", prepare: uv(answers + "echo 'error: the moon is in the wrong " +
-				"place' >&2; exit 2")},
-			{title: "uv is killed", want: "error: run $WORK/bin/uv: it failed without a word: signal: killed\n" +
-				"hint: install uv again (pip install --force-reinstall uv)", prepare: uv(answers + "kill -9 $$")},
+			{
+				title: "uv fails with words",
+				want: "error: lock $TARGET: the moon is in the wrong place\n" +
+					"hint: uv's own words are above",
+				prepare: uv(answers + "echo 'error: the moon is in the wrong " +
+					"place' >&2; exit 2"),
+			},
+			{
+				title: "uv is killed",
+				want: "error: run $WORK/bin/uv: it failed without a word: signal: killed\n" +
+					"hint: install uv again (pip install --force-reinstall uv)",
+				prepare: uv(answers + "kill -9 $$"),
+			},
 			{
 				title: "uv prints garbage",
 				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": expected letters, " +
@@ -392,18 +435,18 @@ var inWorkspace = []section{
 			},
 			{
 				title: "an interpreter that prints without an end",
-				want: "error: run other: it answered " +
-					"\"y\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\ny\\n\", not as a Python does\n" +
+				want: "error: run other: it answered \"" + strings.Repeat(`y\n`, 40) + "\", not as a Python does\n" +
 					"hint: give --python the path of a $RUNTIME",
 				prepare: func(w *world) { w.program("other", "exec yes") },
 				args:    []string{"build", "--python", "other"},
 			},
-			{title: "an interpreter that crashes", want: "error: run other: signal: segmentation fault\n" +
-				"hint: give --python the path of a $RUNTIME", prepare: func(
-				w *world,
-			) {
-				w.program("other", "kill -SEGV $$")
-			}, args: []string{"build", "--python", "other"}},
+			{
+				title: "an interpreter that crashes",
+				want: "error: run other: signal: segmentation fault\n" +
+					"hint: give --python the path of a $RUNTIME",
+				prepare: func(w *world) { w.program("other", "kill -SEGV $$") },
+				args:    []string{"build", "--python", "other"},
+			},
 			{
 				title: "an interpreter that fails with words",
 				want: "error: run other: exit status 127: no libpython here\n" +
@@ -454,22 +497,42 @@ var inWorkspace = []section{
 		},
 	},
 	{"The layer's own probe", []fault{
-		{title: "a probe that fails", want: "error: probe main: script probe.py: AssertionError: alpha is too old\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-			"fault", prepare: probe("assert False, 'alpha is too old'"), code: 3, writes: true},
-		{title: "a probe that crashes", want: "error: probe main: script probe.py: signal: segmentation fault\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-			"fault", prepare: probe("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), code: 3, writes: true},
-		{title: "a probe that is no Python", want: "error: probe main: script probe.py: SyntaxError: unmatched '}'\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-			"fault", prepare: probe("}{ garbage"), code: 3, writes: true},
-		{title: "a probe that fills memory", want: "error: probe main: script probe.py: MemoryError\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-			"fault", prepare: probe("b = bytearray(11 << 30)"), code: 3, writes: true},
-		{title: "a probe that prints without an end", want: "error: probe main: script probe.py: enough\n" +
-			"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, is at " +
-			"fault", prepare: probe("import sys\nfor n in range(200000): print('x' * 80, file=sys.stderr)\nraise " +
-			"SystemExit('enough')"), code: 3, writes: true},
+		{
+			title: "a probe that fails",
+			want: "error: probe main: script probe.py: AssertionError: alpha is too old\n" +
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
+			prepare: probe("assert False, 'alpha is too old'"), code: 3, writes: true,
+		},
+		{
+			title: "a probe that crashes",
+			want: "error: probe main: script probe.py: signal: segmentation fault\n" +
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
+			prepare: probe("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"), code: 3, writes: true,
+		},
+		{
+			title: "a probe that is no Python",
+			want: "error: probe main: script probe.py: SyntaxError: unmatched '}'\n" +
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
+			prepare: probe("}{ garbage"), code: 3, writes: true,
+		},
+		{
+			title: "a probe that fills memory",
+			want: "error: probe main: script probe.py: MemoryError\n" +
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
+			prepare: probe("b = bytearray(11 << 30)"), code: 3, writes: true,
+		},
+		{
+			title: "a probe that prints without an end",
+			want: "error: probe main: script probe.py: enough\n" +
+				"hint: it fails on the unpruned layer too: the package, or a requirement that it does not declare, " +
+				"is at fault",
+			prepare: probe("import sys\nfor n in range(200000): print('x' * 80, file=sys.stderr)\nraise " +
+				"SystemExit('enough')"), code: 3, writes: true,
+		},
 	}},
 	{
 		"The wheel store",
@@ -495,9 +558,8 @@ var inWorkspace = []section{
 					"hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build",
 				prepare: store(func(w *world, p string) {
 					b := []byte(w.read(p))
-					at := strings.Index(string(b), "alpha/__init__.py") + len(
-						"alpha/__init__.py",
-					) + 12 // behind an extra field of 9
+					const name = "alpha/__init__.py"
+					at := strings.Index(string(b), name) + len(name) + 12 // after an extra field of 9 bytes
 					b[at] ^= 0x55
 					w.write(p, string(b))
 				}),
@@ -528,24 +590,34 @@ var inWorkspace = []section{
 				prepare: func(w *world) { w.write("in/file", "mine") },
 				args:    []string{"build", "--cache", "in/file"},
 			},
-			{title: "the store is a file", want: "error: open $WORK/cache/wheels/…: not a directory\n" +
-				"hint: make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE", prepare: func(
-				w *world,
-			) {
-				w.remove("cache/wheels")
-				w.write("cache/wheels", "mine")
-			}, args: []string{"build", "--clean"}},
-			{title: "the output is a file", want: "error: write out/main-$TARGET.zip: not a directory\n" +
-				"hint: make room and permission for it, or name another folder with --output", prepare: func(
-				w *world,
-			) {
-				w.write("out", "mine")
-			}, args: []string{"build", "--output", "out"}},
-			{title: "a folder in the place of a zip", want: "error: write $ZIP: file exists\n" +
-				"hint: make room and permission for it, or name another folder with --output", prepare: func(w *world) {
-				w.remove(w.zipName())
-				w.write(w.zipName()+"/x", "")
-			}, args: []string{"build"}},
+			{
+				title: "the store is a file",
+				want: "error: open $WORK/cache/wheels/…: not a directory\n" +
+					"hint: make room and permission for the cache, or name another folder with --cache or " +
+					"LAYERSMITH_CACHE",
+				prepare: func(w *world) {
+					w.remove("cache/wheels")
+					w.write("cache/wheels", "mine")
+				},
+				args: []string{"build", "--clean"},
+			},
+			{
+				title: "the output is a file",
+				want: "error: write out/main-$TARGET.zip: not a directory\n" +
+					"hint: make room and permission for it, or name another folder with --output",
+				prepare: func(w *world) { w.write("out", "mine") },
+				args:    []string{"build", "--output", "out"},
+			},
+			{
+				title: "a folder in the place of a zip",
+				want: "error: write $ZIP: file exists\n" +
+					"hint: make room and permission for it, or name another folder with --output",
+				prepare: func(w *world) {
+					w.remove(w.zipName())
+					w.write(w.zipName()+"/x", "")
+				},
+				args: []string{"build"},
+			},
 		},
 	},
 }
@@ -558,7 +630,7 @@ func layerYAML(content string) func(*world) {
 	return func(w *world) { w.write("layers/main/layer.yaml", content) }
 }
 
-// answers makes a script answer as uv does when it is asked who it is.
+// answers is the part of a script that answers `uv --version`.
 const answers = `case "$1" in --version) echo 'uv 0.13.0'; exit ;; esac; `
 
 func uv(script string) func(*world) {
@@ -568,14 +640,13 @@ func uv(script string) func(*world) {
 	}
 }
 
-// interpreter puts a script before the target's interpreter: it acts where the command line has a
-// text, and is that interpreter otherwise.
+// interpreter wraps the target's interpreter in a script, which acts if the command line has a text.
 func (w *world) interpreter(where, script string) {
 	w.program(w.python(), `case "$*" in *'`+where+`'*) `+script+` ;; *) exec "`+thisMachine().python+`" "$@" ;; esac`)
 }
 
-// compiler is an interpreter that does something else when it is asked to compile. What it compiled
-// before is forgotten.
+// compiler is an interpreter that runs something else instead of compiling. The cache of bytecode is
+// removed.
 func compiler(script string) func(*world) {
 	return func(w *world) {
 		w.interpreter("Compiles sources", script)
@@ -596,7 +667,7 @@ func probe(script string) func(*world) {
 	return func(w *world) { w.write("layers/main/probe.py", script+"\n") }
 }
 
-// store changes the one file of the wheel store, and forgets what was made of it.
+// store changes the only file of the wheel store, and removes what was made of it.
 func store(change func(w *world, path string)) func(*world) {
 	return func(w *world) {
 		w.remove("cache/packs")
@@ -616,7 +687,7 @@ func (w *world) remove(name string) {
 	}
 }
 
-// here puts this machine's words into a message.
+// here replaces the variables of a message with this machine's values.
 func (w *world) here(text string) string {
 	t := thisMachine().target
 	return strings.NewReplacer("$TARGET", t.String(), "$RUNTIME", t.Runtime(), "$LOCK", w.lockName()[len("layers/"):],
@@ -625,10 +696,10 @@ func (w *world) here(text string) string {
 		Replace(text)
 }
 
-// slow is the progress of a stage that took long, which it does where many tests run at once.
+// slow is the progress of a stage that took long because many tests run at once.
 var slow = regexp.MustCompile(`(?m)^[a-z].*: [0-9.,]+ [a-zA-Z]+ in [0-9.]+m?s\n`)
 
-// check runs a fault and compares everything.
+// check causes a fault and compares message, exit code and files.
 func (f fault) check(w *world) {
 	w.Helper()
 	if f.prepare != nil {
@@ -668,8 +739,7 @@ func (f fault) check(w *world) {
 	w.unharmed(before, f.allowed...)
 }
 
-// wrote checks a build that ended with a verdict: what it wrote is complete, and nothing else
-// changed.
+// wrote checks a build that ended with a verdict: its output is complete, and nothing else changed.
 func (f fault) wrote(w *world, before map[string]string) {
 	w.Helper()
 	for name, what := range w.all() {

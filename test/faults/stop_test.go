@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// moment is a point of a build at which it can be held, and stopped.
+// moment is a point at which a build can be held and stopped.
 type moment struct {
 	title string
-	// hold makes the build stop there; what it returns says whether it has got there.
+	// hold makes the build wait there. The function that it returns reports whether it is there.
 	hold    func(w *world) (reached func() bool)
 	release func(w *world) // takes away what held it
 	keeps   []string       // what may stay in the cache
@@ -29,12 +29,11 @@ func (w *world) ready() bool {
 	return err == nil
 }
 
-// hang is a script that says that it is reached, and goes on for ten minutes as a process that
-// names the world.
+// hang is a script that makes the file of ready and then sleeps for ten minutes. Its command line
+// has the world's folder.
 func (w *world) hang() string {
-	return ": > " + w.path(
-		"home/ready",
-	) + "; exec " + thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
+	sleep := thisMachine().python + " -c 'import time; time.sleep(600)' " + w.dir
+	return ": > " + w.path("home/ready") + "; exec " + sleep
 }
 
 func (w *world) there(pattern string) func() bool {
@@ -110,7 +109,7 @@ func (w *world) link(name, to string) {
 	}
 }
 
-// bulky is a file that does not get smaller, for a zip that takes time to write.
+// bulky is a file that cannot be compressed, for a zip that takes time to write.
 func bulky() entry {
 	b := make([]byte, 64<<20)
 	state := uint32(1)
@@ -122,8 +121,8 @@ func bulky() entry {
 	return stored("beta/bulk.bin", string(b))
 }
 
-// TestStopped stops a second build in each of its stages. What the first one made is as it was, and
-// the next build succeeds without help, with the bytes of one that nobody stopped.
+// TestStopped stops a second build in each of its stages. The output of the first one must be
+// unchanged. The next build must succeed, with the bytes of a build that was not stopped.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	for _, s := range moments {
@@ -186,7 +185,7 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// nothingRuns waits until no process of the world is left.
+// nothingRuns waits until no process of the world runs.
 func (w *world) nothingRuns() {
 	w.Helper()
 	end := time.Now().Add(20 * time.Second)
@@ -197,7 +196,7 @@ func (w *world) nothingRuns() {
 	}
 }
 
-// wait waits until a build has got somewhere.
+// wait waits until a build has reached a point.
 func (w *world) wait(reached func() bool, ended <-chan error, out, problems *bytes.Buffer) {
 	w.Helper()
 	late := time.After(2 * time.Minute)
@@ -216,8 +215,7 @@ func (w *world) wait(reached func() bool, ended <-chan error, out, problems *byt
 	}
 }
 
-// unharmedByKill compares what has a name: a killed process leaves temporary files, which no reader
-// takes for anything.
+// unharmedByKill compares all files but temporary ones, which a killed process leaves behind.
 func (w *world) unharmedByKill(before map[string]string) {
 	w.Helper()
 	now := w.snapshot("layers", "dist", "index")
@@ -240,7 +238,7 @@ func (w *world) unharmedByKill(before map[string]string) {
 	}
 }
 
-// asFresh compares the output with that of the same workspace built from nothing.
+// asFresh compares the output with that of the same workspace, built without any cache.
 func (w *world) asFresh() {
 	w.Helper()
 	have := sumOf(w, w.zipName())
@@ -252,8 +250,7 @@ func (w *world) asFresh() {
 	}
 }
 
-// A build that is killed at any moment harms nothing: moments that no script can hold it at are met
-// by chance.
+// A build that is killed harms nothing. Random moments include those at which no script can hold it.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	w := built(t)
@@ -310,7 +307,7 @@ func (w *world) whole(name string) bool {
 	return name == "dist"
 }
 
-// Four builds at once, from nothing, on one store and into one folder.
+// Four builds at once, without a cache, with one store and one output folder.
 func TestBuildsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := empty(t)
@@ -359,9 +356,8 @@ func TestBuildsAtOnce(t *testing.T) {
 func TestProbeThatForks(t *testing.T) {
 	t.Parallel()
 	w := built(t)
-	probe(
-		"import subprocess, sys\nfor n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; " +
-			"time.sleep(600)', '" + w.dir + "'])",
+	probe("import subprocess, sys\n" +
+		"for n in range(20): subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '" + w.dir + "'])",
 	)(w)
 	before := w.all()
 	r := w.must("build")

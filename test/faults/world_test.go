@@ -1,13 +1,12 @@
-// Package faults throws bad input and faults at the real command line: the real uv and a real
-// Python on synthetic wheels, a loopback index, tmpfs that are full or read-only, and signals. Each
-// fault asserts the whole message, the exit code, and that what was there before is as it was.
-// docs/bad-input.md is made from the same table.
+// Package faults runs the real command line on bad input and failing machines: with the real uv and
+// a real Python, synthetic wheels, a loopback index, full and read-only disks, and signals. Each
+// fault asserts the whole message, the exit code, and that existing files are unchanged.
+// docs/bad-input.md is made from the same tables.
 package faults
 
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -17,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -28,12 +26,12 @@ import (
 
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/engine"
-	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
-// asProgram makes the test binary be layersmith itself, so that signals have a process to go to.
+// asProgram makes the test binary run as layersmith, so that it can be sent signals.
 const asProgram = "LAYERSMITH_FAULTS_MAIN"
 
 func TestMain(m *testing.M) {
@@ -51,59 +49,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// machine is what this machine has: uv, and a Python of a version that Lambda has too.
+// machine has the programs of this machine.
 type machine struct {
 	uv, python string
 	target     pydist.Target
 	err        error
 }
 
-var thisMachine = sync.OnceValue(func() (m machine) {
-	for _, name := range []string{"uv", "../../.tools/bin/uv"} { // pyenv may have a shim on PATH that finds nothing
-		if m.uv, m.err = exec.LookPath(name); m.err == nil {
-			if m.uv, m.err = filepath.Abs(m.uv); m.err == nil {
-				m.err = exec.Command(m.uv, "--version").Run()
-			}
-		}
-
-		if m.err == nil {
-			break
-		}
-	}
-
-	if m.err != nil {
-		m.err = fmt.Errorf("there is no uv on PATH nor in .tools/bin; `make test` installs one there: %w", m.err)
-		return m
-	}
-
-	cache, err := os.MkdirTemp("", "faults-")
-	if err != nil {
-		m.err = err
-		return m
-	}
-	defer os.RemoveAll(cache)
-	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	for minor := 14; minor >= 9; minor-- {
-		target, err := pydist.ParseTarget(fmt.Sprintf("python3.%d-%s", minor, arch))
-		if err != nil {
-			continue
-		}
-
-		if found, err := localport.FindPython(
-			context.Background(),
-			target,
-			"",
-			cache,
-			"../../.tools/python",
-		); err == nil {
-			m.target = target
-			m.python, m.err = filepath.Abs(found.Path)
-			return m
-		}
-	}
-
-	m.err = errors.New("there is no Python of a version that Lambda has, 3.9 to 3.14; install one")
-	return m
+var thisMachine = sync.OnceValue(func() machine {
+	uv, uvErr := host.UV()
+	python, pythonErr := host.Python()
+	return machine{uv, python.Path, python.Target, errors.Join(uvErr, pythonErr)}
 })
 
 // world is a folder with a workspace, its output, a cache, an index of wheels and a PATH of its
@@ -122,8 +78,7 @@ type world struct {
 	released func() // what takes away a hold on a build
 }
 
-// template is a world in which alpha was built: worlds are copies of it, since most faults have to
-// leave something as it was.
+// template is a world in which alpha was built. Other worlds are copies of it.
 var template struct {
 	sync.Once
 	dir string
@@ -246,7 +201,7 @@ func (w *world) read(name string) string {
 	return string(b)
 }
 
-// edit replaces a text that a file has.
+// edit replaces a text in a file.
 func (w *world) edit(name, old, new string) {
 	w.Helper()
 	text := w.read(name)
@@ -257,7 +212,7 @@ func (w *world) edit(name, old, new string) {
 	w.write(name, strings.Replace(text, old, new, 1))
 }
 
-// program puts a shell script in the place of a command.
+// program replaces a command with a shell script.
 func (w *world) program(name, script string) {
 	w.Helper()
 	p := w.path("bin/" + name)
@@ -273,21 +228,20 @@ func (w *world) program(name, script string) {
 // python is the name of the target's interpreter.
 func (w *world) python() string { return "python" + thisMachine().target.PythonVersion() }
 
-// lockName is where the lock lies.
+// lockName is the file of the lock.
 func (w *world) lockName() string { return "layers/" + lock.FileName(thisMachine().target) }
 
-// zipName is where the layer main lies.
+// zipName is the file of the layer main.
 func (w *world) zipName() string { return "dist/" + engine.ZipName("main", thisMachine().target) }
 
-// entry is a file of an archive. What zip.Writer would not write stands in header.
+// entry is a file of an archive. header is for what zip.Writer does not write.
 type entry struct {
 	name, content string
 	header        func(*zip.FileHeader)
 	raw           []byte // as it stands in the archive; header says the rest
 }
 
-// wheel puts a wheel into the index, with a module that knows its version and whatever else is
-// given.
+// wheel adds a wheel to the index, with a module that has its version, and more files.
 func (w *world) wheel(name, version string, requires []string, more ...entry) string {
 	w.Helper()
 	return w.tagged(name, version, "py3-none-any", requires, more...)
@@ -320,10 +274,8 @@ func (w *world) tagged(name, version, tag string, requires []string, more ...ent
 
 	entries = append(entries, entry{name: info + "RECORD", content: record.String() + info + "RECORD,,\n"})
 	for _, e := range more { // what is given replaces what is made
-		if i := slices.IndexFunc(
-			entries,
-			func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) },
-		); i >= 0 {
+		generated := func(o entry) bool { return o.name == e.name && strings.HasPrefix(e.name, info) }
+		if i := slices.IndexFunc(entries, generated); i >= 0 {
 			entries[i] = e
 		} else {
 			entries = append(entries, e)
@@ -418,7 +370,7 @@ func (w *world) run(args ...string) result {
 	return result{out.String(), problems.String(), c.ProcessState.ExitCode()}
 }
 
-// must runs what has to go well.
+// must runs a command that must succeed.
 func (w *world) must(args ...string) result {
 	w.Helper()
 	r := w.run(args...)
@@ -429,7 +381,7 @@ func (w *world) must(args ...string) result {
 	return r
 }
 
-// snapshot is all that lies in some folders of the world: kinds, modes, sizes, digests.
+// snapshot describes all files in some folders of the world: kinds, modes, sizes, digests.
 func (w *world) snapshot(folders ...string) map[string]string {
 	w.Helper()
 	s := map[string]string{}
@@ -482,16 +434,15 @@ func (w *world) snapshot(folders ...string) map[string]string {
 	return s
 }
 
-// all is a snapshot of everything that a command could harm: workspace, output, cache, index, home
-// and temporary files.
+// all is a snapshot of workspace, output, cache, index, home and temporary files.
 func (w *world) all() map[string]string {
 	w.Helper()
 	return w.snapshot("layers", "dist", "cache", "index", "home", "tmp", "in", "out")
 }
 
-// unharmed compares a snapshot with what is there now. The cache may have got what a cache gets:
-// identities of interpreters, packs, files of the wheel store below their own digest. Nothing may
-// have changed otherwise, and no temporary file may be left anywhere.
+// unharmed compares a snapshot with the current files. Only the cache may have new files: identities
+// of interpreters, packs, and files of the wheel store below their digest. No temporary file may be
+// left.
 func (w *world) unharmed(before map[string]string, allowed ...string) {
 	w.Helper()
 	now := w.all()
@@ -542,7 +493,7 @@ func (w *world) isCache(name, what string, allowed []string) bool {
 	return false
 }
 
-// matches compares a text with a pattern in which … stands for anything within a line.
+// matches compares a text with a pattern in which … matches anything within a line.
 func matches(pattern, text string) bool {
 	want := strings.Split(strings.TrimSuffix(pattern, "\n"), "\n")
 	got := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -572,8 +523,7 @@ func matches(pattern, text string) bool {
 	})
 }
 
-// notRun says by name that a test could not do its work here. It is a skip, which go test counts as
-// one, never a pass.
+// notRun skips a test that this machine cannot run, with its name and the reason.
 func notRun(t *testing.T, why string, err error) {
 	t.Helper()
 	t.Skipf("NOT RUN: %s: %s: %v", t.Name(), why, err)

@@ -17,12 +17,13 @@ import (
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/testenv/functions"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// root is the repository; folder is where the programs are, made and removed by TestMain.
+// root is the repository. folder has the programs; TestMain makes and removes it.
 var root, folder string
 
 func TestMain(m *testing.M) {
@@ -37,11 +38,7 @@ func TestMain(m *testing.M) {
 		}
 
 		defer os.RemoveAll(folder)
-		if err := functions.Tools(root); err != nil {
-			return 1, err
-		}
-
-		return m.Run(), nil
+		return host.Main(m), nil
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -50,10 +47,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is every program, once for all tests.
-var built = sync.OnceValues(
-	func() (functions.Programs, error) { return functions.Build(context.Background(), root, folder) },
-)
+// built builds the programs once for all tests.
+var built = sync.OnceValues(func() (functions.Programs, error) {
+	return functions.Build(context.Background(), root, folder)
+})
 
 // stack is the programs and an empty account.
 func stack(t *testing.T) functions.Stack {
@@ -115,7 +112,7 @@ func cache(t *testing.T) string {
 	return dir
 }
 
-// copyOf makes a workspace's copy that a build may write its lock into.
+// copyOf copies a workspace, so that a build may write its lock.
 func copyOf(t *testing.T, files fs.FS) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "layers")
@@ -126,13 +123,13 @@ func copyOf(t *testing.T, files fs.FS) string {
 	return dir
 }
 
-// builtLocally is what `layersmith build` makes of a workspace with its lock: the digest of each
-// zip by layer, and the bytes of all.
+// builtLocally runs `layersmith build` on a locked workspace and returns the digest of each zip by
+// layer.
 func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]digest.SHA256 {
 	t.Helper()
 	out := t.TempDir()
-	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out, "--cache",
-		cache(t), "--no-probe", "--quiet")
+	c := exec.CommandContext(t.Context(), s.CLI(), "build", "--workspace", workspace, "--output", out,
+		"--cache", cache(t), "--no-probe", "--quiet")
 	c.Dir = t.TempDir()
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("layersmith build: %v\n%s", err, text)
@@ -156,8 +153,8 @@ func builtLocally(t *testing.T, s functions.Stack, workspace string) map[string]
 	return sums
 }
 
-// chain pushes a workspace and takes it from Intake to Measure, on warm processes as Lambda does,
-// and returns the items of both maps.
+// chain pushes a workspace and runs the stages from Intake to Measure, on warm processes as in
+// Lambda. It returns the items of both maps.
 func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, measured []workflow.Item) {
 	t.Helper()
 	if err := s.Push(os.DirFS(workspace)); err != nil {
@@ -195,7 +192,7 @@ func chain(t *testing.T, s functions.Stack, workspace, run string) (pruned, meas
 	return pruned, measured
 }
 
-// sameBytes compares what the functions left in the store with a local build, byte by byte.
+// sameBytes compares the zips in the store with those of a local build.
 func sameBytes(t *testing.T, s functions.Stack, want map[string]digest.SHA256, pruned []workflow.Item) {
 	t.Helper()
 	if len(pruned) != len(want) || len(want) == 0 {
@@ -226,23 +223,7 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 	sameBytes(t, s, builtLocally(t, s, workspace), pruned)
 
 	for i, item := range measured {
-		b, err := s.S3.Get(functions.Store, item.Doc.Key)
-		var m release.Measured
-		if err := errors.Join(err, release.Decode(b, &m)); err != nil {
-			t.Fatal(err)
-		}
-
-		if m.Pruned != pruned[i].Doc || m.Report.Verdict != "within" || len(m.Report.Gate) > 0 {
-			t.Errorf("%s: made from %v, verdict %s, gate %v", item.Layer, m.Pruned, m.Report.Verdict, m.Report.Gate)
-		}
-
-		if !strings.HasSuffix(item.Summary, " MB, within") {
-			t.Errorf("%s: summary %q", item.Layer, item.Summary)
-		}
-
-		if item.Layer == "ml-libraries" && !slices.Equal(m.Built.Below, []string{"core-data-science"}) {
-			t.Errorf("%s lies on %v", item.Layer, m.Built.Below)
-		}
+		checkMeasured(t, s, pruned[i], item)
 	}
 
 	t.Run("a stage that is tried again gives the same item", func(t *testing.T) {
@@ -254,19 +235,13 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 		}
 
 		smallest := slices.IndexFunc(selected.Layers, func(i workflow.Item) bool { return i.Layer == "aws-utilities" })
-		if got := call[workflow.Item](
-			t,
-			again,
-			workflow.LayerInput{Run: "real", Layer: selected.Layers[smallest]},
-		); got != pruned[smallest] {
+		got := call[workflow.Item](t, again, workflow.LayerInput{Run: "real", Layer: selected.Layers[smallest]})
+		if got != pruned[smallest] {
 			t.Errorf("%+v, first %+v", got, pruned[smallest])
 		}
 
-		if got := call[workflow.Item](
-			t,
-			measure,
-			workflow.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned},
-		); got != measured[smallest] {
+		got = call[workflow.Item](t, measure, workflow.StackInput{Run: "real", Layer: pruned[smallest], Layers: pruned})
+		if got != measured[smallest] {
 			t.Errorf("%+v, first %+v", got, measured[smallest])
 		}
 	})
@@ -281,13 +256,8 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			"prune":   workflow.LayerInput{Run: "real", Layer: selected.Layers[largest]},
 			"measure": workflow.StackInput{Run: "real", Layer: pruned[largest], Layers: pruned},
 		} {
-			f := start(
-				t,
-				s,
-				function,
-				600*time.Millisecond,
-				nil,
-			) // half a second of it is the door's: the stage gets a tenth of what it needs, or less
+			// lambdamain keeps half a second, and the stage gets a tenth of what it needs or less.
+			f := start(t, s, function, 600*time.Millisecond, nil)
 			wantFault(t, function, failure(t, f, in), "TimedOut", "give the function more memory")
 		}
 	})
@@ -305,6 +275,28 @@ func TestFunctionsGiveTheBytesOfALocalBuild(t *testing.T) {
 			t.Errorf("/tmp holds %v, %v", left, err)
 		}
 	})
+}
+
+// checkMeasured checks the document and the summary of a measured layer.
+func checkMeasured(t *testing.T, s functions.Stack, pruned, item workflow.Item) {
+	t.Helper()
+	b, err := s.S3.Get(functions.Store, item.Doc.Key)
+	var m release.Measured
+	if err := errors.Join(err, release.Decode(b, &m)); err != nil {
+		t.Fatal(err)
+	}
+
+	if m.Pruned != pruned.Doc || m.Report.Verdict != "within" || len(m.Report.Gate) > 0 {
+		t.Errorf("%s: made from %v, verdict %s, gate %v", item.Layer, m.Pruned, m.Report.Verdict, m.Report.Gate)
+	}
+
+	if !strings.HasSuffix(item.Summary, " MB, within") {
+		t.Errorf("%s: summary %q", item.Layer, item.Summary)
+	}
+
+	if item.Layer == "ml-libraries" && !slices.Equal(m.Built.Below, []string{"core-data-science"}) {
+		t.Errorf("%s extends %v", item.Layer, m.Built.Below)
+	}
 }
 
 // A small workspace of pure Python in each form that a layer may have.

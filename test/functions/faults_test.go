@@ -28,7 +28,7 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// The functions, each with an input that it can read, of a run that nobody knows.
+// inputs are valid inputs of the functions, of an unknown run.
 var inputs = map[string]any{
 	"intake":   workflow.IntakeInput{Run: "r", Execution: functions.Execution("r"), Input: json.RawMessage("{}")},
 	"select":   workflow.RunInput{Run: "r"},
@@ -55,7 +55,7 @@ var (
 		Target: target,
 		Doc:    must(blob.New("documents/"+digest.Of([]byte("x")).String()+".json", "", digest.Of([]byte("x")), 1)),
 	}
-	aConsumer = workflow.Consumer{Function: arnOf("orders"), Change: "runs/r/changes/001.json"}
+	aConsumer = workflow.Consumer{Function: ordersARN, Change: "runs/r/changes/001.json"}
 )
 
 func must[T any](v T, err error) T {
@@ -66,11 +66,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func arnOf(function string) string {
-	return "arn:aws:lambda:us-east-1:000000000000:function:" + function
-}
+// ordersARN is the consumer of the runs in these tests.
+const ordersARN = "arn:aws:lambda:us-east-1:000000000000:function:orders"
 
-// raw is one invocation with bytes.
+// raw invokes a function with a payload that need not be JSON.
 func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Response {
 	t.Helper()
 	r, err := f.Invoke([]byte(payload))
@@ -81,7 +80,7 @@ func raw(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Respon
 	return r
 }
 
-// wantCode checks what the state machine catches by, and what the sentence says.
+// wantCode checks the error name, by which the state machine catches, and the message.
 func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
 	t.Helper()
 	if r.ErrorType != code || r.Exited {
@@ -95,7 +94,7 @@ func wantCode(t *testing.T, what string, r runtimeapi.Response, code string, say
 	}
 }
 
-// wantFault besides wants what a person is to do: the hint, behind its mark.
+// wantFault also checks the hint in the message.
 func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, says ...string) {
 	t.Helper()
 	wantCode(t, what, r, code, says...)
@@ -104,8 +103,7 @@ func wantFault(t *testing.T, what string, r runtimeapi.Response, code string, sa
 	}
 }
 
-// each runs a test for every function that is built; one that has no input here is a mistake in
-// this file.
+// each runs a test for every function. A function without an input above is an error.
 func each(t *testing.T, test func(t *testing.T, s functions.Stack, function string)) {
 	s := stack(t)
 	if len(s.Names) != len(inputs) {
@@ -185,8 +183,8 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 	})
 }
 
-// Report accounts for a run that did not get as far as being written down, and Intake makes runs:
-// all others know theirs.
+// All functions but Intake, which makes runs, and Report, which accepts a run without a document,
+// refuse an unknown run.
 func TestNoFunctionWorksForARunThatIsNotThere(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		f := start(t, s, function, time.Minute, nil)
@@ -220,8 +218,8 @@ func TestARoleThatLacksAGrantIsNotAllowed(t *testing.T) {
 	})
 }
 
-// Every function gives its context to what it waits for: a store that hangs is a fault that says
-// so, before Lambda kills the function.
+// Every function passes on its context: if the store hangs, it fails with a message before Lambda
+// kills it.
 func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
 		s.Answer("s3", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -235,19 +233,18 @@ func TestAStoreThatHangsIsTimedOut(t *testing.T) {
 
 func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 	each(t, func(t *testing.T, s functions.Stack, function string) {
-		if function == "intake" || function == "report" ||
-			function == "rollback" { // one takes it, one gives it back, and one undoes runs that are dead
+		switch function {
+		case "intake", "report", "rollback": // they take it, release it, and undo the run of another one
 			return
 		}
 
 		keep(t, s, release.RunName("r"), release.Run{SchemaVersion: release.SchemaVersion, Run: "r"})
-		keep(
-			t,
-			s,
-			release.LeaseName,
-			release.Lease{SchemaVersion: release.SchemaVersion, Run: "other", Execution: functions.Execution("other"),
-				Until: time.Now().Add(time.Hour)},
-		)
+		keep(t, s, release.LeaseName, release.Lease{
+			SchemaVersion: release.SchemaVersion,
+			Run:           "other",
+			Execution:     functions.Execution("other"),
+			Until:         time.Now().Add(time.Hour),
+		})
 		f := start(t, s, function, time.Minute, nil)
 		wantFault(t, "another run's lease", failure(t, f, inputs[function]), "LeaseLost",
 			`continue r: execution "other" has taken over`, "wait for that execution")
@@ -257,11 +254,11 @@ func TestARunThatLostItsLeaseDoesNotGoOn(t *testing.T) {
 			Ending:        &release.Ending{Outcome: release.RolledBack},
 		})
 		wantFault(t, "a run that is over", failure(t, f, inputs[function]), "LeaseLost",
-			"the run is over: RolledBack", "start a new execution")
+			"the run has ended: RolledBack", "start a new execution")
 	})
 }
 
-// keep writes a document that changes.
+// keep stores a document under a name.
 func keep(t *testing.T, s functions.Stack, name string, doc any) {
 	t.Helper()
 	if err := s.S3.Put(functions.Store, name, must(release.Encode(doc))); err != nil {
@@ -269,7 +266,7 @@ func keep(t *testing.T, s functions.Stack, name string, doc any) {
 	}
 }
 
-// read reads one.
+// read reads a document.
 func read[T any](t *testing.T, s functions.Stack, name string) (doc T) {
 	t.Helper()
 	b, err := s.S3.Get(functions.Store, name)
@@ -297,12 +294,12 @@ func put(t *testing.T, s functions.Stack, prefix, suffix string, content []byte)
 }
 
 // small is a workspace that has one layer and moves one function with an alarm.
-func small(consumers string) fs.FS {
+func small() fs.FS {
 	return fstest.MapFS{
 		"workspace.yaml":         {Data: []byte("targets: [python3.13-x86_64]\n")},
 		"small/requirements.txt": {Data: []byte("demo==1.0\n")},
 		"small/layer.yaml":       {Data: []byte("budget: { unzipped: 1 MB, zipped: 1 MB }\n")},
-		"consumers.yaml":         {Data: []byte(consumers)},
+		"consumers.yaml":         {Data: []byte(orders)},
 	}
 }
 
@@ -313,7 +310,7 @@ const orders = `consumers:
     health: { alarm: orders-errors, window: 2m }
 `
 
-// artifact is what a build would have left of the distribution demo.
+// artifact is the artifact of a layer with the distribution demo.
 func artifact() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -343,15 +340,15 @@ func artifact() []byte {
 	return b.Bytes()
 }
 
-// at is a run that the real functions took as far as Measure, with what CodeBuild leaves written by
-// hand: no wheel is needed for that.
+// at is a run that the real functions took as far as Measure. The output of CodeBuild is written by
+// the test, so that no wheel is needed.
 type at struct {
 	functions.Stack
 	pruned, measured workflow.Item
 	doc              release.Measured
 }
 
-func measured(t *testing.T, s functions.Stack, consumers string) at {
+func measured(t *testing.T, s functions.Stack) at {
 	t.Helper()
 	a, err := functions.NewAccount()
 	if err != nil {
@@ -360,7 +357,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 
 	t.Cleanup(a.Close)
 	out := at{Stack: functions.Stack{Programs: s.Programs, Account: a}}
-	if err := a.Push(small(consumers)); err != nil {
+	if err := a.Push(small()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -375,7 +372,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 		Run:           "r",
 		Tool:          engine.Tool,
 		Workspace:     run.Workspace.SHA256,
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.BuiltLayer{
 			{
 				Layer:     "small",
@@ -407,7 +404,7 @@ func measured(t *testing.T, s functions.Stack, consumers string) at {
 }
 
 func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	doc, zipped, err := m.Pruned(m.pruned)
 	if err != nil {
 		t.Fatal(err)
@@ -439,7 +436,7 @@ func TestASmallLayerIsPrunedAndMeasured(t *testing.T) {
 }
 
 func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	other := m.pruned
 	other.Layer = "large"
 	f := start(t, m.Stack, "measure", time.Minute, nil)
@@ -458,15 +455,12 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 
 	current := m.pruned // refers to a version, which is as it was
 	f = start(t, m.Stack, "measure", time.Minute, nil)
-	if again := call[workflow.Item](
-		t,
-		f,
-		workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}},
-	); again != m.measured {
+	again := call[workflow.Item](t, f, workflow.StackInput{Run: "r", Layer: current, Layers: []workflow.Item{current}})
+	if again != m.measured {
 		t.Errorf("a later version of the object changes the answer: %+v, want %+v", again, m.measured)
 	}
 
-	doc := read[release.Pruned](t, m.Stack, m.pruned.Doc.Key)
+	doc := read[release.PrunedLayer](t, m.Stack, m.pruned.Doc.Key)
 	doc.Zip.VersionID = ""
 	current.Doc = put(t, m.Stack, "documents/", ".json", must(release.Encode(doc)))
 	wantFault(t, "damaged bytes",
@@ -481,11 +475,11 @@ func TestWhatWasMadeForAnotherLayerIsRefused(t *testing.T) {
 }
 
 func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	run := read[release.Run](t, m.Stack, release.RunName("r"))
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for name, f := range small(orders).(fstest.MapFS) {
+	for name, f := range small().(fstest.MapFS) {
 		content := f.Data
 		if name == "small/layer.yaml" {
 			content = []byte("budget: { unzipped: 100 B }\n")
@@ -505,8 +499,8 @@ func TestALayerOverItsBudgetIsOverLimit(t *testing.T) {
 	wantFault(t, "100 bytes", r, "OverLimit", "small")
 }
 
-// lambda is a Lambda service of functions that are written down as the API answers, and otherwise
-// empty. Everything that changes anything is denied.
+// lambda is a Lambda service with responses for some functions, and otherwise empty. It denies all
+// changes.
 type lambda struct {
 	mu       sync.Mutex
 	answers  map[string]string // "GET /2015-03-31/functions/orders" to a body; a body that is "" is a denial
@@ -530,11 +524,10 @@ func (l *lambda) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The functions that work on an account's functions and layers, against Lambda that denies and
-// Lambda that has not what is meant.
+// The functions that call Lambda, when it denies access and when a function or layer is missing.
 func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 	s := stack(t)
-	m := measured(t, s, orders)
+	m := measured(t, s)
 	item := m.measured
 	candidate := release.Candidate{
 		SchemaVersion: release.SchemaVersion,
@@ -553,7 +546,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r",
 		Sequence:      1,
-		Function:      arnOf("orders"),
+		Function:      ordersARN,
 		Alarm:         "orders-errors",
 		WindowSeconds: 120,
 		Replaces: []release.Replace{
@@ -561,7 +554,7 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		},
 		Before: release.State{Layers: []string{}, CodeSHA256: "c29tZQ=="},
 	}
-	consumer := workflow.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 1), Summary: "orders"}
+	consumer := workflow.Consumer{Function: ordersARN, Change: release.ChangeName("r", 1), Summary: "orders"}
 
 	for name, c := range map[string]struct {
 		function string
@@ -611,14 +604,14 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 			in:       workflow.ConsumerInput{Run: "r", Consumer: consumer},
 			lambda:   &lambda{},
 			code:     "NotFound",
-			says:     []string{"read function " + arnOf("orders") + ": ResourceNotFoundException"},
+			says:     []string{"read function " + ordersARN + ": ResourceNotFoundException"},
 		},
 		"update of what is no change": {function: "update", code: "ProvenanceMismatch",
 			in: workflow.ConsumerInput{
 				Run:      "r",
-				Consumer: workflow.Consumer{Function: arnOf("orders"), Change: release.ChangeName("r", 9)},
+				Consumer: workflow.Consumer{Function: ordersARN, Change: release.ChangeName("r", 9)},
 			},
-			says: []string{"runs/r/changes/009.json: it is no change of run r", "start a new execution"}},
+			says: []string{"runs/r/changes/009.json: it is not a change of run r", "start a new execution"}},
 		"health is denied": {
 			function: "health",
 			in:       workflow.HealthInput{Run: "r", Consumer: consumer, Since: time.Now()},
@@ -663,20 +656,20 @@ func TestWhatLambdaRefusesIsAFault(t *testing.T) {
 		}})
 		end := call[release.Ending](t, start(t, m.Stack, "rollback", time.Minute, nil), workflow.RunInput{Run: "r"})
 		if end.Outcome != release.FailedDirty ||
-			!strings.Contains(end.Message, arnOf("orders")+" is not there any more") {
+			!strings.Contains(end.Message, ordersARN+" does not exist any more") {
 			t.Errorf("%+v", end)
 		}
 	})
 }
 
-// sandbox is the name that a run's throw-away function has.
+// sandbox is the name of a run's throw-away function.
 func sandbox(c release.Candidate) string {
 	return "Layersmith-probe-" + digest.Of([]byte(c.Run+" "+c.LayerName)).Short()
 }
 
-// Promote does not fail for want of what it only tidies up with.
+// Promote does not fail when it cannot clean up.
 func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	version := func(n int64) release.ReleasedVersion {
 		return release.ReleasedVersion{
 			ARN:      fmt.Sprintf("arn:aws:lambda:us-east-1:000000000000:layer:layersmith-small:%d", n),
@@ -691,7 +684,7 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	keep(t, m.Stack, release.ReleasedName, release.Released{
 		SchemaVersion: release.SchemaVersion,
 		Run:           "r5",
-		Locks:         []release.Lock{},
+		Locks:         []release.LockFile{},
 		Layers: []release.ReleasedLayer{
 			{
 				Layer:     "small",
@@ -735,14 +728,14 @@ func TestPromoteReleasesAlsoWhenNothingMayBeDeleted(t *testing.T) {
 	}
 }
 
-// notices is what people and alarms got.
+// notices are the notifications and metrics that were sent.
 type notices struct {
 	mu       sync.Mutex
 	messages []string // subjects
 	metrics  int      // requests
 }
 
-// serveNotices lets SNS and CloudWatch take everything.
+// serveNotices makes SNS and CloudWatch accept everything.
 func serveNotices(s functions.Stack, n *notices) {
 	n = cmp.Or(n, &notices{})
 	s.Answer("sns", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -761,7 +754,7 @@ func serveNotices(s functions.Stack, n *notices) {
 }
 
 func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
-	m := measured(t, stack(t), orders)
+	m := measured(t, stack(t))
 	in := workflow.ReportInput{
 		Run:       "r",
 		Execution: functions.Execution("r"),
@@ -773,14 +766,14 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 	}
 	const said = "FailedClean: measure small: too large; nothing was touched. Make it smaller."
 
-	// Denied everything, it says so, and the lease is free all the same.
+	// If everything is denied, the message says so and the lease is released.
 	f := start(t, m.Stack, "report", time.Minute, nil)
 	wantFault(t, "everything denied", failure(t, f, in), "NotAllowed", "cloudwatch:PutMetricData", "AuthorizationError")
 	if lease := read[release.Lease](t, m.Stack, release.LeaseName); lease.Run != "" || lease.Recovers != "" {
 		t.Errorf("%+v", lease)
 	}
 
-	if rep := read[release.Report](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
+	if rep := read[release.RunReport](t, m.Stack, release.ReportName("r")); rep.Notified || rep.Ending.Message != said {
 		t.Errorf("%+v", rep)
 	}
 
@@ -804,7 +797,7 @@ func TestReportAccountsAndGivesTheLeaseBack(t *testing.T) {
 
 func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	s := stack(t)
-	if err := s.Push(small(orders)); err != nil {
+	if err := s.Push(small()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -852,9 +845,9 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 	for input, says := range map[string]string{
 		`{"layer":["small"]}`:  `unknown field "layer"`,
 		`{"layers":["large"]}`: "start layers: large: no such layer. Hint: layers here: small",
-		`{"rollback":{"layer":"small"}}`: "roll back small: nothing of that name is released. Hint: " +
-			"released are: no layers yet",
-		`{"rollback":{"layer":"small"},"force":true}`: "rollback goes with nothing else",
+		`{"rollback":{"layer":"small"}}`: "roll back small: no layer of that name is released. Hint: " +
+			"released layers: none yet",
+		`{"rollback":{"layer":"small"},"force":true}`: "rollback cannot be combined with",
 		`[]`: "read input: is not a JSON object",
 	} {
 		in.Input = json.RawMessage(input)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// file is one entry of an archive to be.
+// file is an entry of an archive.
 type file struct {
 	name    string // with a slash at the end: a folder
 	content []byte
@@ -23,7 +23,7 @@ type file struct {
 	crc     uint32 // added to the true one
 }
 
-// archive is a zip as other tools write it, with what this project's own zips never have.
+// archive is a zip as other tools write it, with features that this project's own zips never have.
 type archive struct {
 	files    []file
 	head     string // bytes before the first entry, as self-extracting archives have
@@ -195,7 +195,7 @@ func with(files []file, more ...file) []file {
 	return out
 }
 
-// without takes out the files whose names end in one of these.
+// without removes the files whose names have one of the suffixes.
 func without(files []file, endings ...string) []file {
 	return slices.DeleteFunc(slices.Clone(files), func(f file) bool {
 		return slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(f.name, ending) })
@@ -205,7 +205,7 @@ func without(files []file, endings ...string) []file {
 // text is a small file.
 func text(name, content string) file { return file{name: name, content: []byte(content)} }
 
-// edited changes the first file whose name ends so.
+// edited changes the first file whose name has a suffix.
 func edited(t *testing.T, files []file, ending string, change func(f *file)) []file {
 	t.Helper()
 	out := slices.Clone(files)

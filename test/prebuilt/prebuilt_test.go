@@ -1,12 +1,12 @@
-// Package prebuilt_test gives prune and check what other tools make of real packages: pip, uv, SAM,
-// pex, strip and zip, and zips with everything that the format allows. Either the result works, or
-// the input's own fault is named with its file.
+// Package prebuilt_test prunes and checks layers and zips that other tools built of real packages:
+// pip, uv, SAM, pex, strip and zip, and zips with everything that the format allows. The result must
+// work, or the message must name the fault of the input and its file.
 package prebuilt_test
 
 import (
 	"archive/zip"
 	"bytes"
-	"context"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
@@ -18,17 +18,18 @@ import (
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/cli"
-	"github.com/layersmith/layersmith/internal/localport"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 const target = "python3.13-x86_64"
 
+func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
+
 // packages are small: two have C code, and the last has a program and code compiled by mypyc.
 var packages = []string{"markupsafe==3.0.4", "pyyaml==6.0.3", "charset-normalizer==3.5.2"}
 
-// world is what all cases are made of: installed once.
+// world has the packages that all cases use, installed once.
 type world struct {
 	python, uv string
 	installer  []string // pip, as the interpreter has it or as uv brings it
@@ -38,23 +39,17 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
-	x, err := pydist.ParseTarget(target)
+	python, err := host.PythonOf("3.13")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	p, err := localport.FindPython(context.Background(), x, "", t.TempDir(), "../../.tools/python")
+	uv, err := host.UV()
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	w := world{python: p.Path, scratch: t.TempDir()}
-	if w.uv, err = exec.LookPath("uv"); err != nil {
-		if w.uv, err = filepath.Abs("../../.tools/bin/uv"); err != nil {
-			t.Fatal(err)
-		}
-	}
-
+	w := world{python: python.Path, uv: uv, scratch: t.TempDir()}
 	w.installer = []string{w.python, "-m", "pip"}
 	if err := exec.Command(w.python, "-m", "pip", "--version").Run(); err != nil {
 		w.installer = []string{w.uv, "tool", "run", "--quiet", "--python", w.python, "pip"}
@@ -65,17 +60,11 @@ func newWorld(t *testing.T) world {
 	return w
 }
 
-// install lets pip fill a folder.
+// install installs packages into a folder with pip.
 func (w world) install(t *testing.T, dir string, what ...string) {
 	t.Helper()
-	w.run(
-		t,
-		w.installer[0],
-		slices.Concat(
-			w.installer[1:],
-			[]string{"install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--target", dir},
-			what,
-		)...)
+	install := []string{"install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--target", dir}
+	w.run(t, w.installer[0], slices.Concat(w.installer[1:], install, what)...)
 }
 
 func (w world) run(t *testing.T, name string, args ...string) {
@@ -88,7 +77,7 @@ func (w world) run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// strip removes symbols with binutils, as recipes on the web do.
+// strip removes symbols with binutils, as many recipes do.
 func (w world) strip(t *testing.T, dir string) {
 	t.Helper()
 	tool, err := exec.LookPath("strip")
@@ -119,9 +108,9 @@ func layersmith(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), diagnostics.String()
 }
 
-// outcome is what should come of an input.
+// outcome is the expected exit code and message.
 type outcome struct {
-	code int    // 2 the input is refused; 3 the gate or the probe says no
+	code int    // 2: the input is refused; 3: the gate or the probe failed
 	says string // on stderr
 }
 
@@ -185,7 +174,7 @@ const (
 
 var old = "\xcb\x0d\r\n" + strings.Repeat("\x00", 12) + "code of 3.12"
 
-// What other tools make of packages.
+// Layers and zips built by other tools.
 var toolsMake = map[string]input{
 	"pip install --target, below python/, zipped with timestamps and extra fields": {
 		make:  asIs(archive{extra: true}),
@@ -200,24 +189,11 @@ var toolsMake = map[string]input{
 		has: []string{"app.py"},
 		make: func(t *testing.T, w world) string {
 			dir := filepath.Join(t.TempDir(), "package")
-			w.run(
-				t,
-				w.uv,
-				append(
-					[]string{
-						"pip",
-						"install",
-						"--quiet",
-						"--python",
-						w.python,
-						"--only-binary",
-						":all:",
-						"--target",
-						dir,
-					},
-					packages...)...)
-			return zipped(t,
-				archive{files: with(filesOf(t, dir, ""), text("app.py", "import os\nTABLE = os.environ['TABLE']\n"))})
+			w.run(t, w.uv, append([]string{
+				"pip", "install", "--quiet", "--python", w.python, "--only-binary", ":all:", "--target", dir,
+			}, packages...)...)
+			app := text("app.py", "import os\nTABLE = os.environ['TABLE']\n")
+			return zipped(t, archive{files: with(filesOf(t, dir, ""), app)})
 		},
 	},
 	"SAM's layout, python/lib/python3.13/site-packages": {
@@ -259,7 +235,7 @@ var toolsMake = map[string]input{
 	},
 }
 
-// What the format of zips allows.
+// Features of the zip format.
 var zipsHave = map[string]input{
 	"sizes in data descriptors, as zip writes to a pipe": {make: asIs(archive{streamed: true})},
 	"zip64 though nothing is that large":                 {make: asIs(archive{zip64: true})},
@@ -306,7 +282,7 @@ var zipsHave = map[string]input{
 	},
 }
 
-// What people and tools do to packages, and what works all the same.
+// Changes of packages that people and tools make, and that must work.
 var packagesHave = map[string]input{
 	"bytecode in odd places": {
 		make: added(text(cached+"loader.cpython-312.pyc", old), text("python/yaml/loader.pyc", old),
@@ -326,10 +302,8 @@ var packagesHave = map[string]input{
 		make: func(t *testing.T, w world) string {
 			dir := w.copy(t)
 			w.run(t, w.python, "-m", "compileall", "-q", "-b", dir)
-			files := slices.DeleteFunc(
-				without(filesOf(t, dir, "python/"), ".py"),
-				func(f file) bool { return strings.Contains(f.name, "__pycache__") },
-			)
+			cached := func(f file) bool { return strings.Contains(f.name, "__pycache__") }
+			files := slices.DeleteFunc(without(filesOf(t, dir, "python/"), ".py"), cached)
 			return zipped(t, archive{files: with(files, text("python/yaml/tests/data.txt", "who knows"))})
 		},
 	},
@@ -340,27 +314,25 @@ var packagesHave = map[string]input{
 		check: found(markup + "RECORD: lists 2 files that are not there, ./markupsafe/_native.py first"),
 		make: changed(func(t *testing.T, files []file) []file {
 			return edited(t, files, markup+"RECORD", func(f *file) {
-				f.content = append(
-					f.content,
-					"markupsafe/gone.py,,\n/usr/bin/markup,,\n../../bin/markup,,\n./markupsafe/_native.py,,\n"...)
+				const rows = "markupsafe/gone.py,,\n/usr/bin/markup,,\n../../bin/markup,,\n./markupsafe/_native.py,,\n"
+				f.content = append(f.content, rows...)
 			})
 		}),
 	},
 	"RECORD has wrong hashes and sizes": {
 		note: "RECORD has another hash than the file for 1 file, markupsafe/__init__.py first",
 		make: changed(func(t *testing.T, files []file) []file {
-			return edited(
-				t,
-				files,
-				"python/markupsafe/__init__.py",
-				func(f *file) { f.content = append(f.content, "\n# patched\n"...) },
-			)
+			return edited(t, files, "python/markupsafe/__init__.py", func(f *file) {
+				f.content = append(f.content, "\n# patched\n"...)
+			})
 		}),
 	},
 	"a module of one's own beside the packages": {
 		modules: 6,
-		make: added(text("python/ours.py", "import yaml\n"),
-			text("python/setup.py", "raise SystemExit('not to be imported')\n")),
+		make: added(
+			text("python/ours.py", "import yaml\n"),
+			text("python/setup.py", "raise SystemExit('not to be imported')\n"),
+		),
 	},
 	"a module of one's own that cannot be imported": {
 		check:   found("module ours: ModuleNotFoundError: No module named 'nowhere'"),
@@ -400,10 +372,8 @@ var faults = map[string]input{
 	},
 	"two versions of one distribution": {
 		prune: found("is a second version of markupsafe, beside python/markupsafe-2.0.0.dist-info"),
-		make: added(
-			text("python/markupsafe-2.0.0.dist-info/METADATA",
-				"Metadata-Version: 2.1\nName: MarkupSafe\nVersion: 2.0.0\n"),
-		),
+		make: added(text("python/markupsafe-2.0.0.dist-info/METADATA",
+			"Metadata-Version: 2.1\nName: MarkupSafe\nVersion: 2.0.0\n")),
 	},
 	"a RECORD that is none": {
 		prune: refused(markup + "RECORD: RECORD:1: row has 1 fields"),
@@ -435,12 +405,15 @@ var faults = map[string]input{
 	},
 	"one name twice": {
 		prune: refused("python/yaml/loader.py"),
-		make: changed(
-			func(_ *testing.T, files []file) []file { return append(files, text("python/yaml/loader.py", "")) },
-		),
+		make: changed(func(_ *testing.T, files []file) []file {
+			return append(files, text("python/yaml/loader.py", ""))
+		}),
 	},
-	"a symbolic link": {prune: refused(`entry "python/yml" is a symbolic link`), check: refused("zip -r without -y"),
-		make: added(file{name: "python/yml", content: []byte("yaml"), mode: 0o120777})},
+	"a symbolic link": {
+		prune: refused(`entry "python/yml" is a symbolic link`),
+		check: refused("zip -r without -y"),
+		make:  added(file{name: "python/yml", content: []byte("yaml"), mode: 0o120777}),
+	},
 	"a symbolic link in a folder": {
 		prune: refused(`entry "yml" is a symbolic link`),
 		check: refused("cp -rL"),
@@ -466,20 +439,17 @@ var faults = map[string]input{
 			return edited(t, files, speedups, func(f *file) { movedSegment(t, f.content) })
 		}),
 	},
-	"a shared object for another processor": {
+	"a shared object for another architecture": {
 		prune: found("python/" + speedups + ": is for aarch64, python3.13-x86_64 needs x86_64"),
 		make: changed(func(t *testing.T, files []file) []file {
-			return edited(
-				t,
-				files,
-				speedups,
-				func(f *file) { binary.LittleEndian.PutUint16(f.content[18:], uint16(elf.EM_AARCH64)) },
-			)
+			return edited(t, files, speedups, func(f *file) {
+				binary.LittleEndian.PutUint16(f.content[18:], uint16(elf.EM_AARCH64))
+			})
 		}),
 	},
 }
 
-// movedSegment shifts the code's place in the file, as strip does with files that patchelf wrote.
+// movedSegment moves the code segment in the file, as strip does after patchelf.
 func movedSegment(t *testing.T, b []byte) {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(b))
@@ -515,19 +485,10 @@ func TestPrebuiltLayers(t *testing.T) {
 	}
 }
 
-// try checks and prunes an input, and what came of it.
+// try checks and prunes an input, and then the result.
 func try(t *testing.T, w world, c input) {
-	if c.check == nil {
-		c.check = c.prune
-	}
-
-	if c.check == nil {
-		c.check = &outcome{}
-	}
-
-	if c.prune == nil {
-		c.prune = &outcome{}
-	}
+	c.prune = cmp.Or(c.prune, &outcome{})
+	c.check = cmp.Or(c.check, c.prune)
 
 	in := c.make(t, w)
 	cache := filepath.Join(t.TempDir(), "cache")
@@ -556,11 +517,20 @@ func try(t *testing.T, w world, c input) {
 		t.Fatalf("%v in %s", err, stdout)
 	}
 
+	c.compare(t, l, canonical(t, out))
+	if code == 0 {
+		c.passed(t, l)
+		again(t, out, common)
+	}
+}
+
+// compare compares the notes and the files of a result with the expected ones.
+func (c input) compare(t *testing.T, l report.Layer, names []string) {
+	t.Helper()
 	if c.note != "" && !strings.Contains(strings.Join(l.Notes, "\n"), c.note) {
 		t.Errorf("notes %q, want %q among them", l.Notes, c.note)
 	}
 
-	names := canonical(t, out)
 	for _, name := range c.has {
 		if !slices.Contains(names, name) {
 			t.Errorf("the result has no %s", name)
@@ -572,25 +542,29 @@ func try(t *testing.T, w world, c input) {
 			t.Errorf("the result has %s", name)
 		}
 	}
+}
 
-	if code != 0 {
-		return
-	}
-
-	if want := max(c.modules, 4); l.Probe.Status != report.ProbePassed || l.Probe.Modules < want || len(l.Gate) > 0 {
+// passed checks that the gate and the probe passed, with as many modules as expected.
+func (c input) passed(t *testing.T, l report.Layer) {
+	t.Helper()
+	want := max(c.modules, 4)
+	if l.Probe.Status != report.ProbePassed || l.Probe.Modules < want || len(l.Gate) > 0 {
 		t.Errorf("probe %s with %d modules, want passed with %d or more; gate %v",
 			l.Probe.Status, l.Probe.Modules, want, l.Gate)
 	}
+}
 
-	// It need not be probed again: check compares each file's CRC-32, and what was probed had the
-	// same.
+// again checks that the result passes check, and that pruning it changes nothing. It is not probed
+// again: check compares the CRC-32 of each file, and the probed one had the same.
+func again(t *testing.T, out string, common []string) {
+	t.Helper()
 	if code, _, stderr := layersmith(append([]string{"check", out, "--no-probe"}, common...)...); code != 0 {
 		t.Errorf("check of the result: exit %d\n%s", code, stderr)
 	}
 
-	again := filepath.Join(t.TempDir(), "again.zip")
-	if code, _, stderr := layersmith(
-		append([]string{"prune", out, "-o", again, "--no-probe"}, common...)...); code != 0 {
+	twice := filepath.Join(t.TempDir(), "again.zip")
+	prune := append([]string{"prune", out, "-o", twice, "--no-probe"}, common...)
+	if code, _, stderr := layersmith(prune...); code != 0 {
 		t.Fatalf("prune of the result: exit %d\n%s", code, stderr)
 	}
 
@@ -599,7 +573,7 @@ func try(t *testing.T, w world, c input) {
 		t.Fatal(err)
 	}
 
-	b, err := os.ReadFile(again)
+	b, err := os.ReadFile(twice)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -609,7 +583,8 @@ func try(t *testing.T, w world, c input) {
 	}
 }
 
-// canonical checks that the zip has nothing of its input's ways, and returns its names.
+// canonical checks that a zip has no extra fields, comments, flags, modes, times or order of its
+// input, and returns its names.
 func canonical(t *testing.T, name string) []string {
 	t.Helper()
 	z, err := zip.OpenReader(name)
@@ -620,9 +595,9 @@ func canonical(t *testing.T, name string) []string {
 	var names []string
 	for _, f := range z.File {
 		names = append(names, f.Name)
-		if mode := f.Mode(); len(f.Extra) > 0 || f.Comment != "" || f.Flags&^(1<<11) != 0 ||
-			mode != 0o644 && mode != 0o755 ||
-			f.Modified.Year() > 1980 {
+		mode := f.Mode()
+		plain := len(f.Extra) == 0 && f.Comment == "" && f.Flags&^(1<<11) == 0 && f.Modified.Year() <= 1980
+		if !plain || mode != 0o644 && mode != 0o755 {
 			t.Errorf("%s: extra %x, comment %q, flags %#x, mode %v, %v",
 				f.Name, f.Extra, f.Comment, f.Flags, mode, f.Modified)
 		}

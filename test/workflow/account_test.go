@@ -12,10 +12,11 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// previous ends the name of the run that a run recovers, so that both are answered from one script.
+// previous is the suffix of the name of the run that a run recovers. One script has the responses of
+// both.
 const previous = ".before"
 
-// An ending is an outcome and what people read of it.
+// An ending is an outcome and its message.
 func ending(outcome, message string) map[string]any {
 	return map[string]any{"outcome": outcome, "message": message}
 }
@@ -32,7 +33,7 @@ func next(what string, over ...map[string]any) answer {
 	return a
 }
 
-// usual is what a function answers when all is well: one layer is new, one consumer moves to it.
+// usual is the response of a function that succeeds: one layer is new, one consumer moves to it.
 func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	var in struct {
 		Run      string
@@ -97,10 +98,10 @@ func asMap(v any) (map[string]any, error) {
 	return m, json.Unmarshal(b, &m)
 }
 
-// maxSummaryBytes is a long summary of an item: a sentence.
+// maxSummaryBytes is the length of a long summary of an item.
 const maxSummaryBytes = 200
 
-// items are n layers as large as they come: long names, an S3 version, a summary of a sentence.
+// items are n layers of the largest size: long names, an S3 version, a long summary.
 func items(n int) []workflow.Item {
 	all := make([]workflow.Item, n)
 	for i := range all {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A hard end is one after which the workflow does nothing more by itself: the engine, or a person,
-// has ended the execution. The next run finds the lease and recovers.
+// A hard end is an execution that the engine or a person ended. The workflow does nothing more, and
+// the next run finds the lease and recovers.
 type hardEnd struct {
 	name      string
 	script    script
@@ -92,8 +92,8 @@ func TestHardEnds(t *testing.T) {
 	}
 }
 
-// The largest state of a run with many layers and consumers, each as large as they come, and what
-// one more of both adds to it.
+// The largest state of a run with many layers and consumers of the largest size, and what one more of
+// each adds.
 func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	t.Parallel()
 	largest := func(n int) int {
@@ -135,11 +135,11 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	}
 }
 
-// fits is how many layers and as many consumers, all of them as large as they come, one run can
-// carry: TestSixtyLayersAndConsumersFit.
+// fits is the number of layers and of consumers, all of the largest size, that one run can have
+// (TestSixtyLayersAndConsumersFit).
 const fits = 172
 
-// What every function is asked is the contract between the definition and functions/.
+// The inputs of the functions are the contract between the definition and functions/.
 func TestFunctionsAreAsked(t *testing.T) {
 	t.Parallel()
 	const input = `{"layers":["ml"],"force":true}`
@@ -149,9 +149,9 @@ func TestFunctionsAreAsked(t *testing.T) {
 		t.Fatalf("path (- want, + got):\n%s", diff)
 	}
 
-	run := ""
 	told := e.report(t)
-	if run = told.Run; !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
+	run := told.Run
+	if !strings.HasSuffix(told.Execution, ":"+run) || told.StartedAt == "" {
 		t.Errorf("report is told %+v", told)
 	}
 
@@ -247,25 +247,21 @@ func canonical(t *testing.T, b []byte) string {
 	return string(sorted)
 }
 
-// Whatever the input is, it reaches intake, and a refusal is reported: the definition assumes
-// nothing of it.
+// Any input reaches intake, and its refusal is reported. The definition assumes nothing about it.
 func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
-		t.Run(
-			input,
-			scenario{
-				input:  input,
-				script: script{"intake": {fails("BadInput")}},
-				path:   names("Intake, " + clean),
-				told:   "BadInput",
-				asked:  map[string]int{"intake": 1},
-			}.run,
-		)
+		t.Run(input, scenario{
+			input:  input,
+			script: script{"intake": {fails("BadInput")}},
+			path:   names("Intake, " + clean),
+			told:   "BadInput",
+			asked:  map[string]int{"intake": 1},
+		}.run)
 	}
 }
 
-// What a failed run tells an operator while report fails too.
+// The message of a failed run when report fails too.
 func TestMessagesWithoutReport(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ function, outcome, begins string }{

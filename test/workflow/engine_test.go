@@ -1,7 +1,6 @@
-// Package workflow proves every path of the workflow on an independent engine: moto's Step
-// Functions executes the definition, and this test plays the account around it, Lambda and
-// CodeBuild, with answers that each case scripts. What the functions really do is proved elsewhere;
-// here it is the definition that is tested.
+// Package workflow tests every path of the workflow on an independent engine: moto's Step Functions
+// executes the definition. Lambda and CodeBuild are played by the test, with responses that each case
+// scripts. Only the definition is tested here, not the functions.
 package workflow
 
 import (
@@ -143,7 +142,7 @@ func startMoto() (stop func(), err error) {
 	return stop, nil
 }
 
-// An answer is what a function, or a build, does once.
+// An answer is one response of a function or a build.
 type answer struct {
 	over   map[string]any // what the function returns otherwise than usually
 	code   fault.Code     // of the function's error, or that the build fails
@@ -154,17 +153,17 @@ type answer struct {
 
 func fails(code fault.Code) answer { return answer{code: code} }
 
-// refuses is the Lambda service, not the function: 429 TooManyRequestsException.
+// refuses is a response of the Lambda service, not of the function: 429 TooManyRequestsException.
 func refuses(status int, code fault.Code) answer { return answer{status: status, code: code} }
 
-// A script is what the functions of one run answer: the answers of each in turn, and the last of
-// them from then on. Functions without an answer do well.
+// A script has the responses of the functions of one run. The last response of a function repeats.
+// Functions without a response succeed.
 type script map[string][]answer
 
-// first lets a function do well after these answers.
+// first makes a function succeed after these responses.
 func first(answers ...answer) []answer { return append(answers, answer{}) }
 
-// A call is what a function was asked.
+// A call is a function's name and input.
 type call struct {
 	function string
 	payload  json.RawMessage
@@ -202,7 +201,7 @@ func (a *account) expect(name string, s script) *run {
 	return r
 }
 
-// ask notes a call and returns the answer to it.
+// ask records a call and returns the response.
 func (a *account) ask(name, function string, payload json.RawMessage) (answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -466,7 +465,7 @@ func execute(t *testing.T, definition, input string, s script) execution {
 	return executeWhile(t, definition, input, s, nil)
 }
 
-// executeWhile does something while it runs.
+// executeWhile runs the workflow and calls a function while it runs.
 func executeWhile(
 	t *testing.T,
 	definition, input string,
@@ -551,7 +550,7 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	}
 }
 
-// executionName makes a name that Step Functions accepts: at most 80 characters, few signs.
+// executionName makes a name that Step Functions accepts: at most 80 characters, few special ones.
 func executionName(test string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

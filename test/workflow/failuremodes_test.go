@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the tables of docs/failure-modes.
 
 const failureModes = "../../docs/failure-modes.md"
 
-// way writes a path for people: what it shares with the good path is left out.
+// way is a path without the part that it shares with the path released.
 func way(path []string) string {
 	switch {
 	case slices.Equal(path, released):
@@ -41,7 +41,7 @@ func way(path []string) string {
 	return "... " + strings.Join(path[shared-1:], " -> ")
 }
 
-// subtest is the name that go test gives it.
+// subtest is the name of a subtest, as go test has it.
 func subtest(test, name string) string {
 	return "`" + test + "/" + strings.ReplaceAll(name, " ", "_") + "`"
 }
@@ -90,10 +90,8 @@ func tables() string {
 			way(k.path),
 			last(k.path),
 			k.left,
-			subtest(
-				"TestDeclaredErrors",
-				k.state,
-			) + ", " + subtest("TestTimeouts", k.state) + ", " + subtest("TestAnswersOverTheLimit", k.state),
+			subtest("TestDeclaredErrors", k.state) + ", " + subtest("TestTimeouts", k.state) + ", " +
+				subtest("TestAnswersOverTheLimit", k.state),
 		})
 	}
 
@@ -123,8 +121,7 @@ func tables() string {
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")
 }
 
-// The page is written by people around tables that are made from the scenarios: what is in them is
-// what was tested.
+// The tables of the page are made from the tested scenarios; the text around them is not.
 func TestFailureModesAreWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(failureModes)
@@ -133,8 +130,8 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	page := string(b)
-	const begin, end = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n", "<!-- end of the " +
-		"tables -->"
+	const begin = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n"
+	const end = "<!-- end of the tables -->"
 	before, rest, ok := strings.Cut(page, begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
@@ -151,11 +148,8 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	if diff := cmp.Diff(made, old); diff != "" {
-		t.Errorf(
-			"the tables of %s (- scenarios, + page):\n%s\nhint: run: go test ./test/workflow -run FailureModes -update",
-			failureModes,
-			diff,
-		)
+		t.Errorf("the tables of %s (- scenarios, + page):\n%s\n"+
+			"hint: run: go test ./test/workflow -run FailureModes -update", failureModes, diff)
 	}
 
 	for _, want := range []string{

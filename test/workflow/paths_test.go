@@ -13,12 +13,11 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// released is the path when all is well, with one layer and one consumer. Most others leave it
+// released is the path of a run that releases one layer to one consumer. Most others leave it
 // somewhere.
-var released = names(
-	`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish,
-	Verify each, Verify, Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`,
-)
+var released = names(`Intake, What next?, Build, Select, Changed?,
+	Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish, Verify each, Verify,
+	Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`)
 
 func names(list string) []string {
 	all := strings.Split(list, ",")
@@ -29,7 +28,7 @@ func names(list string) []string {
 	return all
 }
 
-// after is the good path up to a state, then what follows there.
+// after is the path released up to a state, then the states that follow.
 func after(state, list string) []string {
 	i := slices.Index(released, state)
 	if i < 0 {
@@ -39,12 +38,12 @@ func after(state, list string) []string {
 	return append(slices.Clone(released[:i+1]), names(list)...)
 }
 
-// instead is the good path until before a state, then what follows there.
+// instead is the path released until before a state, then the states that follow.
 func instead(state, list string) []string {
 	return after(released[slices.Index(released, state)-1], list)
 }
 
-// The ways in which errors end.
+// Ends of paths after errors.
 const (
 	clean   = "Nothing touched, Report, Outcome?, FailedClean"
 	deleted = "Note what failed, Rollback, Report, Outcome?, FailedClean"
@@ -54,7 +53,7 @@ const (
 	decided = "Report, Outcome?, "
 )
 
-// What they leave behind, for docs/failure-modes.md.
+// What remains after them, for docs/failure-modes.md.
 const (
 	leftNothing = "Nothing in Lambda. Documents of the run stay in the store"
 	leftDeleted = "Candidates are deleted, no function was touched. Documents of the run stay in the store"
@@ -65,7 +64,7 @@ const (
 	leftNew = "The new versions, in use"
 )
 
-// A scenario is one way through the workflow, and one row in docs/failure-modes.md.
+// A scenario is one path through the workflow, and one row in docs/failure-modes.md.
 type scenario struct {
 	name    string // of the subtest, and what happens: a sentence
 	script  script
@@ -78,7 +77,7 @@ type scenario struct {
 	left    string
 }
 
-// ways are those without any fault.
+// ways are scenarios without a fault.
 var ways = []scenario{
 	{name: "all is well", path: released, left: leftNew},
 	{
@@ -125,10 +124,8 @@ var ways = []scenario{
 		name:  "a restore",
 		left:  "The earlier versions, in use",
 		input: `{"rollback":{"layer":"ml","to":3}}`,
-		path: names(
-			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, " +
-				"Report, Outcome?, Released",
-		),
+		path: names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, " +
+			"Promote, Report, Outcome?, Released"),
 		script: script{"intake": {next("Restore")}},
 		asked:  map[string]int{"build": 0, "publish": 0},
 	},
@@ -157,7 +154,7 @@ var ways = []scenario{
 	},
 }
 
-// faults are those that no table below makes.
+// faults are scenarios that are not made from the tables below.
 var faults = []scenario{
 	{
 		name:   "the build fails",
@@ -290,10 +287,10 @@ var common = []fault.Code{
 	fault.ProvenanceMismatch,
 }
 
-// retryable are those that the definition tries again.
+// retryable are the errors that the definition retries.
 var retryable = []fault.Code{fault.Throttled, fault.Unreachable}
 
-// attempts is how often a function is asked that keeps failing with a retryable error.
+// attempts is the number of calls of a function that always fails with a retryable error.
 const attempts = 5
 
 // A task is a state that calls a function: which errors the function declares beside the common
@@ -323,10 +320,8 @@ var tasks = []task{
 		script:   script{"intake": first(next("Recover"))},
 		path:     names("Intake, What next?, Recover, " + stuck),
 		dirt:     true,
-		ok: append(
-			names("Intake, What next?, Recover, Recovered?"),
-			released...),
-		left: leftDirty + ". They are the earlier run's",
+		ok:       append(names("Intake, What next?, Recover, Recovered?"), released...),
+		left:     leftDirty + ". They are the earlier run's",
 	},
 	{state: "Select", function: "select", lease: true, path: after("Select", clean), ok: released, left: leftNothing},
 	{
@@ -434,7 +429,7 @@ func (k task) codes() []fault.Code {
 	return all
 }
 
-// with is how the run comes to the task, and what happens there.
+// with is the script up to the task, with its responses.
 func (k task) with(answers ...answer) script {
 	s := script{k.function: answers}
 	for f, a := range k.script {
@@ -497,11 +492,9 @@ func (e execution) ends(t *testing.T, outcome string) {
 	switch outcome {
 	case "Released", "Unchanged":
 		var out struct{ Outcome, Message string }
-		if err := json.Unmarshal(
-			[]byte(e.output),
-			&out,
-		); err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome ||
-			out.Message == "" {
+		err := json.Unmarshal([]byte(e.output), &out)
+		succeeded := err == nil && e.status == types.ExecutionStatusSucceeded
+		if !succeeded || out.Outcome != outcome || out.Message == "" {
 			t.Errorf("%s with the output %s, want success with the outcome %s and a message",
 				e.status, e.output, outcome)
 		}
@@ -513,7 +506,7 @@ func (e execution) ends(t *testing.T, outcome string) {
 	}
 }
 
-// caught is an error as Step Functions notes it.
+// caught is an error as Step Functions passes it on.
 type caught struct{ Error, Cause string }
 
 func (c *caught) name() string {
@@ -524,14 +517,14 @@ func (c *caught) name() string {
 	return c.Error
 }
 
-// reported is what report is asked.
+// reported is the input of report.
 type reported struct {
 	Run, Execution, StartedAt string
 	Ending                    struct{ Outcome, Message string }
 	Error, RollbackError      *caught
 }
 
-// report returns what report was asked; whatever happened, it is asked.
+// report returns the input of report, which every run calls.
 func (e execution) report(t *testing.T) reported {
 	t.Helper()
 	i := slices.IndexFunc(e.calls, func(c call) bool { return c.function == "report" })
@@ -586,7 +579,7 @@ func TestDeclaredErrors(t *testing.T) {
 	}
 }
 
-// Each is asked until it answers, and the run goes on as if nothing had been.
+// Each is called until it succeeds, and the run goes on.
 func TestRetriesHelp(t *testing.T) {
 	t.Parallel()
 	passing := []answer{fails(fault.Unreachable), fails(fault.Throttled),
@@ -608,7 +601,7 @@ func TestRetriesHelp(t *testing.T) {
 	}
 }
 
-// A function that does not answer is given up by the state.
+// A function that does not respond is ended by the timeout of its state.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	for _, k := range append(slices.Clone(tasks), build) {
@@ -622,7 +615,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A function that answers more than Step Functions carries has failed.
+// A response over the limit of Step Functions is a failure.
 func TestAnswersOverTheLimit(t *testing.T) {
 	t.Parallel()
 	huge := answer{over: map[string]any{"summary": strings.Repeat("s", maxStateBytes)}}

@@ -25,6 +25,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/layersmith/layersmith/internal/testenv/host"
 )
 
 // The account and region of every stack.
@@ -57,7 +59,7 @@ type Stack struct {
 // the test ends or is killed. If the test failed, its logs and those of its builds are printed.
 func Start(t testing.TB) *Stack {
 	t.Helper()
-	root, err := findRoot()
+	root, err := host.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +133,7 @@ func (s *Stack) start(python string) error {
 		"LAMBDA_EXECUTOR=local",
 		"TMPDIR="+temp,
 	)
-	cmd.Env = append(cmd.Env, interpreters(s.root)...)
+	cmd.Env = append(cmd.Env, interpreters()...)
 	input, err := cmd.StdinPipe() // the emulator ends with it
 	if err != nil {
 		return err
@@ -331,27 +333,6 @@ func (s *Stack) tool(variable, path string) (string, error) {
 	return path, nil
 }
 
-// findRoot is the repository: the nearest folder with go.mod, from the working folder upwards.
-func findRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("find the repository: no go.mod from the working folder upwards")
-		}
-
-		dir = parent
-	}
-}
-
 // freePort is a port of 127.0.0.1 that nobody listens on.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -364,7 +345,7 @@ func freePort() (int, error) {
 
 // interpreters are variables with this machine's interpreter of each runtime, for example
 // LAYERSMITH_PYTHON_3_13 for python3.13. Those that are set already are left out.
-func interpreters(root string) []string {
+func interpreters() []string {
 	findPythons.Do(func() {
 		for _, version := range pythons {
 			variable := "LAYERSMITH_PYTHON_" + strings.ReplaceAll(version, ".", "_")
@@ -372,8 +353,8 @@ func interpreters(root string) []string {
 				continue
 			}
 
-			if path := findPython(root, version); path != "" {
-				foundPythons = append(foundPythons, variable+"="+path)
+			if python, err := host.PythonOf(version); err == nil {
+				foundPythons = append(foundPythons, variable+"="+python.Path)
 			}
 		}
 	})
@@ -384,42 +365,3 @@ var (
 	findPythons  sync.Once
 	foundPythons []string
 )
-
-// findPython searches the same places as .ci/setup: the folders of pyenv and uv, .tools/python, and
-// PATH. PATH is the last, because pyenv's scripts there fail for versions that are not selected.
-func findPython(root, version string) string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = root
-	}
-
-	command := "python" + version
-	folders := []string{
-		filepath.Join(home, ".pyenv", "versions"),
-		filepath.Join(home, ".local", "share", "uv", "python"),
-		filepath.Join(root, ".tools", "python"),
-	}
-	if dir := os.Getenv("UV_PYTHON_INSTALL_DIR"); dir != "" {
-		folders = append(folders, dir)
-	}
-
-	var candidates []string
-	for _, folder := range folders {
-		found, err := filepath.Glob(filepath.Join(folder, "*", "bin", command))
-		if err == nil {
-			candidates = append(candidates, found...)
-		}
-	}
-
-	if path, err := exec.LookPath(command); err == nil {
-		candidates = append(candidates, path)
-	}
-
-	for _, candidate := range candidates {
-		if exec.Command(candidate, "-c", "").Run() == nil {
-			return candidate
-		}
-	}
-
-	return ""
-}

@@ -549,20 +549,9 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 	})
 	says := func(qualifier, want string) {
 		t.Helper()
-		out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Qualifier: &qualifier})
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		if string(out.Payload) != `"`+want+`"` {
-			t.Errorf("%s says %s, want %s", qualifier, out.Payload, want)
-		}
+		wantResult(t, client, &lambda.InvokeInput{FunctionName: name, Qualifier: &qualifier}, `"`+want+`"`)
 	}
-	before, err := client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name})
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	before := publishVersion(t, client, name)
 	alias, err := client.CreateAlias(ctx,
 		&lambda.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: before.Version})
 	if err != nil {
@@ -571,13 +560,9 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 
 	says("live", "one")
 
-	again, err := client.PublishVersion(ctx, &lambda.PublishVersionInput{FunctionName: name})
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	again := publishVersion(t, client, name)
 	if aws.ToString(again.Version) != aws.ToString(before.Version) {
-		t.Errorf("an unchanged function was published as %s, it is %s already",
+		t.Errorf("an unchanged function was published as %s, but %s is the same",
 			aws.ToString(again.Version), aws.ToString(before.Version))
 	}
 
@@ -650,23 +635,9 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		code(t, err, "ResourceNotFoundException", http.StatusNotFound)
 	})
 	t.Run("all versions of all functions are listed, by pages", func(t *testing.T) {
-		var arns []string
-		pages := lambda.NewListFunctionsPaginator(client,
-			&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			for _, function := range page.Functions {
-				_, qualified, _ := strings.Cut(aws.ToString(function.FunctionArn), ":function:")
-				arns = append(arns, qualified)
-			}
-		}
-
-		if want := []string{"consumer:$LATEST", "consumer:1", "consumer:2"}; !slices.Equal(arns, want) {
-			t.Errorf("%q, want %q", arns, want)
+		got := allVersions(t, client)
+		if want := []string{"consumer:$LATEST", "consumer:1", "consumer:2"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	})
 	young := &lambda.CreateFunctionInput{
@@ -710,8 +681,8 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 	})
 	t.Run("a layer is not published from an object that is not there", func(t *testing.T) {
-		if _, err := s3.NewFromConfig(stack.AWSConfig()).
-			CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("store")}); err != nil {
+		store := s3.NewFromConfig(stack.AWSConfig())
+		if _, err := store.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("store")}); err != nil {
 			t.Fatal(err)
 		}
 
@@ -725,6 +696,48 @@ func TestUpdatePublishAndMoveAnAlias(t *testing.T) {
 		})
 		code(t, err, "InvalidParameterValueException", http.StatusBadRequest)
 	})
+}
+
+func wantResult(t *testing.T, client *lambda.Client, in *lambda.InvokeInput, want string) {
+	t.Helper()
+	out, err := client.Invoke(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if string(out.Payload) != want {
+		t.Errorf("%s returns %s, want %s", aws.ToString(in.Qualifier), out.Payload, want)
+	}
+}
+
+func publishVersion(t *testing.T, client *lambda.Client, function *string) *lambda.PublishVersionOutput {
+	t.Helper()
+	version, err := client.PublishVersion(t.Context(), &lambda.PublishVersionInput{FunctionName: function})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return version
+}
+
+// allVersions lists all versions of all functions as NAME:VERSION, two a page.
+func allVersions(t *testing.T, client *lambda.Client) (versions []string) {
+	t.Helper()
+	pages := lambda.NewListFunctionsPaginator(client,
+		&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(2)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		for _, function := range page.Functions {
+			_, qualified, _ := strings.Cut(aws.ToString(function.FunctionArn), ":function:")
+			versions = append(versions, qualified)
+		}
+	}
+
+	return versions
 }
 
 func TestAlarmReachesSubscribers(t *testing.T) {

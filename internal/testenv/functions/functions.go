@@ -380,7 +380,7 @@ func (s Stack) Built(item workflow.Item) (doc release.BuiltLayer, size int64, er
 }
 
 // Pruned reads the document and the zip that Prune made of a layer.
-func (s Stack) Pruned(item workflow.Item) (doc release.Pruned, zipped []byte, err error) {
+func (s Stack) Pruned(item workflow.Item) (doc release.PrunedLayer, zipped []byte, err error) {
 	b, err := s.S3.Get(Store, item.Doc.Key)
 	if err != nil {
 		return doc, nil, err
@@ -392,9 +392,4 @@ func (s Stack) Pruned(item workflow.Item) (doc release.Pruned, zipped []byte, er
 
 	zipped, err = s.S3.Get(Store, doc.Zip.Key)
 	return doc, zipped, err
-}
-
-// Tools adds .tools/bin, where make installs uv, to the front of PATH.
-func Tools(root string) error {
-	return os.Setenv("PATH", filepath.Join(root, ".tools", "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 }

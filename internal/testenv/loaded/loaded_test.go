@@ -2,7 +2,6 @@ package loaded_test
 
 import (
 	"bytes"
-	"context"
 	"debug/elf"
 	"fmt"
 	"os"
@@ -17,11 +16,14 @@ import (
 	"github.com/layersmith/layersmith/internal/cli"
 	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/testenv/host"
 	"github.com/layersmith/layersmith/internal/testenv/loaded"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
 const repository = "../../.."
+
+func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
 
 func layersmith(t *testing.T, args ...string) {
 	t.Helper()
@@ -43,8 +45,7 @@ func target(t *testing.T) pydist.Target {
 
 func python(t *testing.T) string {
 	t.Helper()
-	p, err := localport.FindPython(context.Background(), target(t), "", t.TempDir(),
-		filepath.Join(repository, ".tools", "python"))
+	p, err := host.PythonOf("3.13")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func compiled(t *testing.T, interpreter, source, mode string) string {
 func sharedObject(t *testing.T, interpreter string) []byte {
 	t.Helper()
 	dir, err := exec.Command(interpreter, "-I", "-S", "-c",
-		"import sysconfig; print(sysconfig.get_config_var('DESTSHARED'), end='')").
+		"import sys; print(next(p for p in sys.path if p.endswith('lib-dynload')), end='')").
 		Output()
 	if err != nil {
 		t.Fatal(err)

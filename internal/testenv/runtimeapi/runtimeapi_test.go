@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// The test binary is also the bootstrap: a runtime of forty lines that does what a payload says.
+// The test binary is also the bootstrap: a small runtime that does what a payload says.
 func TestMain(m *testing.M) {
 	if api := os.Getenv("AWS_LAMBDA_RUNTIME_API"); api != "" {
 		bootstrap("http://" + api + apiVersion)
@@ -28,14 +28,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func bootstrap(api string) {
+// initialize sleeps or exits, as the variable INIT says.
+func initialize() {
 	fmt.Println("init to stdout")
 	if d, err := time.ParseDuration(os.Getenv("INIT")); err == nil {
 		time.Sleep(d)
 	} else if os.Getenv("INIT") == "exit" {
 		os.Exit(7)
 	}
+}
 
+func bootstrap(api string) {
+	initialize()
 	post := func(path, body string, h http.Header) string {
 		request, err := http.NewRequest("POST", api+path, strings.NewReader(body))
 		check(err)

@@ -14,8 +14,8 @@ import (
 // functionsOfTeam is the second example: a team's shared layers.
 const functionsOfTeam = 40
 
-// memories are those of consumers for which savings are shown, in MiB. comparedMiB is the one for
-// which tables have room for one only.
+// memories are those of functions for which savings are shown, in MiB; comparedMiB where a table has
+// room for one.
 var memories = []int{512, 1024, 2048}
 
 const comparedMiB = 1024
@@ -62,7 +62,7 @@ type document struct {
 	Model
 }
 
-// fill writes a paragraph, its lines at most lineLength long.
+// fill writes a paragraph in lines of at most lineLength.
 func (d *document) fill(format string, args ...any) {
 	line := ""
 	for _, word := range strings.Fields(fmt.Sprintf(format, args...)) {
@@ -99,10 +99,10 @@ func usd(v float64) string {
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	}
 
-	return strconv.FormatFloat(v, 'f', 1-int(math.Floor(math.Log10(v))), 64) // two digits that tell something
+	return strconv.FormatFloat(v, 'f', 1-int(math.Floor(math.Log10(v))), 64) // two significant digits
 }
 
-// plain writes a number without superfluous digits.
+// plain writes a number with about three significant digits.
 func plain(v float64) string {
 	switch {
 	case v >= 100 || v == math.Trunc(v):
@@ -120,26 +120,21 @@ func grouped(v float64) string { return page.Thousands(int(math.Round(v))) }
 func (d *document) head(released Run, months []Month) {
 	d.Line("# What it costs\n")
 	d.fill("Written by `go run ./internal/tools/cost`; a test fails when it is out of date. Prices are those of "+
-		"`docs/prices.json`: %s, %s, USD. "+
-		"No figure comes from a bill: nothing here was run in an account. What is counted is counted in what is "+
-		"deployed; "+
-		"what is assumed says so, and is meant to be too much rather than too little.", d.Prices.Region,
-		d.Prices.Date)
+		"`docs/prices.json`: %s, %s, USD. No figure comes from a bill: nothing here was run in an account. Counts "+
+		"are taken from what is deployed. Assumptions are named as such, and are rather too much than too little.",
+		d.Prices.Region, d.Prices.Date)
 	first := months[0]
 	one, _ := Total(d.Prices.Bill(released.Use))
 	d.Line("- A run that releases, with %s: $%s.", first.Name, usd(one))
 	for _, month := range months {
 		list, billed := Total(d.Prices.Bill(month.Use))
-		d.Line("- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that every "+
-			"account has.", month.Name, usd(list), usd(billed))
+		d.Line("- A month with %s: $%s when all of it is paid, $%s when nothing else uses the allowances that "+
+			"every account has.", month.Name, usd(list), usd(billed))
 	}
 
 	list, _ := Total(d.Prices.Bill(first.WholeMetrics))
-	d.Line(
-		"- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the first "+
-			"month, all paid.",
-		usd(list),
-	)
+	d.Line("- If CloudWatch billed every metric for the whole month instead of the hours with values: $%s for the "+
+		"first month, all paid.", usd(list))
 	d.Line("- Most of the first month, all paid: %s.", d.most(first.Use, listed))
 	d.Line("- Most of it after the allowances: %s.\n", d.most(first.Use, billed))
 }
@@ -150,13 +145,12 @@ func billed(l Line) float64 { return l.Billed }
 func (d *document) transitions(runs, team []Run) {
 	d.Line("## State transitions\n")
 	price := d.Prices.Of("sfn.transition")
-	d.fill("Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no more "+
-		"files come. A transition is a state that is "+
-		"executed, also within a Map, and the start of the execution as one more. AWS: \"Step Functions counts a "+
-		"state transition each time a step of your "+
-		"workflow is executed\", retries too (%s). There are no retries here. Every alarm is looked at every %d "+
-		"s for %d s; the alarm of RolledBack rises at "+
-		"the last look.", len(d.Layers), price.Source, d.LookSeconds, Example().WindowSeconds)
+	d.fill("Counted along `statemachine/pipeline.asl.json`, for %d layers and an upload that waits once until no "+
+		"more files come. A transition is an executed state, also within a Map; the start of the execution is "+
+		"counted as one more. AWS: \"Step Functions counts a state transition each time a step of your workflow is "+
+		"executed\", retries too (%s). There are no retries here. Every alarm is checked every %d s for %d s; in "+
+		"RolledBack it goes off at the last check.",
+		len(d.Layers), price.Source, d.LookSeconds, Example().WindowSeconds)
 	var rows [][]string
 	for i, r := range runs {
 		row := []string{r.Name}
@@ -204,7 +198,7 @@ func (d *document) bill(u Usage, billed bool) {
 	d.table(header, append(rows, sum))
 }
 
-// most names the lines that make up the most of a bill.
+// most names the largest lines of a bill.
 func (d *document) most(u Usage, of func(Line) float64) string {
 	bill := d.Prices.Bill(u)
 	total := 0.0
@@ -215,7 +209,7 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 	slices.SortStableFunc(bill, func(a, b Line) int { return cmp.Compare(of(b), of(a)) })
 	var said []string
 	for _, l := range bill[:min(3, len(bill))] {
-		if share := 100 * of(l) / total; share >= 0.5 { // also when nothing is to be paid
+		if share := 100 * of(l) / total; share >= 0.5 { // false for 0/0
 			said = append(said, fmt.Sprintf("%.0f %% %s (%s)", share, l.Service, l.What))
 		}
 	}
@@ -226,8 +220,7 @@ func (d *document) most(u Usage, of func(Line) float64) string {
 func (d *document) functions(r Run, s Settings) {
 	d.Line("### Functions of that run\n")
 	d.fill("Memory as in `infra/functions.go`. Below %s MiB a function has less than a processor (Lambda developer "+
-		"guide), so what was measured on whole ones "+
-		"is multiplied.", grouped(fullProcessorMiB))
+		"guide), so what was measured on whole ones is multiplied.", grouped(fullProcessorMiB))
 	var rows [][]string
 	row := func(name string, n, memory int) {
 		if n == 0 {
@@ -259,60 +252,40 @@ func (d *document) months(months []Month) {
 	for _, month := range months {
 		s := month.Settings
 		d.Line("### %s\n", s.Name)
-		d.fill(
-			"%d layers, %d functions that have them. %d refresh by the schedule, and %d uploads of %d files each, of "+
-				"which %d bring the released files again and "+
-				"end at Intake, and %d are built and give the released layers: %d executions (each file's event "+
-				"starts one, all but the last of an upload end at "+
-				"once), %d builds, %d releases. Storage is that of month %d.",
-			len(d.Layers),
-			s.Consumers,
-			s.Refreshes,
-			s.Uploads,
-			s.FilesPerUpload,
-			s.UnchangedAtIntake,
-			s.UnchangedAfterSelect,
-			month.Executions,
-			month.Builds,
-			month.Releases,
-			s.Months,
-		)
+		d.fill("%d layers, %d functions that have them. %d refresh by the schedule, and %d uploads of %d files each. "+
+			"Of the uploads, %d have the released files and end at Intake, and %d build the released layers again. "+
+			"Together %d executions (each file's event starts one; all but the last of an upload end at once), %d "+
+			"builds, %d releases. Storage is that of month %d.",
+			len(d.Layers), s.Consumers, s.Refreshes, s.Uploads, s.FilesPerUpload, s.UnchangedAtIntake,
+			s.UnchangedAfterSelect, month.Executions, month.Builds, month.Releases, s.Months)
 		d.bill(month.Use, true)
-		d.fill("Most of it, all paid: %s. After the allowances: %s.", d.most(month.Use, listed),
-			d.most(month.Use, billed))
+		d.fill("Most of it, all paid: %s. After the allowances: %s.",
+			d.most(month.Use, listed), d.most(month.Use, billed))
 		kms, _ := Total(d.Prices.Bill(month.KMS))
-		d.fill("With the setting `kms`: $%s more, a key and at most %s requests; bucket keys make it fewer. Rotation "+
-			"adds a key's price after the first and "+
-			"after the second year.", usd(kms), grouped(month.KMS["kms.request"]))
+		d.fill("With the setting `kms`: $%s more, for a key and at most %s requests; bucket keys reduce them. "+
+			"Rotation adds the price of a key after the first and after the second year.",
+			usd(kms), grouped(month.KMS["kms.request"]))
 		list, after := Total(d.Prices.Bill(month.WholeMetrics))
-		d.fill(
-			"Metrics: a month stores %d different ones in `Lambda/Optimization` (a name with its dimensions is one), "+
-				"counted by running the report. As far as we "+
-				"know they are billed by the hour in which values come, here at most one hour for each execution; "+
-				"compare it with the page (%s). Billed for the "+
-				"whole month, the sums would be $%s and $%s.",
-			month.Metrics,
-			d.Prices.Of("cloudwatch.metric").Source,
-			usd(list),
-			usd(after),
-		)
+		d.fill("Metrics: a month stores %d different ones in `Lambda/Optimization` (a name with its dimensions is "+
+			"one), counted by running the report. As far as we know they are billed for the hours in which values "+
+			"come, here at most one for each execution; compare it with the page (%s). Billed for the whole month, "+
+			"the sums would be $%s and $%s.",
+			month.Metrics, d.Prices.Of("cloudwatch.metric").Source, usd(list), usd(after))
 	}
 
-	d.fill("The alarms are the %d of `infra/alarms.go`; those of consumers are their owners'. S3's events to "+
-		"EventBridge are taken at the price of events that a "+
-		"service sends only when asked to, though some count them as free; what AWS services send by themselves, "+
-		"such as the end of a build, is free. Data that "+
-		"comes in from the internet, such as wheels, costs nothing. Not in it: looking at the dashboard (API "+
-		"requests for its metrics), a private index, support, "+
-		"taxes. There is no NAT gateway, because nothing runs in a VPC.", d.Alarms)
+	d.fill("The alarms are the %d of `infra/alarms.go`; those of consumers belong to their owners. Events of S3 to "+
+		"EventBridge are counted at the price of opt-in events, though some sources count them as free. Events that "+
+		"AWS services always send, such as the end of a build, are free. Data from the internet, such as wheels, "+
+		"costs nothing. Not included: looking at the dashboard (API requests for its metrics), a private index, "+
+		"support, taxes. There is no NAT gateway, because nothing runs in a VPC.", d.Alarms)
 }
 
 func (d *document) stored(month Month) {
-	d.Line("### What lies in the buckets, with %s\n", month.Name)
+	d.Line("### What is in the buckets, with %s\n", month.Name)
 	d.fill("Artifacts expire after %d days and stay %d more as noncurrent versions (`infra/buckets.go`, "+
-		"`noncurrentDays`). Nothing deletes pruned zips and documents, "+
-		"so they are those of %d months; the %d kept versions (`keepVersions`) need less. Every release is taken "+
-		"to make all layers anew.", d.ArtifactDays, d.NoncurrentDays, month.Months, d.KeepVersions)
+		"`noncurrentDays`). Nothing deletes pruned zips and documents, so they are those of %d months; the %d kept "+
+		"versions (`keepVersions`) need less. Every release is assumed to build all layers again.",
+		d.ArtifactDays, d.NoncurrentDays, month.Months, d.KeepVersions)
 	var rows [][]string
 	price := d.Prices.Of("s3.storage").One()
 	var kept float64
@@ -320,15 +293,15 @@ func (d *document) stored(month Month) {
 		kept += l.PrunedBytes * float64(d.KeepVersions)
 	}
 
-	lie := d.Stored(month.Settings, month.Releases, month.Use["s3.put"])
+	stored := d.Stored(month.Settings, month.Releases, month.Use["s3.put"])
 	for _, r := range []struct {
 		what  string
 		bytes float64
 	}{
-		{"artifacts", lie.Artifacts},
-		{"pruned zips", lie.Pruned},
+		{"artifacts", stored.Artifacts},
+		{"pruned zips", stored.Pruned},
 		{"of these, zips of kept versions", kept},
-		{fmt.Sprintf("documents, taken as %d KiB each", documentBytes>>10), lie.Documents},
+		{fmt.Sprintf("documents, assumed %d KiB each", documentBytes>>10), stored.Documents},
 	} {
 		rows = append(rows, []string{r.what, plain(r.bytes / gibi), usd(r.bytes / gibi * price)})
 	}
@@ -340,7 +313,7 @@ func (d *document) builders(month Month) {
 	d.Line("## Where to build\n")
 	var wall, cpu float64
 	for _, l := range d.Layers {
-		wall += l.BuildWal
+		wall += l.BuildWall
 		cpu += l.BuildCPU
 	}
 
@@ -349,9 +322,8 @@ func (d *document) builders(month Month) {
 	demand := d.OnDemandMinutes() * minute.One()
 	lambda := d.LambdaSeconds() * second.One()
 	d.fill("A build of all layers with cold caches and bytecode takes %.1f s on two processors, %.1f s of one "+
-		"(`docs/benchmarks.md`); %d times that is assumed here, "+
-		"for fetching wheels and slower processors, and %d s until it begins on demand, %d s on Lambda compute. "+
-		"On demand every begun minute is billed, on Lambda "+
+		"(`docs/benchmarks.md`). Assumed are %d times that, for fetching wheels and slower processors, and %d s "+
+		"until it begins on demand, %d s on Lambda compute. On demand every started minute is billed, on Lambda "+
 		"compute every second.", wall, cpu, buildFactor, onDemandSeconds, lambdaSeconds)
 	row := func(p Price, seconds, quantity, usdEach float64, limits string) []string {
 		return []string{
@@ -368,34 +340,23 @@ func (d *document) builders(month Month) {
 				"15 minutes, wheels only, no cache (`codeBuildLambda`)"),
 		},
 	)
-	cheaper := lambda
-	dearer := demand
-	name := "Lambda compute"
+	cheaper := "Lambda compute"
 	if demand < lambda {
-		cheaper = demand
-		dearer = lambda
-		name = "on demand"
+		cheaper = "On demand"
 	}
 
 	d.fill("%s costs %.0f %% of what the other does. %s %s a month are free on demand, which is %s of these builds.",
-		capital(name), 100*cheaper/dearer, grouped(minute.Free), minute.Unit,
+		cheaper, 100*min(demand, lambda)/max(demand, lambda), grouped(minute.Free), minute.Unit,
 		grouped(math.Floor(minute.Free/d.OnDemandMinutes())))
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
 func (d *document) saving(months []Month) {
 	d.Line("## What it saves\n")
-	d.fill(
-		"Lambda bills the init of a cold start like any other duration. Saving = cold starts x seconds of init saved "+
-			"x memory x price. The seconds are the import "+
-			"times of `docs/benchmarks.md`, without bytecode (as `uv pip install` leaves a layer) and with it: of "+
-			"that machine, on a whole processor. A layer that "+
-			"carries valid bytecode already saves nothing here. With less than %s MiB Lambda may take longer, and "+
-			"then saves more; fetching the layer before init is "+
-			"not in the figures.",
-		grouped(fullProcessorMiB),
-	)
+	d.fill("Lambda bills the init of a cold start like any other duration. Saving = cold starts x seconds of init "+
+		"saved x memory x price. The seconds are the import times of `docs/benchmarks.md`, without bytecode (as "+
+		"`uv pip install` leaves a layer) and with it, on that machine and a whole processor. A layer that has "+
+		"valid bytecode already saves nothing here. With less than %s MiB Lambda may take longer, and then saves "+
+		"more. The figures do not include the download of the layer before init.", grouped(fullProcessorMiB))
 	header := []string{"layer", "import before, s", "after, s", "saved, s"}
 	for _, mib := range memories {
 		header = append(header, fmt.Sprintf("$ a million, %s MiB", grouped(float64(mib))))
@@ -418,10 +379,20 @@ func (d *document) saving(months []Month) {
 	}
 
 	d.table(header, rows)
+	d.breakEven(months)
+	idle := d.Prices.Of("lambda.provisioned").One() * hoursOfMonth * 3600 * comparedMiB / 1024
+	d.fill("With fewer cold starts than that the bill is no reason to run it. Other benefits have no price here: "+
+		"shorter waits at cold starts, layers that are kept up to date, packages that fit at all. For comparison, "+
+		"keeping one instance of %s MiB warm by provisioned concurrency costs $%s a month.",
+		grouped(comparedMiB), usd(idle))
+}
+
+// breakEven writes how many cold starts pay for each month.
+func (d *document) breakEven(months []Month) {
 	d.fill("Cold starts a month at which that pays for a month, over all functions together, at %s MiB, x86:",
 		grouped(comparedMiB))
-	header = []string{"month", "$"}
-	rows = nil
+	header := []string{"month", "$"}
+	var rows [][]string
 	for _, l := range d.Layers {
 		header = append(header, l.Name)
 	}
@@ -443,14 +414,9 @@ func (d *document) saving(months []Month) {
 	}
 
 	d.table(header, rows)
-	idle := d.Prices.Of("lambda.provisioned").One() * hoursOfMonth * 3600 * comparedMiB / 1024
-	d.fill("With fewer cold starts than that the bill is no reason to run it. The wait of whoever meets a cold start, "+
-		"the work of keeping layers up to date, and whether "+
-		"the packages fit at all have no price here. For comparison, keeping one instance of %s MiB warm by "+
-		"provisioned concurrency costs $%s a month.", grouped(comparedMiB), usd(idle))
 }
 
-// BreakEven is how many savings make up a cost.
+// BreakEven is the number of savings that pay for a cost.
 func BreakEven(cost, saving float64) string {
 	if saving <= 0 {
 		return "never"
@@ -461,13 +427,9 @@ func BreakEven(cost, saving float64) string {
 
 func (d *document) sources() {
 	d.Line("## Prices\n")
-	d.fill(
-		"%s, %s. *As known* is the list price as known then, not compared with the page: check it before you rely on "+
-			"it. What is free is so for each account and "+
-			"month, without end, and as known too.",
-		d.Prices.Region,
-		d.Prices.Date,
-	)
+	d.fill("%s, %s. *As known* is the list price as known then, not compared with the page: check it before you "+
+		"rely on it. Free quantities are for each account and month, without end; they are as known too.",
+		d.Prices.Region, d.Prices.Date)
 	var rows [][]string
 	for _, p := range d.Prices.Prices {
 		state := "as known, check"
@@ -490,11 +452,7 @@ func (d *document) sources() {
 	}
 
 	d.table([]string{"service", "what", "$", "for", "free", "page", ""}, rows)
-	d.fill(
-		"S3 requests are counted in the code of each function (`internal/tools/cost/model.go`), with everything that "+
-			"happens only sometimes. Logs are taken as %d KiB a call "+
-			"and %d KiB a build.",
-		logBytesInvocation>>10,
-		logBytesBuild>>10,
-	)
+	d.fill("S3 requests are counted in the code of each function (`internal/tools/cost/model.go`), with all "+
+		"that happen only sometimes. Logs are assumed to be %d KiB a call and %d KiB a build.",
+		logBytesInvocation>>10, logBytesBuild>>10)
 }

@@ -91,7 +91,8 @@ func TestEveryPriceChangesTheDocument(t *testing.T) {
 func TestPricesAreReadStrictly(t *testing.T) {
 	t.Parallel()
 	const head = `{"region": "r", "currency": "USD", "date": "d", "notes": [], "prices": [`
-	const ok = `{"id": "a", "service": "s", "what": "w", "usd": 1, "per": 1, "unit": "u", "free": 0, "source": "p", "checked": true}`
+	const ok = `{"id": "a", "service": "s", "what": "w", "usd": 1, "per": 1, "unit": "u", "free": 0, "source": "p",
+		"checked": true}`
 	for name, c := range map[string]struct{ doc, err string }{
 		"one price": {head + ok + `]}`, ""},
 		"an unknown key": {

@@ -1,9 +1,9 @@
 // Cost models what Layersmith costs in an AWS account, for one run and for a month, and what it
 // saves, and writes docs/cost.md.
 //
-// Prices come from docs/prices.json alone. What is counted comes from what is deployed: transitions
-// from the state machine, memory from infra, metrics from the use case that reports. Durations that
-// no machine here can tell are assumed, and the document says so of each.
+// Prices are those of docs/prices.json. Counts are taken from what is deployed: transitions from the
+// state machine, memory from infra, metrics from the report's use case. Durations that cannot be
+// measured outside of AWS are assumed, and the page says so of each.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// Generate returns the document for the repository at root.
+// Generate returns the page for the repository at root.
 func Generate(root string) (string, error) {
 	m, err := ReadModel(root)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// Metrics is what a report stores, as CloudWatch counts: a name with its dimensions is one metric.
+// Metrics are distinct metrics as CloudWatch counts them: a name with its dimensions.
 type Metrics map[string]bool
 
-// ReportMetrics runs the use case that reports, on a released workspace of so many layers for one
-// target, and returns what it stores for an outcome.
+// ReportMetrics runs the report's use case for an outcome, on a released workspace with a number of
+// layers for one target, and returns the metrics that it stores.
 func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 	now := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 	target, err := pydist.ParseTarget("python3.13-x86_64")
@@ -36,7 +36,7 @@ func ReportMetrics(layers int, outcome release.Outcome) (Metrics, error) {
 		SchemaVersion: release.SchemaVersion,
 		Run:           run,
 		At:            now,
-		Locks:         []release.Lock{{Target: target, File: ref, Since: now}},
+		Locks:         []release.LockFile{{Target: target, File: ref, Since: now}},
 	}
 	for i := range layers {
 		l := release.ReleasedLayer{

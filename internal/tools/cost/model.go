@@ -11,17 +11,18 @@ import (
 
 // Settings are the month that is modeled.
 type Settings struct {
-	Name                        string
-	Consumers                   int // functions that have all of the layers, each with a health alarm
-	WindowSeconds               int // for which each alarm must be quiet
-	Refreshes                   int // of the schedule; each releases
-	Uploads                     int // pushes
-	UnchangedAtIntake           int // of the uploads: the files are as they were released
-	UnchangedAfterSelect        int // of the uploads: they are built, and the layers are as they were released
-	FilesPerUpload              int // each has an event, and so an execution; all but the last end at once
-	Months                      int // since the deployment, for what is stored and never deleted
-	Subscribers                 int // that get the notifications by email
-	DashboardsOfStack, KeysOfIt float64
+	Name                 string
+	Consumers            int // functions that have all of the layers, each with a health alarm
+	WindowSeconds        int // for which each alarm must be quiet
+	Refreshes            int // by the schedule; each releases
+	Uploads              int // pushes
+	UnchangedAtIntake    int // uploads of the released files
+	UnchangedAfterSelect int // uploads of other files that build the released layers
+	FilesPerUpload       int // each starts an execution; all but the last end at once
+	Months               int // since the deployment, for what is stored and never deleted
+	Subscribers          int // to the notifications, by email
+	Dashboards           float64
+	Keys                 float64 // of KMS, with that setting
 }
 
 // Example is the month of the repository's layers.
@@ -35,12 +36,12 @@ func Example() Settings {
 		FilesPerUpload:       2,
 		Months:               12,
 		Subscribers:          1,
-		DashboardsOfStack:    1,
-		KeysOfIt:             1,
+		Dashboards:           1,
+		Keys:                 1,
 	}.ForFunctions(2)
 }
 
-// ForFunctions is the same month with more functions.
+// ForFunctions is the same month with another number of functions.
 func (s Settings) ForFunctions(n int) Settings {
 	s.Consumers = n
 	s.Name = fmt.Sprint(n, " functions")
@@ -53,18 +54,18 @@ type Model struct {
 	Prices Prices
 }
 
-// What a whole processor is: the memory with which Lambda gives one (Lambda developer guide,
-// "Configure Lambda function memory"). Less memory is less of a processor.
+// fullProcessorMiB is the memory at which a function gets one whole processor (Lambda developer
+// guide, "Configure Lambda function memory"). With less memory it gets a part.
 const fullProcessorMiB = 1769
 
-// assumption is a duration that was not measured, with the reason why it is not too short.
+// assumption is a duration that was not measured, and what the function does in it.
 type assumption struct {
 	seconds, perConsumer float64
 	why                  string
 }
 
-// assumptions are about functions that wait for AWS: no machine here tells how long. All are meant
-// to be too long rather than too short, and hold the start of the process.
+// assumptions are about functions that wait for AWS, which cannot be measured without it. All are
+// rather too long than too short, and include the start of the process.
 var assumptions = map[string]assumption{
 	"intake": {seconds: 3, why: "lists and reads the workspace's files one after the other, writes one zip"},
 	"select": {seconds: 2, why: "reads and writes a few documents"},
@@ -86,46 +87,16 @@ var assumptions = map[string]assumption{
 	},
 }
 
-// probe is what the throw-away function is called here.
+// probe is the name of the throw-away function here.
 const probe = "throw-away function"
 
-// computing are the functions whose time is that of a processor, which can be measured anywhere.
+// computing are the functions that need a processor: they can be measured anywhere.
 var computing = []string{"prune", "measure"}
 
-// Duration is how long a function is billed each time, and where the figure comes from.
+// Duration is the billed duration of a call, and its basis as the page has it.
 func (m Model) Duration(function string, memoryMiB, consumers int) (seconds float64, basis string) {
 	if slices.Contains(computing, function) {
-		slower := math.Max(1, fullProcessorMiB/float64(memoryMiB))
-		if s, ok := m.Measured[function]; ok {
-			var moved float64
-			for _, l := range m.Layers {
-				moved = max(moved, (l.ArtifactBytes+l.PrunedBytes)/s3BytesPerSecond)
-			}
-
-			return s*float64(
-					m.Processors,
-				)*slower + moved, fmt.Sprintf(
-					"measured, docs/benchmarks.md: %.2f s for the largest layer, as if on all of %d processors, "+
-						"times %.2f; %.1f s to fetch and store, assumed",
-					s,
-					m.Processors,
-					slower,
-					moved,
-				)
-		}
-
-		var sum float64
-		for _, l := range m.Layers {
-			sum += l.PruneCPU
-		}
-
-		mean := sum / float64(len(m.Layers))
-		return mean * slower, fmt.Sprintf(
-			"assumed: what a whole build without bytecode takes of one processor (docs/benchmarks.md: %.2f s a layer "+
-				"on average), times %.2f",
-			mean,
-			slower,
-		)
+		return m.computed(function, memoryMiB)
 	}
 
 	a, ok := assumptions[function]
@@ -142,15 +113,41 @@ func (m Model) Duration(function string, memoryMiB, consumers int) (seconds floa
 	return a.seconds + a.perConsumer*float64(consumers), basis
 }
 
-// requests is how often a function asks S3 in one execution.
+// computed is the duration of a function that needs a processor, as it was measured or, if it was
+// not, that of a whole build.
+func (m Model) computed(function string, memoryMiB int) (seconds float64, basis string) {
+	slower := math.Max(1, fullProcessorMiB/float64(memoryMiB))
+	if measured, ok := m.Measured[function]; ok {
+		var moving float64 // seconds
+		for _, l := range m.Layers {
+			moving = max(moving, (l.ArtifactBytes+l.PrunedBytes)/s3BytesPerSecond)
+		}
+
+		return measured*float64(m.Processors)*slower + moving, fmt.Sprintf("measured, docs/benchmarks.md: %.2f s for "+
+			"the largest layer, as if on all of %d processors, times %.2f; %.1f s to fetch and store, assumed",
+			measured, m.Processors, slower, moving)
+	}
+
+	var sum float64
+	for _, l := range m.Layers {
+		sum += l.PruneCPU
+	}
+
+	mean := sum / float64(len(m.Layers))
+
+	return mean * slower, fmt.Sprintf("assumed: what a whole build without bytecode takes of one processor "+
+		"(docs/benchmarks.md: %.2f s a layer on average), times %.2f", mean, slower)
+}
+
+// requests are the requests of a function to S3 in one execution.
 type requests struct{ puts, putsPerLayer, putsPerConsumer, gets, getsPerLayer, getsPerConsumer, getsPerFile float64 }
 
-// s3Requests are counted in internal/stage and internal/awsport/s3.go: loading a document is a GET,
-// storing one a PUT, a new blob a HEAD and a PUT, opening one a GET, a listing costs as much as a
-// PUT. What depends on the case is counted as if it always happened. "Build" is what CodeBuild
-// does, its source included. Compared in 2026-11 with what the processes of intake, build, select,
-// prune and measure ask a server for the example layers: none asks for more, prune for exactly
-// this.
+// s3Requests are counted in internal/stage and internal/awsport/s3.go. Loading a document is a GET
+// and storing one a PUT; a new blob is a HEAD and a PUT, and opening one a GET; a listing has the
+// price of a PUT. Requests that depend on the case are counted as if they always happened. "Build"
+// is CodeBuild, with its source. In 2026-11 they were compared with the requests that the processes
+// of intake, build, select, prune and measure make for the example layers: none makes more, and
+// prune exactly as many.
 var s3Requests = map[string]requests{
 	"intake":   {puts: 5, gets: 6, getsPerFile: 1},
 	"Build":    {puts: 2, putsPerLayer: 1, gets: 8, getsPerLayer: 1},
@@ -167,31 +164,31 @@ var s3Requests = map[string]requests{
 	"report":   {puts: 5, gets: 8, getsPerConsumer: 1},
 }
 
-// Further assumptions, each at least what is expected.
+// Further assumptions, each at least the expected value.
 const (
 	documentBytes      = 32 << 10  // of a document in the store
 	logBytesInvocation = 2 << 10   // START, END, REPORT and our two lines
 	logBytesBuild      = 256 << 10 // of a build
-	s3BytesPerSecond   = 40e6      // that a function of half a gigabyte fetches and stores
-	buildFactor        = 2         // wheels are not there yet, and the processors are slower than the benchmark's
+	s3BytesPerSecond   = 40e6      // throughput of a function with 512 MiB
+	buildFactor        = 2         // for fetching wheels, and for slower processors than the benchmark's
 	onDemandSeconds    = 60        // until the build begins: machine, source, interpreter, uv
-	lambdaSeconds      = 20        // the same on Lambda compute
+	lambdaSeconds      = 20        // the same with Lambda compute
 	lambdaBuildMiB     = 1024      // BUILD_LAMBDA_1GB
 	hoursOfMonth       = 730
 	daysOfMonth        = 30
 )
 
-// OnDemandSeconds is how long a build takes on two processors.
+// OnDemandSeconds is the duration of a build on two processors.
 func (m Model) OnDemandSeconds() float64 {
 	s := float64(onDemandSeconds)
 	for _, l := range m.Layers {
-		s += buildFactor * l.BuildWal
+		s += buildFactor * l.BuildWall
 	}
 
 	return s
 }
 
-// LambdaSeconds is how long a build takes on the part of a processor that Lambda compute gives.
+// LambdaSeconds is the duration of a build on the part of a processor that Lambda compute has.
 func (m Model) LambdaSeconds() float64 {
 	s := float64(lambdaSeconds)
 	for _, l := range m.Layers {
@@ -201,15 +198,15 @@ func (m Model) LambdaSeconds() float64 {
 	return math.Ceil(s)
 }
 
-// OnDemandMinutes is what is billed: begun minutes.
+// OnDemandMinutes are the billed minutes of a build: each that has begun.
 func (m Model) OnDemandMinutes() float64 { return math.Ceil(m.OnDemandSeconds() / 60) }
 
-// Run is one execution with what it uses.
+// Run is one execution and what it uses.
 type Run struct {
 	Route
 	Steps
 	Outcome     release.Outcome
-	Invocations map[string]int // of functions, by name; CodeBuild is Build
+	Invocations map[string]int // by function; CodeBuild is "Build"
 	Use         Usage
 }
 
@@ -223,7 +220,7 @@ func (m Model) Of(s Settings, waits int) Case {
 	}
 }
 
-// Run follows a route and adds up what it uses. What is stored for longer than the run is in Month.
+// Run follows a route and adds up what it uses. What outlives the run is in Month.
 func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 	steps, err := Follow(m.Machine, r)
 	if err != nil {
@@ -271,16 +268,15 @@ func (m Model) Run(s Settings, c Case, r Route) (Run, error) {
 	for f, n := range run.Invocations {
 		q, known := s3Requests[f]
 		if !known {
-			return Run{}, fmt.Errorf("count requests: nothing is known of %s", f)
+			return Run{}, fmt.Errorf("count requests: %s is not in s3Requests", f)
 		}
 
 		layers := float64(c.Layers)
 		consumers := float64(c.Consumers)
 		files := float64(m.WorkspaceFiles)
 		use["s3.put"] += float64(n) * (q.puts + q.putsPerLayer*layers + q.putsPerConsumer*consumers)
-		use["s3.get"] += float64(
-			n,
-		) * (q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files)
+		gets := q.gets + q.getsPerLayer*layers + q.getsPerConsumer*consumers + q.getsPerFile*files
+		use["s3.get"] += float64(n) * gets
 	}
 
 	metrics, err := ReportMetrics(c.Layers, run.Outcome)
@@ -323,13 +319,13 @@ func (m Model) Runs(s Settings) ([]Run, error) {
 type Month struct {
 	Settings
 	Executions, Releases, Builds int
-	Metrics                      int // different ones
+	Metrics                      int // distinct ones
 	Use                          Usage
-	WholeMetrics                 Usage // the same, with every metric for the whole month
-	KMS                          Usage // what the option adds
+	WholeMetrics                 Usage // the same, with every metric billed for the whole month
+	KMS                          Usage // what the setting kms adds
 }
 
-// Month adds the runs of a month up, and what lies and stands between them.
+// Month adds up the runs of a month, and what is billed independently of runs.
 func (m Model) Month(s Settings) (Month, error) {
 	month := Month{Settings: s, Use: Usage{}}
 	distinct := Metrics{}
@@ -380,22 +376,22 @@ func (m Model) Month(s Settings) (Month, error) {
 	use["s3.storage"] = m.Stored(s, month.Releases, use["s3.put"]).Sum() / gibi
 	use["logs.stored"] = use["logs.ingested"] * float64(m.LogRetentionDays) / daysOfMonth
 	use["cloudwatch.alarm"] = float64(m.Alarms)
-	use["cloudwatch.dashboard"] = s.DashboardsOfStack
+	use["cloudwatch.dashboard"] = s.Dashboards
 	month.Metrics = len(distinct)
 	month.WholeMetrics = maps.Clone(use)
 	month.WholeMetrics["cloudwatch.metric"] = float64(month.Metrics)
-	month.KMS = Usage{"kms.key": s.KeysOfIt, "kms.request": use["s3.put"] + use["s3.get"] + use["sns.publish"]}
+	month.KMS = Usage{"kms.key": s.Keys, "kms.request": use["s3.put"] + use["s3.get"] + use["sns.publish"]}
 	return month, nil
 }
 
-// Stored is what lies in the buckets in the last of the months, in bytes.
+// Stored is what is in the buckets in the last of the months, in bytes.
 type Stored struct{ Artifacts, Pruned, Documents float64 }
 
-// Sum is all of it.
+// Sum is the sum of all.
 func (s Stored) Sum() float64 { return s.Artifacts + s.Pruned + s.Documents }
 
-// Stored adds up. Every release is taken to make all layers anew. An artifact expires, and stays as
-// a noncurrent version for a while; pruned zips and documents stay.
+// Stored assumes that every release builds all layers. Artifacts expire, and remain as noncurrent
+// versions for some days. Pruned zips and documents are never deleted.
 func (m Model) Stored(s Settings, releases int, puts float64) Stored {
 	var out Stored
 	for _, l := range m.Layers {
@@ -407,7 +403,7 @@ func (m Model) Stored(s Settings, releases int, puts float64) Stored {
 	return out
 }
 
-// Saving is what one cold start with a layer saves, in USD: seconds of init x memory x price.
+// Saving is what a layer saves at one cold start, in USD: seconds of init x memory x price.
 func (m Model) Saving(l Layer, memoryMiB int, price string) float64 {
 	return (l.ImportBefore - l.ImportAfter) * float64(memoryMiB) / 1024 * m.Prices.Of(price).One()
 }

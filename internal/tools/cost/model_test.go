@@ -39,7 +39,7 @@ func small(t *testing.T) Model {
 			ImportAfter:   0.5,
 			PruneCPU:      10,
 			BuildCPU:      32,
-			BuildWal:      16,
+			BuildWall:     16,
 		},
 	}
 	m.ArtifactDays = 30

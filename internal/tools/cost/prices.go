@@ -10,11 +10,11 @@ import (
 	"slices"
 )
 
-// Prices is docs/prices.json: what AWS asks for in one region at one date.
+// Prices is docs/prices.json: prices of AWS in one region at one date.
 type Prices struct {
 	Region   string   `json:"region"`
 	Currency string   `json:"currency"`
-	Date     string   `json:"date"` // year and month for which all of them are
+	Date     string   `json:"date"` // year and month of all of them
 	Notes    []string `json:"notes"`
 	Prices   []Price  `json:"prices"`
 }
@@ -24,19 +24,18 @@ type Price struct {
 	ID      string  `json:"id"`
 	Service string  `json:"service"`
 	What    string  `json:"what"`
-	USD     float64 `json:"usd"` // buys Per of Unit
+	USD     float64 `json:"usd"` // for Per of Unit
 	Per     float64 `json:"per"`
 	Unit    string  `json:"unit"`
-	Free    float64 `json:"free"` // of Unit, a month, for the whole account and for ever
+	Free    float64 `json:"free"` // of Unit, each month and account, without end
 	Source  string  `json:"source"`
-	Checked bool    `json:"checked"` // USD was compared with what AWS documents, not only remembered
+	Checked bool    `json:"checked"` // compared with the page of Source
 }
 
-// One is what one unit costs, in USD.
+// One is the price of one unit, in USD.
 func (p Price) One() float64 { return p.USD / p.Per }
 
-// ReadPrices reads the file strictly. An ID stands for one price only, and no price is without a
-// source.
+// ReadPrices reads the file. Unknown keys, repeated IDs and incomplete prices are errors.
 func ReadPrices(doc []byte) (Prices, error) {
 	var p Prices
 	d := json.NewDecoder(bytes.NewReader(doc))
@@ -52,9 +51,8 @@ func ReadPrices(doc []byte) (Prices, error) {
 
 	seen := map[string]bool{}
 	for _, l := range p.Prices {
-		if seen[l.ID] || l.ID == "" || l.Service == "" || l.What == "" || l.Unit == "" || l.Source == "" || l.USD < 0 ||
-			l.Per <= 0 ||
-			l.Free < 0 {
+		incomplete := l.ID == "" || l.Service == "" || l.What == "" || l.Unit == "" || l.Source == ""
+		if incomplete || seen[l.ID] || l.USD < 0 || l.Per <= 0 || l.Free < 0 {
 			wrong = append(wrong, fmt.Errorf("read price %q: given twice or incomplete", l.ID))
 		}
 
@@ -74,10 +72,10 @@ func (p Prices) Of(id string) Price {
 	return p.Prices[i]
 }
 
-// Usage is how much of what is used, by the price's ID, in the price's unit.
+// Usage maps the ID of a price to the quantity used, in its unit.
 type Usage map[string]float64
 
-// Plus returns the sum of both, the other one times n.
+// Plus adds n times another usage.
 func (u Usage) Plus(other Usage, n float64) Usage {
 	sum := maps.Clone(u)
 	if sum == nil {
@@ -91,15 +89,15 @@ func (u Usage) Plus(other Usage, n float64) Usage {
 	return sum
 }
 
-// Line is one price with what was used.
+// Line is a line of a bill.
 type Line struct {
 	Price
 	Quantity float64
-	List     float64 // USD, all of it paid
-	Billed   float64 // USD, when nothing else in the account uses the free allowance
+	List     float64 // USD, without the free allowance
+	Billed   float64 // USD, if nothing else in the account uses the free allowance
 }
 
-// Bill prices what is used in a month, in the order of the file.
+// Bill prices the usage of a month, in the order of the file.
 func (p Prices) Bill(u Usage) []Line {
 	for id := range u {
 		p.Of(id)
@@ -115,11 +113,11 @@ func (p Prices) Bill(u Usage) []Line {
 	return bill
 }
 
-// Total adds a bill up.
+// Total adds up a bill.
 func Total(bill []Line) (list, billed float64) {
 	for _, l := range bill {
-		list = list + l.List
-		billed = billed + l.Billed
+		list += l.List
+		billed += l.Billed
 	}
 
 	return list, billed

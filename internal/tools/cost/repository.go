@@ -16,22 +16,24 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// Repository is what the model takes from other files, so that it changes when they do.
+// Repository is what the model reads from other files of the repository.
 type Repository struct {
 	Machine   statemachine.Machine
 	Functions []Function // in the order of infra/functions.go
 	Layers    []Layer    // in the order of docs/benchmarks.md
-	// Of docs/benchmarks.md, too: how long a function took on all the processors of that machine,
-	// in seconds, as far as it was measured.
+	// Durations of functions, in seconds, as far as docs/benchmarks.md has them, and the number of
+	// processors that they were measured on.
 	Measured   map[string]float64
 	Processors int
+
 	// Settings of cdk.json.
 	KeepVersions, NoncurrentDays, LogRetentionDays int
+
 	// Constants of the source.
 	ArtifactDays   int // infra/buckets.go
-	LookSeconds    int // internal/stage/update.go: between two looks at an alarm
-	ProbeMiB       int // functions/verify/main.go: memory of a throw-away function
-	Alarms         int // infra/alarms.go: how many the stack makes
+	LookSeconds    int // internal/stage/update.go: polling interval of an alarm
+	ProbeMiB       int // functions/verify/main.go: memory of the throw-away function
+	Alarms         int // infra/alarms.go: number of alarms
 	WorkspaceFiles int // below layers/
 }
 
@@ -39,15 +41,15 @@ type Repository struct {
 type Function struct {
 	Name                string
 	MemoryMiB, TempMiB  int
-	GigaBytes, ExtraGiB float64 // as billed: memory, and what of /tmp is above the 512 MiB that cost nothing
+	GigaBytes, ExtraGiB float64 // as billed: memory, and /tmp above the free 512 MiB
 }
 
 // Layer is what docs/benchmarks.md says of an example layer.
 type Layer struct {
-	Name                         string
-	ArtifactBytes, PrunedBytes   float64 // of the zips
-	ImportBefore, ImportAfter    float64 // seconds
-	PruneCPU, BuildCPU, BuildWal float64 // seconds, of a cold build: without bytecode, with
+	Name                          string
+	ArtifactBytes, PrunedBytes    float64 // of the zips
+	ImportBefore, ImportAfter     float64 // seconds
+	PruneCPU, BuildCPU, BuildWall float64 // seconds, of a cold build: without bytecode, with
 }
 
 const (
@@ -56,8 +58,7 @@ const (
 	gibi        = 1 << 30
 )
 
-// ReadRepository reads all of it. What cannot be found any more is an error: the model must not go
-// on with what it remembers.
+// ReadRepository reads all of it. A value that is not found is an error.
 func ReadRepository(root string) (Repository, error) {
 	var r Repository
 	file := func(name string) string { return filepath.Join(root, filepath.FromSlash(name)) }
@@ -131,7 +132,7 @@ func filesBelow(dir string) (n int, err error) {
 	return n, err
 }
 
-// constantOf reads a constant that is a whole number out of a Go file.
+// constantOf reads an integer constant of a Go file.
 func constantOf(file, ident string) (int, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -159,8 +160,7 @@ func constantOf(file, ident string) (int, error) {
 	return 0, fmt.Errorf("read %s: no constant %s that is a number", file, ident)
 }
 
-// functionsOf reads functionTable. infra cannot be imported: it is a program, and comes with all of
-// the CDK.
+// functionsOf reads functionTable in the source of infra, which is a program and cannot be imported.
 func functionsOf(file string) ([]Function, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -214,8 +214,7 @@ func literal(e ast.Expr) string {
 	return ""
 }
 
-// alarmsOf counts the calls of alarm() in a file, those in a loop over a list once for each of its
-// elements.
+// alarmsOf counts the calls of alarm() in a file, in a loop over a list once for each element.
 func alarmsOf(file string) (int, error) {
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	if err != nil {
@@ -243,13 +242,13 @@ func alarmsOf(file string) (int, error) {
 	}
 	n := count(f, 1)
 	if n == 0 {
-		return 0, fmt.Errorf("read %s: it makes no alarms", file)
+		return 0, fmt.Errorf("read %s: it has no calls of alarm", file)
 	}
 
 	return n, nil
 }
 
-// tableOf is the first table below a heading whose first column has that title.
+// tableOf is the first table below a heading whose first column is named first.
 func tableOf(doc, heading, first string) (header []string, rows [][]string) {
 	_, section, found := strings.Cut(doc, "\n## "+heading+"\n")
 	if !found {
@@ -309,14 +308,11 @@ func column(doc, heading, title string, nth int) (map[string]float64, error) {
 		return out, nil
 	}
 
-	return nil, fmt.Errorf(
-		"read docs/benchmarks.md: section %q has no table of layers with a column %q; run: make bench",
-		heading,
-		title,
-	)
+	return nil, fmt.Errorf("read docs/benchmarks.md: section %q has no table of layers with a column %q; "+
+		"run: make bench", heading, title)
 }
 
-// layersOf reads what was measured of each example layer.
+// layersOf reads the measurements of each example layer.
 func layersOf(doc string) ([]Layer, error) {
 	var wrong []error
 	read := func(heading, title string, nth int) map[string]float64 {
@@ -355,7 +351,7 @@ func layersOf(doc string) ([]Layer, error) {
 			ImportAfter:   after[k],
 			PruneCPU:      pruneCPU[k],
 			BuildCPU:      buildCPU[k],
-			BuildWal:      buildWall[k],
+			BuildWall:     buildWall[k],
 		})
 	}
 
@@ -372,9 +368,9 @@ var (
 	unit      = regexp.MustCompile(`\b(ms|s)\b`)
 )
 
-// measuredFunctions reads how long functions took, in seconds, out of the section Functions: the
-// longest of a function's rows. The section need not be there, nor have all of them: what was not
-// measured is assumed. A cell without a unit has that of its column.
+// measuredFunctions reads the durations of functions, in seconds, from the section Functions: the
+// longest of a function's rows. The section and any function may be missing. A cell without a unit
+// has that of its column.
 func measuredFunctions(doc string) map[string]float64 {
 	out := map[string]float64{}
 	header, rows := tableOf(doc, "Functions", "function")

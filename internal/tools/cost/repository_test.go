@@ -20,10 +20,8 @@ func source(t *testing.T, text string) string {
 
 func TestFunctionsAreReadFromTheTable(t *testing.T) {
 	t.Parallel()
-	got, err := functionsOf(
-		source(t,
-			`var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`),
-	)
+	const table = `var functionTable = []row{{"prune", 512, 900, 2048, "prunes"}, {"report", 256, 60, 512, "reports"}}`
+	got, err := functionsOf(source(t, table))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +44,13 @@ func TestFunctionsAreReadFromTheTable(t *testing.T) {
 
 func TestAlarmsInALoopCountOnceForEachElement(t *testing.T) {
 	t.Parallel()
-	n, err := alarmsOf(source(
-		t,
-		`func f() { alarm := func(string) {}; alarm("a"); for _, m := range []string{"b", "c", "d"} { alarm(m) }; alarm("e") }`,
-	))
+	const alarms = `func f() {
+		alarm := func(string) {}
+		alarm("a")
+		for _, m := range []string{"b", "c", "d"} { alarm(m) }
+		alarm("e")
+	}`
+	n, err := alarmsOf(source(t, alarms))
 	if err != nil || n != 5 {
 		t.Errorf("%d alarms, %v; want 5", n, err)
 	}
@@ -112,7 +113,7 @@ func TestLayersAreReadFromTheBenchmarks(t *testing.T) {
 			ImportAfter:   0.11,
 			PruneCPU:      1.99,
 			BuildCPU:      2.66,
-			BuildWal:      1.42,
+			BuildWall:     1.42,
 		},
 	}
 	if !slices.Equal(got, want) {

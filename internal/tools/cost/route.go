@@ -7,29 +7,30 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// Route is one way through the state machine: what each question answers, and which task fails.
+// Route is one path through the state machine.
 type Route struct {
 	Name   string
-	Choose map[string][]string // by Choice: where it leads, the first time, the second time, ...
-	Items  map[string]int      // by Map: over how many items
-	// the task that fails; "" for none. Nothing is retried: an error that is no fault of the
-	// network or of Lambda itself is not
+	Choose map[string][]string // by Choice: the next state of the first time, the second time, ...
+	Items  map[string]int      // by Map: the number of items
+
+	// Fails is the task that fails, "" for none, at its execution number FailAt. There are no
+	// retries: only errors of the network and of Lambda itself have some.
 	Fails  string
-	FailAt int // at which of its executions
+	FailAt int
 }
 
-// Steps is what a route executes.
+// Steps are the states that a route executes.
 type Steps struct {
-	Entered map[string]int // how often each state is executed, with all the items of Maps
+	Entered map[string]int // executions of each state, with all items of Maps
 	Path    []string       // states outside of Maps, in order
 }
 
-// start is the transition that an execution begins with. The page says what counts ("each time a
-// step of your workflow is executed", retries too) but not whether the start is a step; to count it
-// can only be too much, by one.
+// start is the transition of an execution's start. AWS counts a transition "each time a step of your
+// workflow is executed" and does not say whether the start is one. Counting it is at most one too
+// many.
 const start = 1
 
-// Transitions is what is billed.
+// Transitions is the billed number.
 func (s Steps) Transitions() int {
 	n := start
 	for _, e := range s.Entered {
@@ -42,8 +43,8 @@ func (s Steps) Transitions() int {
 // End is the last state.
 func (s Steps) End() string { return s.Path[len(s.Path)-1] }
 
-// Follow walks a route. An answer that is not one of the Choice's, that is missing, or that is
-// never asked for is an error: then the route is not what the definition says.
+// Follow walks a route. A choice that the definition does not have, that is missing, or that is not
+// reached is an error.
 func Follow(m statemachine.Machine, r Route) (Steps, error) {
 	w := walker{route: r, entered: map[string]int{}, asked: map[string]int{}}
 	path, failed, err := w.follow(m)
@@ -76,7 +77,7 @@ type walker struct {
 	asked   map[string]int
 }
 
-// longest bounds a walk: a route that goes round for ever is a mistake.
+// longest is the most states of a walk, to end one that goes in circles.
 const longest = 10_000
 
 func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err error) {
@@ -99,8 +100,8 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 
 			next = answers[w.asked[name]]
 			w.asked[name]++
-			if next != s.Default &&
-				!slices.ContainsFunc(s.Choices, func(c statemachine.Choice) bool { return c.Next == next }) {
+			leads := func(c statemachine.Choice) bool { return c.Next == next }
+			if next != s.Default && !slices.ContainsFunc(s.Choices, leads) {
 				return nil, false, fmt.Errorf("%s does not lead to %s", name, next)
 			}
 		case "Map":
@@ -126,8 +127,8 @@ func (w *walker) follow(m statemachine.Machine) (path []string, failed bool, err
 	return nil, false, fmt.Errorf("more than %d states", longest)
 }
 
-// items executes a Map. All items go the same way. When it fails, those that run at the same time
-// have come as far, which is the most that they can, and no more are begun.
+// items executes a Map. All items take the same path. If one fails, those that run at the same time
+// have come as far, which is the most possible, and no others start.
 func (w *walker) items(name string, s statemachine.State) (failed bool, err error) {
 	n, ok := w.route.Items[name]
 	if !ok {
@@ -158,14 +159,14 @@ func (w *walker) items(name string, s statemachine.State) (failed bool, err erro
 	return failed, nil
 }
 
-// Case is what a run finds: how many layers changed, whom they concern, and what came first.
+// Case are the numbers that a route depends on.
 type Case struct {
 	Layers, Consumers int
-	Looks             int // at the alarm of each consumer
-	Waits             int // of Intake, for uploads to settle or for another run
+	Looks             int // checks of each consumer's alarm
+	Waits             int // at Intake, for uploads to settle or for another run
 }
 
-// answers are those of Intake's question: so many waits, then the way on.
+// answers are those of "What next?": the waits, then the next state.
 func (c Case) answers(next string) []string {
 	return append(slices.Repeat([]string{"Wait for the other run"}, c.Waits), next)
 }
@@ -205,8 +206,8 @@ func Released(c Case) Route {
 	return r
 }
 
-// UnchangedAtIntake is a run that finds the workspace as it was released, or a later upload that
-// does the work.
+// UnchangedAtIntake is a run that ends because the workspace is as released, or because a later
+// upload does the work.
 func UnchangedAtIntake(c Case) Route {
 	return Route{
 		Name:   "Unchanged at Intake",
@@ -214,8 +215,8 @@ func UnchangedAtIntake(c Case) Route {
 	}
 }
 
-// UnchangedAfterSelect is a run whose build gives the released layers again: another comment,
-// another order.
+// UnchangedAfterSelect is a run that builds the released layers again: only a comment or the order
+// of lines changed.
 func UnchangedAfterSelect(c Case) Route {
 	return Route{
 		Name: "Unchanged after Select",
@@ -236,8 +237,7 @@ func FailedInBuild(c Case) Route {
 	}
 }
 
-// RolledBackInHealth is a run in which an alarm rises at the last look: the most that such a run
-// can execute.
+// RolledBackInHealth is a run in which an alarm goes off at its last check: the longest such run.
 func RolledBackInHealth(c Case) Route {
 	return Route{
 		Name:   "RolledBack in Health",

@@ -23,11 +23,14 @@ const (
 	caught = `"A": {"Type": "Task", "Next": "End", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Sorry"}]},
 		"Sorry": {"Type": "Pass", "Next": "Failed"},
 		"Failed": {"Type": "Fail"}, "End": {"Type": "Succeed"}`
-	loop = `"A": {"Type": "Wait", "Next": "Q"}, "Q": {"Type": "Choice", "Choices": [{"Variable": "$.x", "BooleanEquals": true, "Next": "End"}], "Default": "A"},
+	loop = `"A": {"Type": "Wait", "Next": "Q"},
+		"Q": {"Type": "Choice", "Choices": [{"Variable": "$.x", "BooleanEquals": true, "Next": "End"}], "Default": "A"},
 		"End": {"Type": "Succeed"}`
 	items = `"A": {"Type": "Map", "MaxConcurrency": 2,
-		"ItemProcessor": {"StartAt": "One", "States": {"One": {"Type": "Task", "Next": "Two"}, "Two": {"Type": "Pass", "End": true}}},
-		"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}], "Next": "End"}, "Failed": {"Type": "Fail"}, "End": {"Type": "Succeed"}`
+		"ItemProcessor": {"StartAt": "One", "States": {
+			"One": {"Type": "Task", "Next": "Two"}, "Two": {"Type": "Pass", "End": true}}},
+		"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}], "Next": "End"},
+		"Failed": {"Type": "Fail"}, "End": {"Type": "Succeed"}`
 )
 
 // All counts are made by hand: the states that are executed, and one for the start.

@@ -94,39 +94,42 @@ func TestTheSpread(t *testing.T) {
 	}
 
 	for _, e := range entries {
-		t.Run(e.Name, func(t *testing.T) {
-			r, err := s.try(context.Background(), e)
-			if err != nil {
-				t.Fatal(err)
-			}
+		t.Run(e.Name, func(t *testing.T) { s.check(t, e, locks) })
+	}
+}
 
-			for _, b := range r.Problems() {
-				t.Error(b)
-			}
+// check tries an entry and compares its lock with the committed one.
+func (s survey) check(t *testing.T, e entry, locks string) {
+	r, err := s.try(context.Background(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
 
-			if t.Failed() {
-				return
-			}
+	for _, b := range r.Problems() {
+		t.Error(b)
+	}
 
-			if p := r.Pruned.Probe; p.Status != report.ProbePassed || p.Import == nil || p.Metadata == 0 {
-				t.Errorf("the probe says %s of %d modules and %d distributions, imports %v",
-					p.Status, p.Modules, p.Metadata, p.Import)
-			}
+	if t.Failed() {
+		return
+	}
 
-			committed, err := os.ReadFile(filepath.Join(locks, e.Name+".toml"))
-			if err != nil {
-				t.Fatal(err)
-			}
+	if p := r.Pruned.Probe; p.Status != report.ProbePassed || p.Import == nil || p.Metadata == 0 {
+		t.Errorf("the probe says %s of %d modules and %d distributions, imports %v",
+			p.Status, p.Modules, p.Metadata, p.Import)
+	}
 
-			used, err := os.ReadFile(filepath.Join(s.locks, e.Name+".toml"))
-			if err != nil || string(used) != string(committed) {
-				t.Errorf("the committed lock is stale (%v): run %s -only %s -out -", err, command, e.Name)
-			}
+	committed, err := os.ReadFile(filepath.Join(locks, e.Name+".toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 
-			if e.Twice {
-				buildAgain(t, s.Builder, e, committed, r.Pruned.Zip.SHA256)
-			}
-		})
+	used, err := os.ReadFile(filepath.Join(s.locks, e.Name+".toml"))
+	if err != nil || string(used) != string(committed) {
+		t.Errorf("the committed lock is stale (%v): run %s -only %s -out -", err, command, e.Name)
+	}
+
+	if e.Twice {
+		buildAgain(t, s.Builder, e, committed, r.Pruned.Zip.SHA256)
 	}
 }
 
