@@ -32,7 +32,7 @@ type example struct {
 }
 
 var (
-	fileHeading = regexp.MustCompile("^## ([a-z]+)\\.yaml$")
+	fileHeading = regexp.MustCompile(`^## ([a-z]+)\.yaml$`)
 	keyHeading  = regexp.MustCompile("^### `([a-z]+)`$")
 	code        = regexp.MustCompile("^`([^`]+)`$")
 )
