@@ -1,5 +1,4 @@
-// Layersmith makes Lambda layers for Python smaller and faster to start, and proves that they still
-// work.
+// Layersmith builds small, tested AWS Lambda layers for Python.
 package main
 
 import (

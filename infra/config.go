@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/layersmith/layersmith/internal/release"
 )
 
 // Config is every setting of the stack. Its keys are those of "layersmith" in the context of
@@ -103,7 +105,6 @@ var (
 	prefixes   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	schedules  = regexp.MustCompile(`^(cron\(\S+( \S+){5}\)|rate\([1-9][0-9]* (minute|hour|day)s?\))$`)
 	addresses  = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
-	shares     = regexp.MustCompile(`^(o-[a-z0-9]{10,32}|[0-9]{12})$`)
 	patterns   = regexp.MustCompile(`^[A-Za-z0-9_*?-]{1,64}$`)
 	keys       = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	boundaries = regexp.MustCompile(`^(arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/\S+|[A-Za-z0-9+=,.@_-]{1,128})$`)
@@ -295,7 +296,9 @@ func (c Config) check(wrong *mistakes) {
 	wrong.optional("schedule", c.Schedule, schedules, "cron(six fields) or rate(number unit)")
 	wrong.optional("notify", c.Notify, addresses, "an e-mail address")
 	for _, with := range c.Share {
-		wrong.match("share", with, shares, "an organization (o-...) or an account (12 digits)")
+		if _, err := release.ParseGrantee(with); err != nil {
+			wrong.add("share", "%q; allowed: an organization (o-...) or an account (12 digits)", with)
+		}
 	}
 
 	for _, pattern := range c.Consumers {

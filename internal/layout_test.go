@@ -114,7 +114,7 @@ var rooms = map[string]room{
 	},
 	"lambdamain": {
 		why:     "the door of every function: decode, log, deadline, errors; what all of them compose",
-		own:     "awsport engine fault localport workflow",
+		own:     "awsport engine fault localport release workflow",
 		allowed: "os net/url time runtime/debug github.com/aws/aws-sdk-go-v2 github.com/aws/aws-lambda-go",
 	},
 	"functions": {
@@ -123,8 +123,8 @@ var rooms = map[string]room{
 		allowed: "time github.com/aws/aws-sdk-go-v2",
 	},
 	"infra": {
-		why:     "the app that the CDK synthesizes",
-		own:     "statemachine",
+		why:     "the app that the CDK synthesizes; of release only the parser of a setting that functions read too",
+		own:     "release statemachine",
 		allowed: "os path/filepath github.com/aws/aws-cdk-go github.com/aws/jsii-runtime-go",
 	},
 	"statemachine": {why: "the definition of the state machine, for the deployment and the cost model"},

@@ -11,16 +11,11 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.HealthInput) (workflow.HealthOutput, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.HealthOutput{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		return workflow.Health{
-			Ledger: env.Ledger(),
-			Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.HealthInput) (workflow.HealthOutput, error) {
+	return workflow.Health{
+		Ledger: env.Ledger(),
+		Alarms: awsport.Alarms{Client: cloudwatch.NewFromConfig(lambdamain.AWS())}.Get,
+	}.Run(ctx, in)
 }

@@ -18,24 +18,20 @@ import (
 // takes several seconds.
 const settle = 10 * time.Second
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.IntakeInput) (workflow.IntakeOutput, error) {
-		env, err := lambdamain.Env(lambdamain.Workspace)
-		if err != nil {
-			return workflow.IntakeOutput{}, err
-		}
+func main() { lambdamain.StartWithEnv(run, lambdamain.Workspace) }
 
-		aws := lambdamain.AWS()
-		return workflow.Intake{
-			Ledger: env.Ledger(),
-			Sources: awsport.Sources{
-				Client: s3.NewFromConfig(aws),
-				Bucket: env.Workspace,
-				Prefix: awsport.WorkspacePrefix,
-			},
-			Runs:   awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
-			Tool:   engine.Tool,
-			Settle: settle,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.IntakeInput) (workflow.IntakeOutput, error) {
+	aws := lambdamain.AWS()
+
+	return workflow.Intake{
+		Ledger: env.Ledger(),
+		Sources: awsport.Sources{
+			Client: s3.NewFromConfig(aws),
+			Bucket: env.Workspace,
+			Prefix: awsport.WorkspacePrefix,
+		},
+		Runs:   awsport.ExecutionRuns{Client: sfn.NewFromConfig(aws)}.Runs,
+		Tool:   engine.Tool,
+		Settle: settle,
+	}.Run(ctx, in)
 }

@@ -12,18 +12,13 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.RecordInput) (release.Ending, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return release.Ending{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		return workflow.Promote{
-			Ledger:    env.Ledger(),
-			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
-			Versions:  env.LayerVersions(),
-			Account:   env.Account,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.RecordInput) (release.Ending, error) {
+	return workflow.Promote{
+		Ledger:    env.Ledger(),
+		Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+		Versions:  env.LayerVersions(),
+		Account:   env.Account,
+	}.Run(ctx, in)
 }

@@ -8,18 +8,14 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.LayerInput) (workflow.Item, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.Item{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		cache, discard, err := lambdamain.Scratch()
-		if err != nil {
-			return workflow.Item{}, err
-		}
-		defer discard()
-		return workflow.Prune{Ledger: env.Ledger(), Cache: cache}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.LayerInput) (workflow.Item, error) {
+	cache, discard, err := lambdamain.Scratch()
+	if err != nil {
+		return workflow.Item{}, err
+	}
+	defer discard()
+
+	return workflow.Prune{Ledger: env.Ledger(), Cache: cache}.Run(ctx, in)
 }

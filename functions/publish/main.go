@@ -8,13 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.LayerInput) (workflow.Item, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.Item{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		return workflow.Publish{Ledger: env.Ledger(), Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.LayerInput) (workflow.Item, error) {
+	return workflow.Publish{Ledger: env.Ledger(), Versions: env.LayerVersions(), Account: env.Account}.Run(ctx, in)
 }

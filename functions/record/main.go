@@ -13,22 +13,18 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.RecordInput) (workflow.RecordOutput, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.RecordOutput{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		aws := lambdamain.AWS()
-		return workflow.Record{
-			Ledger: env.Ledger(),
-			Functions: awsport.Functions{
-				Client: lambda.NewFromConfig(aws),
-				Tags:   resourcegroupstaggingapi.NewFromConfig(aws),
-			},
-			Versions: env.LayerVersions(),
-			Alarms:   awsport.Alarms{Client: cloudwatch.NewFromConfig(aws)}.Get,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.RecordInput) (workflow.RecordOutput, error) {
+	aws := lambdamain.AWS()
+
+	return workflow.Record{
+		Ledger: env.Ledger(),
+		Functions: awsport.Functions{
+			Client: lambda.NewFromConfig(aws),
+			Tags:   resourcegroupstaggingapi.NewFromConfig(aws),
+		},
+		Versions: env.LayerVersions(),
+		Alarms:   awsport.Alarms{Client: cloudwatch.NewFromConfig(aws)}.Get,
+	}.Run(ctx, in)
 }

@@ -13,19 +13,15 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.ReportInput) (release.Ending, error) {
-		env, err := lambdamain.Env(lambdamain.Topic, lambdamain.Stack)
-		if err != nil {
-			return release.Ending{}, err
-		}
+func main() { lambdamain.StartWithEnv(run, lambdamain.Topic, lambdamain.Stack) }
 
-		aws := lambdamain.AWS()
-		return workflow.Report{
-			Ledger:  env.Ledger(),
-			Metrics: awsport.Metrics{Client: cloudwatch.NewFromConfig(aws)}.Put,
-			Notify:  awsport.Notify{Client: sns.NewFromConfig(aws), Topic: env.Topic}.Send,
-			Account: env.Account,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.ReportInput) (release.Ending, error) {
+	aws := lambdamain.AWS()
+
+	return workflow.Report{
+		Ledger:  env.Ledger(),
+		Metrics: awsport.Metrics{Client: cloudwatch.NewFromConfig(aws)}.Put,
+		Notify:  awsport.Notify{Client: sns.NewFromConfig(aws), Topic: env.Topic}.Send,
+		Account: env.Account,
+	}.Run(ctx, in)
 }

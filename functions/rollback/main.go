@@ -12,19 +12,14 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.RunInput) (release.Ending, error) {
-		env, err := lambdamain.Env(lambdamain.ProbePrefix)
-		if err != nil {
-			return release.Ending{}, err
-		}
+func main() { lambdamain.StartWithEnv(run, lambdamain.ProbePrefix) }
 
-		return workflow.Rollback{
-			Ledger:    env.Ledger(),
-			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
-			Versions:  env.LayerVersions(),
-			Sandboxes: env.Sandboxes(),
-			Probes:    env.ProbePrefix,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.RunInput) (release.Ending, error) {
+	return workflow.Rollback{
+		Ledger:    env.Ledger(),
+		Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+		Versions:  env.LayerVersions(),
+		Sandboxes: env.Sandboxes(),
+		Probes:    env.ProbePrefix,
+	}.Run(ctx, in)
 }

@@ -8,13 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.RunInput) (workflow.SelectOutput, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.SelectOutput{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		return workflow.Select{Ledger: env.Ledger()}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.RunInput) (workflow.SelectOutput, error) {
+	return workflow.Select{Ledger: env.Ledger()}.Run(ctx, in)
 }

@@ -11,16 +11,11 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.ConsumerInput) (workflow.UpdateOutput, error) {
-		env, err := lambdamain.Env()
-		if err != nil {
-			return workflow.UpdateOutput{}, err
-		}
+func main() { lambdamain.StartWithEnv(run) }
 
-		return workflow.Update{
-			Ledger:    env.Ledger(),
-			Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.ConsumerInput) (workflow.UpdateOutput, error) {
+	return workflow.Update{
+		Ledger:    env.Ledger(),
+		Functions: awsport.Functions{Client: lambda.NewFromConfig(lambdamain.AWS())},
+	}.Run(ctx, in)
 }

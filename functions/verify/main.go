@@ -12,19 +12,14 @@ import (
 // Lambda function memory").
 const memory = 1769
 
-func main() {
-	lambdamain.Start(func(ctx context.Context, in workflow.StackInput) (workflow.Item, error) {
-		env, err := lambdamain.Env(lambdamain.ProbeRole, lambdamain.ProbePrefix)
-		if err != nil {
-			return workflow.Item{}, err
-		}
+func main() { lambdamain.StartWithEnv(run, lambdamain.ProbeRole, lambdamain.ProbePrefix) }
 
-		return workflow.Verify{
-			Ledger:    env.Ledger(),
-			Sandboxes: env.Sandboxes(),
-			Versions:  env.LayerVersions(),
-			Probes:    env.ProbePrefix,
-			Memory:    memory,
-		}.Run(ctx, in)
-	})
+func run(ctx context.Context, env lambdamain.Environment, in workflow.StackInput) (workflow.Item, error) {
+	return workflow.Verify{
+		Ledger:    env.Ledger(),
+		Sandboxes: env.Sandboxes(),
+		Versions:  env.LayerVersions(),
+		Probes:    env.ProbePrefix,
+		Memory:    memory,
+	}.Run(ctx, in)
 }

@@ -28,7 +28,7 @@ type Alarms struct{ Client alarmsAPI }
 
 var _ workflow.Alarms = Alarms{}.Get
 
-// Get returns an alarm. Without the types named CloudWatch gives metric alarms only.
+// Get returns an alarm. Without AlarmTypes, CloudWatch would return metric alarms only.
 func (a Alarms) Get(ctx context.Context, name string) (workflow.Alarm, error) {
 	const op = "read alarm"
 	out, err := a.Client.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{
@@ -60,11 +60,11 @@ func (a Alarms) Get(ctx context.Context, name string) (workflow.Alarm, error) {
 	}
 
 	return workflow.Alarm{}, fault.New(fault.NotFound, op, name,
-		errors.New("there is no such alarm in this account and region")).
+		errors.New("no such alarm in this account and region")).
 		WithHint("correct the alarm's name in consumers.yaml")
 }
 
-// since is when the state began. The time of the last update moves on when only the reason changes.
+// since returns when the state began. updated is only a fallback: it also changes with the reason.
 func since(transitioned, updated *time.Time) time.Time {
 	if transitioned != nil {
 		return *transitioned
@@ -73,12 +73,12 @@ func since(transitioned, updated *time.Time) time.Time {
 	return aws.ToTime(updated)
 }
 
-// Limits of metrics (API: PutMetricData).
-const (
-	// MetricsNamespace is where all metrics go; the report function's role may write to no other.
-	MetricsNamespace = "Lambda/Optimization"
-	maxValues        = 1000 // of one request
-)
+// MetricsNamespace is the namespace of all metrics. The role of the report function may write only
+// to this one.
+const MetricsNamespace = "Lambda/Optimization"
+
+// maxValues is the limit of values in a request (API: PutMetricData).
+const maxValues = 1000
 
 type metricsAPI interface {
 	PutMetricData(
@@ -93,29 +93,16 @@ type Metrics struct{ Client metricsAPI }
 
 var _ workflow.Metrics = Metrics{}.Put
 
-// Put stores the values, a thousand at a time. All requests are tried although one fails, so that
-// as little as possible is missing; the first fault is returned, and trying again stores values
-// twice, which changes their count but no maximum, minimum or average.
+// Put stores the values, 1000 in a request. After a failed request it sends the others, so that as
+// few values as possible are lost, and then returns the first fault. A retry stores some values
+// twice, which changes their sample count, but not their maximum, minimum or average.
 func (m Metrics) Put(ctx context.Context, at time.Time, values []workflow.Metric) error {
-	var (
-		first  error
-		failed int
-	)
+	var first error
+	failed := 0
 	for batch := range slices.Chunk(values, maxValues) {
 		in := &cloudwatch.PutMetricDataInput{Namespace: aws.String(MetricsNamespace)}
 		for _, v := range batch {
-			datum := types.MetricDatum{
-				MetricName: aws.String(v.Name),
-				Unit:       types.StandardUnit(v.Unit),
-				Value:      aws.Float64(v.Value),
-				Timestamp:  aws.Time(at),
-			}
-			for _, d := range v.Dimensions {
-				datum.Dimensions = append(datum.Dimensions,
-					types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)})
-			}
-
-			in.MetricData = append(in.MetricData, datum)
+			in.MetricData = append(in.MetricData, datumOf(at, v))
 		}
 
 		if _, err := m.Client.PutMetricData(ctx, in); err != nil {
@@ -131,4 +118,19 @@ func (m Metrics) Put(ctx context.Context, at time.Time, values []workflow.Metric
 	}
 
 	return classify("store", fmt.Sprintf("%d of %d metric values in %s", failed, len(values), MetricsNamespace), first)
+}
+
+func datumOf(at time.Time, v workflow.Metric) types.MetricDatum {
+	datum := types.MetricDatum{
+		MetricName: aws.String(v.Name),
+		Unit:       types.StandardUnit(v.Unit),
+		Value:      aws.Float64(v.Value),
+		Timestamp:  aws.Time(at),
+	}
+	for _, d := range v.Dimensions {
+		datum.Dimensions = append(datum.Dimensions,
+			types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)})
+	}
+
+	return datum
 }

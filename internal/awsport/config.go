@@ -13,26 +13,23 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// MaxAttempts is how often a request is sent at most. The SDK waits a random part of 1, 2, 4, ...
-// 20 seconds after a throttled attempt: 35 s altogether on average, longer than a burst on Lambda's
-// 15 requests a second; and of 0.05, 0.1, 0.2, ... seconds, 3 s altogether, after other failures.
+// MaxAttempts is the default limit of attempts of a request. After a throttled attempt, the SDK
+// waits for a random part of 1, 2, 4, ... 20 seconds: 35 s in total on average, which is longer
+// than a burst against Lambda's 15 requests a second. After other failures, it waits for a random
+// part of 0.05, 0.1, 0.2, ... seconds: 3 s in total.
 const MaxAttempts = 8
 
-// Options are what a user of the command line, or nobody, says about the account.
+// Options select the account and the region. Functions use the zero value.
 type Options struct {
-	Region  string // "" for what environment and profile say
-	Profile string // "" for AWS_PROFILE
-	Version string // of this program, for the user agent; "" for none
-
-	// Attempts is how often a request is sent at most; 0 for MaxAttempts. A person who waits
-	// prefers fewer.
-	Attempts int
+	Region   string // "" for the region of the environment or the profile
+	Profile  string // "" for AWS_PROFILE
+	Version  string // version of this program, for the user agent; "" for "dev"
+	Attempts int    // limit of attempts of a request; 0 for MaxAttempts
 }
 
-// Config reads environment and shared files, once: call it once in a process and hand the result
-// on, so that clients share credentials. It sends nothing: credentials are fetched with the first
-// request, so that a function's init does not pay for what an invocation may not need. Fault
-// BadInput for a profile that is not there or no region.
+// Config reads the environment and the shared files. Call it once in a process, so that clients
+// share credentials. It sends no request: the first request of a client fetches the credentials.
+// Fault BadInput for an unknown profile or a missing region.
 func Config(ctx context.Context, o Options) (aws.Config, error) {
 	version := o.Version
 	if version == "" {

@@ -18,12 +18,11 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// codes says what the error codes of AWS mean here. What is not listed is judged by the kind of
-// error and its HTTP status. The throttling codes are the SDK's own list
-// (retry.DefaultThrottleErrorCodes), so that what it retried and what we call throttled are the
-// same.
+// codes maps error codes of AWS to faults. Other codes are classified by the type of the error and
+// its HTTP status. Throttling codes are not here but in the SDK's own list,
+// retry.DefaultThrottleErrorCodes, so that Throttled means exactly what the SDK retried.
 var codes = map[string]fault.Code{
-	// a grant, a key or a setting lacks
+	// a grant, a key or a setting is missing
 	"AccessDenied":                fault.NotAllowed,
 	"AccessDeniedException":       fault.NotAllowed,
 	"AccessDeniedFault":           fault.NotAllowed,
@@ -39,7 +38,7 @@ var codes = map[string]fault.Code{
 	"KMS.AccessDeniedException":   fault.NotAllowed,
 	"KMSDisabledException":        fault.NotAllowed,
 	"KMS.DisabledException":       fault.NotAllowed,
-	// it is not there
+	// it does not exist
 	"NotFound":                  fault.NotFound,
 	"NotFoundException":         fault.NotFound,
 	"NoSuchKey":                 fault.NotFound,
@@ -50,10 +49,10 @@ var codes = map[string]fault.Code{
 	"ExecutionDoesNotExist":     fault.NotFound,
 	"StateMachineDoesNotExist":  fault.NotFound,
 	"StackNotFoundException":    fault.NotFound,
-	// A bucket that is not there is a wrong setting. As NotFound it would read as "no such
-	// document", and a run would begin with an empty history.
+	// A missing bucket is a wrong setting. NotFound would mean that the document does not exist,
+	// and a run would start with an empty history.
 	"NoSuchBucket": fault.BadInput,
-	// somebody else was first
+	// another writer was first
 	"PreconditionFailed":              fault.Changed,
 	"PreconditionFailedException":     fault.Changed,
 	"ConditionalRequestConflict":      fault.Changed,
@@ -62,18 +61,18 @@ var codes = map[string]fault.Code{
 	"ConflictException":               fault.Changed,
 	"ConcurrentModificationException": fault.Changed,
 	"ExecutionAlreadyExists":          fault.Changed,
-	// it does not fit
+	// it is too large
 	"CodeStorageExceededException":   fault.OverLimit,
 	"RequestTooLargeException":       fault.OverLimit,
 	"RequestEntityTooLargeException": fault.OverLimit,
 	"EntityTooLarge":                 fault.OverLimit,
 	"KeyTooLongError":                fault.OverLimit,
 	"ServiceQuotaExceededException":  fault.OverLimit,
-	// the bytes were damaged on their way: S3 stores nothing, and sending them again may help
+	// the upload was damaged: S3 stored nothing, and a retry may help
 	"BadDigest":                   fault.Unreachable,
 	"XAmzContentChecksumMismatch": fault.Unreachable,
 	"XAmzContentSHA256Mismatch":   fault.Unreachable,
-	// S3 waited for bytes that did not come: a matter of the network, though it answers 400
+	// the upload stalled: S3 answers 400, but the cause is the network
 	"RequestTimeout":              fault.Unreachable,
 	"RequestTimeoutException":     fault.Unreachable,
 	"InternalError":               fault.Unreachable,
@@ -84,8 +83,7 @@ var codes = map[string]fault.Code{
 	"ServiceUnavailableException": fault.Unreachable,
 }
 
-// credentialCodes are the refusals that no grant cures: the credentials themselves are wrong or
-// old.
+// credentialCodes are the error codes for wrong or expired credentials. A grant does not help.
 var credentialCodes = map[string]bool{
 	"ExpiredToken":                        true,
 	"ExpiredTokenException":               true,
@@ -102,7 +100,7 @@ var credentialCodes = map[string]bool{
 	"TokenRefreshRequired":                true,
 }
 
-// regionCodes are S3's ways to say that the bucket is in another region.
+// regionCodes are the error codes of S3 for a bucket in another region.
 var regionCodes = map[string]bool{
 	"PermanentRedirect":                  true,
 	"AuthorizationHeaderMalformed":       true,
@@ -111,7 +109,7 @@ var regionCodes = map[string]bool{
 
 const (
 	credentialHint = "sign in to AWS (`aws sso login`, `aws configure`), name a profile, and check this machine's clock"
-	regionHint     = "name the region that the stack is in: --region, AWS_REGION, or the profile's region"
+	regionHint     = "name the region of the stack: --region, AWS_REGION, or the profile's region"
 	networkHint    = "check the network and try again"
 	bucketHint     = "compare the bucket's name with the outputs of the stack"
 )
@@ -132,7 +130,7 @@ var iamServices = map[string]string{
 	"Resource Groups Tagging API": "tag",
 }
 
-// iamActions holds the operations whose IAM action has another name (Service Authorization
+// iamActions maps the operations whose IAM action has another name (source: Service Authorization
 // Reference, S3 and Lambda).
 var iamActions = map[string]string{
 	"s3:HeadObject":               "s3:GetObject",
@@ -143,15 +141,15 @@ var iamActions = map[string]string{
 	"lambda:GetLayerVersionByArn": "lambda:GetLayerVersion",
 }
 
-// loginServices are those that the SDK itself asks for credentials.
+// loginServices are the services from which the SDK gets credentials.
 var loginServices = map[string]bool{"ec2imds": true, "STS": true, "SSO": true, "SSO OIDC": true, "Signin": true}
 
-// classify makes a fault of an error of the SDK, or of a body that it handed out: the code by type,
-// error code and status, never by the text; op and subject as in fault.Error. A fault in the chain
-// stays what it is; nil stays nil.
+// classify converts an error of the SDK, or of reading a response body, to a fault. The code
+// depends on the error's type, code and status, never on its text. op and subject are those of
+// fault.Error. An error that has a fault in its chain is returned unchanged, and so is nil.
 //
-// Everything that comes from AWS goes through here once, so that the same refusal has the same code
-// whichever function meets it.
+// All errors of AWS pass through classify once, so that the same answer has the same code
+// everywhere.
 func classify(op, subject string, err error) error {
 	if err == nil {
 		return nil
@@ -166,8 +164,7 @@ func classify(op, subject string, err error) error {
 	return fault.New(code, op, subject, &answer{text: text(err), err: err}).WithHint(hint)
 }
 
-// hinted puts a hint that knows more in the place of the classifier's, when err is a fault of that
-// code.
+// hinted replaces the hint of err if it is a fault with this code.
 func hinted(err error, code fault.Code, hint string) error {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code != code {
@@ -201,14 +198,14 @@ func judge(err error) (code fault.Code, hint string) {
 		return judgeAPI(err, api)
 	case errors.As(err, &broken):
 		return fault.Unreachable, networkHint
-	// before the deadlines: a dial that timed out is one for errors.Is, too, but nobody's context
-	// ended
+	// before the context's errors: a dial that timed out is context.DeadlineExceeded for errors.Is,
+	// although no context ended
 	case errors.As(err, &send):
 		return fault.Unreachable, networkHint
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return ended(err), ""
 	case errors.As(err, &param), errors.As(err, &serial):
-		return fault.Internal, "" // we asked for something that cannot be asked
+		return fault.Internal, "" // our request was invalid
 	case isMissingRegion(err):
 		return fault.BadInput, regionHint
 	}
@@ -295,16 +292,16 @@ func grantHint(err error) string {
 	case action == "":
 		return "give the role the permission that the message names"
 	case action == "s3:GetObject":
-		return "allow the role s3:GetObject (s3:GetObjectVersion for a version) and, so that S3 tells what is " +
-			"absent, s3:ListBucket; kms:Decrypt where the bucket has a key of its own"
+		return "allow the role s3:GetObject (s3:GetObjectVersion for a version) and s3:ListBucket, without which S3 " +
+			"answers 403, not 404; kms:Decrypt if the bucket has its own key"
 	case strings.HasPrefix(action, "s3:Put"):
-		return "allow the role " + action + "; kms:GenerateDataKey where the bucket has a key of its own"
+		return "allow the role " + action + "; kms:GenerateDataKey if the bucket has its own key"
 	}
 
 	return "allow the role " + action
 }
 
-// action is the IAM action of the operation that failed, "" when it is not known.
+// action returns the IAM action of the failed operation, or "" if it is unknown.
 func action(err error) string {
 	var o *smithy.OperationError
 	if !errors.As(err, &o) || iamServices[o.ServiceID] == "" {
@@ -319,8 +316,8 @@ func action(err error) string {
 	return a
 }
 
-// login reports whether the request was never made because there were no credentials for it: the
-// SDK asked another service for them in vain.
+// login reports whether the request was not sent because the SDK could not get credentials from
+// another service.
 func login(err error) bool {
 	var outer, inner *smithy.OperationError
 	if !errors.As(err, &outer) {
@@ -340,7 +337,7 @@ func isMissingRegion(err error) bool {
 	return errors.As(err, &m)
 }
 
-// status is the HTTP status of the answer, 0 when there was none.
+// status returns the HTTP status of the response, or 0 without a response.
 func status(err error) int {
 	var r *smithyhttp.ResponseError
 	if errors.As(err, &r) && r.Response != nil {
@@ -350,14 +347,13 @@ func status(err error) int {
 	return 0
 }
 
-// interrupted is an answer whose body could not be read to its end, which the SDK leaves to whoever
-// reads it.
+// interrupted is a response body that ended early. The SDK does not wrap such errors.
 type interrupted struct{ err error }
 
-func (i *interrupted) Error() string { return "the answer broke off: " + i.err.Error() }
+func (i *interrupted) Error() string { return "the response ended early: " + i.err.Error() }
 func (i *interrupted) Unwrap() error { return i.err }
 
-// answer is an SDK's error in words that fit behind "verb subject: ".
+// answer is an error of the SDK with a text that fits after "verb subject: ".
 type answer struct {
 	text string
 	err  error
@@ -366,8 +362,8 @@ type answer struct {
 func (a *answer) Error() string { return a.text }
 func (a *answer) Unwrap() error { return a.err }
 
-// text says code, message, operation, status and request ID (which AWS support asks for) in one
-// line, or what the cause says where no answer came.
+// text is the error in one line: code, message, operation, status and the request ID, which AWS
+// support asks for. Without a response it is the cause.
 func text(err error) string {
 	var (
 		op       *smithy.OperationError

@@ -130,7 +130,7 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 			answered("S3", "PutObject", 403, coded("AccessDenied")),
 			fault.NotAllowed,
 			"AccessDenied: m (S3 PutObject, status 403, request R1)",
-			"allow the role s3:PutObject; kms:GenerateDataKey where the bucket has a key of its own",
+			"allow the role s3:PutObject; kms:GenerateDataKey if the bucket has its own key",
 		},
 		"a service that we do not know": {answered("Other", "Do", 403, coded("Whatever")), fault.NotAllowed,
 			"Whatever: m (Other Do, status 403, request R1)", "give the role the permission that the message names"},
@@ -286,7 +286,7 @@ func TestErrorsOfAWSAreClassified(t *testing.T) {
 		"a body that breaks off": {
 			&interrupted{io.ErrUnexpectedEOF},
 			fault.Unreachable,
-			"the answer broke off: unexpected EOF",
+			"the response ended early: unexpected EOF",
 			networkHint,
 		},
 		"our deadline": {
@@ -366,7 +366,7 @@ func TestClassifyKeepsFaultsAndSuccess(t *testing.T) {
 	}
 
 	known := fmt.Errorf("around: %w", fault.New(fault.LeaseLost, "renew", "", nil))
-	if err := classify("op", "subject", known); err != known { //nolint:errorlint // the very same
+	if err := classify("op", "subject", known); err != known {
 		t.Errorf("a fault became %v", err)
 	}
 }
@@ -382,7 +382,7 @@ func TestHintedReplacesTheHintOfOneCode(t *testing.T) {
 		t.Errorf("the first fault was changed: %q", got)
 	}
 
-	if got := hinted(denied, fault.Changed, "x"); got != denied { //nolint:errorlint // the very same
+	if got := hinted(denied, fault.Changed, "x"); got != denied {
 		t.Errorf("another code became %v", got)
 	}
 

@@ -52,30 +52,30 @@ type tagsAPI interface {
 	resourcegroupstaggingapi.GetResourcesAPIClient
 }
 
-// Functions changes consumers through Lambda. The zero values of what is not a client are defaults.
+// Functions reads and changes consumers in Lambda.
 type Functions struct {
 	Client functionsAPI
 	Tags   tagsAPI       // only for Tagged
-	HTTP   *http.Client  // only for CodeUnzipped, whose addresses need no credentials; nil for the default client
-	Poll   time.Duration // between the first two looks of a waiter
-	Pace   time.Duration // between two pages of LayersInUse
+	HTTP   *http.Client  // for presigned URLs in CodeUnzipped; nil for the default client
+	Poll   time.Duration // first polling interval of a waiter; 0 for the default
+	Pace   time.Duration // pause between two pages of LayersInUse; 0 for the default
 }
 
 var _ workflow.Functions = Functions{}
 
-// consumersHint is for what a role may not do with a consumer: the stack grants each consumer by
-// name.
+// consumersHint is the hint for a denied operation on a consumer: the stack grants access to each
+// consumer by name.
 const consumersHint = "add the function's name to `consumers` in cdk.json and deploy again"
 
-// missingHint is for a consumer that is not there.
+// missingHint is the hint for a consumer that does not exist.
 const missingHint = "correct it in layers/consumers.yaml, or deploy the function first"
 
-// told classifies an error about a consumer.
-func told(op, subject string, err error) error {
+// consumerFault is classify for an operation on a consumer, with hints about consumers.
+func consumerFault(op, subject string, err error) error {
 	return hinted(hinted(classify(op, subject, err), fault.NotAllowed, consumersHint), fault.NotFound, missingHint)
 }
 
-// Get returns a version of a function. GetFunction, since it has the widest quota.
+// Get returns a version of a function.
 func (f Functions) Get(ctx context.Context, function, qualifier string) (workflow.Function, error) {
 	out, err := f.get(ctx, "read function", function, qualifier)
 	if err != nil {
@@ -93,12 +93,12 @@ func (f Functions) get(ctx context.Context, op, function, qualifier string) (*la
 
 	out, err := f.Client.GetFunction(ctx, in)
 	if err != nil {
-		return nil, told(op, qualified(function, qualifier), err)
+		return nil, consumerFault(op, qualified(function, qualifier), err)
 	}
 
 	if out.Configuration == nil {
 		return nil, fault.New(fault.Internal, op, qualified(function, qualifier),
-			errors.New("an answer without a configuration"))
+			errors.New("a response without a configuration"))
 	}
 
 	return out, nil
@@ -119,19 +119,17 @@ func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	}
 
 	f := workflow.Function{
-		ARN:     release.Unqualified(aws.ToString(c.FunctionArn)),
-		Name:    aws.ToString(c.FunctionName),
-		Version: aws.ToString(c.Version),
-		Runtime: string(c.Runtime),
-		Arch: string(
-			types.ArchitectureX8664,
-		),
-		CodeBytes:  measure.Bytes(c.CodeSize),
-		CodeSHA256: aws.ToString(c.CodeSha256),
-		ConfigHash: hash,
-		RevisionID: aws.ToString(c.RevisionId),
+		ARN:         release.Unqualified(aws.ToString(c.FunctionArn)),
+		Name:        aws.ToString(c.FunctionName),
+		Version:     aws.ToString(c.Version),
+		Runtime:     string(c.Runtime),
+		Arch:        string(types.ArchitectureX8664), // Lambda's default
+		CodeBytes:   measure.Bytes(c.CodeSize),
+		CodeSHA256:  aws.ToString(c.CodeSha256),
+		ConfigHash:  hash,
+		RevisionID:  aws.ToString(c.RevisionId),
+		Description: aws.ToString(c.Description),
 	}
-	f.Description = aws.ToString(c.Description)
 	if len(c.Architectures) > 0 {
 		f.Arch = string(c.Architectures[0])
 	}
@@ -143,39 +141,62 @@ func functionOf(c *types.FunctionConfiguration) (workflow.Function, error) {
 	return f, nil
 }
 
-// configHash is the digest of what a version freezes besides code and layers. Left out is what
-// differs between $LATEST and a version of it although nobody changed anything: the description,
-// which publishing sets, SnapStart's status, and the patch of the runtime.
+// frozenConfig is the configuration of a function that a version freezes, without code and layers.
+// It also has no fields that differ between $LATEST and a new version of it: the description, which
+// PublishVersion sets, the status of SnapStart, and the patch version of the runtime.
+//
+// Recorded hashes depend on the names and the order of the fields.
+type frozenConfig struct {
+	Package          string                        `json:",omitempty"`
+	Runtime          string                        `json:",omitempty"`
+	Handler          string                        `json:",omitempty"`
+	Role             string                        `json:",omitempty"`
+	KMSKey           string                        `json:",omitempty"`
+	DeadLetters      string                        `json:",omitempty"`
+	Tracing          string                        `json:",omitempty"`
+	SnapStart        string                        `json:",omitempty"`
+	Tenancy          string                        `json:",omitempty"`
+	MemoryMiB        int32                         `json:",omitempty"`
+	TimeoutSeconds   int32                         `json:",omitempty"`
+	StorageMiB       int32                         `json:",omitempty"`
+	Architectures    []types.Architecture          `json:",omitempty"`
+	Environment      map[string]string             `json:",omitempty"`
+	EnvironmentError *types.EnvironmentError       `json:",omitempty"`
+	VPC              *frozenVPC                    `json:",omitempty"`
+	Files            []types.FileSystemConfig      `json:",omitempty"`
+	Image            *types.ImageConfig            `json:",omitempty"`
+	Logging          *types.LoggingConfig          `json:",omitempty"`
+	Durable          *types.DurableConfig          `json:",omitempty"`
+	Capacity         *types.CapacityProviderConfig `json:",omitempty"`
+}
+
+type frozenVPC struct {
+	Subnets, Groups []string
+	IPv6            bool
+}
+
+// configHash is the digest of the frozen configuration.
 func configHash(c *types.FunctionConfiguration) (string, error) {
-	type vpc struct {
-		Subnets, Groups []string
-		IPv6            bool
+	sum, err := digest.Canonical("lambda function configuration v1", frozen(c))
+	return sum.String(), err
+}
+
+func frozen(c *types.FunctionConfiguration) frozenConfig {
+	frozen := frozenConfig{
+		Package:        string(cmp.Or(c.PackageType, types.PackageTypeZip)),
+		Runtime:        string(c.Runtime),
+		Handler:        aws.ToString(c.Handler),
+		Role:           aws.ToString(c.Role),
+		KMSKey:         aws.ToString(c.KMSKeyArn),
+		MemoryMiB:      aws.ToInt32(c.MemorySize),
+		TimeoutSeconds: aws.ToInt32(c.Timeout),
+		Architectures:  c.Architectures,
+		Files:          c.FileSystemConfigs,
+		Logging:        c.LoggingConfig,
+		Durable:        c.DurableConfig,
+		Capacity:       c.CapacityProviderConfig,
+		VPC:            vpcOf(c.VpcConfig),
 	}
-	var frozen struct {
-		Package, Runtime, Handler, Role, KMSKey, DeadLetters, Tracing, SnapStart, Tenancy string                        `json:",omitempty"`
-		MemoryMiB, TimeoutSeconds, StorageMiB                                             int32                         `json:",omitempty"`
-		Architectures                                                                     []types.Architecture          `json:",omitempty"`
-		Environment                                                                       map[string]string             `json:",omitempty"`
-		EnvironmentError                                                                  *types.EnvironmentError       `json:",omitempty"`
-		VPC                                                                               *vpc                          `json:",omitempty"`
-		Files                                                                             []types.FileSystemConfig      `json:",omitempty"`
-		Image                                                                             *types.ImageConfig            `json:",omitempty"`
-		Logging                                                                           *types.LoggingConfig          `json:",omitempty"`
-		Durable                                                                           *types.DurableConfig          `json:",omitempty"`
-		Capacity                                                                          *types.CapacityProviderConfig `json:",omitempty"`
-	}
-	frozen.Package = string(cmp.Or(c.PackageType, types.PackageTypeZip))
-	frozen.Runtime = string(c.Runtime)
-	frozen.Handler = aws.ToString(c.Handler)
-	frozen.Role = aws.ToString(c.Role)
-	frozen.KMSKey = aws.ToString(c.KMSKeyArn)
-	frozen.MemoryMiB = aws.ToInt32(c.MemorySize)
-	frozen.TimeoutSeconds = aws.ToInt32(c.Timeout)
-	frozen.Architectures = c.Architectures
-	frozen.Files = c.FileSystemConfigs
-	frozen.Logging = c.LoggingConfig
-	frozen.Durable = c.DurableConfig
-	frozen.Capacity = c.CapacityProviderConfig
 	if c.DeadLetterConfig != nil {
 		frozen.DeadLetters = aws.ToString(c.DeadLetterConfig.TargetArn)
 	}
@@ -205,24 +226,28 @@ func configHash(c *types.FunctionConfiguration) (string, error) {
 		frozen.Image = c.ImageConfigResponse.ImageConfig
 	}
 
-	if v := c.VpcConfig; v != nil &&
-		len(v.SubnetIds)+len(v.SecurityGroupIds) > 0 { // leaving a network leaves an empty one behind
-		frozen.VPC = &vpc{
-			Subnets: slices.Sorted(slices.Values(v.SubnetIds)),
-			Groups:  slices.Sorted(slices.Values(v.SecurityGroupIds)),
-			IPv6:    aws.ToBool(v.Ipv6AllowedForDualStack),
-		}
+	return frozen
+}
+
+// vpcOf returns nil for a function without a VPC. After a function has left its VPC, Lambda returns
+// a configuration without subnets and security groups.
+func vpcOf(v *types.VpcConfigResponse) *frozenVPC {
+	if v == nil || len(v.SubnetIds)+len(v.SecurityGroupIds) == 0 {
+		return nil
 	}
 
-	sum, err := digest.Canonical("lambda function configuration v1", frozen)
-	return sum.String(), err
+	return &frozenVPC{
+		Subnets: slices.Sorted(slices.Values(v.SubnetIds)),
+		Groups:  slices.Sorted(slices.Values(v.SecurityGroupIds)),
+		IPv6:    aws.ToBool(v.Ipv6AllowedForDualStack),
+	}
 }
 
 // Alias returns an alias.
 func (f Functions) Alias(ctx context.Context, function, alias string) (workflow.Alias, error) {
 	out, err := f.Client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &function, Name: &alias})
 	if err != nil {
-		return workflow.Alias{}, told("read alias", qualified(function, alias), err)
+		return workflow.Alias{}, consumerFault("read alias", qualified(function, alias), err)
 	}
 
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil
@@ -237,19 +262,19 @@ func aliasOf(name, version, revision *string, routing *types.AliasRoutingConfigu
 	return a
 }
 
-// Tagged returns the functions that have all the tags. No tags would be all functions of the
-// account, which nobody means.
+// Tagged returns the ARNs of the functions that have all the tags, sorted. No tags are BadInput:
+// they would match all functions of the account.
 func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string, error) {
 	const op = "find functions by tag"
 	if len(tags) == 0 {
-		return nil, fault.New(fault.BadInput, op, "", errors.New("no tag is given")).
+		return nil, fault.New(fault.BadInput, op, "", errors.New("no tags")).
 			WithHint("give at least one tag in consumers.yaml")
 	}
 
 	in := &resourcegroupstaggingapi.GetResourcesInput{
 		ResourceTypeFilters: []string{"lambda:function"},
-		ResourcesPerPage:    aws.Int32(100),
-	} // the API's most
+		ResourcesPerPage:    aws.Int32(100), // the API's limit
+	}
 	var words []string
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		in.TagFilters = append(in.TagFilters, tagtypes.TagFilter{Key: aws.String(key), Values: []string{tags[key]}})
@@ -272,9 +297,10 @@ func (f Functions) Tagged(ctx context.Context, tags map[string]string) ([]string
 	return slices.Compact(arns), nil
 }
 
-// CodeUnzipped reads the directory of a function's zip where Lambda keeps it, not the zip.
+// CodeUnzipped returns the unzipped size of a function's code. It reads only the central directory
+// of the zip that Lambda stores.
 func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string) (measure.Bytes, error) {
-	const op = "weigh the package of"
+	const op = "measure the package of"
 	out, err := f.get(ctx, op, function, qualifier)
 	if err != nil {
 		return 0, err
@@ -284,16 +310,16 @@ func (f Functions) CodeUnzipped(ctx context.Context, function, qualifier string)
 	switch {
 	case out.Configuration.PackageType == types.PackageTypeImage:
 		return 0, fault.New(fault.BadInput, op, subject, errors.New("it is a container image, which has no layers")).
-			WithHint("take the function out of consumers.yaml")
+			WithHint("remove the function from consumers.yaml")
 	case out.Code == nil || aws.ToString(out.Code.Location) == "":
-		return 0, fault.New(fault.Internal, op, subject, errors.New("the answer does not say where it is"))
+		return 0, fault.New(fault.Internal, op, subject, errors.New("a response without its location"))
 	}
 
 	return unzippedAt(ctx, f.HTTP, *out.Code.Location, op, subject)
 }
 
-// SetLayers replaces the layers of $LATEST. What is returned is read after the update, and is
-// Changed when it has other layers: somebody came in between.
+// SetLayers replaces the layers of $LATEST, waits for the update, and returns the function after
+// it. Fault Changed if the function then has other layers, because of another update.
 func (f Functions) SetLayers(
 	ctx context.Context,
 	function string,
@@ -356,16 +382,16 @@ func (f Functions) PublishVersion(ctx context.Context, function, description, re
 	return version, hinted(err, fault.NotAllowed, consumersHint)
 }
 
-// busyTries is how often a change is tried on a function that Lambda says is busy with another one.
+// busyTries is the limit of attempts to change a function that is busy with another update.
 const busyTries = 3
 
-// whenIdle does a change. A function that is busy with an update is waited for: the revision then
-// tells whether that update was somebody else's.
+// whenIdle makes a change. If another update is in progress, it waits for its end and tries again.
+// If that update changed the revision, the next attempt fails as Changed.
 func (f Functions) whenIdle(ctx context.Context, op, function string, change func() error) error {
 	for try := 1; ; try++ {
 		err := change()
 		if err == nil || !conflicts(err) {
-			return told(op, function, err)
+			return consumerFault(op, function, err)
 		}
 
 		if try == busyTries {
@@ -374,38 +400,37 @@ func (f Functions) whenIdle(ctx context.Context, op, function string, change fun
 		}
 
 		w := &watch{op: op, subject: function, poll: f.Poll}
-		if _, err := updated(ctx, f.Client, w, function); err != nil &&
-			!w.failed { // that the other update failed does not concern us
+		_, err = updated(ctx, f.Client, w, function)
+		if err != nil && !w.failed { // a failure of the other update is not ours
 			return hinted(err, fault.NotAllowed, consumersHint)
 		}
 	}
 }
 
-// MoveAlias points an alias to one version. The weights are sent, empty: left out they would stay.
+// MoveAlias points an alias to one version. It sends empty weights: without them, the API would
+// keep the old ones.
 func (f Functions) MoveAlias(ctx context.Context, function, alias, version, revision string) (workflow.Alias, error) {
-	out, err := f.Client.UpdateAlias(
-		ctx,
-		&lambda.UpdateAliasInput{
-			FunctionName:    &function,
-			Name:            &alias,
-			FunctionVersion: &version,
-			RevisionId:      &revision,
-			RoutingConfig:   &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}},
-		},
-		once,
-	)
+	in := &lambda.UpdateAliasInput{
+		FunctionName:    &function,
+		Name:            &alias,
+		FunctionVersion: &version,
+		RevisionId:      &revision,
+		RoutingConfig:   &types.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}},
+	}
+
+	out, err := f.Client.UpdateAlias(ctx, in, once)
 	if err != nil {
-		return workflow.Alias{}, told("move alias", qualified(function, alias), err)
+		return workflow.Alias{}, consumerFault("move alias", qualified(function, alias), err)
 	}
 
 	return aliasOf(out.Name, out.FunctionVersion, out.RevisionId, out.RoutingConfig), nil
 }
 
-// versionNumber is a published version, as opposed to $LATEST and aliases.
+// versionNumber matches published versions, but not $LATEST and aliases.
 var versionNumber = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// DeleteVersion removes a published version. The call is the one that deletes functions: without a
-// number it would take all of it, so nothing else is sent.
+// DeleteVersion deletes a published version. The same API call without a version number deletes the
+// whole function, so anything but a number is BadInput.
 func (f Functions) DeleteVersion(ctx context.Context, function, version string) error {
 	const op = "delete version"
 	if !versionNumber.MatchString(version) {
@@ -413,22 +438,25 @@ func (f Functions) DeleteVersion(ctx context.Context, function, version string) 
 			fmt.Errorf("%q is not the number of a version", version))
 	}
 
-	if _, err := f.Client.DeleteFunction(ctx,
-		&lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version}); err != nil &&
-		!absent(err) {
-		return told(op, qualified(function, version), err)
+	in := &lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &version}
+	if _, err := f.Client.DeleteFunction(ctx, in); err != nil && !absent(err) {
+		return consumerFault(op, qualified(function, version), err)
 	}
 
 	return nil
 }
 
-// LayersInUse asks for all versions of all functions, 50 to a request, with a pause between two so
-// that the rest of the account can work.
+// LayersInUse returns the ARNs of the layers of all versions of all functions. It lists 50 versions
+// in a request and pauses between requests, to leave most of the account's quota to others.
 func (f Functions) LayersInUse(ctx context.Context) (map[string]bool, error) {
 	const op = "list functions"
 	used := map[string]bool{}
-	pages := lambda.NewListFunctionsPaginator(f.Client,
-		&lambda.ListFunctionsInput{FunctionVersion: types.FunctionVersionAll, MaxItems: aws.Int32(50)}) // the API's most
+	in := &lambda.ListFunctionsInput{
+		FunctionVersion: types.FunctionVersionAll,
+		MaxItems:        aws.Int32(50), // the API's limit
+	}
+
+	pages := lambda.NewListFunctionsPaginator(f.Client, in)
 	for first := true; pages.HasMorePages(); first = false {
 		if !first {
 			if err := pause(ctx, cmp.Or(f.Pace, defaultPace)); err != nil {

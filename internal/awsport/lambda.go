@@ -15,19 +15,19 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// Lambda's control plane takes 15 requests a second for the whole account, GetFunction excepted,
-// which takes 100 of its own (docs: "Lambda quotas"). So functions are read with GetFunction,
-// waiters begin slowly, and lists are paced.
+// Lambda's control plane accepts 15 requests a second for the whole account. GetFunction has a
+// quota of its own, 100 requests a second (docs: "Lambda quotas"). So this package reads functions
+// with GetFunction, polls slowly, and pauses between the pages of a list.
 const (
-	defaultPoll = 250 * time.Millisecond // between the first two looks of a waiter; it grows to eight times that
-	defaultPace = 100 * time.Millisecond // between two pages of a list of the whole account
-	defaultWait = 5 * time.Minute        // of a waiter whose context has no deadline
+	defaultPoll = 250 * time.Millisecond // first polling interval of a waiter; it grows to 8 times this
+	defaultPace = 100 * time.Millisecond // pause between two pages of a list of the whole account
+	defaultWait = 5 * time.Minute        // limit of a waiter whose context has no deadline
 )
 
-// once makes the SDK send a request again only when it was throttled, which says that nothing was
-// done. After a lost answer nobody knows: a layer version would be published twice, and a revision
-// would be stale because of our own change. Such an error ends as Unreachable, and whoever tries
-// again looks first.
+// once limits the SDK's retries to throttled requests, which had no effect. After a lost response,
+// the effect is unknown: a retry could publish a layer version twice, or could fail because our own
+// change made the revision stale. Such an error is the fault Unreachable, and a caller that retries
+// must read the state first.
 func once(o *lambda.Options) {
 	switch r := o.Retryer.(type) {
 	case aws.RetryerV2:
@@ -43,8 +43,8 @@ func (throttledOnly) IsErrorRetryable(err error) bool {
 	return retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}.IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// conflicts reports whether Lambda refused because a resource is busy or already there: an update
-// in progress, a function or a statement of that name.
+// conflicts reports whether Lambda refused a request because an update is in progress, or because a
+// function or statement of that name exists.
 func conflicts(err error) bool {
 	var c *types.ResourceConflictException
 	return errors.As(err, &c)
@@ -55,23 +55,23 @@ func absent(err error) bool {
 	return errors.As(err, &n)
 }
 
-// A watch is what a waiter last saw. The SDK's waiters say in plain text how they ended; this says
-// it in types.
+// A watch records the last response that a waiter got. The SDK's waiters describe their failure
+// only in a text.
 type watch struct {
 	op, subject string
-	poll        time.Duration
-	err         error // of the last look
-	failed      bool
-	code, cause string // why it failed, in Lambda's words
+	poll        time.Duration // first polling interval; 0 for the default
+	err         error         // of the last request
+	failed      bool          // the last state is a failure
+	code, cause string        // the reason of Lambda for this failure
 }
 
-// delays are those of a waiter: the first and the longest.
+// delays returns the first and the longest polling interval.
 func (w *watch) delays() (first, longest time.Duration) {
 	poll := cmp.Or(w.poll, defaultPoll)
 	return poll, 8 * poll
 }
 
-// longest is how long a waiter may take: as long as the context, which it does not overstep.
+// longest returns the time limit of a waiter: the rest of the context's time.
 func longest(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return max(time.Until(end), time.Nanosecond)
@@ -87,7 +87,7 @@ func (w *watch) saw(failed bool, code, cause string, err error) {
 	w.cause = cause
 }
 
-// fault says why a waiter ended with an error.
+// fault returns the fault for the error of a waiter.
 func (w *watch) fault(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
@@ -103,12 +103,12 @@ func (w *watch) fault(ctx context.Context, err error) error {
 		return classify(w.op, w.subject, ctx.Err())
 	}
 
-	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it was not done in time")).
-		WithHint("look at the function's state in the Lambda console")
+	return fault.New(fault.TimedOut, w.op, w.subject, errors.New("it did not finish in time")).
+		WithHint("check the function's state in the Lambda console")
 }
 
-// updated waits until the last update of $LATEST is done, and returns the function as it is then:
-// its revision changes once more when an update ends.
+// updated waits until the last update of $LATEST is finished, and returns the function after it:
+// its revision changes again when an update finishes.
 func updated(
 	ctx context.Context,
 	client lambda.GetFunctionAPIClient,
@@ -139,7 +139,7 @@ func updated(
 	return out, w.fault(ctx, err)
 }
 
-// active waits until a function that was just made can be invoked.
+// active waits until a new function can be invoked.
 func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, function string) error {
 	err := lambda.NewFunctionActiveV2Waiter(client).
 		Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
@@ -164,9 +164,9 @@ func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, f
 	return w.fault(ctx, err)
 }
 
-// published waits until a version can be invoked. An older version that publishing found again may
-// be Inactive, which Lambda ends by itself at the next invocation: the SDK's waiter would wait for
-// that for ever.
+// published waits until a version can be invoked. PublishVersion may return an existing version
+// that is Inactive. Lambda activates it at its next invocation, so this counts as ready; the SDK's
+// waiter alone would never return.
 func published(
 	ctx context.Context,
 	client lambda.GetFunctionConfigurationAPIClient,
@@ -221,7 +221,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// created reads the times that Lambda writes: 2018-11-27T15:10:45.123+0000.
+// created parses a time in Lambda's format: 2018-11-27T15:10:45.123+0000.
 func created(s string) (time.Time, error) {
 	t, err := time.Parse("2006-01-02T15:04:05.999-0700", s)
 	if err != nil {

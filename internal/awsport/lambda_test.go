@@ -116,7 +116,10 @@ var (
 	}
 	ok = reply{
 		status: 200,
-		body:   `{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","RevisionId":"r2"}`,
+		body: `{
+			"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f",
+			"Version": "$LATEST", "RevisionId": "r2"
+		}`,
 	}
 	inProgress = reply{
 		status: 200,
@@ -124,7 +127,10 @@ var (
 	}
 	done = reply{
 		status: 200,
-		body:   `{"Configuration":{"FunctionName":"f","FunctionArn":"arn:aws:lambda:us-east-1:1:function:f","Version":"$LATEST","State":"Active","LastUpdateStatus":"Successful","RevisionId":"r3"}}`,
+		body: `{"Configuration": {
+			"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f", "Version": "$LATEST",
+			"State": "Active", "LastUpdateStatus": "Successful", "RevisionId": "r3"
+		}}`,
 	}
 )
 
@@ -189,7 +195,7 @@ func TestErrorsOfLambdaBecomeFaults(t *testing.T) {
 			"",
 			1,
 		},
-		"an answer without a configuration is Internal": {
+		"a response without a configuration is Internal": {
 			[]reply{{status: 200, body: `{}`}},
 			fault.Internal,
 			"without a configuration",
@@ -268,16 +274,10 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 	})
 	t.Run("also when the other update failed", func(t *testing.T) {
 		t.Parallel()
-		s := play(
-			t,
-			updating,
-			reply{
-				status: 200,
-				body:   `{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"}}`,
-			},
-			ok,
-			done,
-		)
+		const reason = `"LastUpdateStatusReasonCode":"SubnetOutOfIPAddresses"`
+		failed := reply{status: 200, body: `{"Configuration":{"LastUpdateStatus":"Failed",` + reason + `}}`}
+
+		s := play(t, updating, failed, ok, done)
 		if _, err := s.functions().SetLayers(t.Context(), "f", nil, "r1"); err != nil {
 			t.Fatal(err)
 		}
@@ -302,14 +302,8 @@ func TestChangesOfABusyFunctionWait(t *testing.T) {
 func TestAnUpdateThatDoesNotEndWell(t *testing.T) {
 	t.Parallel()
 	failed := func(code, reason string) reply {
-		return reply{
-			status: 200,
-			body: fmt.Sprintf(
-				`{"Configuration":{"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q}}`,
-				code,
-				reason,
-			),
-		}
+		const fields = `"LastUpdateStatus":"Failed","LastUpdateStatusReasonCode":%q,"LastUpdateStatusReason":%q`
+		return reply{status: 200, body: fmt.Sprintf(`{"Configuration":{`+fields+`}}`, code, reason)}
 	}
 	for name, c := range map[string]struct {
 		last reply
@@ -364,7 +358,7 @@ func TestWaitersEndWithTheContext(t *testing.T) {
 		f.Poll = time.Minute
 		began := time.Now()
 		_, err := f.SetLayers(ctx, "f", nil, "r1")
-		wantRefusal(t, err, fault.TimedOut, "it was not done in time", "")
+		wantRefusal(t, err, fault.TimedOut, "it did not finish in time", "")
 		if took := time.Since(began); took > 3*time.Second {
 			t.Fatalf("took %v", took)
 		}
@@ -414,7 +408,7 @@ func TestPublishVersionWaitsForTheVersion(t *testing.T) {
 			}
 
 			if v != "7" {
-				t.Fatalf("version %q: it was made, and whoever cleans up must know", v)
+				t.Fatalf("version %q: it was published, so the cleanup must know it", v)
 			}
 
 			if got := s.requests()[1]; got != "GET /2015-03-31/functions/f/configuration?Qualifier=7" {
@@ -499,7 +493,10 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 	t.Parallel()
 	answer := reply{
 		status: 201,
-		body:   `{"LayerVersionArn":"arn:aws:lambda:us-east-1:1:layer:layersmith-data:3","Version":3,"CreatedDate":"2026-11-02T03:04:05.678+0000","Content":{"CodeSha256":"sum"}}`,
+		body: `{
+			"LayerVersionArn": "arn:aws:lambda:us-east-1:1:layer:layersmith-data:3", "Version": 3,
+			"CreatedDate": "2026-11-02T03:04:05.678+0000", "Content": {"CodeSha256": "sum"}
+		}`,
 	}
 	s := play(t, answer)
 	v, err := awsport.LayerVersions{Client: s.client(), Bucket: bucket}.Publish(t.Context(), newLayerVersion(t))
@@ -520,7 +517,9 @@ func TestPublishNamesObjectVersionAndTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	text := `map[CompatibleArchitectures:[arm64] CompatibleRuntimes:[python3.12] Content:map[S3Bucket:layersmith-store S3Key:pruned/x.zip S3ObjectVersion:version-1] Description:d LicenseInfo:MIT]`
+	text := "map[CompatibleArchitectures:[arm64] CompatibleRuntimes:[python3.12] " +
+		"Content:map[S3Bucket:layersmith-store S3Key:pruned/x.zip S3ObjectVersion:version-1] " +
+		"Description:d LicenseInfo:MIT]"
 	if fmt.Sprint(got) != text {
 		t.Fatalf("sent %v, want %s", got, text)
 	}
@@ -595,7 +594,7 @@ func TestRefusalsOfLayers(t *testing.T) {
 		)
 		const list = "GET /2018-10-31/layers/layersmith-data/versions?MaxItems=50"
 		wantRefusal(t, at(s).Delete(t.Context(), strings.Replace(arn, "123456789012", "210987654321", 1)),
-			fault.BadInput, "it is not one of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
+			fault.BadInput, "it is not a version of arn:aws:lambda:us-east-1:123456789012:layer:layersmith-data", "")
 		wantRequests(t, s, list)
 	})
 	t.Run("a version that is not in the list is gone", func(t *testing.T) {
@@ -632,15 +631,17 @@ func TestLayersInUseAsksForAllVersions(t *testing.T) {
 		"lambda:ListFunctions") // half a list would delete layers that are used
 }
 
-// What Lambda reports differently for $LATEST and its version is not a difference; what the two can
-// really differ in is.
+// Fields that Lambda reports differently for $LATEST and a new version of it do not change the
+// hash. All other fields do.
 func TestConfigHashComparesVersions(t *testing.T) {
 	t.Parallel()
 	hash := func(t *testing.T, more string) string {
 		t.Helper()
 		s := play(t, reply{
 			status: 200,
-			body:   `{"Configuration":{"FunctionName":"f","Runtime":"python3.13","Handler":"a.b","Role":"r","MemorySize":128,"Timeout":3,"Architectures":["x86_64"],` + more + `}}`,
+			body: `{"Configuration": {
+				"FunctionName": "f", "Runtime": "python3.13", "Handler": "a.b", "Role": "r",
+				"MemorySize": 128, "Timeout": 3, "Architectures": ["x86_64"], ` + more + `}}`,
 		})
 		f, err := s.functions().Get(t.Context(), "f", "")
 		if err != nil {
@@ -651,9 +652,13 @@ func TestConfigHashComparesVersions(t *testing.T) {
 	}
 	base := hash(t, `"Version":"$LATEST"`)
 	for _, same := range []string{
-		`"Version":"7","Description":"released","RevisionId":"x","LastModified":"2026"`, `"SnapStart":{"ApplyOn":"","OptimizationStatus":"Off"}`,
-		`"Layers":[{"Arn":"a"}],"CodeSha256":"x","CodeSize":7`, `"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[],"VpcId":""}`, `"State":"Inactive","PackageType":"Zip"`,
-		`"RuntimeVersionConfig":{"RuntimeVersionArn":"patch"}`, `"Environment":{"Variables":{}}`,
+		`"Version":"7","Description":"released","RevisionId":"x","LastModified":"2026"`,
+		`"SnapStart":{"ApplyOn":"","OptimizationStatus":"Off"}`,
+		`"Layers":[{"Arn":"a"}],"CodeSha256":"x","CodeSize":7`,
+		`"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[],"VpcId":""}`,
+		`"State":"Inactive","PackageType":"Zip"`,
+		`"RuntimeVersionConfig":{"RuntimeVersionArn":"patch"}`,
+		`"Environment":{"Variables":{}}`,
 	} {
 		if hash(t, same) != base {
 			t.Errorf("%s differs", same)
@@ -662,10 +667,25 @@ func TestConfigHashComparesVersions(t *testing.T) {
 
 	seen := map[string]string{base: ""}
 	for _, other := range []string{
-		`"MemorySize":256`, `"Timeout":4`, `"Role":"s"`, `"Handler":"b.c"`, `"Runtime":"python3.12"`, `"Architectures":["arm64"]`, `"Environment":{"Variables":{"A":"1"}}`, `"EphemeralStorage":{"Size":1024}`,
-		`"VpcConfig":{"SubnetIds":["s"],"SecurityGroupIds":["g"]}`, `"TracingConfig":{"Mode":"Active"}`, `"KMSKeyArn":"k"`, `"DeadLetterConfig":{"TargetArn":"q"}`,
-		`"FileSystemConfigs":[{"Arn":"x","LocalMountPath":"/mnt/x"}]`, `"LoggingConfig":{"LogFormat":"JSON"}`, `"SnapStart":{"ApplyOn":"PublishedVersions"}`, `"PackageType":"Image"`,
-		`"ImageConfigResponse":{"ImageConfig":{"Command":["x"]}}`, `"TenancyConfig":{"TenantIsolationMode":"PER_TENANT"}`, `"DurableConfig":{"ExecutionTimeout":9}`,
+		`"MemorySize":256`,
+		`"Timeout":4`,
+		`"Role":"s"`,
+		`"Handler":"b.c"`,
+		`"Runtime":"python3.12"`,
+		`"Architectures":["arm64"]`,
+		`"Environment":{"Variables":{"A":"1"}}`,
+		`"EphemeralStorage":{"Size":1024}`,
+		`"VpcConfig":{"SubnetIds":["s"],"SecurityGroupIds":["g"]}`,
+		`"TracingConfig":{"Mode":"Active"}`,
+		`"KMSKeyArn":"k"`,
+		`"DeadLetterConfig":{"TargetArn":"q"}`,
+		`"FileSystemConfigs":[{"Arn":"x","LocalMountPath":"/mnt/x"}]`,
+		`"LoggingConfig":{"LogFormat":"JSON"}`,
+		`"SnapStart":{"ApplyOn":"PublishedVersions"}`,
+		`"PackageType":"Image"`,
+		`"ImageConfigResponse":{"ImageConfig":{"Command":["x"]}}`,
+		`"TenancyConfig":{"TenantIsolationMode":"PER_TENANT"}`,
+		`"DurableConfig":{"ExecutionTimeout":9}`,
 	} {
 		h := hash(t, other)
 		if was, ok := seen[h]; ok {
@@ -838,7 +858,7 @@ func TestPackagesThatCannotBeWeighed(t *testing.T) {
 		defer cancel()
 		f, _ := located(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		_, err := f.CodeUnzipped(ctx, "f", "")
-		wantRefusal(t, err, fault.TimedOut, "weigh the package of f", "")
+		wantRefusal(t, err, fault.TimedOut, "measure the package of f", "")
 	})
 }
 
@@ -873,7 +893,9 @@ func TestInvokeReadsTheReport(t *testing.T) {
 		},
 		"as JSON": {
 			`{"time":"2026-11-02T03:04:05Z","type":"platform.start","record":{}}` + "\n" +
-				`{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,"initDurationMs":123.45},"status":"success"}}`,
+				`{"time":"2026-11-02T03:04:05Z","type":"platform.report","record":{"requestId":"8f5","metrics":{` +
+				`"durationMs":1.51,"billedDurationMs":2,"memorySizeMB":128,"maxMemoryUsedMB":99,` +
+				`"initDurationMs":123.45},"status":"success"}}`,
 			0.12345,
 			99,
 		},
@@ -954,6 +976,7 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 	gone := reply{status: 404, code: "ResourceNotFoundException", body: "no"}
 	exists := reply{status: 409, code: "ResourceConflictException", body: "Function already exist: f"}
 	made := reply{status: 201, body: `{}`}
+	const invalidRuntime = `{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}`
 	for name, c := range map[string]struct {
 		replies []reply
 		code    fault.Code
@@ -963,23 +986,16 @@ func TestASandboxThatCannotBeMade(t *testing.T) {
 		"whose name stays taken": {
 			[]reply{gone, exists, gone, exists, gone, exists},
 			fault.Throttled,
-			"create function f: still there after 3 deletions",
+			"create function f: it still exists after 3 deletions",
 		},
 		"whose left-over cannot be deleted": {[]reply{denied}, fault.NotAllowed, "delete function f"},
 		"whose role may not be passed":      {[]reply{gone, denied}, fault.NotAllowed, "create function f"},
 		"that Lambda cannot start": {
-			[]reply{
-				gone,
-				made,
-				{
-					status: 200,
-					body:   `{"Configuration":{"State":"Failed","StateReasonCode":"InvalidRuntime","StateReason":"no"}}`,
-				},
-			},
+			[]reply{gone, made, {status: 200, body: `{"Configuration":` + invalidRuntime + `}`}},
 			fault.BadInput,
 			"create function f: InvalidRuntime: no",
 		},
-		"that is pending twice, then is there": {
+		"that is pending twice, then active": {
 			[]reply{
 				gone,
 				made,

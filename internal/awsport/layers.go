@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,8 +45,8 @@ type layersAPI interface {
 // LayerVersions publishes layers to Lambda.
 type LayerVersions struct {
 	Client layersAPI
-	Bucket string       // where the zips lie
-	HTTP   *http.Client // only for Unzipped, whose addresses need no credentials; nil for the default client
+	Bucket string       // bucket of the zips
+	HTTP   *http.Client // for presigned URLs in Unzipped; nil for the default client
 }
 
 var _ workflow.LayerVersions = LayerVersions{}
@@ -56,9 +55,8 @@ var _ workflow.LayerVersions = LayerVersions{}
 func (l LayerVersions) List(ctx context.Context, layerName string) ([]workflow.LayerVersion, error) {
 	const op = "list versions of layer"
 	var all []workflow.LayerVersion
-	pages := lambda.NewListLayerVersionsPaginator(l.Client,
-		&lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)}) // the API's most
-	for pages.HasMorePages() {
+	in := &lambda.ListLayerVersionsInput{LayerName: &layerName, MaxItems: aws.Int32(50)} // the API's limit
+	for pages := lambda.NewListLayerVersionsPaginator(l.Client, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		switch {
 		case absent(err):
@@ -95,15 +93,8 @@ func (l LayerVersions) Get(ctx context.Context, arn string) (workflow.LayerVersi
 		return workflow.LayerVersion{}, err
 	}
 
-	return versionOf(
-		op,
-		release.LayerNameOf(arn),
-		out.LayerVersionArn,
-		out.Version,
-		out.Description,
-		out.CreatedDate,
-		out.Content,
-	)
+	name := release.LayerNameOf(arn)
+	return versionOf(op, name, out.LayerVersionArn, out.Version, out.Description, out.CreatedDate, out.Content)
 }
 
 func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLayerVersionByArnOutput, error) {
@@ -115,22 +106,23 @@ func (l LayerVersions) get(ctx context.Context, op, arn string) (*lambda.GetLaye
 	return out, classify(op, arn, err)
 }
 
-// Unzipped reads the directory of the version's zip where Lambda keeps it, not the zip.
+// Unzipped returns the unzipped size of a version. It reads only the central directory of the zip
+// that Lambda stores.
 func (l LayerVersions) Unzipped(ctx context.Context, arn string) (measure.Bytes, error) {
-	const op = "weigh layer version"
+	const op = "measure layer version"
 	out, err := l.get(ctx, op, arn)
 	switch {
 	case err != nil:
 		return 0, err
 	case out.Content == nil || aws.ToString(out.Content.Location) == "":
-		return 0, fault.New(fault.Internal, op, arn, errors.New("the answer does not say where it is"))
+		return 0, fault.New(fault.Internal, op, arn, errors.New("a response without its location"))
 	}
 
 	return unzippedAt(ctx, l.HTTP, *out.Content.Location, op, arn)
 }
 
-// Publish publishes the object that the reference names, in the version that it names. It is sent
-// once: Lambda has no token that would tell a repetition from a new version.
+// Publish publishes the object version that the reference names. A lost response is not retried
+// (see once): the API has no idempotency token.
 func (l LayerVersions) Publish(ctx context.Context, v workflow.NewLayerVersion) (workflow.LayerVersion, error) {
 	const op = "publish layer version of"
 	in := &lambda.PublishLayerVersionInput{
@@ -181,31 +173,25 @@ func versionOf(
 	return v, nil
 }
 
-var (
-	organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`) // API: Organization
-	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
-)
-
-// Share grants lambda:GetLayerVersion, in a statement that is named after the grantee: a second one
-// is refused as a conflict, which is what we want to know.
+// Share grants lambda:GetLayerVersion. The statement's ID contains the grantee, so that Lambda
+// refuses a second grant as a conflict, which means success.
 func (l LayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with string) error {
 	const op = "share layer version"
+	grantee, err := release.ParseGrantee(with)
+	if err != nil {
+		return fault.New(fault.BadInput, op, v.ARN, err).WithHint("correct `share` in cdk.json and deploy again")
+	}
+
 	in := &lambda.AddLayerVersionPermissionInput{
 		LayerName:     &v.LayerName,
 		VersionNumber: &v.Version,
 		Action:        aws.String("lambda:GetLayerVersion"),
 		StatementId:   aws.String("layersmith-" + with),
+		Principal:     &with,
 	}
-	switch {
-	case organizationID.MatchString(with):
+	if grantee.IsOrganization() {
 		in.Principal = aws.String("*")
 		in.OrganizationId = &with
-	case accountID.MatchString(with):
-		in.Principal = &with
-	default:
-		return fault.New(fault.BadInput, op, v.ARN,
-			fmt.Errorf("%q is neither an organization (o-...) nor an account (12 digits)", with)).
-			WithHint("correct `share` in cdk.json and deploy again")
 	}
 
 	if _, err := l.Client.AddLayerVersionPermission(ctx, in); err != nil && !conflicts(err) {
@@ -215,8 +201,8 @@ func (l LayerVersions) Share(ctx context.Context, v workflow.LayerVersion, with 
 	return nil
 }
 
-// Delete removes a version. The API takes a layer's name, which every account may have, so the
-// account's own list decides whether the ARN means one of its versions.
+// Delete deletes a version. The API takes a layer's name, not an ARN, and other accounts may have a
+// layer of the same name. So Delete first looks for the ARN in the account's own versions.
 func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	const op = "delete layer version"
 	name, version, err := release.ParseLayerVersionARN(arn)
@@ -230,16 +216,19 @@ func (l LayerVersions) Delete(ctx context.Context, arn string) error {
 	}
 
 	if !slices.ContainsFunc(own, func(v workflow.LayerVersion) bool { return v.ARN == arn }) {
-		if len(own) > 0 && release.Unqualified(own[0].ARN) != release.Unqualified(arn) {
-			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not one of %s", release.Unqualified(own[0].ARN)))
+		if len(own) == 0 {
+			return nil
+		}
+
+		if layer := release.Unqualified(own[0].ARN); layer != release.Unqualified(arn) {
+			return fault.New(fault.BadInput, op, arn, fmt.Errorf("it is not a version of %s", layer))
 		}
 
 		return nil
 	}
 
-	if _, err := l.Client.DeleteLayerVersion(ctx,
-		&lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version}); err != nil &&
-		!absent(err) {
+	in := &lambda.DeleteLayerVersionInput{LayerName: &name, VersionNumber: &version}
+	if _, err := l.Client.DeleteLayerVersion(ctx, in); err != nil && !absent(err) {
 		return classify(op, arn, err)
 	}
 

@@ -153,6 +153,24 @@ func TestErrorsOfCloudWatchBecomeFaults(t *testing.T) {
 	}
 }
 
+// metricsAt is the time of all metrics.
+var metricsAt = time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
+
+// valueOf checks a datum and returns its value.
+func valueOf(t *testing.T, datum cbor.Map) float64 {
+	t.Helper()
+	const described = "PackageSizeMegabytes" +
+		"[map[Name:LayerName Value:data] map[Name:Target Value:python3.13-x86_64]]"
+	value, err := cbor.AsFloat64(datum["Value"])
+	when, errTime := cbor.AsTime(datum["Timestamp"])
+	text := fmt.Sprint(datum["MetricName"], datum["Unit"], datum["Dimensions"])
+	if err != nil || errTime != nil || !when.Equal(metricsAt) || text != described {
+		t.Errorf("datum %v", datum)
+	}
+
+	return value
+}
+
 func TestMetricsAreStoredByTheThousand(t *testing.T) {
 	t.Parallel()
 	values := make([]workflow.Metric, 2300)
@@ -168,8 +186,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 		}
 	}
 
-	at := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
-	// store returns the values that came, by batch; the batches that are named fail.
+	// store returns the values that were received, by batch. The given batches fail.
 	store := func(t *testing.T, values []workflow.Metric, failing ...int) (batches [][]float64, err error) {
 		t.Helper()
 		var mu sync.Mutex
@@ -182,17 +199,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 
 			var batch []float64
 			for _, d := range in["MetricData"].(cbor.List) {
-				datum := d.(cbor.Map)
-				value, err := cbor.AsFloat64(datum["Value"])
-				when, errTime := cbor.AsTime(datum["Timestamp"])
-				text := fmt.Sprint(datum["MetricName"], datum["Unit"], datum["Dimensions"])
-				if err != nil || errTime != nil || !when.Equal(at) ||
-					text != "PackageSizeMegabytes[map[Name:LayerName Value:data] map[Name:Target "+
-						"Value:python3.13-x86_64]]" {
-					t.Errorf("datum %v", datum)
-				}
-
-				batch = append(batch, value)
+				batch = append(batch, valueOf(t, d.(cbor.Map)))
 			}
 
 			batches = append(batches, batch)
@@ -202,7 +209,7 @@ func TestMetricsAreStoredByTheThousand(t *testing.T) {
 
 			return 200, cbor.Map{}
 		})
-		err = awsport.Metrics{Client: client}.Put(t.Context(), at, values)
+		err = awsport.Metrics{Client: client}.Put(t.Context(), metricsAt, values)
 		return batches, err
 	}
 	sizes := func(batches [][]float64) (out []int) {
@@ -269,7 +276,8 @@ func serveSNS(t *testing.T, status int, answer string) (awsport.Notify, func() [
 
 func TestNotifySendsWhatSNSTakes(t *testing.T) {
 	t.Parallel()
-	const published = `<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>`
+	const published = `<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">` +
+		`<PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>`
 	long := "x" + strings.Repeat("ä", 256<<10)
 	for name, c := range map[string]struct{ subject, text, wantSubject, wantText string }{
 		"a message as it is": {

@@ -21,14 +21,13 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// What only the command line needs: the outputs of a deployed stack, and its executions as people
-// look at them.
+// This file is for the command line: the outputs of a deployed stack, and its executions.
 
-// Stack is a deployed stack's outputs, as far as the command line needs them.
+// Stack is the outputs of a deployed stack that the command line needs.
 type Stack struct {
 	Name            string
-	WorkspaceBucket string // people push layers/ to it
-	StoreBucket     string // artifacts, documents, state
+	WorkspaceBucket string // bucket that people push layers/ to
+	StoreBucket     string // bucket of artifacts, documents and state
 	StateMachineARN string
 }
 
@@ -40,17 +39,18 @@ type stacksAPI interface {
 	) (*cloudformation.DescribeStacksOutput, error)
 }
 
-// OpenAccount finds a deployed stack by its outputs. Faults: BadInput for a profile or region that
-// is not there, NotAllowed without credentials, NotFound when there is no such stack, BadInput when
-// it is another kind of stack or is not finished.
+// OpenAccount finds a deployed stack. Faults: BadInput for an unknown profile or a missing region,
+// NotAllowed without credentials, NotFound for an unknown stack, BadInput for a stack that lacks
+// Layersmith's outputs: another stack, or one that is not completely deployed.
 func OpenAccount(ctx context.Context, o Options, stack string) (operator.Account, error) {
 	cfg, err := Config(ctx, o)
 	if err != nil {
 		return operator.Account{}, err
 	}
 
-	// what the SDK remarks on answers goes to stderr otherwise, which is the command line's own
+	// the SDK must not log warnings to stderr, where the command line prints
 	cfg.Logger = logging.Nop{}
+
 	found, err := findStack(ctx, cloudformation.NewFromConfig(cfg), stack)
 	if err != nil {
 		return operator.Account{}, err
@@ -67,36 +67,40 @@ func OpenAccount(ctx context.Context, o Options, stack string) (operator.Account
 	}, nil
 }
 
-// WorkspacePrefix is where the pushed workspace lies in its bucket.
+// WorkspacePrefix is the prefix of the pushed workspace's keys.
 const WorkspacePrefix = "layers/"
 
 func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
-	const deploy = "deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another " +
-		"account with --profile, another region with --region"
+	notFound := func(reason string) error {
+		return fault.New(fault.NotFound, "find", "stack "+name, errors.New(reason)).
+			WithHint("deploy it with: make deploy; or name another stack with --stack or LAYERSMITH_STACK, another " +
+				"account with --profile, another region with --region")
+	}
+
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
 	var answer smithy.APIError
-	if errors.As(err, &answer) &&
-		// CloudFormation's way to say that there is none (API: DescribeStacks)
-		answer.ErrorCode() == "ValidationError" {
-		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New(answer.ErrorMessage())).
-			WithHint(deploy)
-	}
-
-	if err != nil {
+	switch {
+	// CloudFormation's error for an unknown stack (API: DescribeStacks)
+	case errors.As(err, &answer) && answer.ErrorCode() == "ValidationError":
+		return Stack{}, notFound(answer.ErrorMessage())
+	case err != nil:
 		return Stack{}, classify("find", "stack "+name, err)
+	case len(out.Stacks) == 0 || out.Stacks[0].StackStatus == cfntypes.StackStatusDeleteComplete:
+		return Stack{}, notFound("no such stack")
 	}
 
-	if len(out.Stacks) == 0 || out.Stacks[0].StackStatus == cfntypes.StackStatusDeleteComplete {
-		return Stack{}, fault.New(fault.NotFound, "find", "stack "+name, errors.New("no such stack")).WithHint(deploy)
-	}
+	return stackOf(name, out.Stacks[0])
+}
 
+// stackOf reads the outputs of a stack.
+func stackOf(name string, described cfntypes.Stack) (Stack, error) {
 	s := Stack{Name: name}
 	fields := map[string]*string{
 		"WorkspaceBucket": &s.WorkspaceBucket,
 		"StoreBucket":     &s.StoreBucket,
 		"StateMachineArn": &s.StateMachineARN,
 	}
-	for _, o := range out.Stacks[0].Outputs {
+	for _, o := range described.Outputs {
 		if field := fields[aws.ToString(o.OutputKey)]; field != nil {
 			*field = aws.ToString(o.OutputValue)
 		}
@@ -111,7 +115,7 @@ func findStack(ctx context.Context, api stacksAPI, name string) (Stack, error) {
 
 	if len(missing) > 0 {
 		return Stack{}, fault.New(fault.BadInput, "read", "stack "+name,
-			fmt.Errorf("is %s and has no output %s", out.Stacks[0].StackStatus, strings.Join(missing, ", "))).
+			fmt.Errorf("it is %s and has no output %s", described.StackStatus, strings.Join(missing, ", "))).
 			WithHint("deploy Layersmith to it with: make deploy; or name another stack with --stack")
 	}
 
@@ -133,13 +137,13 @@ type executionsAPI interface {
 	) (*sfn.GetExecutionHistoryOutput, error)
 }
 
-// Executions starts executions of one state machine and looks at them.
+// Executions starts and reads executions of one state machine.
 type Executions struct {
 	Client  executionsAPI
-	Machine string // its ARN
+	Machine string // ARN of the state machine
 }
 
-// ARN is that of the execution with the name; an ARN is its own.
+// ARN returns the ARN of the execution with this name. An ARN is returned unchanged.
 func (e Executions) ARN(name string) string {
 	if release.IsARN(name) {
 		return name
@@ -147,14 +151,14 @@ func (e Executions) ARN(name string) string {
 
 	machine, err := release.ParseARN(e.Machine)
 	if err != nil {
-		return name // Step Functions refuses it: not an ARN
+		return name // Step Functions will refuse it
 	}
 
 	return machine.Execution(name).String()
 }
 
-// Start begins an execution. The same name and input again are the same execution; the same name
-// with another input is a fault Changed.
+// Start starts an execution. Starting it again with the same name and input returns the same
+// execution; the same name with another input is the fault Changed.
 func (e Executions) Start(ctx context.Context, name string, input []byte) (operator.Execution, error) {
 	out, err := e.Client.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(e.Machine),
@@ -174,7 +178,7 @@ func (e Executions) Start(ctx context.Context, name string, input []byte) (opera
 	}, nil
 }
 
-// Describe returns an execution with its input and how it ended. Fault NotFound.
+// Describe returns an execution with its input and its result. Fault NotFound.
 func (e Executions) Describe(ctx context.Context, arn string) (operator.Execution, error) {
 	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
 	if err != nil {
@@ -194,10 +198,10 @@ func (e Executions) Describe(ctx context.Context, arn string) (operator.Executio
 	}, nil
 }
 
-// maxPage is how many items the API gives at once, at most.
+// maxPage is the API's limit of items in a page.
 const maxPage = 1000
 
-// List returns the newest executions, newest first, at most limit. status "" is all.
+// List returns at most limit executions, newest first. status "" means any status.
 func (e Executions) List(ctx context.Context, status string, limit int) ([]operator.Execution, error) {
 	var found []operator.Execution
 	in := &sfn.ListExecutionsInput{
@@ -231,9 +235,8 @@ func (e Executions) List(ctx context.Context, status string, limit int) ([]opera
 	return found, nil
 }
 
-// History returns the events after the one with that number, in order. It reads from the newest
-// backwards and stops at what is known, so that following an execution does not cost more the
-// longer it goes on.
+// History returns the events after the event with ID after, in order. It reads backwards from the
+// newest event and stops at that one, so that polling a long execution stays cheap.
 func (e Executions) History(ctx context.Context, arn string, after int64) ([]operator.Event, error) {
 	var events []operator.Event
 	in := &sfn.GetExecutionHistoryInput{ExecutionArn: aws.String(arn), MaxResults: maxPage, ReverseOrder: true}
@@ -262,11 +265,16 @@ func (e Executions) History(ctx context.Context, arn string, after int64) ([]ope
 }
 
 func event(h sfntypes.HistoryEvent) operator.Event {
-	e := operator.Event{ID: h.Id, Previous: h.PreviousEventId, At: aws.ToTime(h.Timestamp), Type: string(h.Type)}
-	failed := func(err, cause *string) {
-		e.Error = aws.ToString(err)
-		e.Cause = aws.ToString(cause)
+	err, cause := failureOf(h)
+	e := operator.Event{
+		ID:       h.Id,
+		Previous: h.PreviousEventId,
+		At:       aws.ToTime(h.Timestamp),
+		Type:     string(h.Type),
+		Error:    aws.ToString(err),
+		Cause:    aws.ToString(cause),
 	}
+
 	switch {
 	case h.StateEnteredEventDetails != nil:
 		e.State = aws.ToString(h.StateEnteredEventDetails.Name)
@@ -278,34 +286,43 @@ func event(h sfntypes.HistoryEvent) operator.Event {
 		e.Output = aws.ToString(h.LambdaFunctionSucceededEventDetails.Output)
 	case h.TaskSucceededEventDetails != nil:
 		e.Output = aws.ToString(h.TaskSucceededEventDetails.Output)
-	case h.LambdaFunctionFailedEventDetails != nil:
-		failed(h.LambdaFunctionFailedEventDetails.Error, h.LambdaFunctionFailedEventDetails.Cause)
-	case h.LambdaFunctionScheduleFailedEventDetails != nil:
-		failed(h.LambdaFunctionScheduleFailedEventDetails.Error, h.LambdaFunctionScheduleFailedEventDetails.Cause)
-	case h.LambdaFunctionStartFailedEventDetails != nil:
-		failed(h.LambdaFunctionStartFailedEventDetails.Error, h.LambdaFunctionStartFailedEventDetails.Cause)
-	case h.LambdaFunctionTimedOutEventDetails != nil:
-		failed(h.LambdaFunctionTimedOutEventDetails.Error, h.LambdaFunctionTimedOutEventDetails.Cause)
-	case h.TaskFailedEventDetails != nil:
-		failed(h.TaskFailedEventDetails.Error, h.TaskFailedEventDetails.Cause)
-	case h.TaskStartFailedEventDetails != nil:
-		failed(h.TaskStartFailedEventDetails.Error, h.TaskStartFailedEventDetails.Cause)
-	case h.TaskSubmitFailedEventDetails != nil:
-		failed(h.TaskSubmitFailedEventDetails.Error, h.TaskSubmitFailedEventDetails.Cause)
-	case h.TaskTimedOutEventDetails != nil:
-		failed(h.TaskTimedOutEventDetails.Error, h.TaskTimedOutEventDetails.Cause)
-	case h.ExecutionFailedEventDetails != nil:
-		failed(h.ExecutionFailedEventDetails.Error, h.ExecutionFailedEventDetails.Cause)
-	case h.ExecutionTimedOutEventDetails != nil:
-		failed(h.ExecutionTimedOutEventDetails.Error, h.ExecutionTimedOutEventDetails.Cause)
-	case h.ExecutionAbortedEventDetails != nil:
-		failed(h.ExecutionAbortedEventDetails.Error, h.ExecutionAbortedEventDetails.Cause)
 	}
 
 	return e
 }
 
-// Console is the page of an execution in the console of its partition.
+// failureOf returns error and cause of a failure event, or nil for other events.
+func failureOf(h sfntypes.HistoryEvent) (err, cause *string) {
+	switch {
+	case h.LambdaFunctionFailedEventDetails != nil:
+		return h.LambdaFunctionFailedEventDetails.Error, h.LambdaFunctionFailedEventDetails.Cause
+	case h.LambdaFunctionScheduleFailedEventDetails != nil:
+		return h.LambdaFunctionScheduleFailedEventDetails.Error, h.LambdaFunctionScheduleFailedEventDetails.Cause
+	case h.LambdaFunctionStartFailedEventDetails != nil:
+		return h.LambdaFunctionStartFailedEventDetails.Error, h.LambdaFunctionStartFailedEventDetails.Cause
+	case h.LambdaFunctionTimedOutEventDetails != nil:
+		return h.LambdaFunctionTimedOutEventDetails.Error, h.LambdaFunctionTimedOutEventDetails.Cause
+	case h.TaskFailedEventDetails != nil:
+		return h.TaskFailedEventDetails.Error, h.TaskFailedEventDetails.Cause
+	case h.TaskStartFailedEventDetails != nil:
+		return h.TaskStartFailedEventDetails.Error, h.TaskStartFailedEventDetails.Cause
+	case h.TaskSubmitFailedEventDetails != nil:
+		return h.TaskSubmitFailedEventDetails.Error, h.TaskSubmitFailedEventDetails.Cause
+	case h.TaskTimedOutEventDetails != nil:
+		return h.TaskTimedOutEventDetails.Error, h.TaskTimedOutEventDetails.Cause
+	case h.ExecutionFailedEventDetails != nil:
+		return h.ExecutionFailedEventDetails.Error, h.ExecutionFailedEventDetails.Cause
+	case h.ExecutionTimedOutEventDetails != nil:
+		return h.ExecutionTimedOutEventDetails.Error, h.ExecutionTimedOutEventDetails.Cause
+	case h.ExecutionAbortedEventDetails != nil:
+		return h.ExecutionAbortedEventDetails.Error, h.ExecutionAbortedEventDetails.Cause
+	}
+
+	return nil, nil
+}
+
+// Console returns the URL of an execution in the AWS console of its partition, or "" for an invalid
+// ARN.
 func (e Executions) Console(arn string) string {
 	a, err := release.ParseARN(arn)
 	if err != nil {

@@ -67,13 +67,15 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 		<member><OutputKey>Prefix</OutputKey><OutputValue>ls-</OutputValue></member>
 		<member><OutputKey>SomethingNewer</OutputKey><OutputValue>x</OutputValue></member>`
 	stack := func(status, outputs string) string {
-		return `<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member><StackName>Layersmith</StackName><StackStatus>` + status +
+		return `<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">` +
+			`<DescribeStacksResult><Stacks><member><StackName>Layersmith</StackName><StackStatus>` + status +
 			`</StackStatus><CreationTime>2026-11-23T19:30:00Z</CreationTime><Outputs>` + outputs +
 			`</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
 	}
 	refusal := func(code, message string) string {
-		return `<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type><Code>` + code + `</Code><Message>` + message +
-			`</Message></Error><RequestId>r-1</RequestId></ErrorResponse>`
+		return `<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">` +
+			`<Error><Type>Sender</Type><Code>` + code + `</Code><Message>` + message + `</Message></Error>` +
+			`<RequestId>r-1</RequestId></ErrorResponse>`
 	}
 	for name, c := range map[string]struct {
 		status int
@@ -83,13 +85,16 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 		err    string
 		hint   string
 	}{
-		"all outputs; what is not known is left alone": {status: 200, answer: stack("UPDATE_COMPLETE", complete),
+		"all outputs, and an unknown one": {
+			status: 200,
+			answer: stack("UPDATE_COMPLETE", complete),
 			want: Stack{
 				Name:            "Layersmith",
 				WorkspaceBucket: "work",
 				StoreBucket:     "store",
 				StateMachineARN: testMachine,
-			}},
+			},
+		},
 		"no such stack": {
 			status: 400,
 			answer: refusal("ValidationError", "Stack with id Layersmith does not exist"),
@@ -97,9 +102,14 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			err:    "find stack Layersmith: Stack with id Layersmith does not exist",
 			hint:   "make deploy",
 		},
-		"a stack that is still being made": {status: 200, answer: stack("CREATE_IN_PROGRESS", ""), code: fault.BadInput,
-			err: "read stack Layersmith: is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, " +
-				"StateMachineArn", hint: "--stack"},
+		"a stack that is being created": {
+			status: 200,
+			answer: stack("CREATE_IN_PROGRESS", ""),
+			code:   fault.BadInput,
+			err: "read stack Layersmith: it is CREATE_IN_PROGRESS and has no output WorkspaceBucket, StoreBucket, " +
+				"StateMachineArn",
+			hint: "--stack",
+		},
 		"a stack that was deleted": {
 			status: 200,
 			answer: stack("DELETE_COMPLETE", ""),
@@ -107,10 +117,22 @@ func TestStackIsReadFromItsOutputs(t *testing.T) {
 			err:    "find stack Layersmith: no such stack",
 			hint:   "make deploy",
 		},
-		"no permission": {status: 403, answer: refusal("AccessDenied", "not you"), code: fault.NotAllowed,
-			err: "find stack Layersmith: AccessDenied: not you (CloudFormation DescribeStacks, status 403, request r-1)", hint: "cloudformation:DescribeStacks"},
-		"an old token": {status: 403, answer: refusal("ExpiredToken", "expired"), code: fault.NotAllowed,
-			err: "find stack Layersmith: ExpiredToken: expired (CloudFormation DescribeStacks, status 403, request r-1)", hint: "aws sso login"},
+		"no permission": {
+			status: 403,
+			answer: refusal("AccessDenied", "not you"),
+			code:   fault.NotAllowed,
+			err: "find stack Layersmith: AccessDenied: not you (CloudFormation DescribeStacks, status 403, " +
+				"request r-1)",
+			hint: "cloudformation:DescribeStacks",
+		},
+		"an expired token": {
+			status: 403,
+			answer: refusal("ExpiredToken", "expired"),
+			code:   fault.NotAllowed,
+			err: "find stack Layersmith: ExpiredToken: expired (CloudFormation DescribeStacks, status 403, " +
+				"request r-1)",
+			hint: "aws sso login",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -481,10 +503,13 @@ func TestExecutionNamesBecomeARNs(t *testing.T) {
 		t.Error(got)
 	}
 
+	const china = "arn:aws-cn:states:cn-north-1:1:execution:m:x"
+	const gov = "arn:aws-us-gov:states:us-gov-west-1:1:execution:m:x"
+	const page = "#/v2/executions/details/"
 	for in, want := range map[string]string{
-		arn: "https://console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/" + arn,
-		"arn:aws-cn:states:cn-north-1:1:execution:m:x":        "https://console.amazonaws.cn/states/home?region=cn-north-1#/v2/executions/details/arn:aws-cn:states:cn-north-1:1:execution:m:x",
-		"arn:aws-us-gov:states:us-gov-west-1:1:execution:m:x": "https://console.amazonaws-us-gov.com/states/home?region=us-gov-west-1#/v2/executions/details/arn:aws-us-gov:states:us-gov-west-1:1:execution:m:x",
+		arn:      "https://console.aws.amazon.com/states/home?region=eu-central-1" + page + arn,
+		china:    "https://console.amazonaws.cn/states/home?region=cn-north-1" + page + china,
+		gov:      "https://console.amazonaws-us-gov.com/states/home?region=us-gov-west-1" + page + gov,
 		"no arn": "",
 	} {
 		if got := (Executions{}).Console(in); got != want {

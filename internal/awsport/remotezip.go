@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	// maxPackageBytes is the largest zip that is taken whole, where a server does not give ranges.
-	// Lambda takes none above 262,144,000 bytes unzipped.
+	// maxPackageBytes is the limit of a zip from a server without range requests. Lambda accepts at
+	// most 262,144,000 bytes unzipped.
 	maxPackageBytes = 300_000_000
-	// blockBytes is how much is asked for at a time. The end of a zip of some 10,000 files, which
-	// is all that matters, fits into one.
+	// blockBytes is the size of a range request. The central directory of a zip with 10,000 files
+	// fits into one.
 	blockBytes = 1 << 20
 )
 
-// remoteZip reads a zip's directory, which stands at its end, over HTTP by ranges. The address is
-// presigned: it is a secret, and appears in no error.
+// remoteZip reads the central directory of a zip, which is at its end, with HTTP range requests.
+// The URL is presigned. It is a secret and must not appear in errors.
 type remoteZip struct {
 	client      *http.Client
 	url         string
 	op, subject string
 
-	size  int64
-	start int64 // of block
+	size  int64 // of the zip; 0 before the first response
+	start int64 // offset of block in the zip
 	block []byte
 }
 
-// unzippedAt is what the zip at an address weighs unzipped.
+// unzippedAt returns the unzipped size of the zip at a presigned URL.
 func unzippedAt(ctx context.Context, client *http.Client, address, op, subject string) (measure.Bytes, error) {
 	if client == nil {
 		client = http.DefaultClient
@@ -44,7 +44,8 @@ func unzippedAt(ctx context.Context, client *http.Client, address, op, subject s
 	return z.unzipped(ctx)
 }
 
-// unzipped is the sum of what the entries weigh by the directory, which is what Lambda unpacked.
+// unzipped returns the sum of the sizes in the central directory. Lambda has unpacked the zip, so
+// they are right.
 func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	if err := z.fetch(ctx, fmt.Sprintf("bytes=-%d", blockBytes)); err != nil {
 		return 0, err
@@ -55,7 +56,7 @@ func (z *remoteZip) unzipped(ctx context.Context) (measure.Bytes, error) {
 	switch {
 	case errors.As(err, &known):
 		return 0, known
-	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // odd names weigh as much
+	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // unusual names do not change the size
 		return 0, z.fault(fault.BadInput, fmt.Errorf("its zip: %w", err))
 	}
 
@@ -90,7 +91,7 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 
 			if here < z.start || here >= z.start+int64(len(z.block)) {
 				return n, z.fault(fault.Unreachable,
-					errors.New("the server gave another part of the zip than it was asked for"))
+					errors.New("the server sent another range of its zip than requested"))
 			}
 		}
 
@@ -100,59 +101,80 @@ func (z *remoteZip) readAt(ctx context.Context, p []byte, at int64) (n int, err 
 	return n, nil
 }
 
-// fetch gets a range into the block; from a server that knows no ranges, everything.
+// fetch requests a range and keeps it as the block. From a server without range requests, the block
+// is the whole zip.
 func (z *remoteZip) fetch(ctx context.Context, bytes string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, z.url, nil)
 	if err != nil {
-		return z.fault(fault.Internal, errors.New("an address that is no URL"))
+		return z.fault(fault.Internal, errors.New("invalid URL"))
 	}
 
 	req.Header.Set("Range", bytes)
-	req.Header.Set("Accept-Encoding", "identity") // the bytes of the zip are meant, not of a body
+	req.Header.Set("Accept-Encoding", "identity") // no compression: the range means bytes of the zip
 	resp, err := z.client.Do(req)
 	if err != nil {
 		return z.broken(ctx, err)
 	}
 	defer resp.Body.Close()
-	var start, end, size int64
+
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &start, &end,
-			&size); err != nil || start < 0 || end < start || end-start >= blockBytes ||
-			size <= end {
-			return z.fault(fault.Unreachable,
-				fmt.Errorf("a part of the zip with Content-Range %q", resp.Header.Get("Content-Range")))
-		}
+		return z.readRange(ctx, resp)
 	case http.StatusOK:
-		end = maxPackageBytes // and one byte, to see that there is more
+		return z.readWhole(ctx, resp)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return z.fault(fault.BadInput, errors.New("its zip is empty"))
-	default:
-		return z.fault(fault.Unreachable, fmt.Errorf("its zip: %s", resp.Status))
 	}
 
-	block, err := io.ReadAll(io.LimitReader(resp.Body, end-start+1))
+	return z.fault(fault.Unreachable, fmt.Errorf("its zip: %s", resp.Status))
+}
+
+// readRange reads the range that Content-Range announces.
+func (z *remoteZip) readRange(ctx context.Context, resp *http.Response) error {
+	var start, end, size int64 // end is inclusive
+	header := resp.Header.Get("Content-Range")
+	_, err := fmt.Sscanf(header, "bytes %d-%d/%d", &start, &end, &size)
+	if err != nil || start < 0 || end < start || end-start >= blockBytes || size <= end {
+		return z.fault(fault.Unreachable, fmt.Errorf("a range of its zip with Content-Range %q", header))
+	}
+
+	length := end - start + 1
+	block, err := io.ReadAll(io.LimitReader(resp.Body, length))
 	switch {
 	case err != nil:
 		return z.broken(ctx, err)
-	case size == 0 && len(block) > maxPackageBytes:
-		return z.fault(fault.OverLimit, fmt.Errorf("its zip has more than %d bytes", maxPackageBytes))
-	case size == 0:
-		size = int64(len(block))
-	case int64(len(block)) != end-start+1:
+	case int64(len(block)) != length:
 		return z.fault(fault.Unreachable, io.ErrUnexpectedEOF)
 	case z.size != 0 && z.size != size:
 		return z.fault(fault.Unreachable,
-			fmt.Errorf("its zip changed from %d to %d bytes while it was read", z.size, size))
+			fmt.Errorf("its zip changed from %d to %d bytes during the download", z.size, size))
 	}
 
 	z.start = start
 	z.size = size
 	z.block = block
+
 	return nil
 }
 
-// broken is a fault for what net/http could not do, without the address that its errors begin with.
+// readWhole reads the whole zip.
+func (z *remoteZip) readWhole(ctx context.Context, resp *http.Response) error {
+	block, err := io.ReadAll(io.LimitReader(resp.Body, maxPackageBytes+1))
+	switch {
+	case err != nil:
+		return z.broken(ctx, err)
+	case len(block) > maxPackageBytes:
+		return z.fault(fault.OverLimit, fmt.Errorf("its zip has more than %d bytes", maxPackageBytes))
+	}
+
+	z.start = 0
+	z.size = int64(len(block))
+	z.block = block
+
+	return nil
+}
+
+// broken returns the fault for an error of net/http, without the URL that the error contains.
 func (z *remoteZip) broken(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return classify(z.op, z.subject, ctx.Err())

@@ -4,8 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	//nolint:gosec // what S3 calls an ETag; nothing is trusted for it but "same size, same ETag: not pushed again"
-	"crypto/md5"
+	"crypto/md5" // S3's ETag is an MD5; it only decides whether a file is pushed again
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -32,35 +31,32 @@ import (
 )
 
 const (
-	// maxMemoryBytes is the largest blob that Open holds in memory: documents are below it,
-	// archives above.
+	// maxMemoryBytes is the limit of a blob that Open keeps in memory. Documents are smaller,
+	// archives are larger.
 	maxMemoryBytes = 1 << 20
-	// downloads is how often a body is asked for. The SDK retries until the answer begins; a body
-	// that breaks off is ours.
+	// downloads is the limit of attempts to read a body. The SDK retries only until the response
+	// begins.
 	downloads = 3
-	// uploads is how often Put looks and sends while others write and delete the same key.
+	// uploads is the limit of attempts of Put if others write and delete the same key.
 	uploads = 3
-	// digestKey is the metadata that carries the SHA-256 beside S3's own checksum, for stores that
-	// have none.
+	// digestKey is the metadata key of the SHA-256, for stores without S3's checksums.
 	digestKey = "sha256"
 )
 
-// Blobs keeps immutable objects in a bucket, at prefix + SHA-256 + suffix. Its needs: s3:GetObject,
-// s3:GetObjectVersion, s3:PutObject; one request for what is there already, two for what is new. It
-// holds at most 1 MiB of an object in memory; the rest goes through files in Temp that have no
-// name, so that nothing is left of them whatever happens to the process.
+// Blobs keeps immutable objects in a bucket, at prefix + SHA-256 + suffix. It needs s3:GetObject,
+// s3:GetObjectVersion and s3:PutObject. Put sends one request for an object that exists, and two
+// for a new one. Objects above 1 MiB are kept in unlinked temporary files: nothing is left of them
+// even if the process is killed.
 type Blobs struct {
 	Client *s3.Client
 	Bucket string
-	// folder for temporary files; "" for the system's. A function has 512 MB in /tmp unless it is
-	// given more.
-	Temp string
+	Temp   string // folder for temporary files; "" for the system's
 }
 
 var _ workflow.Blobs = Blobs{}
 
-// Put spools what write gives to a file, and sends it unless the object is there. S3 compares the
-// SHA-256 before it stores anything.
+// Put writes the content to a temporary file and uploads it unless the object exists. S3 checks the
+// SHA-256 before it stores the object.
 func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Writer) error) (blob.Ref, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Ref{}, classify("store", address(b.Bucket, prefix), err)
@@ -75,6 +71,7 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 		return blob.Ref{}, err
 	}
 	defer f.Close()
+
 	h := digest.NewHasher()
 	w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<16)
 	if err := write(&checked{ctx: ctx, w: w}); err != nil {
@@ -97,8 +94,8 @@ func (b Blobs) Put(ctx context.Context, prefix, suffix string, write func(io.Wri
 	return b.send(ctx, prefix+h.Sum().String()+suffix, h.Sum(), f, size)
 }
 
-// send uploads the file to key unless it is there. The condition on the upload makes of several
-// that send it at once one that stores it.
+// send uploads the file to key unless the object exists. The upload is conditional: of several
+// concurrent ones, only one stores the object.
 func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.File, size int64) (blob.Ref, error) {
 	where := address(b.Bucket, key)
 	var last error
@@ -116,9 +113,9 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 		case err == nil && holds(head, sum, size):
 			return blob.New(key, version(head.VersionId), sum, size)
 		case err == nil:
-			in.IfMatch = head.ETag // something else has this name: replace it, and only it
+			in.IfMatch = head.ETag // other content has this key: replace only that
 		case code == fault.NotFound,
-			// without s3:ListBucket what is absent is denied, too: the condition finds out
+			// without s3:ListBucket, S3 answers 403, not 404: the condition tells them apart
 			code == fault.NotAllowed && last == nil:
 			in.IfNoneMatch = aws.String("*")
 		default:
@@ -131,8 +128,8 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 		}
 
 		last = classify("store", where, err)
-		// Changed: another one stored it between the question and the upload, or our own first
-		// attempt did and its answer got lost. NotFound: it was deleted.
+		// Changed: another writer stored it after our HeadObject, or our own upload did and its
+		// response was lost. NotFound: it was deleted after our HeadObject.
 		if c := fault.CodeOf(last); c != fault.Changed && !(c == fault.NotFound && in.IfMatch != nil) {
 			return blob.Ref{}, last
 		}
@@ -141,8 +138,8 @@ func (b Blobs) send(ctx context.Context, key string, sum digest.SHA256, f *os.Fi
 	return blob.Ref{}, last
 }
 
-// Open fetches the version that the reference means, and gives it out when size and digest are
-// right; never more than one byte beyond the size is read.
+// Open downloads the object version that the reference names, and checks its size and digest. It
+// reads at most one byte more than the size.
 func (b Blobs) Open(ctx context.Context, ref blob.Ref) (engine.Blob, error) {
 	where := address(b.Bucket, ref.Key)
 	in := &s3.GetObjectInput{Bucket: &b.Bucket, Key: &ref.Key, VersionId: versionParam(ref.VersionID)}
@@ -166,8 +163,7 @@ func (b Blobs) Open(ctx context.Context, ref blob.Ref) (engine.Blob, error) {
 	return nil, last
 }
 
-// withoutChecksum leaves out the SDK's own check of what comes back: the caller makes a stronger
-// one.
+// withoutChecksum disables the SDK's check of a download: the caller checks the SHA-256.
 func withoutChecksum(o *s3.Options) {
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 }
@@ -177,7 +173,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	defer out.Body.Close()
 	mismatch := func(format string, args ...any) error {
 		return fault.New(fault.HashMismatch, "open", where, fmt.Errorf(format, args...)).
-			WithHint("start a new run; keep others from writing to the bucket")
+			WithHint("start a new run; allow nobody else to write to the bucket")
 	}
 	if n := out.ContentLength; n != nil && *n >= 0 && *n != ref.Size {
 		return nil, mismatch("%d bytes, the reference says %d", *n, ref.Size)
@@ -185,6 +181,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 
 	h := digest.NewHasher()
 	body := &reading{r: io.LimitReader(out.Body, ref.Size+1)}
+
 	var n int64
 	var opened engine.Blob
 	if ref.Size <= maxMemoryBytes {
@@ -222,8 +219,7 @@ func (b Blobs) receive(ctx context.Context, ref blob.Ref, out *s3.GetObjectOutpu
 	return opened, nil
 }
 
-// temporary opens a file that loses its name at once: it is gone when it is closed, or when the
-// process ends.
+// temporary opens an unlinked file: it is gone when it is closed or when the process ends.
 func (b Blobs) temporary() (*os.File, error) {
 	f, err := os.CreateTemp(b.Temp, "layersmith-")
 	if err != nil {
@@ -238,19 +234,19 @@ func (b Blobs) temporary() (*os.File, error) {
 	return f, nil
 }
 
-// spaceHint tells what to do about a full disk.
+// spaceHint returns a fault with a hint for an error of a full disk, and other errors unchanged.
 func spaceHint(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
 
 	return fault.New(fault.Internal, "use", "temporary files", err).
-		WithHint("give the function more ephemeral storage, or the machine more room in its temporary folder")
+		WithHint("give the function more ephemeral storage, or free space in the temporary folder")
 }
 
-// Registers keeps small documents that change, a register's name being its key. A tag is an ETag:
-// of the content with S3's own encryption, so that a document that was changed there and back has
-// its first tag again. Its needs: s3:GetObject, s3:PutObject, s3:ListBucket.
+// Registers keeps small documents that change. The name of a register is its key, and its tag is
+// the ETag. With S3's own encryption, equal content has an equal ETag: a document that was changed
+// and changed back has its first tag again. It needs s3:GetObject, s3:PutObject and s3:ListBucket.
 type Registers struct {
 	Client *s3.Client
 	Bucket string
@@ -265,22 +261,22 @@ func (r Registers) Load(ctx context.Context, name string) ([]byte, string, error
 		return nil, "", fault.New(fault.Internal, "load", where, err)
 	}
 
-	var tag string
-	b, err := get(ctx, r.Client, "load", where, &s3.GetObjectInput{Bucket: &r.Bucket, Key: &name},
-		release.MaxDocumentBytes, &tag)
-	if err == nil && tag == "" {
-		err = fault.New(fault.Internal, "load", where, errors.New("it came without an ETag"))
-	}
-
+	in := &s3.GetObjectInput{Bucket: &r.Bucket, Key: &name}
+	b, tag, err := get(ctx, r.Client, "load", where, in, release.MaxDocumentBytes)
 	if err != nil {
 		return nil, "", err
+	}
+
+	if tag == "" {
+		return nil, "", fault.New(fault.Internal, "load", where, errors.New("a response without an ETag"))
 	}
 
 	return b, tag, nil
 }
 
-// Store writes under a condition. When the answer to a first attempt gets lost, the second one
-// meets our own document: that is no change of somebody else.
+// Store writes a document if its tag did not change; tag "" means that it must not exist. If the
+// response to an attempt is lost, the SDK's next attempt fails because of our own document. Store
+// reports that as success.
 func (r Registers) Store(ctx context.Context, name string, doc []byte, tag string) (string, error) {
 	where := address(r.Bucket, name)
 	if err := checkKey(name); err != nil {
@@ -289,11 +285,16 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 
 	if len(doc) > release.MaxDocumentBytes {
 		return "", fault.New(fault.OverLimit, "store", where,
-			fmt.Errorf("%d bytes, at most %d are stored", len(doc), release.MaxDocumentBytes))
+			fmt.Errorf("%d bytes, limit %d", len(doc), release.MaxDocumentBytes))
 	}
 
-	in := &s3.PutObjectInput{Bucket: &r.Bucket, Key: &name, Body: bytes.NewReader(doc), ContentType: contentType(name),
-		ChecksumSHA256: aws.String(checksum(digest.Of(doc)))}
+	in := &s3.PutObjectInput{
+		Bucket:         &r.Bucket,
+		Key:            &name,
+		Body:           bytes.NewReader(doc),
+		ContentType:    contentType(name),
+		ChecksumSHA256: aws.String(checksum(digest.Of(doc))),
+	}
 	if tag == "" {
 		in.IfNoneMatch = aws.String("*")
 	} else {
@@ -308,7 +309,7 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 
 	err = classify("store", where, err)
 	switch fault.CodeOf(err) {
-	case fault.NotFound: // If-Match on what is not there
+	case fault.NotFound: // If-Match, but the document does not exist
 		return "", changed("store", where, err)
 	case fault.Changed:
 		if attempts.Load() > 1 {
@@ -321,13 +322,11 @@ func (r Registers) Store(ctx context.Context, name string, doc []byte, tag strin
 	return "", err
 }
 
-// List returns the names that begin with prefix, 1000 a request.
+// List returns the names that begin with prefix, sorted. A request returns 1000.
 func (r Registers) List(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	for pages := s3.NewListObjectsV2Paginator(r.Client, &s3.ListObjectsV2Input{
-		Bucket: &r.Bucket,
-		Prefix: &prefix,
-	}); pages.HasMorePages(); {
+	in := &s3.ListObjectsV2Input{Bucket: &r.Bucket, Prefix: &prefix}
+	for pages := s3.NewListObjectsV2Paginator(r.Client, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify("list", address(r.Bucket, prefix), err)
@@ -342,8 +341,8 @@ func (r Registers) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
-// Sources is the pushed workspace below a prefix of a bucket. Its needs: s3:ListBucketVersions,
-// s3:ListBucket, s3:GetObject, s3:GetObjectVersion.
+// Sources is the pushed workspace below a prefix of a bucket. It needs s3:ListBucketVersions,
+// s3:ListBucket, s3:GetObject and s3:GetObjectVersion.
 type Sources struct {
 	Client *s3.Client
 	Bucket string
@@ -352,21 +351,22 @@ type Sources struct {
 
 var _ workflow.Sources = Sources{}
 
-// List returns the newest versions, 1000 old or new ones a request; only this listing tells their
-// IDs. Folders that the console makes (keys that end in a slash) are no files.
+// List returns the newest versions of all files, sorted by name. It uses ListObjectVersions, which
+// returns 1000 old and new versions in a request: no other listing has version IDs. Keys that end
+// in a slash are left out; the console creates them for folders.
 func (s Sources) List(ctx context.Context) ([]workflow.Source, error) {
 	var all []workflow.Source
-	for pages := s3.NewListObjectVersionsPaginator(s.Client,
-		&s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}); pages.HasMorePages(); {
+	in := &s3.ListObjectVersionsInput{Bucket: &s.Bucket, Prefix: &s.Prefix}
+	for pages := s3.NewListObjectVersionsPaginator(s.Client, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, classify("list", address(s.Bucket, s.Prefix), err)
 		}
 
-		if aws.ToBool(page.IsTruncated) &&
-			aws.ToString(page.NextKeyMarker) == "" { // the paginator would begin again, and never end
+		// without a marker, the paginator would start again and never end
+		if aws.ToBool(page.IsTruncated) && aws.ToString(page.NextKeyMarker) == "" {
 			return nil, fault.New(fault.Unreachable, "list", address(s.Bucket, s.Prefix),
-				errors.New("the listing breaks off without saying where it goes on"))
+				errors.New("a truncated listing without a marker of the next page"))
 		}
 
 		for _, v := range page.Versions {
@@ -389,15 +389,15 @@ func (s Sources) List(ctx context.Context) ([]workflow.Source, error) {
 	return all, nil
 }
 
-// Read returns the version that was listed. Where the bucket keeps none, what has the listed ETag
-// by now.
+// Read returns the content of the listed version, or, in a bucket without versions, of the object
+// if it still has the listed ETag.
 func (s Sources) Read(ctx context.Context, from workflow.Source, limit int64) ([]byte, error) {
 	key := s.Prefix + from.Name
 	where := address(s.Bucket, key)
 	if from.Size > limit {
 		return nil, fault.New(fault.BadInput, "read", where,
-			fmt.Errorf("%d bytes, at most %d are read", from.Size, limit)).
-			WithHint("push a smaller file, or none")
+			fmt.Errorf("%d bytes, limit %d", from.Size, limit)).
+			WithHint("push a smaller file, or delete it")
 	}
 
 	in := &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key, VersionId: versionParam(from.VersionID)}
@@ -405,7 +405,7 @@ func (s Sources) Read(ctx context.Context, from workflow.Source, limit int64) ([
 		in.IfMatch = aws.String(`"` + from.ETag + `"`)
 	}
 
-	b, err := get(ctx, s.Client, "read", where, in, limit, nil)
+	b, _, err := get(ctx, s.Client, "read", where, in, limit)
 	switch {
 	case fault.CodeOf(err) == fault.NotFound:
 		return nil, changed("read", where, err)
@@ -418,23 +418,22 @@ func (s Sources) Read(ctx context.Context, from workflow.Source, limit int64) ([
 	return b, nil
 }
 
-// Workspace is Sources for whoever pushes. Besides, it needs s3:PutObject and s3:DeleteObject.
+// Workspace is Sources with methods to push. It also needs s3:PutObject and s3:DeleteObject.
 type Workspace struct{ Sources }
 
-// Same reports whether a listed file has this content, so that only what changed is pushed.
+// Same reports whether a listed file has this content, so that only changed files are pushed.
 //
-// Size and ETag decide most of it without a request: an ETag is the MD5 of the content where S3
-// encrypts with its own key, and cannot equal it by accident where KMS or a multipart upload makes
-// another one. Only for a file of the same size and another ETag S3 is asked for the SHA-256 that
-// Put sent: with KMS that is one HeadObject for each file that did not change, else one for each
-// edit that kept the length. A file that somebody uploaded by other means has no SHA-256, and is
-// pushed once more.
+// Most files need no request. Another size means other content. An ETag that is the MD5 of the
+// content means the same content; it is the MD5 with S3's own encryption, but not with KMS or after
+// a multipart upload. For the same size and another ETag, Same requests the SHA-256 that Put
+// stored: with KMS for each unchanged file, else for each edit that kept the size. A file that was
+// uploaded with another program may have no SHA-256, and counts as changed.
 func (w Workspace) Same(ctx context.Context, listed workflow.Source, content []byte) (bool, error) {
 	if listed.Size != int64(len(content)) {
 		return false, nil
 	}
 
-	sum := md5.Sum(content) //nolint:gosec // see above
+	sum := md5.Sum(content)
 	if listed.ETag == hex.EncodeToString(sum[:]) {
 		return true, nil
 	}
@@ -447,7 +446,7 @@ func (w Workspace) Same(ctx context.Context, listed workflow.Source, content []b
 	return err == nil && holds(head, digest.Of(content), listed.Size), err
 }
 
-// Put stores a file, whatever was there; the bucket keeps the version before.
+// Put stores a file, unconditionally. The bucket keeps the version before.
 func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	key := w.Prefix + name
 	where := address(w.Bucket, key)
@@ -466,7 +465,7 @@ func (w Workspace) Put(ctx context.Context, name string, content []byte) error {
 	return classify("push", where, err)
 }
 
-// Delete removes a file from the workspace; the bucket keeps its versions. One that is gone is no
+// Delete deletes a file from the workspace. The bucket keeps its versions. A missing file is no
 // error.
 func (w Workspace) Delete(ctx context.Context, name string) error {
 	key := w.Prefix + name
@@ -483,22 +482,21 @@ func (w Workspace) Delete(ctx context.Context, name string) error {
 	return err
 }
 
-// get reads a small object whole, at most limit bytes of it: fault BadInput for a larger one. tag
-// receives its ETag.
+// get downloads a small object and returns it with its ETag. Fault BadInput if it has more than
+// limit bytes.
 func get(
 	ctx context.Context,
 	c *s3.Client,
 	op, where string,
 	in *s3.GetObjectInput,
 	limit int64,
-	tag *string,
-) ([]byte, error) {
-	in.ChecksumMode = types.ChecksumModeEnabled // the SDK compares what comes with what was stored
+) (content []byte, etag string, err error) {
+	in.ChecksumMode = types.ChecksumModeEnabled // the SDK checks the download
 	var last error
 	for range downloads {
 		out, err := c.GetObject(ctx, in)
 		if err != nil {
-			return nil, classify(op, where, err)
+			return nil, "", classify(op, where, err)
 		}
 
 		tooLarge := aws.ToInt64(out.ContentLength) > limit
@@ -511,14 +509,10 @@ func get(
 		out.Body.Close()
 		switch {
 		case tooLarge:
-			return nil, fault.New(fault.BadInput, op, where, fmt.Errorf("it is larger than %d bytes", limit)).
-				WithHint("put a smaller one in its place")
+			return nil, "", fault.New(fault.BadInput, op, where, fmt.Errorf("it has more than %d bytes", limit)).
+				WithHint("replace it by a smaller one")
 		case err == nil:
-			if tag != nil {
-				*tag = aws.ToString(out.ETag)
-			}
-
-			return b, nil
+			return b, aws.ToString(out.ETag), nil
 		}
 
 		if last = broken(ctx, op, where, err); fault.CodeOf(last) != fault.Unreachable {
@@ -526,11 +520,11 @@ func get(
 		}
 	}
 
-	return nil, last
+	return nil, "", last
 }
 
-// broken is the fault of a body that ended early: the context's when that ended, else the
-// network's.
+// broken returns the fault for a body that ended early: that of the context if it ended, else
+// Unreachable.
 func broken(ctx context.Context, op, where string, err error) error {
 	if ctx.Err() != nil {
 		return classify(op, where, ctx.Err())
@@ -539,6 +533,7 @@ func broken(ctx context.Context, op, where string, err error) error {
 	return classify(op, where, &interrupted{err})
 }
 
+// changed returns the fault Changed with the cause of another fault.
 func changed(op, where string, err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -554,8 +549,8 @@ func head(ctx context.Context, c *s3.Client, bucket, key string) (*s3.HeadObject
 	return out, classify("find", address(bucket, key), err)
 }
 
-// holds reports whether an object is these bytes, by the checksum that S3 verified when it took
-// them, or, where a store has none, by what the writer noted.
+// holds reports whether an object has this size and digest. It compares the checksum that S3
+// verified at the upload, or, in a store without checksums, the metadata.
 func holds(head *s3.HeadObjectOutput, sum digest.SHA256, size int64) bool {
 	if aws.ToInt64(head.ContentLength) != size {
 		return false
@@ -568,7 +563,7 @@ func holds(head *s3.HeadObjectOutput, sum digest.SHA256, size int64) bool {
 	return head.Metadata[digestKey] == sum.String()
 }
 
-// checksum is S3's form of a digest.
+// checksum is a digest in the format of S3, Base64.
 func checksum(sum digest.SHA256) string {
 	raw, err := hex.DecodeString(sum.String())
 	if err != nil {
@@ -578,8 +573,8 @@ func checksum(sum digest.SHA256) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// version is a version ID as references carry it: "" where the bucket keeps no versions, which S3
-// calls "null" when it once did.
+// version converts a version ID for a reference: "" in a bucket without versions. S3 returns "null"
+// if versioning is suspended.
 func version(id *string) string {
 	if v := aws.ToString(id); v != "null" {
 		return v
@@ -600,25 +595,26 @@ func address(bucket, key string) string { return "s3://" + bucket + "/" + key }
 
 func checkKey(name string) error {
 	if _, err := blob.New(name, "", digest.Of(nil), 0); err != nil || strings.HasSuffix(name, "/") {
-		return fmt.Errorf("%q is not a name", name)
+		return fmt.Errorf("%q is not a valid name", name)
 	}
 
 	return nil
 }
 
-// checkSource refuses what would not come back under its name: a listing is XML, which has no
-// control characters, and a path is made of it later.
+// checkSource refuses names that a listing could not return, or that do not work as a path. A
+// listing is XML and has no control characters.
 func checkSource(prefix, name string) error {
 	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }
 	if checkKey(prefix+name) != nil || name == "" || path.Clean("/"+name) != "/"+name || strings.Contains(name, `\`) ||
 		strings.ContainsFunc(name, control) {
-		return fmt.Errorf("%q is not a name for a file of the workspace", name)
+		return fmt.Errorf("%q is not a valid name for a file of the workspace", name)
 	}
 
 	return nil
 }
 
-// contentType lets the console show a document instead of downloading it.
+// contentType returns the media type of a key, so that the console shows a document instead of
+// downloading it.
 func contentType(key string) *string {
 	switch path.Ext(key) {
 	case ".json":
@@ -634,7 +630,7 @@ func contentType(key string) *string {
 	return nil
 }
 
-// counting counts the attempts of a request, which the SDK tells only of those that succeed.
+// counting counts the attempts of a request. The SDK reports them only for requests that succeed.
 func counting(n *atomic.Int32) func(*s3.Options) {
 	attempt := middleware.FinalizeMiddlewareFunc(
 		"CountAttempts",
@@ -649,7 +645,7 @@ func counting(n *atomic.Int32) func(*s3.Options) {
 	)
 }
 
-// checked stops a writer whose context ended.
+// checked is a writer that fails after its context ended.
 type checked struct {
 	ctx context.Context
 	w   io.Writer
@@ -663,8 +659,7 @@ func (c *checked) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-// reading remembers that reading failed, so that it is not taken for the failure of what was
-// written to.
+// reading records read errors, so that after io.Copy they can be told from write errors.
 type reading struct {
 	r   io.Reader
 	err error
@@ -672,7 +667,7 @@ type reading struct {
 
 func (r *reading) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns it bare
+	if err != nil && err != io.EOF {
 		r.err = err
 	}
 

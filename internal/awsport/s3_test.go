@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -272,95 +273,96 @@ func TestBlobsOpenTheVersionThatWasPut(t *testing.T) {
 	wantFault(t, err, fault.HashMismatch)
 }
 
-// What S3 says of an object may be old by the time of the upload: then the condition on the upload
-// decides.
-func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
-	t.Parallel()
-	type server struct {
-		heads, puts atomic.Int32
-		http.Handler
-	}
-	content := []byte("{}")
-	cases := map[string]struct {
-		there bool // before
-		serve func(s *server, w http.ResponseWriter, r *http.Request)
-		code  fault.Code // "" for success
-	}{
-		"another one stored it after we looked": {
-			there: true,
-			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodHead && s.heads.Add(1) == 1 {
-					w.WriteHeader(404)
-					return
-				}
+// raceServer is an S3 that changes or refuses requests.
+type raceServer struct {
+	heads, puts atomic.Int32
+	http.Handler
+}
 
-				s.Handler.ServeHTTP(w, r)
-			},
+// putRaces intercept requests of Blobs.Put. An interceptor that returns false passes the request
+// on.
+var putRaces = map[string]struct {
+	exists    bool // before Put
+	intercept func(s *raceServer, w http.ResponseWriter, r *http.Request) bool
+	code      fault.Code // "" for success
+}{
+	"another writer stored it after our HeadObject": {
+		exists: true,
+		intercept: func(s *raceServer, w http.ResponseWriter, r *http.Request) bool {
+			first := r.Method == http.MethodHead && s.heads.Add(1) == 1
+			if first {
+				w.WriteHeader(404)
+			}
+
+			return first
 		},
-		"S3 reports a conflict of two writers": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut && s.puts.Add(1) == 1 {
+	},
+	"S3 reports a conflict of two writers": {
+		intercept: func(s *raceServer, w http.ResponseWriter, r *http.Request) bool {
+			first := r.Method == http.MethodPut && s.puts.Add(1) == 1
+			if first {
 				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
-				return
 			}
 
-			s.Handler.ServeHTTP(w, r)
-		}},
-		"conflicts never end": {code: fault.Changed, serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut {
+			return first
+		},
+	},
+	"conflicts never end": {
+		code: fault.Changed,
+		intercept: func(_ *raceServer, w http.ResponseWriter, r *http.Request) bool {
+			put := r.Method == http.MethodPut
+			if put {
 				s3server.Refuse(w, 409, "ConditionalRequestConflict", "again")
-				return
 			}
 
-			s.Handler.ServeHTTP(w, r)
-		}},
-		"the answer to our first upload gets lost": {serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut && s.puts.Add(1) == 1 {
+			return put
+		},
+	},
+	"the response to our first upload is lost": {
+		intercept: func(s *raceServer, w http.ResponseWriter, r *http.Request) bool {
+			first := r.Method == http.MethodPut && s.puts.Add(1) == 1
+			if first {
 				s.Handler.ServeHTTP(httptest.NewRecorder(), r)
 				s3server.Refuse(w, 500, "InternalError", "we are sorry")
-				return
 			}
 
-			s.Handler.ServeHTTP(w, r)
-		}},
-		"without s3:ListBucket what is absent is denied": {
-			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodHead {
-					w.WriteHeader(403)
-					return
-				}
-
-				s.Handler.ServeHTTP(w, r)
-			},
+			return first
 		},
-		"without s3:GetObject what is there is denied": {
-			there: true,
-			code:  fault.NotAllowed,
-			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodHead {
-					w.WriteHeader(403)
-					return
-				}
+	},
+	"without s3:ListBucket a missing object is denied": {intercept: denyHead},
+	"without s3:GetObject an object is denied":         {exists: true, code: fault.NotAllowed, intercept: denyHead},
+	"S3 refuses an upload that was damaged": {
+		code: fault.Unreachable,
+		intercept: func(_ *raceServer, _ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut {
+				r.Body = io.NopCloser(strings.NewReader("[]"))
+			}
 
-				s.Handler.ServeHTTP(w, r)
-			},
+			return false
 		},
-		"bytes that were damaged on their way are sent to a store that refuses them": {
-			code: fault.Unreachable,
-			serve: func(s *server, w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodPut {
-					r.Body = io.NopCloser(strings.NewReader("[]"))
-				}
+	},
+}
 
-				s.Handler.ServeHTTP(w, r)
-			},
-		},
+func denyHead(_ *raceServer, w http.ResponseWriter, r *http.Request) bool {
+	head := r.Method == http.MethodHead
+	if head {
+		w.WriteHeader(403)
 	}
-	for name, c := range cases {
+
+	return head
+}
+
+// The answer to HeadObject may be outdated at the time of the upload. The upload's condition
+// decides.
+func TestBlobsPutHandlesRacesAndGrants(t *testing.T) {
+	t.Parallel()
+	content := []byte("{}")
+	for name, c := range putRaces {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, mem := fakeS3(t, true)
-			s := &server{Handler: h}
-			if c.there {
+			s := &raceServer{Handler: h}
+			if c.exists {
 				meta := map[string]string{"X-Amz-Meta-Sha256": digest.Of(content).String()}
 				if _, err := mem.PutObject(testBucket, refOf(content).Key, meta, bytes.NewReader(content),
 					int64(len(content)), nil); err != nil {
@@ -368,11 +370,13 @@ func TestBlobsPutLivesWithRacesAndGrants(t *testing.T) {
 				}
 			}
 
-			b := awsport.Blobs{
-				Client: serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) })),
-				Bucket: testBucket,
-				Temp:   t.TempDir(),
-			}
+			client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !c.intercept(s, w, r) {
+					s.Handler.ServeHTTP(w, r)
+				}
+			}))
+
+			b := awsport.Blobs{Client: client, Bucket: testBucket, Temp: t.TempDir()}
 			ref, err := b.Put(t.Context(), "documents/", ".json", writing(string(content)))
 			if c.code != "" {
 				wantFault(t, err, c.code)
@@ -410,7 +414,7 @@ func TestBlobsNeedLittleMemory(t *testing.T) {
 				w.WriteHeader(400)
 			}
 		case http.MethodGet:
-			io.CopyN(w, zeros{}, size) //nolint:errcheck // the client sees it
+			io.CopyN(w, zeros{}, size)
 		}
 	}))
 	b := awsport.Blobs{Client: c, Bucket: testBucket, Temp: t.TempDir()}
@@ -446,13 +450,13 @@ func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 	full := func(body []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			w.Write(body) //nolint:errcheck // the client sees it
+			w.Write(body)
 		}
 	}
 	truncated := func(body []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			w.Write(body[:len(body)/2]) //nolint:errcheck // the client sees it
+			w.Write(body[:len(body)/2])
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}
@@ -498,14 +502,14 @@ func TestBlobsOpenRefusesWhatIsNotAsReferred(t *testing.T) {
 			ref:   refOf(small),
 			serve: truncated(small),
 			code:  fault.Unreachable,
-			text:  "the answer broke off: unexpected EOF",
+			text:  "the response ended early: unexpected EOF",
 			gets:  3,
 		},
 		"a large body that breaks off": {
 			ref:   refOf(large),
 			serve: truncated(large),
 			code:  fault.Unreachable,
-			text:  "the answer broke off: unexpected EOF",
+			text:  "the response ended early: unexpected EOF",
 			gets:  3,
 		},
 		"a body that breaks off once":       {ref: refOf(small), first: truncated(small), serve: full(small), gets: 2},
@@ -571,7 +575,7 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(large)))
-			w.Write(large[:2<<20]) //nolint:errcheck // the client sees it
+			w.Write(large[:2<<20])
 			w.(http.Flusher).Flush()
 			cancel()
 			<-r.Context().Done()
@@ -587,7 +591,7 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 		client := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
 				cancel()
-				io.Copy(io.Discard, r.Body) //nolint:errcheck // until the client ends it
+				io.Copy(io.Discard, r.Body) // until the client ends it
 				return
 			}
 
@@ -615,12 +619,11 @@ func TestCanceledBlobsLeaveNoFile(t *testing.T) {
 func TestBlobsSayWhichFolderIsMissing(t *testing.T) {
 	t.Parallel()
 	h, _ := fakeS3(t, true)
-	_, err := awsport.Blobs{
-		Client: serveS3(t, h),
-		Bucket: testBucket,
-		Temp:   "/nonexistent",
-	}.Put(t.Context(), "documents/", ".json", writing("{}"))
-	if err == nil || !strings.Contains(err.Error(), "/nonexistent") {
+	missing := filepath.Join(t.TempDir(), "missing")
+
+	blobs := awsport.Blobs{Client: serveS3(t, h), Bucket: testBucket, Temp: missing}
+	_, err := blobs.Put(t.Context(), "documents/", ".json", writing("{}"))
+	if err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -739,7 +742,7 @@ func TestDamagedRegistersAreNotBelieved(t *testing.T) {
 					w.Header()[k] = v
 				}
 
-				w.Write(bytes.ToUpper(answer.Body.Bytes())) //nolint:errcheck // the client sees it
+				w.Write(bytes.ToUpper(answer.Body.Bytes()))
 				return
 			}
 
@@ -783,15 +786,9 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 		var want []workflow.Source
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		version := func(kind, key, id string, latest bool) string {
-			return fmt.Sprintf(
-				"<%s><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest><LastModified>2026-03-01T12:00:00.000Z</LastModified><ETag>&quot;e%s&quot;</ETag><Size>7</Size></%s>",
-				kind,
-				key,
-				id,
-				latest,
-				id,
-				kind,
-			)
+			return fmt.Sprintf("<%s><Key>%s</Key><VersionId>%s</VersionId><IsLatest>%v</IsLatest>"+
+				"<LastModified>2026-03-01T12:00:00.000Z</LastModified><ETag>&quot;e%s&quot;</ETag><Size>7</Size></%s>",
+				kind, key, id, latest, id, kind)
 		}
 		for i := range n {
 			name := fmt.Sprintf("%04d.txt", i)
@@ -821,13 +818,11 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			if to < len(entries) {
 				i := (to - 1) / 2
 				id := map[bool]string{true: "o", false: "n"}[to%2 == 0]
-				fmt.Fprintf(w,
-					"<NextKeyMarker>layers/%04d.txt</NextKeyMarker><NextVersionIdMarker>%s%04d.txt</NextVersionIdMarker>",
-					i, id, i)
+				fmt.Fprintf(w, "<NextKeyMarker>layers/%04d.txt</NextKeyMarker>", i)
+				fmt.Fprintf(w, "<NextVersionIdMarker>%s%04d.txt</NextVersionIdMarker>", id, i)
 			}
 
-			io.WriteString(w,
-				strings.Join(entries[from:to], "")+"</ListVersionsResult>") //nolint:errcheck // the client sees it
+			io.WriteString(w, strings.Join(entries[from:to], "")+"</ListVersionsResult>")
 		}))
 		got, err := workspace(c).List(t.Context())
 		if err != nil {
@@ -838,11 +833,10 @@ func TestListsHaveMoreThanOnePage(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("a page that names no next one is no end", func(t *testing.T) {
+	t.Run("a truncated page without a marker is an error", func(t *testing.T) {
 		t.Parallel()
 		c := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w,
-				"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>") //nolint:errcheck // the client sees it
+			io.WriteString(w, "<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>")
 		}))
 		_, err := workspace(c).List(t.Context())
 		wantFault(t, err, fault.Unreachable)
@@ -1109,7 +1103,7 @@ func TestNobodyAtTheAddressIsUnreachable(t *testing.T) {
 
 	page := serveS3(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "<html>Sign in to the airport's network")
-	})) //nolint:errcheck // the client sees it
+	}))
 	_, err = awsport.Registers{Client: page, Bucket: testBucket}.List(t.Context(), "runs/")
 	wantFault(t, err, fault.Unreachable)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// MaxPayloadBytes is the largest request of a synchronous invocation (docs: "Lambda quotas").
-const MaxPayloadBytes = 6 << 20
+// maxPayloadBytes is the limit of the payload of a synchronous invocation (docs: "Lambda quotas").
+const maxPayloadBytes = 6 << 20
 
 type sandboxesAPI interface {
 	lambda.GetFunctionAPIClient
@@ -37,20 +37,21 @@ type sandboxesAPI interface {
 	Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error)
 }
 
-// Sandboxes makes throw-away functions in Lambda.
+// Sandboxes creates temporary functions in Lambda.
 type Sandboxes struct {
 	Client sandboxesAPI
-	Role   string        // ARN of the role that they run as, which may do nothing
-	Poll   time.Duration // between the first two looks of a waiter; 0 for the default
+	Role   string        // ARN of their role, which has no permissions
+	Poll   time.Duration // first polling interval of a waiter; 0 for the default
 }
 
 var _ workflow.Sandboxes = Sandboxes{}
 
-// createTries is how often a function of the same name is deleted and made again. One is left over
-// after a crash, or is our own when an answer was lost.
+// createTries is the limit of attempts to delete a function of the same name and to create it
+// again. Such a function was left by a run that crashed, or by our own request if its response was
+// lost.
 const createTries = 3
 
-// Create makes the function anew: one of that name is deleted first.
+// Create deletes a function of that name, creates the function, and waits until it can be invoked.
 func (s Sandboxes) Create(ctx context.Context, b workflow.Sandbox) error {
 	const op = "create function"
 	in := &lambda.CreateFunctionInput{
@@ -81,19 +82,19 @@ func (s Sandboxes) Create(ctx context.Context, b workflow.Sandbox) error {
 
 		if try == createTries {
 			return fault.New(fault.Throttled, op, b.Name,
-				fmt.Errorf("still there after %d deletions: %w", try, classify(op, b.Name, err)))
+				fmt.Errorf("it still exists after %d deletions: %w", try, classify(op, b.Name, err)))
 		}
 	}
 
 	return active(ctx, s.Client, &watch{op: op, subject: b.Name, poll: s.Poll}, b.Name)
 }
 
-// Invoke runs it once and waits for the answer.
+// Invoke invokes the function once and waits for the response.
 func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (workflow.Invocation, error) {
 	const op = "invoke function"
-	if len(payload) > MaxPayloadBytes {
+	if len(payload) > maxPayloadBytes {
 		return workflow.Invocation{}, fault.New(fault.BadInput, op, name,
-			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), MaxPayloadBytes))
+			fmt.Errorf("a payload of %d bytes, limit %d", len(payload), maxPayloadBytes))
 	}
 
 	out, err := s.Client.Invoke(ctx, &lambda.InvokeInput{
@@ -113,23 +114,30 @@ func (s Sandboxes) Invoke(ctx context.Context, name string, payload []byte) (wor
 
 	i := workflow.Invocation{Payload: out.Payload, LogTail: string(tail)}
 	i.InitSeconds, i.MaxMemoryMiB = parseReport(tail)
-	if word := aws.ToString(out.FunctionError); word != "" {
-		i.Error = word // "Handled" or "Unhandled", when the runtime could not say more
-		var said struct {
-			Type string `json:"errorType"`
-		}
-		if json.Unmarshal(out.Payload, &said) == nil && said.Type != "" {
-			i.Error = said.Type
-		}
+	if out.FunctionError != nil {
+		i.Error = errorType(*out.FunctionError, out.Payload)
 	}
 
 	return i, nil
 }
 
-// Delete removes it.
+// errorType returns the errorType of an error document. If there is none, it returns the function
+// error of the response, "Handled" or "Unhandled".
+func errorType(functionError string, payload []byte) string {
+	var document struct {
+		Type string `json:"errorType"`
+	}
+	if functionError != "" && json.Unmarshal(payload, &document) == nil && document.Type != "" {
+		return document.Type
+	}
+
+	return functionError
+}
+
+// Delete deletes the function. An unknown function is no error.
 func (s Sandboxes) Delete(ctx context.Context, name string) error {
-	if _, err := s.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil &&
-		!absent(err) {
+	_, err := s.Client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name})
+	if err != nil && !absent(err) {
 		return classify("delete function", name, err)
 	}
 
@@ -141,13 +149,15 @@ var (
 	maxMemory    = regexp.MustCompile(`\bMax Memory Used: ([0-9]+) MB`)
 )
 
-// parseReport reads the last line that Lambda itself writes about an invocation, in either of its
-// log formats:
+// parseReport parses the last report line that Lambda writes about an invocation. There are two log
+// formats. The text format has its fields, separated by tabs, in one line:
 //
-//	REPORT RequestId: 8f5..	Duration: 1.51 ms	Billed Duration: 2 ms	Memory Size: 128 MB	Max Memory Used: 34 MB	Init Duration: 125.02 ms
-//	{"time":"..","type":"platform.report","record":{"metrics":{"maxMemoryUsedMB":34,"initDurationMs":125.02,..},..}}
+//	REPORT RequestId: 8f5..	Duration: 1.51 ms	Billed Duration: 2 ms
+//	Memory Size: 128 MB	Max Memory Used: 34 MB	Init Duration: 125.02 ms
 //
-// Its MB are MiB. What a line does not tell is 0.
+//	{"type":"platform.report","record":{"metrics":{"maxMemoryUsedMB":34,"initDurationMs":125.02}}}
+//
+// MB means MiB there. A missing value is 0.
 func parseReport(tail []byte) (initSeconds float64, maxMemoryMiB int64) {
 	for line := range bytes.Lines(tail) {
 		switch {

@@ -18,13 +18,13 @@ type executionRunsAPI interface {
 	) (*sfn.DescribeExecutionOutput, error)
 }
 
-// ExecutionRuns asks Step Functions for executions.
+// ExecutionRuns asks Step Functions whether executions are running.
 type ExecutionRuns struct{ Client executionRunsAPI }
 
 var _ workflow.ExecutionRuns = ExecutionRuns{}.Runs
 
-// Runs reports whether an execution is still going on. One that waits for a redrive is not: nobody
-// knows whether it will be.
+// Runs reports whether an execution is running. An execution that waits for a redrive is not: it
+// may wait forever. An unknown execution is not running either.
 func (e ExecutionRuns) Runs(ctx context.Context, arn string) (bool, error) {
 	out, err := e.Client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	var unknown *types.ExecutionDoesNotExist

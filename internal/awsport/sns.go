@@ -11,7 +11,7 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// Limits of a message (API: Publish).
+// The limits of a message (API: Publish).
 const (
 	maxSubjectBytes = 100
 	maxMessageBytes = 256 << 10
@@ -21,7 +21,7 @@ type notifyAPI interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
 }
 
-// Notify sends messages through a topic of SNS.
+// Notify sends messages to a topic of SNS.
 type Notify struct {
 	Client notifyAPI
 	Topic  string // ARN
@@ -29,8 +29,8 @@ type Notify struct {
 
 var _ workflow.Notify = Notify{}.Send
 
-// Send publishes the message. What SNS would refuse is cut and cleaned rather than refused: half a
-// message about a failure is better than none.
+// Send publishes the message. A text that SNS would refuse is shortened, and characters that a
+// subject may not have are replaced: part of a message about a failure is better than no message.
 func (n Notify) Send(ctx context.Context, subject, text string) error {
 	in := &sns.PublishInput{TopicArn: &n.Topic, Message: aws.String(cut(text))}
 	if s := asciiSubject(subject); s != "" {
@@ -44,7 +44,7 @@ func (n Notify) Send(ctx context.Context, subject, text string) error {
 	return nil
 }
 
-// asciiSubject is one line of printable ASCII that begins with something visible, at most 100
+// asciiSubject makes one line of printable ASCII that does not begin with a space, with at most 100
 // characters.
 func asciiSubject(s string) string {
 	s = strings.Map(func(r rune) rune {

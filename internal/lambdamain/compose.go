@@ -13,9 +13,10 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// Ledger is where the stack's runs are written down.
+// Ledger keeps the stack's runs in the store's bucket.
 func (e Environment) Ledger() workflow.Ledger {
 	client := s3.NewFromConfig(AWS())
+
 	return workflow.Ledger{
 		Registers: awsport.Registers{Client: client, Bucket: e.Store},
 		Blobs:     awsport.Blobs{Client: client, Bucket: e.Store, Temp: os.TempDir()},
@@ -28,19 +29,20 @@ func (e Environment) LayerVersions() workflow.LayerVersions {
 	return awsport.LayerVersions{Client: lambda.NewFromConfig(AWS()), Bucket: e.Store}
 }
 
-// Sandboxes are the stack's throw-away functions.
+// Sandboxes are the stack's temporary functions.
 func (e Environment) Sandboxes() workflow.Sandboxes {
 	return awsport.Sandboxes{Client: lambda.NewFromConfig(AWS()), Role: e.ProbeRole}
 }
 
-// Scratch is a cache for one invocation: a function has no wheels, and what it holds cannot be
-// known by them.
-func Scratch() (engine.Cache, func(), error) {
+// Scratch makes a cache for one invocation in a temporary folder; discard removes it. The cache is
+// not shared between invocations: its entries are keyed by wheels, and a function knows no wheels.
+func Scratch() (cache engine.Cache, discard func(), err error) {
 	dir, err := os.MkdirTemp("", "packs-")
 	if err != nil {
 		return nil, nil, err
 	}
 
 	packs := &localport.Packs{Dir: dir}
+
 	return packs, func() { packs.Close(); os.RemoveAll(dir) }, nil
 }

@@ -15,21 +15,43 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// MaxBytes is how much a function takes and gives: what Step Functions carries between two states.
+// MaxBytes is the largest input and the largest output of a function: the payload limit of Step
+// Functions.
 const MaxBytes = 256 << 10
 
-// decode reads the input strictly.
+// decode parses the input strictly. into is a pointer. All errors are the fault BadInput.
 func decode(raw []byte, into any) error {
-	bad := func(hint string, err error) error {
-		return fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
-	}
 	t := reflect.TypeOf(into).Elem()
 	if len(raw) > MaxBytes {
-		return bad("pass references to documents, not documents",
-			fmt.Errorf("%d bytes, at most %d are read", len(raw), MaxBytes))
+		return badInput("pass references to documents, not documents",
+			fmt.Errorf("%d bytes, limit %d", len(raw), MaxBytes))
 	}
 
-	var value any
+	value, err := parse(raw, t)
+	if err != nil {
+		return err
+	}
+
+	if path, known := unknownField(value, t); path != "" {
+		return badInput("the known fields are "+strings.Join(known, ", "), fmt.Errorf("unknown field %q", path))
+	}
+
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return badInput(shapeHint(t), inPlainWords(err))
+	}
+
+	return nil
+}
+
+func badInput(hint string, err error) error {
+	return fault.New(fault.BadInput, "read", "input", err).WithHint(hint)
+}
+
+// parse parses the input without a type. It must be exactly one JSON value, and not null where a
+// struct is expected.
+func parse(raw []byte, t reflect.Type) (value any, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	if err := d.Decode(&value); err != nil {
@@ -37,44 +59,45 @@ func decode(raw []byte, into any) error {
 			err = errors.New("it is empty")
 		}
 
-		return bad(shapeHint(t), err)
+		return nil, badInput(shapeHint(t), err)
 	}
 
 	end := d.InputOffset()
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return bad("pass one JSON value", fmt.Errorf("something follows the JSON value that ends at byte %d", end))
+		return nil, badInput("pass one JSON value",
+			fmt.Errorf("more data after the JSON value, which ends at byte %d", end))
 	}
 
 	if value == nil && t.Kind() == reflect.Struct {
-		return bad(shapeHint(t), errors.New("it is null"))
+		return nil, badInput(shapeHint(t), errors.New("it is null"))
 	}
 
-	if path, among := foreign(value, t); path != "" {
-		return bad("the fields there are "+strings.Join(among, ", "), fmt.Errorf("unknown field %q", path))
-	}
-
-	d = json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-			at := "it"
-			if wrong.Field != "" {
-				at = fmt.Sprintf("field %q", wrong.Field)
-			}
-
-			err = fmt.Errorf("%s is a JSON %s, want %s", at, wrong.Value, wrong.Type)
-		}
-
-		return bad(shapeHint(t), err)
-	}
-
-	return nil
+	return value, nil
 }
 
-// foreign finds the first field, in the order of names, that the type does not have in this
-// spelling: its path, and the names that are there. The decoder itself knows neither, and takes
-// "RUN" for "run". It does not look into what decodes itself, nor where the type says any.
-func foreign(value any, t reflect.Type) (path string, among []string) {
+// inPlainWords replaces the decoder's message about a wrong type by one that names the field as it
+// is in JSON.
+func inPlainWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+
+	subject := "it"
+	if wrong.Field != "" {
+		subject = fmt.Sprintf("field %q", wrong.Field)
+	}
+
+	return fmt.Errorf("%s is a JSON %s, want %s", subject, wrong.Value, wrong.Type)
+}
+
+// unknownField finds the first field, in the order of names, that the type does not have. It
+// returns its path and the names that the type has there; "" if there is none.
+//
+// The JSON decoder does not tell the path, and accepts "RUN" for "run". What has a parser of its
+// own is not checked, nor is what the type declares as any. A value of a wrong type is left to the
+// decoder.
+func unknownField(value any, t reflect.Type) (path string, known []string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -83,49 +106,53 @@ func foreign(value any, t reflect.Type) (path string, among []string) {
 		return "", nil
 	}
 
-	below := func(step string, value any, t reflect.Type) bool {
-		path, among = foreign(value, t)
-		if path != "" {
-			path = step + "." + path
-		}
-
-		return path != ""
-	}
 	switch v := value.(type) {
 	case map[string]any:
-		fields := map[string]reflect.Type{}
 		switch t.Kind() {
 		case reflect.Struct:
-			fields = fieldsOf(t)
+			return unknownInStruct(v, t)
 		case reflect.Map:
-		default:
-			return "", nil // a wrong type, which the decoder says
-		}
-
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			of, known := fields[name]
-			if t.Kind() == reflect.Map {
-				of = t.Elem()
-				known = true
-			}
-
-			if !known {
-				return name, slices.Sorted(maps.Keys(fields))
-			}
-
-			if below(name, v[name], of) {
-				return path, among
-			}
+			return unknownInMap(v, t)
 		}
 	case []any:
-		if t.Kind() != reflect.Slice && t.Kind() != reflect.Array {
-			return "", nil
+		if t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
+			return unknownInList(v, t)
+		}
+	}
+
+	return "", nil
+}
+
+func unknownInStruct(object map[string]any, t reflect.Type) (path string, known []string) {
+	fields := fieldsOf(t)
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		field, ok := fields[name]
+		if !ok {
+			return name, slices.Sorted(maps.Keys(fields))
 		}
 
-		for i, element := range v {
-			if below(fmt.Sprint(i), element, t.Elem()) {
-				return path, among
-			}
+		if path, known := unknownField(object[name], field); path != "" {
+			return name + "." + path, known
+		}
+	}
+
+	return "", nil
+}
+
+func unknownInMap(object map[string]any, t reflect.Type) (path string, known []string) {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if path, known := unknownField(object[name], t.Elem()); path != "" {
+			return name + "." + path, known
+		}
+	}
+
+	return "", nil
+}
+
+func unknownInList(list []any, t reflect.Type) (path string, known []string) {
+	for i, element := range list {
+		if path, known := unknownField(element, t.Elem()); path != "" {
+			return fmt.Sprintf("%d.%s", i, path), known
 		}
 	}
 
@@ -139,14 +166,16 @@ func decodesItself(t reflect.Type) bool {
 		p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// fieldsOf returns the fields of a struct by their names in JSON.
+// fieldsOf returns the types of a struct's fields by their names in JSON.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case f.Tag.Get("json") == "-", f.Anonymous && name == "", !f.IsExported():
-			continue // left out, or its own fields are listed, or nobody's
+		case f.Tag.Get("json") == "-", !f.IsExported():
+			continue
+		case f.Anonymous && name == "":
+			continue // VisibleFields lists the embedded struct's own fields
 		case name == "":
 			name = f.Name
 		}
@@ -157,7 +186,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// shapeHint says what an input looks like.
+// shapeHint describes an input of this type.
 func shapeHint(t reflect.Type) string {
 	if t.Kind() != reflect.Struct {
 		return "pass one JSON value"
@@ -166,7 +195,7 @@ func shapeHint(t reflect.Type) string {
 	return "pass an object with the fields " + strings.Join(slices.Sorted(maps.Keys(fieldsOf(t))), ", ")
 }
 
-// encode writes the output.
+// encode returns the output as compact JSON.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -178,13 +207,13 @@ func encode(v any) ([]byte, error) {
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > MaxBytes {
 		return nil, fault.New(fault.Internal, "write", "output",
-			fmt.Errorf("%d bytes, Step Functions carries at most %d", len(out), MaxBytes))
+			fmt.Errorf("%d bytes, limit of Step Functions %d", len(out), MaxBytes))
 	}
 
 	return out, nil
 }
 
-// runOf is the run that an input belongs to, for the log: "" when it does not say.
+// runOf returns the field "run" of an input for the log, or "".
 func runOf(raw []byte) string {
 	var in struct {
 		Run string `json:"run"`

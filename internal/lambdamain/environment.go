@@ -1,6 +1,7 @@
 package lambdamain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +18,11 @@ import (
 
 	"github.com/layersmith/layersmith/internal/awsport"
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// The variables that the stack gives to its functions.
+// The variables that the stack sets for its functions.
 const (
 	Store       = "LAYERSMITH_STORE"
 	Workspace   = "LAYERSMITH_WORKSPACE"
@@ -34,121 +36,176 @@ const (
 	Stack       = "LAYERSMITH_STACK"
 )
 
-// What holds where a variable is not set, as in cdk.json.
+var variables = []string{Store, Workspace, Prefix, Share, Keep, Topic, ProbeRole, ProbePrefix, Console, Stack}
+
+// The defaults of Prefix and Keep. They are those of cdk.json.
 const (
 	DefaultPrefix = "layersmith-"
 	DefaultKeep   = 3
 )
 
-// Environment is what the stack tells a function of itself. What is not set is "", but for prefix
-// and keep.
+// Environment is the configuration that the stack passes to a function. A variable that is not set
+// is "", except for the prefix and the number of versions to keep, which have defaults.
 type Environment struct {
 	Store       string // bucket of artifacts, documents and state
 	Workspace   string // bucket that people push layers/ to
 	Topic       string // ARN of the SNS topic
-	ProbeRole   string // ARN of the role of throw-away functions
-	ProbePrefix string // of the names of throw-away functions
+	ProbeRole   string // ARN of the role of temporary functions
+	ProbePrefix string // prefix of the names of temporary functions
 	Account     workflow.Account
 }
 
+// The patterns of variables that are text, and what an error says is allowed.
 var (
-	buckets   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	stacks    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
-	prefixes  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	sharedTo  = regexp.MustCompile(`^(o-[a-z0-9]{10,32}|[0-9]{12})$`)
-	consoleOf = []string{"https", "http"} // http: an emulator's
+	buckets  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	stacks   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
+	prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
-// Env reads the environment: to be called in an invocation, not before. All mistakes are one fault
-// BadInput. LAYERSMITH_STORE must be set, and what the caller names besides: Env(lambdamain.Topic).
+const (
+	allowedBucket = "the name of a bucket"
+	allowedStack  = "the name of a stack"
+	allowedPrefix = "1 to 64 letters, digits, hyphens and underscores"
+)
+
+// Env reads the environment. Call it during an invocation, not before. LAYERSMITH_STORE must be
+// set, and so must the variables that the caller names: Env(lambdamain.Topic). The error is one
+// fault BadInput that lists all mistakes.
 func Env(needs ...string) (Environment, error) { return readEnv(os.Getenv, needs...) }
 
 func readEnv(get func(string) string, needs ...string) (Environment, error) {
-	var mistakes []string
-	wrong := func(name, value, legal string) {
-		mistakes = append(mistakes, fmt.Sprintf("%s is %q; legal: %s", name, value, legal))
-	}
-	known := []string{Store, Workspace, Prefix, Share, Keep, Topic, ProbeRole, ProbePrefix, Console, Stack}
-	for _, name := range known {
-		if (name == Store || slices.Contains(needs, name)) && get(name) == "" {
-			mistakes = append(mistakes, fmt.Sprintf("%s is not set", name))
-		}
-	}
-
 	for _, name := range needs {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(variables, name) {
 			return Environment{}, fault.New(fault.Internal, "read", "the environment",
-				fmt.Errorf("no variable is called %s", name))
+				fmt.Errorf("unknown variable %s", name))
 		}
 	}
 
-	match := func(name string, legal *regexp.Regexp, said string) string {
-		v := get(name)
-		if v != "" && !legal.MatchString(v) {
-			wrong(name, v, said)
-		}
-
-		return v
-	}
-	resource := func(name, service string) string {
-		v := get(name)
-		if a, err := arn.Parse(v); v != "" && (err != nil || a.Service != service || a.Resource == "") {
-			wrong(name, v, "an ARN of "+service)
-		}
-
-		return v
-	}
-	const bucket, prefix = "a bucket's name", "1 to 64 letters, digits, hyphens and underscores"
+	r := envReader{get: get}
+	r.require(needs)
 	e := Environment{
-		Store:     match(Store, buckets, bucket),
-		Workspace: match(Workspace, buckets, bucket),
-		Account:   workflow.Account{Prefix: match(Prefix, prefixes, prefix), Keep: DefaultKeep},
-	}
-	if e.Account.Prefix == "" {
-		e.Account.Prefix = DefaultPrefix
-	}
-
-	if list := get(Share); list != "" {
-		for with := range strings.SplitSeq(list, ",") {
-			if with = strings.TrimSpace(with); !sharedTo.MatchString(with) {
-				wrong(Share, with, "organizations (o-...) and accounts (12 digits) with commas between them")
-			}
-
-			e.Account.Share = append(e.Account.Share, with)
-		}
+		Store:     r.match(Store, buckets, allowedBucket),
+		Workspace: r.match(Workspace, buckets, allowedBucket),
+		Account: workflow.Account{
+			Prefix:  cmp.Or(r.match(Prefix, prefixes, allowedPrefix), DefaultPrefix),
+			Share:   r.share(),
+			Keep:    r.keep(),
+			Console: r.console(),
+			Stack:   r.match(Stack, stacks, allowedStack),
+		},
+		Topic:       r.arn(Topic, "sns"),
+		ProbeRole:   r.arn(ProbeRole, "iam"),
+		ProbePrefix: r.match(ProbePrefix, prefixes, allowedPrefix),
 	}
 
-	if v := get(Keep); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > 100 {
-			wrong(Keep, v, "1 to 100")
-		}
-
-		e.Account.Keep = n
-	}
-
-	e.Topic = resource(Topic, "sns")
-	e.ProbeRole = resource(ProbeRole, "iam")
-	e.ProbePrefix = match(ProbePrefix, prefixes, prefix)
-	e.Account.Console = get(Console)
-	e.Account.Stack = match(Stack, stacks, "the name of a stack")
-	if u, err := url.Parse(e.Account.Console); e.Account.Console != "" &&
-		(err != nil || !slices.Contains(consoleOf, u.Scheme) || u.Host == "") {
-		wrong(Console, e.Account.Console, "the address of executions in the console, https://...")
-	}
-
-	if len(mistakes) > 0 {
+	if len(r.mistakes) > 0 {
 		return Environment{}, fault.New(fault.BadInput, "read", "the environment",
-			errors.New(strings.Join(mistakes, "; "))).
+			errors.New(strings.Join(r.mistakes, "; "))).
 			WithHint("deploy the stack again, which sets these variables from cdk.json")
 	}
 
 	return e, nil
 }
 
-// AWS is the configuration of all clients, read when it is first asked for: to be called in an
-// invocation, not before. It panics when there is none, which the door reports as the fault that it
-// is.
+// envReader reads variables and collects what is wrong with them.
+type envReader struct {
+	get      func(string) string
+	mistakes []string
+}
+
+func (r *envReader) wrong(name, value, allowed string) {
+	r.mistakes = append(r.mistakes, fmt.Sprintf("%s is %q; allowed: %s", name, value, allowed))
+}
+
+// require checks that Store and the named variables are set.
+func (r *envReader) require(needs []string) {
+	for _, name := range variables {
+		needed := name == Store || slices.Contains(needs, name)
+		if needed && r.get(name) == "" {
+			r.mistakes = append(r.mistakes, name+" is not set")
+		}
+	}
+}
+
+// match reads text that matches a pattern, or "".
+func (r *envReader) match(name string, pattern *regexp.Regexp, allowed string) string {
+	value := r.get(name)
+	if value != "" && !pattern.MatchString(value) {
+		r.wrong(name, value, allowed)
+	}
+
+	return value
+}
+
+// arn reads the ARN of a resource of the service, or "".
+func (r *envReader) arn(name, service string) string {
+	value := r.get(name)
+	if value == "" {
+		return ""
+	}
+
+	a, err := arn.Parse(value)
+	if err != nil || a.Service != service || a.Resource == "" {
+		r.wrong(name, value, "an ARN of "+service)
+	}
+
+	return value
+}
+
+// share reads a list of grantees with commas between them, or nil.
+func (r *envReader) share() []string {
+	list := r.get(Share)
+	if list == "" {
+		return nil
+	}
+
+	var share []string
+	for with := range strings.SplitSeq(list, ",") {
+		with = strings.TrimSpace(with)
+		if _, err := release.ParseGrantee(with); err != nil {
+			r.wrong(Share, with, "organizations (o-...) and accounts (12 digits), separated by commas")
+		}
+
+		share = append(share, with)
+	}
+
+	return share
+}
+
+// keep reads the number of versions to keep.
+func (r *envReader) keep() int {
+	value := r.get(Keep)
+	if value == "" {
+		return DefaultKeep
+	}
+
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > 100 {
+		r.wrong(Keep, value, "1 to 100")
+	}
+
+	return n
+}
+
+// console reads a URL that an execution's ARN is appended to, or "". An emulator's begins with
+// http:.
+func (r *envReader) console() string {
+	value := r.get(Console)
+	if value == "" {
+		return ""
+	}
+
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		r.wrong(Console, value, "the URL of executions in the console, https://...")
+	}
+
+	return value
+}
+
+// AWS returns the configuration of all clients. The first call reads it: call it during an
+// invocation, not before. If the configuration cannot be read, AWS panics, and Start reports the
+// fault of awsport.Config.
 func AWS() aws.Config {
 	cfg, err := loadAWS()
 	if err != nil {

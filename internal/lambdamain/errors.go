@@ -13,36 +13,48 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// Panic is the errorType of a panic, the only one that is no code of package fault.
+// Panic is the errorType of a panic. All others are codes of package fault.
 const Panic = "Panic"
 
-// maxSentence bounds the sentence of a message, in bytes: a Cause has at most 32,768 characters,
-// and the hint must get into it.
+// maxSentence is the limit of an error and of a hint in a message, in bytes. Step Functions cuts a
+// Cause after 32,768 characters, and the hint comes last.
 const maxSentence = 8 << 10
 
-// settle gives a stage's error its code: TimedOut when the time was up, the code of its fault, or
-// Internal. The sentence stays as it is. An adapter's own, shorter deadline is what its fault says,
-// Unreachable for example, as long as the stage had time left.
-func settle(ctx context.Context, err error) error {
+// withCode returns the error of a use case with its code, and leaves its text unchanged. The code
+// is
+//
+//   - TimedOut or Canceled if the use case's context ended and the error is a consequence of that,
+//   - else the code of the fault: for an adapter's own, shorter deadline, for example, Unreachable,
+//   - else TimedOut or Canceled for a plain error of a context,
+//   - else Internal.
+func withCode(ctx context.Context, err error) error {
+	return fault.New(codeOf(ctx.Err(), err), "", "", err)
+}
+
+// codeOf is the code of err; ended is the error of the use case's context, or nil.
+func codeOf(ended, err error) fault.Code {
 	timedOut := errors.Is(err, context.DeadlineExceeded)
 	canceled := errors.Is(err, context.Canceled)
-	code := fault.CodeOf(err)
-	switch ended := ctx.Err(); {
-	// canceled: of several tasks, the one that fails cancels the others
+	switch {
+	// canceled, too: when one of several parallel tasks times out, the others are canceled
 	case (timedOut || canceled) && errors.Is(ended, context.DeadlineExceeded):
-		code = fault.TimedOut
+		return fault.TimedOut
 	case canceled && ended != nil:
-		code = fault.Canceled
-	case code != fault.Internal && code != "":
-	case timedOut:
-		code = fault.TimedOut
-	case canceled:
-		code = fault.Canceled
-	default:
-		code = fault.Internal
+		return fault.Canceled
 	}
 
-	return fault.New(code, "", "", err)
+	if code := fault.CodeOf(err); code != fault.Internal && code != "" {
+		return code
+	}
+
+	switch {
+	case timedOut:
+		return fault.TimedOut
+	case canceled:
+		return fault.Canceled
+	}
+
+	return fault.Internal
 }
 
 // panicked is a panic as an error.
@@ -53,11 +65,11 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// unusable is what AWS panics with: an error that is no mistake in the code.
+// unusable is the value that AWS panics with. It is a wrong configuration, not a bug.
 type unusable struct{ err error }
 
-// recovered is the error for what recover returned; called in the deferred function, where the
-// stack still has the place of the panic.
+// recovered returns the error for a recovered value. Call it in the deferred function: the stack
+// still has the place of the panic then.
 func recovered(v any) error {
 	if u, ok := v.(unusable); ok {
 		return u.err
@@ -66,7 +78,7 @@ func recovered(v any) error {
 	return &panicked{value: v, stack: string(debug.Stack())}
 }
 
-// stackOf is where a panic came from, "" for another error.
+// stackOf returns the stack of a panic, or "" for another error.
 func stackOf(err error) string {
 	if p := (*panicked)(nil); errors.As(err, &p) {
 		return p.stack
@@ -75,12 +87,12 @@ func stackOf(err error) string {
 	return ""
 }
 
-// place is where a person finds more.
-type place struct{ request, logGroup string }
+// logEntry identifies an invocation in CloudWatch Logs.
+type logEntry struct{ request, group string }
 
-// translate makes of an error what aws-lambda-go passes on as it is: by value, a pointer would be
-// taken for an unknown error.
-func translate(err error, at place) messages.InvokeResponse_Error {
+// convert returns the error that aws-lambda-go passes on unchanged. It is a value: aws-lambda-go
+// does not recognize a pointer.
+func convert(err error, at logEntry) messages.InvokeResponse_Error {
 	out := messages.InvokeResponse_Error{Type: string(fault.CodeOf(err))}
 	if out.Type == "" {
 		out.Type = string(fault.Internal)
@@ -104,25 +116,25 @@ func translate(err error, at place) messages.InvokeResponse_Error {
 	return out
 }
 
-// defaultHint is what to do where the error does not say.
-func defaultHint(code string, at place) string {
+// defaultHint is the hint for an error that has none.
+func defaultHint(code string, at logEntry) string {
 	switch code {
 	case string(fault.TimedOut):
-		return "start the execution again; when it times out again, give the function more memory, which is also " +
-			"more processor, or more time"
+		return "start the execution again; if it times out again, give the function more memory, which also gives it " +
+			"more CPU, or a longer timeout"
 	case string(fault.Internal), Panic:
 		if at.request == "" {
-			return "read the function's log; this is a mistake in Layersmith"
+			return "read the function's log; this is a bug in Layersmith"
 		}
 
-		return fmt.Sprintf("read request %s in log group %s; this is a mistake in Layersmith", at.request, at.logGroup)
+		return fmt.Sprintf("read request %s in log group %s; this is a bug in Layersmith", at.request, at.group)
 	}
 
 	return ""
 }
 
-// shorten cuts the middle out of a text that is longer than n bytes: it begins with what was done
-// and ends with the cause.
+// shorten removes the middle of a text that has more than n bytes. An error begins with the
+// operation and ends with the cause, so both stay.
 func shorten(s string, n int) string {
 	if len(s) <= n {
 		return s

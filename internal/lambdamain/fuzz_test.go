@@ -8,13 +8,21 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// What is read is written, and read again as the same; what is refused is the caller's to change,
-// with a hint.
+// Decoded input can be encoded and decoded again. An error is BadInput with a hint.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
-		`{}`, `{"run": "r", "layer": {"layer": "a", "target": "python3.13-x86_64", "doc": {"key": "k", "size": 9007199254740993}}, "layers": [], "any": [1, {"x": null}], "raw": {"a": 1}}`,
-		`{"error": {"Error": "E", "Cause": "c"}, "byName": {"x": {}}, "dryRun": true}`, `{"RUN": "r"}`, `{"layer": {"unknown": 1}}`, `{"layers": [{"layer": 1}]}`, `{"Secret": "s"}`,
-		`{"run": "a", "run": "b"}`, `{"layer": {"target": "python3.13-mips"}}`, `null`, `[]`, `"x"`, `{} {}`, `{`, ``, `{"any": 1e999}`, `{"raw": "\ud800"}`,
+		`{}`,
+		`{
+			"run": "r",
+			"layer": {"layer": "a", "target": "python3.13-x86_64", "doc": {"key": "k", "size": 9007199254740993}},
+			"layers": [],
+			"any": [1, {"x": null}],
+			"raw": {"a": 1}
+		}`,
+		`{"error": {"Error": "E", "Cause": "c"}, "byName": {"x": {}}, "dryRun": true}`,
+		`{"RUN": "r"}`, `{"layer": {"unknown": 1}}`, `{"layers": [{"layer": 1}]}`, `{"Secret": "s"}`,
+		`{"run": "a", "run": "b"}`, `{"layer": {"target": "python3.13-mips"}}`,
+		`null`, `[]`, `"x"`, `{} {}`, `{`, ``, `{"any": 1e999}`, `{"raw": "\ud800"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -25,7 +33,7 @@ func FuzzDecode(f *testing.F) {
 		var first nested
 		err := decode(raw, &first)
 		if !bytes.Equal(before, raw) {
-			t.Fatal("the input was written to")
+			t.Fatal("decode changed the input")
 		}
 
 		if err != nil {
@@ -37,7 +45,7 @@ func FuzzDecode(f *testing.F) {
 		}
 
 		if !json.Valid(raw) {
-			t.Fatal("read what is no JSON")
+			t.Fatal("decoded what is not JSON")
 		}
 
 		written, err := encode(first)
@@ -47,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 
 		var second nested
 		if bytes.Contains(written, []byte(`"target":""`)) {
-			return // the zero target is written, and not read: no stage sends one
+			return // the zero target can be encoded, but not decoded; no function sends one
 		}
 
 		if err := decode(written, &second); err != nil {

@@ -1,32 +1,35 @@
-// Package lambdamain is the door of every Lambda function: a function's main composes a stage and
-// calls Start.
+// Package lambdamain is what the main packages of all Lambda functions share: they compose a use
+// case and pass it to StartWithEnv.
 //
-// # In
+// # Input
 //
-// Input is exactly one JSON value of at most 256 KiB, with the fields that the function's input
-// has, as they are spelled, and no others. What is not is BadInput, and the hint names the fields.
-// Whether a value makes sense is for the stage to say.
+// The input is exactly one JSON value of at most 256 KiB. Its fields are those of the function's
+// input type, spelled exactly as there; an unknown field is an error. Anything else is the fault
+// BadInput, with a hint that lists the fields. The use case checks the values.
 //
-// # Out
+// # Output and errors
 //
-// aws-lambda-go takes the Go type of an error as its errorType: errorString, wrapError,
-// boundsError. The state machine catches by fault codes, so errors are translated here and nowhere
-// else, to messages.InvokeResponse_Error by value, which aws-lambda-go passes on as it is:
-// errorType is a code of package fault, or "Panic" for a panic, after which the process ends.
-// errorMessage, which people read in an execution's Cause, is the error's sentence, then its hint.
-// Output is at most 256 KiB, Step Functions' limit.
+// The output has at most 256 KiB, the limit of Step Functions.
 //
-// # Time
+// By default, aws-lambda-go uses the Go type of an error as its errorType: errorString, wrapError,
+// boundsError. The state machine matches the codes of package fault instead. So this package, and
+// no other, converts errors to messages.InvokeResponse_Error, which aws-lambda-go passes on
+// unchanged:
 //
-// The stage's context ends a tenth of the time before Lambda would kill the function, 5 s at most
-// and half a second at least, so that the stage can say what it was doing: TimedOut. A stage that
-// does not look at its context is killed (Sandbox.Timedout).
+//   - errorType is a code of package fault, or "Panic". After a panic the process ends.
+//   - errorMessage is the error and its hint. People read it in the Cause of an execution.
+//
+// # Deadline
+//
+// The context of the use case ends before Lambda kills the function, so that the use case can
+// report what it was doing (TimedOut). The margin is a tenth of the remaining time, at least 500 ms
+// and at most 5 s. A use case that ignores its context is killed (Sandbox.Timedout).
 //
 // # Log
 //
-// Lines of JSON on stderr: one when an invocation starts, one when it ends. What is returned is not
-// logged: aws-lambda-go writes the error document on a line of its own. So our last line carries
-// the code only, and for a panic the stack, which is not returned.
+// The log is JSON lines on stderr, one at the start of an invocation and one at its end.
+// aws-lambda-go logs the error document itself. The line at the end therefore has only the error's
+// code, and for a panic the stack, which is not in the document.
 package lambdamain
 
 import (
@@ -40,11 +43,11 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
-// Start serves invocations by run and does not return. It is called by main and does nothing before
-// the first invocation.
+// Start serves invocations with run and does not return. It does nothing before the first
+// invocation.
 func Start[In, Out any](run func(context.Context, In) (Out, error)) {
-	log.SetFlags(0) // aws-lambda-go logs error documents through it: JSON lines as well
-	lambda.Start(door[In, Out]{
+	log.SetFlags(0) // aws-lambda-go logs error documents with package log; without flags they are JSON lines
+	lambda.Start(handler[In, Out]{
 		run:      run,
 		log:      slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		now:      time.Now,
@@ -53,8 +56,22 @@ func Start[In, Out any](run func(context.Context, In) (Out, error)) {
 	})
 }
 
-// door is a function as aws-lambda-go wants it: lambda.Handler.
-type door[In, Out any] struct {
+// StartWithEnv is Start for a function that needs the stack's environment. Each invocation reads
+// it, as Env(needs...) does; a fault of Env ends the invocation.
+func StartWithEnv[In, Out any](run func(context.Context, Environment, In) (Out, error), needs ...string) {
+	Start(func(ctx context.Context, in In) (Out, error) {
+		env, err := Env(needs...)
+		if err != nil {
+			var none Out
+			return none, err
+		}
+
+		return run(ctx, env, in)
+	})
+}
+
+// handler implements lambda.Handler.
+type handler[In, Out any] struct {
 	run      func(context.Context, In) (Out, error)
 	log      *slog.Logger
 	now      func() time.Time
@@ -62,46 +79,48 @@ type door[In, Out any] struct {
 	logGroup string
 }
 
-var _ lambda.Handler = door[any, any]{}
+var _ lambda.Handler = handler[any, any]{}
 
-// Invoke is one invocation: handle between two lines of the log, its error translated.
-func (d door[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
+// Invoke handles one invocation. It logs its start and end and converts the error.
+func (h handler[In, Out]) Invoke(ctx context.Context, raw []byte) ([]byte, error) {
 	var request string
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		request = lc.AwsRequestID
 	}
 
-	line := d.log.With("function", d.function, "run", runOf(raw), "request", request)
+	line := h.log.With("function", h.function, "run", runOf(raw), "request", request)
 	line.InfoContext(ctx, "start")
-	began := d.now()
+	began := h.now()
 
-	out, err := d.handle(ctx, raw)
+	out, err := h.handle(ctx, raw)
 
-	elapsed := slog.Int64("durationMs", d.now().Sub(began).Milliseconds())
+	elapsed := slog.Int64("durationMs", h.now().Sub(began).Milliseconds())
 	if err == nil {
 		line.InfoContext(ctx, "end", elapsed, "code", "OK")
 		return out, nil
 	}
 
-	translated := translate(err, place{request: request, logGroup: d.logGroup})
-	rest := []any{elapsed, "code", translated.Type}
+	converted := convert(err, logEntry{request: request, group: h.logGroup})
+	rest := []any{elapsed, "code", converted.Type}
 	if stack := stackOf(err); stack != "" {
 		rest = append(rest, "stack", stack)
 	}
 
 	line.ErrorContext(ctx, "end", rest...)
-	return nil, translated
+
+	return nil, converted
 }
 
-// handle is an invocation without the process around it: bytes in, bytes or an error out, that is a
-// fault or a panic.
-func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err error) {
+// handle decodes the input, runs the use case and encodes its output. An error is a fault, or a
+// panic that was recovered.
+func (h handler[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			out = nil
 			err = recovered(v)
 		}
 	}()
+
 	var in In
 	if err := decode(raw, &in); err != nil {
 		return nil, err
@@ -109,27 +128,28 @@ func (d door[In, Out]) handle(ctx context.Context, raw []byte) (out []byte, err 
 
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, cut(time.Now(), deadline)) // of the wall, as the context's own
+		// time.Now, not h.now: the context's deadline is real time in tests as well
+		ctx, cancel = context.WithDeadline(ctx, earlier(time.Now(), deadline))
 		defer cancel()
 	}
 
-	result, err := d.run(ctx, in)
+	result, err := h.run(ctx, in)
 	if err != nil {
-		return nil, settle(ctx, err)
+		return nil, withCode(ctx, err)
 	}
 
 	return encode(result)
 }
 
-// What the stage does not get of a function's time, so that its error gets out: a part of what
-// remains, within bounds.
+// The margin between the deadline of the use case and that of the function: a part of the remaining
+// time, within bounds.
 const (
 	marginPart = 10
 	minMargin  = 500 * time.Millisecond
 	maxMargin  = 5 * time.Second
 )
 
-// cut is when the stage's context ends.
-func cut(now, deadline time.Time) time.Time {
+// earlier is the deadline of the use case for that of the function.
+func earlier(now, deadline time.Time) time.Time {
 	return deadline.Add(-min(max(deadline.Sub(now)/marginPart, minMargin), maxMargin))
 }

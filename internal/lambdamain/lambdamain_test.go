@@ -34,7 +34,7 @@ type nested struct {
 
 type item struct {
 	Layer  string        `json:"layer"`
-	Target pydist.Target `json:"target"` // which parses itself
+	Target pydist.Target `json:"target"` // has its own parser
 	Doc    struct {
 		Key  string `json:"key"`
 		Size int64  `json:"size"`
@@ -52,7 +52,7 @@ func TestInput(t *testing.T) {
 	t.Parallel()
 	const fields = "any, byName, dryRun, error, layer, layers, raw, run"
 	const shape = "pass an object with the fields " + fields
-	const inItem = "the fields there are doc, layer, target"
+	const inItem = "the known fields are doc, layer, target"
 	target, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,13 @@ func TestInput(t *testing.T) {
 		hint string
 	}{
 		"all fields": {
-			raw: ` {"run":"r","layer":{"layer":"ml","target":"python3.13-x86_64","doc":{"key":"k","size":3}},"layers":[{"layer":"a"}],"dryRun":true,"error":{"Error":"E","Cause":"C"}} `,
+			raw: ` {
+				"run": "r",
+				"layer": {"layer": "ml", "target": "python3.13-x86_64", "doc": {"key": "k", "size": 3}},
+				"layers": [{"layer": "a"}],
+				"dryRun": true,
+				"error": {"Error": "E", "Cause": "C"}
+			} `,
 			want: nested{
 				Run:      "r",
 				Layer:    itemOf("ml", target),
@@ -74,66 +80,66 @@ func TestInput(t *testing.T) {
 				Error:    &fails{"E", "C"},
 			},
 		},
-		"what is any JSON is not looked into": {
+		"what is declared as any JSON is not checked": {
 			raw:  `{"any":{"Run":1},"raw":{"x":[1]}}`,
 			want: nested{Any: map[string]any{"Run": 1.0}, Raw: json.RawMessage(`{"x":[1]}`)},
 		},
-		"an empty object":                    {raw: `{}`},
-		"null for a field is as if left out": {raw: `{"error":null,"layers":null,"layer":null}`},
+		"an empty object":                          {raw: `{}`},
+		"null for a field is the same as no field": {raw: `{"error":null,"layers":null,"layer":null}`},
 
-		"nothing":                 {raw: "", err: "it is empty", hint: shape},
-		"spaces":                  {raw: " \n", err: "it is empty", hint: shape},
-		"null":                    {raw: "null", err: "it is null", hint: shape},
-		"a value that breaks off": {raw: `{"run":"r"`, err: "unexpected EOF", hint: shape},
-		"a value that is no JSON": {
+		"nothing":                {raw: "", err: "it is empty", hint: shape},
+		"spaces":                 {raw: " \n", err: "it is empty", hint: shape},
+		"null":                   {raw: "null", err: "it is null", hint: shape},
+		"a value without an end": {raw: `{"run":"r"`, err: "unexpected EOF", hint: shape},
+		"not JSON": {
 			raw:  `run`,
 			err:  "invalid character 'r' looking for beginning of value",
 			hint: shape,
 		},
-		"a list where an object goes": {
+		"a list instead of an object": {
 			raw:  `[]`,
 			err:  "it is a JSON array, want lambdamain.nested",
 			hint: shape,
 		},
 		"two values": {
 			raw:  `{"run":"r"} {}`,
-			err:  "something follows the JSON value that ends at byte 11",
+			err:  "more data after the JSON value, which ends at byte 11",
 			hint: "pass one JSON value",
 		},
-		"a value and rubbish": {
+		"a value and a stray brace": {
 			raw:  `{"run":"r"}}`,
-			err:  "something follows the JSON value that ends at byte 11",
+			err:  "more data after the JSON value, which ends at byte 11",
 			hint: "pass one JSON value",
 		},
 		"an unknown field": {
 			raw:  `{"run":"r","runs":1}`,
 			err:  `unknown field "runs"`,
-			hint: "the fields there are " + fields,
+			hint: "the known fields are " + fields,
 		},
-		"the first of two, by name": {
+		"of two unknown fields, the first by name": {
 			raw:  `{"z":1,"b":1}`,
 			err:  `unknown field "b"`,
-			hint: "the fields there are " + fields,
+			hint: "the known fields are " + fields,
 		},
-		"a field that is spelled in another way": {
+		"a field in another case": {
 			raw:  `{"Run":"r"}`,
 			err:  `unknown field "Run"`,
-			hint: "the fields there are " + fields,
+			hint: "the known fields are " + fields,
 		},
 		"a field that JSON does not have": {
 			raw:  `{"Secret":"s"}`,
 			err:  `unknown field "Secret"`,
-			hint: "the fields there are " + fields,
+			hint: "the known fields are " + fields,
 		},
 		"an unknown field below a field": {
 			raw:  `{"layer":{"layer":"a","doc":{"Key":1}}}`,
 			err:  `unknown field "layer.doc.Key"`,
-			hint: "the fields there are key, size",
+			hint: "the known fields are key, size",
 		},
 		"an unknown field below a pointer": {
 			raw:  `{"error":{"error":"E"}}`,
 			err:  `unknown field "error.error"`,
-			hint: "the fields there are Cause, Error",
+			hint: "the known fields are Cause, Error",
 		},
 		"an unknown field in a list": {
 			raw:  `{"layers":[{},{"x":1}]}`,
@@ -155,23 +161,23 @@ func TestInput(t *testing.T) {
 			err:  `field "layer.doc.size" is a JSON string, want int64`,
 			hint: shape,
 		},
-		"an object where a text goes": {
+		"an object instead of a string": {
 			raw:  `{"run":{"a":1}}`,
 			err:  `field "run" is a JSON object, want string`,
 			hint: shape,
 		},
-		"what parses itself is not looked into, and says what is wrong": {
+		"what has its own parser reports its own error": {
 			raw:  `{"layer":{"target":"python3.13-mips"}}`,
 			err:  parseError("python3.13-mips"),
 			hint: shape,
 		},
-		"a value that is as large as may be": {
+		"the largest value": {
 			raw:  `{"run":"` + strings.Repeat("a", MaxBytes-10) + `"}`,
 			want: nested{Run: strings.Repeat("a", MaxBytes-10)},
 		},
-		"a value that is larger than the limit by 1": {
+		"one byte above the limit": {
 			raw:  `{"run":"` + strings.Repeat("a", MaxBytes-9) + `"}`,
-			err:  "262145 bytes, at most 262144 are read",
+			err:  "262145 bytes, limit 262144",
 			hint: "pass references to documents, not documents",
 		},
 	} {
@@ -212,21 +218,21 @@ func parseError(target string) string {
 	return err.Error()
 }
 
-func TestInputThatIsNoObject(t *testing.T) {
+func TestInputThatIsNotAnObject(t *testing.T) {
 	t.Parallel()
 	var list []string
 	if err := decode([]byte(`["a"]`), &list); err != nil || len(list) != 1 {
 		t.Errorf("got %v, %v", list, err)
 	}
 
-	if err := decode([]byte(`{}`),
-		&list); err == nil || err.Error() != "read input: it is a JSON object, want []string" ||
+	err := decode([]byte(`{}`), &list)
+	if err == nil || err.Error() != "read input: it is a JSON object, want []string" ||
 		fault.HintOf(err) != "pass one JSON value" {
 		t.Errorf("got %v (%s)", err, fault.HintOf(err))
 	}
 }
 
-func TestTheStageGetsLessTimeThanTheFunction(t *testing.T) {
+func TestTheUseCaseGetsLessTimeThanTheFunction(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for remaining, want := range map[time.Duration]time.Duration{
@@ -237,13 +243,13 @@ func TestTheStageGetsLessTimeThanTheFunction(t *testing.T) {
 		3 * time.Second:        2500 * time.Millisecond,
 		400 * time.Millisecond: -100 * time.Millisecond,
 	} {
-		if got := cut(now, now.Add(remaining)).Sub(now); got != want {
-			t.Errorf("of %v the stage gets %v, want %v", remaining, got, want)
+		if got := earlier(now, now.Add(remaining)).Sub(now); got != want {
+			t.Errorf("of %v the use case gets %v, want %v", remaining, got, want)
 		}
 	}
 }
 
-// ended is a context that is over, for a reason.
+// ended is a context that ended for this reason; nil for one that did not end.
 func ended(t *testing.T, why error) context.Context {
 	switch why {
 	case context.Canceled:
@@ -266,57 +272,44 @@ func TestErrorsHaveTheCodeThatTheStateMachineActsBy(t *testing.T) {
 	}
 	expired := context.DeadlineExceeded
 	canceled := context.Canceled
+	throttled := of(fault.Throttled, nil)
+	plain := errors.New("no")
+	dial := &net.OpError{Op: "read", Err: expired}
 	for name, c := range map[string]struct {
 		err   error
-		ended error // of the stage's context
+		ended error // of the use case's context
 		want  fault.Code
 	}{
-		"a fault has its own": {of(fault.Changed, nil), nil, fault.Changed},
-		"the outermost of two": {
-			of(fault.NotFound, of(fault.Changed, nil)),
-			nil,
-			fault.NotFound,
-		},
-		"a fault in a plain error": {
-			fmt.Errorf("publish: %w", of(fault.Throttled, nil)),
-			nil,
-			fault.Throttled,
-		},
-		"a fault beside another error": {
-			errors.Join(errors.New("close"), of(fault.Throttled, nil)),
-			nil,
-			fault.Throttled,
-		},
-		"a plain error":          {errors.New("no"), nil, fault.Internal},
-		"a fault without a code": {of("", nil), nil, fault.Internal},
-		"a deadline":             {fmt.Errorf("get: %w", expired), nil, fault.TimedOut},
-		"a deadline of the network's own": {
-			fmt.Errorf("get: %w", &net.OpError{Op: "read", Err: expired}),
-			nil,
-			fault.TimedOut,
-		},
+		"a fault has its own code":                     {of(fault.Changed, nil), nil, fault.Changed},
+		"the outer of two":                             {of(fault.NotFound, throttled), nil, fault.NotFound},
+		"a fault in a plain error":                     {fmt.Errorf("publish: %w", throttled), nil, fault.Throttled},
+		"a fault beside another error":                 {errors.Join(plain, throttled), nil, fault.Throttled},
+		"a plain error":                                {plain, nil, fault.Internal},
+		"a fault without a code":                       {of("", nil), nil, fault.Internal},
+		"a deadline":                                   {fmt.Errorf("get: %w", expired), nil, fault.TimedOut},
+		"a deadline of the network":                    {fmt.Errorf("get: %w", dial), nil, fault.TimedOut},
 		"an adapter's own deadline, with time left":    {of(fault.Unreachable, expired), nil, fault.Unreachable},
-		"an adapter that calls our deadline something": {of(fault.Unreachable, expired), expired, fault.TimedOut},
-		"an adapter's fault without a code of its own": {of(fault.Internal, expired), nil, fault.TimedOut},
+		"our deadline, which an adapter calls another": {of(fault.Unreachable, expired), expired, fault.TimedOut},
+		"a deadline in an internal fault":              {of(fault.Internal, expired), nil, fault.TimedOut},
 		"a fault that came before the end":             {of(fault.Changed, nil), expired, fault.Changed},
-		"a plain error after the end":                  {errors.New("no"), expired, fault.Internal},
+		"a plain error after the end":                  {plain, expired, fault.Internal},
 		"one of several tasks, canceled at the end":    {fmt.Errorf("get: %w", canceled), expired, fault.TimedOut},
 		"canceled from outside":                        {of(fault.Unreachable, canceled), canceled, fault.Canceled},
-		"canceled by the stage itself":                 {fmt.Errorf("get: %w", canceled), nil, fault.Canceled},
+		"canceled by the use case itself":              {fmt.Errorf("get: %w", canceled), nil, fault.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := settle(ended(t, c.ended), c.err)
+			err := withCode(ended(t, c.ended), c.err)
 			if got := fault.CodeOf(err); got != c.want {
 				t.Errorf("code %s, want %s", got, c.want)
 			}
 
 			if err.Error() != c.err.Error() {
-				t.Errorf("the sentence becomes %q", err)
+				t.Errorf("the text becomes %q", err)
 			}
 
-			if translated := translate(err, place{}); translated.Type != string(c.want) || translated.ShouldExit {
-				t.Errorf("translated to %q, exit %v", translated.Type, translated.ShouldExit)
+			if converted := convert(err, logEntry{}); converted.Type != string(c.want) || converted.ShouldExit {
+				t.Errorf("converted to %q, exit %v", converted.Type, converted.ShouldExit)
 			}
 		})
 	}
@@ -329,14 +322,14 @@ func TestMessages(t *testing.T) {
 		err  error
 		want string
 	}{
-		"the sentence, then the hint":    {hinted, "read layer.yaml: no target. Hint: add target"},
-		"no hint where there is nothing": {fault.New(fault.Canceled, "wait", "", nil), "wait"},
-		"what is no text is replaced":    {fault.New(fault.NotFound, "get", "\xff", nil), "get \uFFFD"},
-		"our mistakes say where to look": {
+		"the sentence, then the hint":              {hinted, "read layer.yaml: no target. Hint: add target"},
+		"no hint where there is none for the code": {fault.New(fault.Canceled, "wait", "", nil), "wait"},
+		"bytes that are not UTF-8 are replaced":    {fault.New(fault.NotFound, "get", "\xff", nil), "get \uFFFD"},
+		"an internal error names the log entry": {
 			errors.New("odd"),
-			"odd. Hint: read request q in log group g; this is a mistake in Layersmith",
+			"odd. Hint: read request q in log group g; this is a bug in Layersmith",
 		},
-		"a mistake with a hint keeps it": {
+		"an internal error with a hint keeps it": {
 			fault.New(fault.Internal, "x", "", nil).WithHint("report it"),
 			"x. Hint: report it",
 		},
@@ -347,16 +340,16 @@ func TestMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := translate(c.err, place{request: "q", logGroup: "g"}).Message; got != c.want {
+			if got := convert(c.err, logEntry{request: "q", group: "g"}).Message; got != c.want {
 				t.Errorf("got  %.80s (%d bytes)\nwant %.80s (%d bytes)", got, len(got), c.want, len(c.want))
 			}
 		})
 	}
 }
 
-// quiet is a door whose log is thrown away.
-func quiet[In, Out any](run func(context.Context, In) (Out, error)) door[In, Out] {
-	return door[In, Out]{run: run, log: slog.New(slog.DiscardHandler), now: time.Now}
+// quiet is a handler without a log.
+func quiet[In, Out any](run func(context.Context, In) (Out, error)) handler[In, Out] {
+	return handler[In, Out]{run: run, log: slog.New(slog.DiscardHandler), now: time.Now}
 }
 
 func TestHandle(t *testing.T) {
@@ -371,17 +364,20 @@ func TestHandle(t *testing.T) {
 		err  string
 		code string
 	}{
-		"output is as small as JSON gets": {run: answer(map[string]string{"url": "a&b<c>"}), want: `{"url":"a&b<c>"}`},
-		"output as large as may be": {
+		"output is compact JSON without escapes for HTML": {
+			run:  answer(map[string]string{"url": "a&b<c>"}),
+			want: `{"url":"a&b<c>"}`,
+		},
+		"the largest output": {
 			run:  answer(strings.Repeat("a", MaxBytes-2)),
 			want: `"` + strings.Repeat("a", MaxBytes-2) + `"`,
 		},
-		"output larger by 1": {
+		"output one byte above the limit": {
 			run:  answer(strings.Repeat("a", MaxBytes-1)),
-			err:  "write output: 262145 bytes, Step Functions carries at most 262144",
+			err:  "write output: 262145 bytes, limit of Step Functions 262144",
 			code: "Internal",
 		},
-		"output that is no JSON": {
+		"output that JSON cannot represent": {
 			run:  answer(make(chan int)),
 			err:  "write output: json: unsupported type: chan int",
 			code: "Internal",
@@ -392,14 +388,17 @@ func TestHandle(t *testing.T) {
 			err:  "panic: x",
 			code: "Panic",
 		},
-		"a panic with nil": {run: func(context.Context, in) (any, error) { panic(nil) },
-			err: "panic: panic called with nil argument", code: "Panic"},
-		"no configuration of AWS is the fault that it is": {
+		"a panic with nil": {
+			run:  func(context.Context, in) (any, error) { panic(nil) },
+			err:  "panic: panic called with nil argument",
+			code: "Panic",
+		},
+		"an unusable AWS configuration is a fault, not a panic": {
 			run:  func(context.Context, in) (any, error) { panic(unusable{fault.New(fault.BadInput, "x", "", nil)}) },
 			err:  "x",
 			code: "BadInput",
 		},
-		"an answer beside an error is not given": {
+		"output beside an error is dropped": {
 			run:  func(context.Context, in) (any, error) { return 1, errors.New("no") },
 			err:  "no",
 			code: "Internal",
@@ -424,9 +423,9 @@ func TestHandle(t *testing.T) {
 				t.Fatal("no error")
 			}
 
-			translated := translate(err, place{})
-			if err.Error() != c.err || translated.Type != c.code || translated.ShouldExit != (c.code == "Panic") {
-				t.Errorf("got %v as %s, exit %v; want %s as %s", err, translated.Type, translated.ShouldExit, c.err,
+			converted := convert(err, logEntry{})
+			if err.Error() != c.err || converted.Type != c.code || converted.ShouldExit != (c.code == "Panic") {
+				t.Errorf("got %v as %s, exit %v; want %s as %s", err, converted.Type, converted.ShouldExit, c.err,
 					c.code)
 			}
 		})
@@ -437,20 +436,20 @@ type explosive struct{}
 
 func (explosive) MarshalJSON() ([]byte, error) { panic("boom") }
 
-func TestTheStageIsNotCalledForBadInput(t *testing.T) {
+func TestTheUseCaseIsNotCalledForBadInput(t *testing.T) {
 	t.Parallel()
-	d := quiet(func(context.Context, struct{}) (int, error) { t.Error("called"); return 0, nil })
-	if _, err := d.handle(t.Context(), []byte(`{"a":1}`)); fault.CodeOf(err) != fault.BadInput {
+	h := quiet(func(context.Context, struct{}) (int, error) { t.Error("called"); return 0, nil })
+	if _, err := h.handle(t.Context(), []byte(`{"a":1}`)); fault.CodeOf(err) != fault.BadInput {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTheStagesContextEndsEarly(t *testing.T) {
+func TestTheContextEndsBeforeTheFunctionIsKilled(t *testing.T) {
 	t.Parallel()
 	deadline := time.Now().Add(time.Hour)
 	ctx, cancel := context.WithDeadline(t.Context(), deadline)
 	defer cancel()
-	d := quiet(func(ctx context.Context, _ struct{}) (string, error) {
+	h := quiet(func(ctx context.Context, _ struct{}) (string, error) {
 		got, ok := ctx.Deadline()
 		if want := deadline.Add(-5 * time.Second); !ok || !got.Equal(want) {
 			t.Errorf("deadline %v, want %v", got, want)
@@ -458,17 +457,16 @@ func TestTheStagesContextEndsEarly(t *testing.T) {
 
 		return "", nil
 	})
-	if _, err := d.handle(ctx, []byte(`{}`)); err != nil {
+	if _, err := h.handle(ctx, []byte(`{}`)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestInvokeReturnsItsErrorByValue(t *testing.T) {
 	t.Parallel()
-	_, err := quiet(
-		func(context.Context, struct{}) (int, error) { return 0, errors.New("no") },
-	).Invoke(t.Context(), []byte(`{}`))
-	// a pointer, or one that is wrapped, would be another errorType
+	fails := func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }
+	_, err := quiet(fails).Invoke(t.Context(), []byte(`{}`))
+	// aws-lambda-go would report another errorType for a pointer or a wrapped error
 	if _, ok := err.(messages.InvokeResponse_Error); !ok {
 		t.Errorf("error is a %T", err)
 	}
@@ -476,12 +474,15 @@ func TestInvokeReturnsItsErrorByValue(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	t.Parallel()
+	type input struct {
+		Run string `json:"run"`
+	}
 	for name, c := range map[string]struct {
 		raw  string
 		err  error
 		want string
 	}{
-		"an answer": {
+		"success": {
 			raw: `{"run":"r-1"}`,
 			want: `{"level":"INFO","msg":"start","function":"prune","run":"r-1","request":""}
 {"level":"INFO","msg":"end","function":"prune","run":"r-1","request":"","durationMs":1500,"code":"OK"}
@@ -494,7 +495,7 @@ func TestLog(t *testing.T) {
 {"level":"ERROR","msg":"end","function":"prune","run":"r-1","request":"","durationMs":1500,"code":"Internal"}
 `,
 		},
-		"input that does not say its run": {
+		"input without a run": {
 			raw: `{"run":1}`,
 			want: `{"level":"INFO","msg":"start","function":"prune","run":"","request":""}
 {"level":"ERROR","msg":"end","function":"prune","run":"","request":"","durationMs":1500,"code":"BadInput"}
@@ -512,19 +513,13 @@ func TestLog(t *testing.T) {
 				return a
 			}}
 			clock := time.Unix(0, 0)
-			d := door[struct {
-				Run string `json:"run"`
-			}, int]{
-				run: func(context.Context, struct {
-					Run string `json:"run"`
-				}) (int, error) {
-					return 0, c.err
-				},
+			h := handler[input, int]{
+				run:      func(context.Context, input) (int, error) { return 0, c.err },
 				log:      slog.New(slog.NewJSONHandler(&b, untimed)),
 				now:      func() time.Time { clock = clock.Add(1500 * time.Millisecond); return clock },
 				function: "prune",
 			}
-			d.Invoke(t.Context(), []byte(c.raw))
+			h.Invoke(t.Context(), []byte(c.raw))
 			if b.String() != c.want {
 				t.Errorf("got\n%swant\n%s", b.String(), c.want)
 			}
@@ -534,6 +529,7 @@ func TestLog(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
+	const grantees = "organizations (o-...) and accounts (12 digits), separated by commas"
 	all := map[string]string{
 		Store:       "layersmith-store",
 		Workspace:   "layersmith-workspace",
@@ -558,54 +554,58 @@ func TestEnvironment(t *testing.T) {
 		code  fault.Code
 	}{
 		"everything": {env: all, needs: []string{Workspace, Topic, ProbeRole}, want: Environment{
-			Store: "layersmith-store", Workspace: "layersmith-workspace", Topic: all[Topic], ProbeRole: all[ProbeRole], ProbePrefix: "layersmith-probe-",
+			Store:       "layersmith-store",
+			Workspace:   "layersmith-workspace",
+			Topic:       all[Topic],
+			ProbeRole:   all[ProbeRole],
+			ProbePrefix: "layersmith-probe-",
 			Account: workflow.Account{
 				Prefix:  "team-",
 				Share:   []string{"o-abcdefghij", "123456789012"},
 				Keep:    7,
 				Console: all[Console],
 			}}},
-		"only what must be": {
+		"only the required variable": {
 			env:  map[string]string{Store: "store"},
 			want: Environment{Store: "store", Account: workflow.Account{Prefix: "layersmith-", Keep: 3}},
 		},
 		"nothing": {err: "LAYERSMITH_STORE is not set"},
-		"what the function needs, besides": {
+		"variables that the function needs": {
 			env:   map[string]string{Store: "store"},
 			needs: []string{Workspace, ProbeRole},
 			err:   "LAYERSMITH_WORKSPACE is not set; LAYERSMITH_PROBE_ROLE is not set",
 		},
-		"a need that is no variable": {
+		"a needed variable that does not exist": {
 			env:   all,
 			needs: []string{"LAYERSMITH_STOER"},
-			err:   "no variable is called LAYERSMITH_STOER",
+			err:   "unknown variable LAYERSMITH_STOER",
 			code:  fault.Internal,
 		},
 		"all mistakes at once": {
 			env:   map[string]string{Store: "Store", Keep: "0", Topic: "topic", Share: "o-abcdefghij,,me"},
 			needs: []string{ProbePrefix},
-			err: `LAYERSMITH_PROBE_PREFIX is not set; LAYERSMITH_STORE is "Store"; legal: a bucket's name; ` +
-				`LAYERSMITH_SHARE is ""; legal: organizations (o-...) and accounts (12 digits) with commas between them; ` +
-				`LAYERSMITH_SHARE is "me"; legal: organizations (o-...) and accounts (12 digits) with commas between them; ` +
-				`LAYERSMITH_KEEP is "0"; legal: 1 to 100; LAYERSMITH_TOPIC is "topic"; legal: an ARN of sns`,
+			err: `LAYERSMITH_PROBE_PREFIX is not set; LAYERSMITH_STORE is "Store"; allowed: the name of a bucket; ` +
+				`LAYERSMITH_SHARE is ""; allowed: ` + grantees + `; ` +
+				`LAYERSMITH_SHARE is "me"; allowed: ` + grantees + `; ` +
+				`LAYERSMITH_KEEP is "0"; allowed: 1 to 100; LAYERSMITH_TOPIC is "topic"; allowed: an ARN of sns`,
 		},
 		"a topic of another service": {
 			env: with(Topic, "arn:aws:sqs:us-east-1:123456789012:q"),
-			err: `LAYERSMITH_TOPIC is "arn:aws:sqs:us-east-1:123456789012:q"; legal: an ARN of sns`,
+			err: `LAYERSMITH_TOPIC is "arn:aws:sqs:us-east-1:123456789012:q"; allowed: an ARN of sns`,
 		},
 		"a role without an ARN": {
 			env: with(ProbeRole, "probe"),
-			err: `LAYERSMITH_PROBE_ROLE is "probe"; legal: an ARN of iam`,
+			err: `LAYERSMITH_PROBE_ROLE is "probe"; allowed: an ARN of iam`,
 		},
 		"a prefix with a dot": {
 			env: with(Prefix, "a.b"),
-			err: `LAYERSMITH_PREFIX is "a.b"; legal: 1 to 64 letters, digits, hyphens and underscores`,
+			err: `LAYERSMITH_PREFIX is "a.b"; allowed: 1 to 64 letters, digits, hyphens and underscores`,
 		},
 		"a console without a host": {
 			env: with(Console, "executions"),
-			err: `LAYERSMITH_CONSOLE is "executions"; legal: the address of executions in the console, https://...`,
+			err: `LAYERSMITH_CONSOLE is "executions"; allowed: the URL of executions in the console, https://...`,
 		},
-		"more versions than 100": {env: with(Keep, "101"), err: `LAYERSMITH_KEEP is "101"; legal: 1 to 100`},
+		"more versions than 100": {env: with(Keep, "101"), err: `LAYERSMITH_KEEP is "101"; allowed: 1 to 100`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,8 +2,10 @@ package lambdamain_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +18,7 @@ import (
 	"github.com/layersmith/layersmith/internal/testenv/runtimeapi"
 )
 
-// folder is where the function is built; TestMain makes and removes it.
+// folder is where the function is built. TestMain makes and removes it.
 var folder string
 
 func TestMain(m *testing.M) {
@@ -31,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is the path of testdata/function, as the functions of the product are built, once for all
-// tests.
+// built builds testdata/function once for all tests, with the flags of the product's functions, and
+// returns its path.
 var built = sync.OnceValues(func() (string, error) {
 	bootstrap := filepath.Join(folder, "bootstrap")
 	c := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bootstrap,
@@ -53,7 +55,13 @@ func function(t *testing.T, timeout time.Duration, env map[string]string) *runti
 		t.Fatal(err)
 	}
 
-	f, err := runtimeapi.Start(t.Context(), bootstrap, runtimeapi.Options{Name: "measure", Timeout: timeout, Env: env})
+	all := map[string]string{ // the SDK finds the machine's own ~/.aws even without HOME
+		"AWS_CONFIG_FILE":             os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	}
+	maps.Copy(all, env)
+
+	f, err := runtimeapi.Start(t.Context(), bootstrap, runtimeapi.Options{Name: "measure", Timeout: timeout, Env: all})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +80,7 @@ func invoke(t *testing.T, f *runtimeapi.Function, payload string) runtimeapi.Res
 	return r
 }
 
-// lines decodes a log in which each line is JSON, but for those that the test expects not to be:
-// these it removes.
+// lines decodes a log of JSON lines. It leaves out the lines that the test expects not to be JSON.
 func lines(t *testing.T, log string, not ...string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -96,214 +103,256 @@ func lines(t *testing.T, log string, not ...string) []map[string]any {
 
 const request = "00000000-0000-4000-8000-000000000001"
 
-// What each end of an invocation looks like to Step Functions, and in the log.
+// ending is an end of an invocation as Step Functions sees it.
+type ending struct {
+	payload string
+	env     map[string]string
+	timeout time.Duration // 0 for a minute
+
+	answer  string // payload of a success
+	kind    string // errorType, "" for a success
+	message string // errorMessage; a * at the end stands for any text
+	exits   bool
+	run     string // in the log
+}
+
+const (
+	run     = "r-1"
+	shape   = ". Hint: pass an object with the fields do, run"
+	readLog = ". Hint: read request " + request + " in log group /aws/lambda/measure; this is a bug in Layersmith"
+	// aws-lambda-go logs it after a panic
+	exitLine = "calling the handler function resulted in a panic, the process should exit"
+)
+
+var endings = map[string]ending{
+	"success": {payload: `{"run":"r-1","do":""}`, answer: `{"run":"r-1","calls":1}`, run: run},
+	"bad JSON": {
+		payload: `{"run":`,
+		kind:    "BadInput",
+		message: "read input: unexpected EOF" + shape,
+	},
+	"an unknown field": {
+		payload: `{"run":"r-1","dont":1}`,
+		kind:    "BadInput",
+		message: `read input: unknown field "dont". Hint: the known fields are do, run`,
+		run:     run,
+	},
+	"a field of a wrong type": {
+		payload: `{"run":"r-1","do":3}`,
+		kind:    "BadInput",
+		message: `read input: field "do" is a JSON number, want string` + shape,
+		run:     run,
+	},
+	"a fault with a hint": {
+		payload: `{"run":"r-1","do":"fault"}`,
+		kind:    "OverLimit",
+		message: "measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend science",
+		run:     run,
+	},
+	"a wrapped fault keeps its code and hint": {
+		payload: `{"run":"r-1","do":"wrapped"}`,
+		kind:    "OverLimit",
+		message: "judge: measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend science",
+		run:     run,
+	},
+	"an error that is not a fault": {
+		payload: `{"run":"r-1","do":"plain"}`,
+		kind:    "Internal",
+		message: "no such thing" + readLog,
+		run:     run,
+	},
+	"a panic with a string": {
+		payload: `{"run":"r-1","do":"panic"}`,
+		kind:    "Panic",
+		message: "panic: it does not add up" + readLog,
+		exits:   true,
+		run:     run,
+	},
+	"an index out of range": {
+		payload: `{"run":"r-1","do":"bounds"}`,
+		kind:    "Panic",
+		message: "panic: runtime error: index out of range [1] with length 1" + readLog,
+		exits:   true,
+		run:     run,
+	},
+	"a panic in another goroutine is reported by Lambda": {
+		payload: `{"run":"r-1","do":"goroutine"}`,
+		kind:    runtimeapi.ErrorExit,
+		message: "RequestId: " + request + " Error: Runtime exited with error: exit status 2",
+		exits:   true,
+		run:     run,
+	},
+	"a use case that respects its context reports what it was doing": {
+		payload: `{"run":"r-1","do":"wait"}`,
+		timeout: 2 * time.Second,
+		kind:    "TimedOut",
+		message: "publish layersmith-ml: context deadline exceeded. Hint: start the execution again; if it " +
+			"times out again, give the function more memory, which also gives it more CPU, or a longer timeout",
+		run: run,
+	},
+	"a use case that ignores its context is killed": {
+		payload: `{"run":"r-1","do":"sleep"}`,
+		timeout: 2 * time.Second,
+		kind:    runtimeapi.ErrorTimeout,
+		message: "RequestId: " + request + " Error: Task timed out after 2.00 seconds",
+		exits:   true,
+		run:     run,
+	},
+	"a wrong environment": {
+		payload: `{"run":"r-1","do":"environment"}`,
+		env:     map[string]string{"LAYERSMITH_KEEP": "none"},
+		kind:    "BadInput",
+		message: "read the environment: LAYERSMITH_STORE is not set; LAYERSMITH_TOPIC is not set; " +
+			`LAYERSMITH_KEEP is "none"; allowed: 1 to 100. ` +
+			"Hint: deploy the stack again, which sets these variables from cdk.json",
+		run: run,
+	},
+	"a right environment": {
+		payload: `{"run":"r-1","do":"environment"}`,
+		env: map[string]string{
+			"LAYERSMITH_STORE": "store",
+			"LAYERSMITH_TOPIC": "arn:aws:sns:us-east-1:000000000000:t",
+		},
+		answer: `{"run":"r-1","calls":1,"said":"store"}`,
+		run:    run,
+	},
+	"an AWS configuration": {
+		payload: `{"run":"r-1","do":"aws"}`,
+		env:     map[string]string{"AWS_REGION": "eu-west-1"},
+		answer:  `{"run":"r-1","calls":1,"said":"eu-west-1"}`,
+		run:     run,
+	},
+	"an unusable AWS configuration is a fault, not a panic": {
+		payload: `{"run":"r-1","do":"aws"}`,
+		env:     map[string]string{"AWS_REGION": "", "AWS_DEFAULT_REGION": ""},
+		kind:    "BadInput",
+		message: "read the AWS configuration: no region. Hint: *",
+		run:     run,
+	},
+}
+
 func TestWhatStepFunctionsSees(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
 
 	t.Parallel()
-	const exits = "calling the handler function resulted in a panic, the process should exit"
-	const shape = `. Hint: pass an object with the fields do, run`
-	const look = ". Hint: read request " + request + " in log group /aws/lambda/measure; this is a mistake in " +
-		"Layersmith"
-	for name, c := range map[string]struct {
-		payload string
-		env     map[string]string
-		timeout time.Duration
-		answer  string // the payload of an answer
-		kind    string // errorType
-		message string // errorMessage
-		exits   bool
-		run     string // as the log names it; "r-1" when not set
-	}{
-		"good input is answered": {payload: `{"run":"r-1","do":""}`, answer: `{"run":"r-1","calls":1}`},
-		"bad JSON": {
-			payload: `{"run":`,
-			kind:    "BadInput",
-			message: "read input: unexpected EOF" + shape,
-			run:     "-",
-		},
-		"an unknown field": {payload: `{"run":"r-1","dont":1}`, kind: "BadInput",
-			message: `read input: unknown field "dont". Hint: the fields there are do, run`},
-		"a field of a wrong type": {
-			payload: `{"run":"r-1","do":3}`,
-			kind:    "BadInput",
-			message: `read input: field "do" is a JSON number, want string` + shape,
-		},
-		"a fault with a hint": {payload: `{"run":"r-1","do":"fault"}`, kind: "OverLimit",
-			message: "measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend science"},
-		"a fault that is wrapped keeps its code and hint": {payload: `{"run":"r-1","do":"wrapped"}`, kind: "OverLimit",
-			message: "judge: measure layer ml: 271,004,112 bytes unzipped, limit 262,144,000. Hint: let ml extend " +
-				"science"},
-		"an error that is no fault": {
-			payload: `{"run":"r-1","do":"plain"}`,
-			kind:    "Internal",
-			message: "no such thing" + look,
-		},
-		"a panic with a string": {
-			payload: `{"run":"r-1","do":"panic"}`,
-			kind:    "Panic",
-			message: "panic: it does not add up" + look,
-			exits:   true,
-		},
-		"an index out of range": {payload: `{"run":"r-1","do":"bounds"}`, kind: "Panic",
-			message: "panic: runtime error: index out of range [1] with length 1" + look, exits: true},
-		"a panic that nobody can recover is Lambda's to tell": {
-			payload: `{"run":"r-1","do":"goroutine"}`,
-			kind:    runtimeapi.ErrorExit,
-			message: "RequestId: " + request + " Error: Runtime exited with error: exit status 2",
-			exits:   true,
-		},
-		"a stage that respects its context says what it was doing": {
-			payload: `{"run":"r-1","do":"wait"}`,
-			timeout: 2 * time.Second,
-			kind:    "TimedOut",
-			message: "publish layersmith-ml: context deadline exceeded. Hint: start the execution again; when it " +
-				"times out again, give the function more memory, which is also more processor, or more time",
-		},
-		"a stage that ignores its context is killed": {
-			payload: `{"run":"r-1","do":"sleep"}`,
-			timeout: 2 * time.Second,
-			kind:    runtimeapi.ErrorTimeout,
-			message: "RequestId: " + request + " Error: Task timed out after 2.00 seconds",
-			exits:   true,
-		},
-		"settings that lack something": {
-			payload: `{"run":"r-1","do":"environment"}`,
-			env:     map[string]string{"LAYERSMITH_KEEP": "none"},
-			kind:    "BadInput",
-			message: `read the environment: LAYERSMITH_STORE is not set; LAYERSMITH_TOPIC is not set; LAYERSMITH_KEEP is "none"; legal: 1 to 100. ` +
-				"Hint: deploy the stack again, which sets these variables from cdk.json",
-		},
-		"settings that are right": {
-			payload: `{"run":"r-1","do":"environment"}`,
-			answer:  `{"run":"r-1","calls":1,"said":"store"}`,
-			env: map[string]string{
-				"LAYERSMITH_STORE": "store",
-				"LAYERSMITH_TOPIC": "arn:aws:sns:us-east-1:000000000000:t",
-			},
-		},
-		"the configuration of AWS": {
-			payload: `{"run":"r-1","do":"aws"}`,
-			env:     map[string]string{"AWS_REGION": "eu-west-1"},
-			answer:  `{"run":"r-1","calls":1,"said":"eu-west-1"}`,
-		},
-		"a configuration of AWS that cannot be read is a fault, no panic": {payload: `{"run":"r-1","do":"aws"}`,
-			env: map[string]string{
-				"AWS_REGION":         "",
-				"AWS_DEFAULT_REGION": "",
-			}, kind: "BadInput", message: "read the AWS configuration: no region. Hint: *"},
-	} {
+	for name, c := range endings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if c.timeout == 0 {
-				c.timeout = time.Minute
-			}
-
-			if c.run == "" {
-				c.run = "r-1"
-			} else if c.run == "-" {
-				c.run = ""
-			}
-
-			f := function(t, c.timeout, c.env)
+			f := function(t, cmp.Or(c.timeout, time.Minute), c.env)
 			r := invoke(t, f, c.payload)
-
-			if r.ErrorType != c.kind || r.Exited != c.exits {
-				t.Errorf("errorType %q, exited %v; want %q, %v\n%s", r.ErrorType, r.Exited, c.kind, c.exits, r.Log())
-			}
-
-			if message, open := strings.CutSuffix(c.message, "*"); r.ErrorMessage != message &&
-				!(open && strings.HasPrefix(r.ErrorMessage, message)) {
-				t.Errorf("errorMessage\n%s\nwant\n%s", r.ErrorMessage, c.message)
-			}
-
-			if c.kind == "" && string(r.Payload) != c.answer {
-				t.Errorf("answer %s, want %s", r.Payload, c.answer)
-			}
-
-			if r.ErrorTypeHeader != "" { // what the ASL catches by must not depend on it: aws-lambda-go sends none
-				t.Errorf("header says %q", r.ErrorTypeHeader)
-			}
-
-			if r.Stdout != "" {
-				t.Errorf("stdout %q", r.Stdout)
-			}
-
-			if c.kind == runtimeapi.ErrorExit {
-				if !strings.Contains(r.Stderr, "nobody recovers this") {
-					t.Errorf("the log does not say why:\n%s", r.Stderr)
-				}
-
-				return
-			}
-
-			log := lines(t, r.Stderr, exits)
-			if len(log) == 0 {
-				t.Fatal("nothing is logged")
-			}
-
-			if start := log[0]; start["msg"] != "start" || start["function"] != "measure" || start["run"] != c.run ||
-				start["request"] != request {
-				t.Errorf("first line %v", start)
-			}
-
-			if c.kind == runtimeapi.ErrorTimeout {
-				if len(log) != 1 {
-					t.Errorf("a function that is killed logs no end:\n%s", r.Stderr)
-				}
-
-				return
-			}
-
-			if len(log) < 2 {
-				t.Fatalf("no line at the end:\n%s", r.Stderr)
-			}
-
-			end := log[1]
-			rest := log[2:]
-			code := c.kind
-			if code == "" {
-				code = "OK"
-			}
-
-			if end["msg"] != "end" || end["code"] != code || end["run"] != c.run || end["function"] != "measure" ||
-				end["request"] != request {
-				t.Errorf("second line %v", end)
-			}
-
-			if ms, ok := end["durationMs"].(float64); !ok || ms < 0 || ms > float64(c.timeout.Milliseconds()) {
-				t.Errorf("duration %v", end["durationMs"])
-			}
-
-			stack, has := end["stack"].(string)
-			if has != (c.kind == "Panic") || has && !strings.Contains(stack, "testdata/function/main.go:") {
-				t.Errorf("stack of a %q: %s", c.kind, stack)
-			}
-
-			// aws-lambda-go logs the error document, once, and we do not.
-			if c.kind == "" {
-				if len(rest) != 0 {
-					t.Errorf("an answer is logged: %v", rest)
-				}
-
-				return
-			}
-
-			if len(rest) != 1 || rest[0]["errorType"] != r.ErrorType || rest[0]["errorMessage"] != r.ErrorMessage ||
-				len(rest[0]) != 2 {
-				t.Errorf("after the end: %v", rest)
-			}
-
-			if n := strings.Count(r.Stderr, `"errorMessage"`); n != 1 {
-				t.Errorf("the message is logged %d times", n)
-			}
-
-			if c.exits != strings.Contains(r.Stderr, exits) {
-				t.Errorf("the process says that it ends, or not:\n%s", r.Stderr)
-			}
+			c.checkResponse(t, r)
+			c.checkLog(t, r)
 		})
+	}
+}
+
+func (e ending) checkResponse(t *testing.T, r runtimeapi.Response) {
+	t.Helper()
+	if r.ErrorType != e.kind || r.Exited != e.exits {
+		t.Errorf("errorType %q, exited %v; want %q, %v\n%s", r.ErrorType, r.Exited, e.kind, e.exits, r.Log())
+	}
+
+	message, open := strings.CutSuffix(e.message, "*")
+	if r.ErrorMessage != message && !(open && strings.HasPrefix(r.ErrorMessage, message)) {
+		t.Errorf("errorMessage\n%s\nwant\n%s", r.ErrorMessage, e.message)
+	}
+
+	if e.kind == "" && string(r.Payload) != e.answer {
+		t.Errorf("answer %s, want %s", r.Payload, e.answer)
+	}
+
+	if r.ErrorTypeHeader != "" { // aws-lambda-go sends none: the state machine must not depend on it
+		t.Errorf("header says %q", r.ErrorTypeHeader)
+	}
+
+	if r.Stdout != "" {
+		t.Errorf("stdout %q", r.Stdout)
+	}
+}
+
+// checkLog checks the lines of an invocation: one for the start, one for the end, and the error
+// document of aws-lambda-go.
+func (e ending) checkLog(t *testing.T, r runtimeapi.Response) {
+	t.Helper()
+	if e.kind == runtimeapi.ErrorExit {
+		if !strings.Contains(r.Stderr, "nobody recovers this") {
+			t.Errorf("the log does not say why:\n%s", r.Stderr)
+		}
+
+		return
+	}
+
+	log := lines(t, r.Stderr, exitLine)
+	if len(log) == 0 {
+		t.Fatal("nothing is logged")
+	}
+
+	if !e.logged(log[0], "start") {
+		t.Errorf("first line %v", log[0])
+	}
+
+	if e.kind == runtimeapi.ErrorTimeout {
+		if len(log) != 1 {
+			t.Errorf("a function that is killed logs no end:\n%s", r.Stderr)
+		}
+
+		return
+	}
+
+	if len(log) < 2 {
+		t.Fatalf("no line at the end:\n%s", r.Stderr)
+	}
+
+	e.checkEnd(t, log[1])
+	e.checkDocument(t, r, log[2:])
+}
+
+// logged reports whether a line has this message, and identifies the invocation.
+func (e ending) logged(line map[string]any, msg string) bool {
+	return line["msg"] == msg && line["function"] == "measure" && line["run"] == e.run && line["request"] == request
+}
+
+func (e ending) checkEnd(t *testing.T, end map[string]any) {
+	t.Helper()
+	if !e.logged(end, "end") || end["code"] != cmp.Or(e.kind, "OK") {
+		t.Errorf("second line %v", end)
+	}
+
+	longest := cmp.Or(e.timeout, time.Minute).Milliseconds()
+	if ms, ok := end["durationMs"].(float64); !ok || ms < 0 || ms > float64(longest) {
+		t.Errorf("duration %v", end["durationMs"])
+	}
+
+	stack, has := end["stack"].(string)
+	if has != (e.kind == "Panic") || has && !strings.Contains(stack, "testdata/function/main.go:") {
+		t.Errorf("stack of a %q: %s", e.kind, stack)
+	}
+}
+
+// checkDocument checks that the error document is logged exactly once, by aws-lambda-go.
+func (e ending) checkDocument(t *testing.T, r runtimeapi.Response, rest []map[string]any) {
+	t.Helper()
+	if e.kind == "" {
+		if len(rest) != 0 {
+			t.Errorf("a success is logged: %v", rest)
+		}
+
+		return
+	}
+
+	if len(rest) != 1 || rest[0]["errorType"] != r.ErrorType || rest[0]["errorMessage"] != r.ErrorMessage ||
+		len(rest[0]) != 2 {
+		t.Errorf("after the end: %v", rest)
+	}
+
+	if n := strings.Count(r.Stderr, `"errorMessage"`); n != 1 {
+		t.Errorf("the message is logged %d times", n)
+	}
+
+	if e.exits != strings.Contains(r.Stderr, exitLine) {
+		t.Errorf("exits: %v, but the log is\n%s", e.exits, r.Stderr)
 	}
 }
 
@@ -338,7 +387,7 @@ func TestAProcessGoesOnAfterAnErrorAndIsReplacedAfterAPanic(t *testing.T) {
 	}
 }
 
-func TestTheStageHasMostOfTheTime(t *testing.T) {
+func TestTheUseCaseHasMostOfTheTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a function")
 	}
@@ -357,7 +406,7 @@ func TestNothingIsLoggedOrReadBeforeTheFirstInvocation(t *testing.T) {
 	}
 
 	t.Parallel()
-	// Settings that cannot be read do not matter to an invocation that needs none.
+	// An invocation that does not need the environment does not fail because of it.
 	f := function(t, time.Minute, map[string]string{"LAYERSMITH_KEEP": "none", "AWS_MAX_ATTEMPTS": "none"})
 	r := invoke(t, f, `{"run":"r"}`)
 	if r.ErrorType != "" || !bytes.HasPrefix([]byte(r.Stderr), []byte(`{"time":`)) ||

@@ -4,5 +4,5 @@ package localport
 
 import "syscall"
 
-// child is how programs are started. Only Linux ends them when this process is killed.
+// child is as on Linux, but the program does not end when this process is killed.
 func child(ownGroup bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: ownGroup} }

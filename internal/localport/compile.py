@@ -1,10 +1,14 @@
-# Compiles sources to unchecked hash-based bytecode (PEP 552). Reads frames from stdin, writes frames to stdout; integers are 32 bits, little-endian.
+# Compiles sources to unchecked hash-based bytecode (PEP 552). Arguments: the folder of the sources
+# on Lambda, and the optimization level.
+#
+# Reads frames from stdin and writes frames to stdout. Integers have 32 bits, little-endian.
 #   in:  length of name, name, length of source, source
-#   out: 0 or 1 (it failed), length of name, name, length of data, data (.pyc, or the reason)
-# The name in the code is where the file will be on Lambda: no path of the building machine is in it, and nothing must be fixed up at import.
+#   out: 0, or 1 for a failure, length of name, name, length of data, data (.pyc, or the reason)
+#
+# Code contains the name that its file has on Lambda, so it has no path of this machine.
 import sys
 
-sys.path[:] = [p for p in sys.path if p]  # not from wherever we were started
+sys.path[:] = [p for p in sys.path if p]  # nothing is imported from the working folder
 
 import importlib.util
 import struct
@@ -13,16 +17,29 @@ from importlib._bootstrap_external import _code_to_hash_pyc
 from types import CodeType
 
 
+FIELDS = (
+    "co_names",
+    "co_varnames",
+    "co_freevars",
+    "co_cellvars",
+    "co_consts",
+    "co_name",
+    "co_qualname",
+    "co_filename",
+)
+
+
 def hold(value, held):
-    # marshal marks what something else refers to as well. Strings are shared with whatever this process has compiled or imported before; when each is
-    # held, all are marked alike, and a source gives the same bytes in any company.
+    # marshal sets a flag on objects with more than one reference. Strings may be shared with code that
+    # this process has compiled or imported before. One more reference to each sets the flag on all,
+    # so that a source always gives the same bytes.
     if isinstance(value, str):
         held.append(value)
     elif isinstance(value, (tuple, frozenset)):
         for item in value:
             hold(item, held)
     elif isinstance(value, CodeType):
-        for name in ("co_names", "co_varnames", "co_freevars", "co_cellvars", "co_consts", "co_name", "co_qualname", "co_filename"):
+        for name in FIELDS:
             hold(getattr(value, name, None), held)
 
 

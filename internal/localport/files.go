@@ -1,9 +1,9 @@
 // Package localport holds the adapters of a laptop or a CI machine: folders, the programs uv and
 // python, and HTTP.
 //
-// Whatever is stored is written under a temporary name in the same folder, synced and renamed, so
-// that a reader sees the old file or the new one, and two runs at once do not harm each other.
-// Temporary names begin with ".tmp-" and are removed when a run fails or is interrupted.
+// A file is written under a temporary name in the same folder, synced and renamed. So a reader sees
+// the old file or the new one, and runs at the same time do not disturb each other. Temporary names
+// begin with ".tmp-"; the files are removed when a run fails or is interrupted.
 package localport
 
 import (
@@ -22,15 +22,15 @@ import (
 
 const tempPrefix = ".tmp-"
 
-// What people can do about a file that cannot be read or written.
+// Hints for a file that cannot be read or written.
 const (
 	hintOutput = "make room and permission for it, or name another folder with --output"
 	hintCache  = "make room and permission for the cache, or name another folder with --cache or LAYERSMITH_CACHE"
 )
 
-// ours makes a fault of what the system says about one of our own files: a disk that is full, a
-// folder that is read-only are the user's to change. Errors that are not the system's pass as they
-// are, and so do faults.
+// ours makes a fault of an error of the operating system about a file of this program, for example
+// a full disk or a read-only folder: the user can change that. Other errors and faults are returned
+// as they are, also nil.
 func ours(op, subject, hint string, err error) error {
 	var known *fault.Error
 	var file *fs.PathError
@@ -49,14 +49,14 @@ func ours(op, subject, hint string, err error) error {
 	return fault.New(fault.BadInput, op, subject, err).WithHint(hint)
 }
 
-// systemError reads as what the system said, without the name of a temporary file that nobody
-// knows.
+// systemError has the text of the operating system, without the name of the file: that may be a
+// temporary one.
 type systemError struct {
 	error
-	said error
+	cause error
 }
 
-func (e systemError) Error() string { return e.said.Error() }
+func (e systemError) Error() string { return e.cause.Error() }
 func (e systemError) Unwrap() error { return e.error }
 
 // WriteFile stores a file atomically. The folder must exist.
@@ -76,6 +76,7 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
+
 	if err := write(f); err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ type blob struct {
 
 func (b blob) Size() int64 { return b.size }
 
-// OpenBlob opens a file as stages read it.
+// OpenBlob opens a regular file.
 func OpenBlob(path string) (engine.Blob, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -123,7 +124,7 @@ func OpenBlob(path string) (engine.Blob, error) {
 	return blob{f, info.Size()}, nil
 }
 
-// Outputs is the folder of finished things.
+// Outputs is the folder of results: layers, artifacts, plans and the report.
 type Outputs struct{ Dir string }
 
 var _ engine.Outputs = Outputs{}
@@ -136,7 +137,7 @@ func (o Outputs) path(name string) (string, error) {
 	return filepath.Join(o.Dir, name), nil
 }
 
-// Write stores a file under its name.
+// Write stores a file.
 func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) error) error {
 	p, err := o.path(name)
 	if err != nil {
@@ -165,7 +166,7 @@ func (o Outputs) Write(ctx context.Context, name string, write func(io.Writer) e
 	return fmt.Errorf("write %s: %w", p, err)
 }
 
-// maxDocumentBytes bounds documents that are read whole.
+// maxDocumentBytes limits documents, which are read into memory.
 const maxDocumentBytes = 64 << 20
 
 // Read returns a document.
@@ -184,6 +185,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("read %s: more than %d bytes", path, limit)
@@ -202,8 +204,8 @@ func (o Outputs) Open(_ context.Context, name string) (engine.Blob, error) {
 	return OpenBlob(p)
 }
 
-// Sweep removes temporary files that a killed run left behind in a folder. Those of a run that is
-// still going are younger than any build takes, and stay.
+// Sweep removes the temporary files and folders of killed runs from a folder. tooOld says which
+// they are: those of a running build are younger.
 func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -227,8 +229,8 @@ func Sweep(dir string, tooOld func(fs.FileInfo) bool) error {
 	return nil
 }
 
-// Unpacked writes a file of the wheel store into a folder of its own, below its own name: build
-// tools go by names.
+// Unpacked writes a file of the wheel store into a folder of its own, under its original name,
+// which build tools need. done removes the folder.
 func Unpacked(temp, name string, b engine.Blob) (path string, done func(), err error) {
 	dir, err := os.MkdirTemp(temp, tempPrefix+"build-")
 	if err != nil {

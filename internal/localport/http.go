@@ -21,18 +21,18 @@ import (
 )
 
 // HTTP downloads files. Proxies and certificates come from the environment as Go reads it
-// (HTTPS_PROXY, SSL_CERT_FILE); credentials for an index from where uv has them: the address
+// (HTTPS_PROXY, SSL_CERT_FILE). Credentials for an index come from where uv reads them: the address
 // itself, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file.
 type HTTP struct {
 	Client *http.Client
-	Agent  string
-	Getenv func(string) string
-	Root   string // local wheels are relative to it
+	Agent  string              // the User-Agent header
+	Getenv func(string) string // the environment: credentials
+	Root   string              // local paths are relative to it
 
-	Silence time.Duration // how long a body may deliver nothing; 0 for silence
+	Silence time.Duration // longest time without data in a body; 0 for silence
 }
 
-// NewClient is a client that gives up on silence, not on size.
+// NewClient is a client that limits the time without data, but not the time of a whole download.
 func NewClient() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = 60 * time.Second
@@ -40,45 +40,76 @@ func NewClient() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// silence is how long a body may deliver nothing.
+// silence is the longest time without data in a body.
 const silence = 60 * time.Second
 
-// Download opens an address at an offset. See engine.Download.
+// Download opens an address (https, http, file, or a path) at an offset in bytes. See
+// engine.Download.
 func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.ReadCloser, int64, error) {
 	u, err := url.Parse(address)
 	if err != nil && strings.Contains(address, "://") {
-		return nil, 0, fault.New(fault.BadInput, "fetch", "",
-			errors.New("an address that is no URL")) // it may hold credentials
+		// The text of err has the address, which may have credentials.
+		return nil, 0, fault.New(fault.BadInput, "fetch", "", errors.New("invalid URL"))
 	}
 
-	if err != nil || u.Scheme == "" || u.Scheme == "file" {
-		path := address
-		if err == nil && u.Scheme == "file" {
-			path = u.Path
-		}
-
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(h.Root, path)
-		}
-
-		return openAt(path, offset)
-	}
-
-	if u.Scheme != "https" && u.Scheme != "http" {
+	switch {
+	case err != nil || u.Scheme == "":
+		return h.openLocal(address, offset)
+	case u.Scheme == "file":
+		return h.openLocal(u.Path, offset)
+	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, 0, fault.New(fault.BadInput, "fetch", u.Redacted(), fmt.Errorf("unknown scheme %q", u.Scheme))
 	}
 
-	bodyCtx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(bodyCtx, http.MethodGet, u.String(), nil)
+	body, at, err := h.get(ctx, u, offset)
+	if errors.Is(err, errRange) {
+		return h.get(ctx, u, 0)
+	}
+
+	return body, at, err
+}
+
+// errRange is status 416: the file is shorter than the offset.
+var errRange = errors.New("range not satisfiable")
+
+func (h HTTP) get(ctx context.Context, u *url.URL, offset int64) (io.ReadCloser, int64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	req, err := h.request(ctx, u, offset)
 	if err != nil {
 		cancel(nil)
 		return nil, 0, err
 	}
 
+	resp, err := h.Client.Do(req)
+	if err != nil {
+		cancel(nil)
+		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, withoutAddress(err)).
+			WithHint("check the network and your index configuration")
+	}
+
+	at, err := startOf(resp, u, offset)
+	if err != nil {
+		resp.Body.Close()
+		cancel(nil)
+		return nil, 0, err
+	}
+
+	limit := cmp.Or(h.Silence, silence)
+	w := &watched{ReadCloser: resp.Body, cancel: cancel, limit: limit}
+	w.timer = time.AfterFunc(limit, func() { cancel(fmt.Errorf("no data for %v", limit)) })
+	return w, at, nil
+}
+
+func (h HTTP) request(ctx context.Context, u *url.URL, offset int64) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
 	req.Header.Set("User-Agent", h.Agent)
-	req.Header.Set("Accept-Encoding", "identity") // a Content-Encoding would break resuming
+	req.Header.Set("Accept-Encoding", "identity") // offsets are those of the file, not of compressed data
 	if offset > 0 {
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
 
 	if u.User == nil {
@@ -87,47 +118,39 @@ func (h HTTP) Download(ctx context.Context, address string, offset int64) (io.Re
 		}
 	}
 
-	resp, err := h.Client.Do(req)
-	if err != nil {
-		cancel(nil)
-		return nil, 0, fault.New(fault.Unreachable, "fetch", u.Host, trim(err)).
-			WithHint("check the network and your index configuration")
-	}
-
-	at := int64(0)
-	switch {
-	case resp.StatusCode == http.StatusPartialContent:
-		at = offset
-		if start, _, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes "), "-"); ok {
-			if n, err := strconv.ParseInt(start, 10, 64); err == nil {
-				at = n
-			}
-		}
-	case resp.StatusCode == http.StatusOK:
-	// all of it is here, or it became shorter
-	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
-		resp.Body.Close()
-		cancel(nil)
-		return h.Download(ctx, address, 0)
-	default:
-		resp.Body.Close()
-		cancel(nil)
-		return nil, 0, h.refused(u, resp.StatusCode)
-	}
-
-	quiet := cmp.Or(h.Silence, silence)
-	w := &watched{ReadCloser: resp.Body, cancel: cancel, quiet: quiet}
-	w.timer = time.AfterFunc(quiet, func() { cancel(fmt.Errorf("no byte for %v", quiet)) })
-	return w, at, nil
+	return req, nil
 }
 
-func (h HTTP) refused(u *url.URL, status int) error {
+// startOf is the offset at which the body starts. A server may ignore the request's offset.
+func startOf(resp *http.Response, u *url.URL, offset int64) (int64, error) {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return 0, nil
+	case http.StatusPartialContent:
+		// "bytes 200-999/1000" (RFC 9110, 14.4)
+		start, _, isRange := strings.Cut(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes "), "-")
+		if n, err := strconv.ParseInt(start, 10, 64); err == nil && isRange {
+			return n, nil
+		}
+
+		return offset, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if offset > 0 {
+			return 0, errRange
+		}
+	}
+
+	return 0, refused(u, resp.StatusCode)
+}
+
+// refused is a fault for a status other than success.
+func refused(u *url.URL, status int) error {
 	f := fault.New(fault.Unreachable, "fetch", u.Host+u.Path, fmt.Errorf("%d %s", status, http.StatusText(status))).
 		WithHint("try again later")
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		f.Code = fault.BadInput
-		f.Hint = "give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"
+		f.Hint = "set the credentials that uv reads: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file"
 	case status == http.StatusNotFound || status == http.StatusGone:
 		f.Code = fault.BadInput
 		f.Hint = "the file is gone from the index; run: layersmith lock --upgrade-package NAME"
@@ -139,8 +162,8 @@ func (h HTTP) refused(u *url.URL, status int) error {
 	return f
 }
 
-// trim drops the address from errors of net/http: it may hold credentials.
-func trim(err error) error {
+// withoutAddress removes the address from an error of net/http: it may have credentials.
+func withoutAddress(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		return u.Err
@@ -149,7 +172,11 @@ func trim(err error) error {
 	return err
 }
 
-func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
+func (h HTTP) openLocal(path string, offset int64) (io.ReadCloser, int64, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(h.Root, path)
+	}
+
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, fault.New(fault.BadInput, "fetch", path, err).
@@ -164,18 +191,18 @@ func openAt(path string, offset int64) (io.ReadCloser, int64, error) {
 	return f, offset, nil
 }
 
-// watched ends a body that says nothing for too long.
+// watched ends a body that delivers no data for too long.
 type watched struct {
 	io.ReadCloser
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
-	quiet  time.Duration
+	limit  time.Duration
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if n > 0 {
-		w.timer.Reset(w.quiet)
+		w.timer.Reset(w.limit)
 	}
 
 	return n, err
@@ -187,57 +214,65 @@ func (w *watched) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// credentials finds a user and password for an address: those of an index at the same scheme, host
-// and port, or of its host in a netrc file.
+// indexVariables of uv have addresses of indexes, which may have a name in front and credentials
+// inside: "corp=https://user:password@index.example/simple".
+var indexVariables = []string{
+	"UV_INDEX_URL",
+	"UV_DEFAULT_INDEX",
+	"UV_INDEX",
+	"UV_EXTRA_INDEX_URL",
+	"UV_FIND_LINKS",
+}
+
+// credentials finds a user and password for an address: those of an index with the same scheme,
+// host and port, else those of its host in a netrc file.
 func (h HTTP) credentials(wanted *url.URL) (user, password string, ok bool) {
-	for _, key := range []string{
-		"UV_INDEX_URL",
-		"UV_DEFAULT_INDEX",
-		"UV_INDEX",
-		"UV_EXTRA_INDEX_URL",
-		"UV_FIND_LINKS",
-	} {
-		for _, field := range strings.Fields(h.Getenv(key)) {
-			name, address, named := strings.Cut(field, "=")
-			if !named || strings.Contains(name, ":") {
-				name = ""
-				address = field
-			}
-
-			u, err := url.Parse(address)
-			if err != nil || u.Scheme != wanted.Scheme || !strings.EqualFold(u.Host, wanted.Host) {
-				continue
-			}
-
-			if u.User != nil {
-				password, _ := u.User.Password()
-				return u.User.Username(), password, true
-			}
-
-			prefix := "UV_INDEX_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_"
-			if user := h.Getenv(prefix + "USERNAME"); name != "" && user != "" {
-				return user, h.Getenv(prefix + "PASSWORD"), true
+	for _, variable := range indexVariables {
+		for _, index := range strings.Fields(h.Getenv(variable)) {
+			if user, password, ok := h.indexCredentials(index, wanted); ok {
+				return user, password, true
 			}
 		}
 	}
 
-	path := h.Getenv("NETRC")
-	if path == "" {
-		path = filepath.Join(h.Getenv("HOME"), ".netrc")
-	}
-
-	f, err := os.Open(path)
+	f, err := os.Open(cmp.Or(h.Getenv("NETRC"), filepath.Join(h.Getenv("HOME"), ".netrc")))
 	if err != nil {
 		return "", "", false
 	}
 	defer f.Close()
+
 	return netrc(io.LimitReader(f, 1<<20), wanted.Hostname())
+}
+
+func (h HTTP) indexCredentials(index string, wanted *url.URL) (user, password string, ok bool) {
+	name, address, named := strings.Cut(index, "=")
+	if !named || strings.Contains(name, ":") { // the equals sign is in the address
+		name = ""
+		address = index
+	}
+
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != wanted.Scheme || !strings.EqualFold(u.Host, wanted.Host) {
+		return "", "", false
+	}
+
+	if u.User != nil {
+		password, _ := u.User.Password()
+		return u.User.Username(), password, true
+	}
+
+	prefix := "UV_INDEX_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_"
+	user = h.Getenv(prefix + "USERNAME")
+	if name == "" || user == "" {
+		return "", "", false
+	}
+
+	return user, h.Getenv(prefix + "PASSWORD"), true
 }
 
 var netrcComment = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
 
-// netrc finds the entry of a host in the format of ftp(1): words machine, login, password, default;
-// lines that begin with # are comments.
+// netrc finds the entry of a host in the format of ftp(1). Lines that begin with # are comments.
 func netrc(r io.Reader, host string) (user, password string, ok bool) {
 	b, err := io.ReadAll(r)
 	if err != nil {

@@ -156,7 +156,7 @@ func TestDownloadEndsASilentBody(t *testing.T) {
 		t.Errorf("got %q, %v after %v", got, err, time.Since(start))
 	}
 
-	if err != nil && !strings.Contains(err.Error(), "no byte for 100ms") {
+	if err != nil && !strings.Contains(err.Error(), "no data for 100ms") {
 		t.Errorf("the error does not say why: %v", err)
 	}
 }
@@ -195,8 +195,8 @@ func TestDownloadLocalFiles(t *testing.T) {
 	}
 }
 
-// authorized returns the Authorization headers that a host saw, "" for none.
-func authorized(t *testing.T, seen *[]string) http.HandlerFunc {
+// authorized records the user and password of each request, ":" for none.
+func authorized(seen *[]string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		*seen = append(*seen, user+":"+password)
@@ -270,7 +270,7 @@ func TestDownloadCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen []string
-			base := server(t, authorized(t, &seen))
+			base := server(t, authorized(&seen))
 			env := map[string]string{}
 			if c.env != nil {
 				env = c.env(base)
@@ -296,7 +296,7 @@ func with(base, user string) string { return strings.Replace(base, "://", "://"+
 
 func TestRedirectsToAnotherHostLoseCredentials(t *testing.T) {
 	var seen []string
-	elsewhere := strings.Replace(server(t, authorized(t, &seen)), "127.0.0.1", "localhost", 1)
+	elsewhere := strings.Replace(server(t, authorized(&seen)), "127.0.0.1", "localhost", 1)
 	base := server(t,
 		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere+"/f", http.StatusFound) })
 	got, _, err := download(t, HTTP{}, with(base, "ada:own")+"/f", 0)

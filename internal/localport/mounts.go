@@ -20,8 +20,8 @@ type Mounts struct{ Dir string }
 
 var _ engine.Mounts = Mounts{}
 
-// Mount unpacks layers one over the other, as Lambda does below /opt. Of bytecode it can omit what
-// has a source.
+// Mount unpacks layers one over the other, as Lambda does in /opt. With OmitBytecode it leaves out
+// __pycache__, but not bytecode without a source. The returned function removes the folder.
 func (m Mounts) Mount(ctx context.Context, stack []ziptree.Tree, o engine.MountOptions) (string, func(), error) {
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
 		return "", nil, ours("make", m.Dir, hintCache, err)
@@ -33,6 +33,16 @@ func (m Mounts) Mount(ctx context.Context, stack []ziptree.Tree, o engine.MountO
 	}
 
 	unmount := func() { os.RemoveAll(dir) }
+	if err := extractAll(ctx, dir, topmost(stack, o)); err != nil {
+		unmount()
+		return "", nil, err
+	}
+
+	return dir, unmount, nil
+}
+
+// topmost returns the entries that are visible: later layers cover earlier ones.
+func topmost(stack []ziptree.Tree, o engine.MountOptions) map[string]ziptree.Entry {
 	top := map[string]ziptree.Entry{}
 	for _, t := range stack {
 		for _, e := range t.Entries() {
@@ -44,16 +54,19 @@ func (m Mounts) Mount(ctx context.Context, stack []ziptree.Tree, o engine.MountO
 		}
 	}
 
+	return top
+}
+
+func extractAll(ctx context.Context, dir string, entries map[string]ziptree.Entry) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	made := map[string]bool{}
-	for name, e := range top {
+	for name, e := range entries {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if parent := filepath.Dir(path); !made[parent] {
 			if err := os.MkdirAll(parent, 0o755); err != nil {
 				g.Wait()
-				unmount()
-				return "", nil, ours("unpack", name, hintCache, err)
+				return ours("unpack", name, hintCache, err)
 			}
 
 			made[parent] = true
@@ -68,12 +81,7 @@ func (m Mounts) Mount(ctx context.Context, stack []ziptree.Tree, o engine.MountO
 		})
 	}
 
-	if err := g.Wait(); err != nil {
-		unmount()
-		return "", nil, err
-	}
-
-	return dir, unmount, nil
+	return g.Wait()
 }
 
 func extract(path string, e ziptree.Entry) error {
@@ -108,7 +116,7 @@ func extract(path string, e ziptree.Entry) error {
 	return damaged("unpack", e, err)
 }
 
-// damaged is an entry whose bytes are not what its zip says of them.
+// damaged is a fault: the data of an entry does not match its size or checksum.
 func damaged(op string, e ziptree.Entry, err error) error {
 	return fault.New(fault.CorruptArchive, op, e.Origin, err).
 		WithHint("get that file again; if it is one of the wheel store: layersmith clean --wheels, then build")

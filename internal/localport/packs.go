@@ -14,8 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Packs is the cache of what can be made again: <key>.zip below a folder. Open files stay open
-// until Close, since entries are read late.
+// Packs is the cache: <key>.zip in a folder. Files stay open until Close, because entries of a tree
+// are read only when they are used.
 type Packs struct {
 	Dir    string
 	mu     sync.Mutex
@@ -24,8 +24,8 @@ type Packs struct {
 
 var _ engine.Cache = (*Packs)(nil)
 
-// Load opens a pack. One that cannot be read, which a full disk or an old version may leave, counts
-// as absent.
+// Load opens a pack. It returns an empty tree when there is none, or a damaged one: a full disk or
+// an old version may leave that.
 func (p *Packs) Load(_ context.Context, key string) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
@@ -70,12 +70,10 @@ func (p *Packs) read(f *os.File, key string) (ziptree.Tree, error) {
 	return t, nil
 }
 
-// Store writes a pack and opens what it wrote, which under the same name may be another run's a
-// moment later.
+// Store writes a pack and opens it. It opens the temporary file: under the final name another run
+// may store its own pack at any time.
 func (p *Packs) Store(
-	ctx context.Context,
-	key string,
-	write func(add func(ziptree.Entry) error) error,
+	ctx context.Context, key string, write func(add func(ziptree.Entry) error) error,
 ) (ziptree.Tree, error) {
 	if !fs.ValidPath(key) {
 		return ziptree.Tree{}, fmt.Errorf("%q is not a key", key)
@@ -115,7 +113,7 @@ func (p *Packs) Store(
 	return p.read(made, key)
 }
 
-// Close closes the packs; their entries cannot be read any more.
+// Close closes all packs. Their entries can no longer be read.
 func (p *Packs) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

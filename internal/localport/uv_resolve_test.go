@@ -19,7 +19,7 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// fakeUV answers as uv does to the three questions of Resolve, and keeps what it was asked.
+// fakeUV answers the commands of Resolve as uv does, and records them.
 func fakeUV(t *testing.T, pylock string) (u UV, asked func() []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,9 +34,14 @@ echo "$@" >> "$here/asked"
 pins=""
 for last; do [ "$before" = --output-file ] && pins="$last"; before="$last"; done
 case " $* " in
-*' --output-file '*) [ -f "$pins" ] && cp "$pins" "$here/preferred"; printf 'alpha==1.0\nshared==1.0\nlocal @ file:///x\n' > "$pins";;
+*' --output-file '*)
+	[ -f "$pins" ] && cp "$pins" "$here/preferred"
+	printf 'alpha==1.0\nshared==1.0\nlocal @ file:///x\n' > "$pins";;
 *pylock.toml*) cat "$here/pylock";;
-*/one.txt' ') printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\nshared==1.0\n    # via alpha\n'; cp "$last" "$here/one";;
+*/one.txt' ')
+	printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\n'
+	printf 'shared==1.0\n    # via alpha\n'
+	cp "$last" "$here/one";;
 */two.txt' ') printf 'shared==1.0\n    # via -r two.txt\n';;
 esac`)
 	return UV{Path: program, Root: root, Python: "/usr/bin/pythonX"}, func() []string {
@@ -123,16 +128,13 @@ func TestResolve(t *testing.T) {
 
 	var dists []string
 	for _, d := range got.Distributions {
-		dists = append(
-			dists,
-			fmt.Sprint(d.Name, " ", d.Version, " ", d.File.Name, " ", d.File.Size, " ", d.File.SHA256.Short(),
-				" ", d.Requires),
-		)
+		f := d.File
+		dists = append(dists, fmt.Sprintln(d.Name, d.Version, f.Name, f.Size, f.SHA256.Short(), d.Requires))
 	}
 
-	if g, want := strings.Join(dists,
-		"; "), "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]; shared 1.0 shared-1.0-py3-none-any.whl 0 "+
-		"222222222222 []"; g != want {
+	const want = "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]\n" +
+		"shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []\n"
+	if g := strings.Join(dists, ""); g != want {
 		t.Errorf("got %s\nwant %s", g, want)
 	}
 

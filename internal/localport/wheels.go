@@ -18,11 +18,11 @@ import (
 	"github.com/layersmith/layersmith/internal/lock"
 )
 
-// Wheels is the wheel store in a folder: <first two digits>/<sha256>, each verified before it got
-// its name.
+// Wheels is the wheel store in a folder. A file is <first two digits>/<sha256>; its content is
+// verified before it gets that name.
 type Wheels struct {
 	Dir   string
-	Sleep func(context.Context, time.Duration) error // between tries; time.Sleep that ends with ctx when nil
+	Sleep func(context.Context, time.Duration) error // between tries; nil for a real wait
 }
 
 var _ engine.WheelStore = Wheels{}
@@ -42,25 +42,23 @@ func (w Wheels) Open(_ context.Context, sum digest.SHA256) (engine.Blob, error) 
 	return b, err
 }
 
-// tries is how often a download is begun or resumed before it is given up. Waits double from
-// firstWait.
+// A download is started or resumed up to this many times. Waits between tries double.
 const (
 	tries     = 5
 	firstWait = 500 * time.Millisecond
 )
 
-// maxWheelBytes is the largest file that is fetched. The index's largest wheels have 3 GB, Lambda's
-// limit is 250 MiB.
+// maxWheelBytes limits a download whose size is not in the lock. The largest wheels on PyPI have
+// 3 GB.
 const maxWheelBytes = 4 << 30
 
-// Put downloads a file into the store. What arrived of it stays as <sha256>.partial for the next
-// try or the next run; a lock on that file makes two runs wait for each other rather than write
-// both.
-func (w Wheels) Put(
-	ctx context.Context,
-	f lock.File,
-	from func(ctx context.Context, offset int64) (io.ReadCloser, int64, error),
-) error {
+// opener opens a file at an offset in bytes, and returns the offset at which the body starts: 0
+// when the server cannot resume.
+type opener = func(ctx context.Context, offset int64) (body io.ReadCloser, at int64, err error)
+
+// Put downloads a file into the store. An incomplete download stays as <sha256>.partial, and the
+// next try or run resumes it. A lock on that file makes other runs wait.
+func (w Wheels) Put(ctx context.Context, f lock.File, from opener) error {
 	final := w.path(f.SHA256)
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return ours("fetch", f.Name, hintCache, err)
@@ -71,8 +69,9 @@ func (w Wheels) Put(
 		return ours("fetch", f.Name, hintCache, err)
 	}
 	defer part.Close()
+
 	if _, err := os.Stat(final); err == nil {
-		return os.Remove(part.Name()) // another run was faster
+		return os.Remove(part.Name()) // another run has downloaded it
 	}
 
 	var last error
@@ -83,39 +82,46 @@ func (w Wheels) Put(
 			}
 		}
 
-		if last = w.try(ctx, part, f, from); last == nil {
-			if err := part.Sync(); err != nil {
-				return ours("fetch", f.Name, hintCache, err)
+		last = try(ctx, part, f, from)
+		switch {
+		case last == nil:
+			err := part.Sync()
+			if err == nil {
+				err = os.Rename(part.Name(), final)
 			}
 
-			return ours("fetch", f.Name, hintCache, os.Rename(final+".partial", final))
-		}
-
-		if ctx.Err() != nil {
+			return ours("fetch", f.Name, hintCache, err)
+		case ctx.Err() != nil:
 			return ctx.Err()
 		}
 
-		if errors.Is(last, errDamaged) {
-			continue
-		}
-
-		var system *os.PathError // of our own files: what is the network's comes as another type
-		if errors.As(last, &system) {
-			return ours("fetch", f.Name, hintCache, system)
-		}
-
-		var permanent *fault.Error
-		if errors.As(last, &permanent) && permanent.Code != fault.Unreachable {
-			if permanent.Code == fault.HashMismatch {
-				os.Remove(final + ".partial")
+		if err := permanent(last, f); err != nil {
+			if fault.CodeOf(err) == fault.HashMismatch {
+				os.Remove(part.Name())
 			}
 
-			return last
+			return err
 		}
 	}
 
 	return fault.New(fault.Unreachable, "fetch", f.Name, fmt.Errorf("gave up after %d tries: %w", tries, last)).
-		WithHint("try again: what arrived is kept")
+		WithHint("try again: the download will be resumed")
+}
+
+// permanent returns the error to end with, or nil when another try may help.
+func permanent(err error, f lock.File) error {
+	var file *os.PathError // of the store: errors of the network have other types
+	var known *fault.Error
+	switch {
+	case errors.Is(err, errDamaged):
+		return nil
+	case errors.As(err, &file):
+		return ours("fetch", f.Name, hintCache, file)
+	case errors.As(err, &known) && known.Code != fault.Unreachable:
+		return err
+	}
+
+	return nil
 }
 
 func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
@@ -133,12 +139,8 @@ func (w Wheels) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (w Wheels) try(
-	ctx context.Context,
-	part *os.File,
-	f lock.File,
-	from func(context.Context, int64) (io.ReadCloser, int64, error),
-) error {
+// try downloads the missing part of a file, and verifies all of it.
+func try(ctx context.Context, part *os.File, f lock.File, from opener) error {
 	info, err := part.Stat()
 	if err != nil {
 		return err
@@ -151,39 +153,8 @@ func (w Wheels) try(
 	}
 
 	if f.Size == 0 || have < f.Size {
-		body, at, err := from(ctx, have)
-		if err != nil {
+		if err := appendBody(ctx, part, have, f, from); err != nil {
 			return err
-		}
-		defer body.Close()
-		if at != have {
-			have = 0
-			if at != 0 {
-				return fmt.Errorf("the server resumed at %d", at)
-			}
-		}
-
-		if err := part.Truncate(have); err != nil {
-			return err
-		}
-
-		if _, err := part.Seek(have, io.SeekStart); err != nil {
-			return err
-		}
-
-		limit := int64(maxWheelBytes)
-		if f.Size > 0 {
-			limit = f.Size
-		}
-
-		n, err := io.Copy(part, io.LimitReader(body, limit-have+1))
-		if err != nil {
-			return fmt.Errorf("read: %w", err)
-		}
-
-		have += n
-		if f.Size > 0 && have < f.Size {
-			return fmt.Errorf("the connection ended after %d of %d bytes", have, f.Size)
 		}
 	}
 
@@ -196,26 +167,67 @@ func (w Wheels) try(
 		return err
 	}
 
-	if sum != f.SHA256 || f.Size > 0 && n != f.Size {
-		part.Truncate(0)
-		if resumed {
-			return errDamaged
+	if sum == f.SHA256 && (f.Size == 0 || n == f.Size) {
+		return nil
+	}
+
+	part.Truncate(0)
+	if resumed {
+		return errDamaged
+	}
+
+	return fault.New(fault.HashMismatch, "fetch", f.Name,
+		fmt.Errorf("got %d bytes with sha256 %s, expected %s", n, sum, f.SHA256)).
+		WithHint("do not trust this index; if the file was replaced on purpose, lock again")
+}
+
+// appendBody downloads a file from an offset, or all of it when the server does not resume.
+func appendBody(ctx context.Context, part *os.File, have int64, f lock.File, from opener) error {
+	body, at, err := from(ctx, have)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+
+	if at != have {
+		if at != 0 {
+			return fmt.Errorf("the server resumed at %d", at)
 		}
 
-		return fault.New(fault.HashMismatch, "fetch", f.Name,
-			fmt.Errorf("got %d bytes with sha256 %s, the lock promises %s", n, sum, f.SHA256)).
-			WithHint("do not trust this index; if the file was replaced on purpose, lock again")
+		have = 0
+	}
+
+	if err := part.Truncate(have); err != nil {
+		return err
+	}
+
+	if _, err := part.Seek(have, io.SeekStart); err != nil {
+		return err
+	}
+
+	limit := int64(maxWheelBytes)
+	if f.Size > 0 {
+		limit = f.Size
+	}
+
+	n, err := io.Copy(part, io.LimitReader(body, limit-have+1))
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+
+	if have += n; f.Size > 0 && have < f.Size {
+		return fmt.Errorf("the connection ended after %d of %d bytes", have, f.Size)
 	}
 
 	return nil
 }
 
-// errDamaged says that what an earlier try left was no beginning of the file: that is no proof
-// against the index.
-var errDamaged = errors.New("what had arrived before was damaged")
+// errDamaged means that a resumed file has the wrong digest. The earlier part may be the wrong one,
+// so the index is not blamed.
+var errDamaged = errors.New("the earlier part of the download was damaged")
 
-// openLocked opens a file and waits until nobody else has it. Whoever had it may have renamed or
-// removed it: then the name is another file's, and that one is opened.
+// openLocked opens a file and waits for an exclusive lock on it. The process that had the lock may
+// have renamed or removed the file: then it starts again.
 func openLocked(ctx context.Context, path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -242,7 +254,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
-// lockFile waits for an exclusive lock, which ends with the process.
+// lockFile waits for an exclusive lock. The system releases it when the process ends.
 func lockFile(ctx context.Context, f *os.File) error {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -262,7 +274,7 @@ func lockFile(ctx context.Context, f *os.File) error {
 	}
 }
 
-// Remove takes a file out of the store.
+// Remove removes a file from the store. A missing file is no error.
 func (w Wheels) Remove(sum digest.SHA256) error {
 	err := os.Remove(w.path(sum))
 	if errors.Is(err, fs.ErrNotExist) {

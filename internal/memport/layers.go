@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -189,9 +188,6 @@ func (a *Account) object(ctx context.Context, ref blob.Ref) ([]byte, error) {
 	return b, nil
 }
 
-// grantee is the ID of an organization or of an account.
-var grantee = regexp.MustCompile(`^(o-[a-z0-9]{10,32}|[0-9]{12})$`)
-
 func (l layerVersions) Share(ctx context.Context, shared workflow.LayerVersion, with string) error {
 	const op = "LayerVersions.Share"
 	leave, err := l.enter(ctx, writes, op, shared.ARN+" "+with)
@@ -201,9 +197,10 @@ func (l layerVersions) Share(ctx context.Context, shared workflow.LayerVersion, 
 	defer leave()
 
 	v := l.layerVersion(shared.ARN)
+	_, err = release.ParseGrantee(with)
 	switch {
-	case !grantee.MatchString(with):
-		return refuse(fault.BadInput, op, shared.ARN, "%q is neither an organization nor an account", with)
+	case err != nil:
+		return refuse(fault.BadInput, op, shared.ARN, "%w", err)
 	case v == nil:
 		return refuse(fault.NotFound, op, shared.ARN, "there is no such layer version")
 	case !slices.Contains(v.grants, with):

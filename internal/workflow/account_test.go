@@ -25,8 +25,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// flow runs the workflow without AWS: the stages in the order of statemachine/pipeline.asl.json, on the
-// fakes of internal/porttest. test/workflow checks that the state machine has this order.
+// flow runs the workflow without AWS: the stages in the order of statemachine/pipeline.asl.json, on
+// the fakes of internal/porttest. test/workflow checks that the state machine has this order.
 type flow struct {
 	t         *testing.T
 	account   sharedAccount
@@ -158,7 +158,7 @@ func newFlow(t *testing.T) *flow {
 		return io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
 	}
 	f.account.Run = func(_ context.Context, _ workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
-		return answer(payload, func(probe.SentJob) string { return "" })
+		return answer(payload, passes)
 	}
 	f.push("base/requirements.txt", "small\n")
 	f.push("consumers.yaml", oneConsumer)
@@ -184,22 +184,33 @@ func answer(payload []byte, fails func(probe.SentJob) string) (workflow.Invocati
 		return workflow.Invocation{}, err
 	}
 
-	a := probe.Response{Interpreter: "cpython-3.13.7", Results: []probe.Result{}}
+	return invocation(responseTo(q, fails))
+}
+
+func responseTo(q probe.Request, fails func(probe.SentJob) string) probe.Response {
+	r := probe.Response{Interpreter: "cpython-3.13.7", Results: []probe.Result{}}
 	for _, j := range q.Jobs {
 		detail := fails(j)
 		job := probe.Job{Kind: j.Kind, Name: j.Name}
-		a.Results = append(a.Results, probe.Result{Job: job, OK: detail == "", Detail: detail, Seconds: 0.1})
+		r.Results = append(r.Results, probe.Result{Job: job, OK: detail == "", Detail: detail, Seconds: 0.1})
 	}
 
 	if len(q.Imports) > 0 {
-		a.Import = &probe.TimedImports{
+		r.Import = &probe.TimedImports{
 			ImportTime: probe.ImportTime{Modules: q.Imports, Seconds: 0.25, PeakBytes: 1 << 20},
 		}
 	}
 
-	b, err := json.Marshal(a)
+	return r
+}
+
+func invocation(r probe.Response) (workflow.Invocation, error) {
+	b, err := json.Marshal(r)
 	return workflow.Invocation{Payload: b, InitSeconds: 0.4, MaxMemoryMiB: 60}, err
 }
+
+// passes is an error of no job.
+func passes(probe.SentJob) string { return "" }
 
 func zipOf(t testing.TB, files map[string]string) []byte {
 	t.Helper()

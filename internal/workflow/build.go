@@ -44,8 +44,8 @@ type Site interface {
 	Open(name string) (io.ReadCloser, error)
 }
 
-// Run builds, and stores the list of artifacts. If the build fails, it stores the error for the run's
-// report, unless ctx has ended.
+// Run builds, and stores the list of artifacts. If the build fails, it stores the error for the
+// run's report, unless ctx has ended.
 func (s Build) Run(ctx context.Context, name string) error {
 	built, err := s.build(ctx, name)
 	if err == nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/layersmith/layersmith/internal/memport"
-	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/release"
 	"github.com/layersmith/layersmith/internal/workflow"
 )
@@ -175,10 +174,11 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 	var asked []string
 	f.account.Run = func(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
 		asked = append(asked, strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
-		return answer(payload, func(probe.SentJob) string { return "" })
+		return answer(payload, passes)
 	}
 	f.mustSay("first", `{}`, release.Promoted,
-		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), 1 function moved.")
+		"Released: 4 layers (layersmith-base:1, layersmith-ml:1, layersmith-science:1, layersmith-web:1), "+
+			"1 function moved.")
 	if want := []string{"base:1", "base:1 science:1", "base:1 science:1 ml:1", "web:1"}; !slices.Equal(asked, want) {
 		t.Errorf("probed on\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
 	}
@@ -187,7 +187,8 @@ func TestLayersThatLieOnOthersAreReleasedWithThem(t *testing.T) {
 		t.Errorf("layers of the function (-want +got):\n%s", d)
 	}
 
-	// A layer in the middle of the stack changes: the one below stays, the one above is released too.
+	// A layer in the middle of the stack changes: the one below stays, the one above is released
+	// too.
 	stack("1.1")
 	asked = nil
 	f.mustSay("second", `{"refresh": true, "layers": ["science"]}`, release.Promoted,
@@ -231,7 +232,7 @@ func TestEachTargetHasLayersOfItsOwn(t *testing.T) {
 	var boxes []string
 	f.account.Run = func(_ context.Context, s workflow.Sandbox, payload []byte) (workflow.Invocation, error) {
 		boxes = append(boxes, s.Target.String()+" "+strings.ReplaceAll(strings.Join(s.Layers, " "), layerARN, ""))
-		return answer(payload, func(probe.SentJob) string { return "" })
+		return answer(payload, passes)
 	}
 	f.mustSay("first", `{}`, release.Promoted,
 		"Released: 3 layers (layersmith-base:1, layersmith-base-python3_13-arm64:1, "+

@@ -41,7 +41,8 @@ func executionARN(name string) string {
 // enter records that the execution is in a state.
 func (f *flow) enter(state string) { f.names = append(f.names, state) }
 
-// intake asks Intake, and recovers dead runs, until the execution can begin. If it ends, Next is "".
+// intake asks Intake, and recovers dead runs, until the execution can begin. If it ends, Next is
+// "".
 func (x execution) intake(input string) (workflow.IntakeOutput, release.Ending, error) {
 	ended := func(end release.Ending, err error) (workflow.IntakeOutput, release.Ending, error) {
 		return workflow.IntakeOutput{}, end, err
@@ -258,7 +259,10 @@ func (x execution) finish(end release.Ending, err, rollbackErr error) (release.E
 	})
 }
 
-func each(items []workflow.Item, do func(workflow.Item, []workflow.Item) (workflow.Item, error)) ([]workflow.Item, error) {
+// each does a stage for each layer, like a Map of the state machine.
+func each(
+	items []workflow.Item, do func(workflow.Item, []workflow.Item) (workflow.Item, error),
+) ([]workflow.Item, error) {
 	out := slices.Clone(items)
 	for i := range items {
 		var err error

@@ -7,13 +7,21 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 )
 
-// What starts an execution comes from whoever may start one: an event, a request, or neither, which
-// is a fault of the user's with a hint.
+// The input of an execution is an event, a request, or neither, which is the fault BadInput with a
+// hint.
 func FuzzExecutionInput(f *testing.F) {
 	for _, s := range []string{
-		`{}`, ` {"layers": ["a"], "force": true}`, `{"refresh": true, "dryRun": true, "trigger": "schedule"}`, `{"rollback": {"layer": "a", "to": 41}}`, `{"rollback": {"layer": "a"}, "force": true}`,
-		`{"source": "aws.s3", "detail": {"object": {"key": "layers/a/requirements.txt", "etag": "e", "version-id": "v"}}}`, `{"source": "aws.s3", "detail": {}}`, `{"source": "aws.ec2"}`,
-		`{"source": "aws.s3", "detail": {"object": {"key": 1}}}`, `{"Source": "aws.s3", "DETAIL": {"object": {"key": "k"}}}`, `[]`, `null`, `{"a": 1}`, `{} {}`, `{`, ``,
+		`{}`,
+		` {"layers": ["a"], "force": true}`,
+		`{"refresh": true, "dryRun": true, "trigger": "schedule"}`,
+		`{"rollback": {"layer": "a", "to": 41}}`,
+		`{"rollback": {"layer": "a"}, "force": true}`,
+		`{"source": "aws.s3", "detail": {"object": {"key": "layers/a/b.txt", "etag": "e", "version-id": "v"}}}`,
+		`{"source": "aws.s3", "detail": {}}`,
+		`{"source": "aws.ec2"}`,
+		`{"source": "aws.s3", "detail": {"object": {"key": 1}}}`,
+		`{"Source": "aws.s3", "DETAIL": {"object": {"key": "k"}}}`,
+		`[]`, `null`, `{"a": 1}`, `{} {}`, `{`, ``,
 	} {
 		f.Add([]byte(s))
 	}
@@ -27,10 +35,10 @@ func FuzzExecutionInput(f *testing.F) {
 			}
 		case event != nil:
 			if event.Detail.Object.Key == "" {
-				t.Error("an event of no object")
+				t.Error("an event without an object")
 			}
 		case r.Rollback != nil && (len(r.Layers) > 0 || r.Force || r.Refresh || r.DryRun):
-			t.Errorf("a rollback and something else: %+v", r)
+			t.Errorf("a rollback with other keys: %+v", r)
 		}
 	})
 }

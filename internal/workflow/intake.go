@@ -50,8 +50,8 @@ const (
 	NextEnd     Next = "End"
 )
 
-// IntakeOutput is the first state of the execution. It contains null fields because a JSONPath of the
-// state machine fails on a missing field.
+// IntakeOutput is the first state of the execution. It contains null fields because a JSONPath of
+// the state machine fails on a missing field.
 type IntakeOutput struct {
 	Run           string          `json:"run"`
 	Next          Next            `json:"next"`
@@ -174,8 +174,8 @@ func (s Intake) handleUpload(out IntakeOutput, files []Source, event upload) (_ 
 	return out, true
 }
 
-// start decides between build, restore and nothing, and stores the run unless there is nothing to do.
-// The run must hold the lease.
+// start decides between build, restore and nothing, and stores the run unless there is nothing to
+// do. The run must hold the lease.
 func (s Intake) start(ctx context.Context, run release.Run, files []Source, out IntakeOutput) (IntakeOutput, error) {
 	released, _, err := s.readReleased(ctx)
 	if err != nil {
@@ -291,9 +291,9 @@ func readRequest(raw json.RawMessage) (r release.Request, err error) {
 	return r, nil
 }
 
-// superseded returns the name of a later upload than the event's, "" if there is none: the later one
-// has its own event. Otherwise it returns how long to wait until no upload was made for the duration
-// settle. It uses the listing, because events may arrive late, twice or out of order.
+// superseded returns the name of a later upload than the event's, "" if there is none: the later
+// one has its own event. Otherwise it returns how long to wait until no upload was made for the
+// duration settle. It uses the listing, because events may arrive late, twice or out of order.
 func superseded(
 	files []Source, name string, event upload, now time.Time, settle time.Duration,
 ) (later string, wait time.Duration) {
@@ -447,8 +447,8 @@ func checkSources(files []Source) error {
 	return nil
 }
 
-// workspaceFault makes one fault of the findings in a pushed workspace: the first with its hint, and
-// the number of the others.
+// workspaceFault makes one fault of the findings in a pushed workspace: the first with its hint,
+// and the number of the others.
 func workspaceFault(err error) error {
 	var findings workspace.Findings
 	if errors.As(err, &findings) && len(findings) > 0 {
@@ -498,7 +498,8 @@ func describeRestore(r release.Released, want release.Restore) (string, error) {
 		WithHint("released layers: " + cmp.Or(strings.Join(names, ", "), "none yet"))
 }
 
-// restored is the earlier version of a layer that a restore requests. Fault BadInput if there is none.
+// restored is the earlier version of a layer that a restore requests. Fault BadInput if there is
+// none.
 func restored(l release.ReleasedLayer, want release.Restore) (release.ReleasedVersion, error) {
 	v, err := l.Back(want.To)
 	if err != nil {

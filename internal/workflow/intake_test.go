@@ -29,7 +29,8 @@ func TestUploadsSettleAndTheLatestCounts(t *testing.T) {
 
 		return out
 	}
-	if out := ask("a", "base/requirements.txt"); out.Next != workflow.NextEnd || out.Ending.Outcome != release.Unchanged {
+	out := ask("a", "base/requirements.txt")
+	if out.Next != workflow.NextEnd || out.Ending.Outcome != release.Unchanged {
 		t.Errorf("an earlier upload: %+v", out)
 	}
 

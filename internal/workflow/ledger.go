@@ -17,8 +17,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Ledger stores the state of the workflow: registers, which change, and documents, which do not. The
-// lease in it says which run may work. Every stage has a Ledger.
+// Ledger stores the state of the workflow: registers, which change, and documents, which do not.
+// The lease in it says which run may work. Every stage has a Ledger.
 type Ledger struct {
 	Registers Registers
 	Blobs     Blobs
@@ -215,8 +215,8 @@ func (l Ledger) readReleased(ctx context.Context) (release.Released, string, err
 // workspaceRoot is the folder of the workspace in messages.
 const workspaceRoot = "layers"
 
-// openWorkspace opens the zip of the workspace that a run started with. The files are readable until
-// closeFiles is called.
+// openWorkspace opens the zip of the workspace that a run started with. The files are readable
+// until closeFiles is called.
 func openWorkspace(
 	ctx context.Context, blobs Blobs, ref blob.Ref,
 ) (w workspace.Workspace, files fs.FS, closeFiles func(), err error) {

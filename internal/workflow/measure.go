@@ -118,8 +118,8 @@ func (s Measure) check(
 	return engine.Check{Cache: s.Cache}.Run(ctx, check)
 }
 
-// zipOf finds the pruned zip of a layer that the input's layer extends: the one of this run, or else
-// the released one.
+// zipOf finds the pruned zip of a layer that the input's layer extends: the one of this run, or
+// else the released one.
 func (s Measure) zipOf(ctx context.Context, name string, in StackInput, released release.Released) (blob.Ref, error) {
 	if i, ok := in.find(name); ok {
 		p, err := readDocument[release.PrunedLayer](ctx, s.Blobs, i.Doc)

@@ -50,8 +50,8 @@ type Source struct {
 type Sources interface {
 	// List returns all files, sorted by name.
 	List(ctx context.Context) ([]Source, error)
-	// Read returns the listed version. Fault Changed if it was deleted, BadInput if it has more than
-	// limit bytes.
+	// Read returns the listed version. Fault Changed if it was deleted, BadInput if it has more
+	// than limit bytes.
 	Read(ctx context.Context, s Source, limit int64) ([]byte, error)
 }
 
@@ -81,8 +81,8 @@ type LayerVersions interface {
 	// Get returns all fields of a version. Fault NotFound.
 	Get(ctx context.Context, arn string) (LayerVersion, error)
 	Publish(ctx context.Context, v NewLayerVersion) (LayerVersion, error)
-	// Share allows an organization ("o-...") or an account (12 digits) to use the version. It may be
-	// repeated.
+	// Share allows an organization ("o-...") or an account (12 digits) to use the version. It may
+	// be repeated.
 	Share(ctx context.Context, v LayerVersion, with string) error
 	// Unzipped returns the unzipped size of a version, which may belong to another account. Fault
 	// NotFound.
@@ -147,7 +147,8 @@ type Functions interface {
 	LayersInUse(ctx context.Context) (map[string]bool, error)
 }
 
-// Sandbox is a probe function: a Lambda function that is created for one probe and deleted after it.
+// Sandbox is a probe function: a Lambda function that is created for one probe and deleted after
+// it.
 type Sandbox struct {
 	Name    string
 	Target  pydist.Target

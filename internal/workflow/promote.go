@@ -24,8 +24,8 @@ type Promote struct {
 	Account   Account
 }
 
-// Run promotes the verified layers of the input. There are none if the run restores a version, or if
-// only consumers changed.
+// Run promotes the verified layers of the input. There are none if the run restores a version, or
+// if only consumers changed.
 func (s Promote) Run(ctx context.Context, in RecordInput) (release.Ending, error) {
 	run, err := s.resume(ctx, in.Run)
 	if err != nil {
@@ -182,8 +182,8 @@ func setCurrent(now *release.Released, l release.ReleasedLayer, v release.Releas
 		func(a, b release.ReleasedLayer) int { return strings.Compare(a.LayerName, b.LayerName) })
 }
 
-// removeLayersNotIn removes layers and targets that the workspace does not have. Their versions stay
-// in Lambda, since functions may use them.
+// removeLayersNotIn removes layers and targets that the workspace does not have. Their versions
+// stay in Lambda, since functions may use them.
 func removeLayersNotIn(w workspace.Workspace, now *release.Released) {
 	now.Layers = slices.DeleteFunc(now.Layers, func(l release.ReleasedLayer) bool {
 		_, ok := w.Layer(l.Layer)
@@ -191,8 +191,8 @@ func removeLayersNotIn(w workspace.Workspace, now *release.Released) {
 	})
 }
 
-// datedLocks returns the locks of a build with the time of their first release: that of the same lock
-// before, or else now.
+// datedLocks returns the locks of a build with the time of their first release: that of the same
+// lock before, or else now.
 func datedLocks(before, built []release.LockFile, now time.Time) []release.LockFile {
 	old := map[pydist.Target]release.LockFile{}
 	for _, l := range before {

@@ -128,7 +128,7 @@ func TestAReleaseStandsWhenOldVersionsCannotGo(t *testing.T) {
 		"Released: 1 layer (layersmith-base:3), 0 functions moved.")
 
 	if l := f.released().Layers[0]; l.Versions() != "2, 1" || len(f.published("base")) != 3 {
-		t.Errorf("unknown which versions are used: earlier versions %s, published %v", l.Versions(), f.published("base"))
+		t.Errorf("it is unknown what is used: back to %s, published %v", l.Versions(), f.published("base"))
 	}
 
 	f.account.Fail = func(method, subject string) error {

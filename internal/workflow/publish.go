@@ -14,9 +14,9 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Publish publishes a version of a measured layer, or finds one that exists. PublishLayerVersion has
-// no idempotency token. So the description of a version contains its key and run, and the candidate
-// is stored before the version is published.
+// Publish publishes a version of a measured layer, or finds one that exists. PublishLayerVersion
+// has no idempotency token. So the description of a version contains its key and run, and the
+// candidate is stored before the version is published.
 type Publish struct {
 	Ledger
 	Versions LayerVersions

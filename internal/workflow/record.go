@@ -16,8 +16,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Record finds the consumers of a run, checks that each can get the new layers, and stores the state
-// of each before the run changes it. All checks are here because nothing is published yet.
+// Record finds the consumers of a run, checks that each can get the new layers, and stores the
+// state of each before the run changes it. All checks are here because nothing is published yet.
 type Record struct {
 	Ledger
 	Functions Functions
@@ -38,8 +38,8 @@ type RecordOutput struct {
 	Summary   string     `json:"summary"`
 }
 
-// maxItems limits the sum of layers and consumers in an execution. Step Functions passes at most 256
-// KiB between two states, which is enough for 172 of each (test/workflow).
+// maxItems limits the sum of layers and consumers in an execution. Step Functions passes at most
+// 256 KiB between two states, which is enough for 172 of each (test/workflow).
 const maxItems = 300
 
 // latest is the qualifier of a function's unpublished version.
@@ -252,8 +252,8 @@ type changePlan struct {
 	versions map[layerKey]version
 }
 
-// change returns the change of a function, nil if it has all layers already. It refuses a change that
-// is not possible, or that could not be undone.
+// change returns the change of a function, nil if it has all layers already. It refuses a change
+// that is not possible, or that could not be undone.
 func (p changePlan) change(ctx context.Context, m match) (*release.Change, error) {
 	f := m.function
 	t, err := p.target(f)
@@ -367,9 +367,9 @@ func (s Record) checkLimits(ctx context.Context, f Function, gets map[string]ver
 	return nil
 }
 
-// checkAlias returns the version of the alias, "" for no alias. It refuses an alias that could not be
-// moved back, and one whose version differs from $LATEST in more than layers: a new version is made
-// of all of $LATEST.
+// checkAlias returns the version of the alias, "" for no alias. It refuses an alias that could not
+// be moved back, and one whose version differs from $LATEST in more than layers: a new version is
+// made of all of $LATEST.
 func (s Record) checkAlias(ctx context.Context, f Function, alias string) (string, error) {
 	if alias == "" {
 		return "", nil

@@ -31,8 +31,8 @@ func TestUnreleasedCodeIsNotReleasedWithTheLayers(t *testing.T) {
 	}
 }
 
-// A consumer that cannot be changed, or whose change could not be undone, is refused before anything is
-// published.
+// A consumer that cannot be changed, or whose change could not be undone, is refused before
+// anything is published.
 func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
@@ -86,7 +86,8 @@ func TestConsumersThatCannotMoveAreRefused(t *testing.T) {
 			consumers: plain,
 			function:  memport.NewFunction{Target: target},
 			code:      fault.BadInput,
-			want:      refuse + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " + addIt,
+			want: refuse + ": it runs a container image on x86_64, the workspace builds for python3.13-x86_64. " +
+				addIt,
 		},
 		"another architecture": {
 			consumers: plain,

@@ -14,8 +14,8 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Report ends a run: it stores the report, writes metrics, sends a notification and frees the lease.
-// Every execution ends with it, so it accepts a run that has stored nothing.
+// Report ends a run: it stores the report, writes metrics, sends a notification and frees the
+// lease. Every execution ends with it, so it accepts a run that has stored nothing.
 type Report struct {
 	Ledger
 	Metrics Metrics

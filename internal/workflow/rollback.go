@@ -13,8 +13,8 @@ import (
 )
 
 // Rollback undoes the changes of a run in reverse order, reads the functions back, and deletes the
-// candidates. It uses only the stored documents, so it works for a run that died, and it may run any
-// number of times. It never changes a function that somebody else has changed.
+// candidates. It uses only the stored documents, so it works for a run that died, and it may run
+// any number of times. It never changes a function that somebody else has changed.
 type Rollback struct {
 	Ledger
 	Functions Functions
@@ -59,8 +59,8 @@ func (s Rollback) Run(ctx context.Context, in RunInput) (release.Ending, error) 
 	return s.endRun(ctx, run.Run, undoneEnding(restored, conflicts, kept))
 }
 
-// undoneEnding is the ending of an undone run: the functions that were restored, why others were not,
-// and the versions that were not deleted.
+// undoneEnding is the ending of an undone run: the functions that were restored, why others were
+// not, and the versions that were not deleted.
 func undoneEnding(restored, conflicts, kept []string) release.Ending {
 	end := release.Ending{
 		Outcome: release.FailedClean,
@@ -223,8 +223,8 @@ func (s Rollback) readBack(ctx context.Context, c release.Change, _ release.Stat
 }
 
 // explain turns the fault Changed of a write into a conflict if somebody else has changed the
-// function. Otherwise an update of the run was still working, and the rollback must be retried: fault
-// Unreachable.
+// function. Otherwise an update of the run was still working, and the rollback must be retried:
+// fault Unreachable.
 func (s Rollback) explain(ctx context.Context, c release.Change, err error) (conflict string, _ error) {
 	if fault.CodeOf(err) != fault.Changed {
 		return "", err
@@ -242,8 +242,8 @@ func (s Rollback) explain(ctx context.Context, c release.Change, err error) (con
 	return "", fault.New(fault.Unreachable, "undo", c.Function, err).WithHint("the rollback is retried")
 }
 
-// deleteVersion deletes the version of the function that the run has published. A version that may not
-// be deleted, or that is used by now, stays.
+// deleteVersion deletes the version of the function that the run has published. A version that may
+// not be deleted, or that is used by now, stays.
 func (s Rollback) deleteVersion(ctx context.Context, c release.Change) error {
 	version := c.After.AliasVersion
 	if version == "" || version == c.Before.AliasVersion {
@@ -287,9 +287,9 @@ func conflictOf(c release.Change, now release.State) string {
 		"If it needs the earlier layers, run: layersmith rollback %s", c.Function, has, strings.Join(layers, " / "))
 }
 
-// deleteCandidates deletes the layer versions that the run has published and its probe functions. It
-// keeps versions that a function uses, because a deleted version can never be attached again, and
-// returns them.
+// deleteCandidates deletes the layer versions that the run has published and its probe functions.
+// It keeps versions that a function uses, because a deleted version can never be attached again,
+// and returns them.
 func (s Rollback) deleteCandidates(ctx context.Context, run release.Run) (kept []string, err error) {
 	names, err := s.Registers.List(ctx, release.CandidatesPrefix(run.Run))
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// When one consumer fails, the updates of others in the same Map may still be running while the run is
-// rolled back. At whichever call of an update that happens, the function is as before at the end.
+// When one consumer fails, the updates of others in the same Map may still be running while the run
+// is rolled back. At whichever call of an update that happens, the function is as before at the
+// end.
 func TestRollbackStopsAnUpdateThatIsStillGoingOn(t *testing.T) {
 	t.Parallel()
 	for n := range 40 {

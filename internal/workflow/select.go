@@ -16,8 +16,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Select compares the built layers with the released ones. Only layers with a new key go on, so that
-// nothing is published twice.
+// Select compares the built layers with the released ones. Only layers with a new key go on, so
+// that nothing is published twice.
 type Select struct{ Ledger }
 
 // RunInput is the input of stages that need only the run.
@@ -88,8 +88,8 @@ func (s Select) Run(ctx context.Context, in RunInput) (SelectOutput, error) {
 	return out, nil
 }
 
-// storeInputs records that the inputs of the run give the released layers. The next run with the same
-// inputs ends without a build.
+// storeInputs records that the inputs of the run give the released layers. The next run with the
+// same inputs ends without a build.
 func (s Select) storeInputs(
 	ctx context.Context, released release.Released, tag string, run release.Run, built release.Built,
 ) error {
@@ -99,8 +99,8 @@ func (s Select) storeInputs(
 	return err
 }
 
-// readBuilt reads the artifacts of a run. Fault ProvenanceMismatch if there are none, or if they were
-// built for another run or workspace.
+// readBuilt reads the artifacts of a run. Fault ProvenanceMismatch if there are none, or if they
+// were built for another run or workspace.
 func (l Ledger) readBuilt(ctx context.Context, run release.Run) (release.Built, error) {
 	name := release.BuiltName(run.Run)
 	b, _, found, err := load[release.Built](ctx, l.Registers, name)
@@ -173,9 +173,9 @@ func whyStale(b release.BuiltLayer, released release.Released) string {
 	return "stale (rules, settings or a layer below changed)"
 }
 
-// withRelated returns the requested layers (all if none are requested) and the stale layers that must
-// be released with them: those that a returned layer extends, and those that extend a returned stale
-// layer. So no layer is released on another version of a layer than it was built for.
+// withRelated returns the requested layers (all if none are requested) and the stale layers that
+// must be released with them: those that a returned layer extends, and those that extend a returned
+// stale layer. So no layer is released on another version of a layer than it was built for.
 func withRelated(w workspace.Workspace, requested []string, stale map[string]bool) map[string]bool {
 	all := map[string]bool{}
 	for _, l := range w.Layers {

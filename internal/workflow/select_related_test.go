@@ -9,7 +9,6 @@ import (
 
 func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 	t.Parallel()
-	// science and web lie on base, ml on science, aws on nothing.
 	w := workspace.Workspace{
 		Layers: []workspace.Layer{
 			{Name: "base"},
@@ -19,16 +18,16 @@ func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 			{Name: "ml", Extends: []string{"science"}},
 		},
 	}
-	for sentence, tt := range map[string]struct{ wish, stale, want string }{
-		"no wish is all":                            {"", "", "base aws science web ml"},
-		"what is asked for goes, stale or not":      {"aws", "", "aws"},
-		"below it what is stale goes too":           {"ml", "base science ml", "base science ml"},
-		"below it what is fresh stays":              {"ml", "ml", "ml"},
-		"what is stale on one that goes follows":    {"base", "base science ml", "base science ml"},
-		"what is stale on a fresh one stays behind": {"base", "science", "base"},
-		"what follows brings its own":               {"base", "base aws web", "base aws web"},
-		"a neighbour on the same base follows":      {"ml", "base science web ml", "base science web ml"},
-		"what has nothing to do with it stays":      {"aws", "base science ml aws", "aws"},
+	for sentence, tt := range map[string]struct{ requested, stale, want string }{
+		"nothing requested: all":                         {"", "", "base aws science web ml"},
+		"a requested layer, stale or not":                {"aws", "", "aws"},
+		"stale layers below a requested one":             {"ml", "base science ml", "base science ml"},
+		"not the fresh layers below it":                  {"ml", "ml", "ml"},
+		"stale layers that extend a stale requested one": {"base", "base science ml", "base science ml"},
+		"not those that extend a fresh one":              {"base", "science", "base"},
+		"the other layers below one that is added":       {"base", "base aws web", "base aws web"},
+		"others that extend a layer that is added":       {"ml", "base science web ml", "base science web ml"},
+		"not unrelated layers":                           {"aws", "base science ml aws", "aws"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
@@ -38,7 +37,7 @@ func TestAWishForSomeLayersBringsWhatHasToGoWithThem(t *testing.T) {
 			}
 
 			var got []string
-			all := withRelated(w, strings.Fields(tt.wish), stale)
+			all := withRelated(w, strings.Fields(tt.requested), stale)
 			for _, l := range w.Layers {
 				if all[l.Name] {
 					got = append(got, l.Name)

@@ -55,7 +55,8 @@ func TestAWishForSomeLayersTakesThoseBelowAndAbove(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if d := cmp.Diff(strings.Fields(tt.layers), namesOf(out.Layers)); d != "" || out.Summary != tt.summary || !out.Changed {
+			d := cmp.Diff(strings.Fields(tt.layers), namesOf(out.Layers))
+			if d != "" || out.Summary != tt.summary || !out.Changed {
 				t.Errorf("%q, changed %v (-want +got):\n%s", out.Summary, out.Changed, d)
 			}
 		})
@@ -83,19 +84,16 @@ func TestABuildOfAnotherRunIsRefused(t *testing.T) {
 		nothing = "the build stored no result. Hint: read the build's log in CodeBuild"
 		other   = "it was built from another workspace. Hint: start a new execution"
 	)
+	replace := func(change func(*release.Built)) func(*flow) {
+		return func(f *flow) { f.replaceBuilt(change) }
+	}
 	for sentence, tt := range map[string]struct {
 		change func(f *flow)
 		want   string
 	}{
-		"no result": {
-			func(f *flow) { f.registers.Set(release.BuiltName("first"), nil) }, nothing,
-		},
-		"another run": {
-			func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Run = "other" }) }, other,
-		},
-		"another workspace": {
-			func(f *flow) { f.replaceBuilt(func(b *release.Built) { b.Workspace = digest.Of([]byte("other")) }) }, other,
-		},
+		"no result":         {func(f *flow) { f.registers.Set(release.BuiltName("first"), nil) }, nothing},
+		"another run":       {replace(func(b *release.Built) { b.Run = "other" }), other},
+		"another workspace": {replace(func(b *release.Built) { b.Workspace = digest.Of([]byte("other")) }), other},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

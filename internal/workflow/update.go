@@ -11,12 +11,12 @@ import (
 	"github.com/layersmith/layersmith/internal/release"
 )
 
-// Update moves one consumer to the new layers: it sets the layers, publishes a version and moves the
-// alias. It stores each step first, and skips steps that an earlier call has done.
+// Update moves one consumer to the new layers: it sets the layers, publishes a version and moves
+// the alias. It stores each step first, and skips steps that an earlier call has done.
 //
 // The run may be rolled back during an update, because another update of the same Map failed. The
-// rollback first marks the change as Undoing, and then writes function and alias, which gives both a
-// new revision. An update reads the revision, then checks the mark, and then writes with that
+// rollback first marks the change as Undoing, and then writes function and alias, which gives both
+// a new revision. An update reads the revision, then checks the mark, and then writes with that
 // revision. So either it sees the mark, or its write fails because the revision is old.
 type Update struct {
 	Ledger
@@ -36,8 +36,8 @@ type UpdateOutput struct {
 	Since       time.Time `json:"since"` // time of the update
 }
 
-// pollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics is a
-// minute.
+// pollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics is
+// a minute.
 const pollSeconds = 30
 
 // Run updates. Fault Changed if somebody else changed the consumer since it was recorded.

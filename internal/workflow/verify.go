@@ -40,7 +40,8 @@ func sandboxName(prefix, run string, c release.Candidate) string {
 	return prefix + digest.Of([]byte(run+" "+c.LayerName)).Short()
 }
 
-// Run verifies. A failure is the fault ProbeFailed, unless the unpruned layer fails in the same way.
+// Run verifies. A failure is the fault ProbeFailed, unless the unpruned layer fails in the same
+// way.
 func (s Verify) Run(ctx context.Context, in StackInput) (Item, error) {
 	run, err := s.resume(ctx, in.Run)
 	if err != nil {
@@ -169,8 +170,8 @@ func (s Verify) request(ctx context.Context, run release.Run, m release.Measured
 	return probe.NewRequest(probe.Jobs(tree, a.Place.Prefix, a.Distributions, script), imports), nil
 }
 
-// below returns the ARNs of the versions that the candidate extends, lowest first: those of this run,
-// or else the released ones.
+// below returns the ARNs of the versions that the candidate extends, lowest first: those of this
+// run, or else the released ones.
 func (s Verify) below(ctx context.Context, m release.Measured, in StackInput) (arns []string, err error) {
 	released, _, err := s.readReleased(ctx)
 	if err != nil {
@@ -318,8 +319,8 @@ func batch(jobs []probe.SentJob) []probe.SentJob {
 	return jobs
 }
 
-// judge counts the results. The probe has failed if a job fails that succeeds on the unpruned layer,
-// or if a script of the layer fails.
+// judge counts the results. The probe has failed if a job fails that succeeds on the unpruned
+// layer, or if a script of the layer fails.
 func (s Verify) judge(ctx context.Context, unpruned comparison, a answers) (report.Probe, error) {
 	out := report.Probe{Status: report.ProbePassed, Interpreter: a.interpreter}
 	excluded := func(module string) bool { return slices.Contains(unpruned.pruned.Chosen, module) }
@@ -370,8 +371,8 @@ type comparison struct {
 	below  []string // ARNs of the versions that the candidate extends
 }
 
-// compare runs failed jobs on the unpruned layer, and returns for each whether it fails there too. It
-// publishes the unpruned layer under the name of the probe function, and deletes it. If Lambda
+// compare runs failed jobs on the unpruned layer, and returns for each whether it fails there too.
+// It publishes the unpruned layer under the name of the probe function, and deletes it. If Lambda
 // refuses the unpruned layer, which may be too large, no failure counts as inherited.
 func (s Verify) compare(ctx context.Context, c comparison, failed []probe.Job) ([]bool, error) {
 	inherited := make([]bool, len(failed))

@@ -51,7 +51,7 @@ var elsewhere = []row{
 	},
 	{
 		"a file that delivers nothing for a minute",
-		"`no byte for 1m0s`, tried again",
+		"`no data for 1m0s`, tried again",
 		"2",
 		"internal/localport TestDownloadEndsASilentBody",
 	},

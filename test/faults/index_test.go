@@ -108,7 +108,7 @@ func instead(change func([]byte) []byte) answer {
 
 const (
 	networkHint = "hint: check the network and your index configuration, then try again"
-	againHint   = "hint: try again: what arrived is kept"
+	againHint   = "hint: try again: the download will be resumed"
 )
 
 // indexFaults are those of an index that worked before: alpha is locked; beta is not, or its file is
@@ -142,7 +142,7 @@ var indexFaults = []struct {
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): …beta was not found in the package registry…\nhint: " +
 			"correct the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
 		"error: fetch $HOST/files/beta-1.0-py3-none-any.whl: 401 Unauthorized\n" +
-			"hint: give credentials as uv takes them: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file",
+			"hint: set the credentials that uv reads: UV_INDEX_<NAME>_USERNAME and _PASSWORD, or a netrc file",
 	},
 	{"an index that never answers", func(x *index) {
 		x.both(func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
@@ -153,7 +153,7 @@ var indexFaults = []struct {
 		func(x *index) { x.both(instead(func([]byte) []byte { return []byte("<html>log in here</html>") })) },
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): …there is no version of beta==1.0…\nhint: correct " +
 			"the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
-		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, the lock promises …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
@@ -169,14 +169,14 @@ var indexFaults = []struct {
 		"a file with bytes too few",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return b[:len(b)-1] })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
 		"a file with bytes too many",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return append(b, 0) })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
@@ -185,7 +185,7 @@ var indexFaults = []struct {
 			x.set(&x.files, instead(func(b []byte) []byte { b[50] ^= 1; return b }))
 		},
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, the lock promises …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 }

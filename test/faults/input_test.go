@@ -345,6 +345,7 @@ var inWorkspace = []section{
 					"project",
 				prepare: func(w *world) {
 					w.remove("bin/uv")
+					w.env["PATH"] = w.path("bin") // the machine may have its own in /usr/bin
 					requires("alpha==1.0")(w)
 				},
 			},
@@ -356,13 +357,13 @@ var inWorkspace = []section{
 			},
 			{
 				title: "uv is something else",
-				want: "error: run $WORK/bin/uv: it does not answer as uv does: \"hello\\n\"\n" +
+				want: "error: run $WORK/bin/uv: --version printed \"hello\\n\", not \"uv VERSION\"\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv("echo hello"),
 			},
 			{
 				title: "uv cannot be started",
-				want: "error: run $WORK/bin/uv: it does not answer as uv does: \"\"\n" +
+				want: "error: run $WORK/bin/uv: --version printed \"\", not \"uv VERSION\"\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: func(w *world) {
 					uv("")(w)
@@ -370,21 +371,21 @@ var inWorkspace = []section{
 				},
 			},
 			{
-				title: "uv fails without a word",
-				want: "error: run $WORK/bin/uv: it failed without a word: exit status 1\n" +
+				title: "uv fails without a message",
+				want: "error: run $WORK/bin/uv: it failed without a message: exit status 1\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "exit 1"),
 			},
 			{
 				title: "uv fails with words",
 				want: "error: lock $TARGET: the moon is in the wrong place\n" +
-					"hint: uv's own words are above",
+					"hint: this is the message of uv",
 				prepare: uv(answers + "echo 'error: the moon is in the wrong " +
 					"place' >&2; exit 2"),
 			},
 			{
 				title: "uv is killed",
-				want: "error: run $WORK/bin/uv: it failed without a word: signal: killed\n" +
+				want: "error: run $WORK/bin/uv: it failed without a message: signal: killed\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
 				prepare: uv(answers + "kill -9 $$"),
 			},
@@ -428,14 +429,14 @@ var inWorkspace = []section{
 			},
 			{
 				title: "an interpreter that prints garbage",
-				want: "error: run other: it answered \"}{ garbage\\n\", not as a Python does\n" +
+				want: "error: run other: it printed \"}{ garbage\\n\" and is not a Python\n" +
 					"hint: give --python the path of a $RUNTIME",
 				prepare: func(w *world) { w.program("other", "echo '}{ garbage'") },
 				args:    []string{"build", "--python", "other"},
 			},
 			{
 				title: "an interpreter that prints without an end",
-				want: "error: run other: it answered \"" + strings.Repeat(`y\n`, 40) + "\", not as a Python does\n" +
+				want: "error: run other: it printed \"" + strings.Repeat(`y\n`, 40) + "\" and is not a Python\n" +
 					"hint: give --python the path of a $RUNTIME",
 				prepare: func(w *world) { w.program("other", "exec yes") },
 				args:    []string{"build", "--python", "other"},

@@ -137,10 +137,10 @@ func TestEveryFunctionRefusesWhatItCannotRead(t *testing.T) {
 		wantFault(t, "null", raw(t, f, `null`), "BadInput", "read input: it is null", "pass an object with the fields ")
 		wantFault(t, "a number as run", raw(t, f, `{"run":1}`), "BadInput", `field "run" is a JSON number, want string`)
 		wantFault(t, "unknown field", raw(t, f, strings.Replace(good, `{"run":`, `{"rnu":1,"run":`, 1)), "BadInput",
-			`unknown field "rnu"`, "the fields there are ", "run")
+			`unknown field "rnu"`, "the known fields are ", "run")
 		wantFault(t, "another spelling", raw(t, f, strings.Replace(good, `{"run":`, `{"RUN":`, 1)), "BadInput",
 			`unknown field "RUN"`)
-		wantFault(t, "two values", raw(t, f, good+good), "BadInput", "something follows the JSON value")
+		wantFault(t, "two values", raw(t, f, good+good), "BadInput", "more data after the JSON value")
 		wantCode(t, "a name that leads elsewhere", raw(t, f, strings.Replace(good, `{"run":"r"`, `{"run":"../r"`, 1)),
 			"BadInput", `"../r" is not the name of a run: letters, digits`)
 		for _, bucket := range []string{functions.Store, functions.Workspace} {
@@ -169,7 +169,7 @@ func TestEveryFunctionSaysWhichSettingsAreMissing(t *testing.T) {
 		r := failure(t, start(t, s, function, time.Minute, none), inputs[function])
 		says := []string{
 			"read the environment: LAYERSMITH_STORE is not set; ",
-			`LAYERSMITH_KEEP is "0"; legal: 1 to 100`,
+			`LAYERSMITH_KEEP is "0"; allowed: 1 to 100`,
 			"deploy the stack again",
 		}
 		for _, n := range needs[function] {
@@ -823,7 +823,7 @@ func TestIntakeWaitsForAnotherRunAndRecoversADeadOne(t *testing.T) {
 		Input:     json.RawMessage(`{"trigger":"schedule"}`),
 	}
 	if out := call[workflow.IntakeOutput](t, f, in); out.Next != workflow.NextWait || out.WaitSeconds != 30 ||
-		out.Summary != "execution first works" {
+		out.Summary != "execution first is running" {
 		t.Errorf("%+v", out)
 	}
 

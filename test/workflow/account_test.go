@@ -12,11 +12,10 @@ import (
 	"github.com/layersmith/layersmith/internal/workflow"
 )
 
-// previous is the suffix of the name of the run that a run recovers. One script has the responses of
-// both.
+// previous is the suffix of a run that another run recovers. Both use one script.
 const previous = ".before"
 
-// An ending is an outcome and its message.
+// ending is the ending of a run, as JSON.
 func ending(outcome, message string) map[string]any {
 	return map[string]any{"outcome": outcome, "message": message}
 }
@@ -33,7 +32,7 @@ func next(what string, over ...map[string]any) answer {
 	return a
 }
 
-// usual is the response of a function that succeeds: one layer is new, one consumer moves to it.
+// usual is the answer of a function in a run that releases one layer to one consumer.
 func usual(function string, payload json.RawMessage) (map[string]any, error) {
 	var in struct {
 		Run      string
@@ -98,10 +97,10 @@ func asMap(v any) (map[string]any, error) {
 	return m, json.Unmarshal(b, &m)
 }
 
-// maxSummaryBytes is the length of a long summary of an item.
+// maxSummaryBytes is a long summary of an item: a sentence.
 const maxSummaryBytes = 200
 
-// items are n layers of the largest size: long names, an S3 version, a long summary.
+// items are n layers with long names and summaries, and the version ID of an S3 object.
 func items(n int) []workflow.Item {
 	all := make([]workflow.Item, n)
 	for i := range all {

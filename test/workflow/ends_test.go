@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A hard end is an execution that the engine or a person ended. The workflow does nothing more, and
-// the next run finds the lease and recovers.
+// A hardEnd is an end of the execution without rollback and report: Step Functions or a person has
+// ended it. The next run finds the lease and recovers.
 type hardEnd struct {
 	name      string
 	script    script
@@ -22,7 +22,7 @@ type hardEnd struct {
 	meanwhile func(context.Context, *string, *run)
 	status    types.ExecutionStatus
 	error     string
-	path      []string // its last state is the one that was entered last
+	path      []string // up to the state that was entered last
 	left      string
 }
 
@@ -56,20 +56,21 @@ var hardEnds = []hardEnd{
 		},
 		changes: map[string]map[string]any{"": {"TimeoutSeconds": 30}},
 	},
-	{name: "the state grows over the limit", status: types.ExecutionStatusFailed, error: "States.DataLimitExceeded",
-		path: released[:slices.Index(released, "Publish")+1], left: leftForNext,
+	{
+		name:   "the state grows over the limit",
+		status: types.ExecutionStatusFailed,
+		error:  "States.DataLimitExceeded",
+		path:   released[:slices.Index(released, "Publish")+1],
+		left:   leftForNext,
 		script: script{
-			"select": {
-				{
-					over: map[string]any{
-						"layers":  items(1),
-						"summary": strings.Repeat("s", maxStateBytes/2),
-					},
-				},
-			},
-			"publish": {{over: map[string]any{"summary": strings.Repeat("s", maxStateBytes/2)}}},
-		}},
+			"select":  {{over: map[string]any{"layers": items(1), "summary": halfState}}},
+			"publish": {{over: map[string]any{"summary": halfState}}},
+		},
+	},
 }
+
+// halfState is half of the data that may pass between two states.
+var halfState = strings.Repeat("s", maxStateBytes/2)
 
 func TestHardEnds(t *testing.T) {
 	t.Parallel()
@@ -92,24 +93,15 @@ func TestHardEnds(t *testing.T) {
 	}
 }
 
-// The largest state of a run with many layers and consumers of the largest size, and what one more of
-// each adds.
+// The largest state of a run with many layers and consumers, all with long names and summaries. It
+// gives the number of layers and consumers that fit.
 func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	t.Parallel()
+	summary := strings.Repeat("s", maxSummaryBytes)
 	largest := func(n int) int {
 		e := execute(t, quick(t, nil), "{}", script{
-			"select": {
-				{
-					over: map[string]any{
-						"changed": true,
-						"layers":  items(n),
-						"summary": strings.Repeat("s", maxSummaryBytes),
-					},
-				},
-			},
-			"record": {
-				{over: map[string]any{"consumers": consumers(n), "summary": strings.Repeat("s", maxSummaryBytes)}},
-			},
+			"select": {{over: map[string]any{"changed": true, "layers": items(n), "summary": summary}}},
+			"record": {{over: map[string]any{"consumers": consumers(n), "summary": summary}}},
 		})
 		e.ends(t, "Released")
 		for _, function := range []string{"prune", "measure", "publish", "verify", "update", "health"} {
@@ -135,11 +127,11 @@ func TestSixtyLayersAndConsumersFit(t *testing.T) {
 	}
 }
 
-// fits is the number of layers and of consumers, all of the largest size, that one run can have
-// (TestSixtyLayersAndConsumersFit).
+// fits is the number of layers, and of consumers, that fit into one run if all have long names and
+// summaries: TestSixtyLayersAndConsumersFit.
 const fits = 172
 
-// The inputs of the functions are the contract between the definition and functions/.
+// The payloads of all functions: the contract between the definition and functions/.
 func TestFunctionsAreAsked(t *testing.T) {
 	t.Parallel()
 	const input = `{"layers":["ml"],"force":true}`
@@ -159,38 +151,34 @@ func TestFunctionsAreAsked(t *testing.T) {
 		return item(items(1)[0].Layer, by+": "+strings.Repeat("s", maxSummaryBytes-len(by)-2))
 	}
 	consumer := consumers(1)[0]
+	execution := map[string]any{
+		"run":       run,
+		"execution": told.Execution,
+		"startedAt": told.StartedAt,
+		"input":     json.RawMessage(input),
+	}
+	build := map[string]any{
+		"projectName": "layersmith",
+		"environmentVariablesOverride": []any{
+			map[string]any{"name": "LAYERSMITH_RUN", "type": "PLAINTEXT", "value": run},
+		},
+	}
+	report := map[string]any{
+		"run":           run,
+		"execution":     told.Execution,
+		"startedAt":     told.StartedAt,
+		"ending":        ending("Released", "1 layer, 1 consumer"),
+		"error":         nil,
+		"rollbackError": nil,
+	}
 	want := []struct {
 		function string
 		payload  any
 	}{
-		{
-			"intake",
-			map[string]any{
-				"run":       run,
-				"execution": told.Execution,
-				"startedAt": told.StartedAt,
-				"input":     json.RawMessage(input),
-			},
-		},
+		{"intake", execution},
 		{"rollback", map[string]any{"run": run + previous}},
-		{
-			"intake",
-			map[string]any{
-				"run":       run,
-				"execution": told.Execution,
-				"startedAt": told.StartedAt,
-				"input":     json.RawMessage(input),
-			},
-		},
-		{
-			"build",
-			map[string]any{
-				"projectName": "layersmith",
-				"environmentVariablesOverride": []any{
-					map[string]any{"name": "LAYERSMITH_RUN", "type": "PLAINTEXT", "value": run},
-				},
-			},
-		},
+		{"intake", execution},
+		{"build", build},
 		{"select", map[string]any{"run": run}},
 		{"prune", map[string]any{"run": run, "layer": items(1)[0]}},
 		{"measure", map[string]any{"run": run, "layer": asItem("prune"), "layers": []any{asItem("prune")}}},
@@ -200,17 +188,7 @@ func TestFunctionsAreAsked(t *testing.T) {
 		{"update", map[string]any{"run": run, "consumer": consumer}},
 		{"health", map[string]any{"run": run, "consumer": consumer, "since": "2026-11-01T03:00:00Z"}},
 		{"promote", map[string]any{"run": run, "layers": []any{asItem("verify")}}},
-		{
-			"report",
-			map[string]any{
-				"run":           run,
-				"execution":     told.Execution,
-				"startedAt":     told.StartedAt,
-				"ending":        ending("Released", "1 layer, 1 consumer"),
-				"error":         nil,
-				"rollbackError": nil,
-			},
-		},
+		{"report", report},
 	}
 	var wanted, got []string
 	for _, w := range want {
@@ -247,21 +225,22 @@ func canonical(t *testing.T, b []byte) string {
 	return string(sorted)
 }
 
-// Any input reaches intake, and its refusal is reported. The definition assumes nothing about it.
+// The definition passes any input to intake, and reports a refusal.
 func TestAnyInputIsRefusedInOrder(t *testing.T) {
 	t.Parallel()
 	for _, input := range []string{`[]`, `"ml"`, `7`, `null`, `{"run":{"$":1},"error":"x"}`} {
-		t.Run(input, scenario{
+		refused := scenario{
 			input:  input,
 			script: script{"intake": {fails("BadInput")}},
 			path:   names("Intake, " + clean),
 			told:   "BadInput",
 			asked:  map[string]int{"intake": 1},
-		}.run)
+		}
+		t.Run(input, refused.run)
 	}
 }
 
-// The message of a failed run when report fails too.
+// The message of a failed run whose report fails too.
 func TestMessagesWithoutReport(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ function, outcome, begins string }{
@@ -278,7 +257,7 @@ func TestMessagesWithoutReport(t *testing.T) {
 			e := execute(t, quick(t, nil), "{}", s)
 			e.ends(t, c.outcome)
 			if !strings.HasPrefix(e.cause, c.begins) ||
-				!strings.Contains(e.cause, fmt.Sprintf("%s says no", c.function)) {
+				!strings.Contains(e.cause, fmt.Sprintf("%s failed", c.function)) {
 				t.Errorf("the cause is %s", e.cause)
 			}
 		})

@@ -1,6 +1,6 @@
-// Package workflow tests every path of the workflow on an independent engine: moto's Step Functions
-// executes the definition. Lambda and CodeBuild are played by the test, with responses that each case
-// scripts. Only the definition is tested here, not the functions.
+// Package workflow tests every path of the state machine's definition. moto's Step Functions
+// executes it, and this package answers as Lambda and CodeBuild, with the answers of a script. The
+// functions themselves are tested in internal/workflow and test/functions.
 package workflow
 
 import (
@@ -29,7 +29,7 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// moto is the one engine of this test binary.
+// moto is the engine, one for all tests.
 var moto struct {
 	client  *sfn.Client
 	account *account
@@ -37,7 +37,7 @@ var moto struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The tests wait for the engine, not for a processor.
+	// Tests mostly wait for the engine, so more of them run at once than there are processors.
 	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// motoPython is the interpreter that has moto.
+// motoPython is a Python interpreter with moto.
 func motoPython() (string, error) {
 	if python := os.Getenv("LAYERSMITH_MOTO_PYTHON"); python != "" {
 		return python, nil
@@ -78,7 +78,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	const launcher = "launch_moto.py"
-	if _, err := os.Stat(launcher); err != nil { // and tells go test that the result depends on it
+	if _, err := os.Stat(launcher); err != nil { // go test caches results by the files that a test stats
 		return nil, err
 	}
 
@@ -120,7 +120,7 @@ func startMoto() (stop func(), err error) {
 	}
 
 	stop = func() {
-		_ = stdin.Close() // which ends it
+		_ = stdin.Close() // ends the process
 		_ = cmd.Wait()
 		_ = server.Close()
 		_ = log.Close()
@@ -142,34 +142,34 @@ func startMoto() (stop func(), err error) {
 	return stop, nil
 }
 
-// An answer is one response of a function or a build.
+// An answer is one answer of a function or a build.
 type answer struct {
-	over   map[string]any // what the function returns otherwise than usually
-	code   fault.Code     // of the function's error, or that the build fails
-	status int            // of the Invoke call itself, with code
-	hang   bool           // no answer, until the run is freed
+	over   map[string]any // fields that replace those of the usual answer
+	code   fault.Code     // of the function's error; any code fails the build
+	status int            // HTTP status of the Invoke call, with code as its error
+	hang   bool           // no answer until the run is freed
 	free   <-chan struct{}
 }
 
 func fails(code fault.Code) answer { return answer{code: code} }
 
-// refuses is a response of the Lambda service, not of the function: 429 TooManyRequestsException.
+// refuses is an error of the service instead of the function: 429 TooManyRequestsException.
 func refuses(status int, code fault.Code) answer { return answer{status: status, code: code} }
 
-// A script has the responses of the functions of one run. The last response of a function repeats.
-// Functions without a response succeed.
+// A script is the answers of the functions of a run. Each function gives its answers in turn, and
+// repeats the last. A function without answers gives the usual one.
 type script map[string][]answer
 
-// first makes a function succeed after these responses.
+// first returns answers that are followed by the usual one.
 func first(answers ...answer) []answer { return append(answers, answer{}) }
 
-// A call is a function's name and input.
+// A call is one call of a function.
 type call struct {
 	function string
 	payload  json.RawMessage
 }
 
-// account plays Lambda and CodeBuild.
+// account answers as Lambda and CodeBuild.
 type account struct {
 	mu   sync.Mutex
 	runs map[string]*run
@@ -179,14 +179,14 @@ type run struct {
 	script script
 	calls  []call
 	asked  map[string]int
-	ending chan struct{} // closed when report is asked
-	hung   chan struct{} // closed when something hangs
-	free   chan struct{} // closed to let it answer at last
+	ending chan struct{} // closed when report is called
+	hung   chan struct{} // closed when a function hangs
+	free   chan struct{} // closed to free it
 }
 
 func newAccount() *account { return &account{runs: map[string]*run{}} }
 
-// expect announces a run.
+// expect registers a run.
 func (a *account) expect(name string, s script) *run {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -201,7 +201,7 @@ func (a *account) expect(name string, s script) *run {
 	return r
 }
 
-// ask records a call and returns the response.
+// ask records a call and returns its answer.
 func (a *account) ask(name, function string, payload json.RawMessage) (answer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -278,13 +278,13 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, got.status, string(got.code))
 	case got.code != "":
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
-		reply(w, map[string]string{"errorType": string(got.code), "errorMessage": function + " says no"})
+		reply(w, map[string]string{"errorType": string(got.code), "errorMessage": function + " failed"})
 	default:
 		reply(w, got.over)
 	}
 }
 
-// codebuild answers StartBuild and BatchGetBuilds; a build's ID is the project and the run.
+// codebuild answers StartBuild and BatchGetBuilds. The ID of a build is project:run:status.
 func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawMessage) {
 	var in struct {
 		ProjectName                  string
@@ -330,7 +330,7 @@ func (a *account) codebuild(w http.ResponseWriter, action string, body json.RawM
 		reply(w,
 			map[string]any{"builds": []any{map[string]any{"id": id, "buildStatus": id[strings.LastIndex(id, ":")+1:]}}})
 	default:
-		http.Error(w, action+" is not played here", http.StatusBadRequest)
+		http.Error(w, action+" is not implemented by this test", http.StatusBadRequest)
 	}
 }
 
@@ -343,14 +343,14 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("X-Amzn-ErrorType", code)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "the service says no"})
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "refused by the test"})
 }
 
-// maxStateBytes is how much data may pass from one state to the next (docs: "Step Functions service
-// quotas").
+// maxStateBytes is the limit of the data between two states (Step Functions Developer Guide,
+// "Service quotas").
 const maxStateBytes = 256 << 10
 
-// resolved is the definition with values for its placeholders, as CloudFormation resolves it.
+// resolved is the definition with values instead of its placeholders, as CloudFormation deploys it.
 func resolved(t testing.TB) string {
 	t.Helper()
 	values := []string{"${" + statemachine.BuildProject + "}", "layersmith"}
@@ -366,7 +366,7 @@ func resolved(t testing.TB) string {
 	return definition
 }
 
-// quick is the definition with retries that do not wait, and other changes: state -> field ->
+// quick is the definition with retries after one second, and other changes: state -> field ->
 // value. The state "" is the machine itself.
 func quick(t testing.TB, changes map[string]map[string]any) string {
 	t.Helper()
@@ -456,7 +456,7 @@ func (e execution) asked(function string) int {
 	return len(slices.DeleteFunc(slices.Clone(e.calls), func(c call) bool { return c.function != function }))
 }
 
-// patience is for a machine with two busy processors.
+// patience is the time limit of an execution, long enough for a busy machine.
 const patience = 3 * time.Minute
 
 // execute runs the workflow to its end.
@@ -465,12 +465,9 @@ func execute(t *testing.T, definition, input string, s script) execution {
 	return executeWhile(t, definition, input, s, nil)
 }
 
-// executeWhile runs the workflow and calls a function while it runs.
+// executeWhile runs the workflow to its end, and calls meanwhile after its start.
 func executeWhile(
-	t *testing.T,
-	definition, input string,
-	s script,
-	meanwhile func(context.Context, *string, *run),
+	t *testing.T, definition, input string, s script, meanwhile func(context.Context, *string, *run),
 ) execution {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -524,7 +521,7 @@ func executeWhile(
 	}
 }
 
-// history reads which states were entered.
+// history reads the names of the entered states and their largest input.
 func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	t.Helper()
 	pages := sfn.NewGetExecutionHistoryPaginator(moto.client,
@@ -550,7 +547,8 @@ func (e *execution) history(t *testing.T, ctx context.Context, arn *string) {
 	}
 }
 
-// executionName makes a name that Step Functions accepts: at most 80 characters, few special ones.
+// executionName makes a unique name that Step Functions accepts: at most 80 letters, digits and
+// "-".
 func executionName(test string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

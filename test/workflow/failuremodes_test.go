@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the tables of docs/failure-modes.
 
 const failureModes = "../../docs/failure-modes.md"
 
-// way is a path without the part that it shares with the path released.
+// way is a path as text, without the states that it shares with the good path.
 func way(path []string) string {
 	switch {
 	case slices.Equal(path, released):
@@ -41,7 +41,7 @@ func way(path []string) string {
 	return "... " + strings.Join(path[shared-1:], " -> ")
 }
 
-// subtest is the name of a subtest, as go test has it.
+// subtest is the name of a subtest in code quotes.
 func subtest(test, name string) string {
 	return "`" + test + "/" + strings.ReplaceAll(name, " ", "_") + "`"
 }
@@ -121,7 +121,7 @@ func tables() string {
 	return strings.Join([]string{good.String(), declared.String(), other.String(), hard.String()}, "\n")
 }
 
-// The tables of the page are made from the tested scenarios; the text around them is not.
+// The tables of docs/failure-modes.md are generated from the scenarios.
 func TestFailureModesAreWhatIsTested(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(failureModes)
@@ -130,8 +130,10 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	page := string(b)
-	const begin = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n"
-	const end = "<!-- end of the tables -->"
+	const (
+		begin = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n"
+		end   = "<!-- end of the tables -->"
+	)
 	before, rest, ok := strings.Cut(page, begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
@@ -165,7 +167,7 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	known := testNames(t)
 	for _, m := range regexp.MustCompile("`(Test[^`]*)`").FindAllStringSubmatch(page, -1) {
 		if !known[m[1]] {
-			t.Errorf("%s names the test %s, which is not there", failureModes, m[1])
+			t.Errorf("%s names the test %s, which does not exist", failureModes, m[1])
 		}
 	}
 }
@@ -179,7 +181,7 @@ func joined[T ~string](all []T) string {
 	return strings.Join(s, "`, `")
 }
 
-// testNames are the tests of this folder, and the subtests that scenarios make.
+// testNames are the tests of this folder, and the subtests of scenarios.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
@@ -204,12 +206,10 @@ func testNames(t *testing.T) map[string]bool {
 	}
 
 	for _, k := range tasks {
-		for _, test := range []string{
-			"TestDeclaredErrors", "TestTimeouts", "TestAnswersOverTheLimit",
-			"TestRetriesHelp",
-		} {
-			add(test, k.state)
-		}
+		add("TestDeclaredErrors", k.state)
+		add("TestTimeouts", k.state)
+		add("TestAnswersOverTheLimit", k.state)
+		add("TestRetriesHelp", k.state)
 	}
 
 	add("TestTimeouts", build.state)

@@ -1,12 +1,12 @@
-"""Step Functions as moto executes it, for the tests in this folder.
+"""moto's Step Functions as a process, for the tests in this folder.
 
-Prints "port N" when it listens, on 127.0.0.1 and a port that the system chose, and ends when its standard input does: no test that is killed leaves it behind.
-Tasks call http://localhost:$MOTO_PORT, where the test plays Lambda and CodeBuild. Four things are ours:
+It listens on a free port of 127.0.0.1, prints "port N", and ends with its standard input, so that a killed test does not leave it behind.
+Tasks call http://localhost:$MOTO_PORT, where the test answers as Lambda and CodeBuild. This file changes four things of moto:
 
-- codebuild:startBuild.sync, which moto does not have: StartBuild, then BatchGetBuilds until the build ends, as AWS does it. The result has AWS's field names.
-- Lambda.<code> as the error name when the Invoke call itself fails, as AWS names it. moto says "Exception" to all of them.
-- The name of a States.* error that leaves a Map. moto says States.Runtime to all of them.
-- A definition is parsed once, and a service's client is made once. moto does it for every execution and every task, which takes longer than executing them.
+- It adds codebuild:startBuild.sync: StartBuild, then BatchGetBuilds until the build ends. The result has AWS's field names.
+- A failed Invoke call has AWS's error name, Lambda.<code>. In moto it is always "Exception".
+- A States.* error that leaves a Map keeps its name. In moto it is always States.Runtime.
+- A definition is parsed once, and the client of a service is created once. moto does both for every execution and task, which takes longer than executing them.
 """
 
 import copy
@@ -39,7 +39,7 @@ lambda_eval_utils.boto_client_for = lambda region, service, state_credentials=No
 
 
 def recased(value, first):
-    """The value with the first letter of every key changed, and everything that JSON does not know as text."""
+    """The value with the first letter of every key changed, and types that JSON does not have as text."""
     if isinstance(value, dict):
         return {first(k[:1]) + k[1:]: recased(v, first) for k, v in value.items()}
     if isinstance(value, list):
@@ -81,7 +81,7 @@ class CodeBuild(state_task_service_callback.StateTaskServiceCallback):
         return resolve
 
     def _normalise_parameters(self, parameters, boto_service_name=None, service_action_name=None):
-        """The parameters stay as the definition has them: PascalCase is part of what is tested."""
+        """Keeps the parameters as they are in the definition: their PascalCase is part of the test."""
 
     def _from_error(self, env, ex):
         if not isinstance(ex, ClientError):

@@ -13,11 +13,11 @@ import (
 	"github.com/layersmith/layersmith/statemachine"
 )
 
-// released is the path of a run that releases one layer to one consumer. Most others leave it
-// somewhere.
-var released = names(`Intake, What next?, Build, Select, Changed?,
-	Prune each, Prune, Measure each, Measure, Record, Publish?, Publish each, Publish, Verify each, Verify,
-	Update each, Update, Settle, Health, Quiet?, Moved, Promote, Report, Outcome?, Released`)
+// released is the good path: without a fault, with one layer and one consumer. Most other paths
+// begin like it.
+var released = names(`Intake, What next?, Build, Select, Changed?, Prune each, Prune, Measure each, Measure,
+	Record, Publish?, Publish each, Publish, Verify each, Verify, Update each, Update, Settle, Health, Quiet?,
+	Moved, Promote, Report, Outcome?, Released`)
 
 func names(list string) []string {
 	all := strings.Split(list, ",")
@@ -28,7 +28,7 @@ func names(list string) []string {
 	return all
 }
 
-// after is the path released up to a state, then the states that follow.
+// after is the good path up to a state, followed by other states.
 func after(state, list string) []string {
 	i := slices.Index(released, state)
 	if i < 0 {
@@ -38,12 +38,12 @@ func after(state, list string) []string {
 	return append(slices.Clone(released[:i+1]), names(list)...)
 }
 
-// instead is the path released until before a state, then the states that follow.
+// instead is the good path up to before a state, followed by other states.
 func instead(state, list string) []string {
 	return after(released[slices.Index(released, state)-1], list)
 }
 
-// Ends of paths after errors.
+// The last states of runs with errors.
 const (
 	clean   = "Nothing touched, Report, Outcome?, FailedClean"
 	deleted = "Note what failed, Rollback, Report, Outcome?, FailedClean"
@@ -53,7 +53,7 @@ const (
 	decided = "Report, Outcome?, "
 )
 
-// What remains after them, for docs/failure-modes.md.
+// What they leave behind: texts of docs/failure-modes.md.
 const (
 	leftNothing = "Nothing in Lambda. Documents of the run stay in the store"
 	leftDeleted = "Candidates are deleted, no function was touched. Documents of the run stay in the store"
@@ -66,18 +66,18 @@ const (
 
 // A scenario is one path through the workflow, and one row in docs/failure-modes.md.
 type scenario struct {
-	name    string // of the subtest, and what happens: a sentence
+	name    string // a sentence: what happens
 	script  script
 	changes map[string]map[string]any // of the definition, see quick
 	input   string                    // "" is {}
 	path    []string                  // its last state is the outcome
-	asked   map[string]int            // how often a function is asked, where that matters
-	told    string                    // the error that report is told, "" for none
-	dirt    string                    // the error of the rollback that report is told, "" for none
-	left    string
+	asked   map[string]int            // number of calls of some functions
+	told    string                    // the error in the input of report, "" for none
+	dirt    string                    // the rollback's error in it, "" for none
+	left    string                    // what is left behind
 }
 
-// ways are scenarios without a fault.
+// ways are the scenarios without a fault.
 var ways = []scenario{
 	{name: "all is well", path: released, left: leftNew},
 	{
@@ -108,8 +108,13 @@ var ways = []scenario{
 		},
 		asked: map[string]int{"publish": 0, "update": 0},
 	},
-	{name: "no consumers", path: after("Update each", "Promote, Report, Outcome?, Released"), left: leftNew,
-		script: script{"record": {{over: map[string]any{"consumers": []any{}}}}}, asked: map[string]int{"update": 0}},
+	{
+		name:   "no consumers",
+		path:   after("Update each", "Promote, Report, Outcome?, Released"),
+		left:   leftNew,
+		script: script{"record": {{over: map[string]any{"consumers": []any{}}}}},
+		asked:  map[string]int{"update": 0},
+	},
 	{
 		name: "a window of three looks",
 		path: after("Quiet?",
@@ -124,8 +129,10 @@ var ways = []scenario{
 		name:  "a restore",
 		left:  "The earlier versions, in use",
 		input: `{"rollback":{"layer":"ml","to":3}}`,
-		path: names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, " +
-			"Promote, Report, Outcome?, Released"),
+		path: names(
+			"Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, Quiet?, Moved, Promote, " +
+				"Report, Outcome?, Released",
+		),
 		script: script{"intake": {next("Restore")}},
 		asked:  map[string]int{"build": 0, "publish": 0},
 	},
@@ -154,7 +161,7 @@ var ways = []scenario{
 	},
 }
 
-// faults are scenarios that are not made from the tables below.
+// faults are the scenarios with a fault, without those that are made of tasks.
 var faults = []scenario{
 	{
 		name:   "the build fails",
@@ -206,9 +213,13 @@ var faults = []scenario{
 		left:   leftBefore,
 		script: script{"health": {{over: map[string]any{"quiet": false}}, fails(fault.Unhealthy)}},
 	},
-	{name: "a consumer is unhealthy after a restore", told: "Unhealthy", left: leftBefore,
+	{
+		name:   "a consumer is unhealthy after a restore",
 		path:   names("Intake, What next?, Record, Publish?, Update each, Update, Settle, Health, " + undone),
-		script: script{"intake": {next("Restore")}, "health": {fails(fault.Unhealthy)}}},
+		script: script{"intake": {next("Restore")}, "health": {fails(fault.Unhealthy)}},
+		told:   "Unhealthy",
+		left:   leftBefore,
+	},
 	{
 		name: "somebody else changed a function, and rollback refuses",
 		path: after("Update", "Note what failed, Rollback, Report, Outcome?, FailedDirty"),
@@ -238,10 +249,19 @@ var faults = []scenario{
 			"rollback": {{over: ending("FailedDirty", "function api is neither before nor after")}},
 		},
 	},
-	{name: "the report fails after a failure", told: "Internal", path: after("Update", undone),
-		script: script{"update": {fails(fault.Internal)}, "report": {fails(fault.NotAllowed)}}, left: leftBefore},
-	{name: "the report names an outcome that is none", path: instead("Released", "FailedDirty"),
-		script: script{"report": {{over: ending("Fine", "all is well")}}}, left: leftNew},
+	{
+		name:   "the report fails after a failure",
+		path:   after("Update", undone),
+		script: script{"update": {fails(fault.Internal)}, "report": {fails(fault.NotAllowed)}},
+		told:   "Internal",
+		left:   leftBefore,
+	},
+	{
+		name:   "the report names an outcome that is none",
+		path:   instead("Released", "FailedDirty"),
+		script: script{"report": {{over: ending("Fine", "all is well")}}},
+		left:   leftNew,
+	},
 
 	{
 		name: "Lambda is busy, a function that only reads",
@@ -290,23 +310,22 @@ var common = []fault.Code{
 // retryable are the errors that the definition retries.
 var retryable = []fault.Code{fault.Throttled, fault.Unreachable}
 
-// attempts is the number of calls of a function that always fails with a retryable error.
+// attempts is the number of calls of a function that keeps failing with a retryable error.
 const attempts = 5
 
-// A task is a state that calls a function: which errors the function declares beside the common
-// ones, and where they lead.
+// A task is a state that calls a function.
 type task struct {
 	state, function string
-	lease           bool // LeaseLost is declared
-	declares        []fault.Code
-	script          script // how the run comes to this state
-	path            []string
-	dirt            bool // it is the rollback that fails
-	ok              []string
-	left            string
+	lease           bool         // the function declares LeaseLost
+	declares        []fault.Code // other errors that it declares beside the common ones
+	script          script       // of the run before this state
+	path            []string     // of the run if the function fails
+	dirt            bool         // the function is the rollback
+	ok              []string     // path of the run if the function does not fail
+	left            string       // what is left behind
 }
 
-// onlyCandidates is a rollback before any function was touched.
+// onlyCandidates is a rollback before a function was changed.
 var onlyCandidates = script{
 	"rollback": {{over: ending("FailedClean", "1 candidate is deleted, no function was touched")}},
 }
@@ -417,7 +436,7 @@ var tasks = []task{
 	},
 }
 
-// build is no function: it can take too long, and fail in its own ways (faults).
+// build is not a function: it can time out, and it has its own faults.
 var build = task{state: "Build", function: "build", path: after("Build", clean), left: leftNothing}
 
 func (k task) codes() []fault.Code {
@@ -429,7 +448,7 @@ func (k task) codes() []fault.Code {
 	return all
 }
 
-// with is the script up to the task, with its responses.
+// with is the script of a run up to the task, with the answers of its function.
 func (k task) with(answers ...answer) script {
 	s := script{k.function: answers}
 	for f, a := range k.script {
@@ -486,15 +505,14 @@ func (sc scenario) run(t *testing.T) {
 	}
 }
 
-// ends checks that the execution tells its outcome and a message.
+// ends checks that the execution's output or error is the outcome with a message.
 func (e execution) ends(t *testing.T, outcome string) {
 	t.Helper()
 	switch outcome {
 	case "Released", "Unchanged":
 		var out struct{ Outcome, Message string }
 		err := json.Unmarshal([]byte(e.output), &out)
-		succeeded := err == nil && e.status == types.ExecutionStatusSucceeded
-		if !succeeded || out.Outcome != outcome || out.Message == "" {
+		if err != nil || e.status != types.ExecutionStatusSucceeded || out.Outcome != outcome || out.Message == "" {
 			t.Errorf("%s with the output %s, want success with the outcome %s and a message",
 				e.status, e.output, outcome)
 		}
@@ -506,7 +524,7 @@ func (e execution) ends(t *testing.T, outcome string) {
 	}
 }
 
-// caught is an error as Step Functions passes it on.
+// caught is the output of a Catch.
 type caught struct{ Error, Cause string }
 
 func (c *caught) name() string {
@@ -524,7 +542,7 @@ type reported struct {
 	Error, RollbackError      *caught
 }
 
-// report returns the input of report, which every run calls.
+// report returns the input of report, which every execution calls.
 func (e execution) report(t *testing.T) reported {
 	t.Helper()
 	i := slices.IndexFunc(e.calls, func(c call) bool { return c.function == "report" })
@@ -579,12 +597,17 @@ func TestDeclaredErrors(t *testing.T) {
 	}
 }
 
-// Each is called until it succeeds, and the run goes on.
+// A function that succeeds after retries does not change the path.
 func TestRetriesHelp(t *testing.T) {
 	t.Parallel()
-	passing := []answer{fails(fault.Unreachable), fails(fault.Throttled),
-		refuses(429, "TooManyRequestsException"), refuses(500, "ServiceException"), refuses(500, "AWSLambdaException"),
-		refuses(500, "SdkClientException")}
+	passing := []answer{
+		fails(fault.Unreachable),
+		fails(fault.Throttled),
+		refuses(429, "TooManyRequestsException"),
+		refuses(500, "ServiceException"),
+		refuses(500, "AWSLambdaException"),
+		refuses(500, "SdkClientException"),
+	}
 	for _, k := range tasks {
 		t.Run(k.state, func(t *testing.T) {
 			sc := scenario{
@@ -601,7 +624,7 @@ func TestRetriesHelp(t *testing.T) {
 	}
 }
 
-// A function that does not respond is ended by the timeout of its state.
+// A function that does not answer times out.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	for _, k := range append(slices.Clone(tasks), build) {
@@ -615,7 +638,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// A response over the limit of Step Functions is a failure.
+// An answer over the limit of Step Functions is a failure.
 func TestAnswersOverTheLimit(t *testing.T) {
 	t.Parallel()
 	huge := answer{over: map[string]any{"summary": strings.Repeat("s", maxStateBytes)}}

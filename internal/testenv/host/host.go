@@ -137,8 +137,8 @@ func pythons(command string) ([]string, error) {
 	return candidates, nil
 }
 
-// program returns the interpreter that a candidate starts. A shim of pyenv and the link of a virtual
-// environment start another one, which must run with an empty HOME.
+// program returns the interpreter that a candidate starts. A shim of pyenv and the link of a
+// virtual environment start another one, which must run with an empty HOME.
 func program(candidate, version string) (string, bool) {
 	const script = `import sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2], sys._base_executable)`
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)

@@ -1,5 +1,4 @@
-// Command function is a Lambda function whose stage does what its input says: it stands for all of
-// them in tests of the door.
+// Command function is a Lambda function for tests of package lambdamain. Its input says what it does.
 package main
 
 import (
