@@ -48,7 +48,7 @@ func (m *machine) noProbe(flag bool, t pydist.Target) string {
 	return ""
 }
 
-// cacheFolder is where wheels and what can be made again are kept.
+// cacheFolder is where wheels and caches are kept.
 func (a *app) cacheFolder() (string, error) {
 	for _, dir := range []string{a.cacheDir, os.Getenv("LAYERSMITH_CACHE")} {
 		if dir != "" {
@@ -65,18 +65,21 @@ func (a *app) cacheFolder() (string, error) {
 	return filepath.Join(dir, "layersmith"), nil
 }
 
-// toolsFolder is where make puts tools for a project, beside its workspace.
+// toolsFolder is where make installs tools for a project, beside its workspace. It is absolute:
+// programs in it are started from other folders.
 func (a *app) toolsFolder() string {
 	dir := filepath.Join(filepath.Dir(filepath.Clean(a.workspaceDir)), ".tools")
 	if abs, err := filepath.Abs(dir); err == nil {
-		return abs // programs in it are started from other folders
+		return abs
 	}
 
 	return dir
 }
 
+// staleTemp is the age at which temporary files are left over from a killed run.
 const staleTemp = 24 * time.Hour
 
+// machine opens the adapters of this machine for a target. The caller closes them.
 func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	cache, err := a.cacheFolder()
 	if err != nil {
@@ -91,7 +94,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 
 	old := func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > staleTemp }
 	for _, dir := range []string{temp, a.outputDir} {
-		localport.Sweep(dir, old) // a killed run's leavings; not worth failing for
+		localport.Sweep(dir, old) // an error here must not stop a build
 	}
 
 	m := &machine{
@@ -122,7 +125,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 	return m, nil
 }
 
-// scratch is a cache for one run: files that no wheel brought cannot be known again.
+// scratch is a cache for one run, for files without a wheel: a cache cannot identify them later.
 func (m *machine) scratch() (*localport.Packs, func(), error) {
 	dir, err := os.MkdirTemp(m.mounts.Dir, ".tmp-packs-")
 	if err != nil {
@@ -142,8 +145,8 @@ func (m *machine) resolver(a *app) localport.UV {
 	return u
 }
 
-// start opens the workspace and this machine's adapters for it: how most commands begin. The caller
-// closes the machine.
+// start opens the workspace and this machine's adapters for its target. The caller closes the
+// machine.
 func (a *app) start(ctx context.Context) (workspace.Workspace, pydist.Target, *machine, error) {
 	w, t, err := a.open()
 	if err != nil {
@@ -186,13 +189,16 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 	return t, nil
 }
 
+// read reads a file of the workspace. name has slashes.
 func (a *app) read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
 }
 
 func (a *app) write(name string, b []byte) error {
-	return localport.WriteFile(filepath.Join(a.workspaceDir, name),
-		func(w io.Writer) error { _, err := w.Write(b); return err })
+	return localport.WriteFile(filepath.Join(a.workspaceDir, name), func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
 }
 
 func (a *app) lockStage(m *machine) engine.Lock {

@@ -13,9 +13,9 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 )
 
-// progress is bars on a terminal and, elsewhere, one line for each task that took longer than
-// patience (any, with --verbose); nothing with --quiet or --json. Tasks that have nothing to do are
-// not shown.
+// progress shows bars on a terminal. Elsewhere it prints a line for each task that took longer than
+// patience, or for every task with --verbose. With --quiet or --json it shows nothing. Tasks without
+// work are not shown.
 type progress struct {
 	bars     *mpb.Progress
 	plain    io.Writer
@@ -23,7 +23,7 @@ type progress struct {
 	mu       sync.Mutex
 }
 
-// patience is how long work may take before somebody who reads a log wants to know what it was.
+// patience is the duration from which on a task gets a line in a log.
 const patience = 3 * time.Second
 
 func newProgress(a *app) *progress {

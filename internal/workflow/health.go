@@ -61,7 +61,7 @@ func (s Health) Run(ctx context.Context, in HealthInput) (HealthOutput, error) {
 	}
 
 	return HealthOutput{
-		WaitSeconds: max(1, min(pollSeconds, int((window-passed)/time.Second))),
+		WaitSeconds: max(1, min(AlarmPollSeconds, int((window-passed)/time.Second))),
 		Summary:     in.Consumer.Summary + ", watching alarm " + c.Alarm,
 	}, nil
 }

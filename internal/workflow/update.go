@@ -36,9 +36,9 @@ type UpdateOutput struct {
 	Since       time.Time `json:"since"` // time of the update
 }
 
-// pollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics is
-// a minute.
-const pollSeconds = 30
+// AlarmPollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics
+// is a minute.
+const AlarmPollSeconds = 30
 
 // Run updates. Fault Changed if somebody else changed the consumer since it was recorded.
 func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error) {
@@ -60,7 +60,7 @@ func (s Update) Run(ctx context.Context, in ConsumerInput) (UpdateOutput, error)
 	in.Consumer.Summary = u.summary()
 	out := UpdateOutput{Consumer: in.Consumer, Since: s.Now().UTC()}
 	if c.Alarm != "" {
-		out.WaitSeconds = min(pollSeconds, c.WindowSeconds)
+		out.WaitSeconds = min(AlarmPollSeconds, c.WindowSeconds)
 	}
 
 	return out, nil

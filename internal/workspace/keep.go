@@ -93,7 +93,7 @@ type insertion struct {
 	text string
 }
 
-// entryTexts formats entries as docs/formats.md shows them, one line each.
+// entryTexts formats entries as docs/layer-yaml.md shows them, one line each.
 func entryTexts(add []policy.Choice) []string {
 	out := make([]string, len(add))
 	for i, c := range add {

@@ -73,7 +73,7 @@ func notText(b []byte) int {
 // DefaultTarget is the target if neither the workspace nor the command line names one.
 const DefaultTarget = "python3.13-x86_64"
 
-// Mode is a layer's bytecode setting. docs/formats.md describes the modes.
+// Mode is a layer's bytecode setting. docs/layer-yaml.md describes the modes.
 type Mode string
 
 // The modes. A build replaces Auto by one of the others once it has measured the sizes.

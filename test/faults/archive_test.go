@@ -190,7 +190,7 @@ const (
 	indexHint   = "hint: the file is what its index serves; choose another version, or tell its maintainers"
 	storeHint   = "hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
 	damagedHint = "hint: get that file again; if it is one of the wheel store: layersmith clean --wheels, then build"
-	linkHint    = "hint: put what the link points to in its place: zip -r without -y does that, and cp -rL for a folder"
+	linkHint    = "hint: replace the link by the file that it points to: zip -r without -y does that, and cp -rL for a folder"
 	brokenHint  = "hint: the file is damaged: make it again, or fetch it again"
 	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
 )

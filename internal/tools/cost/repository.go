@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/layersmith/layersmith/internal/workflow"
 	"github.com/layersmith/layersmith/statemachine"
 )
 
@@ -31,7 +32,7 @@ type Repository struct {
 
 	// Constants of the source.
 	ArtifactDays   int // infra/buckets.go
-	LookSeconds    int // internal/stage/update.go: polling interval of an alarm
+	LookSeconds    int // polling interval of an alarm
 	ProbeMiB       int // functions/verify/main.go: memory of the throw-away function
 	Alarms         int // infra/alarms.go: number of alarms
 	WorkspaceFiles int // below layers/
@@ -69,7 +70,7 @@ func ReadRepository(root string) (Repository, error) {
 		return n
 	}
 	r.ArtifactDays = constant("infra/buckets.go", "artifactDays")
-	r.LookSeconds = constant("internal/stage/update.go", "lookEverySeconds")
+	r.LookSeconds = workflow.AlarmPollSeconds
 	r.ProbeMiB = constant("functions/verify/main.go", "memory")
 
 	var err error
