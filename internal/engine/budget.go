@@ -13,9 +13,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// stackNames lists the stacks of layers that the workspace is judged by: each layer that no other
-// layer extends, with the layers below it; and all layers together, when a function may have that
-// many.
+// stackNames lists the stacks whose size is limited: each layer that no other layer extends, with
+// the layers below it, and all layers together when a function may have that many.
 func stackNames(ws workspace.Workspace) [][]string {
 	extended := map[string]bool{}
 	for _, l := range ws.Layers {
@@ -62,9 +61,9 @@ func Stacks(ws workspace.Workspace, layers []report.Layer) []measure.Stack {
 	return out
 }
 
-// secondsPerMB is what a cold start pays for each megabyte (10^6) of bytecode that is missing,
-// measured on the layers of this repository: see docs/why/bytecode.md. It is for the message only;
-// the choice is made from bytes, so that it is the same on every machine.
+// secondsPerMB is how much longer a cold start takes for each megabyte (10^6 bytes) of missing
+// bytecode, measured on the layers of this repository (docs/why/bytecode.md). It is for the message
+// only. The choice depends on bytes, so it is the same on every machine.
 const secondsPerMB = 0.07
 
 // bytecodeOf is the bytecode of one distribution in one layer: what auto keeps or leaves out.
@@ -73,15 +72,15 @@ type bytecodeOf struct {
 	size                measure.Size
 }
 
-// room is what layers weigh so far, against the budgets of each layer and of every stack.
+// room compares the sizes of layers with the budgets of each layer and of every stack.
 type room struct {
 	ws     workspace.Workspace
 	stacks [][]string
 	sizes  map[string]measure.Size
 }
 
-// fits reports whether a layer is within its budget and every stack that it is in within the
-// workspace's.
+// fits reports whether a layer is within its budget, and all its stacks are within the budget of
+// the workspace.
 func (r room) fits(layer string) bool {
 	l, _ := r.ws.Layer(layer)
 	if b := l.Budget.Unzipped; b > 0 && r.sizes[layer].Unzipped > b {
@@ -108,10 +107,10 @@ func (r room) fits(layer string) bool {
 	return true
 }
 
-// fitBytecode picks the bytecode that fits, given what the layers weigh without: all of it when
-// that fits, else by size, largest first. What bytecode saves at a start is in proportion to the
-// source that need not be compiled, and few large distributions are easier to explain than many
-// small ones. The result has a true for each unit that stays.
+// fitBytecode chooses the bytecode that fits. plain are the sizes of the layers without it. The
+// largest units come first: bytecode saves time in proportion to its size, and few large
+// distributions are easier to explain than many small ones. The result is true for the units to
+// keep.
 func fitBytecode(ws workspace.Workspace, plain map[string]measure.Size, units []bytecodeOf) map[bytecodeOf]bool {
 	order := append([]bytecodeOf(nil), units...)
 	sort.Slice(order, func(i, j int) bool {
@@ -140,8 +139,8 @@ func fitBytecode(ws workspace.Workspace, plain map[string]measure.Size, units []
 	return with
 }
 
-// chooseBytecode decides for layers with bytecode auto how much of what was compiled they get. bare
-// are the layers without bytecode, compiled what each could have.
+// chooseBytecode decides how much of the compiled bytecode is kept in the layers with bytecode
+// auto. bare are the layers without bytecode, compiled is all bytecode of each.
 func chooseBytecode(ws workspace.Workspace, bare []Made, compiled []Bytecode) []Bytecode {
 	plain := map[string]measure.Size{}
 	var units []bytecodeOf
@@ -175,7 +174,7 @@ func chooseBytecode(ws workspace.Workspace, bare []Made, compiled []Bytecode) []
 	return out
 }
 
-// share is what one layer gets of its bytecode.
+// share is how much of its bytecode one layer keeps.
 type share struct {
 	all, lost measure.Bytes
 	kept      []bytecodeOf
@@ -242,8 +241,8 @@ func (p Planned) byDistribution(bytecode []ziptree.Entry) map[string][]ziptree.E
 	return out
 }
 
-// cost is what bytecode adds to a layer that has none: its files and their lines in RECORD, without
-// the sources that sourceless bytecode replaces. It may be a little too much, never too little.
+// cost is the size that bytecode adds to a layer that has none: its files and their lines in
+// RECORD, less the sources that sourceless bytecode replaces. It is an upper bound.
 func (m Made) cost(mode workspace.Mode, bytecode []ziptree.Entry) measure.Size {
 	s := sizeOf(bytecode)
 	for _, e := range bytecode {

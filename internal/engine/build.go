@@ -84,7 +84,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 	return rep, true, judge(rep, in.Strict)
 }
 
-// selection is the names of the layers to write, in the workspace's order.
+// selection returns the names of the layers to write, in the workspace's order.
 func selection(in BuildInput) ([]string, error) {
 	all := in.Workspace.Names()
 	if len(in.Layers) == 0 {
@@ -105,7 +105,7 @@ func pick(jobs []Job, names []string) []Job {
 	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool { return !slices.Contains(names, j.Spec.Name) })
 }
 
-// round is one pass from jobs to probed layers. Healing begins another one.
+// round is one pass from jobs to probed layers. Healing starts another one.
 type round struct {
 	in     BuildInput
 	jobs   []Job
@@ -131,8 +131,8 @@ func (r round) stack(layer string) []Made {
 	return out
 }
 
-// proven makes, checks and probes layers, and again as long as healing changes what is kept. The
-// caller closes the round, also after an error.
+// proven makes and tests layers, and repeats that after healing has changed a keep list. The caller
+// closes the round, also after an error.
 func (s Build) proven(ctx context.Context, r round, old report.Report) (round, error) {
 	h := newHealing(old)
 	for {
@@ -178,8 +178,8 @@ func (s Build) test(ctx context.Context, r round, known map[string]report.Probe)
 	return r, s.probe(ctx, r, known)
 }
 
-// plan assembles the layers and decides about their files. What is returned with an error is still
-// to be closed.
+// plan assembles the layers and decides about their files. The caller closes the plans, also after
+// an error.
 func (s Build) plan(ctx context.Context, in BuildInput, jobs []Job) ([]Planned, error) {
 	assemble := Assemble{Wheels: s.Wheels, Cache: s.Cache}
 	var plans []Planned
@@ -252,7 +252,7 @@ func (s Build) Inspect(
 	return m.Pruned, err
 }
 
-// report is the document of the round's layers, and of those that an earlier build made.
+// report is the report of the round's layers, and of layers that an earlier build made.
 func (s Build) report(r round, old report.Report) report.Report {
 	t := r.in.Lock.Target
 	rep := report.Report{

@@ -125,7 +125,7 @@ type wheelJob struct {
 	task    Task
 }
 
-// optimize is what python's -O (1) and -OO (2) set.
+// optimize is the level of python -O (1) and -OO (2).
 func (j wheelJob) optimize() int {
 	if j.mode == workspace.Lean || j.mode == workspace.Sourceless {
 		return 2
@@ -134,7 +134,7 @@ func (j wheelJob) optimize() int {
 	return 0
 }
 
-// bytecodeName is where Python looks for the bytecode of a source, relative to the site folder.
+// bytecodeName is the path of the bytecode of a source (PEP 3147), relative to the site folder.
 func bytecodeName(source string, t pydist.Target, mode workspace.Mode) string {
 	if mode == workspace.Sourceless {
 		return pyc.Legacy(source)
@@ -143,8 +143,8 @@ func bytecodeName(source string, t pydist.Target, mode workspace.Mode) string {
 	return pyc.Cached(source, t)
 }
 
-// key names the cached pack. Tracebacks show where the source lies on Lambda, so the place is in
-// it.
+// key names the cached pack. The place is in it, since bytecode contains the path of its source on
+// Lambda, for tracebacks.
 func (j wheelJob) key(python Interpreter) (string, error) {
 	origin, err := prune.Origin(j.sources)
 	if err != nil {
@@ -182,7 +182,7 @@ func (c compiler) wheel(ctx context.Context, j wheelJob) (entries []ziptree.Entr
 	return entries, notes, nil
 }
 
-// complete opens the wheel's pack and adds what it lacks.
+// complete opens the wheel's pack, and compiles the sources that it lacks.
 func (c compiler) complete(ctx context.Context, key string, j wheelJob) (ziptree.Tree, error) {
 	pack, err := c.cache.Load(ctx, key)
 	if err != nil {

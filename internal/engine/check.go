@@ -23,7 +23,7 @@ type Check struct {
 	Progress Progress
 }
 
-// CheckInput is one layer with those that it extends.
+// CheckInput is a layer and the layers that it extends.
 type CheckInput struct {
 	Name     string
 	Target   pydist.Target
@@ -163,7 +163,7 @@ func cannotProbe(jobs []probe.Job, found []gate.Finding) string {
 	return "it cannot be unpacked everywhere: " + found[i].Subject + " " + found[i].Message
 }
 
-// untouched is a layer below a prebuilt one, as it is.
+// untouched is a layer below a prebuilt one.
 func untouched(t pydist.Target, tree ziptree.Tree) (Made, error) {
 	a, err := Installed(t, placeOf(tree, t), tree)
 	if err != nil {

@@ -170,8 +170,8 @@ func choices(p policy.Settings) []report.Choice {
 	return out
 }
 
-// compiled reports whether the layer has bytecode beside its sources, so that import times without
-// it can be measured too.
+// compiled reports whether the layer has bytecode beside its sources. Only then can imports be
+// timed without it.
 func (b Bytecode) compiled() bool {
 	switch b.Mode {
 	case workspace.NoBytecode, workspace.Sourceless:

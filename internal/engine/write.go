@@ -32,7 +32,7 @@ func ArtifactName(layer string, t pydist.Target) string {
 	return layer + "-" + t.String() + ".artifact.zip"
 }
 
-// parallelZips is how many zips are written at one time: hashing them takes a processor each.
+// parallelZips is how many zips are written at one time. Hashing each of them takes a processor.
 const parallelZips = 2
 
 // write stores the round's zips, their manifests and the report, in this order: a report never
@@ -53,7 +53,7 @@ func (s Build) write(ctx context.Context, r round, old report.Report) (report.Re
 	return rep, s.writeJSON(ctx, ReportName, rep)
 }
 
-// writeZips stores the zips and notes in the round what was written.
+// writeZips stores the zips, and their sizes and digests in the round.
 func (s Build) writeZips(ctx context.Context, r round) error {
 	var total int64
 	for _, name := range r.names {
@@ -97,7 +97,7 @@ func (s Build) writeZip(ctx context.Context, name string, tree ziptree.Tree) (re
 	return file, err
 }
 
-// zipTo writes a tree and says what was written.
+// zipTo writes a tree as a zip and returns its size and digest.
 func zipTo(ctx context.Context, out io.Writer, name string, tree ziptree.Tree) (report.File, error) {
 	written, err := ziptree.Write(ctx, out, tree)
 	return report.File{Name: name, Bytes: measure.Bytes(written.Bytes), SHA256: written.SHA256}, err
@@ -112,8 +112,7 @@ func (s Build) writeJSON(ctx context.Context, name string, v any) error {
 	})
 }
 
-// artifacts writes unpruned artifacts with the bytecode that will fit, for another machine to
-// prune.
+// artifacts writes unpruned artifacts, with the bytecode that fits, which the account prunes.
 func (s Build) artifacts(ctx context.Context, in BuildInput, jobs []Job, names []string) (report.Report, error) {
 	plans, err := s.plan(ctx, in, jobs)
 	defer round{plans: plans}.close()
@@ -191,8 +190,8 @@ func unprunedWith(tree ziptree.Tree, b Bytecode) (ziptree.Tree, error) {
 	return ziptree.New(entries)
 }
 
-// merge keeps the layers of an earlier report that this build did not touch, in the workspace's
-// order.
+// merge adds the layers of an earlier report that this build did not make. The order is that of the
+// workspace.
 func merge(ws workspace.Workspace, built []report.Layer, old report.Report, t pydist.Target) []report.Layer {
 	var out []report.Layer
 	for _, name := range ws.Names() {
