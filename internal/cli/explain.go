@@ -140,9 +140,9 @@ type fate struct {
 // does not have it.
 func explain(what string, spec workspace.Layer, p prune.Pruned, l lock.Lock) (e explanation, found bool) {
 	e = explanation{Layer: spec.Name, What: what}
-	matches := func(o prune.Outcome) bool { return o.Site == what || strings.HasPrefix(o.Site, what+"/") }
+	matches := func(o prune.Applied) bool { return o.Site == what || strings.HasPrefix(o.Site, what+"/") }
 	if d, ok := distribution(what, p, l); ok {
-		matches = func(o prune.Outcome) bool { return o.Owner.Name == d.Name }
+		matches = func(o prune.Applied) bool { return o.Owner.Name == d.Name }
 		e.Version = d.Version.String()
 		e.RequiredBy = requirers(d.Name, spec, l)
 	}
@@ -159,7 +159,7 @@ func distribution(name string, p prune.Pruned, l lock.Lock) (lock.Distribution, 
 	}
 
 	d, ok := l.Find(n)
-	return d, ok && slices.ContainsFunc(p.Decisions, func(o prune.Outcome) bool { return o.Owner.Name == n })
+	return d, ok && slices.ContainsFunc(p.Decisions, func(o prune.Applied) bool { return o.Owner.Name == n })
 }
 
 // requirers are the distributions and the lines of requirements that require a distribution.
@@ -179,7 +179,7 @@ func requirers(n pydist.Name, spec workspace.Layer, l lock.Lock) []string {
 }
 
 // fates groups files by what became of them and by which rule, largest first.
-func fates(p prune.Pruned, matches func(prune.Outcome) bool) []fate {
+func fates(p prune.Pruned, matches func(prune.Applied) bool) []fate {
 	byKey := map[string]*fate{}
 	var order []*fate
 	for _, o := range p.Decisions {
@@ -212,7 +212,7 @@ func fates(p prune.Pruned, matches func(prune.Outcome) bool) []fate {
 	return out
 }
 
-func (f *fate) add(o prune.Outcome) {
+func (f *fate) add(o prune.Applied) {
 	if o.Why != "" && o.Why != f.Why {
 		f.others++
 	}

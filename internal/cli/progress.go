@@ -14,8 +14,8 @@ import (
 )
 
 // progress shows bars on a terminal. Elsewhere it prints a line for each task that took longer than
-// patience, or for every task with --verbose. With --quiet or --json it shows nothing. Tasks without
-// work are not shown.
+// patience, or for every task with --verbose. With --quiet or --json it shows nothing. Tasks
+// without work are not shown.
 type progress struct {
 	bars     *mpb.Progress
 	plain    io.Writer

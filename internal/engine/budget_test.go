@@ -207,7 +207,7 @@ func TestStacksAreJudgedWhenTheyAreComplete(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %s", strings.Join(s.Layers, "+"), s.Unzipped, s.Verdict))
 	}
 
-	want := "a+b 200 within; a+b 200 within; a+c 251 over target; a+b+c 351 over target"
+	want := "a+b 200 within; a+b 200 within; a+c 251 over budget; a+b+c 351 over budget"
 	if g := strings.Join(got, "; "); g != want {
 		t.Errorf("got %q, want %q", g, want)
 	}

@@ -220,7 +220,7 @@ func (c compiler) compile(
 ) error {
 	var mu sync.Mutex
 	put := func(name string, b []byte, note string) error {
-		e := ziptree.File(name, b, false, key)
+		e := ziptree.File(name, b, key)
 		e.Note = note
 		mu.Lock()
 		defer mu.Unlock()

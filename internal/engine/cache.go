@@ -12,7 +12,7 @@ const maxCachedFile = 256 << 20
 // storeFile caches a single file under a key.
 func storeFile(ctx context.Context, cache Cache, key, name string, content []byte) error {
 	_, err := cache.Store(ctx, key, func(add func(ziptree.Entry) error) error {
-		return add(ziptree.File(name, content, false, key))
+		return add(ziptree.File(name, content, key))
 	})
 	return err
 }

@@ -56,7 +56,7 @@ func TestTheEngineGivesTheBytesOfItsVersions(t *testing.T) {
 	files["python/botocore-1.dist-info/RECORD"] = record("botocore", "botocore-1.dist-info")
 	var entries []ziptree.Entry
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		entries = append(entries, ziptree.File(name, []byte(files[name]), false, "golden"))
+		entries = append(entries, ziptree.File(name, []byte(files[name]), "golden"))
 	}
 
 	tree, err := ziptree.New(entries)

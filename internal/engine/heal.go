@@ -299,7 +299,7 @@ func (h *healer) undoable(layer string) []heal.Removal {
 
 // undoable reports whether a default rule removed or changed a file. Bytecode whose source is in
 // the artifact is restored with its source, and not by itself.
-func (m Made) undoable(o prune.Outcome) bool {
+func (m Made) undoable(o prune.Applied) bool {
 	byDefault := func(r policy.Rule) bool { return r.ID == o.Rule && r.Default && r.Select == nil }
 	if o.Fate == prune.Kept || !slices.ContainsFunc(m.Policy.Rules(), byDefault) {
 		return false

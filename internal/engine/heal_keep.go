@@ -124,7 +124,7 @@ func (h *healer) entry(m Made, match string, files []heal.Removal) report.Healed
 
 // shippedBytes is the size of a file before pruning.
 func (m Made) shippedBytes(site string) measure.Bytes {
-	i := slices.IndexFunc(m.Pruned.Decisions, func(o prune.Outcome) bool { return o.Site == site })
+	i := slices.IndexFunc(m.Pruned.Decisions, func(o prune.Applied) bool { return o.Site == site })
 	if i < 0 {
 		return 0
 	}

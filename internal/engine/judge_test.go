@@ -42,7 +42,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 			name:   "a stack before that",
 			strict: true,
 			code:   fault.OverLimit,
-			err:    "measure the stack a + b: over target: ",
+			err:    "measure the stack a + b: over budget: ",
 			worse: func(r *report.Report) {
 				r.Stacks = []measure.Stack{measure.JudgeStack([]string{"a", "b"}, 200_000_000, 100_000_000)}
 			},
@@ -51,7 +51,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 			name:  "a layer before its stack",
 			worse: func(r *report.Report) { r.Layers[1].Verdict = measure.OverBudget },
 			code:  fault.OverLimit,
-			err:   "measure b: over target: ",
+			err:   "measure b: over budget: ",
 		},
 		{
 			name: "an inherited failure of a script before sizes",

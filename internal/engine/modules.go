@@ -51,7 +51,7 @@ func (m Made) LeftOut() []string {
 func (m Made) leavesOut(module string) bool { return slices.Contains(m.LeftOut(), module) }
 
 // chose reports whether a file was dropped because of layer.yaml, and not by default.
-func (m Made) chose(o prune.Outcome) bool {
+func (m Made) chose(o prune.Applied) bool {
 	if o.Fate != prune.Dropped {
 		return false
 	}

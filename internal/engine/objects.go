@@ -38,7 +38,7 @@ type objectFacts struct {
 // readObjects reads the ELF files of a layer. It inflates each of them, so facts are cached, in one
 // file for each wheel.
 func readObjects(ctx context.Context, cache Cache, p prune.Pruned) (objects, error) {
-	byWheel := map[string][]prune.Outcome{}
+	byWheel := map[string][]prune.Applied{}
 	for _, o := range p.Decisions {
 		if o.Fate != prune.Dropped && mayBeObject(o.Site) {
 			byWheel[o.Wheel] = append(byWheel[o.Wheel], o)
@@ -56,7 +56,7 @@ func readObjects(ctx context.Context, cache Cache, p prune.Pruned) (objects, err
 }
 
 // addWheel adds the facts of files of one wheel.
-func (x objects) addWheel(ctx context.Context, cache Cache, wheel string, files []prune.Outcome) error {
+func (x objects) addWheel(ctx context.Context, cache Cache, wheel string, files []prune.Applied) error {
 	key := fmt.Sprintf("%s/elf-facts-%d", cmp.Or(wheel, noWheel), factsVersion)
 	known, err := loadFacts(ctx, cache, key)
 	if err != nil {

@@ -14,7 +14,7 @@ func treeOf(t *testing.T, names string) ziptree.Tree {
 	t.Helper()
 	var entries []ziptree.Entry
 	for _, n := range strings.Fields(names) {
-		entries = append(entries, ziptree.File(n, []byte(n), false, "layer.zip"))
+		entries = append(entries, ziptree.File(n, []byte(n), "layer.zip"))
 	}
 
 	tree, err := ziptree.New(entries)

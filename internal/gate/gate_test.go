@@ -22,7 +22,7 @@ func tree(t testing.TB, files map[string]string) ziptree.Tree {
 	t.Helper()
 	var entries []ziptree.Entry
 	for name, content := range files {
-		entries = append(entries, ziptree.File(name, []byte(content), false, "test"))
+		entries = append(entries, ziptree.File(name, []byte(content), "test"))
 	}
 
 	made, err := ziptree.New(entries)
@@ -403,9 +403,9 @@ func TestDistInfoIsCoherent(t *testing.T) {
 
 func TestRecordWithWrongBytesIsAFinding(t *testing.T) {
 	t.Parallel()
-	e := ziptree.File("python/a-1.dist-info/RECORD", []byte("a,,\n"), false, "test")
+	e := ziptree.File("python/a-1.dist-info/RECORD", []byte("a,,\n"), "test")
 	e.CRC32++
-	made, err := ziptree.New([]ziptree.Entry{e, ziptree.File("python/a-1.dist-info/METADATA", nil, false, "test")})
+	made, err := ziptree.New([]ziptree.Entry{e, ziptree.File("python/a-1.dist-info/METADATA", nil, "test")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestInterpreterThatDoesNotCompile(t *testing.T) {
 				p.Timeout = 200 * time.Millisecond
 			}
 
-			source := ziptree.File("a.py", []byte("x = 1\n"), false, "here")
+			source := ziptree.File("a.py", []byte("x = 1\n"), "here")
 			job := engine.CompileJob{
 				Sources: []ziptree.Entry{source},
 				Emit:    func(string, []byte) error { return nil },
@@ -120,7 +120,7 @@ func TestSystemErrorsAreFaults(t *testing.T) {
 		return &fs.PathError{Op: "write", Path: "/cache/.tmp-1", Err: syscall.ENOSPC}
 	}
 	sum := digest.Of([]byte("x"))
-	tree, err := ziptree.New([]ziptree.Entry{ziptree.File("a", []byte("x"), false, "here")})
+	tree, err := ziptree.New([]ziptree.Entry{ziptree.File("a", []byte("x"), "here")})
 	if err != nil {
 		t.Fatal(err)
 	}

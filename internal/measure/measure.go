@@ -152,7 +152,7 @@ type Verdict string
 // The verdicts, from best to worst.
 const (
 	Within     Verdict = "within"
-	OverBudget Verdict = "over target" // the text is part of the report's JSON
+	OverBudget Verdict = "over budget"
 	OverLimit  Verdict = "over limit"
 )
 

@@ -47,7 +47,7 @@ func pack(files ...string) packWriter {
 	var entries []ziptree.Entry
 	for _, f := range files {
 		name, content, _ := strings.Cut(f, "=")
-		entries = append(entries, ziptree.File(name, []byte(content), false, "test"))
+		entries = append(entries, ziptree.File(name, []byte(content), "test"))
 	}
 
 	return packOf(entries...)
@@ -125,7 +125,7 @@ func (c cacheTest) emptyPack() {
 func (c cacheTest) oldEntries() {
 	c.store(pack("a=1"), "a=1")
 	before := c.load()
-	b := ziptree.File("b", []byte("2"), false, "test")
+	b := ziptree.File("b", []byte("2"), "test")
 	c.store(packOf(append(before.Entries(), b)...), "a=1 b=2")
 	if got := listed(c, before); got != "a=1" {
 		c.Fatalf("the old pack has %q", got)
@@ -164,7 +164,7 @@ func (c cacheTest) canceledWrite() {
 }
 
 func (c cacheTest) notesAndModes() {
-	e := ziptree.File("x", nil, true, "test")
+	e := ziptree.File("x", nil, "test").Executable()
 	e.Note = "failed: wörds"
 	stored := must(c.Store(c.Context(), cacheKey, packOf(e)))(c)
 	for _, tree := range []ziptree.Tree{stored, c.load()} {
@@ -176,7 +176,7 @@ func (c cacheTest) notesAndModes() {
 
 func (c cacheTest) compressedBytes() {
 	content := pattern(50_000)
-	e := ziptree.File("x", content, false, "test")
+	e := ziptree.File("x", content, "test")
 	tree := must(c.Store(c.Context(), cacheKey, packOf(e)))(c)
 	got, _ := tree.Lookup("x")
 	if got.ZippedBytes != e.ZippedBytes || got.Method != e.Method {

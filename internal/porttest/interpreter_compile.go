@@ -21,7 +21,7 @@ import (
 const compileRoot = "/opt/python/"
 
 func sourceFile(name, source string) ziptree.Entry {
-	return ziptree.File(name, []byte(source), false, "test")
+	return ziptree.File(name, []byte(source), "test")
 }
 
 // compile returns the bytecode of each source that compiles, and the reason for each that does not.

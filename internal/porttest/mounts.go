@@ -131,7 +131,7 @@ func (m mountsTest) canceled() {
 }
 
 func (m mountsTest) damagedEntry() {
-	damaged := ziptree.File("python/b.py", []byte("1"), false, "test")
+	damaged := ziptree.File("python/b.py", []byte("1"), "test")
 	damaged.CRC32 ^= 1
 	good := Tree(m, "python/a.py=1", "python/c/c.py=1").Entries()
 	tree := must(ziptree.New(append([]ziptree.Entry{damaged}, good...)))(m)

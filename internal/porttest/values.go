@@ -17,7 +17,9 @@ func Tree(t testing.TB, files ...string) ziptree.Tree {
 	for _, f := range files {
 		name, content, _ := strings.Cut(f, "=")
 		name, exec := strings.CutSuffix(name, "*")
-		entries = append(entries, ziptree.File(name, []byte(content), exec, "test"))
+		e := ziptree.File(name, []byte(content), "test")
+		e.Exec = exec
+		entries = append(entries, e)
 	}
 
 	return must(ziptree.New(entries))(t)

@@ -30,8 +30,8 @@ const Handler = "handler.handler"
 // runtimes of Python 3.9 and later and needs nothing else. Its bytes are always the same.
 func HandlerZip() ([]byte, error) {
 	tree, err := ziptree.New([]ziptree.Entry{
-		ziptree.File("handler.py", []byte(handler), false, "probe function"),
-		ziptree.File("runner.py", []byte(runner), false, "probe function"),
+		ziptree.File("handler.py", []byte(handler), "probe function"),
+		ziptree.File("runner.py", []byte(runner), "probe function"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("pack the probe function: %w", err)

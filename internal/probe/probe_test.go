@@ -25,7 +25,7 @@ func tree(t *testing.T, names ...string) ziptree.Tree {
 	t.Helper()
 	var entries []ziptree.Entry
 	for _, n := range names {
-		entries = append(entries, ziptree.File(n, nil, false, "test"))
+		entries = append(entries, ziptree.File(n, nil, "test"))
 	}
 
 	out, err := ziptree.New(entries)

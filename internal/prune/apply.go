@@ -50,21 +50,21 @@ const prebuilt = "foreign"
 // Pruned is a layer after pruning.
 type Pruned struct {
 	Tree      ziptree.Tree
-	Decisions []Outcome
+	Decisions []Applied
 	Notes     []string // files that a transform failed on, and why: sorted
 	plan      Plan
 }
 
-// Outcome is a decision and its result. If a transform fails or gains nothing, its file becomes a
+// Applied is a decision and its result. If a transform fails or gains nothing, its file becomes a
 // kept one.
-type Outcome struct {
+type Applied struct {
 	Decision
 	Result ziptree.Entry // zero if dropped
 }
 
 // Apply carries the plan out. Results of transforms are read from the cache, and added to it.
 func Apply(ctx context.Context, p Plan, cache Cache) (Pruned, error) {
-	out := Pruned{plan: p, Decisions: make([]Outcome, len(p.decisions))}
+	out := Pruned{plan: p, Decisions: make([]Applied, len(p.decisions))}
 	for i, d := range p.decisions {
 		out.Decisions[i].Decision = d
 		if d.Fate == Kept {
@@ -204,7 +204,7 @@ func (out *Pruned) filesAt(positions []int) []Decision {
 }
 
 // useTransformed takes a file's result from a pack, or keeps the file if there is none.
-func (o *Outcome) useTransformed(made ziptree.Entry) {
+func (o *Applied) useTransformed(made ziptree.Entry) {
 	if strings.HasPrefix(made.Note, noteSHA256) {
 		o.Result = made.Named(o.Entry.Name)
 		o.Result.Exec = o.Entry.Exec
@@ -272,7 +272,7 @@ func (t *Transform) pack() string {
 // transform fails, the note of the entry says so.
 func (d Decision) rewrite(pol policy.Policy) (ziptree.Entry, error) {
 	note := func(n string) (ziptree.Entry, error) {
-		e := ziptree.File(d.Site, nil, false, d.transform.ID)
+		e := ziptree.File(d.Site, nil, d.transform.ID)
 		e.Note = n
 		return e, nil
 	}
@@ -298,7 +298,7 @@ func (d Decision) rewrite(pol policy.Policy) (ziptree.Entry, error) {
 		return note(noteUnchanged)
 	}
 
-	e := ziptree.File(d.Site, after, false, d.transform.ID)
+	e := ziptree.File(d.Site, after, d.transform.ID)
 	e.Note = noteSHA256 + digest.Of(after).String()
 	return e, nil
 }

@@ -171,7 +171,7 @@ func TestRecordMatchesTheLayer(t *testing.T) {
 		files:   map[string]string{"demo/a.py": "a", "demo/tests/b.py": "b", "demo/c, d.txt": "quoted"},
 	}
 	in := layerOf(t, boto(map[string]string{"a": model, "b": compactModel}), demo)
-	code := ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), false, "compiled")
+	code := ziptree.File(prefix+"demo/__pycache__/a.cpython-313.pyc", []byte("code"), "compiled")
 	p := planOf(t, in, policy.Settings{})
 	m := &memory{}
 	apply(t, p, m)
@@ -353,7 +353,7 @@ func TestApplyIsTheSameOnAnyNumberOfProcessors(t *testing.T) {
 
 func TestBytecodeTakesItsPlace(t *testing.T) {
 	entry := func(name string) ziptree.Entry {
-		return ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)), false, "compiled")
+		return ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)), "compiled")
 	}
 	in := layerOf(t, source{name: "demo", version: "1.0", files: map[string]string{
 		"demo/a.py": "a", "demo/b.py": "b", "demo/tests/t.py": "t", "demo/x.txt": "x",
@@ -536,9 +536,9 @@ func TestRecompressKeepsContent(t *testing.T) {
 	}
 
 	tree, err := ziptree.New([]ziptree.Entry{
-		ziptree.File("python/a.py", []byte(text.String()), false, "wheel"),
-		ziptree.File("python/bin/run", []byte(text.String()), true, "wheel"),
-		ziptree.File("python/small.py", []byte("x = 1\n"), false, "wheel"),
+		ziptree.File("python/a.py", []byte(text.String()), "wheel"),
+		ziptree.File("python/bin/run", []byte(text.String()), "wheel").Executable(),
+		ziptree.File("python/small.py", []byte("x = 1\n"), "wheel"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ func layerWith(t *testing.T, files map[string]string) prune.Input {
 	t.Helper()
 	var entries []ziptree.Entry
 	for name, content := range files {
-		entries = append(entries, ziptree.File(name, []byte(content), false, "layer.zip"))
+		entries = append(entries, ziptree.File(name, []byte(content), "layer.zip"))
 	}
 
 	tree, err := ziptree.New(entries)

@@ -184,7 +184,7 @@ func Untouched(in Input) Pruned {
 	owners := in.owners()
 	out := Pruned{Tree: in.Tree}
 	for _, e := range in.Tree.Entries() {
-		out.Decisions = append(out.Decisions, Outcome{Decision: in.decision(e, owners), Result: e})
+		out.Decisions = append(out.Decisions, Applied{Decision: in.decision(e, owners), Result: e})
 	}
 
 	return out

@@ -363,7 +363,7 @@ func (c chance) bytecode(t testing.TB, p prune.Plan) (compiled []ziptree.Entry, 
 		}
 
 		code := bytecode(t, "python3.13-x86_64", 1) + d.Site
-		compiled = append(compiled, ziptree.File(prefix+name, []byte(code), false, "compiled"))
+		compiled = append(compiled, ziptree.File(prefix+name, []byte(code), "compiled"))
 	}
 
 	return compiled, mode
@@ -531,7 +531,7 @@ func checkOutcomes(t *testing.T, what string, files []ziptree.Entry, out prune.P
 // The index is made anew, from the kept files. It returns the number of imports checked.
 func checkImports(t *testing.T, what string, out prune.Pruned, chosen map[string]bool) (imports int) {
 	t.Helper()
-	bySite := map[string]prune.Outcome{}
+	bySite := map[string]prune.Applied{}
 	modules := map[string][]string{}
 	var kept []ziptree.Entry
 	for _, o := range out.Decisions {

@@ -42,7 +42,7 @@ func Recompress(ctx context.Context, p Pruned, cache Cache) (Pruned, error) {
 }
 
 // recompressedName is the name of a file's result in a pack of Recompress.
-func recompressedName(o Outcome) string {
+func recompressedName(o Applied) string {
 	return fmt.Sprintf("%s@%08x-%d", o.Site, o.Result.CRC32, o.Result.Size)
 }
 

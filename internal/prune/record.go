@@ -14,7 +14,7 @@ import (
 // Format: "Recording installed projects", PyPA.
 func (out *Pruned) rewriteRecords(distributions []wheel.Distribution) error {
 	bySite := map[string]int{}
-	files := map[pydist.Name][]*Outcome{}
+	files := map[pydist.Name][]*Applied{}
 	for i := range out.Decisions {
 		o := &out.Decisions[i]
 		bySite[o.Site] = i
@@ -42,7 +42,7 @@ func (out *Pruned) rewriteRecords(distributions []wheel.Distribution) error {
 		o := &out.Decisions[i]
 		o.Fate = Transformed
 		o.Rule = ByRecord
-		o.Result = ziptree.File(o.Entry.Name, pydist.FormatRecord(rows), false, ByRecord)
+		o.Result = ziptree.File(o.Entry.Name, pydist.FormatRecord(rows), ByRecord)
 	}
 
 	return nil
@@ -51,7 +51,7 @@ func (out *Pruned) rewriteRecords(distributions []wheel.Distribution) error {
 // recordRow returns the RECORD row of a file. The hash of a transformed file is in the note of its
 // pack, that of a kept file in the shipped RECORD. RECORD itself and bytecode have no hash and no
 // size, as installers write them.
-func (o *Outcome) recordRow(d wheel.Distribution) (pydist.RecordEntry, error) {
+func (o *Applied) recordRow(d wheel.Distribution) (pydist.RecordEntry, error) {
 	row := pydist.RecordEntry{Path: o.Site, Size: -1}
 	if sum, ok := strings.CutPrefix(o.Result.Note, noteSHA256); ok && o.Fate == Transformed {
 		parsed, err := digest.Parse(sum)

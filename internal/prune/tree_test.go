@@ -47,10 +47,12 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 		content := []byte(files[name])
 		row := pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))}
 		record = append(record, row)
-		entries = append(entries, ziptree.File(name, content, strings.HasSuffix(name, ".so"), s.name))
+		e := ziptree.File(name, content, s.name)
+		e.Exec = strings.HasSuffix(name, ".so")
+		entries = append(entries, e)
 	}
 
-	entries = append(entries, ziptree.File(info+"/RECORD", pydist.FormatRecord(record), false, s.name))
+	entries = append(entries, ziptree.File(info+"/RECORD", pydist.FormatRecord(record), s.name))
 	tree, err := ziptree.New(entries)
 	if err != nil {
 		t.Fatal(err)

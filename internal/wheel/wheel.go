@@ -198,7 +198,7 @@ func (w *Wheel) relocate(entries []ziptree.Entry, moved map[string]string, origi
 
 	for i, e := range entries {
 		if e.Name == w.DistInfo+"/RECORD" {
-			entries[i] = ziptree.File(e.Name, pydist.FormatRecord(record), false, origin)
+			entries[i] = ziptree.File(e.Name, pydist.FormatRecord(record), origin)
 		}
 	}
 
@@ -226,7 +226,7 @@ func script(e ziptree.Entry, file string) (ziptree.Entry, error) {
 		return moved, nil
 	}
 
-	return ziptree.File(moved.Name, append([]byte(interpreterLine), rest...), true, e.Origin), nil
+	return ziptree.File(moved.Name, append([]byte(interpreterLine), rest...), e.Origin).Executable(), nil
 }
 
 // isPythonScript reports whether a file begins with "#!python". It reads only the first bytes,

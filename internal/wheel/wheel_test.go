@@ -45,7 +45,9 @@ func tree(t testing.TB, files map[string]string) ziptree.Tree {
 	t.Helper()
 	var entries []ziptree.Entry
 	for name, content := range files {
-		entries = append(entries, ziptree.File(name, []byte(content), strings.HasSuffix(name, ".so"), "store/0123.whl"))
+		e := ziptree.File(name, []byte(content), "store/0123.whl")
+		e.Exec = strings.HasSuffix(name, ".so")
+		entries = append(entries, e)
 	}
 
 	made, err := ziptree.New(entries)
@@ -543,7 +545,7 @@ func FuzzOpen(f *testing.F) {
 				return
 			}
 
-			added := ziptree.File(data+moved, in, false, "x.whl")
+			added := ziptree.File(data+moved, in, "x.whl")
 			if opened, err = ziptree.New(append(slices.Clip(whole), added)); err != nil {
 				t.Fatal(err)
 			}

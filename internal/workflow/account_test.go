@@ -216,7 +216,7 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	t.Helper()
 	var entries []ziptree.Entry
 	for name, content := range files {
-		entries = append(entries, ziptree.File(name, []byte(content), false, name))
+		entries = append(entries, ziptree.File(name, []byte(content), name))
 	}
 
 	tree, err := ziptree.New(entries)

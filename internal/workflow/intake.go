@@ -410,7 +410,7 @@ func (s Intake) snapshot(ctx context.Context, files []Source) (blob.Ref, error) 
 			return blob.Ref{}, err
 		}
 
-		entries = append(entries, ziptree.File(f.Name, b, false, workspaceRoot+"/"+f.Name))
+		entries = append(entries, ziptree.File(f.Name, b, workspaceRoot+"/"+f.Name))
 	}
 
 	t, err := ziptree.New(entries)

@@ -36,8 +36,8 @@ type UpdateOutput struct {
 	Since       time.Time `json:"since"` // time of the update
 }
 
-// AlarmPollSeconds is the polling interval for alarms. CloudWatch's shortest period for most metrics
-// is a minute.
+// AlarmPollSeconds is the polling interval for alarms. CloudWatch's shortest period for most
+// metrics is a minute.
 const AlarmPollSeconds = 30
 
 // Run updates. Fault Changed if somebody else changed the consumer since it was recorded.

@@ -75,7 +75,8 @@ func (e Entry) Deflated() (Entry, error) {
 		return Entry{}, err
 	}
 
-	small := File(e.Name, b, e.Exec, e.Origin)
+	small := File(e.Name, b, e.Origin)
+	small.Exec = e.Exec
 	small.Note = e.Note
 	return small, nil
 }

@@ -49,7 +49,7 @@ func TestWrittenZipIsCanonicalByteByByte(t *testing.T) {
 		Note:        "not written",
 		raw:         rawFrom(raw),
 	}
-	tree := mustNew(t, deflated, File("a.py", []byte("a"), false, "elsewhere"))
+	tree := mustNew(t, deflated, File("a.py", []byte("a"), "elsewhere"))
 	got := hex.EncodeToString(written(t, tree))
 	if want = strings.ReplaceAll(want, " ", ""); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -143,7 +143,7 @@ func fromGo(t *testing.T, files []member) []byte {
 			raw = Deflate(raw)
 		}
 
-		e := File(m.name, []byte(m.content), false, "")
+		e := File(m.name, []byte(m.content), "")
 		h.CRC32 = e.CRC32
 		h.CompressedSize64 = uint64(len(raw))
 		h.UncompressedSize64 = uint64(e.Size)
@@ -168,9 +168,9 @@ func TestWrittenZipIsReadByArchiveZip(t *testing.T) {
 	t.Parallel()
 	tree := mustNew(
 		t,
-		File("b/c.py", []byte(strings.Repeat("x = 1\n", 99)), false, ""),
-		File("a.sh", []byte("#!/bin/sh\n"), true, ""),
-		File("b/empty", nil, false, ""),
+		File("b/c.py", []byte(strings.Repeat("x = 1\n", 99)), ""),
+		File("a.sh", []byte("#!/bin/sh\n"), "").Executable(),
+		File("b/empty", nil, ""),
 	)
 	b := written(t, tree)
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
@@ -253,7 +253,7 @@ func TestNamedEntryIsWrittenUnderItsNewName(t *testing.T) {
 
 func TestCachesKeepNotes(t *testing.T) {
 	t.Parallel()
-	e := File("a", []byte("x"), false, "o")
+	e := File("a", []byte("x"), "o")
 	e.Note = "sha256 0123"
 	var b bytes.Buffer
 	w := NewWriter(&b)
@@ -306,7 +306,7 @@ func TestWriteReturnsErrorsOfItsOutput(t *testing.T) {
 	}
 
 	for sentence, tree := range map[string]Tree{
-		"at the end": mustNew(t, File("a", []byte("x"), false, "")),
+		"at the end": mustNew(t, File("a", []byte("x"), "")),
 		"early":      mustNew(t, Entry{Name: "a", Size: 3 << 20, ZippedBytes: 3 << 20, raw: rawFrom(noise)}),
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -347,9 +347,15 @@ func CheckName(name string) error {
 	return nil
 }
 
+// Executable returns the entry with execute permission.
+func (e Entry) Executable() Entry {
+	e.Exec = true
+	return e
+}
+
 // File makes an entry from bytes in memory. They are deflated if that is smaller.
-func File(name string, content []byte, exec bool, origin string) Entry {
-	e := Entry{Name: name, Exec: exec, Size: int64(len(content)), CRC32: crc32.ChecksumIEEE(content), Origin: origin}
+func File(name string, content []byte, origin string) Entry {
+	e := Entry{Name: name, Size: int64(len(content)), CRC32: crc32.ChecksumIEEE(content), Origin: origin}
 	// Gzipped files do not get smaller. Trying would take most of the time of rewriting botocore.
 	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
 		if packed := Deflate(content); len(packed) < len(content) {

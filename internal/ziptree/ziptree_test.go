@@ -359,7 +359,7 @@ func TestOpenEnforcesWhatTheDirectoryDeclares(t *testing.T) {
 
 func TestBytesRefusesMoreThanItsLimit(t *testing.T) {
 	t.Parallel()
-	e := File("a", []byte("abcd"), false, "here")
+	e := File("a", []byte("abcd"), "here")
 	if b, err := e.Bytes(4); string(b) != "abcd" || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
@@ -386,9 +386,9 @@ func TestBytesPassesOnErrorsOfTheSource(t *testing.T) {
 func TestNewNamesBothOriginsOfAName(t *testing.T) {
 	t.Parallel()
 	_, err := New([]Entry{
-		File("b", nil, false, "one.whl"),
-		File("a", nil, false, "two.whl"),
-		File("b", nil, false, "three.whl"),
+		File("b", nil, "one.whl"),
+		File("a", nil, "two.whl"),
+		File("b", nil, "three.whl"),
 	})
 	if want := "b is in one.whl and in three.whl"; errText(err) != want {
 		t.Errorf("error %v\n want %s", err, want)
@@ -397,7 +397,7 @@ func TestNewNamesBothOriginsOfAName(t *testing.T) {
 
 func TestNewLeavesItsArgumentAlone(t *testing.T) {
 	t.Parallel()
-	in := []Entry{File("b", nil, false, ""), File("a", nil, false, "")}
+	in := []Entry{File("b", nil, ""), File("a", nil, "")}
 	if tree := mustNew(t, in...); names(tree) != "a b" || in[0].Name != "b" {
 		t.Errorf("tree %s, argument begins with %s", names(tree), in[0].Name)
 	}
@@ -405,7 +405,7 @@ func TestNewLeavesItsArgumentAlone(t *testing.T) {
 
 func TestLookupFindsExactNamesOnly(t *testing.T) {
 	t.Parallel()
-	tree := mustNew(t, File("a/b.py", nil, false, ""), File("a.py", nil, false, ""), File("c", nil, false, ""))
+	tree := mustNew(t, File("a/b.py", nil, ""), File("a.py", nil, ""), File("c", nil, ""))
 	var found []string
 	for _, name := range []string{"", "a", "a.py", "a/", "a/b", "a/b.py", "A.py", "c", "d"} {
 		if e, ok := tree.Lookup(name); ok && e.Name == name {
@@ -424,8 +424,8 @@ func TestLookupFindsExactNamesOnly(t *testing.T) {
 
 func TestFileIsDeflatedOnlyWhenThatIsSmaller(t *testing.T) {
 	t.Parallel()
-	small := File("a", []byte("ab"), true, "o")
-	large := File("b", []byte(strings.Repeat("ab", 100)), false, "o")
+	small := File("a", []byte("ab"), "o").Executable()
+	large := File("b", []byte(strings.Repeat("ab", 100)), "o")
 	if small.Method != zip.Store || small.Size != 2 || small.ZippedBytes != 2 || !small.Exec {
 		t.Errorf("small: %+v", small)
 	}

@@ -190,9 +190,10 @@ const (
 	indexHint   = "hint: the file is what its index serves; choose another version, or tell its maintainers"
 	storeHint   = "hint: the file was damaged in the wheel store; run: layersmith clean --wheels, then build"
 	damagedHint = "hint: get that file again; if it is one of the wheel store: layersmith clean --wheels, then build"
-	linkHint    = "hint: replace the link by the file that it points to: zip -r without -y does that, and cp -rL for a folder"
-	brokenHint  = "hint: the file is damaged: make it again, or fetch it again"
-	zipHint     = "hint: make the zip again; layersmith reads plain zips of regular files"
+	linkHint    = "hint: replace the link by the file that it points to: zip -r without -y does that, " +
+		"and cp -rL for a folder"
+	brokenHint = "hint: the file is damaged: make it again, or fetch it again"
+	zipHint    = "hint: make the zip again; layersmith reads plain zips of regular files"
 )
 
 // asWheel adds the archive to the index as beta 1.0, which main requires besides alpha. uv reads

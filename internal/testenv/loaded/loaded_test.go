@@ -125,7 +125,7 @@ func tree(t *testing.T, files map[string]string) ziptree.Tree {
 	t.Helper()
 	var entries []ziptree.Entry
 	for name, content := range files {
-		entries = append(entries, ziptree.File(prefix+name, []byte(content), false, "test"))
+		entries = append(entries, ziptree.File(prefix+name, []byte(content), "test"))
 	}
 
 	made, err := ziptree.New(entries)

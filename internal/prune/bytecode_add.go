@@ -26,7 +26,7 @@ func (p Pruned) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Pruned,
 		added[e.Name] = true
 	}
 
-	out := Pruned{plan: p.plan, Decisions: make([]Outcome, 0, len(p.Decisions)+len(compiled))}
+	out := Pruned{plan: p.plan, Decisions: make([]Applied, 0, len(p.Decisions)+len(compiled))}
 	bySite := make(map[string]int, len(p.Decisions))
 	for _, o := range p.Decisions {
 		if !added[o.Entry.Name] {
@@ -54,7 +54,7 @@ func (p Pruned) WithBytecode(compiled []ziptree.Entry, sourceless bool) (Pruned,
 		}
 
 		d := Decision{Entry: e, Site: site, Owner: of.Owner, Wheel: of.Wheel}
-		out.Decisions = append(out.Decisions, Outcome{Decision: d, Result: e})
+		out.Decisions = append(out.Decisions, Applied{Decision: d, Result: e})
 	}
 
 	if sourceless {
@@ -89,7 +89,7 @@ func (p *Pruned) dropCached(before int, bySite map[string]int) {
 }
 
 // replace drops a file that sourceless bytecode replaces.
-func (o *Outcome) replace() {
+func (o *Applied) replace() {
 	o.drop(BySource, "")
 	o.Result = ziptree.Entry{}
 }
