@@ -3,8 +3,10 @@ package page
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/layersmith/layersmith/internal/measure"
 )
@@ -12,10 +14,63 @@ import (
 // Page is the text of a page so far.
 type Page struct{ strings.Builder }
 
+// maxColumns is the width above which a line of prose is broken: a sentence a line, then at words.
+const maxColumns = 120
+
+// String is the page, with long lines of prose broken. Tables and blocks of code stay as they are.
+func (p *Page) String() string { return Broken(p.Builder.String()) }
+
+// Broken breaks long lines of prose in a page.
+func Broken(text string) string {
+	var out strings.Builder
+	code := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+
+		if code || strings.HasPrefix(line, "|") || utf8.RuneCountInString(line) <= maxColumns {
+			out.WriteString(line)
+			continue
+		}
+
+		indent := line[:len(line)-len(item.ReplaceAllString(line, ""))]
+		for i, sentence := range strings.Split(sentenceEnd.ReplaceAllString(strings.TrimRight(line, "\n"), "$1\n$2"), "\n") {
+			if i > 0 {
+				sentence = strings.Repeat(" ", len(indent)) + sentence
+			}
+
+			writeWrapped(&out, sentence, len(indent))
+		}
+	}
+
+	return out.String()
+}
+
+var (
+	item        = regexp.MustCompile(`^\s*(?:[-*] |\d+\. )?`)
+	sentenceEnd = regexp.MustCompile("([\\w`)\\]%]\\.) ([A-Z`\\[])")
+)
+
+// writeWrapped writes a sentence in lines of at most maxColumns, broken at spaces.
+func writeWrapped(out *strings.Builder, sentence string, indent int) {
+	for utf8.RuneCountInString(sentence) > maxColumns {
+		at := strings.LastIndexByte(sentence[:maxColumns], ' ')
+		if at <= indent {
+			break
+		}
+
+		out.WriteString(sentence[:at] + "\n")
+		sentence = strings.Repeat(" ", indent) + sentence[at+1:]
+	}
+
+	out.WriteString(sentence + "\n")
+}
+
 // Line writes a line.
 func (p *Page) Line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
-// Paragraph writes a paragraph, in one line, and the blank line below it.
+// Paragraph writes a paragraph and the blank line below it.
 func (p *Page) Paragraph(format string, args ...any) { p.Line(format+"\n", args...) }
 
 // Columns are the columns of a table.
