@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +133,32 @@ func TestReportIsCompleteThoughTheProbeFails(t *testing.T) {
 		err = json.Unmarshal(read(t, f, engine.ReportName), &stored)
 		if err != nil || len(stored.Layers) != 1 || len(stored.Layers[0].Probe.Failures) != 1 {
 			t.Errorf("%s: stored %+v, %v", kind, stored.Layers, err)
+		}
+	}
+}
+
+// The report's sizes of files are those that the zip has.
+func TestLargestFilesHaveTheSizesOfTheZip(t *testing.T) {
+	f := newFactory(t, map[string][]string{"alpha": {
+		"alpha/__init__.py=" + strings.Repeat("x = 1\n", 100),
+		"alpha/data.txt=" + strings.Repeat("many words\n", 50),
+	}})
+	rep, _ := f.run(t)
+	b := read(t, f, "alpha-"+targetName+".zip")
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	largest := rep.Layers[0].Largest
+	if len(largest) != len(z.File) {
+		t.Fatalf("%d files in the report, %d in the zip", len(largest), len(z.File))
+	}
+
+	for _, l := range largest {
+		i := slices.IndexFunc(z.File, func(e *zip.File) bool { return e.Name == l.Name })
+		if i < 0 || uint64(l.Unzipped) != z.File[i].UncompressedSize64 || uint64(l.Zipped) != z.File[i].CompressedSize64 {
+			t.Errorf("%s: %d and %d bytes in the report", l.Name, l.Unzipped, l.Zipped)
 		}
 	}
 }

@@ -115,7 +115,11 @@ func itemize(r *report.Layer, p prune.Pruned) {
 			r.Bytecode.Size = r.Bytecode.Size.Add(is)
 		}
 
-		files = append(files, report.Sized{Name: o.Result.Name, Unzipped: is.Unzipped, Zipped: is.Zipped})
+		files = append(files, report.Sized{
+			Name:     o.Result.Name,
+			Unzipped: measure.Bytes(o.Result.Size),
+			Zipped:   measure.Bytes(o.Result.ZippedBytes),
+		})
 	}
 
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
