@@ -17,20 +17,20 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
-layers: setup build ## build the workspace layers/: zips and report in dist/ (the main job)
+layers: setup build ## build the workspace layers/ to dist/ (the main job); TARGET=python3.13-arm64 for another
 	bin/layersmith build $(if $(TARGET),--target $(TARGET))
 
 test: setup tools lint ## run all tests: real layers, every path of the workflow, a deployment to an emulator
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 60m ./...
 
-unit: ## run quick tests, for while you edit: no wheels, no network
+unit: setup ## run quick tests, for while you edit: no real wheels, no emulator
 	go test -short $$(go list ./internal/... | grep -v testenv/emulator)
 
 lint: ## check formatting, mistakes, width and length of the code: .golangci.yml
 	$(GOLANGCI) run ./...
 	@go run ./internal/tools/style -check .
 
-style: ## measure the code: length, branching, width, air; FOLDERS="a b" compares others
+style: ## measure functions, lines and blank lines of the code; FOLDERS="a b" compares others
 	@go run ./internal/tools/style . $(FOLDERS)
 
 golden: setup tools ## rewrite expected files and generated pages of docs/; read the diff
