@@ -89,7 +89,7 @@ var rooms = map[string]room{
 		allowed: "os os/exec path/filepath net/http net/url time syscall golang.org/x/sys/unix",
 	},
 	"awsport": {
-		why:     "the ports in an account: one file a service, errors classified in one place",
+		why:     "the ports in an account: one file a port or service, errors classified in one place",
 		own:     "blob digest engine fault measure operator release workflow",
 		allowed: "os net net/http net/url time syscall github.com/aws/aws-sdk-go-v2 github.com/aws/smithy-go",
 	},

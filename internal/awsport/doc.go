@@ -1,5 +1,5 @@
-// Package awsport implements the ports of internal/workflow with the AWS SDK, in one file per
-// service. Only this package sends requests to AWS.
+// Package awsport implements the ports of internal/workflow and internal/operator with the AWS SDK,
+// in one file a port or service. Only this package sends requests to AWS.
 //
 // # Errors
 //

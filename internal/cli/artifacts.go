@@ -42,7 +42,7 @@ When that cannot be done, the reason is stored too, for the run's report.`,
 				return err
 			}
 
-			b, err := a.artifactsStage(cmd.Context(), bucket, prefix)
+			b, err := a.artifactsBuild(cmd.Context(), bucket, prefix)
 			if err != nil {
 				return err
 			}
@@ -66,8 +66,8 @@ func runAddress(address string) (bucket, run string, err error) {
 	return bucket, run, nil
 }
 
-// artifactsStage composes the use case with the store bucket and this machine.
-func (a *app) artifactsStage(ctx context.Context, bucket, prefix string) (workflow.Build, error) {
+// artifactsBuild composes the use case with the store bucket and this machine.
+func (a *app) artifactsBuild(ctx context.Context, bucket, prefix string) (workflow.Build, error) {
 	cfg, err := awsport.Config(ctx, awsport.Options{Version: engine.Version})
 	if err != nil {
 		return workflow.Build{}, err
@@ -141,7 +141,7 @@ func (s site) Artifacts(
 	}
 
 	in := engine.BuildInput{Workspace: w, Lock: l, ReadFile: s.read, PlanOnly: true}
-	rep, _, err := s.buildStage(m).Run(ctx, in)
+	rep, _, err := s.builder(m).Run(ctx, in)
 	return rep, l, s.shown(err)
 }
 

@@ -85,7 +85,7 @@ func (a *app) build(ctx context.Context, layers []string, flags buildFlags) erro
 		return err
 	}
 
-	build := a.buildStage(m)
+	build := a.builder(m)
 	printHealed := func() {}
 	if !flags.noHeal && !in.Strict {
 		build.Heal, printHealed = a.heal()
@@ -177,7 +177,7 @@ func (a *app) replace(name string, b []byte) error {
 // lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels
 // in the store.
 func (a *app) lockAndFetch(ctx context.Context, m *machine, in engine.LockInput) (lock.Lock, error) {
-	locked, err := a.lockStage(m).Run(ctx, in)
+	locked, err := a.locker(m).Run(ctx, in)
 	if err != nil {
 		return lock.Lock{}, err
 	}

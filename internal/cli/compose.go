@@ -201,11 +201,11 @@ func (a *app) write(name string, b []byte) error {
 	})
 }
 
-func (a *app) lockStage(m *machine) engine.Lock {
+func (a *app) locker(m *machine) engine.Lock {
 	return engine.Lock{Resolver: m.resolver(a), Read: a.read, Write: a.write, Progress: m.progress}
 }
 
-func (a *app) buildStage(m *machine) engine.Build {
+func (a *app) builder(m *machine) engine.Build {
 	return engine.Build{
 		Tool:     engine.Tool,
 		Wheels:   m.wheels,

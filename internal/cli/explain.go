@@ -59,7 +59,7 @@ func (a *app) explain(ctx context.Context, path, layer string) error {
 			continue
 		}
 
-		pruned, err := a.buildStage(m).Inspect(ctx, l, w, spec)
+		pruned, err := a.builder(m).Inspect(ctx, l, w, spec)
 		if err != nil {
 			return err
 		}

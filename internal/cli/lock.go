@@ -31,7 +31,7 @@ left as it is.`,
 			in.Workspace = w
 			in.Target = t
 			in.Offline = a.offline
-			locked, err := a.lockStage(m).Run(ctx, in)
+			locked, err := a.locker(m).Run(ctx, in)
 			if err != nil {
 				return err
 			}

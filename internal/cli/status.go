@@ -88,7 +88,7 @@ func (a *app) states(
 		return nil, err
 	}
 
-	return a.buildStage(m).States(ctx, engine.BuildInput{Workspace: w, Lock: l})
+	return a.builder(m).States(ctx, engine.BuildInput{Workspace: w, Lock: l})
 }
 
 func statusOf(l workspace.Layer, state string, last report.Report) statusRow {
