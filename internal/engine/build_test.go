@@ -157,7 +157,8 @@ func TestLargestFilesHaveTheSizesOfTheZip(t *testing.T) {
 
 	for _, l := range largest {
 		i := slices.IndexFunc(z.File, func(e *zip.File) bool { return e.Name == l.Name })
-		if i < 0 || uint64(l.Unzipped) != z.File[i].UncompressedSize64 || uint64(l.Zipped) != z.File[i].CompressedSize64 {
+		if i < 0 || int64(l.Unzipped) != int64(z.File[i].UncompressedSize64) ||
+			int64(l.Zipped) != int64(z.File[i].CompressedSize64) {
 			t.Errorf("%s: %d and %d bytes in the report", l.Name, l.Unzipped, l.Zipped)
 		}
 	}

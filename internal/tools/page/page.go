@@ -35,7 +35,8 @@ func Broken(text string) string {
 		}
 
 		indent := line[:len(line)-len(item.ReplaceAllString(line, ""))]
-		for i, sentence := range strings.Split(sentenceEnd.ReplaceAllString(strings.TrimRight(line, "\n"), "$1\n$2"), "\n") {
+		sentences := sentenceEnd.ReplaceAllString(strings.TrimRight(line, "\n"), "$1\n$2")
+		for i, sentence := range strings.Split(sentences, "\n") {
 			if i > 0 {
 				sentence = strings.Repeat(" ", len(indent)) + sentence
 			}
