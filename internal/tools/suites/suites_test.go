@@ -516,7 +516,8 @@ func TestTheDocument(t *testing.T) {
 			"it asks a server\n",
 		"- x: 3 like tests/a.py::v: no network\n",
 	} {
-		if !strings.Contains(text, want) {
+		// Where a line of prose breaks is the page's matter, not this test's.
+		if !strings.Contains(words(text), words(want)) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
@@ -588,3 +589,6 @@ func TestTheSpread(t *testing.T) {
 		t.Errorf("the spread has %d", n)
 	}
 }
+
+// words is text with each run of white space as one space.
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -267,7 +267,8 @@ func TestTheDocument(t *testing.T) {
 		"| compared by what is loaded | 4 shared objects and 5 models that were changed, 6 files of bytecode |\n",
 		"\n## Broken\n\n- y: not built: no wheel for a\\|b\n",
 	} {
-		if !strings.Contains(text, want) {
+		// Where a line of prose breaks is the page's matter, not this test's.
+		if !strings.Contains(words(text), words(want)) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
@@ -330,3 +331,6 @@ func TestRequirements(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// words is text with each run of white space as one space.
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }
