@@ -62,22 +62,10 @@ type document struct {
 	Model
 }
 
-// fill writes a paragraph in lines of at most lineLength.
+// fill writes a paragraph, whatever white space its text has.
 func (d *document) fill(format string, args ...any) {
-	line := ""
-	for _, word := range strings.Fields(fmt.Sprintf(format, args...)) {
-		if line != "" && len(line)+1+len(word) > lineLength {
-			d.Line("%s", line)
-			line = ""
-		}
-
-		line = strings.TrimPrefix(line+" "+word, " ")
-	}
-
-	d.Line("%s\n", line)
+	d.Paragraph("%s", strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
 }
-
-const lineLength = 150
 
 func (d *document) table(header []string, rows [][]string) {
 	d.Header(new(page.Columns).Left(header...))

@@ -29,19 +29,19 @@ func Broken(text string) string {
 			code = !code
 		}
 
-		if code || strings.HasPrefix(line, "|") || utf8.RuneCountInString(line) <= maxColumns {
+		prose := strings.TrimRight(line, "\n")
+		if code || strings.HasPrefix(line, "|") || utf8.RuneCountInString(prose) <= maxColumns {
 			out.WriteString(line)
 			continue
 		}
 
-		indent := line[:len(line)-len(item.ReplaceAllString(line, ""))]
-		sentences := sentenceEnd.ReplaceAllString(strings.TrimRight(line, "\n"), "$1\n$2")
-		for i, sentence := range strings.Split(sentences, "\n") {
+		indent := len(item.FindString(prose))
+		for i, sentence := range strings.Split(sentenceEnd.ReplaceAllString(prose, "$1\n$2"), "\n") {
 			if i > 0 {
-				sentence = strings.Repeat(" ", len(indent)) + sentence
+				sentence = strings.Repeat(" ", indent) + sentence
 			}
 
-			writeWrapped(&out, sentence, len(indent))
+			writeWrapped(&out, sentence, indent)
 		}
 	}
 
