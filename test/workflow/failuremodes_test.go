@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/layersmith/layersmith/internal/tools/page"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/failure-modes.md")
@@ -129,12 +131,12 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	page := string(b)
+	document := string(b)
 	const (
 		begin = "<!-- tables: go test ./test/workflow -run FailureModes -update -->\n"
 		end   = "<!-- end of the tables -->"
 	)
-	before, rest, ok := strings.Cut(page, begin)
+	before, rest, ok := strings.Cut(document, begin)
 	old, after, alsoOk := strings.Cut(rest, end)
 	if !ok || !alsoOk {
 		t.Fatalf("%s has no tables", failureModes)
@@ -155,17 +157,17 @@ func TestFailureModesAreWhatIsTested(t *testing.T) {
 	}
 
 	for _, want := range []string{
-		strings.Join(released, " -> "),
+		page.Broken(strings.Join(released, " -> ") + "\n"),
 		fmt.Sprintf("%d layers and %d consumers", fits, fits),
-		"`" + joined(common) + "`",
+		page.Broken("- The common errors, which every function can give: `" + joined(common) + "`.\n"),
 	} {
-		if !strings.Contains(page, want) {
+		if !strings.Contains(document, want) {
 			t.Errorf("%s does not say: %s", failureModes, want)
 		}
 	}
 
 	known := testNames(t)
-	for _, m := range regexp.MustCompile("`(Test[^`]*)`").FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile("`(Test[^`]*)`").FindAllStringSubmatch(document, -1) {
 		if !known[m[1]] {
 			t.Errorf("%s names the test %s, which does not exist", failureModes, m[1])
 		}
