@@ -80,11 +80,24 @@ func longest(ctx context.Context) time.Duration {
 	return defaultWait
 }
 
-func (w *watch) saw(failed bool, code, cause string, err error) {
-	w.err = err
-	w.failed = failed
-	w.code = code
-	w.cause = cause
+// retryable is what a waiter of the SDK asks after each request: whether to go on.
+type retryable[In, Out any] func(context.Context, In, Out, error) (bool, error)
+
+// noting is next, with each answer recorded in w. state tells of an answer whether the function's
+// state is a failure, and Lambda's reason.
+func noting[In, Out any](
+	w *watch,
+	next retryable[In, Out],
+	state func(Out) (failed bool, code, cause string),
+) retryable[In, Out] {
+	return func(ctx context.Context, in In, out Out, err error) (bool, error) {
+		w.err, w.failed, w.code, w.cause = err, false, "", ""
+		if err == nil {
+			w.failed, w.code, w.cause = state(out)
+		}
+
+		return next(ctx, in, out, err)
+	}
 }
 
 // fault returns the fault for the error of a waiter.
@@ -119,24 +132,19 @@ func updated(
 		WaitForOutput(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
 			func(o *lambda.FunctionUpdatedV2WaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
-				judge := o.Retryable
-				o.Retryable = func(
-					ctx context.Context,
-					in *lambda.GetFunctionInput,
-					out *lambda.GetFunctionOutput,
-					err error,
-				) (bool, error) {
-					if c := configurationOf(out); c != nil {
-						w.saw(c.LastUpdateStatus == types.LastUpdateStatusFailed, string(c.LastUpdateStatusReasonCode),
-							aws.ToString(c.LastUpdateStatusReason), err)
-					} else {
-						w.saw(false, "", "", err)
-					}
-
-					return judge(ctx, in, out, err)
-				}
+				o.Retryable = noting(w, o.Retryable, updateState)
 			})
 	return out, w.fault(ctx, err)
+}
+
+func updateState(out *lambda.GetFunctionOutput) (failed bool, code, cause string) {
+	c := out.Configuration
+	if c == nil {
+		return false, "", ""
+	}
+
+	return c.LastUpdateStatus == types.LastUpdateStatusFailed, string(c.LastUpdateStatusReasonCode),
+		aws.ToString(c.LastUpdateStatusReason)
 }
 
 // active waits until a new function can be invoked.
@@ -145,23 +153,18 @@ func active(ctx context.Context, client lambda.GetFunctionAPIClient, w *watch, f
 		Wait(ctx, &lambda.GetFunctionInput{FunctionName: &function}, longest(ctx),
 			func(o *lambda.FunctionActiveV2WaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
-				judge := o.Retryable
-				o.Retryable = func(
-					ctx context.Context,
-					in *lambda.GetFunctionInput,
-					out *lambda.GetFunctionOutput,
-					err error,
-				) (bool, error) {
-					if c := configurationOf(out); c != nil {
-						w.saw(c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason), err)
-					} else {
-						w.saw(false, "", "", err)
-					}
-
-					return judge(ctx, in, out, err)
-				}
+				o.Retryable = noting(w, o.Retryable, functionState)
 			})
 	return w.fault(ctx, err)
+}
+
+func functionState(out *lambda.GetFunctionOutput) (failed bool, code, cause string) {
+	c := out.Configuration
+	if c == nil {
+		return false, "", ""
+	}
+
+	return c.State == types.StateFailed, string(c.StateReasonCode), aws.ToString(c.StateReason)
 }
 
 // published waits until a version can be invoked. PublishVersion may return an existing version
@@ -177,36 +180,30 @@ func published(
 		Wait(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function, Qualifier: &version}, longest(ctx),
 			func(o *lambda.PublishedVersionActiveWaiterOptions) {
 				o.MinDelay, o.MaxDelay = w.delays()
-				judge := o.Retryable
-				o.Retryable = func(
-					ctx context.Context,
-					in *lambda.GetFunctionConfigurationInput,
-					out *lambda.GetFunctionConfigurationOutput,
-					err error,
-				) (bool, error) {
-					if err != nil {
-						w.saw(false, "", "", err)
-						return judge(ctx, in, out, err)
-					}
-
-					w.saw(out.State == types.StateFailed, string(out.StateReasonCode), aws.ToString(out.StateReason),
-						nil)
-					if out.State == types.StateInactive {
-						return false, nil
-					}
-
-					return judge(ctx, in, out, err)
-				}
+				o.Retryable = noting(w, inactiveIsReady(o.Retryable), versionState)
 			})
 	return w.fault(ctx, err)
 }
 
-func configurationOf(out *lambda.GetFunctionOutput) *types.FunctionConfiguration {
-	if out == nil {
-		return nil
-	}
+func inactiveIsReady(next versionRetryable) versionRetryable {
+	return func(
+		ctx context.Context,
+		in *lambda.GetFunctionConfigurationInput,
+		out *lambda.GetFunctionConfigurationOutput,
+		err error,
+	) (bool, error) {
+		if err == nil && out.State == types.StateInactive {
+			return false, nil
+		}
 
-	return out.Configuration
+		return next(ctx, in, out, err)
+	}
+}
+
+type versionRetryable = retryable[*lambda.GetFunctionConfigurationInput, *lambda.GetFunctionConfigurationOutput]
+
+func versionState(out *lambda.GetFunctionConfigurationOutput) (failed bool, code, cause string) {
+	return out.State == types.StateFailed, string(out.StateReasonCode), aws.ToString(out.StateReason)
 }
 
 // pause sleeps unless the context ends.
