@@ -137,6 +137,7 @@ var rooms = map[string]room{
 	"test/faults":    {why: "the command line on bad input and on a failing machine"},
 	"test/functions": {why: "the deployed functions' bootstraps"},
 	"test/prebuilt":  {why: "layers and zips that other tools built"},
+	"test/reports":   {why: "what users reported, each as a script"},
 	"test/workflow":  {why: "every path through the state machine"},
 
 	// fixtures for tests
@@ -163,6 +164,11 @@ var rooms = map[string]room{
 	"testenv/runtimeapi": {
 		why:     "Lambda's Runtime API",
 		allowed: "os os/exec net net/http path/filepath time syscall",
+	},
+	"testenv/scripts": {
+		why:     "testscript files with the real command line, uv and Python",
+		own:     "cli pydist testenv/host",
+		allowed: "os os/exec path/filepath time syscall",
 	},
 	"testenv/s3server": {why: "S3 in memory", allowed: "net net/http net/url time"},
 

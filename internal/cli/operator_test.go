@@ -22,6 +22,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/layersmith/layersmith/internal/testenv/scripts"
 )
 
 // TestOperator runs the commands that talk to a deployed stack, with the real SDK, against an
@@ -42,13 +44,7 @@ func TestOperator(t *testing.T) {
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup:               setUpAccount,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":      runWithCode,
-			"interrupt": interrupt,
-			"ended":     ended,
-			"jsonget":   jsonGet,
-			"append":    appendLine,
-		},
+		Cmds:                scripts.Commands(),
 	})
 }
 
@@ -66,7 +62,7 @@ func setUpAccount(e *testscript.Env) error {
 
 	server := httptest.NewServer(a)
 	e.Defer(server.Close)
-	e.Values["state"] = &state{}
+	scripts.Prepare(e)
 	own, _, _ := strings.Cut(e.Getenv("PATH"),
 		string(os.PathListSeparator)) // where testscript put layersmith: nothing else is needed
 	e.Setenv("PATH", own)
