@@ -165,6 +165,10 @@ func (s Lock) resolve(ctx context.Context, q ResolveRequest, inputs digest.SHA25
 		return lock.Lock{}, err
 	}
 
+	if err := checkDirect(q, r.Distributions); err != nil {
+		return lock.Lock{}, err
+	}
+
 	l, err := lock.New(q.Target, inputs, r.Distributions, r.Closures)
 	if err != nil {
 		return lock.Lock{}, fault.New(fault.Internal, "lock", q.Target.String(), err)
@@ -246,6 +250,43 @@ func checkHashes(w workspace.Workspace, dists []lock.Distribution) error {
 	}
 
 	return nil
+}
+
+// checkDirect refuses a wheel for another platform that a requirement names by its URL or path: no
+// resolver has a choice there.
+func checkDirect(q ResolveRequest, dists []lock.Distribution) error {
+	for _, d := range dists {
+		if !d.Direct || d.File.IsSource() {
+			continue
+		}
+
+		w, err := pydist.ParseWheelName(d.File.Name)
+		if err == nil && q.Target.Supports(w) {
+			continue
+		}
+
+		if err == nil {
+			err = fmt.Errorf("%s does not run on %s", d.File.Name, q.Target)
+		}
+
+		return fault.New(fault.BadInput, "lock", required(q.Workspace, d.Name), err).
+			WithHint("name a wheel for " + q.Target.String() + ", or the distribution by its name and version")
+	}
+
+	return nil
+}
+
+// required is the requirement of a distribution and its place: "alpha @ ... (main/requirements.txt:1)".
+func required(w workspace.Workspace, n pydist.Name) string {
+	for _, l := range w.Layers {
+		for _, r := range l.Requirements.Direct {
+			if r.Name == n {
+				return fmt.Sprintf("%s (%s:%d)", r.Text, r.File, r.Line)
+			}
+		}
+	}
+
+	return n.String()
 }
 
 // hasHash reports whether requirements give the hash of a distribution's file. One name may have

@@ -18,11 +18,19 @@ import (
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
+	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// located is a distribution and the address of its file: a URL or a path.
+// located is a distribution and the address of its file: a URL or a path. others are its files that
+// were not chosen: an older lock may name one of them.
 type located struct {
 	lock.Distribution
+	address string
+	others  []locatedFile
+}
+
+type locatedFile struct {
+	sum     digest.SHA256
 	address string
 }
 
@@ -49,8 +57,25 @@ type pylockFile struct {
 	Hashes map[string]string `toml:"hashes"`
 }
 
-// files returns the files of pinned requirements, without resolving anything.
-func (u UV) files(ctx context.Context, program, pins string, o compileOptions) ([]located, error) {
+// hashes are those that requirements give with --hash, such as "sha256:0a...", by distribution.
+type hashes map[pydist.Name][]string
+
+func hashesOf(w workspace.Workspace) hashes {
+	h := hashes{}
+	for _, l := range w.Layers {
+		for _, q := range l.Requirements.Direct {
+			h[q.Name] = append(h[q.Name], q.Hashes...)
+		}
+	}
+
+	return h
+}
+
+// files returns the files of pinned requirements, without resolving anything. Where trusted has
+// hashes of a distribution, only files that have one of them are chosen, as pip does.
+func (u UV) files(
+	ctx context.Context, program, pins string, o compileOptions, trusted hashes,
+) ([]located, error) {
 	out, err := u.compile(ctx, program, o, "--no-deps", "--format", "pylock.toml", pins)
 	if err != nil {
 		return nil, err
@@ -63,7 +88,7 @@ func (u UV) files(ctx context.Context, program, pins string, o compileOptions) (
 
 	var found []located
 	for _, p := range answer.Packages {
-		l, err := p.locate()
+		l, err := p.trusted(trusted).locate(o.target)
 		var known *fault.Error
 		if errors.As(err, &known) {
 			return nil, err
@@ -81,12 +106,12 @@ func (u UV) files(ctx context.Context, program, pins string, o compileOptions) (
 
 // locate returns a fault for a package without a file that can be locked, and another error for one
 // that cannot be parsed.
-func (p pylockPackage) locate() (l located, err error) {
+func (p pylockPackage) locate(t pydist.Target) (l located, err error) {
 	if l.Name, err = pydist.ParseName(p.Name); err != nil {
 		return located{}, err
 	}
 
-	f, err := p.file()
+	f, err := p.file(t)
 	if err != nil {
 		return located{}, err
 	}
@@ -94,10 +119,17 @@ func (p pylockPackage) locate() (l located, err error) {
 	l.Direct = p.Archive != nil
 	l.address = f.address()
 	l.File = lock.File{Name: f.name(), Size: f.Size}
-	if sum, ok := f.Hashes["sha256"]; ok {
-		if l.File.SHA256, err = digest.Parse(sum); err != nil {
+	if l.File.SHA256, err = f.sum(); err != nil {
+		return located{}, err
+	}
+
+	for _, w := range p.Wheels {
+		sum, err := w.sum()
+		if err != nil {
 			return located{}, err
 		}
+
+		l.others = append(l.others, locatedFile{sum, w.address()})
 	}
 
 	version := p.Version
@@ -114,8 +146,29 @@ func (p pylockPackage) locate() (l located, err error) {
 	return l, nil
 }
 
-// file is the one that uv would install.
-func (p pylockPackage) file() (pylockFile, error) {
+// trusted is the package with only those wheels that have one of the hashes, if any has.
+func (p pylockPackage) trusted(h hashes) pylockPackage {
+	name, err := pydist.ParseName(p.Name)
+	if err != nil {
+		return p // locate reports it
+	}
+
+	var known []pylockFile
+	for _, w := range p.Wheels {
+		if slices.Contains(h[name], "sha256:"+w.Hashes["sha256"]) {
+			known = append(known, w)
+		}
+	}
+
+	if len(known) > 0 {
+		p.Wheels = known
+	}
+
+	return p
+}
+
+// file is the one that an installer would take for the target.
+func (p pylockPackage) file(t pydist.Target) (pylockFile, error) {
 	switch {
 	case p.Archive != nil:
 		return *p.Archive, nil
@@ -123,15 +176,69 @@ func (p pylockPackage) file() (pylockFile, error) {
 		return pylockFile{}, fault.New(fault.BadInput, "lock", p.Name,
 			errors.New("it comes from a repository or a folder, which has no hash")).
 			WithHint("build a wheel of it and name the wheel")
-	case len(p.Wheels) > 0:
-		return p.Wheels[0], nil // for one target uv lists its choice first
-	case p.Sdist != nil:
+	}
+
+	if w, ok := p.wheel(t); ok {
+		return w, nil
+	}
+
+	if p.Sdist != nil {
 		return *p.Sdist, nil
 	}
 
-	return pylockFile{}, fault.New(fault.WheelMissing, "lock", p.Name+"=="+p.Version,
-		errors.New("uv lists no file of it")).
-		WithHint("choose another version")
+	return pylockFile{}, p.noFile(t)
+}
+
+// wheel chooses among all wheels of the version: uv lists them in the order of the index.
+func (p pylockPackage) wheel(t pydist.Target) (pylockFile, bool) {
+	var names []pydist.WheelName
+	byName := map[string]pylockFile{}
+	for _, f := range p.Wheels {
+		w, err := pydist.ParseWheelName(f.name())
+		if err != nil {
+			continue // an old file of a form that no installer takes
+		}
+
+		names = append(names, w)
+		byName[w.String()] = f
+	}
+
+	best, ok := t.Choose(names)
+	return byName[best.String()], ok
+}
+
+// noFile is the fault of a version without a file for the target. It names the tags that there are.
+func (p pylockPackage) noFile(t pydist.Target) error {
+	subject := p.Name + "==" + p.Version
+	if len(p.Wheels) == 0 {
+		return fault.New(fault.WheelMissing, "lock", subject, errors.New("uv lists no file of it")).
+			WithHint("choose another version")
+	}
+
+	const shown = 5
+	var names []string
+	for _, f := range p.Wheels {
+		names = append(names, f.name())
+	}
+
+	slices.Sort(names)
+	if more := len(names) - shown; more > 0 {
+		names = append(names[:shown], fmt.Sprintf("and %d more", more))
+	}
+
+	return fault.New(fault.WheelMissing, "lock", subject,
+		fmt.Errorf("none of its wheels runs on %s: %s", t, strings.Join(names, ", "))).
+		WithHint("choose a version that has a wheel for " + t.String())
+}
+
+// sum is the file's digest; zero when uv gives none, as for a wheel of this machine.
+func (f pylockFile) sum() (digest.SHA256, error) {
+	text, ok := f.Hashes["sha256"]
+	if !ok {
+		return digest.SHA256{}, nil
+	}
+
+	return digest.Parse(text)
 }
 
 func (f pylockFile) address() string {
@@ -184,11 +291,13 @@ func (u UV) Locate(ctx context.Context, r engine.LocateRequest) (map[digest.SHA2
 	}
 
 	for _, f := range files {
-		if !f.File.SHA256.IsZero() {
-			addresses[f.File.SHA256] = f.address
+		addresses[f.File.SHA256] = f.address
+		for _, other := range f.others {
+			addresses[other.sum] = other.address
 		}
 	}
 
+	delete(addresses, digest.SHA256{}) // of files whose digest uv does not give
 	return addresses, nil
 }
 
@@ -210,7 +319,7 @@ func (u UV) locateIndexed(
 		target:      r.Lock.Target,
 		allowSource: slices.ContainsFunc(r.Wanted, func(d lock.Distribution) bool { return d.File.IsSource() }),
 	}
-	files, err := u.files(ctx, program, pins, options)
+	files, err := u.files(ctx, program, pins, options, nil)
 	if err != nil {
 		return nil, explain(err, r.Workspace, r.Lock.Target, filepath.ToSlash(u.Root))
 	}

@@ -77,7 +77,7 @@ func (r *resolveRun) resolve(ctx context.Context) (engine.Resolution, error) {
 		closures[l.Name] = names
 	}
 
-	files, err := r.files(ctx, r.program, r.pins, r.options)
+	files, err := r.files(ctx, r.program, r.pins, r.options, hashesOf(r.request.Workspace))
 	if err != nil {
 		return engine.Resolution{}, err
 	}

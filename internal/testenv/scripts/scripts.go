@@ -47,6 +47,7 @@ func Main(m *testing.M) {
 //	$WORK/cache   the wheel store and the caches
 //	$WORK/bin     uv, and the target's interpreter as python3.N; a script removes a file to test without it
 //	$FOREIGN      the same runtime on another architecture than this machine's
+//	$MACHINE      this machine's architecture in platform tags: x86_64, aarch64
 //	$TARGET       the target of that interpreter; it is also replaced in the script's *.yaml files
 //	$PYTHON       that interpreter
 //
@@ -93,6 +94,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"truncate":  truncate,
 		"append":    appendLine,
 		"empty":     emptyFolder,
+		"replace":   replaceText,
 	}
 }
 
@@ -134,6 +136,7 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 		"PATH":    own + string(os.PathListSeparator) + in("bin"),
 		"HOME":    in("home"),
 		"TARGET":  python.Target.String(),
+		"MACHINE": map[string]string{"x86_64": "x86_64", "arm64": "aarch64"}[python.Target.Arch()],
 		"FOREIGN": "python" + version + "-" + otherArch,
 		"CPYTHON": strings.ReplaceAll(version, ".", ""),
 		"LOCK":    "pylock." + strings.ReplaceAll(python.Target.String(), ".", "_") + ".toml",
@@ -533,7 +536,7 @@ func sameDigest(ts *testscript.TestScript, neg bool, args []string) {
 	jsonGet(ts, neg, []string{args[1], args[2], hex.EncodeToString(sum[:])})
 }
 
-// same FILE FILE: as cmp, for files that nobody wants to see a difference of.
+// same FILE OTHER: as cmp, for files that nobody wants to see a difference of.
 func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: [!] same file file")
@@ -562,6 +565,22 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.Truncate(f, info.Size()/2))
 	}
+}
+
+// replace FILE OLD NEW: replaces a text in a file, which must have it.
+func replaceText(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg)
+	if len(args) != 3 {
+		ts.Fatalf("usage: replace file old new")
+	}
+
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if !bytes.Contains(b, []byte(args[1])) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.ReplaceAll(b, []byte(args[1]), []byte(args[2])), 0o644))
 }
 
 // append FILE LINE: adds a line to a file.
