@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
@@ -25,6 +26,7 @@ type Artifact struct {
 	Tree          ziptree.Tree
 	Distributions []wheel.Distribution
 	Indexes       []prune.Index
+	Clashes       []Clash
 	Notes         []string
 	blobs         []Blob
 }
@@ -47,7 +49,7 @@ func (s Assemble) Run(
 	ctx context.Context, t pydist.Target, at place.Place, dists []lock.Distribution,
 ) (Artifact, error) {
 	a := Artifact{Target: t, Place: at}
-	files := layout{from: map[string]ziptree.Entry{}}
+	files := layout{at: map[string]int{}, order: installOrder(dists)}
 	for _, d := range dists {
 		if err := s.add(ctx, &a, &files, d); err != nil {
 			a.Close()
@@ -55,6 +57,7 @@ func (s Assemble) Run(
 		}
 	}
 
+	a.disown(files.clashes)
 	var err error
 	if a.Tree, err = ziptree.New(files.entries); err != nil {
 		a.Close()
@@ -62,6 +65,30 @@ func (s Assemble) Run(
 	}
 
 	return a, nil
+}
+
+// disown takes clashing files away from the distributions whose file is not used: from their lists
+// of files, which RECORD is written from, and from their references.
+func (a *Artifact) disown(clashes []Clash) {
+	lost := map[pydist.Name]map[string]bool{}
+	for i, c := range clashes {
+		clashes[i].equalNamespace = sameNamespace(c.winner, c.loser)
+		if lost[c.Loser] == nil {
+			lost[c.Loser] = map[string]bool{}
+		}
+
+		lost[c.Loser][c.Site] = true
+	}
+
+	a.Clashes = clashes
+	for i, d := range a.Distributions {
+		if files := lost[d.Name]; files != nil {
+			a.Distributions[i].Files = slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return files[f] })
+			a.Indexes[i].Files = slices.DeleteFunc(slices.Clone(a.Indexes[i].Files), func(f prune.FileRefs) bool {
+				return files[f.Path]
+			})
+		}
+	}
 }
 
 // add opens a distribution's wheel and adds its files.
@@ -93,37 +120,47 @@ func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Di
 
 	a.Indexes = append(a.Indexes, x)
 	a.Distributions = append(a.Distributions, w.Distribution)
-	return files.add(a.Place.Prefix, w.Tree)
+	files.add(a.Place, d.Name, w.Tree)
+	return nil
 }
 
 // layout collects the files of a layer.
 type layout struct {
 	entries []ziptree.Entry
-	from    map[string]ziptree.Entry // by name in the layer
+	owners  []pydist.Name       // of entries
+	at      map[string]int      // position in entries by name in the layer
+	order   map[pydist.Name]int // see installOrder
+	clashes []Clash
 }
 
-// add adds a wheel's files. Two wheels may have the same file, as with old namespace packages, but
-// not two different files of one name.
-func (l *layout) add(prefix string, wheel ziptree.Tree) error {
+// add adds a wheel's files. Where another wheel has a different file of the same name, the one that
+// is installed last stays.
+func (l *layout) add(at place.Place, d pydist.Name, wheel ziptree.Tree) {
 	for _, e := range wheel.Entries() {
-		e = e.Named(prefix + e.Name)
-		other, twice := l.from[e.Name]
-		if twice && other.CRC32 == e.CRC32 && other.Size == e.Size {
+		site := e.Name
+		e = e.Named(at.Prefix + site)
+		i, twice := l.at[e.Name]
+		if !twice {
+			l.at[e.Name] = len(l.entries)
+			l.entries = append(l.entries, e)
+			l.owners = append(l.owners, d)
 			continue
 		}
 
-		if twice {
-			return fault.New(fault.BadInput, "assemble", e.Name,
-				fmt.Errorf("two wheels have it, with different content: %s and %s", other.Origin, e.Origin)).
-				WithHint("they cannot be installed together; put one of them into another layer that no function " +
-					"uses with this one")
+		other := l.entries[i]
+		if other.CRC32 == e.CRC32 && other.Size == e.Size {
+			continue
 		}
 
-		l.from[e.Name] = e
-		l.entries = append(l.entries, e)
-	}
+		c := Clash{Site: site, Winner: l.owners[i], Loser: d, winner: other, loser: e}
+		if l.order[d] > l.order[l.owners[i]] {
+			c = Clash{Site: site, Winner: d, Loser: l.owners[i], winner: e, loser: other}
+			l.entries[i] = e
+			l.owners[i] = d
+		}
 
-	return nil
+		l.clashes = append(l.clashes, c)
+	}
 }
 
 // unreadable returns the fault for a wheel that cannot be opened: that of the wheel, or that of the

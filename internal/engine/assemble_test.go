@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/layersmith/layersmith/internal/engine"
@@ -55,9 +56,27 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("%d files", a.Tree.Len())
 		}
 	})
-	t.Run("different files of one name in two wheels are refused, and both are named", func(t *testing.T) {
-		_, err := assemble(t, []string{"ns/__init__.py=one"}, []string{"ns/__init__.py=other"})
-		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl and b-1.0-py3-none-any.whl")
+	t.Run("of different files of one name the layer has that of the wheel that pip installs last", func(t *testing.T) {
+		// Among wheels that require nothing, pip goes from the last name to the first.
+		a, err := assemble(t, []string{"ns/it.py=a"}, []string{"ns/it.py=b"}, []string{"ns/it.py=c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		e, _ := a.Tree.Lookup("python/ns/it.py")
+		if b, err := e.Bytes(100); err != nil || string(b) != "a" {
+			t.Errorf("%q, %v", b, err)
+		}
+
+		for i, d := range a.Distributions {
+			if owns := slices.Contains(d.Files, "ns/it.py"); owns != (i == 0) {
+				t.Errorf("%s owns it: %t", d.Name, owns)
+			}
+		}
+
+		if len(a.Clashes) != 2 {
+			t.Errorf("clashes %v", a.Clashes)
+		}
 	})
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {
 		store := &memport.Wheels{}

@@ -45,6 +45,7 @@ func (m Made) Report(seen Seen) report.Layer {
 		Probe:         seen.Probe,
 		Choices:       choices(m.Spec.Policy),
 		Healed:        seen.Healed,
+		Warnings:      m.clashNotes(),
 		Notes:         slices.Concat(m.Artifact.Notes, m.Bytecode.Notes, m.Pruned.Notes),
 	}
 	r.Gate, r.Allowed = allow(seen.Gate, m.Spec.Allow, m.Artifact.Place)

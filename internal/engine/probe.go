@@ -88,7 +88,8 @@ func (p Prober) ask(ctx context.Context, name, mount string, jobs []probe.Job) (
 	return p.Python.Probe(ctx, mount, jobs, func() { task.Add(1) })
 }
 
-// timed are the modules whose import is timed, without those whose own job failed or was skipped.
+// timed are the modules whose import is timed, without those that layer.yaml leaves out, and those
+// whose own job failed or was skipped.
 func timed(q Question, seen report.Probe) []string {
 	modules := q.Imports
 	if len(modules) == 0 {
@@ -97,7 +98,7 @@ func timed(q Question, seen report.Probe) []string {
 
 	return slices.DeleteFunc(slices.Clone(modules), func(m string) bool {
 		is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
-		return slices.ContainsFunc(seen.Failures, is) || slices.ContainsFunc(seen.Skipped, is)
+		return q.Chosen != nil && q.Chosen(m) || slices.ContainsFunc(seen.Failures, is) || slices.ContainsFunc(seen.Skipped, is)
 	})
 }
 

@@ -45,7 +45,8 @@ type Layer struct {
 	Allowed       []Allowed       `json:"allowed,omitempty"`
 	Probe         Probe           `json:"probe"`
 	Choices       []Choice        `json:"choices,omitempty"`
-	Healed        []Healed        `json:"healed,omitempty"` // by this build
+	Healed        []Healed        `json:"healed,omitempty"`   // by this build
+	Warnings      []string        `json:"warnings,omitempty"` // always printed; Notes with --verbose
 	Notes         []string        `json:"notes,omitempty"`
 	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
 }

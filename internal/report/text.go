@@ -123,6 +123,10 @@ func (t text) layer(l Layer) {
 		t.line("note", "%s: not healed: %s", l.Name, h.Why)
 	}
 
+	for _, w := range l.Warnings {
+		t.line("note", "%s: %s", l.Name, w)
+	}
+
 	if t.Verbose {
 		for _, n := range l.Notes {
 			t.line("note", "%s: %s", l.Name, n)

@@ -536,10 +536,10 @@ func sameDigest(ts *testscript.TestScript, neg bool, args []string) {
 	jsonGet(ts, neg, []string{args[1], args[2], hex.EncodeToString(sum[:])})
 }
 
-// same FILE OTHER: as cmp, for files that nobody wants to see a difference of.
+// same ONE OTHER: as cmp, for files that nobody wants to see a difference of.
 func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
-		ts.Fatalf("usage: [!] same file file")
+		ts.Fatalf("usage: [!] same one other")
 	}
 
 	a, err := os.ReadFile(ts.MkAbs(args[0]))
