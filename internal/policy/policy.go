@@ -41,6 +41,7 @@ type Rule struct {
 	Match      []string    `yaml:"match" json:"match"`
 	Transform  string      `yaml:"transform" json:"transform,omitempty"`   // rewrites files instead of dropping them
 	References string      `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
+	Evidence   string      `yaml:"evidence" json:"evidence,omitempty"`     // what the folder must be, see HoldsTests
 	Only       []string    `yaml:"only" json:"only,omitempty"`             // distributions; empty: all
 	Except     []Exception `yaml:"except" json:"except,omitempty"`
 	Select     *Select     `yaml:"select" json:"select,omitempty"`
@@ -50,6 +51,22 @@ type Rule struct {
 
 	match  patterns
 	except []exception
+}
+
+// Values of Rule.Evidence: what a folder that a glob names must be, so that the rule applies to its
+// files. Package prune looks into the folder.
+const (
+	HoldsTests = "tests"      // it has tests, by their names or by what they import
+	NoPackage  = "no-package" // it is no package of Python
+)
+
+// Otherwise says why the rule does not apply to a folder without the evidence.
+func (r *Rule) Otherwise() string {
+	if r.Evidence == HoldsTests {
+		return "its folder has no tests"
+	}
+
+	return "its folder is a package of Python"
 }
 
 // Exception excludes files from a rule: those that match, those of one distribution, or those of
@@ -147,6 +164,8 @@ func (r *Rule) validate() error {
 		return errors.New("title, why, risk and remedy are required")
 	case len(r.Match) == 0:
 		return errors.New("match: missing")
+	case !slices.Contains([]string{"", HoldsTests, NoPackage}, r.Evidence):
+		return fmt.Errorf("evidence: %q; known: %s, %s", r.Evidence, HoldsTests, NoPackage)
 	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):
 		return fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}

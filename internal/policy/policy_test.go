@@ -157,7 +157,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 
 		return strings.Join(IDs(p.Rules()), " ")
 	}
-	const defaults = "botocore-docs botocore-examples docs elf-strip native-sources " +
+	const defaults = "botocore-docs botocore-examples docs elf-strip examples native-sources " +
 		"stale-bytecode static-libraries stubs tests"
 
 	for sentence, tt := range map[string]struct {

@@ -19,11 +19,13 @@ type planner struct {
 	candidates candidates
 	wants      [][]*policy.Rule // by position in decisions: the rules that want to drop the candidate
 	groups     map[string][]int // see group
+	evidence   map[evidenceKey]bool
+	indexOf    map[string]int // file: position of its index
 
 	// Of the search for references:
-	queue   []int           // kept files whose references are still to be followed
-	indexes []resolvedIndex // as in Input
-	indexOf map[string]int  // file: position of its index
+	queue    []int           // kept files whose references are still to be followed
+	siblings []sibling       // see restoreSiblings
+	indexes  []resolvedIndex // as in Input
 }
 
 func newPlanner(in Input, pol policy.Policy) *planner {
@@ -34,12 +36,20 @@ func newPlanner(in Input, pol policy.Policy) *planner {
 		candidates: newCandidates(),
 		wants:      make([][]*policy.Rule, in.Tree.Len()),
 		groups:     map[string][]int{},
+		indexOf:    map[string]int{},
 	}
+	for k, x := range in.Indexes {
+		for _, f := range x.Files {
+			p.indexOf[f.Path] = k
+		}
+	}
+
 	owners := in.owners()
 	for i, e := range in.Tree.Entries() {
 		p.decisions[i] = in.decision(e, owners)
 	}
 
+	p.gatherEvidence()
 	return p
 }
 
@@ -98,6 +108,11 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 			d.explainKept(r.ID, why)
 		}
 
+		return false, nil
+	}
+
+	if !p.proven(r, d.Site) {
+		d.explainKept(r.ID, r.Otherwise())
 		return false, nil
 	}
 
@@ -172,21 +187,30 @@ func (p *planner) addCandidate(i int) {
 // group returns the key of the files that a rule with "references: folder" restores together: those
 // of the selected part of a package, or of the folder that the rule matches.
 func group(r *policy.Rule, site string) string {
+	if folder, ok := matchedFolder(r, site); ok && r.Select == nil {
+		return r.ID + "\x00" + folder
+	}
+
 	segments := strings.Split(site, "/")
 	n := len(segments) - 1
 	if r.Select != nil {
 		n = min(n, r.Select.Segment+1)
-	} else {
-		for k := 1; k < n; k++ {
-			// No glob matches this file name, so only the folder can.
-			if r.Matches(strings.Join(segments[:k], "/")+"/\x00", policy.Owner{}) {
-				n = k
-				break
-			}
-		}
 	}
 
 	return r.ID + "\x00" + strings.Join(segments[:n], "/")
+}
+
+// matchedFolder is the outermost folder of a file that the rule's globs match as a whole. ok is
+// false when they match the file by its own name.
+func matchedFolder(r *policy.Rule, site string) (folder string, ok bool) {
+	for k := range len(site) {
+		// No glob matches this file name, so only the folder can.
+		if site[k] == '/' && r.Matches(site[:k]+"/\x00", policy.Owner{}) {
+			return site[:k], true
+		}
+	}
+
+	return "", false
 }
 
 // opaquePackages returns the top-level folders with more sourceless bytecode than sources. The
