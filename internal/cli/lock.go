@@ -69,4 +69,8 @@ func (a *app) sayLock(l engine.Locked) {
 	for _, c := range l.Changes {
 		a.say("        %s", c)
 	}
+
+	for _, n := range l.Notes {
+		a.say("note    %s", n)
+	}
 }
