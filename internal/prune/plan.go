@@ -164,21 +164,6 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	return p.Plan, nil
 }
 
-// KeptSources returns the Python modules kept as sources, for which bytecode can be compiled. Files
-// in bin/ are scripts, not modules, and files outside the site folder have no module name.
-func (p Plan) KeptSources() []Decision {
-	var sources []Decision
-	for _, d := range p.decisions {
-		isSource := strings.HasSuffix(d.Site, ".py")
-		isModule := !strings.HasPrefix(d.Site, "bin/") && !strings.HasPrefix(d.Site, Outside)
-		if d.Fate != Dropped && isSource && isModule {
-			sources = append(sources, d)
-		}
-	}
-
-	return sources
-}
-
 // Untouched returns the layer without any change: every file is kept.
 func Untouched(in Input) Pruned {
 	owners := in.owners()
