@@ -112,6 +112,8 @@ type Input struct {
 	Prefix        string // site folder in the zip: "python/" in a layer, "" in a function package
 	Distributions []wheel.Distribution
 	Indexes       []Index
+	Binaries      []Binaries              // as Indexes
+	Links         func() ([]Links, error) // as Indexes; called where a rule asks. nil: nothing is known
 }
 
 // decision returns the initial decision about a file: kept, for no reason yet.
@@ -153,6 +155,10 @@ func (p Plan) Input() Input { return p.input }
 // NewPlan decides about every file of the tree. It fails if a rule names an unknown transform.
 func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	p := newPlanner(in, pol)
+	if err := p.readContents(); err != nil {
+		return Plan{}, err
+	}
+
 	for i := range p.decisions {
 		if err := p.applyRules(i); err != nil {
 			return Plan{}, err

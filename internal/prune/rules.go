@@ -19,6 +19,7 @@ type planner struct {
 	candidates candidates
 	wants      [][]*policy.Rule // by position in decisions: the rules that want to drop the candidate
 	groups     map[string][]int // see group
+	contents   contents
 
 	// Of the search for references:
 	queue   []int           // kept files whose references are still to be followed
@@ -89,7 +90,7 @@ func inDistInfo(name string) bool {
 // applyRule applies one rule to file i. If the result is final, no later rule changes it.
 func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err error) {
 	d := &p.decisions[i]
-	if !p.covers(r, name, d.Owner) {
+	if !p.covers(r, i, name, d.Owner) {
 		return false, nil
 	}
 
@@ -106,7 +107,7 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 	}
 
 	if r.References == "ignore" {
-		d.drop(r.ID, "")
+		d.drop(r.ID, p.contents[r.Content][i])
 		p.wants[i] = nil
 		return true, nil
 	}
@@ -121,8 +122,8 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 }
 
 // covers reports whether the rule is about the file, before exceptions and references.
-func (p *planner) covers(r *policy.Rule, name string, o policy.Owner) bool {
-	return r.Matches(name, o) && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
+func (p *planner) covers(r *policy.Rule, i int, name string, o policy.Owner) bool {
+	return (r.Matches(name, o) || p.hasContent(r, i, o)) && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
 }
 
 // setTransform decides that the rule's transform rewrites the file, unless an earlier rule did.
