@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/prune"
@@ -135,13 +138,15 @@ func corrupt(err error) error { return fault.New(fault.CorruptArchive, "open", "
 func readLinks(of []func() (prune.Links, error)) func() ([]prune.Links, error) {
 	return sync.OnceValues(func() ([]prune.Links, error) {
 		all := make([]prune.Links, len(of))
+		g := new(errgroup.Group)
+		g.SetLimit(runtime.GOMAXPROCS(0))
 		for i, read := range of {
-			var err error
-			if all[i], err = read(); err != nil {
-				return nil, err
-			}
+			g.Go(func() (err error) {
+				all[i], err = read()
+				return err
+			})
 		}
 
-		return all, nil
+		return all, g.Wait()
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"sort"
 
 	"github.com/layersmith/layersmith/internal/sharedobj"
@@ -17,7 +18,8 @@ import (
 const BinariesVersion = "binaries-1"
 
 // Binaries are the programs and libraries of one wheel, or of one prebuilt layer, as their first
-// bytes tell. Names tell nothing: programs have none in common.
+// bytes tell. Names of programs tell nothing. Only those of sources and texts are believed, which
+// are most files of large wheels.
 type Binaries struct {
 	Files []Binary // sorted by Path
 }
@@ -28,11 +30,21 @@ type Binary struct {
 	sharedobj.Program
 }
 
-// NewBinaries reads the first bytes of every entry. Names are relative to the site folder.
+// texts are extensions of files that nobody loads or executes as a program.
+var texts = map[string]bool{
+	".py": true, ".pyi": true, ".pyx": true, ".pxd": true, ".h": true, ".hpp": true, ".cuh": true, ".js": true,
+	".ts": true, ".map": true, ".json": true, ".html": true, ".css": true, ".md": true, ".rst": true, ".txt": true,
+}
+
+// NewBinaries reads the first bytes of every entry but texts. Names are relative to the site folder.
 func NewBinaries(ctx context.Context, entries []ziptree.Entry) (Binaries, error) {
 	var b Binaries
 	head := make([]byte, sharedobj.LongHeadBytes)
 	for _, e := range entries {
+		if texts[path.Ext(e.Name)] {
+			continue
+		}
+
 		if err := ctx.Err(); err != nil {
 			return Binaries{}, err
 		}

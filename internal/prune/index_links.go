@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/gob"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -23,6 +24,7 @@ const LinksVersion = "links-1"
 type Links struct {
 	Objects []Object // sorted by Path
 	Loaders []Loader // sorted by Path
+	Words   []string // what names of libraries may be made of, see words; of a wheel with loaders. Sorted
 }
 
 // Object is an ELF file that a loader can load.
@@ -38,8 +40,7 @@ type Object struct {
 // Loader is a Python source that calls a function which loads libraries by name.
 type Loader struct {
 	Path      string
-	Versioned bool     // it has ".so." in it: it may compute the name of a version
-	Words     []string // what stands between characters that names of libraries do not have, up to ".so": sorted
+	Versioned bool // it has ".so." in it: it may compute the name of a version
 }
 
 // NewLinks reads the ELF files and Python sources among the entries of a wheel. Files that no
@@ -47,6 +48,7 @@ type Loader struct {
 func NewLinks(ctx context.Context, entries []ziptree.Entry, binaries Binaries) (Links, error) {
 	var l Links
 	programs := binaries.byPath()
+	words := map[string]bool{}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return Links{}, err
@@ -56,12 +58,16 @@ func NewLinks(ctx context.Context, entries []ziptree.Entry, binaries Binaries) (
 		if p, ok := programs[e.Name]; ok && p.Linux() && p.Loadable() {
 			err = l.addObject(e)
 		} else if strings.HasSuffix(e.Name, ".py") {
-			err = l.addLoader(e)
+			err = l.addSource(e, words)
 		}
 
 		if err != nil {
 			return Links{}, fmt.Errorf("index libraries: %w", err)
 		}
+	}
+
+	if len(l.Loaders) > 0 {
+		l.Words = slices.Sorted(maps.Keys(words))
 	}
 
 	sort.Slice(l.Objects, func(i, j int) bool { return l.Objects[i].Path < l.Objects[j].Path })
@@ -152,29 +158,42 @@ var loading = [][]byte{
 	[]byte("load_library"),
 }
 
-func (l *Links) addLoader(e ziptree.Entry) error {
+func (l *Links) addSource(e ziptree.Entry, words map[string]bool) error {
 	src, err := e.Bytes(pyimport.MaxSourceBytes)
 	if err != nil {
 		return err
 	}
 
+	addWords(words, src)
 	if !slices.ContainsFunc(loading, func(name []byte) bool { return bytes.Contains(src, name) }) {
 		return nil
 	}
 
-	var words []string
-	for _, w := range bytes.FieldsFunc(src, func(r rune) bool { return r > 0x7f || !inLibraryName(byte(r)) }) {
-		stem, _, _ := strings.Cut(string(w), ".so")
-		words = append(words, stem)
-	}
-
-	slices.Sort(words)
-	l.Loaders = append(l.Loaders, Loader{
-		Path:      e.Name,
-		Versioned: bytes.Contains(src, []byte(".so.")),
-		Words:     slices.Compact(words),
-	})
+	l.Loaders = append(l.Loaders, Loader{Path: e.Name, Versioned: bytes.Contains(src, []byte(".so."))})
 	return nil
+}
+
+// addWords adds what stands in a source between characters that names of libraries do not have, up
+// to ".so": of "libx.so.1" it is libx.
+func addWords(words map[string]bool, src []byte) {
+	const maxWord = 60
+	for from := 0; from < len(src); from++ {
+		to := from
+		for to < len(src) && inLibraryName(src[to]) {
+			to++
+		}
+
+		word := src[from:to]
+		if i := bytes.Index(word, []byte(".so")); i > 0 {
+			word = word[:i]
+		}
+
+		if n := len(word); n > 0 && n <= maxWord && !words[string(word)] {
+			words[string(word)] = true
+		}
+
+		from = to
+	}
 }
 
 // Encode returns the cached form (gob).

@@ -20,6 +20,7 @@ type libraries struct {
 // packages that it imports.
 type relatedLoader struct {
 	Loader
+	words []string // of its wheel
 	owner string
 	tops  map[string]bool
 }
@@ -44,7 +45,9 @@ func (b binaries) libraries(links []Links) libraries {
 		}
 
 		for _, s := range wheel.Loaders {
-			l.loaders = append(l.loaders, relatedLoader{s, owners[s.Path], imports(b.plan.input.Indexes[k], s.Path)})
+			l.loaders = append(l.loaders, relatedLoader{
+				Loader: s, words: wheel.Words, owner: owners[s.Path], tops: imports(b.plan.input.Indexes[k], s.Path),
+			})
 		}
 	}
 
@@ -90,8 +93,7 @@ func (l libraries) related(i int) []relatedLoader {
 }
 
 // copies returns of each group of twins those that nothing asks for. Loaders ask for the SONAME, so
-// one with that name must be among them. A source that loads libraries may compute the name without
-// a version, and if it has ".so." in it, any name.
+// one with that name must be among them.
 func (l libraries) copies(twins [][]int) map[int]string {
 	out := map[int]string{}
 	for _, group := range twins {
@@ -112,9 +114,25 @@ func (l libraries) copies(twins [][]int) map[int]string {
 	return out
 }
 
+// mayBeComputed reports whether Python may load the library by a name that it computes: it has a
+// part of it, x or libx of libx.so.1, in the wheel of a source that loads libraries. Without ".so."
+// in that source it can only be the name without a version.
 func (l libraries) mayBeComputed(i int) bool {
 	unversioned := strings.HasSuffix(l.plan.decisions[i].Site, ".so")
-	return slices.ContainsFunc(l.related(i), func(s relatedLoader) bool { return unversioned || s.Versioned })
+	return slices.ContainsFunc(l.related(i), func(s relatedLoader) bool {
+		return (unversioned || s.Versioned) && l.hasPart(i, s)
+	})
+}
+
+func (l libraries) hasPart(i int, s relatedLoader) bool {
+	stem, _, _ := strings.Cut(path.Base(l.plan.decisions[i].Site), ".so")
+	for _, word := range []string{stem, strings.TrimPrefix(stem, "lib")} {
+		if _, has := slices.BinarySearch(s.words, word); has {
+			return true
+		}
+	}
+
+	return false
 }
 
 // unused returns the libraries that no module, no program and no source asks for, directly or
@@ -169,14 +187,5 @@ func (l libraries) namedInPython(i int) bool {
 		}
 	}
 
-	stem, _, _ := strings.Cut(base, ".so")
-	return slices.ContainsFunc(l.loaders, func(s relatedLoader) bool {
-		for _, word := range []string{stem, strings.TrimPrefix(stem, "lib")} {
-			if _, has := slices.BinarySearch(s.Words, word); has {
-				return true
-			}
-		}
-
-		return false
-	})
+	return slices.ContainsFunc(l.loaders, func(s relatedLoader) bool { return l.hasPart(i, s) })
 }
