@@ -118,21 +118,27 @@ func (b binaries) marked() map[int]string {
 // distribution has for Linux on other processors only.
 func (b binaries) foreign() map[int]string {
 	native := map[pydist.Name]bool{}
+	var others []int
 	for _, i := range b.order {
 		if b.runs(i) {
 			native[b.plan.decisions[i].Owner.Name] = true
+		} else if b.is[i].Loadable() {
+			others = append(others, i)
 		}
+	}
+
+	if len(others) == 0 {
+		return nil
 	}
 
 	needed := b.neededModules()
 	out := map[int]string{}
-	for _, i := range b.order {
-		program := b.is[i]
+	for _, i := range others {
 		d := b.plan.decisions[i]
 		module := extensionModule(d.Site)
-		onlyForOthers := program.Linux() && !native[d.Owner.Name]
-		if !b.runs(i) && program.Loadable() && !onlyForOthers && !(module != "" && needed(module)) {
-			out[i] = "it is for " + system(program)
+		onlyForOthers := b.is[i].Linux() && !native[d.Owner.Name]
+		if !onlyForOthers && !(module != "" && needed(module)) {
+			out[i] = "it is for " + system(b.is[i])
 		}
 	}
 
