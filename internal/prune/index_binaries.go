@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -36,7 +35,8 @@ var texts = map[string]bool{
 	".ts": true, ".map": true, ".json": true, ".html": true, ".css": true, ".md": true, ".rst": true, ".txt": true,
 }
 
-// NewBinaries reads the first bytes of every entry but texts. Names are relative to the site folder.
+// NewBinaries reads the first bytes of every entry but texts. A damaged entry is none: it is refused
+// where it is used. The only error is that of the context. Names are relative to the site folder.
 func NewBinaries(ctx context.Context, entries []ziptree.Entry) (Binaries, error) {
 	var b Binaries
 	head := make([]byte, sharedobj.LongHeadBytes)
@@ -49,12 +49,7 @@ func NewBinaries(ctx context.Context, entries []ziptree.Entry) (Binaries, error)
 			return Binaries{}, err
 		}
 
-		program, is, err := identify(e, head)
-		if err != nil {
-			return Binaries{}, fmt.Errorf("index programs: %w", err)
-		}
-
-		if is {
+		if program, is := identify(e, head); is {
 			b.Files = append(b.Files, Binary{Path: e.Name, Program: program})
 		}
 	}
@@ -64,33 +59,28 @@ func NewBinaries(ctx context.Context, entries []ziptree.Entry) (Binaries, error)
 }
 
 // identify reads as little of the entry as it needs. The buffer holds a long head.
-func identify(e ziptree.Entry, buffer []byte) (p sharedobj.Program, is bool, err error) {
+func identify(e ziptree.Entry, buffer []byte) (p sharedobj.Program, is bool) {
 	if e.Size < sharedobj.HeadBytes {
-		return p, false, nil // no format has a header that short
+		return p, false // no format has a header that short
 	}
 
 	r, err := e.Open()
 	if err != nil {
-		return p, false, err
+		return p, false
 	}
 	defer r.Close()
 
 	head := buffer[:sharedobj.HeadBytes]
 	if _, err := io.ReadFull(r, head); err != nil {
-		return p, false, err
+		return p, false
 	}
 
 	if sharedobj.MoreThanHead(head) {
-		n, err := io.ReadFull(r, buffer[sharedobj.HeadBytes:])
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return p, false, err
-		}
-
+		n, _ := io.ReadFull(r, buffer[sharedobj.HeadBytes:]) // fewer, if the file has fewer
 		head = buffer[:sharedobj.HeadBytes+n]
 	}
 
-	p, is = sharedobj.Identify(head)
-	return p, is, nil
+	return sharedobj.Identify(head)
 }
 
 // Encode returns the cached form (gob).

@@ -32,7 +32,7 @@ type Object struct {
 	Path    string // relative to the site folder
 	Soname  string
 	Needed  []string
-	Names   []string // names of libraries that occur in it, of dlopen for example; without Needed
+	Names   []string // names of libraries that occur in it, of dlopen for example; without Soname and Needed
 	Program bool     // has an interpreter, or is no library
 	Module  bool     // defines PyInit_...: Python can import it
 }
@@ -44,7 +44,8 @@ type Loader struct {
 }
 
 // NewLinks reads the ELF files and Python sources among the entries of a wheel. Files that no
-// loader could read are left out.
+// loader could read are left out, and so are damaged ones, which are refused where they are used.
+// The only error is that of the context.
 func NewLinks(ctx context.Context, entries []ziptree.Entry, binaries Binaries) (Links, error) {
 	var l Links
 	programs := binaries.byPath()
@@ -54,15 +55,10 @@ func NewLinks(ctx context.Context, entries []ziptree.Entry, binaries Binaries) (
 			return Links{}, err
 		}
 
-		var err error
 		if p, ok := programs[e.Name]; ok && p.Linux() && p.Loadable() {
-			err = l.addObject(e)
+			l.addObject(e)
 		} else if strings.HasSuffix(e.Name, ".py") {
-			err = l.addSource(e, words)
-		}
-
-		if err != nil {
-			return Links{}, fmt.Errorf("index libraries: %w", err)
+			l.addSource(e, words)
 		}
 	}
 
@@ -84,19 +80,15 @@ func (b Binaries) byPath() map[string]sharedobj.Program {
 	return m
 }
 
-func (l *Links) addObject(e ziptree.Entry) error {
-	if e.Size > maxTransformedBytes {
-		return nil
-	}
-
+func (l *Links) addObject(e ziptree.Entry) {
 	b, err := e.Bytes(maxTransformedBytes)
 	if err != nil {
-		return err
+		return
 	}
 
 	f, err := sharedobj.Read(b)
 	if err != nil {
-		return nil // the gate says so
+		return
 	}
 
 	o := Object{Path: e.Name, Soname: f.Soname, Program: f.Interp != "" || f.Type == sharedobj.TypeExec}
@@ -104,10 +96,11 @@ func (l *Links) addObject(e ziptree.Entry) error {
 		o.Needed = append(o.Needed, path.Base(n))
 	}
 
-	o.Names = slices.DeleteFunc(libraryNames(b), func(n string) bool { return slices.Contains(o.Needed, n) })
+	o.Names = slices.DeleteFunc(libraryNames(b), func(n string) bool {
+		return n == o.Soname || slices.Contains(o.Needed, n)
+	})
 	o.Module = bytes.Contains(b, []byte("PyInit_"))
 	l.Objects = append(l.Objects, o)
-	return nil
 }
 
 // libraryNames returns the distinct last path elements in a file that contain ".so", sorted.
@@ -158,19 +151,16 @@ var loading = [][]byte{
 	[]byte("load_library"),
 }
 
-func (l *Links) addSource(e ziptree.Entry, words map[string]bool) error {
+func (l *Links) addSource(e ziptree.Entry, words map[string]bool) {
 	src, err := e.Bytes(pyimport.MaxSourceBytes)
 	if err != nil {
-		return err
+		return
 	}
 
 	addWords(words, src)
-	if !slices.ContainsFunc(loading, func(name []byte) bool { return bytes.Contains(src, name) }) {
-		return nil
+	if slices.ContainsFunc(loading, func(name []byte) bool { return bytes.Contains(src, name) }) {
+		l.Loaders = append(l.Loaders, Loader{Path: e.Name, Versioned: bytes.Contains(src, []byte(".so."))})
 	}
-
-	l.Loaders = append(l.Loaders, Loader{Path: e.Name, Versioned: bytes.Contains(src, []byte(".so."))})
-	return nil
 }
 
 // addWords adds what stands in a source between characters that names of libraries do not have, up

@@ -147,6 +147,7 @@ type Plan struct {
 	input     Input
 	policy    policy.Policy
 	decisions []Decision
+	notes     []string // see optionalParts
 }
 
 // Input returns what the plan was made from.
@@ -167,6 +168,10 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 
 	p.keepReferenced()
 	p.decideBytecode()
+	if p.libraries != nil {
+		p.notes = p.libraries.optionalParts()
+	}
+
 	return p.Plan, nil
 }
 

@@ -20,6 +20,7 @@ type planner struct {
 	wants      [][]*policy.Rule // by position in decisions: the rules that want to drop the candidate
 	groups     map[string][]int // see group
 	contents   contents
+	libraries  *libraries // nil where no rule asked for links
 
 	// Of the search for references:
 	queue   []int           // kept files whose references are still to be followed

@@ -53,6 +53,7 @@ func (p *planner) readContents() error {
 	}
 
 	l := b.libraries(links)
+	p.libraries = &l
 	p.contents[policy.Copy] = l.copies(twins)
 	if asked[policy.UnusedLibrary] {
 		p.contents[policy.UnusedLibrary] = l.unused()
