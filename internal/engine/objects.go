@@ -137,7 +137,8 @@ func storeFacts(ctx context.Context, cache Cache, key string, known map[string]o
 func mayBeObject(site string, exec bool) bool {
 	site = strings.TrimPrefix(site, prune.Outside)
 	base := site[strings.LastIndexByte(site, '/')+1:]
-	return exec || strings.HasSuffix(base, ".node") || strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasPrefix(site, "bin/") ||
+	return exec || strings.HasPrefix(site, "bin/") || strings.HasSuffix(base, ".node") ||
+		strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") ||
 		!strings.Contains(base, ".")
 }
 

@@ -124,7 +124,8 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 
 // covers reports whether the rule is about the file, before exceptions and references.
 func (p *planner) covers(r *policy.Rule, i int, name string, o policy.Owner) bool {
-	return (r.Matches(name, o) || p.hasContent(r, i, o)) && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
+	return (r.Matches(name, o) || p.hasContent(r, i, o)) && !p.policy.Selected(r, name) &&
+		(r.ID != oldAPIRule || p.olderAPIs[name])
 }
 
 // setTransform decides that the rule's transform rewrites the file, unless an earlier rule did.

@@ -121,8 +121,10 @@ func isPE(head []byte) bool {
 // processors are machines of ELF that run programs. Others are accelerators (CUDA 190, AMDGPU 224)
 // and virtual machines (BPF 247): their files are data to a program on any processor.
 var processors = []Machine{
-	2, 3, 8, 15, 18, 20, 21, 22, 40, 42, 43, 50, 258, // SPARC, 386, MIPS, PA-RISC, PowerPC, S390, ARM, SH, Itanium, LoongArch
-	MachineX86_64, MachineAArch64, 243, // RISC-V
+	// SPARC, 386, MIPS, PA-RISC, SPARC, PowerPC, PowerPC of 64 bits, S390, ARM, SuperH, SPARC, Itanium
+	2, 3, 8, 15, 18, 20, 21, 22, 40, 42, 43, 50,
+	MachineX86_64, MachineAArch64,
+	243, 258, // RISC-V, LoongArch
 }
 
 // Loadable reports whether a loader could load the file on some system: it is no object file, and

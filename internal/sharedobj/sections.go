@@ -80,7 +80,7 @@ func text(table []byte, at uint32) string {
 var forTools = []string{
 	".debug", ".zdebug", ".gdb_index", ".gnu_debug", ".gnu.debug", ".stab", ".line", ".mdebug", ".comment", ".ident",
 	".note.", ".annobin", ".gnu.build.attributes", ".gnu.lto_", ".gnu.warning", ".GCC.command.line", ".llvm",
-	".rela.", ".rel.", ".ARM.attributes", ".riscv.attributes", ".sframe",
+	".rel", ".ARM.attributes", ".riscv.attributes", ".sframe",
 }
 
 // readsItself reports whether the program reads data from its own file: in a section that is not

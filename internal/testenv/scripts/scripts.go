@@ -290,7 +290,8 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	files[info+"RECORD"] = []byte(record.String() + info + "RECORD,,\n")
 	dir := strings.ReplaceAll(*to, "$WORK", ts.Getenv("WORK"))
 	ts.Check(os.MkdirAll(ts.MkAbs(dir), 0o755))
-	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)), files, executable))
+	file := fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)
+	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), file), files, executable))
 }
 
 func metadata(name, version string, requires []string) []byte {
@@ -550,7 +551,7 @@ func sameDigest(ts *testscript.TestScript, neg bool, args []string) {
 // same FILE FILE: as cmp, for files that nobody wants to see a difference of.
 func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
-		ts.Fatalf("usage: [!] same file file")
+		ts.Fatalf("usage: [!] same file other")
 	}
 
 	a, err := os.ReadFile(ts.MkAbs(args[0]))
