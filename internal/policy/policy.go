@@ -53,7 +53,8 @@ type Rule struct {
 	except []exception
 }
 
-// Contents are what a rule can ask of a file's content, whatever its name. Package prune tells them.
+// Contents are what a rule can ask of a file's content, whatever its name. Package prune
+// finds them.
 const (
 	Program       = "program"        // a program, or a library, of the target that is marked as executable
 	Foreign       = "foreign"        // a program or library of another system that nothing here needs

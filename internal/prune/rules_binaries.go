@@ -114,8 +114,8 @@ func (b binaries) marked() map[int]string {
 }
 
 // foreign returns the programs and libraries that Lambda cannot run. Names in strings do not keep
-// them: programs choose among such files by the system they run on. Two kinds stay, so that the gate
-// names what would be missing: a module that is imported and has no other form, and what a
+// them: programs choose among such files by the system they run on. Two kinds stay, so that the
+// gate names what would be missing: a module that is imported and has no other form, and what a
 // distribution has for Linux on other processors only.
 func (b binaries) foreign() map[int]string {
 	native := map[pydist.Name]bool{}

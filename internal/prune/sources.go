@@ -28,18 +28,48 @@ func isSource(site string) bool {
 }
 
 // ImportedSources returns the kept sources that nothing but the import system reads, so that
-// sourceless bytecode can replace them. Others are data: alembic copies templates/generic/env.py
-// into a project. They lie inside a package, in a folder without __init__.py that nothing imports.
+// sourceless bytecode can replace them. Others are read or started by their path. Either a string
+// literal names them as a file, or they lie inside a package, in a folder without __init__.py that
+// nothing imports: alembic copies templates/generic/env.py into a project.
 func (p Plan) ImportedSources() []Decision {
 	f := folders{input: p.input, imported: p.importedModules(), known: map[string]bool{".": true}}
+	named := p.namedSources()
 	var sources []Decision
 	for _, d := range p.KeptSources() {
-		if f.importable(path.Dir(d.Site)) {
+		if f.importable(path.Dir(d.Site)) && !named[d.Site] {
 			sources = append(sources, d)
 		}
 	}
 
 	return sources
+}
+
+// namedSources are the sources that string literals name as files. __init__.py and __main__.py do
+// not count: their names are asked for to find packages.
+func (p Plan) namedSources() map[string]bool {
+	named := map[string]bool{}
+	for _, x := range p.input.Indexes {
+		for _, f := range x.Files {
+			for _, n := range f.Strings {
+				s := x.Strings[n]
+				if base := path.Base(s); strings.HasSuffix(s, ".py") && base != "__init__.py" && base != "__main__.py" {
+					nameSource(named, f.Path, s)
+				}
+			}
+		}
+	}
+
+	return named
+}
+
+// nameSource adds every site that a literal in a file may mean: see candidates.eachNamed.
+func nameSource(named map[string]bool, file, literal string) {
+	for dir := path.Dir(file); ; dir = path.Dir(dir) {
+		named[path.Join(dir, literal)] = true
+		if dir == "." {
+			return
+		}
+	}
 }
 
 // importedModules are the modules that sources and entry points name, and the packages around them.

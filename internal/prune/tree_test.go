@@ -125,7 +125,8 @@ func layerOf(t testing.TB, sources ...source) prune.Input {
 	return in
 }
 
-// binariesOf returns what a wheel's programs and libraries are, encoded and decoded as by the cache.
+// binariesOf returns what a wheel's programs and libraries are, encoded and decoded as by the
+// cache.
 func binariesOf(t testing.TB, w wheel.Wheel) (prune.Binaries, prune.Links) {
 	t.Helper()
 	b, err := prune.NewBinaries(context.Background(), w.Tree.Entries())

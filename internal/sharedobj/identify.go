@@ -121,7 +121,8 @@ func isPE(head []byte) bool {
 // processors are machines of ELF that run programs. Others are accelerators (CUDA 190, AMDGPU 224)
 // and virtual machines (BPF 247): their files are data to a program on any processor.
 var processors = []Machine{
-	// SPARC, 386, MIPS, PA-RISC, SPARC, PowerPC, PowerPC of 64 bits, S390, ARM, SuperH, SPARC, Itanium
+	// SPARC, 386, MIPS, PA-RISC, SPARC, PowerPC of 32 and 64 bits, S390, ARM, SuperH, SPARC,
+	// Itanium
 	2, 3, 8, 15, 18, 20, 21, 22, 40, 42, 43, 50,
 	MachineX86_64, MachineAArch64,
 	243, 258, // RISC-V, LoongArch

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// ELF describes a file for 64-bit Linux. Without a SONAME, needed libraries and an interpreter it has
-// no dynamic table.
+// ELF describes a file for 64-bit Linux.
 type ELF struct {
 	Machine string // x86_64 or arm64
 	Soname  string

@@ -11,9 +11,9 @@ import (
 	"github.com/layersmith/layersmith/internal/testenv/binaries"
 )
 
-// binary [-soname NAME] [-needed NAME,...] [-text TEXT] [-interp PATH] [-symbols BYTES] [-section NAME] [-append TEXT]
-// KIND FILE...: writes programs or libraries. Kinds: x86_64, arm64 (libraries; with -interp programs, which are
-// executable), and those of binaries.Foreign.
+// binary [-soname NAME] [-needed NAME,...] [-text TEXT] [-interp PATH] [-symbols BYTES] [-section
+// NAME] [-append TEXT] KIND FILE...: writes programs or libraries. Kinds: x86_64, arm64 (libraries;
+// with -interp programs, which are executable), and those of binaries.Foreign.
 func makeBinary(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNot(ts, neg)
 	flags := flag.NewFlagSet("binary", flag.ContinueOnError)
