@@ -129,7 +129,7 @@ func (s site) Open(name string) (io.ReadCloser, error) {
 func (s site) Artifacts(
 	ctx context.Context, w workspace.Workspace, t pydist.Target, refresh bool,
 ) (report.Report, lock.Lock, error) {
-	m, err := s.machine(ctx, t)
+	m, err := s.withPython(ctx, t, true)
 	if err != nil {
 		return report.Report{}, lock.Lock{}, s.shown(err)
 	}

@@ -22,6 +22,7 @@ import (
 type machine struct {
 	wheels   localport.Wheels
 	packs    *localport.Packs
+	search   localport.PythonSearch
 	python   engine.Interpreter // nil when there is none, or it cannot be used
 	noPython string             // why
 	mounts   localport.Mounts
@@ -103,17 +104,15 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		mounts:  localport.Mounts{Dir: temp},
 		outputs: localport.Outputs{Dir: a.outputDir},
 	}
-	python, err := localport.FindPython(ctx, t, a.python, cache, filepath.Join(a.toolsFolder(), "python"))
-	var none *localport.NoPython
-	switch {
-	case errors.As(err, &none):
-		m.noPython = err.Error()
-	case err != nil:
+	m.search = localport.PythonSearch{
+		Target:  t,
+		Named:   a.python,
+		Release: a.lockedPython(t),
+		Cache:   cache,
+		Extra:   []string{filepath.Join(a.toolsFolder(), "python")},
+	}
+	if err := m.find(ctx); err != nil {
 		return nil, err
-	default:
-		python.Temp = temp
-		m.python = python
-		m.otherArch = !python.Runs(t)
 	}
 
 	p := newProgress(a)

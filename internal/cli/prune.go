@@ -57,7 +57,7 @@ func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
 		return err
 	}
 
-	m, err := a.machine(ctx, t)
+	m, err := a.withPython(ctx, t, false)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type LockInput struct {
 	ExcludeNewer string   // uv's --exclude-newer
 	AllowSource  bool
 	Offline      bool
+	Python       string // full version of the interpreter of this machine; "" for none
 }
 
 // upgrades reports whether a fresh lock is to be resolved again.
@@ -114,6 +116,10 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		return Locked{}, err
 	}
 
+	if after, err = after.WithPython(in.python(before)); err != nil {
+		return Locked{}, fault.New(fault.Internal, "lock", in.Target.String(), err)
+	}
+
 	if err := s.Write(name, after.Marshal()); err != nil {
 		return Locked{}, err
 	}
@@ -124,6 +130,15 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		Notes:    append(notes, large...),
 		FileName: name,
 	}, nil
+}
+
+// python is the release to lock: the locked one, unless all is upgraded.
+func (in LockInput) python(before lock.Lock) string {
+	if before.Python != "" && !in.UpgradeAll {
+		return before.Python
+	}
+
+	return cmp.Or(in.Python, before.Python)
 }
 
 // readLock reads the lock of a target; found is false when there is none.

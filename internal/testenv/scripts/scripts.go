@@ -48,6 +48,7 @@ func Main(m *testing.M) {
 //	$WORK/bin     uv, and the target's interpreter as python3.N; a script removes a file to test without it
 //	$FOREIGN      the same runtime on another architecture than this machine's
 //	$MACHINE      this machine's architecture in platform tags: x86_64, aarch64
+//	$VERSION      the version of that interpreter, 3.N, and $RELEASE its full version
 //	$TARGET       the target of that interpreter; it is also replaced in the script's *.yaml files
 //	$PYTHON       that interpreter
 //
@@ -114,6 +115,11 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 	}
 
 	version := python.Target.PythonVersion()
+	release, err := releaseOf(python.Path)
+	if err != nil {
+		return err
+	}
+
 	for name, program := range map[string]string{
 		"uv":               uv,
 		"python" + version: python.Path,
@@ -139,6 +145,8 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 		"TARGET":  python.Target.String(),
 		"MACHINE": map[string]string{"x86_64": "x86_64", "arm64": "aarch64"}[python.Target.Arch()],
 		"FOREIGN": "python" + version + "-" + otherArch,
+		"VERSION": version,
+		"RELEASE": release,
 		"CPYTHON": strings.ReplaceAll(version, ".", ""),
 		"LOCK":    "pylock." + strings.ReplaceAll(python.Target.String(), ".", "_") + ".toml",
 		"PYTHON":  in("bin/python" + version),
@@ -155,6 +163,12 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 	}
 
 	return targetInFiles(e.WorkDir, python.Target)
+}
+
+// releaseOf asks an interpreter for its full version.
+func releaseOf(python string) (string, error) {
+	out, err := exec.Command(python, "-I", "-S", "-c", "import sys; print(sys.version.split()[0])").Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // targetInFiles puts the target into workspaces.
