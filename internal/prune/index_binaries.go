@@ -36,7 +36,8 @@ var texts = map[string]bool{
 }
 
 // NewBinaries reads the first bytes of every entry but texts. A damaged entry is none: it is
-// refused where it is used. The only error is that of the context. Names are relative to the site folder.
+// refused where it is used. The only error is that of the context. Names are relative to the site
+// folder.
 func NewBinaries(ctx context.Context, entries []ziptree.Entry) (Binaries, error) {
 	var b Binaries
 	head := make([]byte, sharedobj.LongHeadBytes)

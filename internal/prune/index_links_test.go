@@ -10,7 +10,8 @@ import (
 
 func TestLibraryNames(t *testing.T) {
 	t.Parallel()
-	in := []byte("\x00/usr/lib/libjvm.so\x00%s/lib-a+b.so.1.2\x00x.sol\x00.so\x00libx.so\x00libx.so.so\x00libx.so\x00ends in liby.so.3")
+	in := []byte("\x00/usr/lib/libjvm.so\x00%s/lib-a+b.so.1.2\x00x.sol\x00.so\x00libx.so\x00libx.so.so\x00libx.so\x00" +
+		"ends in liby.so.3")
 	want := []string{"lib-a+b.so.1.2", "libjvm.so", "libx.so", "libx.so.so", "liby.so.3"}
 	if diff := cmp.Diff(want, libraryNames(in)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
