@@ -57,17 +57,21 @@ type Rule struct {
 // Values of Rule.Evidence: what a folder that a glob names must be, so that the rule applies to its
 // files. Package prune looks into the folder.
 const (
-	HoldsTests = "tests"      // it has tests, by their names or by what they import
-	NoPackage  = "no-package" // it is no package of Python
+	HoldsTests    = "tests"    // it has tests, by their names or by what they import
+	HoldsManuals  = "manuals"  // it has texts for people, and is no package of Python
+	HoldsExamples = "examples" // it has programs, or texts for people
 )
 
 // Otherwise says why the rule does not apply to a folder without the evidence.
 func (r *Rule) Otherwise() string {
-	if r.Evidence == HoldsTests {
+	switch r.Evidence {
+	case HoldsTests:
 		return "its folder has no tests"
+	case HoldsManuals:
+		return "its folder is a package of Python, or has no manuals"
 	}
 
-	return "its folder is a package of Python"
+	return "its folder has no programs"
 }
 
 // Exception excludes files from a rule: those that match, those of one distribution, or those of
@@ -165,8 +169,8 @@ func (r *Rule) validate() error {
 		return errors.New("title, why, risk and remedy are required")
 	case len(r.Match) == 0:
 		return errors.New("match: missing")
-	case !slices.Contains([]string{"", HoldsTests, NoPackage}, r.Evidence):
-		return fmt.Errorf("evidence: %q; known: %s, %s", r.Evidence, HoldsTests, NoPackage)
+	case !slices.Contains([]string{"", HoldsTests, HoldsManuals, HoldsExamples}, r.Evidence):
+		return fmt.Errorf("evidence: %q; known: %s, %s, %s", r.Evidence, HoldsTests, HoldsManuals, HoldsExamples)
 	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):
 		return fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}
