@@ -117,7 +117,7 @@ func (a *app) site(ctx context.Context, files ziptree.Tree, temp string) (workfl
 }
 
 func (s site) Workspace() (workspace.Workspace, error) {
-	return workspace.Load(os.DirFS(s.workspaceDir), "layers")
+	return workspace.Load(localport.Workspace{Dir: s.workspaceDir}, "layers")
 }
 
 func (s site) Read(name string) ([]byte, error)  { return s.read(name) }

@@ -167,7 +167,7 @@ func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 				"init pandas")
 	}
 
-	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
+	w, err := workspace.Load(localport.Workspace{Dir: root}, filepath.ToSlash(a.workspaceDir))
 	if err != nil {
 		return workspace.Workspace{}, pydist.Target{}, err
 	}
@@ -191,7 +191,11 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 
 // read reads a file of the workspace. name has slashes.
 func (a *app) read(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
+	if !workspace.IsAbove(name) {
+		return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
+	}
+
+	return workspace.ReadFile(localport.Workspace{Dir: a.workspaceDir}, name)
 }
 
 func (a *app) write(name string, b []byte) error {

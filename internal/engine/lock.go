@@ -165,7 +165,9 @@ func (in LockInput) request() ResolveRequest {
 	}
 }
 
-func (s Lock) resolve(ctx context.Context, q ResolveRequest, inputs digest.SHA256) (l lock.Lock, notes []string, err error) {
+func (s Lock) resolve(
+	ctx context.Context, q ResolveRequest, inputs digest.SHA256,
+) (l lock.Lock, notes []string, err error) {
 	task := s.Progress.Start("resolve", 1, "resolution")
 	r, err := s.Resolver.Resolve(ctx, q)
 	task.Done()

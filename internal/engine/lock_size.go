@@ -66,19 +66,23 @@ func largest(carries []lock.Distribution) string {
 
 // smaller says how to get less. Wheels for graphics cards are of no use on Lambda, which has none.
 func smaller(carries []lock.Distribution) string {
-	cuda := slices.ContainsFunc(carries, func(d lock.Distribution) bool {
-		return strings.HasPrefix(d.Name.String(), "nvidia-") || strings.HasPrefix(d.Name.String(), "cuda-")
-	})
-	torch := slices.ContainsFunc(carries, func(d lock.Distribution) bool { return d.Name.String() == "torch" })
+	cuda := false
+	torch := false
+	for _, d := range carries {
+		name := d.Name.String()
+		cuda = cuda || strings.HasPrefix(name, "nvidia-") || strings.HasPrefix(name, "cuda-")
+		torch = torch || name == "torch"
+	}
+
 	switch {
 	case cuda && torch:
 		return "Lambda has no GPU: lock PyTorch's CPU build. Name its CPU index, whose address is on PyTorch's " +
 			"installation page, as an [[index]] in uv.toml, or with UV_INDEX"
 	case cuda:
-		return "Lambda has no GPU: choose a build without CUDA, which most of these packages offer under another name " +
-			"or on an index of their own, configured in uv.toml or UV_INDEX"
+		return "Lambda has no GPU: choose a build without CUDA, which most of these packages offer under " +
+			"another name or on an index of their own"
 	}
 
-	return "split the requirements over functions with layers of their own, or require less: " + carries[0].Name.String() +
-		" is the largest"
+	return "split the requirements over functions with layers of their own, or require less: " +
+		carries[0].Name.String() + " is the largest"
 }

@@ -28,8 +28,9 @@ func TestCheckSizes(t *testing.T) {
 		},
 		"what cannot fit is refused before it is downloaded": {
 			sizes: map[string]int64{"torch": 539 * mb, "nvidia-cudnn-cu13": 519 * mb, "c": 1, "d": 1},
-			err:   "1058.0 MB zipped, Lambda allows 262.1 MB unzipped: torch 539.0 MB, nvidia-cudnn-cu13 519.0 MB, c 0.0 MB, and 1 more",
-			hint:  "CPU index",
+			err: "1058.0 MB zipped, Lambda allows 262.1 MB unzipped: torch 539.0 MB, nvidia-cudnn-cu13 519.0 MB, " +
+				"c 0.0 MB, and 1 more",
+			hint: "CPU index",
 		},
 		"another GPU package": {
 			sizes: map[string]int64{"jax": 539 * mb, "nvidia-cudnn-cu13": 519 * mb},

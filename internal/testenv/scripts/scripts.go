@@ -85,6 +85,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"wheel":     makeWheel,
 		"sdist":     makeSdist,
 		"elf":       makeELF,
+		"binary":    makeBinary,
 		"zip":       makeZip,
 		"unzip":     unpackZip,
 		"inzip":     inZip,
@@ -267,8 +268,9 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 		folder = ts.MkAbs(*from)
 	}
 
+	var executable map[string]bool
 	if _, err := os.Stat(folder); err == nil {
-		readFolder(ts, folder, files)
+		executable = readFolder(ts, folder, files)
 	} else {
 		files[module+"/__init__.py"] = fmt.Appendf(nil, "__version__ = %q\n", version)
 	}
@@ -291,7 +293,8 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	files[info+"RECORD"] = []byte(record.String() + info + "RECORD,,\n")
 	dir := strings.ReplaceAll(*to, "$WORK", ts.Getenv("WORK"))
 	ts.Check(os.MkdirAll(ts.MkAbs(dir), 0o755))
-	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)), files))
+	file := fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)
+	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), file), files, executable))
 }
 
 func metadata(name, version string, requires []string) []byte {
@@ -303,15 +306,24 @@ func metadata(name, version string, requires []string) []byte {
 	return b
 }
 
-func readFolder(ts *testscript.TestScript, folder string, files map[string][]byte) {
+// readFolder adds a folder's files to a map, and returns which of them are executable.
+func readFolder(ts *testscript.TestScript, folder string, files map[string][]byte) map[string]bool {
+	executable := map[string]bool{}
 	ts.Check(fs.WalkDir(os.DirFS(folder), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+
+		executable[p] = info.Mode()&0o100 != 0
 		files[p], err = os.ReadFile(filepath.Join(folder, filepath.FromSlash(p)))
 		return err
 	}))
+	return executable
 }
 
 func sortedNames(files map[string][]byte) []string {
@@ -324,13 +336,16 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-func writeZip(file string, files map[string][]byte) error {
+func writeZip(file string, files map[string][]byte, executable map[string]bool) error {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, n := range sortedNames(files) {
-		w, err := z.CreateHeader(
-			&zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)},
-		)
+		h := &zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
+		if executable[n] {
+			h.SetMode(0o755)
+		}
+
+		w, err := z.CreateHeader(h)
 		if err != nil {
 			return err
 		}
@@ -414,8 +429,8 @@ func makeZip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 
 	files := map[string][]byte{}
-	readFolder(ts, ts.MkAbs(args[1]), files)
-	ts.Check(writeZip(ts.MkAbs(args[0]), files))
+	executable := readFolder(ts, ts.MkAbs(args[1]), files)
+	ts.Check(writeZip(ts.MkAbs(args[0]), files, executable))
 }
 
 // unzip FILE FOLDER: unpacks a zip.
