@@ -58,17 +58,21 @@ type Rule struct {
 // Values of Rule.Evidence: what a folder that a glob names must be, so that the rule applies to its
 // files. Package prune looks into the folder.
 const (
-	HoldsTests = "tests"      // it has tests, by their names or by what they import
-	NoPackage  = "no-package" // it is no package of Python
+	HoldsTests    = "tests"    // it has tests, by their names or by what they import
+	HoldsManuals  = "manuals"  // it has texts for people, and is no package of Python
+	HoldsExamples = "examples" // it has programs, or texts for people
 )
 
 // Otherwise says why the rule does not apply to a folder without the evidence.
 func (r *Rule) Otherwise() string {
-	if r.Evidence == HoldsTests {
+	switch r.Evidence {
+	case HoldsTests:
 		return "its folder has no tests"
+	case HoldsManuals:
+		return "its folder is a package of Python, or has no manuals"
 	}
 
-	return "its folder is a package of Python"
+	return "its folder has no programs"
 }
 
 // Contents are what a rule can ask of a file's content, whatever its name. Package prune
@@ -178,8 +182,8 @@ func (r *Rule) validate() error {
 		return errors.New("title, why, risk and remedy are required")
 	case len(r.Match) == 0 && r.Content == "":
 		return errors.New("match: missing")
-	case !slices.Contains([]string{"", HoldsTests, NoPackage}, r.Evidence):
-		return fmt.Errorf("evidence: %q; known: %s, %s", r.Evidence, HoldsTests, NoPackage)
+	case !slices.Contains([]string{"", HoldsTests, HoldsManuals, HoldsExamples}, r.Evidence):
+		return fmt.Errorf("evidence: %q; known: %s, %s, %s", r.Evidence, HoldsTests, HoldsManuals, HoldsExamples)
 	case r.Content != "" && !slices.Contains(Contents, r.Content):
 		return fmt.Errorf("content: %q; known: %s", r.Content, strings.Join(Contents, ", "))
 	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):

@@ -196,6 +196,9 @@ func (p *planner) addCandidate(i int) {
 		if r.References == "folder" {
 			g := group(r, d.Site)
 			p.groups[g] = append(p.groups[g], i)
+			if folder, ok := matchedFolder(r, d.Site); ok && r.Select == nil {
+				p.candidates.whole[folder] = append(p.candidates.whole[folder], i)
+			}
 		}
 	}
 }
