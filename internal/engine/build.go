@@ -161,6 +161,10 @@ func (s Build) test(ctx context.Context, r round, known map[string]report.Probe)
 		return r, err
 	}
 
+	if err := checkNames(r.in.Workspace, r.plans); err != nil {
+		return r, err
+	}
+
 	made, err := s.maker().run(ctx, r.in.Workspace, r.plans)
 	if err != nil {
 		return r, err

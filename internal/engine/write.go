@@ -120,6 +120,10 @@ func (s Build) artifacts(ctx context.Context, in BuildInput, jobs []Job, names [
 		return report.Report{}, err
 	}
 
+	if err := checkNames(in.Workspace, plans); err != nil {
+		return report.Report{}, err
+	}
+
 	bare, bytecode, err := s.maker().parts(ctx, in.Workspace, plans)
 	if err != nil {
 		return report.Report{}, err

@@ -127,6 +127,10 @@ func (t text) layer(l Layer) {
 		t.line("note", "%s: %s", l.Name, w)
 	}
 
+	for _, n := range l.Remarks {
+		t.line("note", "%s: %s", l.Name, n)
+	}
+
 	if t.Verbose {
 		for _, n := range l.Notes {
 			t.line("note", "%s: %s", l.Name, n)
