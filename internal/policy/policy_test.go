@@ -175,7 +175,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 		},
 		"modules": {
 			Settings{Modules: map[string][]string{"scipy": {"linalg"}}},
-			strings.Replace(defaults, "elf-strip", "elf-strip modules", 1),
+			strings.Replace(defaults, "native-sources", "modules native-sources", 1),
 		},
 		"a list, and its rule disabled": {
 			Settings{Languages: []string{"de"}, Rules: map[string]Switch{"locales": {}}},

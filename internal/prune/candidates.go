@@ -32,14 +32,28 @@ func newCandidates() candidates {
 func (c candidates) add(i int, site string) {
 	if module, _, ok := pyimport.ModuleName(site); ok {
 		c.byModule[module] = append(c.byModule[module], i)
-		for _, rest, more := strings.Cut(module, "."); more && strings.Contains(rest, "."); _, rest, more = strings.Cut(rest, ".") {
-			c.bySuffix[rest] = append(c.bySuffix[rest], i)
+		for _, suffix := range suffixes(module)[1:] {
+			c.bySuffix[suffix] = append(c.bySuffix[suffix], i)
 		}
 	}
 
 	c.byPath[site] = i
 	c.byFolder[path.Dir(site)] = append(c.byFolder[path.Dir(site)], i)
 	c.byBase[path.Base(site)] = true
+}
+
+// suffixes are a dotted name and its ends of two parts and more: a.b.c, b.c.
+func suffixes(module string) []string {
+	all := []string{module}
+	for {
+		_, rest, _ := strings.Cut(module, ".")
+		if !strings.Contains(rest, ".") {
+			return all
+		}
+
+		all = append(all, rest)
+		module = rest
+	}
 }
 
 // inFolder returns the candidates directly in a folder, in the order of the plan.
@@ -58,7 +72,7 @@ func (c candidates) named(module string, provided map[string]bool) []int {
 		return found
 	}
 
-	for suffix, more := module, true; more && strings.Contains(suffix, "."); _, suffix, more = strings.Cut(suffix, ".") {
+	for _, suffix := range suffixes(module) {
 		if found := c.bySuffix[suffix]; len(found) > 0 {
 			return found
 		}

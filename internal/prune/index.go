@@ -149,7 +149,8 @@ func DecodeIndex(b []byte) (Index, error) {
 
 		for _, n := range f.Computed {
 			if int(n) >= len(x.Computed) {
-				return Index{}, fmt.Errorf("read import index: %s refers to package %d of %d", f.Path, n, len(x.Computed))
+				return Index{}, fmt.Errorf("read import index: %s refers to package %d of %d",
+					f.Path, n, len(x.Computed))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/policy"
@@ -137,7 +138,20 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 
 // covers reports whether the rule is about the file, before exceptions and references.
 func (p *planner) covers(r *policy.Rule, name string, o policy.Owner) bool {
-	return r.Matches(name, o) && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
+	return r.Matches(name, o) && p.loads(r, name) && !p.policy.Selected(r, name) &&
+		(r.ID != oldAPIRule || p.olderAPIs[name])
+}
+
+// loads reports whether a copy of the rule's root is used as the original is: its loader lies beside
+// it. Data of somebody else that only looks alike is left alone.
+func (p *planner) loads(r *policy.Rule, name string) bool {
+	root, inCopy := strings.CutSuffix(name, "/"+r.Within(name))
+	if !inCopy {
+		return true
+	}
+
+	_, ok := p.input.Tree.Lookup(p.input.Prefix + path.Join(root, path.Dir(r.Root), "loaders.py"))
+	return ok
 }
 
 // setTransform decides that the rule's transform rewrites the file, unless an earlier rule did.
@@ -262,14 +276,16 @@ func olderAPIs(in Input) map[string]bool {
 	return older
 }
 
-// botocoreModel splits botocore/data/SERVICE/VERSION/KIND.json into SERVICE/KIND and VERSION. A
-// version is a date, YYYY-MM-DD.
+// botocoreModel splits botocore/data/SERVICE/VERSION/KIND.json into SERVICE/KIND and VERSION, of
+// botocore itself or of a copy below another folder, which is part of the model's name. A version is
+// a date, YYYY-MM-DD.
 func botocoreModel(site string) (model, version string, ok bool) {
 	s := strings.Split(site, "/")
-	if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
+	n := len(s) - 5
+	if n < 0 || s[n] != "botocore" || s[n+1] != "data" {
 		return "", "", false
 	}
 
-	kind, _, _ := strings.Cut(s[4], ".")
-	return s[2] + "/" + kind, s[3], true
+	kind, _, _ := strings.Cut(s[n+4], ".")
+	return strings.Join(append(s[:n:n], s[n+2], kind), "/"), s[n+3], true
 }

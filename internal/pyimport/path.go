@@ -130,6 +130,15 @@ func (s *scanner) notePath(b []byte) {
 	}
 }
 
+// noteFormatPart records a literal part of an f-string before a replacement field. If it is the
+// first part, it may begin the name of a module.
+func (s *scanner) noteFormatPart(b []byte, first bool) {
+	s.notePath(b)
+	if first {
+		s.noteComputed(b, true)
+	}
+}
+
 // noteComputed records the package of a literal that is the first part of a computed module name: it
 // ends with a dot, or a placeholder follows the dot. Leading dots alone are a package too if
 // something follows.

@@ -356,11 +356,7 @@ func (s *scanner) format(q byte, width int, spec bool) {
 		case (c == '{' || c == '}') && !spec && s.pos < len(s.src) && s.src[s.pos] == c:
 			s.pos++
 		case c == '{':
-			s.notePath(s.src[part : s.pos-1])
-			if part == first && !spec {
-				s.noteComputed(s.src[part:s.pos-1], true)
-			}
-
+			s.noteFormatPart(s.src[part:s.pos-1], part == first && !spec)
 			s.replacement(q, width)
 			part = s.pos
 		}
