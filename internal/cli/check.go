@@ -73,7 +73,8 @@ func (a *app) check(ctx context.Context, names []string, flags checkFlags) error
 	}
 
 	if c.inWorkspace {
-		rep.Stacks = engine.Stacks(c.ws, rep.Layers)
+		last, _ := a.lastReport()
+		rep.Stacks = engine.StacksOf(c.ws, rep, last)
 	}
 
 	c.machine.close()
@@ -92,11 +93,7 @@ func (a *app) showChecked(rep report.Report, strict bool) error {
 		}
 	}
 
-	for _, l := range rep.Layers {
-		err = errors.Join(err, engine.Judge(l, strict))
-	}
-
-	return err
+	return errors.Join(err, engine.JudgeAll(rep, strict))
 }
 
 // checker checks layers of the workspace by name, and zips and folders by path.

@@ -57,7 +57,7 @@ func (m Made) Report(seen Seen) report.Layer {
 	}
 	if m.Key != (digest.SHA256{}) {
 		r.Inputs = m.inputs(seen.Interpreter)
-		r.Remarks = append(r.Remarks, m.idle(r.Allowed)...)
+		r.Remarks = append(r.Remarks, m.idleAllows(r.Allowed)...)
 	}
 
 	if seen.Zip.Name != "" {

@@ -26,7 +26,7 @@ func judge(rep report.Report, strict bool) error {
 	}
 
 	for _, st := range rep.Stacks {
-		if err := stackFault(st); err != nil {
+		if err := stackFault(rep, st); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func judge(rep report.Report, strict bool) error {
 }
 
 // stackFault is the size of a stack over its budget; nil when it is within.
-func stackFault(st measure.Stack) error {
+func stackFault(_ report.Report, st measure.Stack) error {
 	if st.Verdict == measure.Within {
 		return nil
 	}
@@ -103,20 +103,29 @@ func orNone(b measure.Bytes) string {
 	return b.String()
 }
 
-// probeFault is the first failure of a layer's probe that is not inherited, else the first; nil
-// when the probe did not fail.
+// probeFault is the failure that fails a layer's probe; nil when the probe did not fail.
 func probeFault(l report.Layer) error {
 	if l.Probe.Status != report.ProbeFailed {
 		return nil
 	}
 
-	f := l.Probe.Failures[0]
-	if i := slices.IndexFunc(l.Probe.Failures, func(x probe.Result) bool { return !x.Inherited }); i >= 0 {
-		f = l.Probe.Failures[i]
-	}
-
+	f := decisive(l.Probe.Failures)
 	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
 		WithHint(probeHint(l, f))
+}
+
+// decisive is the failure that fails a probe: one that pruning causes, else one that counts whatever
+// causes it. Imports that are timed are the last of all and count too.
+func decisive(failures []probe.Result) probe.Result {
+	if i := slices.IndexFunc(failures, func(f probe.Result) bool { return !f.Inherited }); i >= 0 {
+		return failures[i]
+	}
+
+	if i := slices.IndexFunc(failures, fails); i >= 0 {
+		return failures[i]
+	}
+
+	return failures[len(failures)-1]
 }
 
 func lastLine(s string) string {

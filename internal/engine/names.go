@@ -90,6 +90,17 @@ func (n *names) wrong(where, hint, format string, args ...any) {
 	n.found = append(n.found, workspace.Finding{Where: where, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
+// idle is wrong for a setting that does nothing in this layer, and may do something in that of
+// another tool or target.
+func (n *names) idle(where, hint, format string, args ...any) {
+	if !n.lenient {
+		n.wrong(where, hint, format, args...)
+		return
+	}
+
+	n.remarks = append(n.remarks, where+": "+fmt.Sprintf(format, args...))
+}
+
 // services checks the names of AWS services: the folders that botocore has its models in.
 func (n *names) services() {
 	if len(n.layer.Policy.Services) == 0 {
@@ -101,7 +112,7 @@ func (n *names) services() {
 		where := n.layer.Where("services", s)
 		switch {
 		case len(known) == 0:
-			n.wrong(where, n.elsewhere("botocore", "services"), "services: the layer does not carry botocore")
+			n.idle(where, n.elsewhere("botocore", "services"), "services: the layer does not carry botocore")
 			return
 		case !slices.Contains(known, s):
 			n.wrong(where, workspace.Suggest(s, known), "unknown service %q", s)
@@ -145,7 +156,7 @@ func (n *names) modules() {
 	for _, pkg := range packages {
 		known := n.submodules(pkg)
 		if len(known) == 0 {
-			n.wrong(n.layer.Where("modules", pkg), n.suggestPackage(pkg), "modules: the layer has no package %q", pkg)
+			n.idle(n.layer.Where("modules", pkg), n.suggestPackage(pkg), "modules: the layer has no package %q", pkg)
 			continue
 		}
 
@@ -221,7 +232,7 @@ func (n *names) languages() {
 		switch where := n.layer.Where("languages", l); {
 		case slices.Contains(rule.Select.Always, base):
 		case len(known) == 0:
-			n.wrong(where, "remove languages", "languages: the layer has no translations")
+			n.idle(where, "remove languages", "languages: the layer has no translations")
 			return
 		case !slices.Contains(known, l):
 			n.wrong(where, workspace.Suggest(l, known), "no package of the layer has the language %q", l)
@@ -326,8 +337,8 @@ func (n *names) subject(match string) bool {
 		func(d wheel.Distribution) bool { return policy.Matches(match, d.DistInfo) })
 }
 
-// idle are remarks on the entries of allow to which no finding of the gate belongs.
-func (m Made) idle(accepted []report.Allowed) []string {
+// idleAllows are remarks on the entries of allow to which no finding of the gate belongs.
+func (m Made) idleAllows(accepted []report.Allowed) []string {
 	var out []string
 	for _, c := range m.Spec.Allow {
 		used := slices.ContainsFunc(accepted, func(a report.Allowed) bool {

@@ -217,6 +217,9 @@ func (t text) failure(l Layer, f probe.Result) {
 	}
 }
 
+// Stacks prints the layers that functions use together, as Text does.
+func Stacks(w io.Writer, stacks []measure.Stack) { text{w: w}.stacks(stacks) }
+
 // stacks compares the layers that functions use together with Lambda's limit. A single layer that
 // is within its budget is in the table already.
 func (t text) stacks(stacks []measure.Stack) {
