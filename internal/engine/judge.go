@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/gate"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
@@ -63,13 +64,19 @@ func Judge(l report.Layer, strict bool) error {
 	return judge(report.Report{Layers: []report.Layer{l}}, strict)
 }
 
-// gateFault is a layer's first finding; nil for none.
+// gateFault is a layer's most important finding; nil for none.
 func gateFault(l report.Layer) error {
 	if len(l.Gate) == 0 {
 		return nil
 	}
 
 	f := l.Gate[0]
+	if i := slices.IndexFunc(l.Gate, func(f gate.Finding) bool {
+		return f.Check == "platform" || f.Check == "python-abi" || f.Check == "layout"
+	}); i >= 0 {
+		f = l.Gate[i] // explains most of the others
+	}
+
 	text := f.Message
 	if f.Subject != l.Name {
 		text = f.Subject + ": " + text
