@@ -43,7 +43,9 @@ func (m Made) clashNotes() []string {
 
 	var notes []string
 	for _, c := range m.Artifact.Clashes {
-		allowed := slices.ContainsFunc(m.Spec.Allow, func(a policy.Choice) bool { return policy.Matches(a.Match, c.Site) })
+		allowed := slices.ContainsFunc(m.Spec.Allow, func(a policy.Choice) bool {
+			return policy.Matches(a.Match, c.Site)
+		})
 		if kept[c.Site] && !allowed && !c.equalNamespace {
 			notes = append(notes, c.note())
 		}

@@ -121,7 +121,7 @@ func many(n int) []string {
 		"alpha/__init__.py=x = 1\n",
 		"alpha/a.pyi=x: int\n",
 		"alpha/b.pyi=y: int\n",
-		"alpha/sub/tests/__init__.py=",
+		"alpha/sub/tests/__init__.py=import unittest\n",
 		"alpha/sub/tests/data.txt=data\n",
 		"alpha/sub/tests/more.txt=more\n",
 	}
@@ -163,7 +163,10 @@ func (s *seeing) Probe(ctx context.Context, mount string, jobs []probe.Job, done
 // stacked has a layer beta that extends alpha. Each carries the distribution of its name.
 func stacked(t *testing.T, files ...string) *clinic {
 	c := newClinic(t,
-		map[string][]string{"alpha": many(30), "beta": {"beta/__init__.py=import alpha\n", "beta/tests/x.txt=x\n"}},
+		map[string][]string{
+			"alpha": many(30),
+			"beta":  {"beta/__init__.py=import alpha\n", "beta/tests/conftest.py=", "beta/tests/x.txt=x\n"},
+		},
 		append(files, "beta/layer.yaml=extends: alpha\n", "beta/probe.py=import beta\n")...)
 	closures := map[string][]pydist.Name{
 		"alpha": {name(t, "alpha")},

@@ -98,7 +98,8 @@ func timed(q Question, seen report.Probe) []string {
 
 	return slices.DeleteFunc(slices.Clone(modules), func(m string) bool {
 		is := func(r probe.Result) bool { return r.Kind == probe.Module && r.Name == m }
-		return q.Chosen != nil && q.Chosen(m) || slices.ContainsFunc(seen.Failures, is) || slices.ContainsFunc(seen.Skipped, is)
+		left := q.Chosen != nil && q.Chosen(m)
+		return left || slices.ContainsFunc(seen.Failures, is) || slices.ContainsFunc(seen.Skipped, is)
 	})
 }
 

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/engine"
@@ -19,8 +22,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Resolve runs `uv pip compile` several times: once for one resolution of all layers, once for the
-// closure of each layer within it, and once for the files.
+// Resolve runs `uv pip compile` twice: once for one resolution of all layers, from whose comments
+// the closure of each layer follows, and once for the files. Layers that need a distribution of
+// which somebody requires an extra have a run of their own.
 func (u UV) Resolve(ctx context.Context, r engine.ResolveRequest) (engine.Resolution, error) {
 	program, err := u.program(ctx)
 	if err != nil {
@@ -34,13 +38,12 @@ func (u UV) Resolve(ctx context.Context, r engine.ResolveRequest) (engine.Resolu
 	defer os.RemoveAll(temp)
 
 	run := resolveRun{
-		UV:       u,
-		request:  r,
-		program:  program,
-		options:  compileOptions{r.Target, r.AllowSource, r.Offline, r.ExcludeNewer},
-		temp:     temp,
-		pins:     filepath.Join(temp, "pins.txt"),
-		requires: map[pydist.Name]map[pydist.Name]bool{},
+		UV:      u,
+		request: r,
+		program: program,
+		options: compileOptions{r.Target, r.AllowSource, r.Offline, r.ExcludeNewer},
+		temp:    temp,
+		pins:    filepath.Join(temp, "pins.txt"),
 	}
 	res, err := run.resolve(ctx)
 	if err != nil {
@@ -50,6 +53,10 @@ func (u UV) Resolve(ctx context.Context, r engine.ResolveRequest) (engine.Resolu
 	return res, nil
 }
 
+// parallelRuns is how many runs of uv are under way at once. They wait for the index most of the
+// time.
+const parallelRuns = 4
+
 // resolveRun is the state of one Resolve.
 type resolveRun struct {
 	UV
@@ -58,8 +65,7 @@ type resolveRun struct {
 	options compileOptions
 	temp    string // a folder for the input of uv
 	pins    string // the file with the resolution of all layers
-
-	requires map[pydist.Name]map[pydist.Name]bool // what a distribution requires directly
+	graph   graph  // of the resolution of all layers
 }
 
 func (r *resolveRun) resolve(ctx context.Context) (engine.Resolution, error) {
@@ -67,14 +73,9 @@ func (r *resolveRun) resolve(ctx context.Context) (engine.Resolution, error) {
 		return engine.Resolution{}, err
 	}
 
-	closures := map[string][]pydist.Name{}
-	for _, l := range r.request.Workspace.Layers {
-		names, err := r.closureOf(ctx, l)
-		if err != nil {
-			return engine.Resolution{}, err
-		}
-
-		closures[l.Name] = names
+	closures, err := r.closures(ctx)
+	if err != nil {
+		return engine.Resolution{}, err
 	}
 
 	files, err := r.files(ctx, r.program, r.pins, r.options, hashesOf(r.request.Workspace))
@@ -99,7 +100,7 @@ func (r *resolveRun) pinAll(ctx context.Context) error {
 		args = append(args, "--upgrade-package", name)
 	}
 
-	args = append(args, "--no-annotate", "--output-file", r.pins)
+	args = append(args, "--annotation-style", "split", "--no-strip-extras", "--output-file", r.pins)
 	for _, l := range r.request.Workspace.Layers {
 		if err := r.flatten(r.temp, l); err != nil {
 			return unwritten(err)
@@ -109,8 +110,24 @@ func (r *resolveRun) pinAll(ctx context.Context) error {
 		args = append(args, r.requirements(l), "--constraints", constraints)
 	}
 
-	_, err := r.compile(ctx, r.program, r.options, args...)
-	return err
+	if _, err := r.compile(ctx, r.program, r.options, args...); err != nil {
+		return err
+	}
+
+	out, err := os.ReadFile(r.pins)
+	if err != nil {
+		return unreadable(r.program, err)
+	}
+
+	if r.graph, err = readGraph(out); err != nil {
+		return unreadable(r.program, err)
+	}
+
+	if err := os.WriteFile(r.pins, r.graph.pins, 0o644); err != nil {
+		return unwritten(err)
+	}
+
+	return nil
 }
 
 // requirements is the file that flatten writes.
@@ -118,24 +135,55 @@ func (r *resolveRun) requirements(l workspace.Layer) string {
 	return filepath.Join(r.temp, l.Name+".txt")
 }
 
-// closureOf returns all distributions that a layer needs, and adds to r.requires.
+// closures returns all distributions that each layer needs.
+func (r *resolveRun) closures(ctx context.Context) (map[string][]pydist.Name, error) {
+	closures := map[string][]pydist.Name{}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelRuns)
+	for _, l := range r.request.Workspace.Layers {
+		names, exact := r.graph.closure(filepath.Base(r.requirements(l)))
+		if exact {
+			closures[l.Name] = names
+			continue
+		}
+
+		g.Go(func() error {
+			names, err := r.closureOf(ctx, l)
+			mu.Lock()
+			defer mu.Unlock()
+			closures[l.Name] = names
+			return err
+		})
+	}
+
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+
+	for _, l := range r.request.Workspace.Layers {
+		if err := complete(filepath.ToSlash(r.Root), l, closures[l.Name]); err != nil {
+			return nil, unreadable(r.program, err)
+		}
+	}
+
+	return closures, nil
+}
+
+// closureOf asks uv for all distributions that a layer needs.
 func (r *resolveRun) closureOf(ctx context.Context, l workspace.Layer) ([]pydist.Name, error) {
 	out, err := r.compile(ctx, r.program, r.options,
-		"--constraints", r.pins, "--annotation-style", "split", r.requirements(l))
+		"--constraints", r.pins, "--no-annotate", r.requirements(l))
 	if err != nil {
 		return nil, err
 	}
 
-	names, err := closure(out, r.requires)
-	if err == nil {
-		err = complete(filepath.ToSlash(r.Root), l, names)
-	}
-
+	g, err := readGraph(out)
 	if err != nil {
 		return nil, unreadable(r.program, err)
 	}
 
-	return names, nil
+	return g.names, nil
 }
 
 // distributions completes the files that belong to a closure.
@@ -156,10 +204,7 @@ func (r *resolveRun) distributions(
 			continue
 		}
 
-		for n := range r.requires[d.Name] {
-			d.Requires = append(d.Requires, n)
-		}
-
+		d.Requires = r.graph.requires[d.Name]
 		if d.File.SHA256.IsZero() { // a local wheel, for which uv gives no hash
 			var err error
 			if d.File, err = r.local(f.address); err != nil {
@@ -237,62 +282,6 @@ func pinned(dists []lock.Distribution) []byte {
 	}
 
 	return b.Bytes()
-}
-
-// closure reads the output of `uv pip compile --annotation-style split`: a line for each
-// distribution, and below it comments with the names of those that require it. It adds them to
-// requires.
-func closure(out []byte, requires map[pydist.Name]map[pydist.Name]bool) ([]pydist.Name, error) {
-	var names []pydist.Name
-	var current pydist.Name
-	for line := range strings.Lines(string(out)) {
-		text := strings.TrimSpace(line)
-		comment, isComment := strings.CutPrefix(text, "#")
-		switch {
-		case isComment:
-			by, ok := requirer(comment)
-			if !ok || current == (pydist.Name{}) {
-				continue
-			}
-
-			if requires[by] == nil {
-				requires[by] = map[pydist.Name]bool{}
-			}
-
-			requires[by][current] = true
-		case text == "" || strings.HasPrefix(text, "-"):
-			continue
-		default:
-			name, err := leadingName(text)
-			if err != nil {
-				return nil, fmt.Errorf("line %.80q: %w", text, err)
-			}
-
-			current = name
-			names = append(names, name)
-		}
-	}
-
-	return names, nil
-}
-
-// requirer reads a comment: "via a[extra]", or only the name on further lines. A requirements file,
-// for example "via -r main.txt", is not one.
-func requirer(comment string) (pydist.Name, bool) {
-	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(comment)+" ", "via "))
-	text, _, _ = strings.Cut(text, "[")
-	name, err := pydist.ParseName(text)
-	return name, err == nil
-}
-
-// leadingName is the name of a requirement (PEP 508).
-func leadingName(requirement string) (pydist.Name, error) {
-	end := strings.IndexAny(requirement, "=<>!~ @[;")
-	if end < 0 {
-		end = len(requirement)
-	}
-
-	return pydist.ParseName(requirement[:end])
 }
 
 // complete checks that a closure has everything that the layer requires. Without it a program that

@@ -36,13 +36,16 @@ for last; do [ "$before" = --output-file ] && pins="$last"; before="$last"; done
 case " $* " in
 *' --output-file '*)
 	[ -f "$pins" ] && cp "$pins" "$here/preferred"
-	printf 'alpha==1.0\nshared==1.0\nlocal @ file:///x\n' > "$pins";;
+	for file; do case "$file" in */one.txt) cp "$file" "$here/one";; esac; done
+	{
+		printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\n'
+		cat "$here/shared" 2>/dev/null || echo shared==1.0
+		printf '    # via\n    #   -r two.txt\n    #   alpha\nlocal @ file:///x\n'
+	} > "$pins";;
 *pylock.toml*) cat "$here/pylock";;
 */one.txt' ')
-	printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\n'
-	printf 'shared==1.0\n    # via alpha\n'
-	cp "$last" "$here/one";;
-*/two.txt' ') printf 'shared==1.0\n    # via -r two.txt\n';;
+	printf 'alpha==1.0\nhere @ file:///x\nshared==1.0\n';;
+*/two.txt' ') printf 'shared==1.0\n';;
 esac`)
 	return UV{Path: program, Root: root, Python: "/usr/bin/pythonX"}, func() []string {
 		b, err := os.ReadFile(filepath.Join(dir, "asked"))
@@ -143,7 +146,7 @@ func TestResolve(t *testing.T) {
 	}
 
 	commands := asked()
-	if len(commands) != 4 {
+	if len(commands) != 2 {
 		t.Fatalf("asked %q", commands)
 	}
 
@@ -159,7 +162,7 @@ func TestResolve(t *testing.T) {
 	}
 
 	if !strings.Contains(commands[0], "--upgrade-package alpha") || strings.Contains(commands[1], "--upgrade-package") {
-		t.Errorf("upgrades: %q", commands[:2])
+		t.Errorf("upgrades: %q", commands)
 	}
 
 	beside := filepath.Dir(u.Path)
@@ -172,6 +175,55 @@ func TestResolve(t *testing.T) {
 		"here @ file://"+u.Root+"/one/wheels/here-1.0-py3-none-any.whl\n",
 	) {
 		t.Errorf("requirements %q", b)
+	}
+}
+
+// Where somebody requires an extra, uv is asked for the closure of each layer that needs the
+// distribution, with all the versions that were resolved together.
+func TestResolveWithExtras(t *testing.T) {
+	u, asked := fakeUV(t, pylockOfTwo)
+	beside := filepath.Dir(u.Path)
+	if err := os.WriteFile(filepath.Join(beside, "shared"), []byte("shared[x]==1.0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	w := testWorkspace(t, map[string]string{
+		"one/requirements.txt":   "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
+		"two/requirements.txt":   "shared[x]\n",
+	})
+	got, err := u.Resolve(context.Background(), engine.ResolveRequest{Target: target313(t), Workspace: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if g := fmt.Sprint(got.Closures); g != "map[one:[alpha here shared] two:[shared]]" {
+		t.Errorf("closures %s", g)
+	}
+
+	runs := 0
+	for _, c := range asked() {
+		if strings.HasSuffix(c, "/one.txt") || strings.HasSuffix(c, "/two.txt") {
+			runs++
+			if !strings.Contains(c, "--constraints ") || !strings.Contains(c, "pins.txt") {
+				t.Errorf("without the pins: %s", c)
+			}
+		}
+	}
+
+	if runs != 2 {
+		t.Errorf("%d runs for closures: %q", runs, asked())
+	}
+}
+
+// A uv that ends well without an answer does not make an empty lock.
+func TestResolveRefusesAnEmptyAnswer(t *testing.T) {
+	w := testWorkspace(t, map[string]string{"one/requirements.txt": "alpha\n"})
+	program := script(t, filepath.Join(t.TempDir(), "uv"), `[ "$1" = --version ] && { echo uv 0.13.9; exit; }
+for last; do [ "$before" = --output-file ] && : > "$last"; before="$last"; done`)
+	u := UV{Path: program, Root: t.TempDir()}
+	_, err := u.Resolve(context.Background(), engine.ResolveRequest{Target: target313(t), Workspace: w})
+	if fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), "alpha is not in it") {
+		t.Errorf("error %v", err)
 	}
 }
 

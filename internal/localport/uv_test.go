@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestUVProgram(t *testing.T) {
 	})
 }
 
-func TestClosure(t *testing.T) {
+func TestReadGraph(t *testing.T) {
 	for name, c := range map[string]struct{ in, names, requires string }{
 		"uv's own answer": {
 			in: "alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n    #   -c pins.txt\n   " +
@@ -89,15 +90,14 @@ func TestClosure(t *testing.T) {
 		"names are normalized":    {in: "Foo_Bar==1\n    # via A.b\n", names: "foo-bar", requires: "a-b>foo-bar"},
 		"nothing":                 {},
 	} {
-		requires := map[pydist.Name]map[pydist.Name]bool{}
-		got, err := closure([]byte(c.in), requires)
+		g, err := readGraph([]byte(c.in))
 		var list, by []string
-		for _, n := range got {
+		for _, n := range g.names {
 			list = append(list, n.String())
 		}
 
-		for from, tos := range requires {
-			for to := range tos {
+		for from, tos := range g.requires {
+			for _, to := range tos {
 				by = append(by, from.String()+">"+to.String())
 			}
 		}
@@ -108,32 +108,60 @@ func TestClosure(t *testing.T) {
 		}
 	}
 
-	if _, err := closure([]byte("==1\n"), nil); err == nil {
+	if _, err := readGraph([]byte("==1\n")); err == nil {
 		t.Error("a line without a name is taken")
 	}
 }
 
-func FuzzClosure(f *testing.F) {
-	f.Add("alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n")
-	f.Add("b @ file:///x\n#via[")
-	f.Fuzz(func(t *testing.T, in string) {
-		requires := map[pydist.Name]map[pydist.Name]bool{}
-		got, err := closure([]byte(in), requires)
-		known := map[pydist.Name]bool{}
-		for _, n := range got {
-			known[n] = true
+// The closure of a file is what it reaches. Where somebody requires an extra of something in it, the
+// comments do not say for whom: then it is not exact.
+func TestClosure(t *testing.T) {
+	const in = "a==1\n    # via -r /tmp/one.txt\nb==1\n    # via\n    #   -r two.txt\n    #   a\n" +
+		"c[x]==1\n    # via -r three.txt\nd==1\n    # via c\ne==1\n    # via b\n"
+	g, err := readGraph([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for file, want := range map[string]string{
+		"one.txt": "a b e true", "two.txt": "b e true", "three.txt": "c d false", "none.txt": "true",
+	} {
+		names, exact := g.closure(file)
+		var got []string
+		for _, n := range names {
+			got = append(got, n.String())
 		}
 
+		if s := strings.Join(append(got, strconv.FormatBool(exact)), " "); s != want {
+			t.Errorf("%s: %s, want %s", file, s, want)
+		}
+	}
+
+	if want := "a==1\nb==1\nc==1\nd==1\ne==1\n"; string(g.pins) != want {
+		t.Errorf("pins %q, want %q", g.pins, want)
+	}
+}
+
+func FuzzReadGraph(f *testing.F) {
+	f.Add("alpha==1.0\n    # via -r req.txt\nshared==1.0\n    # via\n    #   alpha\n")
+	f.Add("b @ file:///x\n#via[")
+	f.Add("b[x]==1\n#via b")
+	f.Fuzz(func(t *testing.T, in string) {
+		g, err := readGraph([]byte(in))
 		if err != nil {
 			return
 		}
 
-		for _, tos := range requires {
-			for to := range tos {
-				if !known[to] {
-					t.Errorf("%q: %s is required, but not in the closure", in, to)
+		for _, tos := range g.requires {
+			for _, to := range tos {
+				if !slices.Contains(g.names, to) {
+					t.Errorf("%q: %s is required, but not in the graph", in, to)
 				}
 			}
+		}
+
+		if again, err := readGraph(g.pins); err != nil || len(again.names) != len(g.names) || len(again.extras) > 0 {
+			t.Errorf("%q: pins %q: %v", in, g.pins, err)
 		}
 	})
 }

@@ -41,6 +41,8 @@ type Rule struct {
 	Match      []string    `yaml:"match" json:"match"`
 	Transform  string      `yaml:"transform" json:"transform,omitempty"`   // rewrites files instead of dropping them
 	References string      `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
+	Root       string      `yaml:"root" json:"root,omitempty"`             // see Within
+	Evidence   string      `yaml:"evidence" json:"evidence,omitempty"`     // what the folder must be, see HoldsTests
 	Only       []string    `yaml:"only" json:"only,omitempty"`             // distributions; empty: all
 	Except     []Exception `yaml:"except" json:"except,omitempty"`
 	Select     *Select     `yaml:"select" json:"select,omitempty"`
@@ -50,6 +52,22 @@ type Rule struct {
 
 	match  patterns
 	except []exception
+}
+
+// Values of Rule.Evidence: what a folder that a glob names must be, so that the rule applies to its
+// files. Package prune looks into the folder.
+const (
+	HoldsTests = "tests"      // it has tests, by their names or by what they import
+	NoPackage  = "no-package" // it is no package of Python
+)
+
+// Otherwise says why the rule does not apply to a folder without the evidence.
+func (r *Rule) Otherwise() string {
+	if r.Evidence == HoldsTests {
+		return "its folder has no tests"
+	}
+
+	return "its folder is a package of Python"
 }
 
 // Exception excludes files from a rule: those that match, those of one distribution, or those of
@@ -147,6 +165,8 @@ func (r *Rule) validate() error {
 		return errors.New("title, why, risk and remedy are required")
 	case len(r.Match) == 0:
 		return errors.New("match: missing")
+	case !slices.Contains([]string{"", HoldsTests, NoPackage}, r.Evidence):
+		return fmt.Errorf("evidence: %q; known: %s, %s", r.Evidence, HoldsTests, NoPackage)
 	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):
 		return fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}
@@ -198,7 +218,22 @@ func (r *Rule) Matches(file string, o Owner) bool {
 		return false
 	}
 
-	return r.match.match(file)
+	return r.match.match(r.Within(file))
+}
+
+// Within is the path that the rule's globs and segments count on. A rule with a root applies to the
+// copies of it that distributions carry, wherever they are: pkg/_vendor/botocore/data/s3/x.json is
+// botocore/data/s3/x.json for a rule with the root botocore/data.
+func (r *Rule) Within(file string) string {
+	if r.Root == "" {
+		return file
+	}
+
+	if at := strings.Index(file, "/"+r.Root+"/"); at >= 0 {
+		return file[at+1:]
+	}
+
+	return file
 }
 
 // Excepted returns the reason of the first exception that covers the file.
@@ -212,7 +247,7 @@ func (r *Rule) Excepted(file string, o Owner) (why string, ok bool) {
 			continue
 		}
 
-		if x.matchAll || x.match.match(file) {
+		if x.matchAll || x.match.match(r.Within(file)) {
 			return x.why, true
 		}
 	}
@@ -370,7 +405,7 @@ func (p Policy) Selected(r *Rule, file string) bool {
 		return false
 	}
 
-	segments := strings.Split(file, "/")
+	segments := strings.Split(r.Within(file), "/")
 	switch r.Select.From {
 	case "modules":
 		return p.selectsModule(segments)

@@ -157,7 +157,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 
 		return strings.Join(IDs(p.Rules()), " ")
 	}
-	const defaults = "botocore-docs botocore-examples docs elf-strip native-sources " +
+	const defaults = "botocore-docs botocore-examples docs elf-strip examples native-sources " +
 		"stale-bytecode static-libraries stubs tests"
 
 	for sentence, tt := range map[string]struct {
@@ -175,7 +175,7 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 		},
 		"modules": {
 			Settings{Modules: map[string][]string{"scipy": {"linalg"}}},
-			strings.Replace(defaults, "elf-strip", "elf-strip modules", 1),
+			strings.Replace(defaults, "native-sources", "modules native-sources", 1),
 		},
 		"a list, and its rule disabled": {
 			Settings{Languages: []string{"de"}, Rules: map[string]Switch{"locales": {}}},

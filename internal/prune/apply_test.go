@@ -91,7 +91,7 @@ func boto(models map[string]string) source {
 	s := source{
 		name:    "botocore",
 		version: "1.40.0",
-		files:   map[string]string{"botocore/__init__.py": "", "botocore/tests/x.py": "x"},
+		files:   map[string]string{"botocore/__init__.py": "", "botocore/tests/x.py": "import unittest"},
 	}
 	for name, m := range models {
 		s.files["botocore/data/"+name+"/2020-01-01/service-2.json"] = m
@@ -356,7 +356,7 @@ func TestBytecodeTakesItsPlace(t *testing.T) {
 		return ziptree.File(prefix+name, []byte(bytecode(t, "python3.13-x86_64", 1)), "compiled")
 	}
 	in := layerOf(t, source{name: "demo", version: "1.0", files: map[string]string{
-		"demo/a.py": "a", "demo/b.py": "b", "demo/tests/t.py": "t", "demo/x.txt": "x",
+		"demo/a.py": "a", "demo/b.py": "b", "demo/tests/t.py": "import pytest", "demo/x.txt": "x",
 		"demo/__pycache__/a.cpython-313.pyc": bytecode(t, "python3.13-x86_64", 1),
 	}})
 	p := planOf(t, in, policy.Settings{})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/gob"
 	"fmt"
-	"path"
 	"sort"
 	"strings"
 
@@ -14,15 +13,16 @@ import (
 )
 
 // IndexVersion belongs to the key of cached indexes.
-const IndexVersion = "imports-1"
+const IndexVersion = "imports-2"
 
 // Index holds the references of the Python modules of one wheel, or of one prebuilt layer: to
 // modules by import statements, to files by string literals. Files refer to names by their position
 // in a table: a layer has about 100,000 references to 6,000 names.
 type Index struct {
-	Modules []string
-	Strings []string
-	Files   []FileRefs // sorted by Path
+	Modules  []string
+	Strings  []string
+	Computed []string   // packages of computed module names
+	Files    []FileRefs // sorted by Path
 }
 
 // FileRefs are the references of one file.
@@ -30,7 +30,10 @@ type FileRefs struct {
 	Path    string // relative to the site folder
 	Modules []uint32
 	Strings []uint32
-	Stub    bool // loads the .pyi file beside it (lazy_loader.attach_stub)
+
+	Computed []uint32
+	Walks    bool // lists the modules of a package: its own, as a rule
+	Stub     bool // loads the .pyi file beside it (lazy_loader.attach_stub)
 }
 
 // NewIndex scans the Python sources among entries, whose names are relative to the site folder.
@@ -38,6 +41,7 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 	var x Index
 	modules := map[string]uint32{}
 	strs := map[string]uint32{}
+	packages := map[string]uint32{}
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name, ".py") {
 			continue
@@ -57,7 +61,7 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 			return Index{}, fmt.Errorf("index imports of %s: %w", e.Name, err)
 		}
 
-		refs := FileRefs{Path: e.Name, Stub: scan.StubLoader}
+		refs := FileRefs{Path: e.Name, Stub: scan.StubLoader, Walks: scan.WalksPath}
 		module, isPackage, _ := pyimport.ModuleName(e.Name)
 		seen := map[uint32]bool{}
 		for _, i := range scan.Imports {
@@ -74,11 +78,34 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 			refs.Strings = append(refs.Strings, number(strs, &x.Strings, s))
 		}
 
+		for _, c := range scan.Computed {
+			if name, ok := absolute(c, module, isPackage); ok {
+				refs.Computed = append(refs.Computed, number(packages, &x.Computed, name))
+			}
+		}
+
 		x.Files = append(x.Files, refs)
 	}
 
 	sort.Slice(x.Files, func(i, j int) bool { return x.Files[i].Path < x.Files[j].Path })
 	return x, nil
+}
+
+// absolute is the package of a computed name: ".sub" is relative to the package of the module that
+// has it, and so is ".", which is the package itself.
+func absolute(computed, module string, isPackage bool) (string, bool) {
+	name := strings.TrimLeft(computed, ".")
+	level := len(computed) - len(name)
+	if level == 0 {
+		return name, true
+	}
+
+	resolved := pyimport.Import{Level: level, Module: name}.Resolve(module, isPackage)
+	if len(resolved) == 0 {
+		return "", false
+	}
+
+	return resolved[len(resolved)-1], true
 }
 
 // number returns the position of a name in a table, appending it if it is new.
@@ -119,6 +146,13 @@ func DecodeIndex(b []byte) (Index, error) {
 				return Index{}, fmt.Errorf("read import index: %s refers to string %d of %d", f.Path, n, len(x.Strings))
 			}
 		}
+
+		for _, n := range f.Computed {
+			if int(n) >= len(x.Computed) {
+				return Index{}, fmt.Errorf("read import index: %s refers to package %d of %d",
+					f.Path, n, len(x.Computed))
+			}
+		}
 	}
 
 	return x, nil
@@ -131,94 +165,4 @@ func (x Index) file(p string) (FileRefs, bool) {
 	}
 
 	return FileRefs{}, false
-}
-
-// candidates are the files that rules want to drop, by the names that references use. Values are
-// positions in Plan.decisions.
-type candidates struct {
-	byModule map[string][]int
-	byPath   map[string]int
-	byBase   map[string]bool // last elements of paths
-}
-
-func newCandidates() candidates {
-	return candidates{byModule: map[string][]int{}, byPath: map[string]int{}, byBase: map[string]bool{}}
-}
-
-func (c candidates) add(i int, site string) {
-	if module, _, ok := pyimport.ModuleName(site); ok {
-		c.byModule[module] = append(c.byModule[module], i)
-	}
-
-	c.byPath[site] = i
-	c.byBase[path.Base(site)] = true
-}
-
-// inFolder returns the candidates directly in a folder, sorted by name.
-func (c candidates) inFolder(dir string) []int {
-	var in []int
-	for p, i := range c.byPath {
-		if path.Dir(p) == dir {
-			in = append(in, i)
-		}
-	}
-
-	sort.Ints(in)
-	return in
-}
-
-// resolvedIndex is an index and, by position in its tables, the candidates that a name can refer
-// to. Most names refer to none.
-type resolvedIndex struct {
-	index   Index
-	modules [][]int
-	strings []bool // whether a candidate has the same last path element
-}
-
-func (c candidates) resolve(x Index) resolvedIndex {
-	r := resolvedIndex{index: x, modules: make([][]int, len(x.Modules)), strings: make([]bool, len(x.Strings))}
-	for i, m := range x.Modules {
-		r.modules[i] = c.byModule[m]
-	}
-
-	for i, s := range x.Strings {
-		r.strings[i] = c.byBase[path.Base(s)]
-	}
-
-	return r
-}
-
-// eachReferenced calls found for every candidate that the file refers to.
-func (c candidates) eachReferenced(r resolvedIndex, f FileRefs, found func(int)) {
-	for _, n := range f.Modules {
-		for _, i := range r.modules[n] {
-			found(i)
-		}
-	}
-
-	for _, n := range f.Strings {
-		if r.strings[n] {
-			c.eachNamed(f.Path, r.index.Strings[n], found)
-		}
-	}
-
-	if f.Stub {
-		if i, ok := c.byPath[strings.TrimSuffix(f.Path, ".py")+".pyi"]; ok {
-			found(i)
-		}
-	}
-}
-
-// eachNamed calls found for every candidate that a string literal in a file may name. The literal
-// is taken relative to the file's folder, and to each folder above it up to the site folder.
-func (c candidates) eachNamed(file, literal string, found func(int)) {
-	for dir := path.Dir(file); ; dir = path.Dir(dir) {
-		if i, ok := c.byPath[path.Join(dir, literal)]; ok {
-			found(i)
-		}
-
-		if dir == "." {
-			return
-		}
-	}
 }

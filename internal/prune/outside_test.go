@@ -31,22 +31,24 @@ func layerWith(t *testing.T, files map[string]string) prune.Input {
 // python/lib/ and python/bin/. Their references are not indexed.
 func TestFilesOutsideOfTheSiteFolder(t *testing.T) {
 	in := layerWith(t, map[string]string{
-		"python/a.py":        "",
-		"python/tests/x.py":  "",
-		"python/lib/x.so":    chanceOf(1).sharedObject(),
-		"python/bin/run.py":  "",
-		"lib/x.so":           chanceOf(2).sharedObject(),
-		"bin/run.py":         "",
-		"lib/tests/data.csv": "1",
-		"lib/x.a":            "!<arch>",
-		"lib/mod.py":         "import lib.tests",
-		"lib/old.pyc":        bytecode(t, "python3.13-x86_64", 1),
+		"python/a.py":         "",
+		"python/tests/x.py":   "import pytest",
+		"python/lib/x.so":     chanceOf(1).sharedObject(),
+		"python/bin/run.py":   "",
+		"lib/x.so":            chanceOf(2).sharedObject(),
+		"bin/run.py":          "",
+		"lib/tests/data.csv":  "1",
+		"lib/tests/test_a.py": "",
+		"lib/x.a":             "!<arch>",
+		"lib/mod.py":          "import lib.tests",
+		"lib/old.pyc":         bytecode(t, "python3.13-x86_64", 1),
 	})
 	p := planOf(t, in, policy.Settings{Keep: []policy.Choice{{Match: "bin/**", Reason: "ours"}}})
 	const want = `kept (outside)/bin/run.py ours
 kept (outside)/lib/mod.py
 kept (outside)/lib/old.pyc there is no source that it could be made from
 kept (outside)/lib/tests/data.csv references to it are unknown: it is outside the site folder
+kept (outside)/lib/tests/test_a.py references to it are unknown: it is outside the site folder
 dropped (outside)/lib/x.a static-libraries
 transformed (outside)/lib/x.so elf-strip
 kept a.py
@@ -80,20 +82,22 @@ func TestSourcelessPackagesKeepFilesThatReferencesDecideAbout(t *testing.T) {
 	in := layerWith(t, map[string]string{
 		"python/sealed/__init__.pyc":   code,
 		"python/sealed/a.pyc":          code,
-		"python/sealed/tests/data.csv": "",
+		"python/sealed/docs/index.rst": "",
 		"python/sealed/b.py":           "",
 		"python/sealed/x.a":            "",
 		"python/open/__init__.py":      "",
 		"python/open/b.pyc":            code,
 		"python/open/tests/data.csv":   "",
+		"python/open/tests/test_a.py":  "",
 	})
 	const want = `kept open/__init__.py
 kept open/b.pyc there is no source that it could be made from
 dropped open/tests/data.csv tests
+dropped open/tests/test_a.py tests
 kept sealed/__init__.pyc there is no source that it could be made from
 kept sealed/a.pyc there is no source that it could be made from
 kept sealed/b.py
-kept sealed/tests/data.csv references to it are unknown: sealed has bytecode instead of sources
+kept sealed/docs/index.rst references to it are unknown: sealed has bytecode instead of sources
 dropped sealed/x.a static-libraries
 `
 	if d := cmp.Diff(want, show(planOf(t, in, policy.Settings{}).Decisions())); d != "" {

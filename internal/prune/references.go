@@ -29,22 +29,21 @@ func (p *planner) keepReferenced() {
 		p.followEntryPoints(d)
 	}
 
+	p.restoreSiblings()
 	for len(p.queue) > 0 {
 		site := p.decisions[p.queue[0]].Site
 		p.queue = p.queue[1:]
 		p.restorePackages(site)
 		p.followReferences(site)
+		p.restoreSiblings()
 	}
 }
 
 func (p *planner) resolveIndexes() {
+	provided := providedModules(p.input.Tree, p.input.Prefix)
 	p.indexes = make([]resolvedIndex, len(p.input.Indexes))
-	p.indexOf = map[string]int{}
 	for k, x := range p.input.Indexes {
-		p.indexes[k] = p.candidates.resolve(x)
-		for _, f := range x.Files {
-			p.indexOf[f.Path] = k
-		}
+		p.indexes[k] = p.resolve(x, provided)
 	}
 }
 
@@ -91,7 +90,7 @@ func (p *planner) followReferences(site string) {
 	}
 
 	if refs, ok := p.indexes[k].index.file(site); ok {
-		p.candidates.eachReferenced(p.indexes[k], refs, func(i int) { p.refer(i, site) })
+		p.eachReferenced(p.indexes[k], refs, func(i int) { p.refer(i, site) })
 	}
 }
 
@@ -104,6 +103,7 @@ func (p *planner) refer(i int, by string) {
 
 	rules := p.wants[i]
 	p.restore(i, by+" refers to it")
+	p.siblings = append(p.siblings, sibling{i, by})
 	for _, r := range rules {
 		if r.References != "folder" {
 			continue
@@ -113,6 +113,34 @@ func (p *planner) refer(i int, by string) {
 			p.withdraw(j, r, by+" refers to "+path.Base(d.Site)+" beside it")
 		}
 	}
+}
+
+// sibling is a file that something refers to, whose siblings are still to be restored.
+type sibling struct {
+	i  int
+	by string
+}
+
+// restoreSiblings restores what lies beside a file that is referred to and is of the same kind: a
+// program that needs one helper of a folder of tests, or one of its data files, may find the others
+// by a name that it computes. Tests are not siblings of what they test, and a package is not a
+// sibling of its modules. A stub belongs to its module alone.
+func (p *planner) restoreSiblings() {
+	for _, s := range p.siblings {
+		site := p.decisions[s.i].Site
+		if path.Base(site) == "__init__.py" || path.Ext(site) == ".pyi" || p.isTest(site) {
+			continue
+		}
+
+		for _, j := range p.candidates.inFolder(path.Dir(site)) {
+			other := p.decisions[j].Site
+			if path.Ext(other) == path.Ext(site) && !p.isTest(other) {
+				p.restore(j, s.by+" refers to "+path.Base(site)+" beside it")
+			}
+		}
+	}
+
+	p.siblings = nil
 }
 
 // restore keeps candidate i, or transforms it if a rule names a transform for it.

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/policy"
@@ -19,11 +20,13 @@ type planner struct {
 	candidates candidates
 	wants      [][]*policy.Rule // by position in decisions: the rules that want to drop the candidate
 	groups     map[string][]int // see group
+	evidence   map[evidenceKey]bool
+	indexOf    map[string]int // file: position of its index
 
 	// Of the search for references:
-	queue   []int           // kept files whose references are still to be followed
-	indexes []resolvedIndex // as in Input
-	indexOf map[string]int  // file: position of its index
+	queue    []int           // kept files whose references are still to be followed
+	siblings []sibling       // see restoreSiblings
+	indexes  []resolvedIndex // as in Input
 }
 
 func newPlanner(in Input, pol policy.Policy) *planner {
@@ -34,12 +37,20 @@ func newPlanner(in Input, pol policy.Policy) *planner {
 		candidates: newCandidates(),
 		wants:      make([][]*policy.Rule, in.Tree.Len()),
 		groups:     map[string][]int{},
+		indexOf:    map[string]int{},
 	}
+	for k, x := range in.Indexes {
+		for _, f := range x.Files {
+			p.indexOf[f.Path] = k
+		}
+	}
+
 	owners := in.owners()
 	for i, e := range in.Tree.Entries() {
 		p.decisions[i] = in.decision(e, owners)
 	}
 
+	p.gatherEvidence()
 	return p
 }
 
@@ -101,6 +112,11 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 		return false, nil
 	}
 
+	if !p.proven(r, d.Site) {
+		d.explainKept(r.ID, r.Otherwise())
+		return false, nil
+	}
+
 	if r.Transform != "" {
 		return false, d.setTransform(r) // a later rule may drop the file
 	}
@@ -122,7 +138,20 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 
 // covers reports whether the rule is about the file, before exceptions and references.
 func (p *planner) covers(r *policy.Rule, name string, o policy.Owner) bool {
-	return r.Matches(name, o) && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
+	return r.Matches(name, o) && p.loads(r, name) && !p.policy.Selected(r, name) &&
+		(r.ID != oldAPIRule || p.olderAPIs[name])
+}
+
+// loads reports whether a copy of the rule's root is used as the original is: its loader lies beside
+// it. Data of somebody else that only looks alike is left alone.
+func (p *planner) loads(r *policy.Rule, name string) bool {
+	root, inCopy := strings.CutSuffix(name, "/"+r.Within(name))
+	if !inCopy {
+		return true
+	}
+
+	_, ok := p.input.Tree.Lookup(p.input.Prefix + path.Join(root, path.Dir(r.Root), "loaders.py"))
+	return ok
 }
 
 // setTransform decides that the rule's transform rewrites the file, unless an earlier rule did.
@@ -172,21 +201,30 @@ func (p *planner) addCandidate(i int) {
 // group returns the key of the files that a rule with "references: folder" restores together: those
 // of the selected part of a package, or of the folder that the rule matches.
 func group(r *policy.Rule, site string) string {
+	if folder, ok := matchedFolder(r, site); ok && r.Select == nil {
+		return r.ID + "\x00" + folder
+	}
+
 	segments := strings.Split(site, "/")
 	n := len(segments) - 1
 	if r.Select != nil {
 		n = min(n, r.Select.Segment+1)
-	} else {
-		for k := 1; k < n; k++ {
-			// No glob matches this file name, so only the folder can.
-			if r.Matches(strings.Join(segments[:k], "/")+"/\x00", policy.Owner{}) {
-				n = k
-				break
-			}
-		}
 	}
 
 	return r.ID + "\x00" + strings.Join(segments[:n], "/")
+}
+
+// matchedFolder is the outermost folder of a file that the rule's globs match as a whole. ok is
+// false when they match the file by its own name.
+func matchedFolder(r *policy.Rule, site string) (folder string, ok bool) {
+	for k := range len(site) {
+		// No glob matches this file name, so only the folder can.
+		if site[k] == '/' && r.Matches(site[:k]+"/\x00", policy.Owner{}) {
+			return site[:k], true
+		}
+	}
+
+	return "", false
 }
 
 // opaquePackages returns the top-level folders with more sourceless bytecode than sources. The
@@ -238,14 +276,16 @@ func olderAPIs(in Input) map[string]bool {
 	return older
 }
 
-// botocoreModel splits botocore/data/SERVICE/VERSION/KIND.json into SERVICE/KIND and VERSION. A
-// version is a date, YYYY-MM-DD.
+// botocoreModel splits botocore/data/SERVICE/VERSION/KIND.json into SERVICE/KIND and VERSION, of
+// botocore itself or of a copy below another folder, which is part of the model's name. A version is
+// a date, YYYY-MM-DD.
 func botocoreModel(site string) (model, version string, ok bool) {
 	s := strings.Split(site, "/")
-	if len(s) != 5 || s[0] != "botocore" || s[1] != "data" {
+	n := len(s) - 5
+	if n < 0 || s[n] != "botocore" || s[n+1] != "data" {
 		return "", "", false
 	}
 
-	kind, _, _ := strings.Cut(s[4], ".")
-	return s[2] + "/" + kind, s[3], true
+	kind, _, _ := strings.Cut(s[n+4], ".")
+	return strings.Join(append(s[:n:n], s[n+2], kind), "/"), s[n+3], true
 }

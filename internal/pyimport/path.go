@@ -27,6 +27,8 @@ func (s *scanner) call(callee token) {
 		role = importCall
 	case "attach_stub":
 		s.out.StubLoader = true
+	case "iter_modules", "walk_packages":
+		s.out.WalksPath = true
 	case "joinpath", "Path", "PurePath", "PosixPath", "PurePosixPath",
 		"resource_filename", "resource_string", "resource_stream":
 		role = pathCall
@@ -125,6 +127,42 @@ func (s *scanner) notePath(b []byte) {
 
 	if len(b) >= minPathBytes && (isFile || bytes.IndexByte(b, '/') >= 0) {
 		keep(&s.strings, &s.out.Strings, b)
+	}
+}
+
+// noteFormatPart records a literal part of an f-string before a replacement field. If it is the
+// first part, it may begin the name of a module.
+func (s *scanner) noteFormatPart(b []byte, first bool) {
+	s.notePath(b)
+	if first {
+		s.noteComputed(b, true)
+	}
+}
+
+// noteComputed records the package of a literal that is the first part of a computed module name: it
+// ends with a dot, or a placeholder follows the dot. Leading dots alone are a package too if
+// something follows.
+func (s *scanner) noteComputed(b []byte, follows bool) {
+	if at := bytes.IndexAny(b, "%{"); at >= 0 {
+		follows = true
+		b = b[:at]
+	}
+
+	name, ok := bytes.CutSuffix(b, []byte("."))
+	if !ok || len(b) > maxPathBytes {
+		return
+	}
+
+	if module := bytes.TrimLeft(b, "."); len(module) == 0 {
+		if follows { // ".%s" % x
+			keep(&s.computed, &s.out.Computed, b)
+		}
+
+		return
+	}
+
+	if dottedIdentifier(bytes.TrimLeft(name, ".")) {
+		keep(&s.computed, &s.out.Computed, name)
 	}
 }
 

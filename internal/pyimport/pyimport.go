@@ -16,8 +16,11 @@
 //     the importing module.
 //   - A string that begins a statement is documentation and names no file.
 //
-// Deliberately not supported: computed names, exec and eval, entry points, Python 2's implicit
-// relative imports, names that are equal only after Unicode normalization, and encodings in which a
+// Of a computed name the package is known if a literal has it: "plug.%s" % x, f"plug.{x}" and
+// "plug." + x give plug.
+//
+// Deliberately not supported: names that are computed otherwise, exec and eval, entry points,
+// Python 2's implicit relative imports, names that are equal only after Unicode normalization, and encodings in which a
 // byte below 0x80 can be part of another character (Shift JIS, UTF-16). Invalid source gives some
 // result in linear time and no error, because Python cannot import such a file anyway. All lists
 // are in source order.
@@ -39,6 +42,8 @@ type Scan struct {
 	Strings     []string // distinct literals that look like a file name or a relative path: "descr/iris.rst"
 	PathParts   []string // distinct bare names given to path functions: os.path.join(d, "include"), d / "include"
 	GetAttrLazy bool     // binds __getattr__ at module level (PEP 562): attributes may load submodules
+	Computed    []string // distinct packages of names that are computed: "plug" of "plug.%s" % x; ".sub" is relative
+	WalksPath   bool     // calls iter_modules or walk_packages, which find modules by their files
 	StubLoader  bool     // calls lazy_loader's attach_stub, which reads the .pyi file next to the source at run time
 }
 

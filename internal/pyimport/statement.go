@@ -83,6 +83,7 @@ func (s *scanner) expression(t token) {
 
 		s.argument(t)
 		s.notePath(s.text)
+		s.noteComputed(s.text, false)
 	case op:
 		s.handleOperator(t)
 	}

@@ -98,6 +98,7 @@ type scanner struct {
 	condition      int  // offset of the condition of the current `if` header, or -1
 	unsure         bool // the last import is dynamic, and the token after its literal is not read yet
 	strings, parts map[string]struct{}
+	computed       map[string]struct{}
 }
 
 func newScanner(src []byte) *scanner {
@@ -341,6 +342,7 @@ func (s *scanner) format(q byte, width int, spec bool) {
 	}
 
 	part := s.pos
+	first := part
 	for s.pos < len(s.src) && !s.closes(q, width) {
 		c := s.src[s.pos]
 		if spec && c == '}' {
@@ -354,7 +356,7 @@ func (s *scanner) format(q byte, width int, spec bool) {
 		case (c == '{' || c == '}') && !spec && s.pos < len(s.src) && s.src[s.pos] == c:
 			s.pos++
 		case c == '{':
-			s.notePath(s.src[part : s.pos-1])
+			s.noteFormatPart(s.src[part:s.pos-1], part == first && !spec)
 			s.replacement(q, width)
 			part = s.pos
 		}
