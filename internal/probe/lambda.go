@@ -66,7 +66,7 @@ type SentJob struct {
 func NewRequest(jobs []Job, imports []string) Request {
 	q := Request{Jobs: []SentJob{}, Imports: imports}
 	for _, j := range jobs {
-		q.Jobs = append(q.Jobs, SentJob(j))
+		q.Jobs = append(q.Jobs, SentJob{Kind: j.Kind, Name: j.Name, Source: j.Source})
 	}
 
 	return q
