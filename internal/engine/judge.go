@@ -103,16 +103,23 @@ func orNone(b measure.Bytes) string {
 	return b.String()
 }
 
-// probeFault is the first failure of a layer's probe that is not inherited, else the first; nil
-// when the probe did not fail.
+// probeFault is the failure of a layer's probe that fails the build: the first that is not inherited,
+// else the first that is fatal all the same; nil when the probe did not fail.
 func probeFault(l report.Layer) error {
 	if l.Probe.Status != report.ProbeFailed {
 		return nil
 	}
 
 	f := l.Probe.Failures[0]
-	if i := slices.IndexFunc(l.Probe.Failures, func(x probe.Result) bool { return !x.Inherited }); i >= 0 {
-		f = l.Probe.Failures[i]
+	for _, fails := range []func(probe.Result) bool{
+		func(x probe.Result) bool { return !x.Inherited },
+		func(x probe.Result) bool { return x.Fatal },
+		func(x probe.Result) bool { return x.Kind == probe.Script },
+	} {
+		if i := slices.IndexFunc(l.Probe.Failures, fails); i >= 0 {
+			f = l.Probe.Failures[i]
+			break
+		}
 	}
 
 	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
@@ -126,6 +133,10 @@ func lastLine(s string) string {
 
 // probeHint says what to do about a failure.
 func probeHint(l report.Layer, f probe.Result) string {
+	if f.Fatal {
+		return "nothing of it can be imported as published, pruned or not: " + f.Advice()
+	}
+
 	if f.Inherited {
 		from := "the package"
 		if c := l.Probe.Cause(f); c != "" {

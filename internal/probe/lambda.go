@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -19,6 +20,9 @@ var runner string
 // Runner is the Python program that runs one job, on a laptop and in Lambda. Its first comment
 // gives the arguments.
 func Runner() string { return runner }
+
+// RunnerDigest identifies the runner: another one may give other outcomes.
+func RunnerDigest() digest.SHA256 { return digest.Of([]byte(runner)) }
 
 //go:embed lambda/handler.py
 var handler string

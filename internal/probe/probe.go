@@ -56,6 +56,8 @@ type Result struct {
 	PeakBytes int64   `json:"peakBytes,omitempty"`
 	Inherited bool    `json:"inherited,omitempty"` // it fails on the unpruned layer too
 	Chosen    string  `json:"chosen,omitempty"`    // a module that the job needs and the layer excludes
+	Library   string  `json:"library,omitempty"`   // a library of this machine that it needs, and Lambda has not
+	Fatal     bool    `json:"fatal,omitempty"`     // inherited, but the layer cannot be used with it
 }
 
 // ImportTime is the cost of importing modules in a new process.

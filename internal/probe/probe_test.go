@@ -77,7 +77,7 @@ func TestJobs(t *testing.T) {
 			files: "python/scripts/run.py python/examples/a/b.py python/tests/helper.py",
 			want:  "",
 		},
-		"files outside site-packages are left out":        {files: "lib/a.py bin/tool", want: ""},
+		"files outside site-packages are left out": {files: "lib/a.py bin/tool", want: ""},
 		"modules that no distribution owns": {
 			files: "python/a.py python/b.py python/c/__init__.py",
 			dists: []wheel.Distribution{dist(t, "one", "a.py")},
