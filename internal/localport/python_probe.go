@@ -231,6 +231,3 @@ func (r *probing) keep(i int, result probe.Result, foreign []string) {
 
 	r.foreign[i] = foreign
 }
-
-func (r *probing) foreignOf(mapped []string) []string       { return nil }
-func (r *probing) withoutForeign(ctx context.Context) error { return nil }
