@@ -128,8 +128,10 @@ func decisive(failures []probe.Result) probe.Result {
 		return failures[i]
 	}
 
-	if i := slices.IndexFunc(failures, fails); i >= 0 {
-		return failures[i]
+	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, fails} {
+		if i := slices.IndexFunc(failures, fails); i >= 0 {
+			return failures[i]
+		}
 	}
 
 	return failures[len(failures)-1]
@@ -142,6 +144,10 @@ func lastLine(s string) string {
 
 // probeHint says what to do about a failure.
 func probeHint(l report.Layer, f probe.Result) string {
+	if f.Fatal {
+		return "nothing of it can be imported as published, pruned or not: " + f.Advice()
+	}
+
 	if f.Inherited {
 		from := "the package"
 		if c := l.Probe.Cause(f); c != "" {
