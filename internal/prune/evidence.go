@@ -88,7 +88,8 @@ func isManual(site string) bool { return manuals[path.Ext(site)] || path.Base(si
 // Extensions of manuals, and of example programs.
 var (
 	manuals  = set(".rst", ".md", ".txt", ".tex", ".texi", ".adoc", ".ipynb", ".pdf", ".inv")
-	programs = set(".py", ".pyx", ".c", ".cc", ".cpp", ".cu", ".f", ".f90", ".rs", ".java", ".r", ".R", ".m", ".sh", ".js", ".ts")
+	programs = set(".py", ".pyx", ".c", ".cc", ".cpp", ".cu", ".f", ".f90",
+		".rs", ".java", ".r", ".R", ".m", ".sh", ".js", ".ts")
 )
 
 func set(names ...string) map[string]bool {

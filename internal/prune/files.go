@@ -11,7 +11,8 @@ import (
 // eachNamed calls found for every candidate that a string literal in a file may name. The literal
 // is taken relative to the file's folder, and to each folder above it up to the site folder. A
 // folder of tests or examples in between may be named beside it, as in
-// os.path.join(here, "tests", "data", "x.csv") and read_text("pkg.tests.data", "x.csv"). Texts for people are named so by what prints them.
+// os.path.join(here, "tests", "data", "x.csv") and read_text("pkg.tests.data", "x.csv"). Texts for
+// people are named so by what prints them.
 func (p *planner) eachNamed(x Index, f FileRefs, literal string, found func(int)) {
 	literal = strings.TrimPrefix(path.Clean("/"+literal), "/")
 	for _, i := range p.candidates.byBase[path.Base(literal)] {
@@ -56,8 +57,8 @@ func (p *planner) byEvidence(i int) bool {
 }
 
 // eachListed calls found for the files of the folders that a file names, as in
-// os.listdir(os.path.join(here, "examples")) and files("pkg.examples"), if a rule drops or keeps the
-// folder as a whole. Texts for people are left out.
+// os.listdir(os.path.join(here, "examples")) and files("pkg.examples"), if a rule drops or keeps
+// the folder as a whole. Texts for people are left out.
 func (p *planner) eachListed(x Index, f FileRefs, found func(int)) {
 	list := func(folder string) {
 		for _, i := range p.candidates.whole[folder] {

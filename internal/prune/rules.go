@@ -144,8 +144,8 @@ func (p *planner) covers(r *policy.Rule, i int, name string, o policy.Owner) boo
 	return matches && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
 }
 
-// loads reports whether a copy of the rule's root is used as the original is: its loader lies beside
-// it. Data of somebody else that only looks alike is left alone.
+// loads reports whether a copy of the rule's root is used as the original is: its loader lies
+// beside it. Data of somebody else that only looks alike is left alone.
 func (p *planner) loads(r *policy.Rule, name string) bool {
 	root, inCopy := strings.CutSuffix(name, "/"+r.Within(name))
 	if !inCopy {
@@ -282,8 +282,8 @@ func olderAPIs(in Input) map[string]bool {
 }
 
 // botocoreModel splits botocore/data/SERVICE/VERSION/KIND.json into SERVICE/KIND and VERSION, of
-// botocore itself or of a copy below another folder, which is part of the model's name. A version is
-// a date, YYYY-MM-DD.
+// botocore itself or of a copy below another folder, which is part of the model's name. A version
+// is a date, YYYY-MM-DD.
 func botocoreModel(site string) (model, version string, ok bool) {
 	s := strings.Split(site, "/")
 	n := len(s) - 5

@@ -139,8 +139,8 @@ func (s *scanner) noteFormatPart(b []byte, first bool) {
 	}
 }
 
-// noteComputed records the package of a literal that is the first part of a computed module name: it
-// ends with a dot, or a placeholder follows the dot. Leading dots alone are a package too if
+// noteComputed records the package of a literal that is the first part of a computed module name:
+// it ends with a dot, or a placeholder follows the dot. Leading dots alone are a package too if
 // something follows.
 func (s *scanner) noteComputed(b []byte, follows bool) {
 	if at := bytes.IndexAny(b, "%{"); at >= 0 {
@@ -166,8 +166,8 @@ func (s *scanner) noteComputed(b []byte, follows bool) {
 	}
 }
 
-// noteName records a literal that is a dotted name, relative ones too, as tables of lazy imports and
-// settings have them: "plug.backends.sql", ".sql". An attribute after a colon is left out.
+// noteName records a literal that is a dotted name, relative ones too, as tables of lazy imports
+// and settings have them: "plug.backends.sql", ".sql". An attribute after a colon is left out.
 func (s *scanner) noteName(b []byte) {
 	b, _, _ = bytes.Cut(b, []byte(":"))
 	if len(b) > maxPathBytes || bytes.IndexByte(b, '.') < 0 {

@@ -20,10 +20,10 @@
 // "plug." + x give plug.
 //
 // Deliberately not supported: names that are computed otherwise, exec and eval, entry points,
-// Python 2's implicit relative imports, names that are equal only after Unicode normalization, and encodings in which a
-// byte below 0x80 can be part of another character (Shift JIS, UTF-16). Invalid source gives some
-// result in linear time and no error, because Python cannot import such a file anyway. All lists
-// are in source order.
+// Python 2's implicit relative imports, names that are equal only after Unicode normalization, and
+// encodings in which a byte below 0x80 can be part of another character (Shift JIS, UTF-16).
+// Invalid source gives some result in linear time and no error, because Python cannot import such a
+// file anyway. All lists are in source order.
 package pyimport
 
 import (
