@@ -72,7 +72,8 @@ func (s Assemble) Run(
 }
 
 // disown takes clashing files away from the distributions whose file is not used: from their lists
-// of files, which RECORD is written from, and from their references.
+// of files, which RECORD is written from, from their references, and from what is known of their
+// programs and libraries.
 func (a *Artifact) disown(clashes []Clash) {
 	lost := map[pydist.Name]map[string]bool{}
 	for i, c := range clashes {
@@ -86,12 +87,19 @@ func (a *Artifact) disown(clashes []Clash) {
 
 	a.Clashes = clashes
 	for i, d := range a.Distributions {
-		if files := lost[d.Name]; files != nil {
-			a.Distributions[i].Files = slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return files[f] })
-			a.Indexes[i].Files = slices.DeleteFunc(slices.Clone(a.Indexes[i].Files), func(f prune.FileRefs) bool {
-				return files[f.Path]
-			})
+		files := lost[d.Name]
+		if files == nil {
+			continue
 		}
+
+		a.Distributions[i].Files = slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return files[f] })
+		a.Indexes[i].Files = slices.DeleteFunc(slices.Clone(a.Indexes[i].Files), func(f prune.FileRefs) bool {
+			return files[f.Path]
+		})
+		a.Binaries[i].Files = slices.DeleteFunc(slices.Clone(a.Binaries[i].Files), func(f prune.Binary) bool {
+			return files[f.Path]
+		})
+		a.links[i] = linksWithout(a.links[i], files)
 	}
 }
 

@@ -36,7 +36,7 @@ for last; do [ "$before" = --output-file ] && pins="$last"; before="$last"; done
 case " $* " in
 *' --output-file '*)
 	[ -f "$pins" ] && cp "$pins" "$here/preferred"
-	for file; do case "$file" in */one.txt) cp "$file" "$here/one";; esac; done
+	for file; do case "$file" in */requirements/one.txt) cp "$file" "$here/one";; esac; done
 	{
 		printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\n'
 		cat "$here/shared" 2>/dev/null || echo shared==1.0
@@ -202,7 +202,8 @@ func TestResolveWithExtras(t *testing.T) {
 
 	runs := 0
 	for _, c := range asked() {
-		if strings.Contains(c, "--constraints") && !strings.Contains(c, "--output-file") {
+		if strings.Contains(c, "--constraints") && !strings.Contains(c, "--output-file") &&
+			!strings.Contains(c, "--no-deps") {
 			runs++
 			if !strings.Contains(c, "pins.txt") {
 				t.Errorf("without the pins: %s", c)
