@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/layersmith/layersmith/internal/digest"
@@ -60,6 +61,11 @@ func (s Assemble) Run(
 			a.Close()
 			return Artifact{}, err
 		}
+	}
+
+	if err := files.folders(); err != nil {
+		a.Close()
+		return Artifact{}, err
 	}
 
 	a.disown(files.settle(at, installOrder(dists)))
@@ -164,6 +170,25 @@ func (l *layout) add(at place.Place, d pydist.Name, wheel ziptree.Tree) {
 		l.entries = append(l.entries, e)
 		l.owners = append(l.owners, d)
 	}
+}
+
+// folders refuses a file where another wheel has a folder. pip cannot install these either.
+func (l *layout) folders() error {
+	for i, e := range l.entries {
+		for dir := path.Dir(e.Name); dir != "."; dir = path.Dir(dir) {
+			file, ok := l.at[dir]
+			if !ok {
+				continue
+			}
+
+			return fault.New(fault.BadInput, "assemble", dir,
+				fmt.Errorf("it is a file in %s and a folder in %s", l.owners[file], l.owners[i])).
+				WithHint("they cannot be installed together; choose another version of one, or put it into another " +
+					"layer that no function uses with this one")
+		}
+	}
+
+	return nil
 }
 
 // settle gives each name that several wheels have the file of the one that is installed last. It
