@@ -222,6 +222,13 @@ func (r *resolveRun) distributions(
 		}
 
 		found = append(found, d)
+		delete(needed, d.Name)
+	}
+
+	for _, n := range r.graph.names {
+		if needed[n] {
+			return nil, unreadable(r.program, fmt.Errorf("it has no file of %s", n))
+		}
 	}
 
 	return found, nil
