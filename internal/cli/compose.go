@@ -77,6 +77,17 @@ func (a *app) toolsFolder() string {
 	return dir
 }
 
+// ownPython is where make installs interpreters for the checkout that this program was built in:
+// beside bin/layersmith.
+func ownPython() string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+
+	return filepath.Join(filepath.Dir(filepath.Dir(program)), ".tools", "python")
+}
+
 // staleTemp is the age at which temporary files are left over from a killed run.
 const staleTemp = 24 * time.Hour
 
@@ -109,7 +120,7 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		Named:   a.python,
 		Release: a.lockedPython(t),
 		Cache:   cache,
-		Extra:   []string{filepath.Join(a.toolsFolder(), "python")},
+		Extra:   []string{filepath.Join(a.toolsFolder(), "python"), ownPython()},
 	}
 	if err := m.find(ctx); err != nil {
 		return nil, err
