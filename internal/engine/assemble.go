@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"path"
 	"slices"
 
 	"github.com/layersmith/layersmith/internal/digest"
@@ -52,7 +55,7 @@ func (s Assemble) Run(
 	ctx context.Context, t pydist.Target, at place.Place, dists []lock.Distribution,
 ) (Artifact, error) {
 	a := Artifact{Target: t, Place: at}
-	files := layout{at: map[string]int{}, order: installOrder(dists)}
+	files := layout{at: map[string]int{}, claims: map[int][]claim{}}
 	for _, d := range dists {
 		if err := s.add(ctx, &a, &files, d); err != nil {
 			a.Close()
@@ -60,7 +63,12 @@ func (s Assemble) Run(
 		}
 	}
 
-	a.disown(files.clashes)
+	if err := files.folders(); err != nil {
+		a.Close()
+		return Artifact{}, err
+	}
+
+	a.disown(files.settle(at, installOrder(dists)))
 	a.Links = readLinks(a.links)
 	var err error
 	if a.Tree, err = ziptree.New(files.entries); err != nil {
@@ -72,11 +80,11 @@ func (s Assemble) Run(
 }
 
 // disown takes clashing files away from the distributions whose file is not used: from their lists
-// of files, which RECORD is written from, and from their references.
+// of files, which RECORD is written from, from their references, and from what is known of their
+// programs and libraries.
 func (a *Artifact) disown(clashes []Clash) {
 	lost := map[pydist.Name]map[string]bool{}
-	for i, c := range clashes {
-		clashes[i].equalNamespace = sameNamespace(c.winner, c.loser)
+	for _, c := range clashes {
 		if lost[c.Loser] == nil {
 			lost[c.Loser] = map[string]bool{}
 		}
@@ -86,12 +94,19 @@ func (a *Artifact) disown(clashes []Clash) {
 
 	a.Clashes = clashes
 	for i, d := range a.Distributions {
-		if files := lost[d.Name]; files != nil {
-			a.Distributions[i].Files = slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return files[f] })
-			a.Indexes[i].Files = slices.DeleteFunc(slices.Clone(a.Indexes[i].Files), func(f prune.FileRefs) bool {
-				return files[f.Path]
-			})
+		files := lost[d.Name]
+		if files == nil {
+			continue
 		}
+
+		a.Distributions[i].Files = slices.DeleteFunc(slices.Clone(d.Files), func(f string) bool { return files[f] })
+		a.Indexes[i].Files = slices.DeleteFunc(slices.Clone(a.Indexes[i].Files), func(f prune.FileRefs) bool {
+			return files[f.Path]
+		})
+		a.Binaries[i].Files = slices.DeleteFunc(slices.Clone(a.Binaries[i].Files), func(f prune.Binary) bool {
+			return files[f.Path]
+		})
+		a.links[i] = linksWithout(a.links[i], files)
 	}
 }
 
@@ -131,40 +146,75 @@ func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Di
 // layout collects the files of a layer.
 type layout struct {
 	entries []ziptree.Entry
-	owners  []pydist.Name       // of entries
-	at      map[string]int      // position in entries by name in the layer
-	order   map[pydist.Name]int // see installOrder
-	clashes []Clash
+	owners  []pydist.Name   // of entries
+	at      map[string]int  // position in entries by name in the layer
+	claims  map[int][]claim // files of further wheels with the name of an entry, by its position
 }
 
-// add adds a wheel's files. Where another wheel has a different file of the same name, the one that
-// is installed last stays.
+// claim is a file of a wheel whose name in the layer another wheel has too.
+type claim struct {
+	owner pydist.Name
+	entry ziptree.Entry
+}
+
+// add adds a wheel's files.
 func (l *layout) add(at place.Place, d pydist.Name, wheel ziptree.Tree) {
 	for _, e := range wheel.Entries() {
-		site := e.Name
-		e = e.Named(at.Prefix + site)
-		i, twice := l.at[e.Name]
-		if !twice {
-			l.at[e.Name] = len(l.entries)
-			l.entries = append(l.entries, e)
-			l.owners = append(l.owners, d)
+		e = e.Named(at.Prefix + e.Name)
+		if i, twice := l.at[e.Name]; twice {
+			l.claims[i] = append(l.claims[i], claim{d, e})
 			continue
 		}
 
-		other := l.entries[i]
-		if other.CRC32 == e.CRC32 && other.Size == e.Size {
-			continue
-		}
-
-		c := Clash{Site: site, Winner: l.owners[i], Loser: d, winner: other, loser: e}
-		if l.order[d] > l.order[l.owners[i]] {
-			c = Clash{Site: site, Winner: d, Loser: l.owners[i], winner: e, loser: other}
-			l.entries[i] = e
-			l.owners[i] = d
-		}
-
-		l.clashes = append(l.clashes, c)
+		l.at[e.Name] = len(l.entries)
+		l.entries = append(l.entries, e)
+		l.owners = append(l.owners, d)
 	}
+}
+
+// folders refuses a file where another wheel has a folder. pip cannot install these either.
+func (l *layout) folders() error {
+	for i, e := range l.entries {
+		for dir := path.Dir(e.Name); dir != "."; dir = path.Dir(dir) {
+			file, ok := l.at[dir]
+			if !ok {
+				continue
+			}
+
+			return fault.New(fault.BadInput, "assemble", dir,
+				fmt.Errorf("it is a file in %s and a folder in %s", l.owners[file], l.owners[i])).
+				WithHint("they cannot be installed together; choose another version of one, or put it into another " +
+					"layer that no function uses with this one")
+		}
+	}
+
+	return nil
+}
+
+// settle gives each name that several wheels have the file of the one that is installed last. It
+// returns the files with another content that it replaces.
+func (l *layout) settle(at place.Place, order map[pydist.Name]int) []Clash {
+	var clashes []Clash
+	for _, i := range slices.Sorted(maps.Keys(l.claims)) {
+		claims := append([]claim{{l.owners[i], l.entries[i]}}, l.claims[i]...)
+		last := slices.MaxFunc(claims, func(a, b claim) int { return cmp.Compare(order[a.owner], order[b.owner]) })
+		l.entries[i] = last.entry
+		for _, c := range claims {
+			if c.entry.CRC32 == last.entry.CRC32 && c.entry.Size == last.entry.Size {
+				continue
+			}
+
+			site, _ := at.Site(c.entry.Name)
+			clashes = append(clashes, Clash{
+				Site:           site,
+				Winner:         last.owner,
+				Loser:          c.owner,
+				equalNamespace: sameNamespace(last.entry, c.entry),
+			})
+		}
+	}
+
+	return clashes
 }
 
 // unreadable returns the fault for a wheel that cannot be opened: that of the wheel, or that of the

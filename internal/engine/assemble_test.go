@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/memport"
 	"github.com/layersmith/layersmith/internal/place"
+	"github.com/layersmith/layersmith/internal/pydist"
 )
 
 // assembleFrom makes a layer from the wheels of a store.
@@ -76,6 +78,45 @@ func TestAssemble(t *testing.T) {
 
 		if len(a.Clashes) != 2 {
 			t.Errorf("clashes %v", a.Clashes)
+		}
+	})
+	t.Run("every clash names the wheel whose file the layer has, and files of its content are none", func(t *testing.T) {
+		store := &memport.Wheels{}
+		var dists []lock.Distribution
+		for _, w := range []struct{ dist, content, requires string }{
+			{"a", "1", ""}, {"b", "2", "a"}, {"c", "1", "b"}, {"d", "3", ""},
+		} {
+			content := wheelOf(t, w.dist, "1.0", "it.py="+w.content)
+			store.Add(wheelName(w.dist, "1.0"), content)
+			d := locked(t, w.dist, "1.0", content)
+			if w.requires != "" {
+				d.Requires = []pydist.Name{name(t, w.requires)}
+			}
+
+			dists = append(dists, d)
+		}
+
+		for range 2 {
+			a, err := assembleFrom(t, store, dists...)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			var losers []string
+			for _, c := range a.Clashes {
+				losers = append(losers, c.Loser.String())
+				if c.Winner.String() != "c" || c.Site != "it.py" {
+					t.Errorf("%s: the layer has that of %s", c.Site, c.Winner)
+				}
+			}
+
+			e, _ := a.Tree.Lookup("python/it.py")
+			b, err := e.Bytes(100)
+			if slices.Sort(losers); fmt.Sprint(losers) != "[b d]" || err != nil || string(b) != "1" {
+				t.Errorf("%v lose, the layer has %q, %v", losers, b, err)
+			}
+
+			slices.Reverse(dists) // the order of the lock does not matter
 		}
 	})
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {

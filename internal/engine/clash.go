@@ -20,7 +20,6 @@ import (
 type Clash struct {
 	Site           string // relative to the site folder
 	Winner, Loser  pydist.Name
-	winner, loser  ziptree.Entry
 	equalNamespace bool // both only declare a namespace package
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -149,4 +150,14 @@ func readLinks(of []func() (prune.Links, error)) func() ([]prune.Links, error) {
 
 		return all, g.Wait()
 	})
+}
+
+// linksWithout returns a function that reads links and leaves out those of some files.
+func linksWithout(read func() (prune.Links, error), files map[string]bool) func() (prune.Links, error) {
+	return func() (prune.Links, error) {
+		l, err := read()
+		l.Objects = slices.DeleteFunc(slices.Clone(l.Objects), func(o prune.Object) bool { return files[o.Path] })
+		l.Loaders = slices.DeleteFunc(slices.Clone(l.Loaders), func(o prune.Loader) bool { return files[o.Path] })
+		return l, err
+	}
 }

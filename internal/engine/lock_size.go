@@ -19,13 +19,16 @@ import (
 const hopeless = 2
 
 // checkSizes compares the sizes of the wheels, which the index gives, with Lambda's limit, before
-// gigabytes are downloaded in vain. What cannot fit is a fault; what fits only if much of it is
-// removed is a note. A layer that drops files itself is only noted.
+// gigabytes are downloaded in vain. The limit is for a layer with all layers below it. What cannot
+// fit is a fault; what fits only if much of it is removed is a note, of the lowest layer that it is
+// true of. Where a layer drops files itself there is only a note.
 func checkSizes(l lock.Lock, w workspace.Workspace) (notes []string, err error) {
+	noted := map[string]bool{}
 	for _, spec := range w.Layers {
-		carries := slices.Clone(l.Carries(spec.Name, w.Below(spec.Name)))
+		below := w.Below(spec.Name)
+		stack := wheelsOf(l, w, append(slices.Clone(below), spec.Name))
 		var total int64
-		for _, d := range carries {
+		for _, d := range stack {
 			total += d.File.Size
 		}
 
@@ -33,31 +36,48 @@ func checkSizes(l lock.Lock, w workspace.Workspace) (notes []string, err error) 
 			continue
 		}
 
-		slices.SortStableFunc(carries, func(a, b lock.Distribution) int {
+		slices.SortStableFunc(stack, func(a, b lock.Distribution) int {
 			return cmp.Compare(b.File.Size, a.File.Size)
 		})
-		text := fmt.Sprintf("its wheels have %s MB zipped, Lambda allows %s MB unzipped: %s",
-			measure.Bytes(total).MB(), measure.Bytes(measure.MaxUnzippedBytes).MB(), largest(carries))
-		if total <= hopeless*measure.MaxUnzippedBytes || len(spec.Policy.Drop) > 0 {
-			notes = append(notes, spec.Name+": "+text)
-			continue
+		text := fmt.Sprintf("its wheels%s have %s MB zipped, Lambda allows %s MB unzipped: %s", withBelow(below),
+			measure.Bytes(total).MB(), measure.Bytes(measure.MaxUnzippedBytes).MB(), largest(stack))
+		if total > hopeless*measure.MaxUnzippedBytes && !drops(w, below, spec) {
+			return nil, fault.New(fault.OverLimit, "lock", spec.Name, errors.New(text)).WithHint(smaller(stack))
 		}
 
-		return nil, fault.New(fault.OverLimit, "lock", spec.Name, errors.New(text)).WithHint(smaller(carries))
+		noted[spec.Name] = true
+		if !slices.ContainsFunc(below, func(b string) bool { return noted[b] }) {
+			notes = append(notes, spec.Name+": "+text)
+		}
 	}
 
 	return notes, nil
 }
 
+func withBelow(below []string) string {
+	if len(below) == 0 {
+		return ""
+	}
+
+	return " with those of " + strings.Join(below, ", ")
+}
+
+// drops reports whether a layer, or one below it, drops files itself.
+func drops(w workspace.Workspace, below []string, spec workspace.Layer) bool {
+	return slices.ContainsFunc(w.Layers, func(l workspace.Layer) bool {
+		return len(l.Policy.Drop) > 0 && (l.Name == spec.Name || slices.Contains(below, l.Name))
+	})
+}
+
 // largest names the three largest distributions.
-func largest(carries []lock.Distribution) string {
+func largest(stack []lock.Distribution) string {
 	const named = 3
 	var parts []string
-	for _, d := range carries[:min(named, len(carries))] {
+	for _, d := range stack[:min(named, len(stack))] {
 		parts = append(parts, fmt.Sprintf("%s %s MB", d.Name, measure.Bytes(d.File.Size).MB()))
 	}
 
-	if more := len(carries) - named; more > 0 {
+	if more := len(stack) - named; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 
@@ -65,10 +85,10 @@ func largest(carries []lock.Distribution) string {
 }
 
 // smaller says how to get less. Wheels for graphics cards are of no use on Lambda, which has none.
-func smaller(carries []lock.Distribution) string {
+func smaller(stack []lock.Distribution) string {
 	cuda := false
 	torch := false
-	for _, d := range carries {
+	for _, d := range stack {
 		name := d.Name.String()
 		cuda = cuda || strings.HasPrefix(name, "nvidia-") || strings.HasPrefix(name, "cuda-")
 		torch = torch || name == "torch"
@@ -84,5 +104,5 @@ func smaller(carries []lock.Distribution) string {
 	}
 
 	return "split the requirements over functions with layers of their own, or require less: " +
-		carries[0].Name.String() + " is the largest"
+		stack[0].Name.String() + " is the largest"
 }

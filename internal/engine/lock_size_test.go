@@ -77,3 +77,48 @@ func TestCheckSizes(t *testing.T) {
 		})
 	}
 }
+
+// Lambda's limit is for all layers of a function together.
+func TestCheckSizesOfAStack(t *testing.T) {
+	t.Parallel()
+	const mb = 1_000_000
+	for name, tt := range map[string]struct {
+		base, top int64 // bytes
+		drop      []policy.Choice
+		notes     string
+		err       string
+	}{
+		"fits": {base: 200 * mb, top: 62 * mb},
+		"only together too large": {
+			base:  200 * mb,
+			top:   100 * mb,
+			notes: "top: its wheels with those of base have 300.0 MB zipped, Lambda allows 262.1 MB unzipped: ",
+		},
+		"the lowest layer is named": {base: 300 * mb, top: 100 * mb, notes: "base: its wheels have 300.0 MB zipped"},
+		"hopeless together":         {base: 300 * mb, top: 300 * mb, err: "top: its wheels with those of base have 600.0 MB"},
+		"the layer below drops":     {base: 300 * mb, top: 300 * mb, drop: []policy.Choice{{Match: "a/**"}}, notes: "base: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := parsed(t, "a"), parsed(t, "b")
+			l := lock.Lock{
+				Distributions: []lock.Distribution{
+					{Name: a, File: lock.File{Size: tt.base}}, {Name: b, File: lock.File{Size: tt.top}},
+				},
+				Closures: map[string][]pydist.Name{"base": {a}, "top": {a, b}},
+			}
+			w := workspace.Workspace{Layers: []workspace.Layer{
+				{Name: "base", Policy: policy.Settings{Drop: tt.drop}}, {Name: "top", Extends: []string{"base"}},
+			}}
+			notes, err := checkSizes(l, w)
+			if got := strings.Join(notes, "\n"); !strings.HasPrefix(got, tt.notes) || (got == "") != (tt.notes == "") ||
+				len(notes) > 1 {
+				t.Errorf("notes %q, want %q", notes, tt.notes)
+			}
+
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
+			}
+		})
+	}
+}

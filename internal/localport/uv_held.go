@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/layersmith/layersmith/internal/lock"
 	"github.com/layersmith/layersmith/internal/pydist"
 )
 
-// maxHeldBack is how many old versions are explained: each costs a run of uv.
-const maxHeldBack = 3
+// maxAsked is how many old versions are asked about: each costs a run of uv.
+const maxAsked = 8
 
 // withoutWheel is the distribution in a message of uv that has no wheel.
 var withoutWheel = regexp.MustCompile(
@@ -33,32 +35,55 @@ func (r *resolveRun) heldBack(ctx context.Context, locked []lock.Distribution) (
 		return nil, err
 	}
 
-	var notes []string
+	var old []lock.Distribution
 	for _, d := range locked {
 		version, ok := newest[d.Name]
-		if !ok || version.Compare(d.Version) <= 0 || len(notes) == maxHeldBack {
-			continue
+		if ok && version.Compare(d.Version) > 0 && !r.heldByLock(d) && len(old) < maxAsked {
+			old = append(old, d)
 		}
+	}
 
-		blocker, err := r.blocker(ctx, d.Name, version)
-		if err != nil {
-			return nil, err
-		}
+	blockers := make([]string, len(old))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelRuns)
+	for i, d := range old {
+		g.Go(func() (err error) {
+			blockers[i], err = r.blocker(ctx, d.Name, newest[d.Name])
+			return err
+		})
+	}
 
-		if blocker != "" {
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+
+	var notes []string
+	for i, d := range old {
+		if blockers[i] != "" {
 			notes = append(notes, fmt.Sprintf("%s %s needs %s, which has no wheel: %s is locked; "+
-				"--allow-source takes the newer one", d.Name, version, blocker, d.Version))
+				"--allow-source takes the newer one", d.Name, newest[d.Name], blockers[i], d.Version))
 		}
 	}
 
 	return notes, nil
 }
 
-// newest returns the newest versions of what the layers require themselves, whatever those need.
+// heldByLock reports whether the lock already had this version: it was explained when it was chosen.
+func (r *resolveRun) heldByLock(d lock.Distribution) bool {
+	if r.request.Locked == nil || slices.Contains(r.request.Upgrade, d.Name.String()) {
+		return false
+	}
+
+	before, ok := r.request.Locked.Find(d.Name)
+	return ok && before.Version.Compare(d.Version) == 0
+}
+
+// newest returns the newest versions of what the layers require themselves, within the constraints,
+// whatever those versions need.
 func (r *resolveRun) newest(ctx context.Context) (map[pydist.Name]pydist.Version, error) {
 	args := []string{"--no-deps", "--no-annotate"}
 	for _, l := range r.request.Workspace.Layers {
-		args = append(args, r.requirements(l))
+		args = append(args, r.requirements(l), "--constraints", r.constraints(l))
 	}
 
 	out, err := r.compile(ctx, r.program, r.options, args...)
@@ -87,7 +112,7 @@ func (r *resolveRun) newest(ctx context.Context) (map[pydist.Name]pydist.Version
 // blocker is the distribution without a wheel that a version needs; "" when it is held back for
 // another reason, or only by the lock.
 func (r *resolveRun) blocker(ctx context.Context, n pydist.Name, v pydist.Version) (string, error) {
-	file := filepath.Join(r.temp, "newest.txt")
+	file := filepath.Join(r.temp, "newest-"+n.String()+".txt")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "%s==%s\n", n, v), 0o644); err != nil {
 		return "", unwritten(err)
 	}

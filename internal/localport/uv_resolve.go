@@ -111,8 +111,7 @@ func (r *resolveRun) pinAll(ctx context.Context) error {
 			return unwritten(err)
 		}
 
-		constraints := filepath.Join(r.temp, l.Name+"-constraints.txt")
-		args = append(args, r.requirements(l), "--constraints", constraints)
+		args = append(args, r.requirements(l), "--constraints", r.constraints(l))
 	}
 
 	if _, err := r.compile(ctx, r.program, r.options, args...); err != nil {
@@ -137,7 +136,12 @@ func (r *resolveRun) pinAll(ctx context.Context) error {
 
 // requirements is the file that flatten writes.
 func (r *resolveRun) requirements(l workspace.Layer) string {
-	return filepath.Join(r.temp, l.Name+".txt")
+	return filepath.Join(r.temp, requirementsFolder, l.Name+".txt")
+}
+
+// constraints is the other file that flatten writes.
+func (r *resolveRun) constraints(l workspace.Layer) string {
+	return filepath.Join(r.temp, constraintsFolder, l.Name+".txt")
 }
 
 // closures returns all distributions that each layer needs.
@@ -218,16 +222,29 @@ func (r *resolveRun) distributions(
 		}
 
 		found = append(found, d)
+		delete(needed, d.Name)
+	}
+
+	for _, n := range r.graph.names {
+		if needed[n] {
+			return nil, unreadable(r.program, fmt.Errorf("it has no file of %s", n))
+		}
 	}
 
 	return found, nil
 }
 
+// Folders below resolveRun.temp: a layer may be called "pins", or "main-constraints" beside "main".
+const (
+	requirementsFolder = "requirements"
+	constraintsFolder  = "constraints"
+)
+
 // flatten writes a layer's requirements and constraints to two files without includes. The path of
 // a local wheel is relative to the layer's folder, but uv reads paths relative to its working
 // folder: they become absolute.
 func (u UV) flatten(temp string, l workspace.Layer) error {
-	write := func(name string, reqs []pydist.Requirement) error {
+	write := func(folder string, reqs []pydist.Requirement) error {
 		var b bytes.Buffer
 		for _, q := range reqs {
 			if q.URL != "" && !strings.Contains(q.URL, "://") {
@@ -242,14 +259,18 @@ func (u UV) flatten(temp string, l workspace.Layer) error {
 			fmt.Fprintln(&b, q.String())
 		}
 
-		return os.WriteFile(filepath.Join(temp, name), b.Bytes(), 0o644)
+		if err := os.MkdirAll(filepath.Join(temp, folder), 0o755); err != nil {
+			return err
+		}
+
+		return os.WriteFile(filepath.Join(temp, folder, l.Name+".txt"), b.Bytes(), 0o644)
 	}
 
-	if err := write(l.Name+".txt", l.Requirements.Direct); err != nil {
+	if err := write(requirementsFolder, l.Requirements.Direct); err != nil {
 		return err
 	}
 
-	return write(l.Name+"-constraints.txt", l.Requirements.Constraints)
+	return write(constraintsFolder, l.Requirements.Constraints)
 }
 
 // local reads a wheel of this machine: its size in bytes and its digest.

@@ -36,7 +36,7 @@ for last; do [ "$before" = --output-file ] && pins="$last"; before="$last"; done
 case " $* " in
 *' --output-file '*)
 	[ -f "$pins" ] && cp "$pins" "$here/preferred"
-	for file; do case "$file" in */one.txt) cp "$file" "$here/one";; esac; done
+	for file; do case "$file" in */requirements/one.txt) cp "$file" "$here/one";; esac; done
 	{
 		printf 'alpha==1.0\n    # via -r one.txt\nhere @ file:///x\n    # via -r one.txt\n'
 		cat "$here/shared" 2>/dev/null || echo shared==1.0
@@ -74,10 +74,18 @@ func testWorkspace(t *testing.T, files map[string]string) workspace.Workspace {
 
 const (
 	sumA = "1111111111111111111111111111111111111111111111111111111111111111"
+	sumH = "3333333333333333333333333333333333333333333333333333333333333333"
 	sumS = "2222222222222222222222222222222222222222222222222222222222222222"
 )
 
-const pylockOfTwo = `lock-version = "1.0"
+const pylockOfTwo = alphaAndHere + `[[packages]]
+name = "shared"
+version = "1.0"
+wheels = [{ name = "shared-1.0-py3-none-any.whl", url = "https://files.example/s/x%20y?z=1", hashes = { sha256 = "` +
+	sumS + `" } }]
+`
+
+const alphaAndHere = `lock-version = "1.0"
 created-by = "uv"
 [[packages]]
 name = "alpha"
@@ -85,10 +93,8 @@ version = "1.0"
 wheels = [{ url = "https://files.example/a/alpha-1.0-py3-none-any.whl", size = 10, hashes = { sha256 = "` + sumA +
 	`" } }]
 [[packages]]
-name = "shared"
-version = "1.0"
-wheels = [{ name = "shared-1.0-py3-none-any.whl", url = "https://files.example/s/x%20y?z=1", hashes = { sha256 = "` +
-	sumS + `" } }]
+name = "here"
+archive = { path = "wheels/here-1.0-py3-none-any.whl", hashes = { sha256 = "` + sumH + `" } }
 `
 
 func target313(t *testing.T) pydist.Target {
@@ -136,6 +142,7 @@ func TestResolve(t *testing.T) {
 	}
 
 	const want = "alpha 1.0 alpha-1.0-py3-none-any.whl 10 111111111111 [shared]\n" +
+		"here 1.0 here-1.0-py3-none-any.whl 0 333333333333 []\n" +
 		"shared 1.0 shared-1.0-py3-none-any.whl 0 222222222222 []\n"
 	if g := strings.Join(dists, ""); g != want {
 		t.Errorf("got %s\nwant %s", g, want)
@@ -202,7 +209,8 @@ func TestResolveWithExtras(t *testing.T) {
 
 	runs := 0
 	for _, c := range asked() {
-		if strings.Contains(c, "--constraints") && !strings.Contains(c, "--output-file") {
+		if strings.Contains(c, "--constraints") && !strings.Contains(c, "--output-file") &&
+			!strings.Contains(c, "--no-deps") {
 			runs++
 			if !strings.Contains(c, "pins.txt") {
 				t.Errorf("without the pins: %s", c)
@@ -224,6 +232,21 @@ for last; do [ "$before" = --output-file ] && : > "$last"; before="$last"; done`
 	_, err := u.Resolve(context.Background(), engine.ResolveRequest{Target: target313(t), Workspace: w})
 	if fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), "alpha is not in it") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Nor does one that lists no files, or not all of them.
+func TestResolveRefusesMissingFiles(t *testing.T) {
+	w := testWorkspace(t, map[string]string{
+		"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
+		"two/requirements.txt": "shared\n",
+	})
+	for name, answer := range map[string]string{"no file": "", "one is missing": alphaAndHere} {
+		u, _ := fakeUV(t, answer)
+		_, err := u.Resolve(context.Background(), engine.ResolveRequest{Target: target313(t), Workspace: w})
+		if fault.CodeOf(err) != fault.ToolMissing || !strings.Contains(err.Error(), "it has no file of ") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
 
