@@ -16,7 +16,9 @@ import (
 // blame runs the failed jobs again, on the unpruned layer. A job that fails there too has inherited
 // its failure from the package: it is reported, and does not fail the probe. Only functional
 // scripts do, since they show that the layer does not work, whatever the cause.
-func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *report.Probe) error {
+func (p Prober) blame(
+	ctx context.Context, q Question, failed []probe.Job, further []probe.Result, out *report.Probe,
+) error {
 	inherited := map[string]bool{}
 	if q.Unpruned != nil {
 		mount, unmount, err := p.Mounts.Mount(ctx, q.Unpruned, MountOptions{})
@@ -24,7 +26,12 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 			return err
 		}
 		defer unmount()
-		again, err := p.Python.Probe(ctx, mount, failed, func() {})
+		ask := failed
+		for _, r := range further {
+			ask = append(ask, r.Job)
+		}
+
+		again, err := p.Python.Probe(ctx, mount, ask, func() {})
 		if err != nil {
 			return err
 		}
@@ -34,12 +41,20 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 		}
 	}
 
+	for _, r := range further {
+		if inherited[string(r.Kind)+r.Name] {
+			out.Broken = append(out.Broken, r.Name)
+		} else {
+			out.Failures = append(out.Failures, r)
+		}
+	}
+
 	for i := range out.Failures {
 		f := &out.Failures[i]
 		// An entry point may need an optional dependency. Without an unpruned layer to compare
 		// with, its failure is not blamed on pruning.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || q.Unpruned == nil && f.EntryPoint()
-		if !f.Inherited || f.Kind == probe.Script {
+		if fails(*f) {
 			out.Status = report.ProbeFailed
 		}
 
@@ -48,6 +63,9 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 
 	return nil
 }
+
+// fails reports whether a failed job fails the probe.
+func fails(f probe.Result) bool { return !f.Inherited || f.Kind == probe.Script }
 
 // blameImports adds the failure of the imports that are timed, and compares it with the unpruned
 // layer. These imports are not one of the probe's jobs.

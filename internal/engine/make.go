@@ -15,6 +15,7 @@ type Planned struct {
 	Job
 	Artifact Artifact
 	Plan     prune.Plan
+	Remarks  []string // on layer.yaml: entries that do nothing
 }
 
 // Plan decides about every file of the job's artifact.

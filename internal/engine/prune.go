@@ -45,6 +45,10 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 
+	if err := checkPrebuilt(&p); err != nil {
+		return report.Layer{}, err
+	}
+
 	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.Total}
 	m := maker{cache: s.Cache, python: s.Python, noPython: s.NoPython, progress: s.Progress}
 	made, err := m.run(ctx, ws, []Planned{p})
@@ -52,7 +56,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 
-	t := tester{s.Cache, Prober{s.Python, s.Mounts, s.Progress}, s.NoPython}
+	t := tester{s.Cache, Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}, s.NoPython}
 	seen, _, err := t.run(ctx, made[0], in.Below, testOptions{
 		own:      in.OwnProbe,
 		noProbe:  in.NoProbe,

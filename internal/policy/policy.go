@@ -310,7 +310,7 @@ func New(book []Rule, s Settings) (Policy, error) {
 	known := map[string]bool{}
 	for _, r := range book {
 		known[r.ID] = true
-		if s.enables(r) {
+		if s.Enables(r) {
 			p.rules = append(p.rules, r)
 		}
 	}
@@ -337,9 +337,9 @@ func New(book []Rule, s Settings) (Policy, error) {
 	return p, err
 }
 
-// enables reports whether a rule is enabled. A rule with a Select needs a list from the layer: a
+// Enables reports whether a rule is enabled. A rule with a Select needs a list from the layer: a
 // switch can disable it, but cannot enable it without one.
-func (s Settings) enables(r Rule) bool {
+func (s Settings) Enables(r Rule) bool {
 	sw, switched := s.Rules[r.ID]
 	if r.Select != nil {
 		return len(s.list(r.Select.From)) > 0 && (!switched || sw.Enabled)

@@ -47,6 +47,7 @@ type Layer struct {
 	Choices       []Choice        `json:"choices,omitempty"`
 	Healed        []Healed        `json:"healed,omitempty"`   // by this build
 	Warnings      []string        `json:"warnings,omitempty"` // always printed; Notes with --verbose
+	Remarks       []string        `json:"remarks,omitempty"`  // what its users should know or do
 	Notes         []string        `json:"notes,omitempty"`
 	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
 }
@@ -136,6 +137,9 @@ type Probe struct {
 	Modules  int            `json:"modules"`
 	Metadata int            `json:"metadata"`
 	Scripts  int            `json:"scripts"`
+	Swept    int            `json:"swept,omitempty"`  // further modules of distributions that pruning changed
+	Broken   []string       `json:"broken,omitempty"` // of these, modules that the unpruned layer cannot import either
+	World    string         `json:"world,omitempty"`  // what of Lambda's world this machine could not give
 	Failures []probe.Result `json:"failures,omitempty"`
 	Skipped  []probe.Result `json:"skipped,omitempty"` // they need what the layer excludes
 	// of failures that the unpruned layer has too: "kind name" -> distribution, "lxml 6.1.0"

@@ -483,6 +483,7 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 			Modules:   map[string][]string{"scipy": {"linalg"}, "sklearn": {"ensemble"}},
 		},
 	}
+	l.places = nil // tested by TestWhere
 	if got, want := fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
