@@ -91,10 +91,10 @@ func foreignKind(b []byte) (f refusal, found bool) {
 	switch {
 	case utf16, bytes.IndexByte(b, 0) >= 0 && bytes.Count(b, []byte{0}) >= len(b)/3:
 		return refusal{"is UTF-16, as > in PowerShell writes it", hintUTF16}, true
-	case bytes.IndexByte(b, 0) >= 0:
-		return refusal{"is not text", "write one requirement a line: pandas, or pandas>=2,<3"}, true
 	case !utf8.Valid(b):
 		return refusal{}, false
+	case bytes.IndexByte(b, 0) >= 0:
+		return refusal{"is not text", "write one requirement a line: pandas, or pandas>=2,<3"}, true
 	case bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') >= 0:
 		return refusal{"ends its lines with CR alone", "save it with LF or CRLF"}, true
 	}
