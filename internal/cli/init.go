@@ -30,7 +30,8 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init REQUIREMENT...",
 		Short: "Write a workspace with one layer for some requirements, or add a layer",
 		Long: `Write a workspace with one layer for some requirements: names with or without versions, or the
-requirements file of a project, which is copied. In an existing workspace this adds a layer.`,
+requirements file of a project. The file is copied; one that includes others is included, and must be
+in the workspace's repository. In an existing workspace this adds a layer.`,
 		Example: `  layersmith init pandas 'numpy>=2'
   layersmith init -r requirements.txt
   layersmith init boto3 --layer aws --workspace layers`,
@@ -46,7 +47,7 @@ func (a *app) init(flags initFlags, requirements []string) error {
 		return fault.New(fault.BadInput, "init", "", err).WithHint("name it with --layer")
 	}
 
-	text, err := initialRequirements(flags.files, requirements)
+	text, err := a.initialRequirements(flags, requirements)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,8 @@ func (a *app) init(flags initFlags, requirements []string) error {
 // there, are faults: init writes over nothing.
 func (a *app) checkPlace(layer string) (fresh bool, err error) {
 	entries, err := os.ReadDir(a.workspaceDir)
-	if err != nil || len(entries) == 0 {
+	hidden := func(d os.DirEntry) bool { return strings.HasPrefix(d.Name(), ".") } // such as .gitkeep
+	if err != nil || len(slices.DeleteFunc(entries, hidden)) == 0 {
 		return true, nil
 	}
 
@@ -105,15 +107,15 @@ func (a *app) checkPlace(layer string) (fresh bool, err error) {
 
 // initialRequirements is the text of the new requirements.txt. Mistakes name the argument or the file
 // and line.
-func initialRequirements(files, requirements []string) (string, error) {
-	if len(files)+len(requirements) == 0 {
+func (a *app) initialRequirements(flags initFlags, requirements []string) (string, error) {
+	if len(flags.files)+len(requirements) == 0 {
 		return "", fault.New(fault.BadInput, "init", "", errors.New("no requirements are given")).
 			WithHint("name what the layer shall have (layersmith init pandas boto3), or a file " +
 				"(layersmith init -r requirements.txt)")
 	}
 
 	var text strings.Builder
-	for _, file := range files {
+	for _, file := range flags.files {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return "", fault.New(fault.BadInput, "init", file, unwrapPath(err)).
@@ -124,29 +126,115 @@ func initialRequirements(files, requirements []string) (string, error) {
 			return "", fault.New(fault.BadInput, "init", file, errors.New("it is no requirements file")).WithHint(hint)
 		}
 
-		if err := parseRequirements(file, b); err != nil {
+		copied, err := a.requirementsOf(file, b, flags.layer)
+		if err != nil {
 			return "", err
 		}
 
-		fmt.Fprintf(&text, "%s\n", strings.TrimRight(string(b), "\r\n"))
+		fmt.Fprintf(&text, "%s\n", strings.TrimRight(copied, "\r\n"))
 	}
 
 	for _, r := range requirements {
-		if _, err := os.Stat(r); err == nil && looksLikeFile(r) {
-			const isFile = "is a file, and not the name of a distribution"
-			return "", fault.New(fault.BadInput, "init", r, errors.New(isFile)).
-				WithHint(cmp.Or(exportHint(r), "did you mean -r "+r+"?"))
+		if err := checkIsNoFile(r); err != nil {
+			return "", err
+		}
+
+		if err := parseRequirements(r); err != nil {
+			return "", err
 		}
 
 		fmt.Fprintln(&text, r)
 	}
 
-	return text.String(), parseRequirements("requirements.txt", []byte(text.String()))
+	return text.String(), nil
+}
+
+// requirementsOf is the text for the new layer of a requirements file: a copy, or a line that includes
+// it if it includes others.
+func (a *app) requirementsOf(file string, b []byte, layer string) (string, error) {
+	included := false
+	_, err := pydist.ParseRequirements(filepath.ToSlash(file), func(name string) ([]byte, error) {
+		if name == filepath.ToSlash(filepath.Clean(file)) {
+			return b, nil
+		}
+
+		included = true
+		return os.ReadFile(filepath.FromSlash(name))
+	})
+	if err != nil {
+		return "", requirementFault("", err)
+	}
+
+	if !included {
+		return strings.TrimPrefix(string(b), "\ufeff"), nil
+	}
+
+	return a.including(file, layer)
+}
+
+// including is the line with which the new layer includes a file.
+func (a *app) including(file, layer string) (string, error) {
+	fromLayer, err := relative(filepath.Join(a.workspaceDir, layer), file)
+	if err != nil {
+		return "", fault.New(fault.BadInput, "init", file, err)
+	}
+
+	line := "-r " + fromLayer
+	files := localport.Workspace{Dir: a.workspaceDir}
+	name := layer + "/requirements.txt"
+	_, err = pydist.ParseRequirements(name, func(f string) ([]byte, error) {
+		if f == name {
+			return []byte(line), nil
+		}
+
+		return workspace.ReadFile(files, f)
+	})
+	if err != nil {
+		return "", fault.New(fault.BadInput, "init", file,
+			errors.New("it includes other files, and a layer may include only files of the repository that it is in")).
+			WithHint("make the workspace in the same git repository, or write what it includes into the file")
+	}
+
+	return line, nil
+}
+
+// relative is the path from a folder to a file, with slashes.
+func relative(folder, file string) (string, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return "", err
+	}
+
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
+	}
+
+	way, err := filepath.Rel(folder, file)
+	return filepath.ToSlash(way), err
+}
+
+// checkIsNoFile refuses the name of a file where the name of a distribution is expected.
+func checkIsNoFile(arg string) error {
+	_, err := os.Stat(arg)
+	there := err == nil && (looksLikeFile(arg) || filepath.Ext(arg) == ".py")
+	if !there && !looksLikeFile(arg) {
+		return nil
+	}
+
+	reason, hint := "is a file, and not the name of a distribution", "did you mean -r "+arg+"?"
+	switch {
+	case !there:
+		reason, hint = "there is no such file, and no distribution has such a name", "name a file that is there with -r"
+	case filepath.Ext(arg) == ".py":
+		hint = "name what it imports from other distributions: layersmith init pandas boto3"
+	}
+
+	return fault.New(fault.BadInput, "init", arg, errors.New(reason)).WithHint(cmp.Or(exportHint(arg), hint))
 }
 
 // looksLikeFile reports whether an argument is written as the name of a file of requirements.
 func looksLikeFile(arg string) bool {
-	return slices.Contains([]string{".txt", ".in", ".toml", ".lock", ".cfg"}, filepath.Ext(arg)) ||
+	return slices.Contains([]string{".txt", ".toml", ".lock", ".cfg"}, filepath.Ext(arg)) ||
 		filepath.Base(arg) == "Pipfile"
 }
 
@@ -166,22 +254,33 @@ func exportHint(file string) string {
 	return ""
 }
 
-// parseRequirements checks requirements. What they include must be beside the layer, where the copy
-// will be.
-func parseRequirements(name string, b []byte) error {
-	_, err := pydist.ParseRequirements(name, func(file string) ([]byte, error) {
-		if file == name || file == filepath.Clean(name) {
-			return b, nil
+// parseRequirements checks a requirement that is an argument.
+func parseRequirements(arg string) error {
+	_, err := pydist.ParseRequirements("requirements.txt", func(file string) ([]byte, error) {
+		if file == "requirements.txt" {
+			return []byte(arg), nil
 		}
 
-		return nil, errors.New("the requirements are copied, and what they include would be elsewhere; " +
-			"give each file with -r")
+		return nil, errors.New("name the file with -r, outside of quotes")
 	})
 	if err != nil {
-		return fault.New(fault.BadInput, "init", "", err).WithHint(cmp.Or(fault.HintOf(err), hintRequirement))
+		return requirementFault(arg, err)
 	}
 
 	return nil
+}
+
+// requirementFault is the fault of a mistake in a file, or of an argument.
+func requirementFault(arg string, err error) error {
+	hint := hintRequirement
+	if at, ok := errors.AsType[*pydist.PositionError](err); ok {
+		hint = cmp.Or(at.Hint, hint)
+		if arg != "" {
+			err = errors.New(at.Msg)
+		}
+	}
+
+	return fault.New(fault.BadInput, "init", arg, err).WithHint(hint)
 }
 
 const hintRequirement = "write requirements as pip takes them: pandas, or 'pandas>=2,<3'"

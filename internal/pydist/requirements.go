@@ -1,6 +1,7 @@
 package pydist
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -86,7 +87,7 @@ func (p *requirementsParser) file(in include, chain []string) error {
 
 	lines, err := logicalLines(in.name, p.content[in.name])
 	if err != nil {
-		return err
+		return explain(err, p.content[in.name])
 	}
 
 	for _, l := range lines {
@@ -102,8 +103,13 @@ func (p *requirementsParser) file(in include, chain []string) error {
 			err = p.requirement(at, in, l.text)
 		}
 
+		var fault *PositionError
+		if errors.As(err, &fault) && fault.File != in.name {
+			return err // of an included file, which has explained it
+		}
+
 		if err != nil {
-			return err
+			return explain(err, p.content[in.name])
 		}
 	}
 

@@ -352,7 +352,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 			"remove it",
 		},
 		"a lone carriage return": {
-			"a\rb",
+			"a\rb\n",
 			"r.txt:1: control character U+000D: tools disagree on whether it ends the line",
 			"remove it",
 		},
@@ -421,7 +421,8 @@ func TestParseRequirementsRefuses(t *testing.T) {
 				"bare.txt":   "./x-1-py3-none-any.whl",
 			}))
 			pe, ok := errors.AsType[*PositionError](err)
-			if !ok || err.Error() != tt.err || pe.Hint != tt.hint {
+			general := ok && tt.hint == "" && pe.Hint != "" // TestRequirementsHints has those
+			if !ok || err.Error() != tt.err || pe.Hint != tt.hint && !general {
 				t.Errorf("error %v\n want %s\n hint %q\n want %q", err, tt.err, pe.Hint, tt.hint)
 			}
 

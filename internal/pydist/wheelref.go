@@ -23,6 +23,7 @@ var (
 const (
 	hintEditable = "build a wheel (uv build --wheel) and name the .whl file"
 	hintVCS      = "build a wheel from the commit and name the .whl file, or name a published version"
+	hintSlashes  = "write a path with /, relative to this file, such as ./wheels/example-1.0-py3-none-any.whl"
 	hintRelative = "write a relative path such as ./wheels/example-1.0-py3-none-any.whl"
 )
 
@@ -209,6 +210,10 @@ func urlPath(at position, scheme, rest string) (string, error) {
 	case "file:":
 		return "", at.fault(hintRelative, "url: a file: URL works on one machine only")
 	default:
+		if len(scheme) == len("C:") {
+			return "", at.fault(hintSlashes, "path of Windows: an absolute path works on one machine only")
+		}
+
 		return "", at.fault("use https or a relative path",
 			"url: unknown scheme %q; known: https", strings.TrimSuffix(scheme, ":"))
 	}
