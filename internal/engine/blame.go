@@ -14,8 +14,8 @@ import (
 )
 
 // blame runs the failed jobs again, on the unpruned layer. A job that fails there too has inherited
-// its failure from the package: it is reported, and does not fail the probe. Only functional
-// scripts do, since they show that the layer does not work, whatever the cause.
+// its failure from the package: it is reported, and does not fail the probe. Only the layer's own
+// script does, since it shows that the layer does not work, whatever the cause.
 func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *report.Probe) error {
 	inherited := map[string]bool{}
 	if q.Unpruned != nil {
@@ -39,7 +39,7 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 		// An entry point may need an optional dependency. Without an unpruned layer to compare
 		// with, its failure is not blamed on pruning.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || q.Unpruned == nil && f.EntryPoint()
-		if !f.Inherited || f.Kind == probe.Script {
+		if f.Decides() {
 			out.Status = report.ProbeFailed
 		}
 
