@@ -14,8 +14,8 @@ import (
 )
 
 // blame runs the failed jobs again, on the unpruned layer. A job that fails there too has inherited
-// its failure from the package: it is reported, and does not fail the probe. Only functional
-// scripts do, since they show that the layer does not work, whatever the cause.
+// its failure from the package: it is reported, and does not fail the probe. Only the layer's own
+// script does, since it shows that the layer does not work, whatever the cause.
 func (p Prober) blame(
 	ctx context.Context, q Question, failed []probe.Job, further []probe.Result, out *report.Probe,
 ) error {
@@ -54,7 +54,7 @@ func (p Prober) blame(
 		// An entry point may need an optional dependency. Without an unpruned layer to compare
 		// with, its failure is not blamed on pruning.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || q.Unpruned == nil && f.EntryPoint()
-		if fails(*f) {
+		if f.Decides() {
 			out.Status = report.ProbeFailed
 		}
 
@@ -63,9 +63,6 @@ func (p Prober) blame(
 
 	return nil
 }
-
-// fails reports whether a failed job fails the probe.
-func fails(f probe.Result) bool { return !f.Inherited || f.Kind == probe.Script }
 
 // blameImports adds the failure of the imports that are timed, and compares it with the unpruned
 // layer. These imports are not one of the probe's jobs.

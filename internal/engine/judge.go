@@ -128,7 +128,7 @@ func decisive(failures []probe.Result) probe.Result {
 		return failures[i]
 	}
 
-	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, fails} {
+	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, probe.Result.Decides} {
 		if i := slices.IndexFunc(failures, fails); i >= 0 {
 			return failures[i]
 		}

@@ -4,22 +4,19 @@
 // A job imports a module, reads a distribution's metadata and loads its entry points, or runs a
 // functional script. Each job runs in a new process, on the stack of layers as Lambda mounts it,
 // without any other site-packages. The functional scripts are scripts/<distribution>/<topic>.py,
-// whose docstring says what they prove; a layer may have its own as probe.py. A script exits with 0
+// whose docstring says what they prove, and which may say for which versions; a layer may have its own as probe.py. A script exits with 0
 // or raises.
 package probe
 
 import (
 	"cmp"
 	"embed"
-	"io/fs"
-	"path"
 	"regexp"
 	"sort"
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/pyc"
-	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/pyimport"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/ziptree"
@@ -77,7 +74,7 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 	var jobs []Job
 	for _, d := range dists {
 		jobs = append(jobs, Job{Kind: Metadata, Name: d.Name.String()})
-		jobs = append(jobs, Scripts(d.Name)...)
+		jobs = append(jobs, Scripts(d.Name, d.Version)...)
 	}
 
 	for m, owner := range modulesToImport(tree, prefix, dists) {
@@ -246,27 +243,6 @@ func isProgram(top string) bool {
 func importable(module string) bool {
 	last := module[strings.LastIndexByte(module, '.')+1:]
 	return !strings.HasPrefix(last, "_") && last != "tests" && last != "test" && last != "conftest"
-}
-
-// Scripts are the built-in functional scripts of a distribution.
-func Scripts(n pydist.Name) []Job {
-	files, err := fs.Glob(scripts, path.Join("scripts", n.String(), "*.py"))
-	if err != nil {
-		return nil
-	}
-
-	var jobs []Job
-	for _, f := range files {
-		b, err := fs.ReadFile(scripts, f)
-		if err != nil {
-			continue
-		}
-
-		name := n.String() + "/" + strings.TrimSuffix(path.Base(f), ".py")
-		jobs = append(jobs, Job{Kind: Script, Name: name, Source: string(b)})
-	}
-
-	return jobs
 }
 
 // Digest identifies a list of jobs.

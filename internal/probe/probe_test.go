@@ -197,7 +197,7 @@ func TestScriptsHaveADocstring(t *testing.T) {
 			continue
 		}
 
-		jobs := Scripts(n)
+		jobs := Scripts(n, pydist.Version{})
 		if len(jobs) == 0 {
 			t.Errorf("scripts/%s is empty", f.Name())
 		}

@@ -189,8 +189,8 @@ func (t text) decisions(l Layer) {
 	}
 }
 
-// failure prints one failed job of the probe. A module or metadata job that fails on the unpruned
-// layer too is only a note. An entry point that does is left out: it needs an optional
+// failure prints one failed job of the probe. What fails on the unpruned layer too is only a note,
+// unless it is the layer's own script. An entry point that does is left out: it needs an optional
 // distribution.
 func (t text) failure(l Layer, f probe.Result) {
 	cause := l.Probe.Cause(f)
@@ -199,7 +199,7 @@ func (t text) failure(l Layer, f probe.Result) {
 			return
 		}
 
-		if f.Kind != probe.Script {
+		if !f.Decides() {
 			from := ""
 			if cause != "" {
 				from = " (" + cause + ")"

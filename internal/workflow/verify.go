@@ -334,7 +334,7 @@ func (s Verify) judge(ctx context.Context, unpruned comparison, a answers) (repo
 		for i := range out.Failures {
 			f := &out.Failures[i]
 			f.Inherited = inherited[i]
-			if !f.Inherited || f.Kind == probe.Script {
+			if f.Decides() {
 				out.Status = report.ProbeFailed
 			}
 		}

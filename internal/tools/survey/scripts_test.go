@@ -98,7 +98,7 @@ func failures(t *testing.T, p localport.Python, mount, distribution string) (fai
 		t.Fatal(err)
 	}
 
-	results, err := p.Probe(context.Background(), mount, probe.Scripts(n), func() {})
+	results, err := p.Probe(context.Background(), mount, probe.Scripts(n, pydist.Version{}), func() {})
 	if err != nil || len(results) == 0 {
 		t.Fatalf("%d scripts ran: %v", len(results), err)
 	}

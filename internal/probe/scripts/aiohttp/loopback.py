@@ -1,4 +1,5 @@
 """aiohttp serves and requests over loopback with its C parser: JSON, gzip, streams, forms, WebSockets and errors."""
+# versions: >=3.11
 import asyncio
 import importlib.metadata
 

@@ -1,4 +1,5 @@
 """boto3 builds clients, calls them against stubbed answers, pages through results and waits."""
+# versions: >=1.35
 import importlib.metadata
 
 import boto3

@@ -1,4 +1,5 @@
 """boto3's resource objects are built from its data files: S3 buckets and objects, DynamoDB tables and conditions."""
+# versions: >=1.35
 import decimal
 
 import boto3

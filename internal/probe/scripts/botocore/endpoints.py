@@ -1,4 +1,5 @@
 """botocore's endpoint rules, partitions, retry and default tables, typed errors, CA bundle and presigned URLs work."""
+# versions: >=1.35
 import os
 
 import botocore

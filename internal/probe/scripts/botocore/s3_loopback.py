@@ -1,4 +1,5 @@
 """botocore talks S3 for real, to a server on the loopback interface: put, get, list, delete, a stream and a typed error."""
+# versions: >=1.36
 import base64
 import hashlib
 import http.server

@@ -1,4 +1,5 @@
 """Every service model that botocore offers loads whole, with its rule set; a client is built for a sample of them."""
+# versions: >=1.35
 import importlib.metadata
 import os
 

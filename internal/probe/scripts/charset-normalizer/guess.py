@@ -1,4 +1,5 @@
 """charset-normalizer (compiled or not) guesses encodings and decodes text."""
+# versions: >=3.3
 import importlib.metadata
 
 import charset_normalizer

@@ -1,4 +1,5 @@
 """docutils reads reStructuredText and writes HTML, LaTeX, XML, ODT and manual pages with its templates, style sheets, roles and languages."""
+# versions: >=0.21
 import importlib.metadata
 import io
 import os

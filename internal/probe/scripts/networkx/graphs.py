@@ -1,4 +1,5 @@
 """networkx finds paths, flows and communities, reads and writes graphs, and dispatches to its backends."""
+# versions: >=3.4
 import importlib.metadata
 import io
 import pickle

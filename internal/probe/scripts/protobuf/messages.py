@@ -1,4 +1,5 @@
 """protobuf builds messages from descriptors, serializes to bytes, JSON and text, and brings its well-known types."""
+# versions: >=4.22
 import importlib.metadata
 
 import google.protobuf

@@ -1,4 +1,5 @@
 """pydantic validates, coerces and serializes through its Rust core: models, unions, dates, JSON schema, errors, generics."""
+# versions: >=2
 import datetime
 import decimal
 import enum

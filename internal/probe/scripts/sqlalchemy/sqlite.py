@@ -1,4 +1,5 @@
 """SQLAlchemy maps classes, creates tables, queries SQLite in memory, compiles for other dialects and finds its plugins."""
+# versions: >=2
 import datetime
 import importlib.metadata
 import pickle

@@ -1,4 +1,5 @@
 """typing_extensions' backports work at run time: TypedDict, Protocol, Annotated, ParamSpec, overrides and deprecation."""
+# versions: >=4.12
 import importlib.metadata
 import warnings
 
