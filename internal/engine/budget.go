@@ -217,6 +217,7 @@ func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry, total m
 	}
 
 	b.Partial = true
+	b.Without = s.without
 	b.Reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; "+
 		"costs about %.1f s at a cold start that imports all of it",
 		s.all-s.lost, s.all, total, strings.Join(s.without, ", "), float64(s.lost)/1e6*secondsPerMB)

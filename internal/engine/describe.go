@@ -54,6 +54,7 @@ func (m Made) Report(seen Seen) report.Layer {
 		Mode:    string(m.Bytecode.Mode),
 		Reason:  m.Bytecode.Reason,
 		Partial: m.Bytecode.Partial,
+		Without: m.Bytecode.Without,
 	}
 	if m.Key != (digest.SHA256{}) {
 		r.Inputs = m.inputs(seen.Interpreter)
@@ -70,20 +71,27 @@ func (m Made) Report(seen Seen) report.Layer {
 
 // inputs are the digests and versions of everything that the layer was made from.
 func (m Made) inputs(interpreter string) report.Inputs {
+	in := m.Job.inputs(interpreter)
+	in.BytecodeMode = string(m.Bytecode.Mode)
+	return in
+}
+
+func (j Job) inputs(interpreter string) report.Inputs {
 	rules := map[string]int{}
-	for _, rule := range m.Policy.Rules() {
+	for _, rule := range j.Policy.Rules() {
 		rules[rule.ID] = rule.Version
 	}
 
 	return report.Inputs{
-		Wheels:       wheels(m.Carries),
-		LayerSpec:    m.Spec.Digest,
-		Policy:       m.Policy.Digest(),
-		Rules:        rules,
-		Transforms:   prune.Versions(),
-		Compression:  m.compression(),
-		Interpreter:  interpreter,
-		BytecodeMode: string(m.Bytecode.Mode),
+		Base:        j.base,
+		Stacks:      j.stacks,
+		Wheels:      wheels(j.Carries),
+		LayerSpec:   j.Spec.Digest,
+		Policy:      j.Policy.Digest(),
+		Rules:       rules,
+		Transforms:  prune.Versions(),
+		Compression: j.compression(),
+		Interpreter: interpreter,
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 
 func TestGuessTarget(t *testing.T) {
 	t.Parallel()
-	elf := func(machine byte) string { return "\x7fELF\x02\x01\x01" + string(make([]byte, 11)) + string([]byte{machine, 0}) }
+	elf := func(machine byte) string {
+		return "\x7fELF\x02\x01\x01" + string(make([]byte, 11)) + string([]byte{machine, 0})
+	}
 	def, err := pydist.ParseTarget("python3.13-x86_64")
 	if err != nil {
 		t.Fatal(err)
