@@ -49,7 +49,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 
-	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.Total}
+	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.room()}
 	m := maker{cache: s.Cache, python: s.Python, noPython: s.NoPython, progress: s.Progress}
 	made, err := m.run(ctx, ws, []Planned{p})
 	if err != nil {
@@ -74,6 +74,17 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}
 
 	return made[0].Report(seen), nil
+}
+
+// room is what the layers below leave of the budget. With no room at all it is one byte: zero would
+// be no budget.
+func (in PruneInput) room() measure.Bytes {
+	room := autoTotal(workspace.Workspace{Total: in.Total})
+	for _, b := range in.Below {
+		room -= measure.Bytes(b.UnzippedBytes())
+	}
+
+	return max(room, 1)
 }
 
 // plan decides about the files of the layer.

@@ -40,6 +40,7 @@ type Layer struct {
 	Packages      measure.Sizes   `json:"packages"` // by distribution
 	Kinds         measure.Sizes   `json:"kinds"`
 	Largest       []Sized         `json:"largest"`
+	Parts         []Sized         `json:"parts,omitempty"` // the largest folders directly in packages
 	Budget        measure.Budget  `json:"budget"`
 	Verdict       measure.Verdict `json:"verdict"`
 	Gate          []gate.Finding  `json:"gate"`
