@@ -54,7 +54,7 @@ func (a *app) check(ctx context.Context, names []string, flags checkFlags) error
 		return err
 	}
 
-	if c.machine, err = a.machine(ctx, c.target); err != nil {
+	if c.machine, err = a.withPython(ctx, c.target, false); err != nil {
 		return err
 	}
 

@@ -67,7 +67,7 @@ func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
 		t = a.guess(tree, t)
 	}
 
-	m, err := a.machine(ctx, t)
+	m, err := a.withPython(ctx, t, false)
 	if err != nil {
 		return err
 	}

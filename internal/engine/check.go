@@ -49,7 +49,7 @@ func (s Check) Run(ctx context.Context, in CheckInput) (report.Layer, error) {
 	m := Made{Pruned: prune.Untouched(a.input()), Bytecode: Bytecode{Mode: asItIs, Entries: pycs(in.Tree)}}
 	m.Artifact = a
 	m.Spec = workspace.Layer{Name: in.Name, Budget: in.Spec.Budget, Allow: in.Spec.Allow, Imports: in.Spec.Imports}
-	t := tester{s.Cache, Prober{s.Python, s.Mounts, s.Progress}, s.NoPython}
+	t := tester{s.Cache, Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}, s.NoPython}
 	seen, gated, err := t.run(ctx, m, in.Below, testOptions{own: in.OwnProbe, noProbe: in.NoProbe})
 	if err != nil {
 		return report.Layer{}, err

@@ -161,13 +161,13 @@ func (s *seeing) Probe(ctx context.Context, mount string, jobs []probe.Job, done
 }
 
 // stacked has a layer beta that extends alpha. Each carries the distribution of its name.
-func stacked(t *testing.T) *clinic {
+func stacked(t *testing.T, files ...string) *clinic {
 	c := newClinic(t,
 		map[string][]string{
 			"alpha": many(30),
 			"beta":  {"beta/__init__.py=import alpha\n", "beta/tests/conftest.py=", "beta/tests/x.txt=x\n"},
 		},
-		"beta/layer.yaml=extends: alpha\n", "beta/probe.py=import beta\n")
+		append(files, "beta/layer.yaml=extends: alpha\n", "beta/probe.py=import beta\n")...)
 	closures := map[string][]pydist.Name{
 		"alpha": {name(t, "alpha")},
 		"beta":  {name(t, "beta"), name(t, "alpha")},

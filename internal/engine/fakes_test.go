@@ -135,6 +135,8 @@ type machine struct {
 
 func (m *machine) Identity() string { return "cpython-3.13.0" }
 
+func (m *machine) World(context.Context) (string, error) { return "", nil }
+
 func (m *machine) Compile(_ context.Context, job engine.CompileJob) error {
 	magic := pyc.Magic(m.target)
 	for _, e := range job.Sources {

@@ -58,7 +58,7 @@ func stackFault(rep report.Report, st measure.Stack) error {
 	layers := slices.DeleteFunc(slices.Clone(rep.Layers), func(l report.Layer) bool {
 		return !slices.Contains(st.Layers, l.Name)
 	})
-	hint := smaller(layers)
+	hint := makeSmaller(layers)
 	if st.Verdict == measure.OverBudget {
 		hint += "; or raise budget.total in workspace.yaml"
 	}
@@ -66,8 +66,8 @@ func stackFault(rep report.Report, st measure.Stack) error {
 	return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), err).WithHint(hint)
 }
 
-// smaller says what makes layers smaller.
-func smaller(layers []report.Layer) string {
+// makeSmaller says what makes layers smaller.
+func makeSmaller(layers []report.Layer) string {
 	return cmp.Or(largestLevers(layers), "carry less: run: layersmith report")
 }
 
@@ -100,7 +100,7 @@ func gateFault(l report.Layer) error {
 
 	hint := f.Hint
 	if f.Check == "limits" {
-		hint = smaller([]report.Layer{l})
+		hint = makeSmaller([]report.Layer{l})
 	}
 
 	return fault.New(fault.GateFailed, "check", l.Name, errors.New(text)).WithHint(hint)
@@ -115,7 +115,7 @@ func budgetFault(l report.Layer) error {
 	err := fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict,
 		l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))
 	return fault.New(fault.OverLimit, "measure", l.Name, err).
-		WithHint(smaller([]report.Layer{l}) + "; or raise the budget in " + l.Name + "/layer.yaml")
+		WithHint(makeSmaller([]report.Layer{l}) + "; or raise the budget in " + l.Name + "/layer.yaml")
 }
 
 func orNone(b measure.Bytes) string {
@@ -144,8 +144,10 @@ func decisive(failures []probe.Result) probe.Result {
 		return failures[i]
 	}
 
-	if i := slices.IndexFunc(failures, fails); i >= 0 {
-		return failures[i]
+	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, fails} {
+		if i := slices.IndexFunc(failures, fails); i >= 0 {
+			return failures[i]
+		}
 	}
 
 	return failures[len(failures)-1]
@@ -158,6 +160,10 @@ func lastLine(s string) string {
 
 // probeHint says what to do about a failure.
 func probeHint(l report.Layer, f probe.Result) string {
+	if f.Fatal {
+		return "nothing of it can be imported as published, pruned or not: " + f.Advice()
+	}
+
 	if f.Inherited {
 		from := "the package"
 		if c := l.Probe.Cause(f); c != "" {

@@ -78,7 +78,7 @@ func (p Planned) Compiled(mode workspace.Mode) []ziptree.Entry {
 	}
 
 	var out []ziptree.Entry
-	for _, d := range p.Plan.KeptSources() {
+	for _, d := range compilable(p.Plan, mode) {
 		name := bytecodeName(d.Site, p.Artifact.Target, mode)
 		if e, ok := p.Artifact.Tree.Lookup(p.Artifact.Place.Prefix + name); ok {
 			out = append(out, e)

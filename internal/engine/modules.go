@@ -64,6 +64,20 @@ func (m Made) chose(o prune.Applied) bool {
 // RootModules are the top-level modules of the distributions that no other distribution requires.
 // They stand for EntryModules where the direct requirements are unknown.
 func RootModules(dists []wheel.Distribution) []string {
+	var out []string
+	for _, name := range roots(dists) {
+		for _, d := range dists {
+			if d.Name == name {
+				out = append(out, probe.TopLevel(d)...)
+			}
+		}
+	}
+
+	return out
+}
+
+// roots are the distributions that no other distribution requires.
+func roots(dists []wheel.Distribution) []pydist.Name {
 	required := map[pydist.Name]bool{}
 	for _, d := range dists {
 		for _, text := range d.Metadata.RequiresDist {
@@ -73,10 +87,10 @@ func RootModules(dists []wheel.Distribution) []string {
 		}
 	}
 
-	var out []string
+	var out []pydist.Name
 	for _, d := range dists {
-		if !required[d.Name] {
-			out = append(out, probe.TopLevel(d)...)
+		if !required[d.Name] && !slices.Contains(out, d.Name) {
+			out = append(out, d.Name)
 		}
 	}
 

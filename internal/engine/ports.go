@@ -48,6 +48,7 @@ type ResolveRequest struct {
 type Resolution struct {
 	Distributions []lock.Distribution
 	Closures      map[string][]pydist.Name // by layer: all that it requires, directly or not
+	Notes         []string                 // what users should know, such as a version that is held back
 }
 
 // LocateRequest asks for the URLs of locked files.
@@ -91,8 +92,11 @@ type Interpreter interface {
 	// Compile compiles sources to unchecked hash-based .pyc files (PEP 552). It calls job.Failed
 	// for a source that does not compile.
 	Compile(ctx context.Context, job CompileJob) error
-	// Probe runs jobs with a mounted stack on sys.path, each in a new process with limits. It calls
-	// done after each job.
+	// World says what of Lambda's world probes on this machine lack; "" for nothing.
+	World(ctx context.Context) (string, error)
+	// Probe runs jobs with a mounted stack on sys.path, in new processes with limits. Modules of one
+	// group may share a process; one that fails has failed in a process of its own. It calls done
+	// after each job.
 	Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error)
 	// Import imports modules in a new process, rounds times, and returns the fastest round.
 	Import(ctx context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error)

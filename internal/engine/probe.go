@@ -10,6 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/place"
 	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/workspace"
@@ -25,6 +26,7 @@ type Prober struct {
 	Python   Interpreter
 	Mounts   Mounts
 	Progress Progress
+	seen     *verdicts // where to note the jobs that passed; nil for nowhere
 }
 
 // Question is the layer to probe.
@@ -40,6 +42,9 @@ type Question struct {
 	Imports       []string                 // modules whose import is timed
 	Bytecode      bool                     // the layer has bytecode: imports are also timed without it
 	Chosen        func(module string) bool // reports whether layer.yaml leaves a module out; nil for never
+	Direct        []pydist.Name            // what the layer is for; nil: what no other distribution requires
+	Changed       map[string]bool          // distributions that lost a module, or had one changed
+	Known         verdicts                 // of the same question, asked earlier
 }
 
 // Run runs the probe's jobs. When they pass, it times imports with and without bytecode. A job that
@@ -47,22 +52,40 @@ type Question struct {
 func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	top := q.Trees[len(q.Trees)-1]
 	jobs := probe.Jobs(top, q.Place.Prefix, q.Distributions, q.Own)
-	out := report.Probe{Status: report.ProbePassed, Interpreter: p.Python.Identity(), Stack: q.Stack}
-	mount, unmount, err := p.Mounts.Mount(ctx, q.Trees, MountOptions{})
+	var further []probe.Job
+	if q.Unpruned != nil {
+		further = probe.Everything(top, q.Place.Prefix, q.Distributions, q.Changed)
+	}
+
+	world, err := p.Python.World(ctx)
+	if err != nil {
+		return report.Probe{}, err
+	}
+
+	out := report.Probe{Status: report.ProbePassed, Interpreter: p.Python.Identity(), Stack: q.Stack, World: world}
+	mount, unmount, err := p.mountFor(ctx, q, slices.Concat(jobs, further))
 	if err != nil {
 		return report.Probe{}, err
 	}
 	defer unmount()
 
-	results, err := p.ask(ctx, q.Name, mount, jobs)
+	results, err := p.askUnknown(ctx, q, mount, slices.Concat(jobs, further))
 	if err != nil {
 		return report.Probe{}, err
 	}
 
-	if failed := Tally(results, q.Chosen, &out); len(failed) > 0 {
-		if err := p.blame(ctx, q, failed, &out); err != nil {
+	failed := Tally(results[:len(jobs)], q.Chosen, &out)
+	lost := tallyFurther(results[len(jobs):], q.Chosen, &out)
+	if len(failed)+len(lost) > 0 {
+		if err := p.blame(ctx, q, failed, lost, &out); err != nil {
 			return report.Probe{}, err
 		}
+	}
+
+	judgeUseless(q, results[:len(jobs)], &out)
+	if q.Known.Import != nil && out.Status == report.ProbePassed {
+		out.Import = q.Known.Import
+		return out, nil
 	}
 
 	q.Imports = timed(q, out)
@@ -205,18 +228,25 @@ func (s Build) probeLayer(ctx context.Context, r round, m Made, known report.Pro
 		}
 	}
 
-	jobs := probe.Jobs(m.Pruned.Tree, in.Place.Prefix, in.Distributions, own)
-	key, err := digest.Canonical("layersmith/probe/v1",
-		[]any{contents, s.Python.Identity(), in.Imports, probe.Digest(jobs)})
+	for _, r := range m.Spec.Requirements.Direct {
+		in.Direct = append(in.Direct, r.Name)
+	}
+
+	key, err := s.verdictKey(ctx, contents, in)
 	if err != nil {
 		return report.Probe{}, err
 	}
 
-	if known.Key == key && known.Status == report.ProbePassed {
+	if known.Key == key && known.Status == report.ProbePassed && len(known.Failures) == 0 {
 		return known, nil
 	}
 
-	p, err := Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}.Run(ctx, in)
+	in.Known = loadVerdicts(ctx, s.Cache, key)
+	p, err := Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress, seen: &in.Known}.Run(ctx, in)
+	if err == nil {
+		err = in.Known.store(ctx, s.Cache, key, p)
+	}
+
 	p.Key = key
 	return p, err
 }
@@ -240,6 +270,7 @@ func (m Made) question(own string) Question {
 		Own:           own,
 		Bytecode:      m.Bytecode.compiled(),
 		Chosen:        m.leavesOut,
+		Changed:       m.changed(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/layersmith/layersmith/internal/place"
 	"github.com/layersmith/layersmith/internal/porttest"
 	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/ziptree"
@@ -68,6 +69,7 @@ func TestProbeBlame(t *testing.T) {
 				Distributions: []wheel.Distribution{{Name: name(t, "m"), Files: []string{"m.py"}}},
 				Own:           "pass",
 				Imports:       []string{"m", "json"},
+				Direct:        []pydist.Name{name(t, "other")},
 			})
 			if err != nil || got.Status != c.status || len(got.Failures) != c.failures ||
 				got.Modules != 1 || got.Metadata != 1 || got.Scripts != 1 {

@@ -57,7 +57,7 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}
 
 	made[0].Remarks = append(made[0].Remarks, opened(in.Tree)...)
-	t := tester{s.Cache, Prober{s.Python, s.Mounts, s.Progress}, s.NoPython}
+	t := tester{s.Cache, Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}, s.NoPython}
 	seen, _, err := t.run(ctx, made[0], in.Below, testOptions{
 		own:      in.OwnProbe,
 		noProbe:  in.NoProbe,

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
@@ -19,6 +20,9 @@ var runner string
 // Runner is the Python program that runs one job, on a laptop and in Lambda. Its first comment
 // gives the arguments.
 func Runner() string { return runner }
+
+// RunnerDigest identifies the runner: another one may give other outcomes.
+func RunnerDigest() digest.SHA256 { return digest.Of([]byte(runner)) }
 
 //go:embed lambda/handler.py
 var handler string
@@ -66,7 +70,7 @@ type SentJob struct {
 func NewRequest(jobs []Job, imports []string) Request {
 	q := Request{Jobs: []SentJob{}, Imports: imports}
 	for _, j := range jobs {
-		q.Jobs = append(q.Jobs, SentJob(j))
+		q.Jobs = append(q.Jobs, SentJob{Kind: j.Kind, Name: j.Name, Source: j.Source})
 	}
 
 	return q

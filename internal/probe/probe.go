@@ -9,9 +9,9 @@
 package probe
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
-	"maps"
 	"path"
 	"regexp"
 	"sort"
@@ -43,6 +43,8 @@ type Job struct {
 	Kind   Kind   `json:"kind"`
 	Name   string `json:"name"`
 	Source string `json:"-"`
+	// modules of one group may be imported in one process, in their order; "" for a process of its own
+	Group string `json:"-"`
 }
 
 // Result is the outcome of a job.
@@ -54,6 +56,8 @@ type Result struct {
 	PeakBytes int64   `json:"peakBytes,omitempty"`
 	Inherited bool    `json:"inherited,omitempty"` // it fails on the unpruned layer too
 	Chosen    string  `json:"chosen,omitempty"`    // a module that the job needs and the layer excludes
+	Library   string  `json:"library,omitempty"`   // a library of this machine that it needs, and Lambda has not
+	Fatal     bool    `json:"fatal,omitempty"`     // inherited, but the layer cannot be used with it
 }
 
 // ImportTime is the cost of importing modules in a new process.
@@ -76,8 +80,8 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 		jobs = append(jobs, Scripts(d.Name)...)
 	}
 
-	for m := range modulesToImport(tree, prefix, dists) {
-		jobs = append(jobs, Job{Kind: Module, Name: m})
+	for m, owner := range modulesToImport(tree, prefix, dists) {
+		jobs = append(jobs, Job{Kind: Module, Name: m, Group: owner})
 	}
 
 	if own != "" {
@@ -94,11 +98,34 @@ func Jobs(tree ziptree.Tree, prefix string, dists []wheel.Distribution, own stri
 	return jobs
 }
 
-// modulesToImport is the set of top-level modules and of the public packages directly below them.
-// Packages below a namespace package are left to their own distribution.
-func modulesToImport(tree ziptree.Tree, prefix string, dists []wheel.Distribution) map[string]bool {
+// modulesToImport are the top-level modules and the public packages directly below them, with the
+// distribution that each belongs to. Namespace packages have no code: below them, every public
+// module counts as a top-level one.
+func modulesToImport(tree ziptree.Tree, prefix string, dists []wheel.Distribution) map[string]string {
+	modules := map[string]string{}
+	all := modulesOf(tree, prefix, dists)
+	for m, f := range all {
+		if parent, namespace := all.parent(m); f.owned && all.isTop(m, parent, namespace, f.isPackage) {
+			modules[m] = f.owner
+		}
+	}
+
+	return modules
+}
+
+// module is the file of a module.
+type module struct {
+	isPackage bool
+	owned     bool   // its import is a job: see owners.include
+	owner     string // the distribution, "" for none
+}
+
+type modules map[string]module
+
+// modulesOf are the modules of the site folder.
+func modulesOf(tree ziptree.Tree, prefix string, dists []wheel.Distribution) modules {
 	o := ownersOf(dists, prefix != "")
-	modules := map[string]bool{}
+	all := modules{}
 	for _, e := range tree.Entries() {
 		site, ok := strings.CutPrefix(e.Name, prefix)
 		if !ok {
@@ -106,46 +133,85 @@ func modulesToImport(tree ziptree.Tree, prefix string, dists []wheel.Distributio
 		}
 
 		ours := o.include(site)
+		owner := o.files[site]
 		if source, isBytecode := pyc.Source(site); isBytecode {
 			if strings.Contains(site, "__pycache__/") {
 				continue
 			}
 
 			site = source // sourceless: RECORD may name the source only
-			ours = ours || o.files[source]
+			owner = cmp.Or(owner, o.files[source])
+			ours = ours || owner != ""
 		}
 
-		module, isPackage, ok := pyimport.ModuleName(site)
-		if !ours || !ok {
-			continue
-		}
-
-		depth := strings.Count(module, ".")
-		if depth == 0 && !strings.HasPrefix(module, "__") || depth == 1 && isPackage && importable(module) {
-			modules[module] = true
+		if name, isPackage, ok := pyimport.ModuleName(site); ok {
+			old := all[name]
+			all[name] = module{old.isPackage || isPackage, old.owned || ours, cmp.Or(old.owner, owner)}
 		}
 	}
 
-	maps.DeleteFunc(modules, func(m string, _ bool) bool {
-		parent, _, nested := strings.Cut(m, ".")
-		return nested && !modules[parent]
-	})
-	return modules
+	return all
+}
+
+// parent returns the nearest package that has code above a module; "" when there are none, or
+// namespace packages only. namespace reports whether there is a namespace package above it.
+func (all modules) parent(m string) (parent string, namespace bool) {
+	for {
+		i := strings.LastIndexByte(m, '.')
+		if i < 0 {
+			return "", namespace
+		}
+
+		m = m[:i]
+		if all[m].isPackage {
+			return m, namespace
+		}
+
+		namespace = true
+	}
+}
+
+// isTop reports whether a module is a top-level one, or a public package directly below one.
+func (all modules) isTop(m, parent string, namespace, isPackage bool) bool {
+	switch {
+	case parent == "" && !namespace:
+		return !strings.HasPrefix(m, "__")
+	case parent == "":
+		return importable(m) && !isFolderOfFiles(m)
+	case namespace || !isPackage || !importable(m) || strings.Count(m, ".") != strings.Count(parent, ".")+1:
+		return false
+	}
+
+	above, namespace := all.parent(parent)
+	return above == "" && (!namespace || importable(parent) && !isFolderOfFiles(parent))
+}
+
+// isFolderOfFiles reports whether a module lies below a folder that is no package although Python
+// would take it for a namespace package: programs and tests beside the packages of a distribution.
+func isFolderOfFiles(m string) bool {
+	top, _, _ := strings.Cut(m, ".")
+	switch top {
+	case "test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "bin", "scripts",
+		"share", "tools", "etc":
+		return true
+	}
+
+	return false
 }
 
 // owners tell which files of a tree belong to the probed distributions.
 type owners struct {
-	files   map[string]bool // of all distributions
-	tops    map[string]bool // top-level names of those files
-	none    bool            // no distribution at all
+	files   map[string]string // of all distributions, with the name of each
+	tops    map[string]bool   // top-level names of those files
+	none    bool              // no distribution at all
 	isLayer bool
 }
 
 func ownersOf(dists []wheel.Distribution, isLayer bool) owners {
-	o := owners{files: map[string]bool{}, tops: map[string]bool{}, none: len(dists) == 0, isLayer: isLayer}
+	o := owners{files: map[string]string{}, tops: map[string]bool{}, none: len(dists) == 0, isLayer: isLayer}
 	for _, d := range dists {
 		for _, f := range d.Files {
-			o.files[f] = true
+			o.files[f] = d.Name.String()
 			o.tops[topName(f)] = true
 		}
 	}
@@ -156,7 +222,7 @@ func ownersOf(dists []wheel.Distribution, isLayer bool) owners {
 // include says whether the modules of a file are imported: those of a distribution, those of a
 // layer that no distribution provides, and all if there is no distribution.
 func (o owners) include(site string) bool {
-	if o.none || o.files[site] {
+	if o.none || o.files[site] != "" {
 		return true
 	}
 

@@ -68,8 +68,16 @@ func TestJobs(t *testing.T) {
 			files: "python/_cffi.py python/__main__.py",
 			want:  "module _cffi",
 		},
-		"a package below a namespace package is left out": {files: "python/ns/sub/__init__.py", want: ""},
-		"files outside site-packages are left out":        {files: "lib/a.py bin/tool", want: ""},
+		"below a namespace package, each module is a top-level one": {
+			files: "python/ns/sub/__init__.py python/ns/sub/deep/__init__.py python/ns/sub/m.py python/ns/in/one.py " +
+				"python/ns/in/two/__init__.py python/ns/in/_no.py python/ns/sub/deep/er/__init__.py",
+			want: "module ns.in.one, module ns.in.two, module ns.sub, module ns.sub.deep",
+		},
+		"folders of programs are no namespace packages": {
+			files: "python/scripts/run.py python/examples/a/b.py python/tests/helper.py",
+			want:  "",
+		},
+		"files outside site-packages are left out": {files: "lib/a.py bin/tool", want: ""},
 		"modules that no distribution owns": {
 			files: "python/a.py python/b.py python/c/__init__.py",
 			dists: []wheel.Distribution{dist(t, "one", "a.py")},

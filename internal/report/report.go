@@ -142,6 +142,9 @@ type Probe struct {
 	Modules  int            `json:"modules"`
 	Metadata int            `json:"metadata"`
 	Scripts  int            `json:"scripts"`
+	Swept    int            `json:"swept,omitempty"`  // further modules of distributions that pruning changed
+	Broken   []string       `json:"broken,omitempty"` // of these, modules that the unpruned layer cannot import either
+	World    string         `json:"world,omitempty"`  // what of Lambda's world this machine could not give
 	Failures []probe.Result `json:"failures,omitempty"`
 	Skipped  []probe.Result `json:"skipped,omitempty"` // they need what the layer excludes
 	// of failures that the unpruned layer has too: "kind name" -> distribution, "lxml 6.1.0"

@@ -169,6 +169,15 @@ func (t text) bytecode(l Layer) {
 
 // notProbed names what the probe left out.
 func (t text) notProbed(l Layer) {
+	if l.Probe.World != "" {
+		t.line("note", "probe world of %s: %s", l.Name, l.Probe.World)
+	}
+
+	if n := len(l.Probe.Broken); n > 0 && t.Verbose {
+		t.line("note", "%s: %s cannot be imported as published either: %s", l.Name, Count(n, "further module"),
+			strings.Join(l.Probe.Broken, ", "))
+	}
+
 	if l.Probe.Status == NotProbed {
 		t.line("note", "%s was NOT PROBED: %s", l.Name, l.Probe.Reason)
 	}
@@ -208,7 +217,7 @@ func (t text) decisions(l Layer) {
 // distribution.
 func (t text) failure(l Layer, f probe.Result) {
 	cause := l.Probe.Cause(f)
-	if f.Inherited && !t.Verbose {
+	if f.Inherited && !t.Verbose && !f.Fatal {
 		if f.EntryPoint() {
 			return
 		}
@@ -219,7 +228,8 @@ func (t text) failure(l Layer, f probe.Result) {
 				from = " (" + cause + ")"
 			}
 
-			t.line("note", "%s: %s %s fails unpruned too%s: %s", l.Name, f.Kind, f.Name, from, tail(f.Detail, 1))
+			t.line("note", "%s: %s %s is broken as published%s: %s; to try: %s", l.Name, f.Kind, f.Name, from,
+				tail(f.Detail, 1), f.Advice())
 			return
 		}
 	}

@@ -442,7 +442,7 @@ func (v value) rule(id string, switches map[string]policy.Switch) {
 
 func (l *loader) requirements(name string) pydist.Requirements {
 	file := name + "/requirements.txt"
-	reqs, err := pydist.ParseRequirements(file, func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) })
+	reqs, err := pydist.ParseRequirements(file, func(f string) ([]byte, error) { return ReadFile(l.fsys, f) })
 	var at *pydist.PositionError
 	switch {
 	case errors.As(err, &at):

@@ -154,8 +154,8 @@ def search_path():
 def environment(folder):
     """What a job sees: none of the function's credentials and settings."""
     env = {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1",
-        "PYTHONPATH": os.pathsep.join(search_path()), "AWS_EC2_METADATA_DISABLED": "true", "MPLCONFIGDIR": folder,
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TMPDIR": folder, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(search_path()), "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/dev/null/sbx_user1051",  # none, as a function has
     }
     if "LD_LIBRARY_PATH" in os.environ:  # /opt/lib is in it, and where the interpreter has its own libraries
         env["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
