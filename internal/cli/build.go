@@ -104,7 +104,11 @@ func (a *app) build(ctx context.Context, layers []string, flags buildFlags) erro
 
 	if !a.quiet {
 		report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
-		a.sayWritten(changed, in.PlanOnly, len(names), time.Since(start))
+		if in.PlanOnly {
+			rep.Written = len(names)
+		}
+
+		a.sayWritten(changed, in.PlanOnly, rep.Written, time.Since(start))
 	}
 
 	return err

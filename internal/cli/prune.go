@@ -262,6 +262,10 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	}
 
 	if info.IsDir() {
+		if err := notVenv(path); err != nil {
+			return ziptree.Tree{}, nil, err
+		}
+
 		t, err := ziptree.ReadFolder(os.DirFS(path), path)
 		if err != nil {
 			return ziptree.Tree{}, nil, unreadable(err)
@@ -284,11 +288,29 @@ func openTree(path string) (ziptree.Tree, func(), error) {
 	return t, func() { b.Close() }, nil
 }
 
+// notVenv refuses a virtual environment, whose interpreter is a link.
+func notVenv(path string) error {
+	if _, err := os.Stat(filepath.Join(path, "pyvenv.cfg")); err != nil {
+		return nil
+	}
+
+	packages := filepath.Join(path, "lib", "python3.N", "site-packages")
+	if found, _ := filepath.Glob(filepath.Join(path, "lib", "python3.*", "site-packages")); len(found) > 0 {
+		packages = found[0]
+	}
+
+	return fault.New(fault.BadInput, "open", path, errors.New("is a virtual environment")).
+		WithHint("give the folder of its packages: " + filepath.ToSlash(packages))
+}
+
 // unreadable is the fault of a zip or folder that has other things than regular files. The error
 // names it.
 func unreadable(err error) error {
 	hint := "make the zip again; layersmith reads plain zips of regular files"
-	if strings.Contains(err.Error(), "symbolic link") {
+	switch {
+	case strings.Contains(err.Error(), "symbolic link") && strings.Contains(err.Error(), "bin/python"):
+		hint = "it is a virtual environment: zip what is in its lib/python3.N/site-packages, as python/"
+	case strings.Contains(err.Error(), "symbolic link"):
 		hint = "replace the link by the file that it points to: zip -r without -y does that, and cp -rL for a folder"
 	}
 

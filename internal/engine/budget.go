@@ -72,6 +72,15 @@ type bytecodeOf struct {
 	size                measure.Size
 }
 
+// roomForCode is what auto leaves of Lambda's limit for the code of a function, where the workspace
+// has no budget of its own.
+const roomForCode = 25 << 20
+
+// autoTotal is the size up to which auto fills a stack.
+func autoTotal(ws workspace.Workspace) measure.Bytes {
+	return min(ws.Total, measure.MaxUnzippedBytes-roomForCode)
+}
+
 // room compares the sizes of layers with the budgets of each layer and of every stack.
 type room struct {
 	ws     workspace.Workspace
@@ -99,7 +108,7 @@ func (r room) fits(layer string) bool {
 			counts = counts || n == layer
 		}
 
-		if counts && sum > r.ws.Total {
+		if counts && sum > autoTotal(r.ws) {
 			return false
 		}
 	}
@@ -167,7 +176,7 @@ func chooseBytecode(ws workspace.Workspace, bare []Made, compiled []Bytecode) []
 	for i, m := range bare {
 		out[i] = compiled[i]
 		if s := shareOf(m.Spec.Name, units, with); s.all > 0 {
-			out[i] = s.apply(compiled[i], entries, ws.Total)
+			out[i] = s.apply(compiled[i], entries, autoTotal(ws))
 		}
 	}
 
@@ -217,6 +226,7 @@ func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry, total m
 	}
 
 	b.Partial = true
+	b.Without = s.without
 	b.Reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; "+
 		"costs about %.1f s at a cold start that imports all of it",
 		s.all-s.lost, s.all, total, strings.Join(s.without, ", "), float64(s.lost)/1e6*secondsPerMB)

@@ -86,7 +86,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		return report.Report{}, false, err
 	}
 
-	return rep, true, judge(rep, in.Strict)
+	return rep, rep.Written > 0, judge(rep, in.Strict)
 }
 
 // selection returns the names of the layers to write, in the workspace's order.
@@ -172,6 +172,10 @@ func (s Build) test(ctx context.Context, r round, known map[string]report.Probe)
 
 	made, err := s.maker().run(ctx, r.in.Workspace, r.plans)
 	if err != nil {
+		return r, err
+	}
+
+	if err := setKeys(r.in.Workspace, made); err != nil {
 		return r, err
 	}
 

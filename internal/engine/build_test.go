@@ -62,7 +62,8 @@ func TestBuildIsUnchangedOnlyWhenAllIs(t *testing.T) {
 			was := read(t, f, zip)
 			change(t, f)
 			again, changed := f.run(t)
-			if want := name != "nothing"; changed != want {
+			same := []string{"nothing", "the layer's spec", "the budget"} // and so are the bytes
+			if want := !slices.Contains(same, name); changed != want {
 				t.Errorf("changed %v, want %v", changed, want)
 			}
 
@@ -87,7 +88,7 @@ func TestBuildProbesWhenItWasNotProbed(t *testing.T) {
 		t.Fatalf("%v, %v", rep.Layers, err)
 	}
 
-	if rep, changed := f.run(t); !changed || rep.Layers[0].Probe.Status != report.ProbePassed {
+	if rep, changed := f.run(t); changed || rep.Layers[0].Probe.Status != report.ProbePassed {
 		t.Errorf("changed %v, %v", changed, rep.Layers[0].Probe.Status)
 	}
 
@@ -102,7 +103,7 @@ func TestBuildOfOneLayerKeepsTheOthersInTheReport(t *testing.T) {
 	f.run(t)
 	f.ws.Layers[0].Digest = digest.Of([]byte("other"))
 	rep, changed := f.run(t, "alpha")
-	if !changed || len(rep.Layers) != 2 || rep.Layers[0].Name != "alpha" || rep.Layers[1].Name != "beta" ||
+	if changed || len(rep.Layers) != 2 || rep.Layers[0].Name != "alpha" || rep.Layers[1].Name != "beta" ||
 		len(rep.Stacks) != 3 {
 		t.Errorf("changed %v, %d layers, %d stacks", changed, len(rep.Layers), len(rep.Stacks))
 	}
@@ -160,6 +161,64 @@ func TestLargestFilesHaveTheSizesOfTheZip(t *testing.T) {
 		if i < 0 || int64(l.Unzipped) != int64(z.File[i].UncompressedSize64) ||
 			int64(l.Zipped) != int64(z.File[i].CompressedSize64) {
 			t.Errorf("%s: %d and %d bytes in the report", l.Name, l.Unzipped, l.Zipped)
+		}
+	}
+}
+
+// One layer of several is bumped: only its zip is written, and the others are up to date before and
+// after, although bytecode auto shares the stacks' budget among them.
+func TestABumpedLayerLeavesTheOthersAlone(t *testing.T) {
+	content := map[string][]string{"alpha": {"alpha.py=x = 1\n"}, "beta": {"beta.py=x = 1\n"}, "gamma": {"gamma.py=x = 1\n"}}
+	f := newFactory(t, content)
+	before, _ := f.run(t)
+	content["beta"] = []string{"beta.py=y = 2\n"}
+	bumped := newFactory(t, content)
+	f.lock = bumped.lock
+	f.wheels = bumped.wheels
+	states, err := f.build().States(context.Background(), f.input())
+	if err != nil || states["alpha"] != "up to date" || states["gamma"] != "up to date" ||
+		states["beta"] != "stale: lock: beta 1.0 has another file" {
+		t.Errorf("%v, %v", states, err)
+	}
+
+	after, changed := f.run(t)
+	if !changed || after.Written != 1 {
+		t.Errorf("changed %v, %d written", changed, after.Written)
+	}
+
+	for i, l := range after.Layers {
+		same := l.Zip.SHA256 == before.Layers[i].Zip.SHA256 && l.Key == before.Layers[i].Key
+		if same != (l.Name != "beta") {
+			t.Errorf("%s: same %v", l.Name, same)
+		}
+	}
+
+	if _, changed := f.run(t); changed {
+		t.Error("changed again")
+	}
+}
+
+func TestStatesSayWhy(t *testing.T) {
+	for want, change := range map[string]func(f *factory, b *engine.Build){
+		"up to date":                func(*factory, *engine.Build) {},
+		"stale: layer.yaml changed": func(f *factory, _ *engine.Build) { f.ws.Layers[0].Digest = digest.Of([]byte("other")) },
+		"stale: the tool changed: layersmith test -> other":      func(_ *factory, b *engine.Build) { b.Tool = "other" },
+		"stale: the interpreter changed: cpython-3.13.0 -> none": func(_ *factory, b *engine.Build) { b.Python = nil },
+		"stale: budget.total changed to 10 B":                    func(f *factory, _ *engine.Build) { f.ws.Total = 10 },
+		"up to date ":                                            func(f *factory, _ *engine.Build) { f.ws.Total-- }, // there is room all the same
+		"stale: the zip is not what was built": func(f *factory, _ *engine.Build) {
+			f.outputs.Set("alpha-"+targetName+".zip", nil)
+		},
+		"not built": func(f *factory, _ *engine.Build) { f.outputs = &memport.Outputs{} },
+	} {
+		f := newFactory(t, map[string][]string{"alpha": {"alpha.py=x = 1\n"}})
+		f.run(t)
+		b := f.build()
+		change(f, &b)
+		b.Outputs = f.outputs
+		states, err := b.States(context.Background(), f.input())
+		if err != nil || states["alpha"] != strings.TrimSpace(want) {
+			t.Errorf("%v, %v, want %s", states, err, want)
 		}
 	}
 }

@@ -109,6 +109,7 @@ func (t tester) gateInput(ctx context.Context, m Made, below []ziptree.Tree) (ga
 		return gate.Input{}, err
 	}
 
+	part.AsItIs = m.Bytecode.Mode == asItIs
 	in := gate.Input{Target: m.Artifact.Target, Part: part}
 	for _, tree := range below {
 		b, err := untouched(m.Artifact.Target, tree)

@@ -49,11 +49,16 @@ func (m Made) Report(seen Seen) report.Layer {
 		Warnings:      m.clashNotes(),
 		Notes:         slices.Concat(m.Artifact.Notes, m.Bytecode.Notes, m.Pruned.Notes),
 	}
+	if loose(m.Artifact.Tree) {
+		r.Before.Zipped = 0 // there was no zip
+	}
+
 	r.Gate, r.Allowed = allow(seen.Gate, m.Spec.Allow, m.Artifact.Place)
 	r.Bytecode = report.Bytecode{
 		Mode:    string(m.Bytecode.Mode),
 		Reason:  m.Bytecode.Reason,
 		Partial: m.Bytecode.Partial,
+		Without: m.Bytecode.Without,
 	}
 	if m.Key != (digest.SHA256{}) {
 		r.Inputs = m.inputs(seen.Interpreter)
@@ -70,20 +75,27 @@ func (m Made) Report(seen Seen) report.Layer {
 
 // inputs are the digests and versions of everything that the layer was made from.
 func (m Made) inputs(interpreter string) report.Inputs {
+	in := m.Job.inputs(interpreter)
+	in.BytecodeMode = string(m.Bytecode.Mode)
+	return in
+}
+
+func (j Job) inputs(interpreter string) report.Inputs {
 	rules := map[string]int{}
-	for _, rule := range m.Policy.Rules() {
+	for _, rule := range j.Policy.Rules() {
 		rules[rule.ID] = rule.Version
 	}
 
 	return report.Inputs{
-		Wheels:       wheels(m.Carries),
-		LayerSpec:    m.Spec.Digest,
-		Policy:       m.Policy.Digest(),
-		Rules:        rules,
-		Transforms:   prune.Versions(),
-		Compression:  m.compression(),
-		Interpreter:  interpreter,
-		BytecodeMode: string(m.Bytecode.Mode),
+		Base:        j.base,
+		Stacks:      j.stacks,
+		Wheels:      wheels(j.Carries),
+		LayerSpec:   j.Spec.Digest,
+		Policy:      j.Policy.Digest(),
+		Rules:       rules,
+		Transforms:  prune.Versions(),
+		Compression: j.compression(),
+		Interpreter: interpreter,
 	}
 }
 
@@ -93,6 +105,7 @@ func itemize(r *report.Layer, p prune.Pruned) {
 	r.Packages = measure.Sizes{}
 	r.Kinds = measure.Sizes{}
 	var files []report.Sized
+	parts := measure.Sizes{}
 	for _, o := range p.Decisions {
 		was := measure.Of(o.Entry.Name, o.Entry.Size, o.Entry.ZippedBytes)
 		if o.Fate == prune.Dropped {
@@ -114,6 +127,10 @@ func itemize(r *report.Layer, p prune.Pruned) {
 		kind := measure.Kind(o.Result.Name)
 		r.Packages.Count(owner, is)
 		r.Kinds.Count(kind, is)
+		if part := partOfPackage(o.Site); part != "" {
+			parts.Count(part, is)
+		}
+
 		if kind == "bytecode" {
 			r.Bytecode.Size = r.Bytecode.Size.Add(is)
 		}
@@ -127,6 +144,7 @@ func itemize(r *report.Layer, p prune.Pruned) {
 
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Unzipped > files[j].Unzipped })
 	r.Largest = files[:min(largestFiles, len(files))]
+	r.Parts = partsOf(parts)
 }
 
 // allow separates the findings that layer.yaml allows from the others.
@@ -188,6 +206,11 @@ func (b Bytecode) compiled() bool {
 	default:
 		return true
 	}
+}
+
+// loose reports whether a tree is a folder, whose files are not compressed.
+func loose(t ziptree.Tree) bool {
+	return slices.ContainsFunc(t.Entries(), func(e ziptree.Entry) bool { return e.Loose })
 }
 
 func sizeOf(entries []ziptree.Entry) measure.Size {

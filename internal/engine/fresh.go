@@ -38,7 +38,7 @@ func (s Build) unchanged(ctx context.Context, in BuildInput, old report.Report, 
 	var g errgroup.Group
 	for _, j := range jobs {
 		i := indexOf(old.Layers, j.Spec.Name)
-		if i < 0 || old.Layers[i].Key != j.Key {
+		if i < 0 || old.Layers[i].Inputs.Base != j.base || old.Layers[i].Inputs.Stacks != j.stacks {
 			return false
 		}
 
@@ -82,20 +82,24 @@ func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, er
 		return nil, err
 	}
 
-	in.NoProbe = "a layer that was not probed is up to date"
 	states := map[string]string{}
 	for _, j := range jobs {
 		name := j.Spec.Name
 		i := indexOf(old.Layers, name)
-		switch {
-		case oldErr != nil || i < 0:
+		if oldErr != nil || i < 0 || old.Target != in.Lock.Target.String() {
 			states[name] = "not built"
-		case old.Layers[i].Key != j.Key:
-			states[name] = "stale: spec, lock or tools changed"
-		case !s.unchanged(ctx, in, old, []Job{j}):
-			states[name] = "stale: the zip is not what was built"
-		default:
-			states[name] = "up to date"
+			continue
+		}
+
+		f := freshness{old: old, layer: old.Layers[i], job: j, ws: in.Workspace, states: states}
+		why := f.reason(s.Tool, identity(s.Python))
+		if why == "" && s.inPlace(ctx, f.layer.Zip) != nil {
+			why = "the zip is not what was built"
+		}
+
+		states[name] = "up to date"
+		if why != "" {
+			states[name] = "stale: " + why
 		}
 	}
 

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
@@ -21,7 +23,13 @@ type Job struct {
 	Spec    workspace.Layer
 	Carries []lock.Distribution // empty for a prebuilt layer
 	Policy  policy.Policy
-	Key     digest.SHA256 // of all inputs: the same key gives the same bytes; zero for a prebuilt layer
+
+	// Of all inputs, and of how much bytecode fits: the same key gives the same bytes, on the same
+	// layers. Zero until the layer is made, and for a prebuilt layer.
+	Key digest.SHA256
+
+	base   digest.SHA256 // of the inputs of the layer and of those below
+	stacks digest.SHA256 // of what decides how much bytecode fits: the stacks and their budgets; zero without auto
 }
 
 // NewJob reads the layer's policy. The key is zero.
@@ -48,45 +56,47 @@ func (j Job) compression() string {
 	return ziptree.DeflateVersion
 }
 
-// jobs makes the job of every layer of the workspace, in its order. A job's key covers its own
-// inputs and the keys of the layers below. With bytecode auto it also covers the sizes of all
-// layers, which decide how much bytecode fits.
+// jobs makes the job of every layer of the workspace, in its order.
 func (s Build) jobs(in BuildInput) ([]Job, error) {
 	jobs := make([]Job, 0, len(in.Workspace.Layers))
-	weights := map[string]any{"total": in.Workspace.Total}
+	bases := map[string]digest.SHA256{}
 	for _, l := range in.Workspace.Layers {
 		j, err := NewJob(l, in.Lock.Carries(l.Name, in.Workspace.Below(l.Name)))
 		if err != nil {
 			return nil, err
 		}
 
-		weights[l.Name] = []any{wheels(j.Carries), j.Policy.Digest(), l.Bytecode, l.Budget, l.Extends}
-		jobs = append(jobs, j)
-	}
-
-	keys := map[string]digest.SHA256{}
-	for i := range jobs {
-		key, err := s.key(in, jobs[i], keys, weights)
-		if err != nil {
+		if j.base, err = s.base(in, j, bases); err != nil {
 			return nil, err
 		}
 
-		jobs[i].Key = key
-		keys[jobs[i].Spec.Name] = key
+		bases[l.Name] = j.base
+		jobs = append(jobs, j)
+	}
+
+	for i := range jobs {
+		if jobs[i].Spec.Bytecode != workspace.Auto {
+			continue
+		}
+
+		var err error
+		if jobs[i].stacks, err = stacksDigest(in.Workspace, jobs[i].Spec.Name, bases); err != nil {
+			return nil, err
+		}
 	}
 
 	return jobs, nil
 }
 
-func (s Build) key(
-	in BuildInput, j Job, keys map[string]digest.SHA256, weights map[string]any,
-) (digest.SHA256, error) {
+// base is the digest of a layer's inputs and of the bases of the layers below, which have to be made
+// before.
+func (s Build) base(in BuildInput, j Job, bases map[string]digest.SHA256) (digest.SHA256, error) {
 	below := []digest.SHA256{}
 	for _, name := range in.Workspace.Below(j.Spec.Name) {
-		below = append(below, keys[name])
+		below = append(below, bases[name])
 	}
 
-	inputs := map[string]any{
+	return digest.Canonical("layersmith/layer/v1", map[string]any{
 		"engine":      EngineVersion,
 		"target":      in.Lock.Target,
 		"place":       j.Spec.Place(),
@@ -98,12 +108,53 @@ func (s Build) key(
 		"compression": j.compression(),
 		"python":      identity(s.Python),
 		"bytecode":    bytecodeVersion,
-	}
-	if j.Spec.Bytecode == workspace.Auto {
-		inputs["weights"] = weights
+	})
+}
+
+// stacksDigest is the digest of all that decides how much of a layer's bytecode fits beside its own
+// inputs: the budget of the stacks that it is in, and the layers there.
+func stacksDigest(ws workspace.Workspace, layer string, bases map[string]digest.SHA256) (digest.SHA256, error) {
+	with := map[string]digest.SHA256{}
+	var stacks [][]string
+	for _, names := range stackNames(ws) {
+		if !slices.Contains(names, layer) {
+			continue
+		}
+
+		stacks = append(stacks, names)
+		for _, n := range names {
+			with[n] = bases[n]
+		}
 	}
 
-	return digest.Canonical("layersmith/layer/v1", inputs)
+	return digest.Canonical("layersmith/stacks/v1", map[string]any{"total": autoTotal(ws), "stacks": stacks, "layers": with})
+}
+
+// setKeys gives made layers their keys. The key has what auto decided, and not what it decided by:
+// another layer that gets larger changes nothing here as long as all bytecode fits.
+func setKeys(ws workspace.Workspace, made []Made) error {
+	keys := map[string]digest.SHA256{}
+	for i := range made {
+		m := &made[i]
+		below := []digest.SHA256{}
+		for _, name := range ws.Below(m.Spec.Name) {
+			below = append(below, keys[name])
+		}
+
+		m.Key = m.base
+		if m.Spec.Bytecode == workspace.Auto || len(below) > 0 {
+			var err error
+			if m.Key, err = digest.Canonical("layersmith/layer/v2", map[string]any{
+				"base": m.base, "below": below, "mode": m.Bytecode.Mode, "without": m.Bytecode.Without,
+			}); err != nil {
+				return err
+			}
+		}
+
+		keys[m.Spec.Name] = m.Key
+	}
+
+	return nil
 }
 
 // identity is the interpreter's, "" for none.

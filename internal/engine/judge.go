@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,16 +48,27 @@ func judge(rep report.Report, strict bool) error {
 }
 
 // stackFault is the size of a stack over its budget; nil when it is within.
-func stackFault(_ report.Report, st measure.Stack) error {
+func stackFault(rep report.Report, st measure.Stack) error {
 	if st.Verdict == measure.Within {
 		return nil
 	}
 
 	err := fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
 		st.Budget)
-	return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), err).
-		WithHint("let layers extend each other so that nothing is carried twice, or raise budget.total in " +
-			"workspace.yaml")
+	layers := slices.DeleteFunc(slices.Clone(rep.Layers), func(l report.Layer) bool {
+		return !slices.Contains(st.Layers, l.Name)
+	})
+	hint := makeSmaller(layers)
+	if st.Verdict == measure.OverBudget {
+		hint += "; or raise budget.total in workspace.yaml"
+	}
+
+	return fault.New(fault.OverLimit, "measure", "the stack "+strings.Join(st.Layers, " + "), err).WithHint(hint)
+}
+
+// makeSmaller says what makes layers smaller.
+func makeSmaller(layers []report.Layer) string {
+	return cmp.Or(largestLevers(layers), "carry less: run: layersmith report")
 }
 
 // Judge is the fault of a single layer's report; nil for none.
@@ -86,7 +98,12 @@ func gateFault(l report.Layer) error {
 		text += fmt.Sprintf(" (and %d more findings)", n)
 	}
 
-	return fault.New(fault.GateFailed, "check", l.Name, errors.New(text)).WithHint(f.Hint)
+	hint := f.Hint
+	if f.Check == "limits" {
+		hint = makeSmaller([]report.Layer{l})
+	}
+
+	return fault.New(fault.GateFailed, "check", l.Name, errors.New(text)).WithHint(hint)
 }
 
 // budgetFault is a layer's size over its budget; nil when it is within.
@@ -98,8 +115,7 @@ func budgetFault(l report.Layer) error {
 	err := fmt.Errorf("%s: %s unzipped, %s zipped; budget %s unzipped, %s zipped", l.Verdict,
 		l.After.Unzipped, l.Zip.Bytes, orNone(l.Budget.Unzipped), orNone(l.Budget.Zipped))
 	return fault.New(fault.OverLimit, "measure", l.Name, err).
-		WithHint("run: layersmith report, then raise the budget, name submodules (modules), or set bytecode: none in " +
-			l.Name + "/layer.yaml")
+		WithHint(makeSmaller([]report.Layer{l}) + "; or raise the budget in " + l.Name + "/layer.yaml")
 }
 
 func orNone(b measure.Bytes) string {

@@ -30,6 +30,7 @@ type Bytecode struct {
 	Entries []ziptree.Entry
 	Reason  string   // why this mode, or why not all of it; "" for the mode in layer.yaml
 	Partial bool     // some or all of it was left out
+	Without []string // distributions that have none, since it does not fit
 	Notes   []string // sources that do not compile
 }
 

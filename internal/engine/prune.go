@@ -49,13 +49,14 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 
-	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.Total}
+	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.room()}
 	m := maker{cache: s.Cache, python: s.Python, noPython: s.NoPython, progress: s.Progress}
 	made, err := m.run(ctx, ws, []Planned{p})
 	if err != nil {
 		return report.Layer{}, err
 	}
 
+	made[0].Remarks = append(made[0].Remarks, opened(in.Tree)...)
 	t := tester{s.Cache, Prober{Python: s.Python, Mounts: s.Mounts, Progress: s.Progress}, s.NoPython}
 	seen, _, err := t.run(ctx, made[0], in.Below, testOptions{
 		own:      in.OwnProbe,
@@ -74,6 +75,34 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}
 
 	return made[0].Report(seen), nil
+}
+
+// opened is a remark on the files that could be read by their owner only; none when there are none.
+// Files that are written can be read by everybody.
+func opened(t ziptree.Tree) []string {
+	n := 0
+	for _, e := range t.Entries() {
+		if e.Closed {
+			n++
+		}
+	}
+
+	if n == 0 {
+		return nil
+	}
+
+	return []string{report.Count(n, "file") + " that only the owner could read, or nobody: readable now"}
+}
+
+// room is what the layers below leave of the budget. With no room at all it is one byte: zero would
+// be no budget.
+func (in PruneInput) room() measure.Bytes {
+	room := autoTotal(workspace.Workspace{Total: in.Total})
+	for _, b := range in.Below {
+		room -= measure.Bytes(b.UnzippedBytes())
+	}
+
+	return max(room, 1)
 }
 
 // plan decides about the files of the layer.

@@ -39,11 +39,13 @@ const parallelZips = 2
 // write stores the round's zips, their manifests and the report, in this order: a report never
 // names a zip that is not there.
 func (s Build) write(ctx context.Context, r round, old report.Report) (report.Report, error) {
-	if err := s.writeZips(ctx, r); err != nil {
+	written, err := s.writeZips(ctx, r, old)
+	if err != nil {
 		return report.Report{}, err
 	}
 
 	rep := s.report(r, old)
+	rep.Written = written
 	for _, name := range r.names {
 		l := rep.Layers[indexOf(rep.Layers, name)]
 		if err := s.writeJSON(ctx, ManifestName(name, r.in.Lock.Target), l); err != nil {
@@ -74,8 +76,9 @@ func (s Build) again(ctx context.Context, in BuildInput, old report.Report) (rep
 	return rep, s.writeJSON(ctx, ReportName, rep)
 }
 
-// writeZips stores the zips, and their sizes and digests in the round.
-func (s Build) writeZips(ctx context.Context, r round) error {
+// writeZips stores the zips, and their sizes and digests in the round. A zip that is there with the
+// same bytes stays as it is. written is how many have other bytes than before.
+func (s Build) writeZips(ctx context.Context, r round, old report.Report) (written int, err error) {
 	var total int64
 	for _, name := range r.names {
 		total += r.made[name].Pruned.Tree.ZipBytes()
@@ -89,7 +92,7 @@ func (s Build) writeZips(ctx context.Context, r round) error {
 	g.SetLimit(parallelZips)
 	for _, name := range r.names {
 		g.Go(func() error {
-			file, err := s.writeZip(ctx, ZipName(name, r.in.Lock.Target), r.made[name].Pruned.Tree)
+			file, other, err := s.zipOf(ctx, r, r.made[name], old)
 			if err != nil {
 				return err
 			}
@@ -97,6 +100,10 @@ func (s Build) writeZips(ctx context.Context, r round) error {
 			task.Add(int64(file.Bytes))
 			mu.Lock()
 			defer mu.Unlock()
+			if other || r.in.Rebuild {
+				written++
+			}
+
 			seen := r.tested[name]
 			seen.Zip = file
 			r.tested[name] = seen
@@ -104,7 +111,26 @@ func (s Build) writeZips(ctx context.Context, r round) error {
 		})
 	}
 
-	return g.Wait()
+	err = g.Wait()
+	return written, err
+}
+
+// zipOf writes the zip of a layer, unless that of the last build has the same key. other reports
+// whether its bytes are others than before.
+func (s Build) zipOf(ctx context.Context, r round, m Made, old report.Report) (file report.File, other bool, err error) {
+	var was report.Layer
+	name := ZipName(m.Spec.Name, r.in.Lock.Target)
+	if i := indexOf(old.Layers, m.Spec.Name); i >= 0 && old.Target == r.in.Lock.Target.String() {
+		was = old.Layers[i]
+	}
+
+	there := was.Zip.Name == name && s.inPlace(ctx, was.Zip) == nil
+	if there && was.Key == m.Key && old.Tool == s.Tool && !r.in.Rebuild {
+		return was.Zip, false, nil
+	}
+
+	file, err = s.writeZip(ctx, name, m.Pruned.Tree)
+	return file, !there || file.SHA256 != was.Zip.SHA256, err
 }
 
 func (s Build) writeZip(ctx context.Context, name string, tree ziptree.Tree) (report.File, error) {
@@ -155,6 +181,14 @@ func (s Build) artifacts(ctx context.Context, in BuildInput, jobs []Job, names [
 		Tool:          s.Tool,
 		Target:        in.Lock.Target.String(),
 	}
+	for i := range bare {
+		bare[i].Bytecode = bytecode[i]
+	}
+
+	if err := setKeys(in.Workspace, bare); err != nil {
+		return report.Report{}, err
+	}
+
 	for i, m := range bare {
 		if !slices.Contains(names, m.Spec.Name) {
 			continue

@@ -34,6 +34,7 @@ type Part struct {
 	Distributions []wheel.Distribution
 	Objects       map[string]sharedobj.Facts // of readable ELF files, by name in the zip
 	Broken        map[string]string          // unreadable ELF files, by name in the zip, and why
+	AsItIs        bool                       // another tool made it: modes and folders are not ours
 }
 
 // Input is a layer and the layers below it in its stack.
@@ -120,6 +121,22 @@ var checks = []check{
 		count:     names,
 		cannotSee: "file systems that change names other than in case",
 		run:       paths,
+	},
+	{
+		names:     []string{"modes"},
+		asks:      "Lambda's user can read it",
+		unit:      "file",
+		count:     names,
+		cannotSee: "modes of folders",
+		run:       modes,
+	},
+	{
+		names:     []string{"layout"},
+		asks:      "it is in the folder that Python looks in",
+		unit:      "distribution",
+		count:     distInfos,
+		cannotSee: "packages without .dist-info",
+		run:       layout,
 	},
 	{
 		names:     []string{"limits"},

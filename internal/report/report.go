@@ -20,6 +20,7 @@ type Report struct {
 	Lock          digest.SHA256   `json:"lockSha256,omitzero"`
 	Layers        []Layer         `json:"layers"`
 	Stacks        []measure.Stack `json:"stacks"`
+	Written       int             `json:"-"` // zips that this build wrote with other bytes than before
 }
 
 // Layer is one layer's part of the report, and its manifest dist/<layer>-<target>.json.
@@ -39,6 +40,7 @@ type Layer struct {
 	Packages      measure.Sizes   `json:"packages"` // by distribution
 	Kinds         measure.Sizes   `json:"kinds"`
 	Largest       []Sized         `json:"largest"`
+	Parts         []Sized         `json:"parts,omitempty"` // the largest folders directly in packages
 	Budget        measure.Budget  `json:"budget"`
 	Verdict       measure.Verdict `json:"verdict"`
 	Gate          []gate.Finding  `json:"gate"`
@@ -54,6 +56,8 @@ type Layer struct {
 
 // Inputs are the digests and settings that decide the bytes of a layer.
 type Inputs struct {
+	Base         digest.SHA256     `json:"baseSha256,omitzero"`   // of all of them, and those of the layers below
+	Stacks       digest.SHA256     `json:"stacksSha256,omitzero"` // with bytecode auto, of what decides how much fits
 	Wheels       []Wheel           `json:"wheels"`
 	LayerSpec    digest.SHA256     `json:"layerSpecSha256,omitzero"`
 	Policy       digest.SHA256     `json:"policySha256,omitzero"`
@@ -84,6 +88,7 @@ type Bytecode struct {
 	Partial bool         `json:"partial,omitempty"` // some or all of it was left out: no interpreter, or over budget
 	Mode    string       `json:"mode"`
 	Reason  string       `json:"reason,omitempty"`
+	Without []string     `json:"without,omitempty"` // distributions whose bytecode was left out
 	Size    measure.Size `json:"size"`
 }
 

@@ -68,7 +68,7 @@ func (t text) table(layers []Layer) {
 	for _, l := range layers {
 		rows = append(rows, []string{
 			l.Name,
-			l.Before.Zipped.MB() + " -> " + l.Zip.Bytes.MB(),
+			zipText(l),
 			l.Before.Unzipped.MB() + " -> " + l.After.Unzipped.MB(),
 			importText(l.Probe),
 			budgetText(l),
@@ -85,6 +85,24 @@ func (t text) table(layers []Layer) {
 	Table(t.w, rows, map[int]bool{1: true, 2: true, 3: true})
 }
 
+// zipText is the size of the zip before and after; of a folder that was checked there is none.
+func zipText(l Layer) string {
+	if l.Before.Zipped == 0 && l.Zip.Bytes == 0 {
+		return "-"
+	}
+
+	return orDash(l.Before.Zipped) + " -> " + orDash(l.Zip.Bytes)
+}
+
+// orDash is a size in MB; "-" where there was no zip.
+func orDash(b measure.Bytes) string {
+	if b == 0 {
+		return "-"
+	}
+
+	return b.MB()
+}
+
 // removed sums up what each rule removed, and the bytecode that was added, over all layers.
 func (t text) removed(layers []Layer) {
 	removed := measure.Sizes{}
@@ -98,16 +116,21 @@ func (t text) removed(layers []Layer) {
 	}
 
 	var parts []string
+	var saved measure.Bytes
 	for _, rule := range removed.Largest() {
 		parts = append(parts, fmt.Sprintf("%s %s", rule, removed[rule].Unzipped))
+		saved += removed[rule].Unzipped
 	}
 
-	added := ""
+	t.line("removed", "%s", cmp.Or(strings.Join(parts, ", "), "nothing"))
 	if code.Files > 0 {
-		added = fmt.Sprintf("; added bytecode %s", code.Unzipped)
-	}
+		pruned := "nothing"
+		if saved != 0 {
+			pruned = "-" + saved.String()
+		}
 
-	t.line("removed", "%s%s", cmp.Or(strings.Join(parts, ", "), "nothing"), added)
+		t.line("sizes", "pruned %s, bytecode +%s", pruned, code.Unzipped)
+	}
 }
 
 func (t text) layer(l Layer) {

@@ -50,6 +50,7 @@ type Entry struct {
 	Method      uint16 // zip.Store or zip.Deflate
 	Origin      string // wheel or archive that it comes from, for messages and caches
 	Loose       bool   // from a folder, not compressed yet
+	Closed      bool   // only its owner may read it, or nobody: not written, files that are written have 0644 or 0755
 	Note        string // zip comment: always read, written into caches only
 	raw         func() (io.Reader, error)
 }
@@ -256,6 +257,7 @@ func (in *reader) add(f *zip.File) error {
 	in.entries = append(in.entries, Entry{
 		Name:        f.Name,
 		Exec:        f.Mode()&0o111 != 0,
+		Closed:      f.CreatorVersion>>8 == madeOnUnix && f.Mode()&0o004 == 0,
 		Size:        int64(f.UncompressedSize64),
 		ZippedBytes: int64(f.CompressedSize64),
 		CRC32:       f.CRC32,
@@ -266,6 +268,8 @@ func (in *reader) add(f *zip.File) error {
 	})
 	return nil
 }
+
+const madeOnUnix = 3 // APPNOTE.TXT 4.4.2
 
 const encryptedFlag = 1 // general purpose bit 0, APPNOTE.TXT 4.4.4
 
@@ -407,6 +411,7 @@ func ReadFolder(fsys fs.FS, origin string) (Tree, error) {
 		entries = append(entries, Entry{
 			Name:        name,
 			Exec:        info.Mode()&0o111 != 0,
+			Closed:      info.Mode()&0o004 == 0,
 			Size:        size,
 			ZippedBytes: size,
 			CRC32:       sum,
