@@ -63,6 +63,9 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	}
 
 	out := report.Probe{Status: report.ProbePassed, Interpreter: p.Python.Identity(), Stack: q.Stack, World: world}
+	out.Swept = len(further)
+	out.Broken = slices.Clone(q.Known.Broken)
+	further = slices.DeleteFunc(further, func(j probe.Job) bool { return slices.Contains(q.Known.Broken, j.Name) })
 	mount, unmount, err := p.mountFor(ctx, q, slices.Concat(jobs, further))
 	if err != nil {
 		return report.Probe{}, err
@@ -75,11 +78,15 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	}
 
 	failed := Tally(results[:len(jobs)], q.Chosen, &out)
-	lost := tallyFurther(results[len(jobs):], q.Chosen, &out)
-	if len(failed)+len(lost) > 0 {
-		if err := p.blame(ctx, q, failed, lost, &out); err != nil {
+	lost := failedFurther(results[len(jobs):], q.Chosen)
+	if len(failed) > 0 {
+		if err := p.blame(ctx, q, failed, &out); err != nil {
 			return report.Probe{}, err
 		}
+	}
+
+	if err := p.compareFurther(ctx, q, lost, &out); err != nil {
+		return report.Probe{}, err
 	}
 
 	judgeUseless(q, results[:len(jobs)], &out)

@@ -227,13 +227,13 @@ type answer struct {
 	err     string
 	mapped  []string // files that it had mapped as code
 	passed  map[int]bool
-	failed  map[int]bool
+	failed  map[int]string
 	job     int // number of the process
 }
 
 // run runs one job. The kind "group" imports several modules.
 func (z *zygote) run(ctx context.Context, limit time.Duration, job []string) (answer, error) {
-	a := answer{passed: map[int]bool{}, failed: map[int]bool{}}
+	a := answer{passed: map[int]bool{}, failed: map[int]string{}}
 	for _, f := range []*os.File{z.out, z.err} {
 		if err := f.Truncate(0); err != nil {
 			return a, ours("write", f.Name(), hintCache, err)
@@ -269,14 +269,15 @@ func (z *zygote) run(ctx context.Context, limit time.Duration, job []string) (an
 // add reads one line of an answer; true for the last one.
 func (a *answer) add(line string) bool {
 	what, rest, _ := strings.Cut(line, " ")
-	n, _ := strconv.Atoi(rest)
+	first, more, _ := strings.Cut(rest, " ")
+	n, _ := strconv.Atoi(first)
 	switch what {
 	case "pid":
 		a.job = n
 	case "+":
 		a.passed[n] = true
 	case "-":
-		a.failed[n] = true
+		a.failed[n] = more
 	case "lib":
 		a.mapped = append(a.mapped, rest)
 	case "end":
