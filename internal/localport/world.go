@@ -171,6 +171,10 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 
 	hello := z.watch(ctx)
 	line, err := z.answers.ReadString('\n')
+	if err == nil {
+		_, err = z.answers.ReadString('\n') // the interpreter that runs the jobs is ready
+	}
+
 	hello()
 	if ctx.Err() != nil {
 		return fail(ctx.Err())

@@ -167,12 +167,12 @@ def main():
         program = sys.executable
     else:
         c = C()
+        program = os.path.realpath(program)
         try:
             loopback()
         except OSError as error:
             lacks.append("no loopback network: %s" % error)
         moved = new_root(c, base, mount, [h for h in hide.split(":") if h])
-        program = os.path.realpath(program) if not moved else program
         for old, new in moved.items():
             if inside(program, old):
                 program = new + program[len(old):]

@@ -2,8 +2,8 @@
 # Limits: no core dump, bounded address space and files. The last line of stdout of "import" is its time in seconds.
 #
 # runner.py serve: runs jobs, each in a process that it forks while nothing is imported yet. A request is a line on
-# descriptor 3: limit in seconds, kind and names, separated by NUL. Answers are lines on descriptor 4: "pid N" when the
-# job starts, "lib PATH" for each mapped library, "end STATUS KIB SECONDS LATE". The kind "group" imports modules one
+# descriptor 3: limit in seconds, kind and names, separated by NUL. Answers are lines on descriptor 4: "ready" at first,
+# "pid N" when a job starts, "lib PATH" for each mapped library, "end STATUS KIB SECONDS LATE". The kind "group" imports modules one
 # after the other and says "+ N" or "- N ERROR" for each.
 import os
 import sys
@@ -88,6 +88,7 @@ def serve():
     parent = os.getppid()
     limits()
     sys.modules.pop("resource", None)
+    tell("ready")
     waiting = b""
     while True:
         while b"\n" not in waiting:
