@@ -141,6 +141,7 @@ var rooms = map[string]room{
 	"test/workflow":  {why: "every path through the state machine"},
 
 	// fixtures for tests
+	"testenv/binaries": {why: "programs and libraries without code, for tests"},
 	"testenv/emulator": {
 		why:     "an AWS account in an emulator",
 		own:     "testenv/host",
@@ -167,7 +168,7 @@ var rooms = map[string]room{
 	},
 	"testenv/scripts": {
 		why:     "testscript files with the real command line, uv and Python",
-		own:     "cli pydist testenv/host",
+		own:     "cli pydist testenv/binaries testenv/host",
 		allowed: "os os/exec path/filepath time syscall",
 	},
 	"testenv/s3server": {why: "S3 in memory", allowed: "net net/http net/url time"},

@@ -117,7 +117,7 @@ func (a *app) site(ctx context.Context, files ziptree.Tree, temp string) (workfl
 }
 
 func (s site) Workspace() (workspace.Workspace, error) {
-	return workspace.Load(os.DirFS(s.workspaceDir), "layers")
+	return workspace.Load(localport.Workspace{Dir: s.workspaceDir}, "layers")
 }
 
 func (s site) Read(name string) ([]byte, error)  { return s.read(name) }
@@ -129,7 +129,7 @@ func (s site) Open(name string) (io.ReadCloser, error) {
 func (s site) Artifacts(
 	ctx context.Context, w workspace.Workspace, t pydist.Target, refresh bool,
 ) (report.Report, lock.Lock, error) {
-	m, err := s.machine(ctx, t)
+	m, err := s.withPython(ctx, t, true)
 	if err != nil {
 		return report.Report{}, lock.Lock{}, s.shown(err)
 	}

@@ -68,7 +68,7 @@ func (a *app) build(ctx context.Context, layers []string, flags buildFlags) erro
 		return err
 	}
 
-	m, err := a.machine(ctx, t)
+	m, err := a.withPython(ctx, t, false)
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,14 @@ func (a *app) replace(name string, b []byte) error {
 // lockAndFetch is how every build begins: a lock that belongs to the requirements, and its wheels
 // in the store.
 func (a *app) lockAndFetch(ctx context.Context, m *machine, in engine.LockInput) (lock.Lock, error) {
+	in.Python = m.release()
 	locked, err := a.locker(m).Run(ctx, in)
 	if err != nil {
 		return lock.Lock{}, err
 	}
 
 	a.sayLock(locked)
+	a.sayPython(m, locked.Lock)
 	http := localport.HTTP{
 		Client: localport.NewClient(),
 		Agent:  "layersmith/" + engine.Version,

@@ -26,7 +26,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [LAYER or ZIP...]",
 		Short: "Check built layers or any zip: compatibility, size budgets, tests",
 		Long: `Check built layers, or zips and folders of any tool: static checks (the gate), size budgets, and a
-test with the target's interpreter (the probe). Nothing is written.`,
+test with the target's interpreter (the probe). Nothing is written. The target of a zip or folder is found by its
+files, unless --target names it.`,
 		Example: `  layersmith check                     all built layers
   layersmith check old-layer.zip       any zip or folder
   layersmith check --explain main      what was checked, what passed, what no check covers`,
@@ -49,7 +50,11 @@ func (a *app) check(ctx context.Context, names []string, flags checkFlags) error
 		return err
 	}
 
-	if c.machine, err = a.machine(ctx, c.target); err != nil {
+	if err := c.guessTarget(names); err != nil {
+		return err
+	}
+
+	if c.machine, err = a.withPython(ctx, c.target, false); err != nil {
 		return err
 	}
 
@@ -73,7 +78,8 @@ func (a *app) check(ctx context.Context, names []string, flags checkFlags) error
 	}
 
 	if c.inWorkspace {
-		rep.Stacks = engine.Stacks(c.ws, rep.Layers)
+		last, _ := a.lastReport()
+		rep.Stacks = engine.StacksOf(c.ws, rep, last)
 	}
 
 	c.machine.close()
@@ -92,11 +98,7 @@ func (a *app) showChecked(rep report.Report, strict bool) error {
 		}
 	}
 
-	for _, l := range rep.Layers {
-		err = errors.Join(err, engine.Judge(l, strict))
-	}
-
-	return err
+	return errors.Join(err, engine.JudgeAll(rep, strict))
 }
 
 // checker checks layers of the workspace by name, and zips and folders by path.
@@ -129,6 +131,25 @@ func (c *checker) find(names []string) ([]string, error) {
 
 	_, c.target, c.ws, err = c.specFor("")
 	return names, err
+}
+
+// guessTarget chooses the target by the first zip or folder, if no layer of the workspace is
+// checked.
+func (c *checker) guessTarget(names []string) error {
+	for _, name := range names {
+		if _, ok := c.layer(name); ok {
+			return nil
+		}
+	}
+
+	tree, closeTree, err := openTree(names[0])
+	if err != nil {
+		return c.missing(names[0], err)
+	}
+	defer closeTree()
+
+	c.target = c.guess(tree, c.target)
+	return nil
 }
 
 // one checks a layer, a zip or a folder.

@@ -22,6 +22,7 @@ import (
 type machine struct {
 	wheels   localport.Wheels
 	packs    *localport.Packs
+	search   localport.PythonSearch
 	python   engine.Interpreter // nil when there is none, or it cannot be used
 	noPython string             // why
 	mounts   localport.Mounts
@@ -76,6 +77,17 @@ func (a *app) toolsFolder() string {
 	return dir
 }
 
+// ownPython is where make installs interpreters for the checkout that this program was built in:
+// beside bin/layersmith.
+func ownPython() string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+
+	return filepath.Join(filepath.Dir(filepath.Dir(program)), ".tools", "python")
+}
+
 // staleTemp is the age at which temporary files are left over from a killed run.
 const staleTemp = 24 * time.Hour
 
@@ -103,17 +115,15 @@ func (a *app) machine(ctx context.Context, t pydist.Target) (*machine, error) {
 		mounts:  localport.Mounts{Dir: temp},
 		outputs: localport.Outputs{Dir: a.outputDir},
 	}
-	python, err := localport.FindPython(ctx, t, a.python, cache, filepath.Join(a.toolsFolder(), "python"))
-	var none *localport.NoPython
-	switch {
-	case errors.As(err, &none):
-		m.noPython = err.Error()
-	case err != nil:
+	m.search = localport.PythonSearch{
+		Target:  t,
+		Named:   a.python,
+		Release: a.lockedPython(t),
+		Cache:   cache,
+		Extra:   []string{filepath.Join(a.toolsFolder(), "python"), ownPython()},
+	}
+	if err := m.find(ctx); err != nil {
 		return nil, err
-	default:
-		python.Temp = temp
-		m.python = python
-		m.otherArch = !python.Runs(t)
 	}
 
 	p := newProgress(a)
@@ -167,7 +177,7 @@ func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 				"init pandas")
 	}
 
-	w, err := workspace.Load(os.DirFS(root), filepath.ToSlash(a.workspaceDir))
+	w, err := workspace.Load(localport.Workspace{Dir: root}, filepath.ToSlash(a.workspaceDir))
 	if err != nil {
 		return workspace.Workspace{}, pydist.Target{}, err
 	}
@@ -191,7 +201,11 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 
 // read reads a file of the workspace. name has slashes.
 func (a *app) read(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
+	if !workspace.IsAbove(name) {
+		return os.ReadFile(filepath.Join(a.workspaceDir, filepath.FromSlash(name)))
+	}
+
+	return workspace.ReadFile(localport.Workspace{Dir: a.workspaceDir}, name)
 }
 
 func (a *app) write(name string, b []byte) error {

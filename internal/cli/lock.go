@@ -31,6 +31,7 @@ left as it is.`,
 			in.Workspace = w
 			in.Target = t
 			in.Offline = a.offline
+			in.Python = m.release()
 			locked, err := a.locker(m).Run(ctx, in)
 			if err != nil {
 				return err
@@ -43,6 +44,7 @@ left as it is.`,
 					"fresh":         locked.Fresh,
 					"distributions": len(locked.Lock.Distributions),
 					"changes":       locked.Changes,
+					"notes":         locked.Notes,
 				})
 			}
 
@@ -68,5 +70,9 @@ func (a *app) sayLock(l engine.Locked) {
 	a.say("lock    %s: %s, %s", l.Lock.Target, report.Count(len(l.Lock.Distributions), "distribution"), state)
 	for _, c := range l.Changes {
 		a.say("        %s", c)
+	}
+
+	for _, n := range l.Notes {
+		a.say("note    %s", n)
 	}
 }

@@ -57,17 +57,21 @@ func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
 		return err
 	}
 
-	m, err := a.machine(ctx, t)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-
 	tree, closeTree, err := openPython(path)
 	if err != nil {
 		return err
 	}
 	defer closeTree()
+
+	if flags.layer == "" {
+		t = a.guess(tree, t)
+	}
+
+	m, err := a.withPython(ctx, t, false)
+	if err != nil {
+		return err
+	}
+	defer m.close()
 
 	below, closeBelow, err := a.openBelow(ws, flags.layer, t)
 	if err != nil {

@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/layersmith/layersmith/internal/awsport"
+	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/operator"
 	"github.com/layersmith/layersmith/internal/report"
 )
@@ -36,7 +36,7 @@ files, __pycache__ and wheels that nothing names stay here.`,
 			}
 
 			root := filepath.Clean(a.workspaceDir)
-			files, err := operator.Files(os.DirFS(root), w, filepath.ToSlash(root))
+			files, err := operator.Files(localport.Workspace{Dir: root}, w, filepath.ToSlash(root))
 			if err != nil {
 				return err
 			}

@@ -57,6 +57,10 @@ func (a *app) reportCommand() *cobra.Command {
 				return err
 			}
 
+			if w, _, err := a.open(); err == nil {
+				r = engine.Judged(w, r)
+			}
+
 			if a.json {
 				return a.printJSON(r)
 			}

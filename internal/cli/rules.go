@@ -102,7 +102,14 @@ func switchText(r policy.Rule) string {
 func printRule(w io.Writer, r policy.Rule, saved measure.Size) {
 	fmt.Fprintf(w, "%s: %s (on: %s, version %d)\n", r.ID, r.Title, switchText(r), r.Version)
 	fmt.Fprintf(w, "  why      %s\n  risk     %s\n  remedy   %s\n", r.Why, r.Risk, r.Remedy)
-	fmt.Fprintf(w, "  files    %s\n", strings.Join(r.Match, " "))
+	if len(r.Match) > 0 {
+		fmt.Fprintf(w, "  files    %s\n", strings.Join(r.Match, " "))
+	}
+
+	if r.Content != "" {
+		fmt.Fprintf(w, "  content  %s, whatever the name\n", r.Content)
+	}
+
 	if len(r.Only) > 0 {
 		fmt.Fprintf(w, "  only     %s\n", strings.Join(r.Only, ", "))
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -53,25 +54,41 @@ func (a *app) status(ctx context.Context) error {
 		}
 	}
 
-	last, _ := a.lastReport()
+	last := a.judgedReport(w, t)
 	var rows []statusRow
 	for _, l := range w.Layers {
 		rows = append(rows, statusOf(l, cmp.Or(states[l.Name], "stale: "+stale), last))
 	}
 
 	if a.json {
-		return a.printJSON(map[string]any{
+		err := a.printJSON(map[string]any{
 			"schemaVersion": report.SchemaVersion,
 			"target":        t,
 			"lock":          cmp.Or(stale, "fresh"),
 			"layers":        rows,
 			"stacks":        last.Stacks,
 		})
+		return errors.Join(err, engine.JudgeReport(last, false))
 	}
 
 	a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
 	a.sayStatus(rows)
-	return nil
+	if !a.quiet {
+		report.Stacks(a.Out, last.Stacks)
+	}
+
+	return engine.JudgeReport(last, false)
+}
+
+// judgedReport is the report of the last build for a target, with today's verdicts; empty when there
+// is none.
+func (a *app) judgedReport(w workspace.Workspace, t pydist.Target) report.Report {
+	last, err := a.lastReport()
+	if err != nil || last.Target != t.String() {
+		return report.Report{}
+	}
+
+	return engine.Judged(w, last)
 }
 
 // states are those of the layers under a fresh lock.

@@ -27,8 +27,11 @@ type Artifact struct {
 	Distributions []wheel.Distribution
 	Indexes       []prune.Index
 	Clashes       []Clash
+	Binaries      []prune.Binaries
+	Links         func() ([]prune.Links, error) // inflates every ELF file, see prune.Input
 	Notes         []string
 	blobs         []Blob
+	links         []func() (prune.Links, error) // as Indexes
 }
 
 // Close closes the wheels. Entries of the tree cannot be read after it.
@@ -41,7 +44,7 @@ func (a Artifact) Close() {
 // Assemble makes the artifact of a layer from its wheels.
 type Assemble struct {
 	Wheels WheelStore
-	Cache  Cache // of import indexes
+	Cache  Cache // of indexes
 }
 
 // Run puts the files of wheels where an installer would. The caller closes the artifact.
@@ -58,6 +61,7 @@ func (s Assemble) Run(
 	}
 
 	a.disown(files.clashes)
+	a.Links = readLinks(a.links)
 	var err error
 	if a.Tree, err = ziptree.New(files.entries); err != nil {
 		a.Close()
@@ -118,7 +122,7 @@ func (s Assemble) add(ctx context.Context, a *Artifact, files *layout, d lock.Di
 		return err
 	}
 
-	a.Indexes = append(a.Indexes, x)
+	a.add(x)
 	a.Distributions = append(a.Distributions, w.Distribution)
 	files.add(a.Place, d.Name, w.Tree)
 	return nil
@@ -194,36 +198,6 @@ func openWheel(b Blob, d lock.Distribution) (wheel.Wheel, error) {
 	return wheel.Open(t, name, d.File.SHA256.String())
 }
 
-// index returns a wheel's import index, which it caches.
-func (s Assemble) index(ctx context.Context, w wheel.Wheel) (prune.Index, error) {
-	key := w.Wheel + "/" + prune.IndexVersion
-	pack, err := s.Cache.Load(ctx, key)
-	if err != nil {
-		return prune.Index{}, err
-	}
-
-	if e, ok := pack.Lookup("index"); ok {
-		b, err := e.Bytes(maxCachedFile)
-		if err != nil {
-			return prune.Index{}, err
-		}
-
-		return prune.DecodeIndex(b)
-	}
-
-	x, err := prune.NewIndex(ctx, w.Tree.Entries())
-	if err != nil {
-		return prune.Index{}, err
-	}
-
-	b, err := x.Encode()
-	if err != nil {
-		return prune.Index{}, err
-	}
-
-	return x, storeFile(ctx, s.Cache, key, "index", b)
-}
-
 // input is the artifact as a plan needs it.
 func (a Artifact) input() prune.Input {
 	return prune.Input{
@@ -232,5 +206,7 @@ func (a Artifact) input() prune.Input {
 		Prefix:        a.Place.Prefix,
 		Distributions: a.Distributions,
 		Indexes:       a.Indexes,
+		Binaries:      a.Binaries,
+		Links:         a.Links,
 	}
 }

@@ -39,7 +39,7 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 		// An entry point may need an optional dependency. Without an unpruned layer to compare
 		// with, its failure is not blamed on pruning.
 		f.Inherited = inherited[string(f.Kind)+f.Name] || q.Unpruned == nil && f.EntryPoint()
-		if !f.Inherited || f.Kind == probe.Script {
+		if fails(*f) {
 			out.Status = report.ProbeFailed
 		}
 
@@ -48,6 +48,9 @@ func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *
 
 	return nil
 }
+
+// fails reports whether a failed job fails the probe.
+func fails(f probe.Result) bool { return !f.Inherited || f.Kind == probe.Script }
 
 // blameImports adds the failure of the imports that are timed, and compares it with the unpruned
 // layer. These imports are not one of the probe's jobs.

@@ -66,7 +66,12 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 
 	old, _ := s.readReport(ctx)
 	if !in.Rebuild && s.unchanged(ctx, in, old, pick(jobs, names)) && !s.healable(in, old, names) {
-		return old, false, judge(old, in.Strict)
+		rep, err := s.again(ctx, in, old)
+		if err != nil {
+			return report.Report{}, false, err
+		}
+
+		return rep, false, judge(rep, in.Strict)
 	}
 
 	// Nothing is written before the probe: it takes long, and users interrupt it.
@@ -158,6 +163,10 @@ func (s Build) proven(ctx context.Context, r round, old report.Report) (round, e
 func (s Build) test(ctx context.Context, r round, known map[string]report.Probe) (round, error) {
 	var err error
 	if r.plans, err = s.plan(ctx, r.in, r.jobs); err != nil {
+		return r, err
+	}
+
+	if err := checkNames(r.in.Workspace, r.plans); err != nil {
 		return r, err
 	}
 
@@ -267,6 +276,5 @@ func (s Build) report(r round, old report.Report) report.Report {
 	}
 
 	rep.Layers = merge(r.in.Workspace, built, old, t)
-	rep.Stacks = Stacks(r.in.Workspace, rep.Layers)
-	return rep
+	return Judged(r.in.Workspace, rep)
 }

@@ -28,7 +28,7 @@ const bytecodeVersion = 2
 func (m maker) compile(ctx context.Context, plans []Planned) ([]Bytecode, error) {
 	var total int64
 	for _, p := range plans {
-		for _, d := range p.Plan.KeptSources() {
+		for _, d := range compilable(p.Plan, p.Spec.Bytecode) {
 			total += d.Entry.Size
 		}
 	}
@@ -47,6 +47,16 @@ func (m maker) compile(ctx context.Context, plans []Planned) ([]Bytecode, error)
 	}
 
 	return compiled, nil
+}
+
+// compilable returns the sources that get bytecode. Where it replaces them, data that happens to be
+// Python stays a source.
+func compilable(p prune.Plan, mode workspace.Mode) []prune.Decision {
+	if mode == workspace.Sourceless {
+		return p.ImportedSources()
+	}
+
+	return p.KeptSources()
 }
 
 func (m maker) bytecode(ctx context.Context, p Planned, task Task) (Bytecode, error) {
@@ -83,7 +93,7 @@ func (c compiler) run(
 	ctx context.Context, p prune.Plan, at place.Place, mode workspace.Mode, task Task,
 ) (Bytecode, error) {
 	byWheel := map[string][]prune.Decision{}
-	for _, d := range p.KeptSources() {
+	for _, d := range compilable(p, mode) {
 		byWheel[d.Wheel] = append(byWheel[d.Wheel], d)
 	}
 

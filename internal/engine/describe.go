@@ -45,6 +45,7 @@ func (m Made) Report(seen Seen) report.Layer {
 		Probe:         seen.Probe,
 		Choices:       choices(m.Spec.Policy),
 		Healed:        seen.Healed,
+		Remarks:       m.Remarks,
 		Warnings:      m.clashNotes(),
 		Notes:         slices.Concat(m.Artifact.Notes, m.Bytecode.Notes, m.Pruned.Notes),
 	}
@@ -56,6 +57,7 @@ func (m Made) Report(seen Seen) report.Layer {
 	}
 	if m.Key != (digest.SHA256{}) {
 		r.Inputs = m.inputs(seen.Interpreter)
+		r.Remarks = append(r.Remarks, m.idleAllows(r.Allowed)...)
 	}
 
 	if seen.Zip.Name != "" {

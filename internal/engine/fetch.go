@@ -195,6 +195,7 @@ func withWheels(l lock.Lock, wheels map[pydist.Name]lock.File) (lock.Lock, error
 	}
 
 	with, err := lock.New(l.Target, l.Inputs, dists, l.Closures)
+	with.Python = l.Python
 	if err != nil {
 		return lock.Lock{}, fault.New(fault.WheelMissing, "build", "", err).
 			WithHint("the wheel that was built does not fit the target")

@@ -25,7 +25,7 @@ func TestHealDoesNotUndoWhatTheLayerChose(t *testing.T) {
 		},
 		"by the services that it lists": {
 			"botocore", "services: [s3]\n",
-			[]string{"botocore/__init__.py=", "botocore/a.pyi=", model + "={}"},
+			[]string{"botocore/__init__.py=", "botocore/a.pyi=", model + "={}", "botocore/data/s3/1/service-2.json={}"},
 			model, "services",
 		},
 		"by the modules that it lists": {

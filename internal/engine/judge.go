@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/layersmith/layersmith/internal/fault"
+	"github.com/layersmith/layersmith/internal/gate"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
@@ -26,7 +27,7 @@ func judge(rep report.Report, strict bool) error {
 	}
 
 	for _, st := range rep.Stacks {
-		if err := stackFault(st); err != nil {
+		if err := stackFault(rep, st); err != nil {
 			return err
 		}
 	}
@@ -46,7 +47,7 @@ func judge(rep report.Report, strict bool) error {
 }
 
 // stackFault is the size of a stack over its budget; nil when it is within.
-func stackFault(st measure.Stack) error {
+func stackFault(_ report.Report, st measure.Stack) error {
 	if st.Verdict == measure.Within {
 		return nil
 	}
@@ -63,13 +64,19 @@ func Judge(l report.Layer, strict bool) error {
 	return judge(report.Report{Layers: []report.Layer{l}}, strict)
 }
 
-// gateFault is a layer's first finding; nil for none.
+// gateFault is a layer's most important finding; nil for none.
 func gateFault(l report.Layer) error {
 	if len(l.Gate) == 0 {
 		return nil
 	}
 
 	f := l.Gate[0]
+	if i := slices.IndexFunc(l.Gate, func(f gate.Finding) bool {
+		return f.Check == "platform" || f.Check == "python-abi" || f.Check == "layout"
+	}); i >= 0 {
+		f = l.Gate[i] // explains most of the others
+	}
+
 	text := f.Message
 	if f.Subject != l.Name {
 		text = f.Subject + ": " + text
@@ -103,27 +110,31 @@ func orNone(b measure.Bytes) string {
 	return b.String()
 }
 
-// probeFault is the failure of a layer's probe that fails the build: the first that is not inherited,
-// else the first that is fatal all the same; nil when the probe did not fail.
+// probeFault is the failure that fails a layer's probe; nil when the probe did not fail.
 func probeFault(l report.Layer) error {
 	if l.Probe.Status != report.ProbeFailed {
 		return nil
 	}
 
-	f := l.Probe.Failures[0]
-	for _, fails := range []func(probe.Result) bool{
-		func(x probe.Result) bool { return !x.Inherited },
-		func(x probe.Result) bool { return x.Fatal },
-		func(x probe.Result) bool { return x.Kind == probe.Script },
-	} {
-		if i := slices.IndexFunc(l.Probe.Failures, fails); i >= 0 {
-			f = l.Probe.Failures[i]
-			break
+	f := decisive(l.Probe.Failures)
+	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
+		WithHint(probeHint(l, f))
+}
+
+// decisive is the failure that fails a probe: one that pruning causes, else one that counts whatever
+// causes it. Imports that are timed are the last of all and count too.
+func decisive(failures []probe.Result) probe.Result {
+	if i := slices.IndexFunc(failures, func(f probe.Result) bool { return !f.Inherited }); i >= 0 {
+		return failures[i]
+	}
+
+	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, fails} {
+		if i := slices.IndexFunc(failures, fails); i >= 0 {
+			return failures[i]
 		}
 	}
 
-	return fault.New(fault.ProbeFailed, "probe", l.Name, fmt.Errorf("%s %s: %s", f.Kind, f.Name, lastLine(f.Detail))).
-		WithHint(probeHint(l, f))
+	return failures[len(failures)-1]
 }
 
 func lastLine(s string) string {

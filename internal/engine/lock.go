@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type LockInput struct {
 	ExcludeNewer string   // uv's --exclude-newer
 	AllowSource  bool
 	Offline      bool
+	Python       string // full version of the interpreter of this machine; "" for none
 }
 
 // upgrades reports whether a fresh lock is to be resolved again.
@@ -45,6 +47,7 @@ type Locked struct {
 	Lock     lock.Lock
 	Fresh    bool // nothing was resolved: the requirements are those of the lock
 	Changes  []string
+	Notes    []string // what users should know
 	FileName string
 }
 
@@ -94,7 +97,8 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 	}
 
 	if found && before.Inputs == inputs && !in.upgrades() {
-		return Locked{Lock: before, Fresh: true, FileName: name}, nil
+		large, err := checkSizes(before, in.Workspace)
+		return Locked{Lock: before, Fresh: true, Notes: large, FileName: name}, err
 	}
 
 	request := in.request()
@@ -102,16 +106,39 @@ func (s Lock) Run(ctx context.Context, in LockInput) (Locked, error) {
 		request.Locked = &before
 	}
 
-	after, err := s.resolve(ctx, request, inputs)
+	after, notes, err := s.resolve(ctx, request, inputs)
 	if err != nil {
 		return Locked{}, err
+	}
+
+	large, err := checkSizes(after, in.Workspace)
+	if err != nil {
+		return Locked{}, err
+	}
+
+	if after, err = after.WithPython(in.python(before)); err != nil {
+		return Locked{}, fault.New(fault.Internal, "lock", in.Target.String(), err)
 	}
 
 	if err := s.Write(name, after.Marshal()); err != nil {
 		return Locked{}, err
 	}
 
-	return Locked{Lock: after, Changes: lock.Difference(before, after), FileName: name}, nil
+	return Locked{
+		Lock:     after,
+		Changes:  lock.Difference(before, after),
+		Notes:    append(notes, large...),
+		FileName: name,
+	}, nil
+}
+
+// python is the release to lock: the locked one, unless all is upgraded.
+func (in LockInput) python(before lock.Lock) string {
+	if before.Python != "" && !in.UpgradeAll {
+		return before.Python
+	}
+
+	return cmp.Or(in.Python, before.Python)
 }
 
 // readLock reads the lock of a target; found is false when there is none.
@@ -153,28 +180,30 @@ func (in LockInput) request() ResolveRequest {
 	}
 }
 
-func (s Lock) resolve(ctx context.Context, q ResolveRequest, inputs digest.SHA256) (lock.Lock, error) {
+func (s Lock) resolve(
+	ctx context.Context, q ResolveRequest, inputs digest.SHA256,
+) (l lock.Lock, notes []string, err error) {
 	task := s.Progress.Start("resolve", 1, "resolution")
 	r, err := s.Resolver.Resolve(ctx, q)
 	task.Done()
 	if err != nil {
-		return lock.Lock{}, err
+		return lock.Lock{}, nil, err
 	}
 
 	if err := checkHashes(q.Workspace, r.Distributions); err != nil {
-		return lock.Lock{}, err
+		return lock.Lock{}, nil, err
 	}
 
 	if err := checkDirect(q, r.Distributions); err != nil {
-		return lock.Lock{}, err
+		return lock.Lock{}, nil, err
 	}
 
-	l, err := lock.New(q.Target, inputs, r.Distributions, r.Closures)
+	l, err = lock.New(q.Target, inputs, r.Distributions, r.Closures)
 	if err != nil {
-		return lock.Lock{}, fault.New(fault.Internal, "lock", q.Target.String(), err)
+		return lock.Lock{}, nil, fault.New(fault.Internal, "lock", q.Target.String(), err)
 	}
 
-	return l, nil
+	return l, r.Notes, nil
 }
 
 // checkUpgrades refuses to upgrade a distribution that is neither locked nor required, which is

@@ -15,6 +15,7 @@ type Planned struct {
 	Job
 	Artifact Artifact
 	Plan     prune.Plan
+	Remarks  []string // on layer.yaml: entries that do nothing
 }
 
 // Plan decides about every file of the job's artifact.
@@ -76,7 +77,7 @@ func (p Planned) Compiled(mode workspace.Mode) []ziptree.Entry {
 	}
 
 	var out []ziptree.Entry
-	for _, d := range p.Plan.KeptSources() {
+	for _, d := range compilable(p.Plan, mode) {
 		name := bytecodeName(d.Site, p.Artifact.Target, mode)
 		if e, ok := p.Artifact.Tree.Lookup(p.Artifact.Place.Prefix + name); ok {
 			out = append(out, e)

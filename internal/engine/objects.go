@@ -40,7 +40,7 @@ type objectFacts struct {
 func readObjects(ctx context.Context, cache Cache, p prune.Pruned) (objects, error) {
 	byWheel := map[string][]prune.Applied{}
 	for _, o := range p.Decisions {
-		if o.Fate != prune.Dropped && mayBeObject(o.Site) {
+		if o.Fate != prune.Dropped && mayBeObject(o.Site, o.Result.Exec) {
 			byWheel[o.Wheel] = append(byWheel[o.Wheel], o)
 		}
 	}
@@ -133,11 +133,12 @@ func storeFacts(ctx context.Context, cache Cache, key string, known map[string]o
 }
 
 // mayBeObject reports whether the name of a file, relative to the site folder, is one that an ELF
-// file can have. Programs have no extension.
-func mayBeObject(site string) bool {
+// file can have. Programs have none in common, but permission to be executed.
+func mayBeObject(site string, exec bool) bool {
 	site = strings.TrimPrefix(site, prune.Outside)
 	base := site[strings.LastIndexByte(site, '/')+1:]
-	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.HasPrefix(site, "bin/") ||
+	return exec || strings.HasPrefix(site, "bin/") || strings.HasSuffix(base, ".node") ||
+		strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") ||
 		!strings.Contains(base, ".")
 }
 

@@ -48,6 +48,7 @@ type ResolveRequest struct {
 type Resolution struct {
 	Distributions []lock.Distribution
 	Closures      map[string][]pydist.Name // by layer: all that it requires, directly or not
+	Notes         []string                 // what users should know, such as a version that is held back
 }
 
 // LocateRequest asks for the URLs of locked files.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/place"
-	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/pyimport"
 	"github.com/layersmith/layersmith/internal/report"
@@ -44,24 +43,6 @@ func Prebuilt(ctx context.Context, t pydist.Target, at place.Place, tree ziptree
 	}
 
 	return a.indexed(ctx)
-}
-
-// indexed adds the import index that a plan needs.
-func (a Artifact) indexed(ctx context.Context) (Artifact, error) {
-	var site []ziptree.Entry
-	for _, e := range a.Tree.Entries() {
-		if name, inside := a.Place.Site(e.Name); inside {
-			site = append(site, e.Named(name))
-		}
-	}
-
-	x, err := prune.NewIndex(ctx, site)
-	if err != nil {
-		return Artifact{}, fault.New(fault.CorruptArchive, "open", "", err)
-	}
-
-	a.Indexes = []prune.Index{x}
-	return a, nil
 }
 
 // openPrebuilt opens a layer that another tool built, without an import index. It reads every file,

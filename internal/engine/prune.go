@@ -45,6 +45,10 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 		return report.Layer{}, err
 	}
 
+	if err := checkPrebuilt(&p); err != nil {
+		return report.Layer{}, err
+	}
+
 	ws := workspace.Workspace{Layers: []workspace.Layer{p.Spec}, Total: in.Total}
 	m := maker{cache: s.Cache, python: s.Python, noPython: s.NoPython, progress: s.Progress}
 	made, err := m.run(ctx, ws, []Planned{p})

@@ -42,6 +42,7 @@ func TestEveryCheckExplainsItself(t *testing.T) {
 		"python/A.so":                 "",
 		"python/boto3/__init__.py":    "",
 		"python/b-1.dist-info/RECORD": "",
+		"python/c/_d.pyd":             "",
 	})
 	p.Broken = map[string]string{"python/b.so": "broken"}
 	for _, f := range Check(input(t, "python3.13-x86_64", p)) {
@@ -73,6 +74,7 @@ func TestExplainCountsWhatEachCheckCovers(t *testing.T) {
 	want := map[string]int{
 		"elf-align":   2,
 		"elf-machine": 2,
+		"platform":    1,
 		"elf-glibc":   2,
 		"elf-needed":  3,
 		"boto-family": 3,

@@ -74,6 +74,14 @@ var checks = []check{
 		run:       elfMachine,
 	},
 	{
+		names:     []string{"platform", "python-abi"},
+		asks:      "it was installed for Linux and for the target's Python",
+		unit:      "distribution",
+		count:     distInfos,
+		cannotSee: "programs of other systems that a package has beside its own; wheels with wrong tags",
+		run:       platform,
+	},
+	{
 		names:     []string{"elf-glibc"},
 		asks:      "the runtime's glibc is new enough for it",
 		unit:      "shared object",

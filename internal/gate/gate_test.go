@@ -138,7 +138,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 		"another machine": {target: "python3.13-arm64", objects: one(sharedobj.Facts{Machine: sharedobj.MachineX86_64}),
 			want: []string{"python/scipy/_x.so: is for x86_64, python3.13-arm64 needs aarch64 [elf-machine]"}},
 		"a machine that Lambda does not have": {objects: one(sharedobj.Facts{Machine: 3}),
-			want: []string{"python/scipy/_x.so: is for machine 3, python3.13-x86_64 needs x86_64 [elf-machine]"}},
+			want: []string{"python/scipy/_x.so: is for i686, python3.13-x86_64 needs x86_64 [elf-machine]"}},
 		"symbols as new as the runtime": {
 			objects: one(needs("GLIBC_2.2.5", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBCXX_3.4.99", "GLIBC_2", "")),
 		},
@@ -196,7 +196,7 @@ func TestCheckOfSharedObjects(t *testing.T) {
 			want: []string{
 				"python/a.so: links to liba.so, which neither the layer nor the runtime has [elf-needed]",
 				"python/b.so: needs GLIBC_2.99, python3.13 has glibc 2.34 [elf-glibc]",
-				"python/b.so: is for machine 3, python3.13-x86_64 needs x86_64 [elf-machine]",
+				"python/b.so: is for i686, python3.13-x86_64 needs x86_64 [elf-machine]",
 				"python/b.so: links to libb.so, which neither the layer nor the runtime has [elf-needed]",
 			},
 		},

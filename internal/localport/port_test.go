@@ -74,7 +74,7 @@ func testPython(t *testing.T) (Python, pydist.Target) {
 		t.Fatal(err)
 	}
 
-	p, err := FindPython(context.Background(), found.Target, found.Path, t.TempDir())
+	p, err := PythonSearch{Target: found.Target, Named: found.Path, Cache: t.TempDir()}.Find(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package localport
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/pydist"
@@ -19,29 +21,37 @@ import (
 type NoPython struct{ Target pydist.Target }
 
 func (e *NoPython) Error() string {
-	return fmt.Sprintf("there is no %s on PATH or below pyenv's and uv's folders", e.Target.Runtime())
+	return fmt.Sprintf("there is no %s on PATH or in the folders of pyenv and uv", e.Target.Runtime())
 }
 
-// FindPython returns an interpreter of the target's version.
+// PythonSearch is a search for an interpreter.
+type PythonSearch struct {
+	Target  pydist.Target
+	Named   string   // a path or a command: it is that one, or an error
+	Release string   // the full version to prefer, such as 3.13.0; "" for the first that is found
+	Cache   string   // where answers of interpreters are kept, and where Install puts one
+	Extra   []string // further folders of interpreters
+}
+
+// Find returns an interpreter of the target's version.
 //
-// With a name (a path or a command) it is that one, or an error. Without, it is the first on PATH,
-// in the folders of pyenv and uv, and in extra folders that runs the target's code, else the first
-// that only compiles for it, else the error is a *NoPython. Answers of interpreters are kept in
-// cacheDir.
-func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, extra ...string) (Python, error) {
-	if named != "" {
-		p, err := namedPython(ctx, t, named, cacheDir)
+// Without a name it is the first on PATH, in the folders of pyenv and uv, in the cache and in extra
+// folders that runs the target's code: one of the preferred release, else any. Else it is the first
+// that only compiles for the target, else the error is a *NoPython.
+func (s PythonSearch) Find(ctx context.Context) (Python, error) {
+	if s.Named != "" {
+		p, err := namedPython(ctx, s.Target, s.Named, s.Cache)
 		if err != nil {
-			return Python{}, err.WithHint("give --python the path of a " + t.Runtime())
+			return Python{}, err.WithHint("give --python the path of a " + s.Target.Runtime())
 		}
 
 		return p, nil
 	}
 
-	var compiles Python // of the target's version, but of another architecture
-	for _, path := range pythonCandidates(t, extra) {
+	var runs, compiles Python // the first of each
+	for _, path := range pythonCandidates(s.Target, append(s.Extra, s.installed())) {
 		isShim := filepath.Base(filepath.Dir(path)) == "shims"
-		if isShim && compiles.Path != "" {
+		if isShim && (compiles.Path != "" || runs.Path != "") {
 			continue // slow to ask, and the interpreter that it starts was asked already
 		}
 
@@ -49,28 +59,77 @@ func FindPython(ctx context.Context, t pydist.Target, named, cacheDir string, ex
 			continue
 		}
 
-		id, err := identify(ctx, path, cacheDir)
-		if err == nil && id.is(t) {
-			p := id.python(path)
-			if p.Runs(t) {
-				return p, nil
-			}
-
-			if compiles.Path == "" {
-				compiles = p
-			}
-		}
-
+		id, err := identify(ctx, path, s.Cache)
 		if ctx.Err() != nil {
 			return Python{}, ctx.Err()
 		}
+
+		if err != nil || !id.is(s.Target) {
+			continue
+		}
+
+		p := id.python(path)
+		switch {
+		case !p.Runs(s.Target):
+			compiles = cmp.Or(compiles, p)
+		case s.Release == "" || s.Release == id.Full:
+			return p, nil
+		default:
+			runs = cmp.Or(runs, p)
+		}
 	}
 
-	if compiles.Path != "" {
-		return compiles, nil
+	if p := cmp.Or(runs, compiles); p.Path != "" {
+		return p, nil
 	}
 
-	return Python{}, &NoPython{t}
+	return Python{}, &NoPython{s.Target}
+}
+
+// installed is the folder that Install puts interpreters into.
+func (s PythonSearch) installed() string { return filepath.Join(s.Cache, "python") }
+
+// installTimeout is for one installation: a download of 30 MB.
+const installTimeout = 5 * time.Minute
+
+// Install lets uv install an interpreter into the cache: of the preferred release, else the newest
+// of the target's version. The error says why there is none.
+func (s PythonSearch) Install(ctx context.Context, u UV) error {
+	program, err := u.program(ctx)
+	if err != nil {
+		return err
+	}
+
+	limit, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+
+	var diagnostics limited
+	cmd := exec.CommandContext(limit, program, "python", "install", "--no-bin", "--quiet",
+		"--install-dir", s.installed(), cmp.Or(s.Release, s.Target.PythonVersion()))
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "UV_NO_PROGRESS=1")
+	cmd.Stderr = &diagnostics
+	cmd.WaitDelay = 2 * time.Second
+	cmd.SysProcAttr = child(false)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+
+	err = cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case limit.Err() != nil:
+		return fmt.Errorf("uv did not install one within %v", installTimeout)
+	case err != nil:
+		return fmt.Errorf("uv could not install one (%s)", cause(diagnostics.String()))
+	}
+
+	return nil
+}
+
+// cause is the last cause in a message of uv, in one line.
+func cause(message string) string {
+	line := strings.TrimSpace(lastLines(message, 1))
+	_, line, _ = strings.Cut(" "+line, " cause: ")
+	return cmp.Or(strings.TrimSpace(line), strings.TrimSpace(lastLines(message, 1)), "it gave no reason")
 }
 
 func namedPython(ctx context.Context, t pydist.Target, named, cacheDir string) (Python, *fault.Error) {
@@ -107,8 +166,9 @@ func pythonCandidates(t pydist.Target, extra []string) []string {
 	}
 
 	home, _ := os.UserHomeDir()
+	pyenv := cmp.Or(os.Getenv("PYENV_ROOT"), filepath.Join(home, ".pyenv"))
 	folders := append([]string{
-		filepath.Join(home, ".pyenv", "versions"),
+		filepath.Join(pyenv, "versions"),
 		os.Getenv("UV_PYTHON_INSTALL_DIR"),
 		filepath.Join(home, ".local", "share", "uv", "python"),
 	}, extra...)

@@ -33,6 +33,7 @@ func newMachine(t *testing.T) machine {
 	t.Setenv("HOME", m.home)
 	t.Setenv("PATH", m.path+string(os.PathListSeparator)+linksTo(t, "head", "sleep", "yes"))
 	t.Setenv("UV_PYTHON_INSTALL_DIR", "")
+	t.Setenv("PYENV_ROOT", "")
 	return m
 }
 
@@ -67,7 +68,7 @@ func (m machine) named(answer string) string {
 }
 
 func (m machine) find(named string) (Python, error) {
-	return FindPython(context.Background(), m.target(), named, m.TempDir())
+	return PythonSearch{Target: m.target(), Named: named, Cache: m.TempDir()}.Find(context.Background())
 }
 
 func (m machine) target() pydist.Target { return target313(m.T) }
@@ -147,7 +148,7 @@ func TestFindPythonSkipsWhatCannotBeRun(t *testing.T) {
 
 	_, err := m.find("")
 	var no *NoPython
-	if !errors.As(err, &no) || err.Error() != "there is no python3.13 on PATH or below pyenv's and uv's folders" {
+	if !errors.As(err, &no) || err.Error() != "there is no python3.13 on PATH or in the folders of pyenv and uv" {
 		t.Errorf("error %v", err)
 	}
 
@@ -163,7 +164,7 @@ func TestFindPythonEndsWithTheContext(t *testing.T) {
 	defer cancel()
 
 	start := time.Now()
-	_, err := FindPython(ctx, m.target(), "", t.TempDir())
+	_, err := PythonSearch{Target: m.target(), Named: "", Cache: t.TempDir()}.Find(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 8*time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}
@@ -182,7 +183,7 @@ func TestFindPythonKeepsTheAnswerUntilTheFileChanges(t *testing.T) {
 	m := newMachine(t)
 	cache := t.TempDir()
 	find := func(path string) error {
-		_, err := FindPython(context.Background(), m.target(), path, cache)
+		_, err := PythonSearch{Target: m.target(), Named: path, Cache: cache}.Find(context.Background())
 		return err
 	}
 
@@ -208,5 +209,20 @@ func TestFindPythonKeepsTheAnswerUntilTheFileChanges(t *testing.T) {
 	m.named(answer313)
 	if err := find(path); err != nil {
 		t.Errorf("with a damaged file of answers: %v", err)
+	}
+}
+
+// Of several interpreters the one of the preferred release is taken, else the first.
+func TestFindPythonPrefersTheRelease(t *testing.T) {
+	m := newMachine(t)
+	first := m.onPath(answer313)
+	other := script(t, filepath.Join(m.home, "pyenv/versions/x/bin/python3.13"),
+		strings.Replace(answer313, "3.13.7", "3.13.9", 1))
+	t.Setenv("PYENV_ROOT", filepath.Join(m.home, "pyenv"))
+	for release, want := range map[string]string{"": first, "3.13.9": other, "3.13.77": first} {
+		got, err := PythonSearch{Target: m.target(), Release: release, Cache: t.TempDir()}.Find(context.Background())
+		if err != nil || got.Path != want {
+			t.Errorf("%q: %+v, %v; want %s", release, got, err, want)
+		}
 	}
 }

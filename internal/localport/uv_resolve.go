@@ -84,7 +84,12 @@ func (r *resolveRun) resolve(ctx context.Context) (engine.Resolution, error) {
 	}
 
 	distributions, err := r.distributions(files, closures)
-	return engine.Resolution{Distributions: distributions, Closures: closures}, err
+	if err != nil {
+		return engine.Resolution{}, err
+	}
+
+	notes, err := r.heldBack(ctx, distributions)
+	return engine.Resolution{Distributions: distributions, Closures: closures, Notes: notes}, err
 }
 
 // pinAll resolves the requirements of all layers together and writes the versions to pins.

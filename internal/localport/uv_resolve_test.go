@@ -188,8 +188,8 @@ func TestResolveWithExtras(t *testing.T) {
 	}
 
 	w := testWorkspace(t, map[string]string{
-		"one/requirements.txt":   "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
-		"two/requirements.txt":   "shared[x]\n",
+		"one/requirements.txt": "alpha==1.0\nhere @ wheels/here-1.0-py3-none-any.whl\n",
+		"two/requirements.txt": "shared[x]\n",
 	})
 	got, err := u.Resolve(context.Background(), engine.ResolveRequest{Target: target313(t), Workspace: w})
 	if err != nil {
@@ -202,9 +202,9 @@ func TestResolveWithExtras(t *testing.T) {
 
 	runs := 0
 	for _, c := range asked() {
-		if strings.HasSuffix(c, "/one.txt") || strings.HasSuffix(c, "/two.txt") {
+		if strings.Contains(c, "--constraints") && !strings.Contains(c, "--output-file") {
 			runs++
-			if !strings.Contains(c, "--constraints ") || !strings.Contains(c, "pins.txt") {
+			if !strings.Contains(c, "pins.txt") {
 				t.Errorf("without the pins: %s", c)
 			}
 		}

@@ -172,6 +172,7 @@ def main():
             loopback()
         except OSError as error:
             lacks.append("no loopback network: %s" % error)
+        program = os.path.realpath(program)  # a link may lie in a folder that is not there in the new root
         moved = new_root(c, base, mount, [h for h in hide.split(":") if h])
         for old, new in moved.items():
             if inside(program, old):

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -57,6 +58,7 @@ type Distribution struct {
 type Lock struct {
 	Target        pydist.Target
 	Inputs        digest.SHA256 // digest of the requirements that were resolved
+	Python        string        // the interpreter's full version, such as 3.13.0; "" when none was there
 	Distributions []Distribution
 	Closures      map[string][]pydist.Name // layer -> all distributions that it needs, sorted
 }
@@ -114,6 +116,20 @@ func New(
 
 	return l, nil
 }
+
+// WithPython is the lock with the full version of the interpreter that compiles its layers: two
+// releases of one minor version write different bytecode. "" is for none.
+func (l Lock) WithPython(version string) (Lock, error) {
+	if version != "" && !release.MatchString(version) {
+		return Lock{}, fmt.Errorf("python %q is not the full version of a release, such as 3.13.0", version)
+	}
+
+	l.Python = version
+	return l, nil
+}
+
+// release is an interpreter's full version: 3.13.5, or 3.14.0rc1 before the first release.
+var release = regexp.MustCompile(`^3\.[0-9]{1,3}\.[0-9]{1,3}(?:(?:a|b|rc)[0-9]{1,3})?$`)
 
 // check reports whether the file is the distribution's, and runs on the target.
 func (d Distribution) check(target pydist.Target) error {
@@ -216,7 +232,12 @@ func (l Lock) Marshal() []byte {
 		d.marshal(&b)
 	}
 
-	fmt.Fprintf(&b, "\n[tool.layersmith]\ntarget = %q\ninputs = %q\n\n[tool.layersmith.closures]\n", l.Target, l.Inputs)
+	fmt.Fprintf(&b, "\n[tool.layersmith]\ntarget = %q\ninputs = %q\n", l.Target, l.Inputs)
+	if l.Python != "" {
+		fmt.Fprintf(&b, "python = %q\n", l.Python)
+	}
+
+	fmt.Fprint(&b, "\n[tool.layersmith.closures]\n")
 	for _, layer := range slices.Sorted(maps.Keys(l.Closures)) {
 		fmt.Fprintf(&b, "%q = [%s]\n", layer, joinNames(l.Closures[layer], "%q"))
 	}
@@ -283,6 +304,7 @@ type tomlLock struct {
 		Layersmith struct {
 			Target   string              `toml:"target"`
 			Inputs   digest.SHA256       `toml:"inputs"`
+			Python   string              `toml:"python"`
 			Closures map[string][]string `toml:"closures"`
 		} `toml:"layersmith"`
 	} `toml:"tool"`
@@ -320,6 +342,10 @@ func Open(b []byte) (Lock, error) {
 
 	l, err := New(target, f.Tool.Layersmith.Inputs, dists, closures)
 	if err != nil {
+		return Lock{}, err
+	}
+
+	if l, err = l.WithPython(f.Tool.Layersmith.Python); err != nil {
 		return Lock{}, err
 	}
 
@@ -454,6 +480,10 @@ func Difference(before, after Lock) []string {
 		case old.File.SHA256 != d.File.SHA256:
 			lines = append(lines, fmt.Sprintf("~ %s %s: another file, %s", d.Name, d.Version, d.File.Name))
 		}
+	}
+
+	if before.Python != "" && before.Python != after.Python {
+		lines = append(lines, fmt.Sprintf("~ python %s -> %s", before.Python, after.Python))
 	}
 
 	for _, d := range before.Distributions {

@@ -39,7 +39,7 @@ func Files(fsys fs.FS, w workspace.Workspace, root string) (map[string][]byte, e
 			return nil, err
 		}
 
-		files[name] = b
+		files[workspace.CopyName(name)] = b
 		if total += int64(len(b)); total > workflow.MaxWorkspaceBytes {
 			return nil, fault.New(fault.BadInput, "push", root,
 				fmt.Errorf("more than %s", measure.Bytes(workflow.MaxWorkspaceBytes))).
@@ -51,6 +51,15 @@ func Files(fsys fs.FS, w workspace.Workspace, root string) (map[string][]byte, e
 }
 
 func readFile(fsys fs.FS, name, shown string) ([]byte, error) {
+	if workspace.IsAbove(name) {
+		b, err := workspace.ReadFile(fsys, name) // requirements have their own limit
+		if err != nil {
+			return nil, fault.New(fault.BadInput, "read", shown, err)
+		}
+
+		return b, nil
+	}
+
 	info, err := fs.Stat(fsys, name)
 	if err == nil && info.Size() > workflow.MaxWorkspaceFileBytes {
 		return nil, fault.New(fault.BadInput, "push", shown,

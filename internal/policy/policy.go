@@ -39,6 +39,7 @@ type Rule struct {
 	Title      string      `yaml:"title" json:"title"`     // what the rule removes, for reports
 	Default    bool        `yaml:"default" json:"default"` // enabled unless a layer disables it
 	Match      []string    `yaml:"match" json:"match"`
+	Content    string      `yaml:"content" json:"content,omitempty"`       // matches by content too: one of Contents
 	Transform  string      `yaml:"transform" json:"transform,omitempty"`   // rewrites files instead of dropping them
 	References string      `yaml:"references" json:"references,omitempty"` // file (default), folder or ignore
 	Root       string      `yaml:"root" json:"root,omitempty"`             // see Within
@@ -57,18 +58,34 @@ type Rule struct {
 // Values of Rule.Evidence: what a folder that a glob names must be, so that the rule applies to its
 // files. Package prune looks into the folder.
 const (
-	HoldsTests = "tests"      // it has tests, by their names or by what they import
-	NoPackage  = "no-package" // it is no package of Python
+	HoldsTests    = "tests"    // it has tests, by their names or by what they import
+	HoldsManuals  = "manuals"  // it has texts for people, and is no package of Python
+	HoldsExamples = "examples" // it has programs, or texts for people
 )
 
 // Otherwise says why the rule does not apply to a folder without the evidence.
 func (r *Rule) Otherwise() string {
-	if r.Evidence == HoldsTests {
+	switch r.Evidence {
+	case HoldsTests:
 		return "its folder has no tests"
+	case HoldsManuals:
+		return "its folder is a package of Python, or has no manuals"
 	}
 
-	return "its folder is a package of Python"
+	return "its folder has no programs"
 }
+
+// Contents are what a rule can ask of a file's content, whatever its name. Package prune
+// finds them.
+const (
+	Program       = "program"        // a program, or a library, of the target that is marked as executable
+	Foreign       = "foreign"        // a program or library of another system that nothing here needs
+	Copy          = "copy"           // a shared library that lies beside it under the name that loaders use
+	UnusedLibrary = "unused-library" // a shared library that nothing links to or names
+)
+
+// Contents lists them.
+var Contents = []string{Program, Foreign, Copy, UnusedLibrary}
 
 // Exception excludes files from a rule: those that match, those of one distribution, or those of
 // some versions of it. All conditions given must hold.
@@ -163,10 +180,12 @@ func (r *Rule) validate() error {
 		return errors.New("version: missing")
 	case r.Title == "" || r.Why == "" || r.Risk == "" || r.Remedy == "":
 		return errors.New("title, why, risk and remedy are required")
-	case len(r.Match) == 0:
+	case len(r.Match) == 0 && r.Content == "":
 		return errors.New("match: missing")
-	case !slices.Contains([]string{"", HoldsTests, NoPackage}, r.Evidence):
-		return fmt.Errorf("evidence: %q; known: %s, %s", r.Evidence, HoldsTests, NoPackage)
+	case !slices.Contains([]string{"", HoldsTests, HoldsManuals, HoldsExamples}, r.Evidence):
+		return fmt.Errorf("evidence: %q; known: %s, %s, %s", r.Evidence, HoldsTests, HoldsManuals, HoldsExamples)
+	case r.Content != "" && !slices.Contains(Contents, r.Content):
+		return fmt.Errorf("content: %q; known: %s", r.Content, strings.Join(Contents, ", "))
 	case !slices.Contains([]string{"", "file", "folder", "ignore"}, r.References):
 		return fmt.Errorf("references: %q; known: file, folder, ignore", r.References)
 	}
@@ -213,13 +232,7 @@ type Owner struct {
 
 // Matches reports whether the rule's globs and distributions cover the file, before exceptions and
 // references.
-func (r *Rule) Matches(file string, o Owner) bool {
-	if len(r.Only) > 0 && !slices.Contains(r.Only, o.Name.String()) {
-		return false
-	}
-
-	return r.match.match(r.Within(file))
-}
+func (r *Rule) Matches(file string, o Owner) bool { return r.About(o) && r.match.match(r.Within(file)) }
 
 // Within is the path that the rule's globs and segments count on. A rule with a root applies to the
 // copies of it that distributions carry, wherever they are: pkg/_vendor/botocore/data/s3/x.json is
@@ -234,6 +247,11 @@ func (r *Rule) Within(file string) string {
 	}
 
 	return file
+}
+
+// About reports whether the rule is about files of a distribution.
+func (r *Rule) About(o Owner) bool {
+	return len(r.Only) == 0 || slices.Contains(r.Only, o.Name.String())
 }
 
 // Excepted returns the reason of the first exception that covers the file.
@@ -292,7 +310,7 @@ func New(book []Rule, s Settings) (Policy, error) {
 	known := map[string]bool{}
 	for _, r := range book {
 		known[r.ID] = true
-		if s.enables(r) {
+		if s.Enables(r) {
 			p.rules = append(p.rules, r)
 		}
 	}
@@ -319,9 +337,9 @@ func New(book []Rule, s Settings) (Policy, error) {
 	return p, err
 }
 
-// enables reports whether a rule is enabled. A rule with a Select needs a list from the layer: a
+// Enables reports whether a rule is enabled. A rule with a Select needs a list from the layer: a
 // switch can disable it, but cannot enable it without one.
-func (s Settings) enables(r Rule) bool {
+func (s Settings) Enables(r Rule) bool {
 	sw, switched := s.Rules[r.ID]
 	if r.Select != nil {
 		return len(s.list(r.Select.From)) > 0 && (!switched || sw.Enabled)

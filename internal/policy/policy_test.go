@@ -157,7 +157,8 @@ func TestNewJoinsBookAndSettings(t *testing.T) {
 
 		return strings.Join(IDs(p.Rules()), " ")
 	}
-	const defaults = "botocore-docs botocore-examples docs elf-strip examples native-sources " +
+	const defaults = "botocore-docs botocore-examples docs elf-strip examples foreign-programs library-copies " +
+		"native-sources " +
 		"stale-bytecode static-libraries stubs tests"
 
 	for sentence, tt := range map[string]struct {

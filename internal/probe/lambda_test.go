@@ -50,7 +50,7 @@ var python = sync.OnceValues(func() (localport.Python, error) {
 	}
 
 	none := filepath.Join(os.TempDir(), "layersmith-test-none")
-	return localport.FindPython(context.Background(), found.Target, found.Path, none)
+	return localport.PythonSearch{Target: found.Target, Named: found.Path, Cache: none}.Find(context.Background())
 })
 
 // plenty is the longest timeout of Lambda, in milliseconds.

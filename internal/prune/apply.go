@@ -51,7 +51,7 @@ const prebuilt = "foreign"
 type Pruned struct {
 	Tree      ziptree.Tree
 	Decisions []Applied
-	Notes     []string // files that a transform failed on, and why: sorted
+	Notes     []string // files that a transform failed on, and why, and what could be left out: sorted
 	plan      Plan
 }
 
@@ -94,9 +94,9 @@ func (out *Pruned) describe() error {
 	return out.rewriteRecords(out.plan.input.Distributions)
 }
 
-// collectNotes lists the files that a transform failed on.
+// collectNotes lists the files that a transform failed on, after the notes of the plan.
 func (out *Pruned) collectNotes() {
-	out.Notes = nil
+	out.Notes = slices.Clone(out.plan.notes)
 	for _, o := range out.Decisions {
 		if strings.HasPrefix(o.Why, o.Rule+leftAlone) {
 			out.Notes = append(out.Notes, o.Site+": "+o.Why)

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -16,7 +17,8 @@ type candidates struct {
 	bySuffix map[string][]int // as byModule, by the last parts of the name: two and more
 	byPath   map[string]int
 	byFolder map[string][]int
-	byBase   map[string]bool // last elements of paths
+	whole    map[string][]int // by the folder that a rule keeps or drops as a whole
+	byBase   map[string][]int // by the last element of the path
 }
 
 func newCandidates() candidates {
@@ -25,7 +27,8 @@ func newCandidates() candidates {
 		bySuffix: map[string][]int{},
 		byPath:   map[string]int{},
 		byFolder: map[string][]int{},
-		byBase:   map[string]bool{},
+		whole:    map[string][]int{},
+		byBase:   map[string][]int{},
 	}
 }
 
@@ -39,7 +42,7 @@ func (c candidates) add(i int, site string) {
 
 	c.byPath[site] = i
 	c.byFolder[path.Dir(site)] = append(c.byFolder[path.Dir(site)], i)
-	c.byBase[path.Base(site)] = true
+	c.byBase[path.Base(site)] = append(c.byBase[path.Base(site)], i)
 }
 
 // suffixes are a dotted name and its ends of two parts and more: a.b.c, b.c.
@@ -101,6 +104,7 @@ type resolvedIndex struct {
 	index    Index
 	modules  [][]int
 	computed [][]int
+	literals [][]int
 	strings  []bool // whether a candidate has the same last path element
 }
 
@@ -110,6 +114,7 @@ func (p *planner) resolve(x Index, provided map[string]bool) resolvedIndex {
 		index:    x,
 		modules:  make([][]int, len(x.Modules)),
 		computed: make([][]int, len(x.Computed)),
+		literals: make([][]int, len(x.Named)),
 		strings:  make([]bool, len(x.Strings)),
 	}
 	for i, m := range x.Modules {
@@ -120,8 +125,12 @@ func (p *planner) resolve(x Index, provided map[string]bool) resolvedIndex {
 		r.computed[i] = p.modulesIn(strings.ReplaceAll(pkg, ".", "/"))
 	}
 
+	for i, name := range x.Named {
+		r.literals[i] = p.literally(name)
+	}
+
 	for i, s := range x.Strings {
-		r.strings[i] = c.byBase[path.Base(s)]
+		r.strings[i] = len(c.byBase[path.Base(s)]) > 0
 	}
 
 	return r
@@ -141,6 +150,18 @@ func (p *planner) modulesIn(folder string) []int {
 	return in
 }
 
+// literally returns the candidates that a dotted name in a literal can mean: a module, or the one
+// that has an attribute of the last name. Tests are not meant: their names are for those who run
+// them.
+func (p *planner) literally(name string) []int {
+	found := p.candidates.byModule[name]
+	if at := strings.LastIndexByte(name, '.'); len(found) == 0 && at > 0 {
+		found = p.candidates.byModule[name[:at]]
+	}
+
+	return slices.DeleteFunc(slices.Clone(found), func(i int) bool { return p.isTest(p.decisions[i].Site) })
+}
+
 // eachReferenced calls found for every candidate that the file refers to.
 func (p *planner) eachReferenced(r resolvedIndex, f FileRefs, found func(int)) {
 	c := p.candidates
@@ -156,12 +177,19 @@ func (p *planner) eachReferenced(r resolvedIndex, f FileRefs, found func(int)) {
 		}
 	}
 
-	for _, n := range f.Strings {
-		if r.strings[n] {
-			c.eachNamed(f.Path, r.index.Strings[n], found)
+	for _, n := range f.Named {
+		for _, i := range r.literals[n] {
+			found(i)
 		}
 	}
 
+	for _, n := range f.Strings {
+		if r.strings[n] {
+			p.eachNamed(r.index, f, r.index.Strings[n], found)
+		}
+	}
+
+	p.eachListed(r.index, f, found)
 	if f.Walks {
 		for _, i := range p.modulesIn(path.Dir(f.Path)) {
 			found(i)
@@ -171,20 +199,6 @@ func (p *planner) eachReferenced(r resolvedIndex, f FileRefs, found func(int)) {
 	if f.Stub {
 		if i, ok := c.byPath[strings.TrimSuffix(f.Path, ".py")+".pyi"]; ok {
 			found(i)
-		}
-	}
-}
-
-// eachNamed calls found for every candidate that a string literal in a file may name. The literal
-// is taken relative to the file's folder, and to each folder above it up to the site folder.
-func (c candidates) eachNamed(file, literal string, found func(int)) {
-	for dir := path.Dir(file); ; dir = path.Dir(dir) {
-		if i, ok := c.byPath[path.Join(dir, literal)]; ok {
-			found(i)
-		}
-
-		if dir == "." {
-			return
 		}
 	}
 }

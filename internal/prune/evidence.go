@@ -63,15 +63,41 @@ func (p *planner) gatherEvidence() {
 				continue
 			}
 
-			if r.Evidence == policy.HoldsTests {
-				p.evidence[key] = p.isTest(site)
-				continue
-			}
-
-			_, isPackage := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py")
-			p.evidence[key] = !isPackage
+			p.evidence[key] = p.proves(r, folder, site)
 		}
 	}
+}
+
+// proves reports whether a file is evidence that its folder is what the rule is about.
+func (p *planner) proves(r *policy.Rule, folder, site string) bool {
+	switch r.Evidence {
+	case policy.HoldsTests:
+		return p.isTest(site)
+	case policy.HoldsManuals:
+		_, isPackage := p.input.Tree.Lookup(p.input.Prefix + folder + "/__init__.py")
+		return !isPackage && isManual(site)
+	}
+
+	return isManual(site) || programs[path.Ext(site)]
+}
+
+// isManual reports whether a file is a text for people, or configures Sphinx, which makes such
+// texts. Pages of HTML are no evidence: programs serve them.
+func isManual(site string) bool { return manuals[path.Ext(site)] || path.Base(site) == "conf.py" }
+
+// Extensions of manuals, and of example programs.
+var (
+	manuals  = set(".rst", ".md", ".txt", ".tex", ".texi", ".adoc", ".ipynb", ".pdf", ".inv")
+	programs = set(".py", ".pyx", ".c", ".cc", ".cpp", ".cu", ".f", ".f90", ".rs", ".java", ".r", ".R", ".m", ".sh", ".js", ".ts")
+)
+
+func set(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
+	}
+
+	return m
 }
 
 // proven reports whether the folder of a file is what the rule is about. A file that a glob names

@@ -13,6 +13,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/prune"
+	"github.com/layersmith/layersmith/internal/testenv/binaries"
 )
 
 // A fixture is a file internal/policy/rules/<id>/*.txtar. Its comment says why the case exists.
@@ -22,7 +23,8 @@ import (
 //	-- wheel NAME VERSION --    the files below it belong to this wheel; its body is its
 //	                            entry_points.txt. Without one: demo 1.0
 //	-- PATH --                  a file. The body of a .pyc gives its kind (unchecked, timestamp or
-//	                            checked) and optionally a target
+//	                            checked) and optionally a target. A body "binary KIND ..." is a
+//	                            program or library, see binaryOf
 //	-- want --                  the last section: one line for each file outside dist-info
 //
 // Lines of want: `kept PATH [reason]`, `dropped PATH RULE [reason]`, `transformed PATH RULE`. A
@@ -137,6 +139,10 @@ func (p *fixtureParser) readFile(at int, s txtar.File) error {
 	}
 
 	files[s.Name] = string(s.Data)
+	if words := strings.Fields(string(s.Data)); len(words) > 1 && words[0] == "binary" {
+		return p.readBinary(at, s.Name, words[1:])
+	}
+
 	if !strings.HasSuffix(s.Name, ".pyc") {
 		return nil
 	}
@@ -153,6 +159,49 @@ func (p *fixtureParser) readFile(at int, s txtar.File) error {
 
 	files[s.Name] = bytecode(p.t, target, flags)
 	return nil
+}
+
+// readBinary makes a program or library from KIND and its properties: soname=, needed=, interp= and
+// text=, of which each but the last may occur once, and exec. Kinds are those of package binaries.
+func (p *fixtureParser) readBinary(at int, name string, words []string) error {
+	w := &p.wheels[len(p.wheels)-1]
+	e := binaries.ELF{Machine: words[0]}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "soname":
+			e.Soname = value
+		case "needed":
+			e.Needed = strings.Split(value, ",")
+		case "interp":
+			e.Interp = value
+		case "text":
+			e.Text += value + "\x00"
+		case "exec":
+			w.setExecutable(name)
+		default:
+			return p.errorf(at+1, "%q; known: soname=, needed=, interp=, text=, exec", word)
+		}
+	}
+
+	content := e.Bytes()
+	if e.Machine != "x86_64" && e.Machine != "arm64" {
+		var err error
+		if content, err = binaries.Foreign(e.Machine); err != nil {
+			return p.errorf(at+1, "%v", err)
+		}
+	}
+
+	w.files[name] = string(content)
+	return nil
+}
+
+func (s *source) setExecutable(name string) {
+	if s.executable == nil {
+		s.executable = map[string]bool{}
+	}
+
+	s.executable[name] = true
 }
 
 // against returns the wanted lines and those of the plan, with a reason only where the fixture has

@@ -13,7 +13,7 @@ import (
 )
 
 // IndexVersion belongs to the key of cached indexes.
-const IndexVersion = "imports-2"
+const IndexVersion = "imports-3"
 
 // Index holds the references of the Python modules of one wheel, or of one prebuilt layer: to
 // modules by import statements, to files by string literals. Files refer to names by their position
@@ -22,6 +22,8 @@ type Index struct {
 	Modules  []string
 	Strings  []string
 	Computed []string   // packages of computed module names
+	Named    []string   // dotted names in string literals
+	Parts    []string   // bare names given to path functions
 	Files    []FileRefs // sorted by Path
 }
 
@@ -32,16 +34,15 @@ type FileRefs struct {
 	Strings []uint32
 
 	Computed []uint32
+	Named    []uint32
+	Parts    []uint32
 	Walks    bool // lists the modules of a package: its own, as a rule
 	Stub     bool // loads the .pyi file beside it (lazy_loader.attach_stub)
 }
 
 // NewIndex scans the Python sources among entries, whose names are relative to the site folder.
 func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
-	var x Index
-	modules := map[string]uint32{}
-	strs := map[string]uint32{}
-	packages := map[string]uint32{}
+	t := newTables()
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name, ".py") {
 			continue
@@ -61,34 +62,67 @@ func NewIndex(ctx context.Context, entries []ziptree.Entry) (Index, error) {
 			return Index{}, fmt.Errorf("index imports of %s: %w", e.Name, err)
 		}
 
-		refs := FileRefs{Path: e.Name, Stub: scan.StubLoader, Walks: scan.WalksPath}
-		module, isPackage, _ := pyimport.ModuleName(e.Name)
-		seen := map[uint32]bool{}
-		for _, i := range scan.Imports {
-			for _, name := range i.Resolve(module, isPackage) {
-				n := number(modules, &x.Modules, name)
-				if !seen[n] {
-					seen[n] = true
-					refs.Modules = append(refs.Modules, n)
-				}
-			}
-		}
-
-		for _, s := range scan.Strings {
-			refs.Strings = append(refs.Strings, number(strs, &x.Strings, s))
-		}
-
-		for _, c := range scan.Computed {
-			if name, ok := absolute(c, module, isPackage); ok {
-				refs.Computed = append(refs.Computed, number(packages, &x.Computed, name))
-			}
-		}
-
-		x.Files = append(x.Files, refs)
+		t.add(e.Name, scan)
 	}
 
+	x := t.x
 	sort.Slice(x.Files, func(i, j int) bool { return x.Files[i].Path < x.Files[j].Path })
 	return x, nil
+}
+
+// tables make an Index: the numbers of the names in its tables.
+type tables struct {
+	x                                        Index
+	modules, strings, computed, named, parts map[string]uint32
+}
+
+func newTables() *tables {
+	return &tables{
+		modules:  map[string]uint32{},
+		strings:  map[string]uint32{},
+		computed: map[string]uint32{},
+		named:    map[string]uint32{},
+		parts:    map[string]uint32{},
+	}
+}
+
+// add adds the references of a file.
+func (t *tables) add(file string, scan pyimport.Scan) {
+	x := &t.x
+	refs := FileRefs{Path: file, Stub: scan.StubLoader, Walks: scan.WalksPath}
+	module, isPackage, _ := pyimport.ModuleName(file)
+	seen := map[uint32]bool{}
+	for _, i := range scan.Imports {
+		for _, name := range i.Resolve(module, isPackage) {
+			n := number(t.modules, &x.Modules, name)
+			if !seen[n] {
+				seen[n] = true
+				refs.Modules = append(refs.Modules, n)
+			}
+		}
+	}
+
+	for _, s := range scan.Strings {
+		refs.Strings = append(refs.Strings, number(t.strings, &x.Strings, s))
+	}
+
+	for _, c := range scan.Computed {
+		if name, ok := absolute(c, module, isPackage); ok {
+			refs.Computed = append(refs.Computed, number(t.computed, &x.Computed, name))
+		}
+	}
+
+	for _, s := range scan.Named {
+		if name, ok := absolute(s, module, isPackage); ok {
+			refs.Named = append(refs.Named, number(t.named, &x.Named, name))
+		}
+	}
+
+	for _, s := range scan.PathParts {
+		refs.Parts = append(refs.Parts, number(t.parts, &x.Parts, s))
+	}
+
+	x.Files = append(x.Files, refs)
 }
 
 // absolute is the package of a computed name: ".sub" is relative to the package of the module that
@@ -135,22 +169,21 @@ func DecodeIndex(b []byte) (Index, error) {
 	}
 
 	for _, f := range x.Files {
-		for _, n := range f.Modules {
-			if int(n) >= len(x.Modules) {
-				return Index{}, fmt.Errorf("read import index: %s refers to module %d of %d", f.Path, n, len(x.Modules))
-			}
-		}
-
-		for _, n := range f.Strings {
-			if int(n) >= len(x.Strings) {
-				return Index{}, fmt.Errorf("read import index: %s refers to string %d of %d", f.Path, n, len(x.Strings))
-			}
-		}
-
-		for _, n := range f.Computed {
-			if int(n) >= len(x.Computed) {
-				return Index{}, fmt.Errorf("read import index: %s refers to package %d of %d",
-					f.Path, n, len(x.Computed))
+		for _, t := range []struct {
+			what string
+			refs []uint32
+			size int
+		}{
+			{"module", f.Modules, len(x.Modules)},
+			{"string", f.Strings, len(x.Strings)},
+			{"package", f.Computed, len(x.Computed)},
+			{"name", f.Named, len(x.Named)},
+			{"part", f.Parts, len(x.Parts)},
+		} {
+			for _, n := range t.refs {
+				if int(n) >= t.size {
+					return Index{}, fmt.Errorf("read import index: %s refers to %s %d of %d", f.Path, t.what, n, t.size)
+				}
 			}
 		}
 	}

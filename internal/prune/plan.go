@@ -112,6 +112,8 @@ type Input struct {
 	Prefix        string // site folder in the zip: "python/" in a layer, "" in a function package
 	Distributions []wheel.Distribution
 	Indexes       []Index
+	Binaries      []Binaries              // as Indexes
+	Links         func() ([]Links, error) // as Indexes; called where a rule asks. nil: nothing is known
 }
 
 // decision returns the initial decision about a file: kept, for no reason yet.
@@ -145,6 +147,7 @@ type Plan struct {
 	input     Input
 	policy    policy.Policy
 	decisions []Decision
+	notes     []string // see optionalParts
 }
 
 // Input returns what the plan was made from.
@@ -153,6 +156,10 @@ func (p Plan) Input() Input { return p.input }
 // NewPlan decides about every file of the tree. It fails if a rule names an unknown transform.
 func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 	p := newPlanner(in, pol)
+	if err := p.readContents(); err != nil {
+		return Plan{}, err
+	}
+
 	for i := range p.decisions {
 		if err := p.applyRules(i); err != nil {
 			return Plan{}, err
@@ -161,22 +168,11 @@ func NewPlan(in Input, pol policy.Policy) (Plan, error) {
 
 	p.keepReferenced()
 	p.decideBytecode()
-	return p.Plan, nil
-}
-
-// KeptSources returns the Python modules kept as sources, for which bytecode can be compiled. Files
-// in bin/ are scripts, not modules, and files outside the site folder have no module name.
-func (p Plan) KeptSources() []Decision {
-	var sources []Decision
-	for _, d := range p.decisions {
-		isSource := strings.HasSuffix(d.Site, ".py")
-		isModule := !strings.HasPrefix(d.Site, "bin/") && !strings.HasPrefix(d.Site, Outside)
-		if d.Fate != Dropped && isSource && isModule {
-			sources = append(sources, d)
-		}
+	if p.libraries != nil {
+		p.notes = p.libraries.optionalParts()
 	}
 
-	return sources
+	return p.Plan, nil
 }
 
 // Untouched returns the layer without any change: every file is kept.

@@ -334,7 +334,7 @@ func (c chance) sharedObject() string {
 	le.PutUint64(b[32:], 64)
 	le.PutUint64(b[40:], uint64(loaded+section))
 	h := b[loaded+section+64:]
-	le.PutUint32(h[4:], 1)
+	le.PutUint32(h[4:], 2) // SHT_SYMTAB
 	le.PutUint64(h[24:], loaded)
 	le.PutUint64(h[32:], uint64(section))
 	p := b[64:]

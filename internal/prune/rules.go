@@ -22,6 +22,8 @@ type planner struct {
 	groups     map[string][]int // see group
 	evidence   map[evidenceKey]bool
 	indexOf    map[string]int // file: position of its index
+	contents   contents
+	libraries  *libraries // nil where no rule asked for links
 
 	// Of the search for references:
 	queue    []int           // kept files whose references are still to be followed
@@ -100,7 +102,7 @@ func inDistInfo(name string) bool {
 // applyRule applies one rule to file i. If the result is final, no later rule changes it.
 func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err error) {
 	d := &p.decisions[i]
-	if !p.covers(r, name, d.Owner) {
+	if !p.covers(r, i, name, d.Owner) {
 		return false, nil
 	}
 
@@ -122,7 +124,7 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 	}
 
 	if r.References == "ignore" {
-		d.drop(r.ID, "")
+		d.drop(r.ID, p.contents[r.Content][i])
 		p.wants[i] = nil
 		return true, nil
 	}
@@ -137,9 +139,9 @@ func (p *planner) applyRule(i int, name string, r *policy.Rule) (final bool, err
 }
 
 // covers reports whether the rule is about the file, before exceptions and references.
-func (p *planner) covers(r *policy.Rule, name string, o policy.Owner) bool {
-	return r.Matches(name, o) && p.loads(r, name) && !p.policy.Selected(r, name) &&
-		(r.ID != oldAPIRule || p.olderAPIs[name])
+func (p *planner) covers(r *policy.Rule, i int, name string, o policy.Owner) bool {
+	matches := r.Matches(name, o) && p.loads(r, name) || p.hasContent(r, i, o)
+	return matches && !p.policy.Selected(r, name) && (r.ID != oldAPIRule || p.olderAPIs[name])
 }
 
 // loads reports whether a copy of the rule's root is used as the original is: its loader lies beside
@@ -194,6 +196,9 @@ func (p *planner) addCandidate(i int) {
 		if r.References == "folder" {
 			g := group(r, d.Site)
 			p.groups[g] = append(p.groups[g], i)
+			if folder, ok := matchedFolder(r, d.Site); ok && r.Select == nil {
+				p.candidates.whole[folder] = append(p.candidates.whole[folder], i)
+			}
 		}
 	}
 }

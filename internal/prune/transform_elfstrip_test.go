@@ -40,7 +40,7 @@ func sharedObject(address uint64) []byte {
 	le.PutUint16(b[60:], 2)
 	headers := b[loaded+section:]
 	clear(headers)
-	le.PutUint32(headers[64+4:], uint32(elf.SHT_PROGBITS))
+	le.PutUint32(headers[64+4:], uint32(elf.SHT_SYMTAB))
 	le.PutUint64(headers[64+24:], loaded)
 	le.PutUint64(headers[64+32:], section)
 	return b

@@ -22,6 +22,7 @@ type source struct {
 	name, version string
 	entryPoints   string
 	files         map[string]string
+	executable    map[string]bool // beside .so files
 }
 
 func (s source) distInfo() string { return s.name + "-" + s.version + ".dist-info" }
@@ -48,7 +49,7 @@ func openWheel(t testing.TB, s source) wheel.Wheel {
 		row := pydist.RecordEntry{Path: name, SHA256: digest.Of(content).Record(), Size: int64(len(content))}
 		record = append(record, row)
 		e := ziptree.File(name, content, s.name)
-		e.Exec = strings.HasSuffix(name, ".so")
+		e.Exec = strings.HasSuffix(name, ".so") || s.executable[name]
 		entries = append(entries, e)
 	}
 
@@ -86,7 +87,8 @@ func target(t testing.TB) pydist.Target {
 // layerOf is the layer of these wheels. Indexes are encoded and decoded, as by the cache.
 func layerOf(t testing.TB, sources ...source) prune.Input {
 	t.Helper()
-	in := prune.Input{Target: target(t), Prefix: prefix}
+	var allLinks []prune.Links
+	in := prune.Input{Target: target(t), Prefix: prefix, Links: func() ([]prune.Links, error) { return allLinks, nil }}
 	var entries []ziptree.Entry
 	for _, s := range sources {
 		w := openWheel(t, s)
@@ -108,6 +110,9 @@ func layerOf(t testing.TB, sources ...source) prune.Input {
 			t.Fatal(err)
 		}
 
+		programs, links := binariesOf(t, w)
+		in.Binaries = append(in.Binaries, programs)
+		allLinks = append(allLinks, links)
 		in.Distributions = append(in.Distributions, w.Distribution)
 		in.Indexes = append(in.Indexes, x)
 	}
@@ -118,6 +123,40 @@ func layerOf(t testing.TB, sources ...source) prune.Input {
 	}
 
 	return in
+}
+
+// binariesOf returns what a wheel's programs and libraries are, encoded and decoded as by the
+// cache.
+func binariesOf(t testing.TB, w wheel.Wheel) (prune.Binaries, prune.Links) {
+	t.Helper()
+	b, err := prune.NewBinaries(context.Background(), w.Tree.Entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	links, err := prune.NewLinks(context.Background(), w.Tree.Entries(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	encoded, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if b, err = prune.DecodeBinaries(encoded); err != nil {
+		t.Fatal(err)
+	}
+
+	if encoded, err = links.Encode(); err != nil {
+		t.Fatal(err)
+	}
+
+	if links, err = prune.DecodeLinks(encoded); err != nil {
+		t.Fatal(err)
+	}
+
+	return b, links
 }
 
 func policyOf(t testing.TB, s policy.Settings) policy.Policy {

@@ -62,11 +62,29 @@ func Source(file string) (source string, ok bool) {
 
 	dir, base := path.Split(stem)
 	if d, ok := strings.CutSuffix(dir, "__pycache__/"); ok && (d == "" || strings.HasSuffix(d, "/")) {
-		base, _, _ = strings.Cut(base, ".")
-		return d + base + ".py", true
+		return d + untagged(base) + ".py", true
 	}
 
 	return stem + ".py", true
+}
+
+// untagged removes the cache tag and the optimization level (PEP 488) from the stem of a file below
+// __pycache__. Both follow the source's name, which may have dots itself. CPython's tag is searched
+// for, because pytest appends a version with dots to it.
+func untagged(stem string) string {
+	if i := strings.LastIndex(stem, ".cpython-"); i >= 0 {
+		return stem[:i]
+	}
+
+	if i := strings.LastIndex(stem, ".opt-"); i >= 0 {
+		stem = stem[:i]
+	}
+
+	if i := strings.LastIndexByte(stem, '.'); i >= 0 {
+		return stem[:i]
+	}
+
+	return stem
 }
 
 // Cached is the path of a source's bytecode below __pycache__, with the target's cache tag.

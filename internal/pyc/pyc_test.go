@@ -99,7 +99,12 @@ func TestSource(t *testing.T) {
 		"a/b.py":                                 "",
 		"a/b.pyc.gz":                             "",
 		"pyc":                                    "",
-		"":                                       "",
+		"a/__pycache__/hook-x.api.cpython-313.pyc":          "a/hook-x.api.py",
+		"a/__pycache__/hook-x.api.cpython-313.opt-2.pyc":    "a/hook-x.api.py",
+		"a/__pycache__/hook-x.api.pypy311.pyc":              "a/hook-x.api.py",
+		"a/__pycache__/hook-x.api.pypy311.opt-1.pyc":        "a/hook-x.api.py",
+		"a/__pycache__/test_b.cpython-313-pytest-8.3.2.pyc": "a/test_b.py",
+		"": "",
 	} {
 		got, ok := Source(file)
 		if got != want || ok != (want != "") {

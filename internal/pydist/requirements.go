@@ -91,14 +91,14 @@ func (p *requirementsParser) file(in include, chain []string) error {
 
 	for _, l := range lines {
 		at := position{in.name, l.number}
-		if variable := variablePattern.FindString(l.text); variable != "" {
-			return at.fault("write the value itself",
-				"variable %s: the result would depend on the environment", variable)
-		}
-
-		if l.text[0] == '-' {
+		variable := variablePattern.FindString(l.text)
+		switch {
+		case l.text[0] == '-':
 			err = p.option(at, in, chain, l.text)
-		} else {
+		case variable != "":
+			err = at.fault("name the distribution by its name and version; "+hintCredentials,
+				"variable %s: the result would depend on the environment", variable)
+		default:
 			err = p.requirement(at, in, l.text)
 		}
 
@@ -115,13 +115,18 @@ var variablePattern = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
 // refusal says why an option is refused and what to do instead.
 type refusal struct{ reason, hint string }
 
+// hintCredentials says where an index and its password belong. A secret never belongs in a file of
+// the workspace, which is committed and pushed.
+const hintCredentials = "an index of your own is configured in uv.toml or UV_INDEX, its password in netrc, a keyring " +
+	"or UV_INDEX_<NAME>_PASSWORD"
+
 var (
 	editableRefusal = refusal{
 		"an editable install refers to a folder, which has no hash and cannot be reproduced", hintEditable,
 	}
 	indexRefusal = refusal{
 		"indexes are configured in uv; a committed file must not name a host",
-		"remove the line and configure the index in uv.toml or UV_DEFAULT_INDEX",
+		"remove the line: uv uses the public index if no other is configured; " + hintCredentials,
 	}
 )
 
@@ -158,6 +163,11 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 	}
 
 	o := firstOption(words)
+	if o.isProject() {
+		return at.fault("a layer has what the project requires, not the project: export with uv export "+
+			"--no-emit-project, or remove the line", "-e .: this is the project itself")
+	}
+
 	if r, ok := refusedOptions[o.name]; ok {
 		return at.fault(r.hint, "%s: %s", o.name, r.reason)
 	}
@@ -183,6 +193,12 @@ func (p *requirementsParser) option(at position, in include, chain []string, tex
 
 	return at.fault("remove it",
 		"option %q: unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash", o.name)
+}
+
+// isProject reports whether the option is the first line of uv export: -e with the project itself.
+func (o option) isProject() bool {
+	editable := o.name == "-e" || o.name == "--editable"
+	return editable && o.takeValue() && (o.value == "." || o.value == "./")
 }
 
 // includeOption handles -r and -c.

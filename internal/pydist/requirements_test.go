@@ -150,9 +150,15 @@ func TestParseRequirementsRefuses(t *testing.T) {
 	const knownOptions = "unknown; known: -r, -c, --only-binary, --prefer-binary and, after a requirement, --hash"
 	for sentence, tt := range map[string]struct{ in, err, hint string }{
 		"an editable install": {
-			"a\n-e .",
+			"a\n-e ./mine",
 			"r.txt:2: -e: an editable install refers to a folder, which has no hash and cannot be reproduced",
 			hintEditable,
+		},
+		"the first line of uv export": {
+			"-e .\na",
+			"r.txt:1: -e .: this is the project itself",
+			"a layer has what the project requires, not the project: export with uv export --no-emit-project, " +
+				"or remove the line",
 		},
 		"a long editable install": {
 			"--editable=./x",
@@ -328,7 +334,7 @@ func TestParseRequirementsRefuses(t *testing.T) {
 		"a variable": {
 			"a @ https://${TOKEN}@h/a-1-py3-none-any.whl",
 			"r.txt:1: variable ${TOKEN}: the result would depend on the environment",
-			"write the value itself",
+			"name the distribution by its name and version; " + hintCredentials,
 		},
 		"a comment before a backslash": {
 			"a # c \\\nb",

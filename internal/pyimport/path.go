@@ -166,6 +166,19 @@ func (s *scanner) noteComputed(b []byte, follows bool) {
 	}
 }
 
+// noteName records a literal that is a dotted name, relative ones too, as tables of lazy imports and
+// settings have them: "plug.backends.sql", ".sql". An attribute after a colon is left out.
+func (s *scanner) noteName(b []byte) {
+	b, _, _ = bytes.Cut(b, []byte(":"))
+	if len(b) > maxPathBytes || bytes.IndexByte(b, '.') < 0 {
+		return
+	}
+
+	if name := bytes.TrimLeft(b, "."); len(name) > 0 && dottedIdentifier(name) {
+		keep(&s.named, &s.out.Named, b)
+	}
+}
+
 // pathCharacters reports whether b has only characters of paths, among them a dot or slash and a
 // letter.
 func pathCharacters(b []byte) bool {

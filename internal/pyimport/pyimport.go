@@ -43,6 +43,7 @@ type Scan struct {
 	PathParts   []string // distinct bare names given to path functions: os.path.join(d, "include"), d / "include"
 	GetAttrLazy bool     // binds __getattr__ at module level (PEP 562): attributes may load submodules
 	Computed    []string // distinct packages of names that are computed: "plug" of "plug.%s" % x; ".sub" is relative
+	Named       []string // distinct literals that are dotted names: "plug.backends.sql", ".sql"
 	WalksPath   bool     // calls iter_modules or walk_packages, which find modules by their files
 	StubLoader  bool     // calls lazy_loader's attach_stub, which reads the .pyi file next to the source at run time
 }

@@ -84,6 +84,7 @@ func (s *scanner) expression(t token) {
 		s.argument(t)
 		s.notePath(s.text)
 		s.noteComputed(s.text, false)
+		s.noteName(s.text)
 	case op:
 		s.handleOperator(t)
 	}

@@ -99,6 +99,7 @@ type scanner struct {
 	unsure         bool // the last import is dynamic, and the token after its literal is not read yet
 	strings, parts map[string]struct{}
 	computed       map[string]struct{}
+	named          map[string]struct{}
 }
 
 func newScanner(src []byte) *scanner {

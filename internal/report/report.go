@@ -47,6 +47,7 @@ type Layer struct {
 	Choices       []Choice        `json:"choices,omitempty"`
 	Healed        []Healed        `json:"healed,omitempty"`   // by this build
 	Warnings      []string        `json:"warnings,omitempty"` // always printed; Notes with --verbose
+	Remarks       []string        `json:"remarks,omitempty"`  // what its users should know or do
 	Notes         []string        `json:"notes,omitempty"`
 	Explained     *Explained      `json:"explained,omitempty"` // by check --explain
 }

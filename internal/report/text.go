@@ -127,6 +127,10 @@ func (t text) layer(l Layer) {
 		t.line("note", "%s: %s", l.Name, w)
 	}
 
+	for _, n := range l.Remarks {
+		t.line("note", "%s: %s", l.Name, n)
+	}
+
 	if t.Verbose {
 		for _, n := range l.Notes {
 			t.line("note", "%s: %s", l.Name, n)
@@ -222,6 +226,9 @@ func (t text) failure(l Layer, f probe.Result) {
 		fmt.Fprintln(t.w, indent("caused by "+cause+" as published"))
 	}
 }
+
+// Stacks prints the layers that functions use together, as Text does.
+func Stacks(w io.Writer, stacks []measure.Stack) { text{w: w}.stacks(stacks) }
 
 // stacks compares the layers that functions use together with Lambda's limit. A single layer that
 // is within its budget is in the table already.

@@ -69,7 +69,7 @@ func (im image) build() []byte {
 		shnum = 2
 		b = append(b, make([]byte, 64)...)
 		b = append(b, make([]byte, 64)...)
-		le.PutUint32(b[shoff+64+4:], 1) // SHT_PROGBITS
+		le.PutUint32(b[shoff+64+4:], 3) // SHT_STRTAB
 		le.PutUint64(b[shoff+64+32:], shoff)
 	}
 

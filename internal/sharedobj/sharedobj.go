@@ -37,13 +37,22 @@ const (
 	MachineAArch64 Machine = 183
 )
 
+var machineNames = map[Machine]string{
+	MachineX86_64:  "x86_64",
+	MachineAArch64: "aarch64",
+	3:              "i686",
+	20:             "ppc",
+	21:             "ppc64",
+	22:             "s390x",
+	40:             "armv7l",
+	243:            "riscv64",
+	258:            "loongarch64",
+}
+
 // String returns the name used in wheel tags, or the number.
 func (m Machine) String() string {
-	switch m {
-	case MachineX86_64:
-		return "x86_64"
-	case MachineAArch64:
-		return "aarch64"
+	if name, ok := machineNames[m]; ok {
+		return name
 	}
 
 	return fmt.Sprintf("machine %d", uint16(m))

@@ -251,7 +251,9 @@ func TestMisalignments(t *testing.T) {
 }
 
 func TestMachineIsNamedAsInWheelTags(t *testing.T) {
-	for m, want := range map[Machine]string{MachineX86_64: "x86_64", MachineAArch64: "aarch64", 243: "machine 243"} {
+	for m, want := range map[Machine]string{
+		MachineX86_64: "x86_64", MachineAArch64: "aarch64", 3: "i686", 247: "machine 247",
+	} {
 		if m.String() != want {
 			t.Errorf("got %s, want %s", m, want)
 		}

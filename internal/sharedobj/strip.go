@@ -7,7 +7,7 @@ import (
 )
 
 // StripVersion is part of the key of Strip's cached output. Raise it when the output changes.
-const StripVersion = 1
+const StripVersion = 2
 
 // minPage is the smallest page size of Linux on x86_64 and arm64, in bytes.
 const minPage = 4096
@@ -76,7 +76,8 @@ func (f file) strippable(facts Facts) bool {
 		f.loadsInOrder() &&
 		f.tableCanMove(facts) &&
 		f.othersAreLoaded() &&
-		!f.hasPayload()
+		!f.hasPayload() &&
+		!f.readsItself()
 }
 
 // loadsInOrder reports whether the PT_LOADs are in the order of their addresses, as loaders
@@ -207,32 +208,16 @@ func (f file) hasPayload() bool {
 
 // endOfSections returns the end of the last section or of the section headers, 0 if there are none.
 func (f file) endOfSections() (end uint64, ok bool) {
-	const sectionBytes, nobits = 64, 8 // sizeof(Elf64_Shdr), SHT_NOBITS
-	shoff := u64(f.bytes, shoffAt)
-	if shoff == 0 {
-		return 0, true
+	sections, ok := f.sections()
+	if len(sections) > 0 {
+		end = u64(f.bytes, shoffAt) + uint64(len(sections))*sectionBytes
 	}
 
-	n := uint64(u16(f.bytes, shnumAt))
-	if n == 0 || u16(f.bytes, shentsizeAt) != sectionBytes || !f.has(shoff, n*sectionBytes) {
-		return 0, false
-	}
-
-	end = shoff + n*sectionBytes
-	for i := range n {
-		h := f.bytes[shoff+i*sectionBytes:]
-		offset := u64(h, 24)
-		size := u64(h, 32)
-		if u32(h, 4) == nobits || size == 0 {
-			continue
+	for _, s := range sections {
+		if s.size > 0 {
+			end = max(end, s.offset+s.size)
 		}
-
-		if !f.has(offset, size) {
-			return 0, false
-		}
-
-		end = max(end, offset+size)
 	}
 
-	return end, true
+	return end, ok
 }

@@ -118,6 +118,8 @@ type Layer struct {
 	Requirements pydist.Requirements
 	Probe        string        // path of the layer's probe.py, relative to the workspace; "" for none
 	Digest       digest.SHA256 // of layer.yaml and probe.py
+
+	places map[string]string // see Where
 }
 
 // Finding is one mistake in a workspace.
@@ -364,24 +366,36 @@ func (l *loader) layer(name string) Layer {
 		},
 		"bytecode":    func(v value) { layer.Bytecode = Mode(v.oneOf(modes)) },
 		"compression": func(v value) { layer.Best = v.oneOf([]string{"fast", "best"}) == "best" },
-		"imports":     func(v value) { layer.Imports = v.modules() },
-		"services":    func(v value) { layer.Policy.Services = v.texts() },
-		"languages":   func(v value) { layer.Policy.Languages = v.texts() },
+		"imports": func(v value) {
+			layer.Imports = v.modules()
+			for _, m := range layer.Imports {
+				layer.note("imports", m, v)
+			}
+		},
+		"services":  func(v value) { layer.Policy.Services = layer.noted("services", v) },
+		"languages": func(v value) { layer.Policy.Languages = layer.noted("languages", v) },
 		"modules": func(v value) {
-			v.entries("scipy: [linalg]", func(pkg string, v value) { layer.Policy.Modules[pkg] = v.texts() })
+			v.entries("scipy: [linalg]", func(pkg string, v value) {
+				layer.note("modules", pkg, v)
+				layer.Policy.Modules[pkg] = layer.noted("modules "+pkg, v)
+			})
 		},
 		"rules": func(v value) {
-			v.entries("docs: "+switchExample, func(id string, v value) { v.rule(id, layer.Policy.Rules) })
+			v.entries("docs: "+switchExample, func(id string, v value) {
+				layer.note("rules", id, v)
+				v.rule(id, layer.Policy.Rules)
+			})
 		},
-		"keep":  func(v value) { layer.Policy.Keep = v.choices() },
-		"drop":  func(v value) { layer.Policy.Drop = v.choices() },
-		"allow": func(v value) { layer.Allow = v.choices() },
+		"keep":  func(v value) { layer.Policy.Keep = layer.choices("keep", v) },
+		"drop":  func(v value) { layer.Policy.Drop = layer.choices("drop", v) },
+		"allow": func(v value) { layer.Allow = layer.choices("allow", v) },
 	})
 	probe, ok := l.read(name + "/probe.py")
 	if ok {
 		layer.Probe = name + "/probe.py"
 	}
 
+	l.withoutList(layer)
 	layer.Digest = layer.digestOf(spec, probe)
 	layer.Requirements = l.requirements(name)
 	return layer
@@ -428,7 +442,7 @@ func (v value) rule(id string, switches map[string]policy.Switch) {
 
 func (l *loader) requirements(name string) pydist.Requirements {
 	file := name + "/requirements.txt"
-	reqs, err := pydist.ParseRequirements(file, func(f string) ([]byte, error) { return fs.ReadFile(l.fsys, f) })
+	reqs, err := pydist.ParseRequirements(file, func(f string) ([]byte, error) { return ReadFile(l.fsys, f) })
 	var at *pydist.PositionError
 	switch {
 	case errors.As(err, &at):

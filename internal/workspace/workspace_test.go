@@ -297,7 +297,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 			"layers/a/requirements.txt: there are no requirements\n  hint: add at least one distribution\n",
 		},
 		"a requirement that is none": {
-			folder(map[string]string{"a/requirements.txt": "numpy\n-e .\n"}),
+			folder(map[string]string{"a/requirements.txt": "numpy\n-e ./mine\n"}),
 			"layers/a/requirements.txt:2: -e: an editable install refers to a folder, which has no hash and " +
 				"cannot be reproduced\n  hint: build a wheel (uv build --wheel) and name the .whl file\n",
 		},
@@ -483,6 +483,7 @@ allow: [{ match: "a.so", reason: the function brings libGL }]
 			Modules:   map[string][]string{"scipy": {"linalg"}, "sklearn": {"ensemble"}},
 		},
 	}
+	l.places = nil // tested by TestWhere
 	if got, want := fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -263,7 +263,8 @@ func (v value) bytes(limit int64) measure.Bytes {
 
 const reasonHint = "say why: the report prints it"
 
-func (v value) choices() []policy.Choice {
+// choices reads a list of globs with reasons, and remembers where each of them is.
+func (l *Layer) choices(key string, v value) []policy.Choice {
 	var out []policy.Choice
 	for _, item := range v.list() {
 		var c policy.Choice
@@ -284,6 +285,7 @@ func (v value) choices() []policy.Choice {
 		}
 
 		out = append(out, c)
+		l.note(key, c.Match, item)
 	}
 
 	return out

@@ -395,7 +395,10 @@ var inWorkspace = []section{
 				want: "error: read the answer of $WORK/bin/uv: line \"}{ garbage\": name \"}{\": expected letters, " +
 					"digits, '-', '_' and '.', with a letter or digit at both ends\n" +
 					"hint: install uv again (pip install --force-reinstall uv)",
-				prepare: uv(answers + "echo '}{ garbage'"),
+				prepare: uv(answers + `for last; do
+	[ "$before" = --output-file ] && echo '}{ garbage' > "$last"
+	before="$last"
+done`),
 			},
 			{
 				title: "uv says nothing and is content",

@@ -48,6 +48,7 @@ func Main(m *testing.M) {
 //	$WORK/bin     uv, and the target's interpreter as python3.N; a script removes a file to test without it
 //	$FOREIGN      the same runtime on another architecture than this machine's
 //	$MACHINE      this machine's architecture in platform tags: x86_64, aarch64
+//	$VERSION      the version of that interpreter, 3.N, and $RELEASE its full version
 //	$TARGET       the target of that interpreter; it is also replaced in the script's *.yaml files
 //	$PYTHON       that interpreter
 //
@@ -85,6 +86,7 @@ func Commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"wheel":     makeWheel,
 		"sdist":     makeSdist,
 		"elf":       makeELF,
+		"binary":    makeBinary,
 		"zip":       makeZip,
 		"unzip":     unpackZip,
 		"inzip":     inZip,
@@ -113,6 +115,11 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 	}
 
 	version := python.Target.PythonVersion()
+	release, err := releaseOf(python.Path)
+	if err != nil {
+		return err
+	}
+
 	for name, program := range map[string]string{
 		"uv":               uv,
 		"python" + version: python.Path,
@@ -138,6 +145,8 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 		"TARGET":  python.Target.String(),
 		"MACHINE": map[string]string{"x86_64": "x86_64", "arm64": "aarch64"}[python.Target.Arch()],
 		"FOREIGN": "python" + version + "-" + otherArch,
+		"VERSION": version,
+		"RELEASE": release,
 		"CPYTHON": strings.ReplaceAll(version, ".", ""),
 		"LOCK":    "pylock." + strings.ReplaceAll(python.Target.String(), ".", "_") + ".toml",
 		"PYTHON":  in("bin/python" + version),
@@ -154,6 +163,12 @@ func setUp(e *testscript.Env, uv string, python host.Interpreter) error {
 	}
 
 	return targetInFiles(e.WorkDir, python.Target)
+}
+
+// releaseOf asks an interpreter for its full version.
+func releaseOf(python string) (string, error) {
+	out, err := exec.Command(python, "-I", "-S", "-c", "import sys; print(sys.version.split()[0])").Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // targetInFiles puts the target into workspaces.
@@ -267,8 +282,9 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 		folder = ts.MkAbs(*from)
 	}
 
+	var executable map[string]bool
 	if _, err := os.Stat(folder); err == nil {
-		readFolder(ts, folder, files)
+		executable = readFolder(ts, folder, files)
 	} else {
 		files[module+"/__init__.py"] = fmt.Appendf(nil, "__version__ = %q\n", version)
 	}
@@ -291,7 +307,8 @@ func makeWheel(ts *testscript.TestScript, neg bool, args []string) {
 	files[info+"RECORD"] = []byte(record.String() + info + "RECORD,,\n")
 	dir := strings.ReplaceAll(*to, "$WORK", ts.Getenv("WORK"))
 	ts.Check(os.MkdirAll(ts.MkAbs(dir), 0o755))
-	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)), files))
+	file := fmt.Sprintf("%s-%s-%s.whl", module, version, *tag)
+	ts.Check(writeZip(filepath.Join(ts.MkAbs(dir), file), files, executable))
 }
 
 func metadata(name, version string, requires []string) []byte {
@@ -303,15 +320,24 @@ func metadata(name, version string, requires []string) []byte {
 	return b
 }
 
-func readFolder(ts *testscript.TestScript, folder string, files map[string][]byte) {
+// readFolder adds a folder's files to a map, and returns which of them are executable.
+func readFolder(ts *testscript.TestScript, folder string, files map[string][]byte) map[string]bool {
+	executable := map[string]bool{}
 	ts.Check(fs.WalkDir(os.DirFS(folder), ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+
+		executable[p] = info.Mode()&0o100 != 0
 		files[p], err = os.ReadFile(filepath.Join(folder, filepath.FromSlash(p)))
 		return err
 	}))
+	return executable
 }
 
 func sortedNames(files map[string][]byte) []string {
@@ -324,13 +350,16 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-func writeZip(file string, files map[string][]byte) error {
+func writeZip(file string, files map[string][]byte, executable map[string]bool) error {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, n := range sortedNames(files) {
-		w, err := z.CreateHeader(
-			&zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)},
-		)
+		h := &zip.FileHeader{Name: n, Method: zip.Deflate, Modified: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
+		if executable[n] {
+			h.SetMode(0o755)
+		}
+
+		w, err := z.CreateHeader(h)
 		if err != nil {
 			return err
 		}
@@ -414,8 +443,8 @@ func makeZip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 
 	files := map[string][]byte{}
-	readFolder(ts, ts.MkAbs(args[1]), files)
-	ts.Check(writeZip(ts.MkAbs(args[0]), files))
+	executable := readFolder(ts, ts.MkAbs(args[1]), files)
+	ts.Check(writeZip(ts.MkAbs(args[0]), files, executable))
 }
 
 // unzip FILE FOLDER: unpacks a zip.

@@ -54,7 +54,12 @@ func Find(ctx context.Context, repository, cache, python string) (Builder, error
 		return Builder{}, err
 	}
 
-	p, err := localport.FindPython(ctx, t, python, cache, filepath.Join(repository, ".tools", "python"))
+	p, err := localport.PythonSearch{
+		Target: t,
+		Named:  python,
+		Cache:  cache,
+		Extra:  []string{filepath.Join(repository, ".tools", "python")},
+	}.Find(ctx)
 	return Builder{cache, p}, err
 }
 
