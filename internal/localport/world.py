@@ -167,7 +167,6 @@ def main():
         program = sys.executable
     else:
         c = C()
-        program = os.path.realpath(program)
         try:
             loopback()
         except OSError as error:
