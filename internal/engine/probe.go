@@ -95,20 +95,28 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 		return out, nil
 	}
 
-	q.Imports = timed(q, out)
+	err = p.timeImports(ctx, q, mount, &out)
+	return out, err
+}
+
+// timeImports times imports of a layer that passed. Modules that cannot be imported together fail
+// the probe.
+func (p Prober) timeImports(ctx context.Context, q Question, mount string, out *report.Probe) error {
+	q.Imports = timed(q, *out)
 	if out.Status != report.ProbePassed || len(q.Imports) == 0 {
-		return out, nil
+		return nil
 	}
 
+	var err error
 	out.Import, err = p.imports(ctx, q, mount)
 	if fault.CodeOf(err) == fault.ProbeFailed {
 		// The layer's spec names a module that is missing, or its modules cannot be imported
 		// together.
 		out.Status = report.ProbeFailed
-		err = p.blameImports(ctx, q, err.Error(), &out)
+		err = p.blameImports(ctx, q, err.Error(), out)
 	}
 
-	return out, err
+	return err
 }
 
 func (p Prober) ask(ctx context.Context, name, mount string, jobs []probe.Job) ([]probe.Result, error) {

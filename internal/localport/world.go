@@ -120,21 +120,7 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 		z.close()
 		return nil, err
 	}
-	for _, name := range []string{"root", "tmp", "task"} {
-		if err := os.Mkdir(filepath.Join(base, name), 0o755); err != nil {
-			return fail(ours("make a folder in", base, hintCache, err))
-		}
-	}
-
-	err := os.Chmod(filepath.Join(base, "tmp"), 0o777)
-	for _, f := range []struct {
-		file **os.File
-		name string
-	}{{&z.out, "stdout"}, {&z.err, "stderr"}} {
-		if err == nil {
-			*f.file, err = os.OpenFile(filepath.Join(base, f.name), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
-		}
-	}
+	err := z.folders()
 
 	var requests, answers *os.File
 	if err == nil {
@@ -188,6 +174,27 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 
 	z.lacks = lacks
 	return z, nil
+}
+
+// folders makes what the zygote and its jobs write to.
+func (z *zygote) folders() error {
+	for _, name := range []string{"root", "tmp", "task"} {
+		if err := os.Mkdir(filepath.Join(z.base, name), 0o755); err != nil {
+			return err
+		}
+	}
+
+	err := os.Chmod(filepath.Join(z.base, "tmp"), 0o777)
+	for _, f := range []struct {
+		file **os.File
+		name string
+	}{{&z.out, "stdout"}, {&z.err, "stderr"}} {
+		if err == nil {
+			*f.file, err = os.OpenFile(filepath.Join(z.base, f.name), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+		}
+	}
+
+	return err
 }
 
 // watch ends the zygote and its job when ctx ends before the returned function is called.
