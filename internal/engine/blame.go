@@ -16,9 +16,7 @@ import (
 // blame runs the failed jobs again, on the unpruned layer. A job that fails there too has inherited
 // its failure from the package: it is reported, and does not fail the probe. Only the layer's own
 // script does, since it shows that the layer does not work, whatever the cause.
-func (p Prober) blame(
-	ctx context.Context, q Question, failed []probe.Job, further []probe.Result, out *report.Probe,
-) error {
+func (p Prober) blame(ctx context.Context, q Question, failed []probe.Job, out *report.Probe) error {
 	inherited := map[string]bool{}
 	if q.Unpruned != nil {
 		mount, unmount, err := p.Mounts.Mount(ctx, q.Unpruned, MountOptions{})
@@ -26,26 +24,13 @@ func (p Prober) blame(
 			return err
 		}
 		defer unmount()
-		ask := failed
-		for _, r := range further {
-			ask = append(ask, r.Job)
-		}
-
-		again, err := p.Python.Probe(ctx, mount, ask, func() {})
+		again, err := p.Python.Probe(ctx, mount, failed, func() {})
 		if err != nil {
 			return err
 		}
 
 		for _, r := range again {
 			inherited[string(r.Kind)+r.Name] = !r.OK
-		}
-	}
-
-	for _, r := range further {
-		if inherited[string(r.Kind)+r.Name] {
-			out.Broken = append(out.Broken, r.Name)
-		} else {
-			out.Failures = append(out.Failures, r)
 		}
 	}
 

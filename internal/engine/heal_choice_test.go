@@ -88,7 +88,8 @@ func TestJobsThatNeedWhatTheLayerChoseAreSkipped(t *testing.T) {
 		"not in the list of modules": {"alpha", alpha, "modules: { alpha: [core] }\n", "alpha.other", true},
 		"dropped by a default rule":  {"alpha", alpha, "bytecode: none\n", "alpha.tests.test_a", false},
 		"kept by the layer": {
-			"alpha", alpha, "keep:\n  - { match: alpha/tests/test_a.py, reason: we run it }\n", "alpha.tests.test_a", false,
+			"alpha", alpha, "keep:\n  - { match: alpha/tests/test_a.py, reason: we run it }\n",
+			"alpha.tests.test_a", false,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

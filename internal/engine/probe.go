@@ -63,6 +63,9 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	}
 
 	out := report.Probe{Status: report.ProbePassed, Interpreter: p.Python.Identity(), Stack: q.Stack, World: world}
+	out.Swept = len(further)
+	out.Broken = slices.Clone(q.Known.Broken)
+	further = slices.DeleteFunc(further, func(j probe.Job) bool { return slices.Contains(q.Known.Broken, j.Name) })
 	mount, unmount, err := p.mountFor(ctx, q, slices.Concat(jobs, further))
 	if err != nil {
 		return report.Probe{}, err
@@ -75,11 +78,15 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 	}
 
 	failed := Tally(results[:len(jobs)], q.Chosen, &out)
-	lost := tallyFurther(results[len(jobs):], q.Chosen, &out)
-	if len(failed)+len(lost) > 0 {
-		if err := p.blame(ctx, q, failed, lost, &out); err != nil {
+	lost := failedFurther(results[len(jobs):], q.Chosen)
+	if len(failed) > 0 {
+		if err := p.blame(ctx, q, failed, &out); err != nil {
 			return report.Probe{}, err
 		}
+	}
+
+	if err := p.compareFurther(ctx, q, lost, &out); err != nil {
+		return report.Probe{}, err
 	}
 
 	judgeUseless(q, results[:len(jobs)], &out)
@@ -88,20 +95,28 @@ func (p Prober) Run(ctx context.Context, q Question) (report.Probe, error) {
 		return out, nil
 	}
 
-	q.Imports = timed(q, out)
+	err = p.timeImports(ctx, q, mount, &out)
+	return out, err
+}
+
+// timeImports times imports of a layer that passed. Modules that cannot be imported together fail
+// the probe.
+func (p Prober) timeImports(ctx context.Context, q Question, mount string, out *report.Probe) error {
+	q.Imports = timed(q, *out)
 	if out.Status != report.ProbePassed || len(q.Imports) == 0 {
-		return out, nil
+		return nil
 	}
 
+	var err error
 	out.Import, err = p.imports(ctx, q, mount)
 	if fault.CodeOf(err) == fault.ProbeFailed {
 		// The layer's spec names a module that is missing, or its modules cannot be imported
 		// together.
 		out.Status = report.ProbeFailed
-		err = p.blameImports(ctx, q, err.Error(), &out)
+		err = p.blameImports(ctx, q, err.Error(), out)
 	}
 
-	return out, err
+	return err
 }
 
 func (p Prober) ask(ctx context.Context, name, mount string, jobs []probe.Job) ([]probe.Result, error) {

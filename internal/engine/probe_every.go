@@ -10,6 +10,7 @@ import (
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
+	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
 // changed are the distributions that pruning took a source file from, or whose sources bytecode
@@ -36,14 +37,78 @@ func (m Made) changed() map[string]bool {
 	return out
 }
 
-// tallyFurther counts the modules beside those that are listed one by one, and returns those that
-// failed. What layer.yaml leaves out is not missed.
-func tallyFurther(results []probe.Result, chosen func(module string) bool, out *report.Probe) []probe.Result {
-	out.Swept = len(results)
+// failedFurther are the modules that failed of those beside the ones that Jobs lists. What
+// layer.yaml leaves out is not missed.
+func failedFurther(results []probe.Result, chosen func(module string) bool) []probe.Result {
 	return slices.DeleteFunc(slices.Clone(results), func(r probe.Result) bool {
 		missing := r.Missing()
 		return r.OK || missing != "" && chosen != nil && chosen(missing)
 	})
+}
+
+// absent reports whether a job needs a module that is nowhere in the unpruned stack: an optional
+// distribution. It fails there too.
+func (q Question) absent(r probe.Result) bool {
+	top, _, _ := strings.Cut(r.Missing(), ".")
+	return top != "" && !slices.ContainsFunc(q.Unpruned, func(t ziptree.Tree) bool {
+		return slices.ContainsFunc(t.Entries(), func(e ziptree.Entry) bool {
+			site := strings.TrimPrefix(e.Name, q.Place.Prefix)
+			return strings.HasPrefix(site, top+"/") || strings.HasPrefix(site, top+".")
+		})
+	})
+}
+
+// compareFurther asks modules that failed beside others again: first on the unpruned layer, then
+// those that it can import alone on the pruned one. What fails there is a failure.
+func (p Prober) compareFurther(ctx context.Context, q Question, further []probe.Result, out *report.Probe) error {
+	var ask []probe.Job
+	for _, r := range further {
+		if q.absent(r) {
+			out.Broken = append(out.Broken, r.Name)
+		} else {
+			ask = append(ask, r.Job)
+		}
+	}
+
+	published, err := p.askOn(ctx, q.Unpruned, ask)
+	if err != nil {
+		return err
+	}
+
+	ask = nil
+	for _, r := range published {
+		if r.OK {
+			ask = append(ask, probe.Job{Kind: r.Kind, Name: r.Name})
+		} else {
+			out.Broken = append(out.Broken, r.Name)
+		}
+	}
+
+	slices.Sort(out.Broken)
+	again, err := p.askOn(ctx, q.Trees, ask)
+	for _, r := range again {
+		if !r.OK {
+			out.Failures = append(out.Failures, r)
+			out.Status = report.ProbeFailed
+		}
+	}
+
+	return err
+}
+
+// askOn runs jobs on a stack.
+func (p Prober) askOn(ctx context.Context, stack []ziptree.Tree, jobs []probe.Job) ([]probe.Result, error) {
+	if len(jobs) == 0 {
+		return nil, nil
+	}
+
+	mount, unmount, err := p.Mounts.Mount(ctx, stack, MountOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer unmount()
+
+	return p.Python.Probe(ctx, mount, jobs, func() {})
 }
 
 // judgeUseless makes failures count that the unpruned layer has too: of a direct requirement none

@@ -13,10 +13,12 @@ import (
 
 // verdicts are what an earlier probe of the same stack found: jobs that passed, and the time of
 // imports. They are kept in the cache, so that another copy of the workspace does not ask again. A
-// job that failed is not in them, and is always asked again.
+// job that failed is not in them, and is always asked again; except for further modules that the
+// unpruned layer cannot import either, which decide nothing.
 type verdicts struct {
 	Passed map[string]bool          `json:"passed"` // kind and name
 	Import *report.ImportComparison `json:"import"`
+	Broken []string                 `json:"broken"`
 }
 
 // verdictKey identifies all that decides the outcome of a layer's probe: the files of the stack,
@@ -91,6 +93,7 @@ func (v verdicts) store(ctx context.Context, cache Cache, key digest.SHA256, p r
 		v.Import = p.Import
 	}
 
+	v.Broken = p.Broken
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err

@@ -98,7 +98,8 @@ func (r *probing) isInterpreters(file string) bool {
 
 	prefix := filepath.Dir(filepath.Dir(program))
 	return file == program || strings.Contains(file, "/lib-dynload/") || strings.HasPrefix(file, "/var/lang") ||
-		strings.HasPrefix(path.Base(file), "libpython3") || len(prefix) > len("/usr") && strings.HasPrefix(file, prefix+"/")
+		strings.HasPrefix(path.Base(file), "libpython3") ||
+		len(prefix) > len("/usr") && strings.HasPrefix(file, prefix+"/")
 }
 
 // runtimeLibraries are those of Lambda's runtime for the interpreter's version.

@@ -120,21 +120,7 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 		z.close()
 		return nil, err
 	}
-	for _, name := range []string{"root", "tmp", "task"} {
-		if err := os.Mkdir(filepath.Join(base, name), 0o755); err != nil {
-			return fail(ours("make a folder in", base, hintCache, err))
-		}
-	}
-
-	err := os.Chmod(filepath.Join(base, "tmp"), 0o777)
-	for _, f := range []struct {
-		file **os.File
-		name string
-	}{{&z.out, "stdout"}, {&z.err, "stderr"}} {
-		if err == nil {
-			*f.file, err = os.OpenFile(filepath.Join(base, f.name), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
-		}
-	}
+	err := z.folders()
 
 	var requests, answers *os.File
 	if err == nil {
@@ -172,7 +158,7 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 	hello := z.watch(ctx)
 	line, err := z.answers.ReadString('\n')
 	if err == nil {
-		_, err = z.answers.ReadString('\n') // "ready": the interpreter runs in the world that was made
+		_, err = z.answers.ReadString('\n') // the interpreter that runs the jobs is ready
 	}
 
 	hello()
@@ -188,6 +174,27 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 
 	z.lacks = lacks
 	return z, nil
+}
+
+// folders makes what the zygote and its jobs write to.
+func (z *zygote) folders() error {
+	for _, name := range []string{"root", "tmp", "task"} {
+		if err := os.Mkdir(filepath.Join(z.base, name), 0o755); err != nil {
+			return err
+		}
+	}
+
+	err := os.Chmod(filepath.Join(z.base, "tmp"), 0o777)
+	for _, f := range []struct {
+		file **os.File
+		name string
+	}{{&z.out, "stdout"}, {&z.err, "stderr"}} {
+		if err == nil {
+			*f.file, err = os.OpenFile(filepath.Join(z.base, f.name), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+		}
+	}
+
+	return err
 }
 
 // watch ends the zygote and its job when ctx ends before the returned function is called.
@@ -231,13 +238,13 @@ type answer struct {
 	err     string
 	mapped  []string // files that it had mapped as code
 	passed  map[int]bool
-	failed  map[int]bool
+	failed  map[int]string
 	job     int // number of the process
 }
 
 // run runs one job. The kind "group" imports several modules.
 func (z *zygote) run(ctx context.Context, limit time.Duration, job []string) (answer, error) {
-	a := answer{passed: map[int]bool{}, failed: map[int]bool{}}
+	a := answer{passed: map[int]bool{}, failed: map[int]string{}}
 	for _, f := range []*os.File{z.out, z.err} {
 		if err := f.Truncate(0); err != nil {
 			return a, ours("write", f.Name(), hintCache, err)
@@ -273,14 +280,15 @@ func (z *zygote) run(ctx context.Context, limit time.Duration, job []string) (an
 // add reads one line of an answer; true for the last one.
 func (a *answer) add(line string) bool {
 	what, rest, _ := strings.Cut(line, " ")
-	n, _ := strconv.Atoi(rest)
+	first, more, _ := strings.Cut(rest, " ")
+	n, _ := strconv.Atoi(first)
 	switch what {
 	case "pid":
 		a.job = n
 	case "+":
 		a.passed[n] = true
 	case "-":
-		a.failed[n] = true
+		a.failed[n] = more
 	case "lib":
 		a.mapped = append(a.mapped, rest)
 	case "end":

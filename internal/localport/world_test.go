@@ -160,3 +160,22 @@ func TestModulesOfAGroup(t *testing.T) {
 		}
 	}
 }
+
+// Without namespaces, jobs run all the same, and HOME cannot be written.
+func TestThePlainWorld(t *testing.T) {
+	t.Parallel()
+	p := aPython(t)
+	mount := mounted(t, map[string]string{"a": "import os\nassert not os.path.exists(os.path.expanduser('~'))\n"})
+	r := &probing{
+		Python: p, world: opened{world: world{level: plainWorld}}, mount: mount, done: func() {},
+		jobs:    []probe.Job{{Kind: probe.Module, Name: "a"}, {Kind: probe.Module, Name: "b"}},
+		results: make([]probe.Result, 2),
+	}
+	if err := r.run(t.Context(), unitsOf(r.jobs), nil); err != nil {
+		t.Fatal(err)
+	}
+
+	if !r.results[0].OK || r.results[1].OK || !strings.Contains(r.results[1].Detail, "No module named 'b'") {
+		t.Errorf("%+v", r.results)
+	}
+}

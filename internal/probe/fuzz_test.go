@@ -6,8 +6,8 @@ import (
 
 // For any response the loop of requests ends, and each job has one result.
 func FuzzOpenResponse(f *testing.F) {
-	q := NewRequest([]Job{{Kind: Module, Name: "a"}, {Kind: Metadata, Name: "b"}, {Kind: Script, Name: "c", Source: "import a"}},
-		[]string{"a"})
+	jobs := []Job{{Kind: Module, Name: "a"}, {Kind: Metadata, Name: "b"}, {Kind: Script, Name: "c", Source: "import a"}}
+	q := NewRequest(jobs, []string{"a"})
 	for _, s := range []string{
 		`{
 			"interpreter": "cpython-3.13.7",

@@ -16,7 +16,7 @@ func Everything(tree ziptree.Tree, prefix string, dists []wheel.Distribution, na
 	var jobs []Job
 	for m, f := range modulesOf(tree, prefix, dists) {
 		if _, known := listed[m]; !known && named[f.owner] && !isTestOrProgram(m) && !isFolderOfFiles(m) {
-			jobs = append(jobs, Job{Kind: Module, Name: m, Group: f.owner})
+			jobs = append(jobs, Job{Kind: Module, Name: m, Group: f.owner, Loose: true})
 		}
 	}
 

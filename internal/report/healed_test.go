@@ -46,7 +46,8 @@ func TestTextNamesHealedFilesAndCausesOfFailures(t *testing.T) {
 		"written to base/layer.yaml\n" +
 		"healed  base kept a/docs/** (3 files, 12 B, rules docs, stubs): script a/b fails without it; " +
 		"written to base/layer.yaml\n"
-	const rest = `note    base: module lib.old is broken as published (lib 1.0): TypeError: x; to try: take another version
+	const rest = "note    base: module lib.old is broken as published (lib 1.0): TypeError: x; " +
+		`to try: take another version
 failed  base: script probe.py (fails unpruned too)
         TypeError: x
         caused by lib 1.0 as published

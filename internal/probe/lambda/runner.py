@@ -2,9 +2,9 @@
 # Limits: no core dump, bounded address space and files. The last line of stdout of "import" is its time in seconds.
 #
 # runner.py serve: runs jobs, each in a process that it forks while nothing is imported yet. A request is a line on
-# descriptor 3: limit in seconds, kind and names, separated by NUL. Answers are lines on descriptor 4: "ready" once,
-# "pid N" when the job starts, "lib PATH" for each mapped library, "end STATUS KIB SECONDS LATE". The kind "group" imports modules one
-# after the other and says "+ N" or "- N" for each.
+# descriptor 3: limit in seconds, kind and names, separated by NUL. Answers are lines on descriptor 4: "ready" at first,
+# "pid N" when a job starts, "lib PATH" for each mapped library, "end STATUS KIB SECONDS LATE". The kind "group" imports modules one
+# after the other and says "+ N" or "- N ERROR" for each.
 import os
 import sys
 
@@ -73,8 +73,8 @@ def group(names):
     for n, name in enumerate(names):
         try:
             importlib.import_module(name)
-        except BaseException:
-            tell("- %d" % n)
+        except BaseException as error:
+            tell("- %d %s" % (n, " ".join(("%s: %s" % (type(error).__name__, error)).split())[:500]))
         else:
             tell("+ %d" % n)
     libraries()
