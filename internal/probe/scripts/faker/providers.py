@@ -1,4 +1,5 @@
 """Faker finds its providers and languages by name, gives the same answers for a seed, and reads its word lists."""
+# versions: >=25
 import importlib.metadata
 
 import faker
