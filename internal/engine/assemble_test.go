@@ -58,67 +58,6 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("%d files", a.Tree.Len())
 		}
 	})
-	t.Run("of different files of one name the layer has that of the wheel that pip installs last", func(t *testing.T) {
-		// Among wheels that require nothing, pip goes from the last name to the first.
-		a, err := assemble(t, []string{"ns/it.py=a"}, []string{"ns/it.py=b"}, []string{"ns/it.py=c"})
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		e, _ := a.Tree.Lookup("python/ns/it.py")
-		if b, err := e.Bytes(100); err != nil || string(b) != "a" {
-			t.Errorf("%q, %v", b, err)
-		}
-
-		for i, d := range a.Distributions {
-			if owns := slices.Contains(d.Files, "ns/it.py"); owns != (i == 0) {
-				t.Errorf("%s owns it: %t", d.Name, owns)
-			}
-		}
-
-		if len(a.Clashes) != 2 {
-			t.Errorf("clashes %v", a.Clashes)
-		}
-	})
-	t.Run("every clash names the wheel whose file the layer has, and files of its content are none", func(t *testing.T) {
-		store := &memport.Wheels{}
-		var dists []lock.Distribution
-		for _, w := range []struct{ dist, content, requires string }{
-			{"a", "1", ""}, {"b", "2", "a"}, {"c", "1", "b"}, {"d", "3", ""},
-		} {
-			content := wheelOf(t, w.dist, "1.0", "it.py="+w.content)
-			store.Add(wheelName(w.dist, "1.0"), content)
-			d := locked(t, w.dist, "1.0", content)
-			if w.requires != "" {
-				d.Requires = []pydist.Name{name(t, w.requires)}
-			}
-
-			dists = append(dists, d)
-		}
-
-		for range 2 {
-			a, err := assembleFrom(t, store, dists...)
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			var losers []string
-			for _, c := range a.Clashes {
-				losers = append(losers, c.Loser.String())
-				if c.Winner.String() != "c" || c.Site != "it.py" {
-					t.Errorf("%s: the layer has that of %s", c.Site, c.Winner)
-				}
-			}
-
-			e, _ := a.Tree.Lookup("python/it.py")
-			b, err := e.Bytes(100)
-			if slices.Sort(losers); fmt.Sprint(losers) != "[b d]" || err != nil || string(b) != "1" {
-				t.Errorf("%v lose, the layer has %q, %v", losers, b, err)
-			}
-
-			slices.Reverse(dists) // the order of the lock does not matter
-		}
-	})
 	t.Run("a file that is no wheel is refused", func(t *testing.T) {
 		store := &memport.Wheels{}
 		store.Add("a", []byte("not a zip"))
@@ -129,4 +68,69 @@ func TestAssemble(t *testing.T) {
 		_, err := assembleFrom(t, &memport.Wheels{}, locked(t, "a", "1.0", nil))
 		wantFault(t, err, fault.BadInput, "a-1.0-py3-none-any.whl: not in the wheel store")
 	})
+}
+
+// Of different files of one name the layer has that of the wheel that pip installs last.
+func TestAssembleSettlesClashes(t *testing.T) {
+	// Among wheels that require nothing, pip goes from the last name to the first.
+	a, err := assemble(t, []string{"ns/it.py=a"}, []string{"ns/it.py=b"}, []string{"ns/it.py=c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	e, _ := a.Tree.Lookup("python/ns/it.py")
+	if b, err := e.Bytes(100); err != nil || string(b) != "a" {
+		t.Errorf("%q, %v", b, err)
+	}
+
+	for i, d := range a.Distributions {
+		if owns := slices.Contains(d.Files, "ns/it.py"); owns != (i == 0) {
+			t.Errorf("%s owns it: %t", d.Name, owns)
+		}
+	}
+
+	if len(a.Clashes) != 2 {
+		t.Errorf("clashes %v", a.Clashes)
+	}
+}
+
+// Every clash names the wheel whose file the layer has. Files of the same content are none.
+func TestAssembleNamesClashes(t *testing.T) {
+	store := &memport.Wheels{}
+	var dists []lock.Distribution
+	for _, w := range []struct{ dist, content, requires string }{
+		{"a", "1", ""}, {"b", "2", "a"}, {"c", "1", "b"}, {"d", "3", ""},
+	} {
+		content := wheelOf(t, w.dist, "1.0", "it.py="+w.content)
+		store.Add(wheelName(w.dist, "1.0"), content)
+		d := locked(t, w.dist, "1.0", content)
+		if w.requires != "" {
+			d.Requires = []pydist.Name{name(t, w.requires)}
+		}
+
+		dists = append(dists, d)
+	}
+
+	for range 2 {
+		a, err := assembleFrom(t, store, dists...)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		var losers []string
+		for _, c := range a.Clashes {
+			losers = append(losers, c.Loser.String())
+			if c.Winner.String() != "c" || c.Site != "it.py" {
+				t.Errorf("%s: the layer has that of %s", c.Site, c.Winner)
+			}
+		}
+
+		e, _ := a.Tree.Lookup("python/it.py")
+		b, err := e.Bytes(100)
+		if slices.Sort(losers); fmt.Sprint(losers) != "[b d]" || err != nil || string(b) != "1" {
+			t.Errorf("%v lose, the layer has %q, %v", losers, b, err)
+		}
+
+		slices.Reverse(dists) // the order of the lock does not matter
+	}
 }

@@ -168,7 +168,11 @@ func TestLargestFilesHaveTheSizesOfTheZip(t *testing.T) {
 // One layer of several is bumped: only its zip is written, and the others are up to date before and
 // after, although bytecode auto shares the stacks' budget among them.
 func TestABumpedLayerLeavesTheOthersAlone(t *testing.T) {
-	content := map[string][]string{"alpha": {"alpha.py=x = 1\n"}, "beta": {"beta.py=x = 1\n"}, "gamma": {"gamma.py=x = 1\n"}}
+	content := map[string][]string{
+		"alpha": {"alpha.py=x = 1\n"},
+		"beta":  {"beta.py=x = 1\n"},
+		"gamma": {"gamma.py=x = 1\n"},
+	}
 	f := newFactory(t, content)
 	before, _ := f.run(t)
 	content["beta"] = []string{"beta.py=y = 2\n"}
@@ -200,12 +204,18 @@ func TestABumpedLayerLeavesTheOthersAlone(t *testing.T) {
 
 func TestStatesSayWhy(t *testing.T) {
 	for want, change := range map[string]func(f *factory, b *engine.Build){
-		"up to date":                func(*factory, *engine.Build) {},
-		"stale: layer.yaml changed": func(f *factory, _ *engine.Build) { f.ws.Layers[0].Digest = digest.Of([]byte("other")) },
-		"stale: the tool changed: layersmith test -> other":      func(_ *factory, b *engine.Build) { b.Tool = "other" },
+		"up to date": func(*factory, *engine.Build) {},
+		"stale: layer.yaml changed": func(f *factory, _ *engine.Build) {
+			f.ws.Layers[0].Digest = digest.Of([]byte("other"))
+		},
+		"stale: the tool changed: layersmith test -> other": func(_ *factory, b *engine.Build) {
+			b.Tool = "other"
+		},
 		"stale: the interpreter changed: cpython-3.13.0 -> none": func(_ *factory, b *engine.Build) { b.Python = nil },
 		"stale: budget.total changed to 10 B":                    func(f *factory, _ *engine.Build) { f.ws.Total = 10 },
-		"up to date ":                                            func(f *factory, _ *engine.Build) { f.ws.Total-- }, // there is room all the same
+		"up to date ": func(f *factory, _ *engine.Build) {
+			f.ws.Total-- // there is room all the same
+		},
 		"stale: the zip is not what was built": func(f *factory, _ *engine.Build) {
 			f.outputs.Set("alpha-"+targetName+".zip", nil)
 		},

@@ -17,18 +17,19 @@ func TestGuessTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	type files map[string]string
 	for sentence, tt := range map[string]struct {
-		files map[string]string
+		files files
 		want  string
 		told  bool
 	}{
-		"sources only":       {map[string]string{"python/a.py": ""}, "python3.13-x86_64", false},
-		"an extension":       {map[string]string{"_a.cpython-311-aarch64-linux-gnu.so": elf(183)}, "python3.11-arm64", true},
-		"the stable ABI":     {map[string]string{"_a.abi3.so": elf(183)}, "python3.13-arm64", true},
-		"bytecode":           {map[string]string{"__pycache__/a.cpython-312.pyc": ""}, "python3.12-x86_64", true},
-		"a folder":           {map[string]string{"python/lib/python3.11/site-packages/a.py": ""}, "python3.11-x86_64", true},
-		"a Python of no use": {map[string]string{"__pycache__/a.cpython-36.pyc": "", "a.so": elf(183)}, "python3.13-arm64", true},
-		"another processor":  {map[string]string{"a.so": elf(40)}, "python3.13-x86_64", false},
+		"sources only":       {files{"python/a.py": ""}, "python3.13-x86_64", false},
+		"an extension":       {files{"_a.cpython-311-aarch64-linux-gnu.so": elf(183)}, "python3.11-arm64", true},
+		"the stable ABI":     {files{"_a.abi3.so": elf(183)}, "python3.13-arm64", true},
+		"bytecode":           {files{"__pycache__/a.cpython-312.pyc": ""}, "python3.12-x86_64", true},
+		"a folder":           {files{"python/lib/python3.11/site-packages/a.py": ""}, "python3.11-x86_64", true},
+		"a Python of no use": {files{"__pycache__/a.cpython-36.pyc": "", "a.so": elf(183)}, "python3.13-arm64", true},
+		"another processor":  {files{"a.so": elf(40)}, "python3.13-x86_64", false},
 		"the most files": {
 			map[string]string{"a.cpython-311.pyc": "", "b.cpython-311.pyc": "", "c.cpython-312.pyc": ""},
 			"python3.11-x86_64", true,

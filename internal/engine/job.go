@@ -127,7 +127,11 @@ func stacksDigest(ws workspace.Workspace, layer string, bases map[string]digest.
 		}
 	}
 
-	return digest.Canonical("layersmith/stacks/v1", map[string]any{"total": autoTotal(ws), "stacks": stacks, "layers": with})
+	return digest.Canonical("layersmith/stacks/v1", map[string]any{
+		"total":  autoTotal(ws),
+		"stacks": stacks,
+		"layers": with,
+	})
 }
 
 // setKeys gives made layers their keys. The key has what auto decided, and not what it decided by:

@@ -144,7 +144,8 @@ func decisive(failures []probe.Result) probe.Result {
 		return failures[i]
 	}
 
-	for _, fails := range []func(probe.Result) bool{func(f probe.Result) bool { return f.Fatal }, probe.Result.Decides} {
+	fatal := func(f probe.Result) bool { return f.Fatal }
+	for _, fails := range []func(probe.Result) bool{fatal, probe.Result.Decides} {
 		if i := slices.IndexFunc(failures, fails); i >= 0 {
 			return failures[i]
 		}

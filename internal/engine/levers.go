@@ -58,19 +58,20 @@ func leversOf(l report.Layer) []lever {
 	}
 
 	if boto > 0 {
-		out = append(out, lever{boto, "`rules: { boto-runtime: { enabled: true, reason: the runtime has it } }` in " + file})
+		const line = "`rules: { boto-runtime: { enabled: true, reason: the runtime has it } }` in "
+		out = append(out, lever{boto, line + file})
 	}
 
 	for _, p := range l.Parts {
 		if !slices.ContainsFunc(bundled, func(name string) bool { return strings.HasPrefix(p.Name, name+"/") }) {
-			out = append(out, lever{p.Unzipped, fmt.Sprintf("`drop: [{ match: \"%s/**\", reason: not used }]` in %s", p.Name,
-				file)})
+			line := fmt.Sprintf("`drop: [{ match: \"%s/**\", reason: not used }]` in %s", p.Name, file)
+			out = append(out, lever{p.Unzipped, line})
 		}
 	}
 
 	if names := l.Packages.Largest(); len(names) > 1 && !slices.Contains(bundled, names[0]) {
-		out = append(out, lever{l.Packages[names[0]].Unzipped, fmt.Sprintf("%s in a layer of its own, for the functions "+
-			"that need it", names[0])})
+		line := names[0] + " in a layer of its own, for the functions that need it"
+		out = append(out, lever{l.Packages[names[0]].Unzipped, line})
 	}
 
 	return out

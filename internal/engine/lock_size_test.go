@@ -95,8 +95,14 @@ func TestCheckSizesOfAStack(t *testing.T) {
 			notes: "top: its wheels with those of base have 300.0 MB zipped, Lambda allows 262.1 MB unzipped: ",
 		},
 		"the lowest layer is named": {base: 300 * mb, top: 100 * mb, notes: "base: its wheels have 300.0 MB zipped"},
-		"hopeless together":         {base: 300 * mb, top: 300 * mb, err: "top: its wheels with those of base have 600.0 MB"},
-		"the layer below drops":     {base: 300 * mb, top: 300 * mb, drop: []policy.Choice{{Match: "a/**"}}, notes: "base: "},
+		"hopeless together": {
+			base: 300 * mb, top: 300 * mb,
+			err: "top: its wheels with those of base have 600.0 MB",
+		},
+		"the layer below drops": {
+			base: 300 * mb, top: 300 * mb,
+			drop: []policy.Choice{{Match: "a/**"}}, notes: "base: ",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -117,7 +117,9 @@ func (s Build) writeZips(ctx context.Context, r round, old report.Report) (writt
 
 // zipOf writes the zip of a layer, unless that of the last build has the same key. other reports
 // whether its bytes are others than before.
-func (s Build) zipOf(ctx context.Context, r round, m Made, old report.Report) (file report.File, other bool, err error) {
+func (s Build) zipOf(
+	ctx context.Context, r round, m Made, old report.Report,
+) (file report.File, other bool, err error) {
 	var was report.Layer
 	name := ZipName(m.Spec.Name, r.in.Lock.Target)
 	if i := indexOf(old.Layers, m.Spec.Name); i >= 0 && old.Target == r.in.Lock.Target.String() {

@@ -74,8 +74,9 @@ func layout(in Input) (found []Finding) {
 		found = append(found, Finding{
 			Subject: in.Name,
 			Check:   "layout",
-			Message: fmt.Sprintf("%d %s in %s, where %s does not look", count[folder], things, name, in.Target.Runtime()),
-			Hint:    "move what is there into " + in.Prefix + ", and zip again",
+			Message: fmt.Sprintf("%d %s in %s, where %s does not look",
+				count[folder], things, name, in.Target.Runtime()),
+			Hint: "move what is there into " + in.Prefix + ", and zip again",
 		})
 	}
 

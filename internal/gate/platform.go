@@ -159,7 +159,9 @@ func (g group) binaries() []string {
 	var out []string
 	for _, f := range g.files {
 		switch _, isExtension := pydist.ParseExtension(f); {
-		case isExtension, slices.Contains([]string{".dylib", ".dll"}, path.Ext(f)), strings.Contains(path.Base(f), ".so."):
+		case isExtension,
+			slices.Contains([]string{".dylib", ".dll"}, path.Ext(f)),
+			strings.Contains(path.Base(f), ".so."):
 			out = append(out, f)
 		}
 	}

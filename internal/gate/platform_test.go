@@ -72,8 +72,10 @@ func TestPlatform(t *testing.T) {
 		},
 		"a free-threaded Python": {
 			files: map[string]string{"a/_b.cpython-313t-x86_64-linux-gnu.so": ""},
-			want: []string{"python/a/_b.cpython-313t-x86_64-linux-gnu.so: a: the file is for cp313t, which python3.13 " +
-				"does not load [python-abi]"},
+			want: []string{
+				"python/a/_b.cpython-313t-x86_64-linux-gnu.so: a: the file is for cp313t, " +
+					"which python3.13 does not load [python-abi]",
+			},
 		},
 	} {
 		p := Part{Name: "l", Prefix: prefix}

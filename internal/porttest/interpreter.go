@@ -34,7 +34,8 @@ func Interpreter(t *testing.T, target pydist.Target, open func(t *testing.T) eng
 		runTests(t, start, []namedTest[interpreterTest]{
 			{"modules, metadata and scripts are tested in the mounted stack", interpreterTest.jobs},
 			{"sys.path is Lambda's, without packages of this machine", interpreterTest.sysPath},
-			{"a job has no variables of the user, and may write to its temporary folder only", interpreterTest.environment},
+			{"a job has no variables of the user, and writes only to its temporary folder",
+				interpreterTest.environment},
 			{"a job that hangs is ended", interpreterTest.hangingJob},
 			{"a process that a job leaves running is ended", interpreterTest.leftProcess},
 			{"of huge output the last lines are kept", interpreterTest.hugeOutput},

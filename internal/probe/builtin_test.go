@@ -90,7 +90,11 @@ func TestWhatDecides(t *testing.T) {
 	t.Parallel()
 	got := ""
 	for _, inherited := range []bool{false, true} {
-		for _, j := range []Job{{Kind: Module, Name: "m"}, {Kind: Script, Name: "numpy/arrays"}, {Kind: Script, Name: "probe.py"}} {
+		for _, j := range []Job{
+			{Kind: Module, Name: "m"},
+			{Kind: Script, Name: "numpy/arrays"},
+			{Kind: Script, Name: "probe.py"},
+		} {
 			got += fmt.Sprint(Result{Job: j, Inherited: inherited}.Decides(), " ")
 		}
 	}

@@ -4,8 +4,8 @@
 // A job imports a module, reads a distribution's metadata and loads its entry points, or runs a
 // functional script. Each job runs in a new process, on the stack of layers as Lambda mounts it,
 // without any other site-packages. The functional scripts are scripts/<distribution>/<topic>.py,
-// whose docstring says what they prove, and which may say for which versions; a layer may have its own as probe.py. A script exits with 0
-// or raises.
+// whose docstring says what they prove, and which may say for which versions. A layer may have its
+// own as probe.py. A script exits with 0 or raises.
 package probe
 
 import (
