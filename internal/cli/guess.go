@@ -6,8 +6,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// guess chooses the target for a zip or folder of another tool, where --target does not name it, and
-// says so.
+// guess chooses the target for a zip or folder of another tool, where --target does not name it,
+// and says so.
 func (a *app) guess(tree ziptree.Tree, def pydist.Target) pydist.Target {
 	if a.target != "" {
 		return def

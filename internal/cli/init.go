@@ -105,8 +105,8 @@ func (a *app) checkPlace(layer string) (fresh bool, err error) {
 	return false, nil
 }
 
-// initialRequirements is the text of the new requirements.txt. Mistakes name the argument or the file
-// and line.
+// initialRequirements is the text of the new requirements.txt. Mistakes name the argument or the
+// file and line.
 func (a *app) initialRequirements(flags initFlags, requirements []string) (string, error) {
 	if len(flags.files)+len(requirements) == 0 {
 		return "", fault.New(fault.BadInput, "init", "", errors.New("no requirements are given")).
@@ -149,8 +149,8 @@ func (a *app) initialRequirements(flags initFlags, requirements []string) (strin
 	return text.String(), nil
 }
 
-// requirementsOf is the text for the new layer of a requirements file: a copy, or a line that includes
-// it if it includes others.
+// requirementsOf is the text for the new layer of a requirements file: a copy, or a line that
+// includes it if it includes others.
 func (a *app) requirementsOf(file string, b []byte, layer string) (string, error) {
 	included := false
 	_, err := pydist.ParseRequirements(filepath.ToSlash(file), func(name string) ([]byte, error) {

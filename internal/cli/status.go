@@ -80,8 +80,8 @@ func (a *app) status(ctx context.Context) error {
 	return engine.JudgeReport(last, false)
 }
 
-// judgedReport is the report of the last build for a target, with today's verdicts; empty when there
-// is none.
+// judgedReport is the report of the last build for a target, with today's verdicts; empty when
+// there is none.
 func (a *app) judgedReport(w workspace.Workspace, t pydist.Target) report.Report {
 	last, err := a.lastReport()
 	if err != nil || last.Target != t.String() {

@@ -29,7 +29,8 @@ func (c Clash) note() string {
 		"to accept it, allow: [{ match: %q, reason: ... }]", c.Site, c.Winner, c.Loser, c.Winner, c.Site)
 }
 
-// clashNotes are the notes about clashing files that the layer has and that layer.yaml does not allow.
+// clashNotes are the notes about clashing files that the layer has and that layer.yaml does not
+// allow.
 func (m Made) clashNotes() []string {
 	if len(m.Artifact.Clashes) == 0 {
 		return nil
@@ -92,8 +93,8 @@ var (
 	docstring   = regexp.MustCompile(`(?s)^\s*[rRuU]?(?:"""(?:[^\\]|\\.)*?"""|'''(?:[^\\]|\\.)*?''')`)
 	spaces      = regexp.MustCompile(`\s+`)
 
-	// The two ways to declare a namespace package before PEP 420, and the usual fallback from one to
-	// the other, after codeOf.
+	// The two ways to declare a namespace package before PEP 420, and the usual fallback from one
+	// to the other, after codeOf.
 	namespace = regexp.MustCompile(`^(?:(?:try:|except \w+:|from pkgutil import extend_path|import pkg_resources|` +
 		`import pkgutil|pkg_resources\.declare_namespace\(__name__\)|__import__\("pkg_resources"\)` +
 		`\.declare_namespace\(__name__\)|__path__ = (?:__import__\("pkgutil"\)\.|pkgutil\.)?extend_path\(` +

@@ -88,8 +88,8 @@ func (s Build) jobs(in BuildInput) ([]Job, error) {
 	return jobs, nil
 }
 
-// base is the digest of a layer's inputs and of the bases of the layers below, which have to be made
-// before.
+// base is the digest of a layer's inputs and of the bases of the layers below, which have to be
+// made before.
 func (s Build) base(in BuildInput, j Job, bases map[string]digest.SHA256) (digest.SHA256, error) {
 	below := []digest.SHA256{}
 	for _, name := range in.Workspace.Below(j.Spec.Name) {

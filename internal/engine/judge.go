@@ -137,8 +137,8 @@ func probeFault(l report.Layer) error {
 		WithHint(probeHint(l, f))
 }
 
-// decisive is the failure that fails a probe: one that pruning causes, else one that counts whatever
-// causes it. Imports that are timed are the last of all and count too.
+// decisive is the failure that fails a probe: one that pruning causes, else one that counts
+// whatever causes it. Imports that are timed are the last of all and count too.
 func decisive(failures []probe.Result) probe.Result {
 	if i := slices.IndexFunc(failures, func(f probe.Result) bool { return !f.Inherited }); i >= 0 {
 		return failures[i]

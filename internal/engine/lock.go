@@ -305,7 +305,8 @@ func checkDirect(q ResolveRequest, dists []lock.Distribution) error {
 	return nil
 }
 
-// required is the requirement of a distribution and its place: "alpha @ ... (main/requirements.txt:1)".
+// required is the requirement of a distribution and its place: "alpha @ ...
+// (main/requirements.txt:1)".
 func required(w workspace.Workspace, n pydist.Name) string {
 	for _, l := range w.Layers {
 		for _, r := range l.Requirements.Direct {

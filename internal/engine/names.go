@@ -309,8 +309,8 @@ func (n *names) imports() {
 // written is the end of the reason that healing writes.
 var written = regexp.MustCompile(`; healed \d{4}-\d{2}-\d{2}$`)
 
-// globs checks that each entry of keep or drop matches a file. An entry that healing wrote, and that
-// a newer version of the package does not need, is only remarked.
+// globs checks that each entry of keep or drop matches a file. An entry that healing wrote, and
+// that a newer version of the package does not need, is only remarked.
 func (n *names) globs(key string, choices []policy.Choice) {
 	for _, c := range policy.Unmatched(choices, n.sites) {
 		if key == "allow" && n.subject(c.Match) {

@@ -94,9 +94,9 @@ type Interpreter interface {
 	Compile(ctx context.Context, job CompileJob) error
 	// World says what of Lambda's world probes on this machine lack; "" for nothing.
 	World(ctx context.Context) (string, error)
-	// Probe runs jobs with a mounted stack on sys.path, in new processes with limits. Modules of one
-	// group may share a process; one that fails, and is not Loose, has failed in its own. It calls done
-	// after each job.
+	// Probe runs jobs with a mounted stack on sys.path, in new processes with limits. Modules of
+	// one group may share a process; one that fails, and is not Loose, has failed in its own. It
+	// calls done after each job.
 	Probe(ctx context.Context, mount string, jobs []probe.Job, done func()) ([]probe.Result, error)
 	// Import imports modules in a new process, rounds times, and returns the fastest round.
 	Import(ctx context.Context, mount string, modules []string, rounds int) (probe.ImportTime, error)

@@ -18,7 +18,8 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// "Fails unpruned too" is no acquittal of a direct requirement none of whose modules can be imported.
+// "Fails unpruned too" is no acquittal of a direct requirement none of whose modules can be
+// imported.
 func TestProbeOfUselessRequirements(t *testing.T) {
 	t.Parallel()
 	tree := porttest.Tree(t, "python/a.py=", "python/b.py=", "python/c.py=")

@@ -9,9 +9,9 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Judged is a report with the verdicts of today's workspace: the sizes are those that were measured,
-// the budgets those of the workspace as it is now. Build, check, status and report all print what
-// it says. Layers that the workspace does not have any more are left out.
+// Judged is a report with the verdicts of today's workspace: the sizes are those that were
+// measured, the budgets those of the workspace as it is now. Build, check, status and report all
+// print what it says. Layers that the workspace does not have any more are left out.
 func Judged(ws workspace.Workspace, rep report.Report) report.Report {
 	var layers []report.Layer
 	for _, spec := range ws.Layers {

@@ -22,7 +22,8 @@ type verdicts struct {
 }
 
 // verdictKey identifies all that decides the outcome of a layer's probe: the files of the stack,
-// the jobs and their sources, the interpreter, the world that it has and the program that runs jobs.
+// the jobs and their sources, the interpreter, the world that it has and the program that runs
+// jobs.
 func (s Build) verdictKey(ctx context.Context, contents []digest.SHA256, q Question) (digest.SHA256, error) {
 	world, err := s.Python.World(ctx)
 	if err != nil {

@@ -41,7 +41,8 @@ func modes(in Input) []Finding {
 
 var sitePackages = regexp.MustCompile(`^(.*/)?lib/(python3\.\d+)/site-packages/$`)
 
-// layout finds distributions outside of the folder that Python looks in, beside those that are right.
+// layout finds distributions outside of the folder that Python looks in, beside those that are
+// right.
 func layout(in Input) (found []Finding) {
 	if !in.AsItIs {
 		return nil

@@ -120,8 +120,8 @@ func glibcVersion(s string) (major, minor int, ok bool) {
 //go:embed base_libraries.txt
 var baseLibraries string
 
-// RuntimeLibraries are the names of the libraries that the target's runtime has, as base_libraries.txt
-// lists them.
+// RuntimeLibraries are the names of the libraries that the target's runtime has, as
+// base_libraries.txt lists them.
 func RuntimeLibraries(t pydist.Target) map[string]bool { return base(t) }
 
 // base returns the libraries of the target's runtime image. See base_libraries.txt for the source.

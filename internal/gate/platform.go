@@ -28,9 +28,10 @@ type foreign struct {
 	files       []string
 }
 
-// platform finds distributions that were installed for another system or another Python: those whose
-// WHEEL says so, and without a WHEEL those whose extension modules say so, by name or by content. A
-// distribution may have modules for many systems: one that has a module for the target too is right.
+// platform finds distributions that were installed for another system or another Python: those
+// whose WHEEL says so, and without a WHEEL those whose extension modules say so, by name or by
+// content. A distribution may have modules for many systems: one that has a module for the target
+// too is right.
 func platform(in Input) (found []Finding) {
 	for _, g := range groups(in.Part) {
 		f, ok := g.byTags(in)

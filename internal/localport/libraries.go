@@ -114,8 +114,8 @@ func (p Python) runtimeLibraries() map[string]bool {
 }
 
 // withoutForeign asks jobs again that loaded libraries of this machine which Lambda has not, with
-// these hidden. A job that then fails needs them. Where nothing can be hidden, loading one fails the
-// job.
+// these hidden. A job that then fails needs them. Where nothing can be hidden, loading one fails
+// the job.
 func (r *probing) withoutForeign(ctx context.Context) error {
 	var hide []string
 	for range mostHidden {

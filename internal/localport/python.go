@@ -38,8 +38,8 @@ func (p Python) Identity() string { return p.identity }
 // probeTimeout is for one job. A cold start of a large layer may take 10 s.
 const probeTimeout = 120 * time.Second
 
-// enoughSeconds is how long an import takes that is timed once: what disturbs it is small beside it,
-// and its files were just written, so they are in memory.
+// enoughSeconds is how long an import takes that is timed once: what disturbs it is small beside
+// it, and its files were just written, so they are in memory.
 const enoughSeconds = 1
 
 // Import measures the import of all modules together: the fastest of some rounds, each in a new

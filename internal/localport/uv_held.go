@@ -68,7 +68,8 @@ func (r *resolveRun) heldBack(ctx context.Context, locked []lock.Distribution) (
 	return notes, nil
 }
 
-// heldByLock reports whether the lock already had this version: it was explained when it was chosen.
+// heldByLock reports whether the lock already had this version: it was explained when it was
+// chosen.
 func (r *resolveRun) heldByLock(d lock.Distribution) bool {
 	if r.request.Locked == nil || slices.Contains(r.request.Upgrade, d.Name.String()) {
 		return false

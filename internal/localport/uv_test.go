@@ -113,8 +113,8 @@ func TestReadGraph(t *testing.T) {
 	}
 }
 
-// The closure of a file is what it reaches. Where somebody requires an extra of something in it, the
-// comments do not say for whom: then it is not exact.
+// The closure of a file is what it reaches. Where somebody requires an extra of something in it,
+// the comments do not say for whom: then it is not exact.
 func TestClosure(t *testing.T) {
 	const in = "a==1\n    # via -r /tmp/one.txt\nb==1\n    # via\n    #   -r two.txt\n    #   a\n" +
 		"c[x]==1\n    # via -r three.txt\nd==1\n    # via c\ne==1\n    # via b\n"

@@ -11,8 +11,8 @@ import (
 	"github.com/layersmith/layersmith/internal/workspace"
 )
 
-// Workspace is the folder of a workspace. Beside its own files it reads those of the repository that
-// it is in: requirements may include them.
+// Workspace is the folder of a workspace. Beside its own files it reads those of the repository
+// that it is in: requirements may include them.
 type Workspace struct{ Dir string }
 
 var (
@@ -31,8 +31,8 @@ func (w Workspace) ReadDir(name string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(os.DirFS(w.Dir), name)
 }
 
-// ReadAbove reads a file above the workspace, if it is in the same repository. What lies outside of it
-// is not there on another machine.
+// ReadAbove reads a file above the workspace, if it is in the same repository. What lies outside of
+// it is not there on another machine.
 func (w Workspace) ReadAbove(name string) ([]byte, error) {
 	dir, err := filepath.Abs(w.Dir)
 	if err != nil {

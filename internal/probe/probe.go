@@ -40,7 +40,8 @@ type Job struct {
 	Kind   Kind   `json:"kind"`
 	Name   string `json:"name"`
 	Source string `json:"-"`
-	// modules of one group may be imported in one process, in their order; "" for a process of its own
+	// modules of one group may be imported in one process, in their order; "" for a process of its
+	// own
 	Group string `json:"-"`
 	// its failure in the process of a group stands: who asks will ask again
 	Loose bool `json:"-"`

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Extension is what the name of an extension module says (PEP 3149, PEP 384, and Windows' suffixes).
+// Extension is what the name of an extension module says (PEP 3149, PEP 384, and Windows'
+// suffixes).
 type Extension struct {
 	Module string // its path without the suffix: "numpy/_core/_multiarray_umath"
 	Python string // the only Python that imports it, "cp311"; "" for the stable ABI and names without a tag

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// explain makes a mistake in a requirements file say what the file is, if it is of another kind, and
-// gives it a hint if it has none. content is the file at fault.
+// explain makes a mistake in a requirements file say what the file is, if it is of another kind,
+// and gives it a hint if it has none. content is the file at fault.
 func explain(err error, content []byte) error {
 	var at *PositionError
 	if !errors.As(err, &at) {

@@ -8,7 +8,8 @@ import (
 	"github.com/layersmith/layersmith/internal/policy"
 )
 
-// place is the key of a name in Layer.places: the key of layer.yaml under which it is, and the name.
+// place is the key of a name in Layer.places: the key of layer.yaml under which it is, and the
+// name.
 func placeKey(key, name string) string { return key + "\x00" + name }
 
 // note remembers where layer.yaml names something.
