@@ -92,7 +92,7 @@ func (a *app) showChecked(rep report.Report, strict bool) error {
 	if a.json {
 		err = a.printJSON(rep)
 	} else if !a.quiet {
-		report.Text(a.Out, rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
+		report.Text(a.marked(), rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
 		for _, l := range rep.Layers {
 			report.Explain(a.Out, l, a.verbose)
 		}

@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -164,8 +165,22 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitInput
 	}
 
-	a.complain(err.Error(), fault.HintOf(err))
+	a.complain(err.Error(), cmp.Or(fault.HintOf(err), generalHint(err)))
 	return exitCode(err)
+}
+
+// generalHint is for an error that has no hint of its own.
+func generalHint(err error) string {
+	switch code := exitCode(err); {
+	case isUsage(err), strings.HasPrefix(err.Error(), "unknown "):
+		return "layersmith --help lists the commands, and COMMAND --help the flags of one"
+	case code == exitInternal:
+		return "this is a defect of Layersmith: please report it with the command that you ran"
+	case code == exitVerdict:
+		return "layersmith report -v shows all that was found"
+	}
+
+	return "docs/bad-input.md lists mistakes and what to do"
 }
 
 // exitCode is that of a command that failed.
@@ -194,15 +209,6 @@ func (a *app) complain(problem, hint string) {
 	if hint != "" {
 		fmt.Fprintln(a.Err, a.paint(a.Err, "36", "hint:"), hint)
 	}
-}
-
-// paint colors a word on a terminal. color is an SGR code.
-func (a *app) paint(w io.Writer, color, s string) string {
-	if os.Getenv("NO_COLOR") != "" || !isTerminal(w) {
-		return s
-	}
-
-	return "\x1b[" + color + "m" + s + "\x1b[0m"
 }
 
 func isTerminal(w io.Writer) bool {

@@ -186,6 +186,9 @@ func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	return w, t, err
 }
 
+// hintTarget says how a target is written.
+const hintTarget = "write a runtime and an architecture, such as " + workspace.DefaultTarget + " or python3.12-arm64"
+
 func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 	if a.target == "" {
 		return w.Targets[0], nil
@@ -193,7 +196,7 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 
 	t, err := pydist.ParseTarget(a.target)
 	if err != nil {
-		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err)
+		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err).WithHint(hintTarget)
 	}
 
 	return t, nil

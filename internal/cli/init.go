@@ -54,7 +54,7 @@ func (a *app) init(flags initFlags, requirements []string) error {
 
 	t, err := pydist.ParseTarget(cmp.Or(a.target, workspace.DefaultTarget))
 	if err != nil {
-		return fault.New(fault.BadInput, "init", "", err)
+		return fault.New(fault.BadInput, "init", "", err).WithHint(hintTarget)
 	}
 
 	fresh, err := a.checkPlace(flags.layer)

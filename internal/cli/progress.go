@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/report"
 )
 
 // progress shows bars on a terminal. Elsewhere it prints a line for each task that took longer than
@@ -62,7 +64,8 @@ func (p *progress) Start(name string, total int64, unit string) engine.Task {
 	}
 
 	bar := p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter))
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(counter, decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 6})))
 	return barTask{bar}
 }
 
@@ -99,10 +102,13 @@ func (t *lineTask) Done() {
 
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
-	amount := fmt.Sprintf("%d %s", t.n, t.unit)
-	if t.unit == "bytes" {
-		amount = measure.Bytes(t.n).String()
+	amount := ": " + report.Count(int(t.n), strings.TrimSuffix(t.unit, "s"))
+	switch {
+	case t.n == 0: // it is one step
+		amount = ""
+	case t.unit == "bytes":
+		amount = ": " + measure.Bytes(t.n).String()
 	}
 
-	fmt.Fprintf(t.p.plain, "%s: %s in %s\n", t.name, amount, seconds(took))
+	fmt.Fprintf(t.p.plain, "%s%s in %s\n", t.name, amount, seconds(took))
 }

@@ -65,7 +65,8 @@ func (a *app) reportCommand() *cobra.Command {
 				return a.printJSON(r)
 			}
 
-			report.Text(a.Out, r, report.TextOptions{Verbose: a.verbose})
+			a.say("target  %s", r.Target)
+			report.Text(a.marked(), r, report.TextOptions{Verbose: a.verbose})
 			fmt.Fprintln(a.Out)
 			report.Details(a.Out, r)
 			return nil

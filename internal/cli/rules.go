@@ -67,7 +67,7 @@ func (a *app) rules(ids []string) error {
 		table = append(table, []string{r.ID, switchText(r), saved[r.ID].Unzipped.MB(), r.Title})
 	}
 
-	report.Table(a.Out, table, map[int]bool{2: true})
+	report.Table(a.marked(), table, map[int]bool{2: true})
 	return nil
 }
 

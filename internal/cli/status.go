@@ -74,7 +74,7 @@ func (a *app) status(ctx context.Context) error {
 	a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
 	a.sayStatus(rows)
 	if !a.quiet {
-		report.Stacks(a.Out, last.Stacks)
+		report.Stacks(a.marked(), last.Stacks)
 	}
 
 	return engine.JudgeReport(last, false)
@@ -134,6 +134,6 @@ func (a *app) sayStatus(rows []statusRow) {
 	}
 
 	if !a.quiet {
-		report.Table(a.Out, table, map[int]bool{2: true, 3: true})
+		report.Table(a.marked(), table, map[int]bool{2: true, 3: true})
 	}
 }

@@ -227,10 +227,20 @@ func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry, total m
 
 	b.Partial = true
 	b.Without = s.without
-	b.Reason = fmt.Sprintf("%s of %s fit the budgets of the layer and of every stack (%s); without: %s; "+
-		"costs about %.1f s at a cold start that imports all of it",
-		s.all-s.lost, s.all, total, strings.Join(s.without, ", "), float64(s.lost)/1e6*secondsPerMB)
+	b.Reason = fmt.Sprintf("%s of %s fit the budgets (%s for every stack); left out is that of %s, about %.1f s "+
+		"of a cold start that imports it all",
+		s.all-s.lost, s.all, total, someNames(s.without), float64(s.lost)/1e6*secondsPerMB)
 	return b
+}
+
+// someNames are up to three names, or how many there are: the report has them all.
+func someNames(names []string) string {
+	const most = 3
+	if len(names) > most {
+		return report.Count(len(names), "distribution")
+	}
+
+	return strings.Join(names, ", ")
 }
 
 // byDistribution groups .pyc entries by the distribution of their source.

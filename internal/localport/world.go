@@ -2,6 +2,7 @@ package localport
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -168,7 +169,7 @@ func (p Python) start(ctx context.Context, w opened, base, mount string, hide []
 
 	lacks, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "world ")
 	if err != nil || !ok {
-		said := lastLines(z.text(z.err), 1)
+		said := cmp.Or(lastLines(z.text(z.err), 1), "it ended without an answer")
 		return fail(fault.New(fault.ToolMissing, "run the probe with", p.Path, errors.New(said)).WithHint(otherPython))
 	}
 

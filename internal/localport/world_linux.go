@@ -35,6 +35,7 @@ func possibleWorlds(platform string) []world {
 	users := world{"new", func() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{
 			Setpgid:     true,
+			Pdeathsig:   syscall.SIGKILL,
 			Cloneflags:  own | syscall.CLONE_NEWUSER,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: lambdaUID, HostID: os.Getuid(), Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: lambdaGID, HostID: os.Getgid(), Size: 1}},
@@ -42,7 +43,7 @@ func possibleWorlds(platform string) []world {
 		}
 	}}
 	root := world{"new", func() *syscall.SysProcAttr {
-		return &syscall.SysProcAttr{Setpgid: true, Cloneflags: own}
+		return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: own}
 	}}
 	if os.Getuid() == 0 {
 		return []world{users, root, plain}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -82,7 +83,51 @@ func (t text) table(layers []Layer) {
 		}
 	}
 
-	Table(t.w, rows, map[int]bool{1: true, 2: true, 3: true})
+	right := map[int]bool{1: true, 2: true, 3: true}
+	if !t.PlanOnly && tableWidth(rows) > screen {
+		t.narrow(rows, right)
+		return
+	}
+
+	Table(t.w, rows, right)
+}
+
+// screen is the width in characters that tables keep to.
+const screen = 80
+
+// narrow prints a table of layers that is too wide for the screen: the last two columns have a line
+// of their own below.
+func (t text) narrow(rows [][]string, right map[int]bool) {
+	const columns = 4
+	var sizes bytes.Buffer
+	short := make([][]string, len(rows))
+	for i := range rows {
+		short[i] = rows[i][:columns]
+	}
+
+	Table(&sizes, short, right)
+	for i, line := range strings.Split(strings.TrimSuffix(sizes.String(), "\n"), "\n") {
+		fmt.Fprintln(t.w, line)
+		if i > 0 {
+			fmt.Fprintln(t.w, indent("budget: "+rows[i][columns]+"; probe: "+rows[i][columns+1]))
+		}
+	}
+}
+
+func tableWidth(rows [][]string) int {
+	widest := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			widest[i] = max(widest[i], len([]rune(cell))+2)
+		}
+	}
+
+	sum := -2
+	for _, w := range widest {
+		sum += w
+	}
+
+	return sum
 }
 
 // zipText is the size of the zip before and after; of a folder that was checked there is none.
@@ -358,6 +403,10 @@ func Details(w io.Writer, r Report) {
 	for _, l := range r.Layers {
 		fmt.Fprintf(w, "%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n",
 			l.Name, l.After.Unzipped, l.Before.Unzipped, l.Zip.Bytes, l.Before.Zipped, l.Bytecode.Mode)
+		if len(l.Bytecode.Without) > 0 {
+			fmt.Fprintf(w, "  without the bytecode of: %s\n", strings.Join(l.Bytecode.Without, ", "))
+		}
+
 		section(w, "package", l.Packages)
 		section(w, "kind", l.Kinds)
 		section(w, "removed by rule", l.Removed)

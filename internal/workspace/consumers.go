@@ -223,7 +223,7 @@ func (v value) tags() map[string]string {
 	case len(tags) == 0:
 		v.wrong("tag is empty", "write it as tag: { team: pricing }")
 	case len(tags) > maxTags:
-		v.wrong(fmt.Sprintf("%d tags, limit %d", len(tags), maxTags), "")
+		v.wrong(fmt.Sprintf("%d tags, limit %d", len(tags), maxTags), "name fewer tags")
 	}
 
 	return tags
@@ -250,7 +250,7 @@ func (v value) stack(w Workspace) []string {
 		}
 
 		if listed[name] {
-			item.wrong(fmt.Sprintf("layer %s is listed twice", name), "")
+			item.wrong(fmt.Sprintf("layer %s is listed twice", name), "remove one of them")
 			continue
 		}
 
@@ -340,7 +340,7 @@ func (v value) window() int {
 	case !ok:
 		v.wrong(fmt.Sprintf("%q is not a duration", s), "write it as 5m or 90s")
 	case n < minWindowSeconds || n > maxWindowSeconds:
-		v.wrong(fmt.Sprintf("window %s is out of range: 1m to 1h", s), "")
+		v.wrong(fmt.Sprintf("window %s is out of range: 1m to 1h", s), "write it as 10m")
 	}
 
 	return n

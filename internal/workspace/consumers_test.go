@@ -137,16 +137,16 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"no list": {
 			"consumers:\n  function: f\n  layers: base\n",
-			at + "1: expected a list\n",
+			at + "1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
-		"nothing where the list is": {"consumers:\n", at + "1: expected a list\n"},
+		"nothing where the list is": {"consumers:\n", at + "1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n"},
 		"a list in place of the file": {
 			"- function: f\n  layers: base\n",
-			at + "1: expected a mapping, for example { key: value }\n",
+			at + "1: expected a mapping, for example { key: value }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"an entry that is a name": {
 			"consumers:\n- f\n",
-			at + "2: expected a mapping, for example { function: NAME, layers: [LAYER] }\n",
+			at + "2: expected a mapping, for example { function: NAME, layers: [LAYER] }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"an entry of nothing": {
 			"consumers:\n- {}\n",
@@ -159,7 +159,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"not YAML": {
 			"consumers: [\n",
-			at + "1: not YAML: sequence end token ']' not found\n",
+			at + "1: not YAML: sequence end token ']' not found\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"an alias of YAML": {
 			"consumers:\n- function: &f f\n  layers: base\n  alias: *f\n",
@@ -210,10 +210,10 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 			at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" +
 				functionHint,
 		},
-		"functions as a list": {function("[f, g]"), at + "3: expected text\n"},
+		"functions as a list": {function("[f, g]"), at + "3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
 		"a tag that is text": {
 			"consumers:\n- tag: team=pricing\n  layers: base\n",
-			at + "2: expected a mapping, for example { team: pricing }\n",
+			at + "2: expected a mapping, for example { team: pricing }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"no tag": {
 			"consumers:\n- tag: {}\n  layers: base\n",
@@ -221,7 +221,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"a tag without value": {
 			"consumers:\n- tag: { team: }\n  layers: base\n",
-			at + "2: expected text\n" + at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
+			at + "2: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n" + at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
 		},
 		"a tag that is too long": {
 			"consumers:\n- tag:\n    team: " + strings.Repeat("y", 257) + "\n  layers: base\n",
@@ -238,7 +238,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"nothing where layers are": {
 			"consumers:\n- function: f\n  layers:\n",
-			at + "3: expected text\n",
+			at + "3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"an unknown layer, nearly a known": {
 			"consumers:\n- function: f\n  layers:\n  - base\n  - sciense\n",
@@ -246,7 +246,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"a layer twice": {
 			"consumers:\n- function: f\n  layers:\n  - base\n  - aws\n  - base\n",
-			at + "6: layer base is listed twice\n",
+			at + "6: layer base is listed twice\n  hint: remove one of them\n",
 		},
 		"six layers": {
 			"consumers:\n- function: f\n  layers: [one, two, three, four, five, six]\n",
@@ -288,7 +288,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"health that is text": {
 			entry("health: f-errors"),
-			at + "4: expected a mapping, for example { alarm: NAME, window: 5m }\n",
+			at + "4: expected a mapping, for example { alarm: NAME, window: 5m }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"an unknown key in health": {
 			entry("health: { alarm: a, windows: 5m }"),
@@ -303,7 +303,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 			at + "4: unknown variable {name} in an alarm name\n  hint: only {function} is replaced, by the " +
 				"function's name\n",
 		},
-		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: expected text\n"},
+		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
 		"a window without a unit": {
 			entry("health: { alarm: a, window: 300 }"),
 			at + "4: \"300\" is not a duration\n" + windowHint,
@@ -314,11 +314,11 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"a window that is too short": {
 			entry("health: { alarm: a, window: 59s }"),
-			at + "4: window 59s is out of range: 1m to 1h\n",
+			at + "4: window 59s is out of range: 1m to 1h\n  hint: write it as 10m\n",
 		},
 		"a window that is too long": {
 			entry("health: { alarm: a, window: 61m }"),
-			at + "4: window 61m is out of range: 1m to 1h\n",
+			at + "4: window 61m is out of range: 1m to 1h\n  hint: write it as 10m\n",
 		},
 		"a window that is far too long": {
 			entry("health: { alarm: a, window: 99999999999999999999h }"),
@@ -349,11 +349,11 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"brackets that nest too deep": {
 			"consumers: " + strings.Repeat("[", 33),
-			"layers/consumers.yaml: nested 33 deep, limit 32\n",
+			"layers/consumers.yaml: nested 33 deep, limit 32\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"a file that is too large": {
 			strings.Repeat("#", 64<<10) + "\n",
-			"layers/consumers.yaml: 65537 bytes, limit 65536\n",
+			"layers/consumers.yaml: 65537 bytes, limit 65536\n  hint: a spec has a few lines: move data into files of its own\n",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -278,16 +278,16 @@ func (l *loader) read(name string) ([]byte, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false
 	case err != nil:
-		l.find(path.Join(l.root, name), err.Error(), "")
+		l.find(path.Join(l.root, name), err.Error(), hintFile)
 		return nil, false
 	case strings.HasSuffix(name, ".yaml") && len(b) > maxSpecBytes:
-		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxSpecBytes), "")
+		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxSpecBytes), hintSize)
 		return nil, false
 	case strings.HasSuffix(name, ".yaml") && nesting(b) > maxNesting:
-		l.find(path.Join(l.root, name), fmt.Sprintf("nested %d deep, limit %d", nesting(b), maxNesting), "")
+		l.find(path.Join(l.root, name), fmt.Sprintf("nested %d deep, limit %d", nesting(b), maxNesting), hintYAML)
 		return nil, false
 	case len(b) > maxFileBytes:
-		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxFileBytes), "")
+		l.find(path.Join(l.root, name), fmt.Sprintf("%d bytes, limit %d", len(b), maxFileBytes), hintSize)
 		return nil, false
 	case strings.HasSuffix(name, ".yaml") && notText(b) > 0:
 		l.find(fmt.Sprintf("%s:%d", path.Join(l.root, name), notText(b)), "not UTF-8 text", "save it as UTF-8")
@@ -332,9 +332,9 @@ func (v value) targets() []pydist.Target {
 		target, err := pydist.ParseTarget(s)
 		switch {
 		case err != nil:
-			t.wrong(err.Error(), "")
+			t.wrong(err.Error(), "write "+DefaultTarget+", or another runtime and architecture")
 		case slices.Contains(targets, target):
-			t.wrong(fmt.Sprintf("target %s is listed twice", target), "")
+			t.wrong(fmt.Sprintf("target %s is listed twice", target), "remove one of them")
 		default:
 			targets = append(targets, target)
 		}
@@ -453,7 +453,7 @@ func (l *loader) requirements(name string) pydist.Requirements {
 
 		l.find(where, at.Msg, at.Hint)
 	case err != nil:
-		l.find(path.Join(l.root, file), err.Error(), "")
+		l.find(path.Join(l.root, file), err.Error(), hintFile)
 	case len(reqs.Direct) == 0:
 		l.find(path.Join(l.root, file), "there are no requirements", "add at least one distribution")
 	}

@@ -79,7 +79,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a duplicate key": {
 			"description: x\ndescription: y\n",
-			"layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n",
+			"layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"an unknown rule": {
 			"rules:\n  test: { enabled: true, reason: x }\n",
@@ -96,11 +96,11 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a rule that is only true": {
 			"rules:\n  tests: true\n",
-			"layers/a/layer.yaml:2: expected a mapping, for example { enabled: true, reason: ... }\n",
+			"layers/a/layer.yaml:2: expected a mapping, for example { enabled: true, reason: ... }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a rule that is enabled: yes": {
 			"rules:\n  tests: { enabled: yes, reason: x }\n",
-			"layers/a/layer.yaml:2: expected true or false\n",
+			"layers/a/layer.yaml:2: expected true or false\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a keep without reason": {
 			"keep:\n  - { match: \"a/**\" }\n",
@@ -112,42 +112,42 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a drop without match": {
 			"drop:\n  - { reason: x }\n",
-			"layers/a/layer.yaml:2: pattern is empty\n",
+			"layers/a/layer.yaml:2: pattern is empty\n  hint: write a glob such as pandas/tests/**\n",
 		},
 		"a drop of an absolute path": {
 			"drop:\n  - { match: /opt/python/a, reason: x }\n",
 			"layers/a/layer.yaml:2: pattern \"/opt/python/a\": starts with /; patterns are relative to the folder " +
-				"that is on sys.path\n",
+				"that is on sys.path\n  hint: write a glob such as pandas/tests/**\n",
 		},
 		"a drop that is no glob": {
 			"drop:\n\n  - { match: \"a/[b\", reason: x }\n",
-			"layers/a/layer.yaml:3: pattern \"a/[b\": not a valid glob\n",
+			"layers/a/layer.yaml:3: pattern \"a/[b\": not a valid glob\n  hint: write a glob such as pandas/tests/**\n",
 		},
 		"an allow that is no list": {
 			"allow: { match: a, reason: b }\n",
-			"layers/a/layer.yaml:1: expected a list\n",
+			"layers/a/layer.yaml:1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a keep that is text": {
 			"keep: [ \"a/**\" ]\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
-		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: expected text\n"},
-		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: expected text\n"},
+		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
 		"an object where a list is": {
 			"services: { s3: true }\n",
-			"layers/a/layer.yaml:1: expected text\n",
+			"layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"an object in a list": {
 			"services:\n  - s3\n  - { a: b }\n",
-			"layers/a/layer.yaml:3: expected text\n",
+			"layers/a/layer.yaml:3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a number where an object is": {
 			"budget: 140 MB\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"modules as a list": {
 			"modules: [scipy]\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { scipy: [linalg] }\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { scipy: [linalg] }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a size without meaning": {
 			"budget: { unzipped: much }\n",
@@ -163,18 +163,18 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a list where a size is": {
 			"budget: { zipped: [1] }\n",
-			"layers/a/layer.yaml:1: expected text\n",
+			"layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"more than Lambda allows": {
 			"budget:\n  unzipped: 251 MiB\n",
-			"layers/a/layer.yaml:2: 263192576 bytes is more than Lambda allows: 262144000 (250 MiB)\n",
+			"layers/a/layer.yaml:2: 263.2 MB is more than Lambda allows: 262.1 MB\n  hint: write 250 MiB or less\n",
 		},
 		"an unknown mode": {
 			"bytecode: leen\n",
 			"layers/a/layer.yaml:1: \"leen\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: did you " +
 				"mean \"lean\"?\n",
 		},
-		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: expected text\n"},
+		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
 		"a module that is a path": {
 			"imports: [sklearn/ensemble]\n",
 			"layers/a/layer.yaml:1: \"sklearn/ensemble\" is not a module name\n  hint: write it as in an " +
@@ -191,15 +191,15 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"not YAML": {
 			"description: [\n",
-			"layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n",
+			"layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"a tab": {
 			"budget:\n\tzipped: 1 MB\n",
-			"layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n",
+			"layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"text alone": {
 			"numpy\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { key: value }\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { key: value }\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"two documents": {
 			"description: x\n---\ndescription: y\n",
@@ -245,18 +245,18 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 				"a/layer.yaml":   "",
 				"workspace.yaml": "targets:\n  - python3.13-arm64\n  - python3.13-mips\n",
 			}),
-			"layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n",
+			"layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n  hint: write python3.13-x86_64, or another runtime and architecture\n",
 		},
 		"a target in two forms": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [[python3.13-arm64]]\n"}),
-			"layers/workspace.yaml:1: expected text\n",
+			"layers/workspace.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a target that is there": {
 			layers(map[string]string{
 				"a/layer.yaml":   "",
 				"workspace.yaml": "targets: [python3.13-arm64, python3.13-arm64]\n",
 			}),
-			"layers/workspace.yaml:1: target python3.13-arm64 is listed twice\n",
+			"layers/workspace.yaml:1: target python3.13-arm64 is listed twice\n  hint: remove one of them\n",
 		},
 		"no target": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: []\n"}),
@@ -264,11 +264,11 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"targets that are no list": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: python3.13-x86_64\n"}),
-			"layers/workspace.yaml:1: expected a list\n",
+			"layers/workspace.yaml:1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
 		},
 		"a budget over the limit": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}),
-			"layers/workspace.yaml:1: 1000000000 bytes is more than Lambda allows: 262144000 (250 MiB)\n",
+			"layers/workspace.yaml:1: 1000.0 MB is more than Lambda allows: 262.1 MB\n  hint: write 250 MiB or less\n",
 		},
 		"no layer": {
 			folder(map[string]string{"readme.md": "", "wheels/a.whl": ""}),
@@ -308,11 +308,11 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"a file that is too large": {
 			layers(map[string]string{"a/layer.yaml": strings.Repeat("#", 64<<10) + "\n"}),
-			"layers/a/layer.yaml: 65537 bytes, limit 65536\n",
+			"layers/a/layer.yaml: 65537 bytes, limit 65536\n  hint: a spec has a few lines: move data into files of its own\n",
 		},
 		"brackets that nest too deep": {
 			layers(map[string]string{"a/layer.yaml": "x: " + strings.Repeat("[", 33)}),
-			"layers/a/layer.yaml: nested 33 deep, limit 32\n",
+			"layers/a/layer.yaml: nested 33 deep, limit 32\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
 		},
 		"a cycle, and who leads into it": {
 			layers(map[string]string{

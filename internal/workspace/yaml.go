@@ -43,7 +43,7 @@ func (d *document) walk(b []byte, k keys) {
 			message = m[2]
 		}
 
-		d.find(where, "not YAML: "+message, "")
+		d.find(where, "not YAML: "+message, hintYAML)
 		return
 	}
 
@@ -66,6 +66,14 @@ func (d *document) walk(b []byte, k keys) {
 	}
 }
 
+// Hints for what is wrong with the form of a file.
+const (
+	hintYAML = "correct that line; YAML is indented by spaces, and brackets and quotes are closed"
+	hintKeys = "docs/layer-yaml.md shows each key with an example"
+	hintSize = "a spec has a few lines: move data into files of its own"
+	hintFile = "make it a file that can be read, or remove it"
+)
+
 func (v value) wrong(message, hint string) {
 	v.doc.find(fmt.Sprintf("%s:%d", v.doc.file, v.line), message, hint)
 }
@@ -77,7 +85,7 @@ func (v value) expected(what string) {
 		return
 	}
 
-	v.wrong("expected "+what, "")
+	v.wrong("expected "+what, hintKeys)
 }
 
 // bare removes the anchor and the tag around a node.
@@ -115,7 +123,7 @@ func (v value) entries(example string, visit func(key string, v value)) bool {
 		key := m.Key.GetToken().Value
 		at := value{v.doc, m.Value, m.Key.GetToken().Position.Line}
 		if seen[key] {
-			at.wrong(fmt.Sprintf("duplicate key %q", key), "")
+			at.wrong(fmt.Sprintf("duplicate key %q", key), "remove one of them")
 			continue
 		}
 
@@ -255,7 +263,7 @@ func (v value) bytes(limit int64) measure.Bytes {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
 	case int64(n) > limit:
-		v.wrong(fmt.Sprintf("%d bytes is more than Lambda allows: %d (250 MiB)", int64(n), limit), "")
+		v.wrong(fmt.Sprintf("%s is more than Lambda allows: %s", n, measure.Bytes(limit)), "write 250 MiB or less")
 	}
 
 	return n
@@ -276,7 +284,7 @@ func (l *Layer) choices(key string, v value) []policy.Choice {
 		}
 
 		if err := policy.CheckPattern(c.Match); err != nil {
-			item.wrong(err.Error(), "")
+			item.wrong(err.Error(), "write a glob such as pandas/tests/**")
 			continue
 		}
 
