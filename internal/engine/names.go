@@ -10,6 +10,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/policy"
 	"github.com/layersmith/layersmith/internal/probe"
+	"github.com/layersmith/layersmith/internal/pyc"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/wheel"
 	"github.com/layersmith/layersmith/internal/workspace"
@@ -67,11 +68,16 @@ func checkPrebuilt(p *Planned) error {
 	return n.found
 }
 
-// sites are the names of the artifact's files as globs are matched with them.
+// sites are the names of the artifact's files as globs are matched with them, and those of the
+// bytecode that a build adds: a layer may drop that of a file.
 func (p Planned) sites() []string {
-	out := make([]string, 0, p.Artifact.Tree.Len())
+	out := make([]string, 0, 3*p.Artifact.Tree.Len())
 	for _, e := range p.Artifact.Tree.Entries() {
-		out = append(out, strings.TrimPrefix(e.Name, p.Artifact.Place.Prefix))
+		site := strings.TrimPrefix(e.Name, p.Artifact.Place.Prefix)
+		out = append(out, site)
+		if strings.HasSuffix(site, ".py") {
+			out = append(out, pyc.Cached(site, p.Artifact.Target), pyc.Legacy(site))
+		}
 	}
 
 	return out

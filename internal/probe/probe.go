@@ -11,6 +11,7 @@ package probe
 import (
 	"cmp"
 	"embed"
+	"path"
 	"regexp"
 	"sort"
 	"strings"
@@ -144,13 +145,19 @@ func modulesOf(tree ziptree.Tree, prefix string, dists []wheel.Distribution) mod
 			ours = ours || owner != ""
 		}
 
-		if name, isPackage, ok := pyimport.ModuleName(site); ok {
+		if name, isPackage, ok := pyimport.ModuleName(site); ok && !isLibrary(site) {
 			old := all[name]
 			all[name] = module{old.isPackage || isPackage, old.owned || ours, cmp.Or(old.owner, owner)}
 		}
 	}
 
 	return all
+}
+
+// isLibrary reports whether a file is called as libraries are, and not as extension modules: libx.so.
+func isLibrary(site string) bool {
+	base := path.Base(site)
+	return strings.HasPrefix(base, "lib") && strings.HasSuffix(base, ".so") && strings.Count(base, ".") == 1
 }
 
 // parent returns the nearest package that has code above a module; "" when there are none, or

@@ -253,6 +253,7 @@ var zipsHave = map[string]input{
 
 			return append([]file{{name: "python/"}, {name: "python/empty/"}}, files...)
 		}),
+		check: &outcome{code: 3, says: "can be read by their owner only, or by nobody: Lambda runs as another user"},
 	},
 	"what a Mac adds": {
 		make: added(text("__MACOSX/python/._yaml.py", "\x00\x05\x16\x07"), text("python/.DS_Store", "\x00Bud1"),
