@@ -137,16 +137,16 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"no list": {
 			"consumers:\n  function: f\n  layers: base\n",
-			at + "1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "1: expected a list\n" + keysHint,
 		},
-		"nothing where the list is": {"consumers:\n", at + "1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"nothing where the list is": {"consumers:\n", at + "1: expected a list\n" + keysHint},
 		"a list in place of the file": {
 			"- function: f\n  layers: base\n",
-			at + "1: expected a mapping, for example { key: value }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "1: expected a mapping, for example { key: value }\n" + keysHint,
 		},
 		"an entry that is a name": {
 			"consumers:\n- f\n",
-			at + "2: expected a mapping, for example { function: NAME, layers: [LAYER] }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "2: expected a mapping, for example { function: NAME, layers: [LAYER] }\n" + keysHint,
 		},
 		"an entry of nothing": {
 			"consumers:\n- {}\n",
@@ -159,7 +159,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"not YAML": {
 			"consumers: [\n",
-			at + "1: not YAML: sequence end token ']' not found\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			at + "1: not YAML: sequence end token ']' not found\n" + yamlHint,
 		},
 		"an alias of YAML": {
 			"consumers:\n- function: &f f\n  layers: base\n  alias: *f\n",
@@ -210,10 +210,10 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 			at + "3: \"arn:aws:lambda:eu-west-1:123456789012:layer:f\" is not a function's name or unqualified ARN\n" +
 				functionHint,
 		},
-		"functions as a list": {function("[f, g]"), at + "3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"functions as a list": {function("[f, g]"), at + "3: expected text\n" + keysHint},
 		"a tag that is text": {
 			"consumers:\n- tag: team=pricing\n  layers: base\n",
-			at + "2: expected a mapping, for example { team: pricing }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "2: expected a mapping, for example { team: pricing }\n" + keysHint,
 		},
 		"no tag": {
 			"consumers:\n- tag: {}\n  layers: base\n",
@@ -221,7 +221,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"a tag without value": {
 			"consumers:\n- tag: { team: }\n  layers: base\n",
-			at + "2: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n" + at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
+			at + "2: expected text\n" + keysHint + at + "2: tag is empty\n  hint: write it as tag: { team: pricing }\n",
 		},
 		"a tag that is too long": {
 			"consumers:\n- tag:\n    team: " + strings.Repeat("y", 257) + "\n  layers: base\n",
@@ -238,7 +238,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"nothing where layers are": {
 			"consumers:\n- function: f\n  layers:\n",
-			at + "3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "3: expected text\n" + keysHint,
 		},
 		"an unknown layer, nearly a known": {
 			"consumers:\n- function: f\n  layers:\n  - base\n  - sciense\n",
@@ -288,7 +288,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"health that is text": {
 			entry("health: f-errors"),
-			at + "4: expected a mapping, for example { alarm: NAME, window: 5m }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			at + "4: expected a mapping, for example { alarm: NAME, window: 5m }\n" + keysHint,
 		},
 		"an unknown key in health": {
 			entry("health: { alarm: a, windows: 5m }"),
@@ -303,7 +303,7 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 			at + "4: unknown variable {name} in an alarm name\n  hint: only {function} is replaced, by the " +
 				"function's name\n",
 		},
-		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"two alarms": {entry("health: { alarm: [a, b] }"), at + "4: expected text\n" + keysHint},
 		"a window without a unit": {
 			entry("health: { alarm: a, window: 300 }"),
 			at + "4: \"300\" is not a duration\n" + windowHint,
@@ -349,11 +349,11 @@ func TestLoadSaysWhatIsWrongWithConsumers(t *testing.T) {
 		},
 		"brackets that nest too deep": {
 			"consumers: " + strings.Repeat("[", 33),
-			"layers/consumers.yaml: nested 33 deep, limit 32\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			"layers/consumers.yaml: nested 33 deep, limit 32\n" + yamlHint,
 		},
 		"a file that is too large": {
 			strings.Repeat("#", 64<<10) + "\n",
-			"layers/consumers.yaml: 65537 bytes, limit 65536\n  hint: a spec has a few lines: move data into files of its own\n",
+			"layers/consumers.yaml: 65537 bytes, limit 65536\n" + sizeHint,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -17,6 +17,13 @@ import (
 )
 
 // folder is a workspace of these files.
+// Hints of many findings, as lines.
+const (
+	keysHint = "  hint: docs/layer-yaml.md shows each key with an example\n"
+	yamlHint = "  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n"
+	sizeHint = "  hint: a spec has a few lines: move data into files of its own\n"
+)
+
 func folder(files map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for name, text := range files {
@@ -79,7 +86,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a duplicate key": {
 			"description: x\ndescription: y\n",
-			"layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			"layers/a/layer.yaml:2: not YAML: mapping key \"description\" already defined at [1:1]\n" + yamlHint,
 		},
 		"an unknown rule": {
 			"rules:\n  test: { enabled: true, reason: x }\n",
@@ -96,11 +103,11 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a rule that is only true": {
 			"rules:\n  tests: true\n",
-			"layers/a/layer.yaml:2: expected a mapping, for example { enabled: true, reason: ... }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:2: expected a mapping, for example { enabled: true, reason: ... }\n" + keysHint,
 		},
 		"a rule that is enabled: yes": {
 			"rules:\n  tests: { enabled: yes, reason: x }\n",
-			"layers/a/layer.yaml:2: expected true or false\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:2: expected true or false\n" + keysHint,
 		},
 		"a keep without reason": {
 			"keep:\n  - { match: \"a/**\" }\n",
@@ -125,29 +132,29 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"an allow that is no list": {
 			"allow: { match: a, reason: b }\n",
-			"layers/a/layer.yaml:1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected a list\n" + keysHint,
 		},
 		"a keep that is text": {
 			"keep: [ \"a/**\" ]\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { match: \"x/**\", reason: ... }\n" + keysHint,
 		},
-		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
-		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"a list where text is":  {"description: [x]\n", "layers/a/layer.yaml:1: expected text\n" + keysHint},
+		"nothing where text is": {"description:\n", "layers/a/layer.yaml:1: expected text\n" + keysHint},
 		"an object where a list is": {
 			"services: { s3: true }\n",
-			"layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected text\n" + keysHint,
 		},
 		"an object in a list": {
 			"services:\n  - s3\n  - { a: b }\n",
-			"layers/a/layer.yaml:3: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:3: expected text\n" + keysHint,
 		},
 		"a number where an object is": {
 			"budget: 140 MB\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n" + keysHint,
 		},
 		"modules as a list": {
 			"modules: [scipy]\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { scipy: [linalg] }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { scipy: [linalg] }\n" + keysHint,
 		},
 		"a size without meaning": {
 			"budget: { unzipped: much }\n",
@@ -163,7 +170,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"a list where a size is": {
 			"budget: { zipped: [1] }\n",
-			"layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected text\n" + keysHint,
 		},
 		"more than Lambda allows": {
 			"budget:\n  unzipped: 251 MiB\n",
@@ -174,7 +181,7 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 			"layers/a/layer.yaml:1: \"leen\"; known: auto, unchecked-hash, lean, sourceless, none\n  hint: did you " +
 				"mean \"lean\"?\n",
 		},
-		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n"},
+		"a mode that is a list": {"bytecode: [lean]\n", "layers/a/layer.yaml:1: expected text\n" + keysHint},
 		"a module that is a path": {
 			"imports: [sklearn/ensemble]\n",
 			"layers/a/layer.yaml:1: \"sklearn/ensemble\" is not a module name\n  hint: write it as in an " +
@@ -191,15 +198,15 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"not YAML": {
 			"description: [\n",
-			"layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			"layers/a/layer.yaml:1: not YAML: sequence end token ']' not found\n" + yamlHint,
 		},
 		"a tab": {
 			"budget:\n\tzipped: 1 MB\n",
-			"layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			"layers/a/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n" + yamlHint,
 		},
 		"text alone": {
 			"numpy\n",
-			"layers/a/layer.yaml:1: expected a mapping, for example { key: value }\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/a/layer.yaml:1: expected a mapping, for example { key: value }\n" + keysHint,
 		},
 		"two documents": {
 			"description: x\n---\ndescription: y\n",
@@ -245,11 +252,12 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 				"a/layer.yaml":   "",
 				"workspace.yaml": "targets:\n  - python3.13-arm64\n  - python3.13-mips\n",
 			}),
-			"layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n  hint: write python3.13-x86_64, or another runtime and architecture\n",
+			"layers/workspace.yaml:3: target \"python3.13-mips\": unknown architecture; known: arm64, x86_64\n" +
+				"  hint: write python3.13-x86_64, or another runtime and architecture\n",
 		},
 		"a target in two forms": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: [[python3.13-arm64]]\n"}),
-			"layers/workspace.yaml:1: expected text\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/workspace.yaml:1: expected text\n" + keysHint,
 		},
 		"a target that is there": {
 			layers(map[string]string{
@@ -264,7 +272,7 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"targets that are no list": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "targets: python3.13-x86_64\n"}),
-			"layers/workspace.yaml:1: expected a list\n  hint: docs/layer-yaml.md shows each key with an example\n",
+			"layers/workspace.yaml:1: expected a list\n" + keysHint,
 		},
 		"a budget over the limit": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}),
@@ -308,11 +316,11 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"a file that is too large": {
 			layers(map[string]string{"a/layer.yaml": strings.Repeat("#", 64<<10) + "\n"}),
-			"layers/a/layer.yaml: 65537 bytes, limit 65536\n  hint: a spec has a few lines: move data into files of its own\n",
+			"layers/a/layer.yaml: 65537 bytes, limit 65536\n" + sizeHint,
 		},
 		"brackets that nest too deep": {
 			layers(map[string]string{"a/layer.yaml": "x: " + strings.Repeat("[", 33)}),
-			"layers/a/layer.yaml: nested 33 deep, limit 32\n  hint: correct that line; YAML is indented by spaces, and brackets and quotes are closed\n",
+			"layers/a/layer.yaml: nested 33 deep, limit 32\n" + yamlHint,
 		},
 		"a cycle, and who leads into it": {
 			layers(map[string]string{

@@ -127,8 +127,9 @@ var inWorkspace = []section{
 				prepare: layerYAML("description: [unclosed\nbytecode: lean\n"),
 			},
 			{
-				title:   "YAML with a tab",
-				want:    "error: layers/main/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n" + hintYAML,
+				title: "YAML with a tab",
+				want: "error: layers/main/layer.yaml:2: not YAML: found character '\t' that cannot start any token\n" +
+					hintYAML,
 				prepare: layerYAML("budget:\n\tunzipped: 1 MB\n"),
 			},
 			{
@@ -149,8 +150,9 @@ var inWorkspace = []section{
 				prepare: layerYAML("keep: " + strings.Repeat("[", 1000) + "\n"),
 			},
 			{
-				title:   "YAML that is too long",
-				want:    "error: layers/main/layer.yaml: 66574 bytes, limit 65536\nhint: a spec has a few lines: move data into files of its own",
+				title: "YAML that is too long",
+				want: "error: layers/main/layer.yaml: 66574 bytes, limit 65536\n" +
+					"hint: a spec has a few lines: move data into files of its own",
 				prepare: layerYAML("description: " + strings.Repeat("a", 65<<10) + "\n"),
 			},
 			{
@@ -168,19 +170,22 @@ var inWorkspace = []section{
 				prepare: layerYAML("service: [s3]\n"),
 			},
 			{
-				title:   "a key twice",
-				want:    `error: layers/main/layer.yaml:2: not YAML: mapping key "services" already defined at [1:1]` + "\n" + hintYAML,
+				title: "a key twice",
+				want: `error: layers/main/layer.yaml:2: not YAML: mapping key "services" already defined at [1:1]` +
+					"\n" + hintYAML,
 				prepare: layerYAML("services: [s3]\nservices: [sqs]\n"),
 			},
 			{
 				title: "a value of another kind",
-				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n" + hintKeys +
+				want: "error: layers/main/layer.yaml:1: expected a mapping, for example { unzipped: 140 MB }\n" +
+					hintKeys +
 					"\nerror: layers/main/layer.yaml:2: expected text\n" + hintKeys,
 				prepare: layerYAML("budget: 12\nextends: { a: b }\n"),
 			},
 			{
-				title:   "a folder in the place of layer.yaml",
-				want:    "error: layers/main/layer.yaml: read main/layer.yaml: is a directory\nhint: make it a file that can be read, or remove it",
+				title: "a folder in the place of layer.yaml",
+				want: "error: layers/main/layer.yaml: read main/layer.yaml: is a directory\n" +
+					"hint: make it a file that can be read, or remove it",
 				prepare: func(w *world) { w.write("layers/main/layer.yaml/x", "") },
 			},
 			{
