@@ -154,7 +154,8 @@ func modulesOf(tree ziptree.Tree, prefix string, dists []wheel.Distribution) mod
 	return all
 }
 
-// isLibrary reports whether a file is called as libraries are, and not as extension modules: libx.so.
+// isLibrary reports whether a file is called as libraries are, and not as extension modules:
+// libx.so.
 func isLibrary(site string) bool {
 	base := path.Base(site)
 	return strings.HasPrefix(base, "lib") && strings.HasSuffix(base, ".so") && strings.Count(base, ".") == 1
