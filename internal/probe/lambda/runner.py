@@ -73,6 +73,10 @@ def group(names):
     for n, name in enumerate(names):
         try:
             importlib.import_module(name)
+            # A module that the failed import of its package has left behind is found without the package.
+            parents = [name[:i] for i, c in enumerate(name) if c == "." and name[:i] not in sys.modules]
+            if parents:
+                importlib.import_module(parents[0])
         except BaseException as error:
             tell("- %d %s" % (n, " ".join(("%s: %s" % (type(error).__name__, error)).split())[:500]))
         else:
