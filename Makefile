@@ -12,10 +12,10 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 
 .DEFAULT_GOAL := help
 .PHONY: help layers test unit lint style golden record build snapshot setup tools functions synth deploy destroy e2e
-.PHONY: cost bench survey suites fuzz clean
+.PHONY: cost bench survey survey-old suites fuzz clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
 layers: setup build ## build the workspace layers/ to dist/ (the main job); TARGET=python3.13-arm64 for another
 	bin/layersmith build $(if $(TARGET),--target $(TARGET))
@@ -83,6 +83,9 @@ bench: setup tools build ## measure size, CPU, time, memory and imports against 
 
 survey: setup ## compare a hundred distributions, pruned and unpruned: docs/survey.md (an hour)
 	go run ./internal/tools/survey
+
+survey-old: setup ## the same with versions of 2021 and 2022 on Python 3.9: docs/survey-old.md (half an hour)
+	go run ./internal/tools/survey -old
 
 suites: setup ## run packages' own tests on pruned and unpruned layers: docs/suites.md (two hours)
 	go run ./internal/tools/suites

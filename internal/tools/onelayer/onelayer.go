@@ -22,10 +22,11 @@ import (
 	"github.com/layersmith/layersmith/internal/ziptree"
 )
 
-// Target is the runtime and architecture of every layer that is built here.
+// Target is the runtime and architecture of layers, unless a builder has another.
 const Target = "python3.13-x86_64"
 
-const lockName = "pylock.python3_13-x86_64.toml" // PEP 751 allows no more dots
+// OldTarget is that of old versions: Amazon Linux 2.
+const OldTarget = "python3.9-x86_64"
 
 // Exit codes of layersmith.
 const (
@@ -35,13 +36,14 @@ const (
 
 // Builder builds layers.
 type Builder struct {
+	Target string
 	Cache  string
 	Python localport.Python
 }
 
-// Find returns a builder with the cache and the target's interpreter that layersmith uses in the
+// Find returns a builder for a target with the cache and the interpreter that layersmith uses in the
 // folder repository. cache and python replace them unless they are "".
-func Find(ctx context.Context, repository, cache, python string) (Builder, error) {
+func Find(ctx context.Context, target, repository, cache, python string) (Builder, error) {
 	var err error
 	if cache == "" {
 		if cache, err = Cache(); err != nil {
@@ -49,7 +51,7 @@ func Find(ctx context.Context, repository, cache, python string) (Builder, error
 		}
 	}
 
-	t, err := pydist.ParseTarget(Target)
+	t, err := pydist.ParseTarget(target)
 	if err != nil {
 		return Builder{}, err
 	}
@@ -60,7 +62,7 @@ func Find(ctx context.Context, repository, cache, python string) (Builder, error
 		Cache:  cache,
 		Extra:  []string{filepath.Join(repository, ".tools", "python")},
 	}.Find(ctx)
-	return Builder{cache, p}, err
+	return Builder{target, cache, p}, err
 }
 
 // Cache is the user's folder of wheels and caches, as layersmith finds it.
@@ -71,6 +73,11 @@ func Cache() (string, error) {
 
 	dir, err := os.UserCacheDir()
 	return filepath.Join(dir, "layersmith"), err
+}
+
+// lockName is the name of the lock. PEP 751 allows no more dots.
+func (b Builder) lockName() string {
+	return "pylock." + strings.ReplaceAll(b.Target, ".", "_") + ".toml"
 }
 
 // Layer is the content of a workspace.
@@ -95,7 +102,7 @@ type Built struct {
 func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string) (Built, error) {
 	workspace := filepath.Join(dir, "layers")
 	dist := filepath.Join(dir, "dist")
-	if err := l.write(workspace); err != nil {
+	if err := l.write(workspace, b.lockName()); err != nil {
 		return Built{}, err
 	}
 
@@ -103,7 +110,7 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 		"build", "--json",
 		"--workspace", workspace,
 		"--output", dist,
-		"--target", Target,
+		"--target", b.Target,
 		"--python", b.Python.Path,
 		"--cache", b.Cache,
 	}, flags...)
@@ -120,12 +127,12 @@ func (b Builder) Build(ctx context.Context, dir string, l Layer, flags ...string
 		return Built{}, fmt.Errorf("build %s: exit code %d: %s", l.Name, code, said)
 	}
 
-	lock, err := os.ReadFile(filepath.Join(workspace, lockName))
+	lock, err := os.ReadFile(filepath.Join(workspace, b.lockName()))
 	return Built{r.Tool, r.Layers[0], filepath.Join(dist, r.Layers[0].Zip.Name), lock}, err
 }
 
 // write writes the workspace.
-func (l Layer) write(workspace string) error {
+func (l Layer) write(workspace, lockName string) error {
 	if err := os.MkdirAll(filepath.Join(workspace, l.Name), 0o755); err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (s suites) command(only string) string {
 // prepare finds uv, and the cache and the interpreter that layersmith uses in the folder
 // repository.
 func (s *suites) prepare(ctx context.Context, repository, cache, python string) (err error) {
-	if s.Builder, err = onelayer.Find(ctx, repository, cache, python); err != nil {
+	if s.Builder, err = onelayer.Find(ctx, onelayer.Target, repository, cache, python); err != nil {
 		return err
 	}
 

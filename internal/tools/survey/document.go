@@ -10,22 +10,21 @@ import (
 
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/tools/batch"
-	"github.com/layersmith/layersmith/internal/tools/onelayer"
 	"github.com/layersmith/layersmith/internal/tools/page"
 )
 
 // lineBytes is the most of a problem that the page shows.
 const lineBytes = 300
 
-// document is docs/survey.md.
-func document(results []result, when time.Time) string {
+// document is the page of a list.
+func document(l list, results []result, when time.Time) string {
 	var p page.Page
 	var sum totals
 	for _, r := range results {
 		sum.add(r)
 	}
 
-	head(&p, sum, len(results), when)
+	l.head(&p, sum, len(results), when)
 	sum.write(&p)
 
 	p.Line("")
@@ -36,25 +35,25 @@ func document(results []result, when time.Time) string {
 		row(&p, r)
 	}
 
-	list := func(title, explanation string, of func(result) []string) {
+	problems := func(title, explanation string, of func(result) []string) {
 		p.List(title, explanation, batch.Lines(results, of, clean))
 	}
-	list("Broken", "", result.Problems)
-	list("Fails as shipped too", "Not caused by pruning, and no reason to refuse a layer: mostly modules that need an "+
+	problems("Broken", "", result.Problems)
+	problems("Fails as shipped too", "Not caused by pruning, and no reason to refuse a layer: mostly modules that need an "+
 		"optional distribution.", result.inherited)
-	list("More than Lambda's 250 MiB", "Even pruned and without bytecode.", result.overLimit)
+	problems("More than Lambda's 250 MiB", "Even pruned and without bytecode.", result.overLimit)
 
 	return p.String()
 }
 
-func head(p *page.Page, sum totals, distributions int, when time.Time) {
-	p.Paragraph("# Survey")
-	p.Paragraph("Written by `make survey` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).",
-		when.Format(time.DateOnly), distributions, sum.broken, sum.tool, sum.interpreter, onelayer.Target,
+func (l list) head(p *page.Page, sum totals, distributions int, when time.Time) {
+	p.Paragraph("# " + l.title)
+	p.Paragraph("Written by `make %s` on %s: %d distributions, %d broken. %s, %s, target %s, default rules (%s).",
+		l.name, when.Format(time.DateOnly), distributions, sum.broken, sum.tool, sum.interpreter, l.target,
 		versions(sum.rules))
-	p.Paragraph("One layer each, with all its requirements, in the versions of `internal/tools/survey/locks`. Every "+
+	p.Paragraph("One layer each, with all its requirements, in the versions of `internal/tools/survey/%s`. Every "+
 		"layer was also built with all rules off, as an installer leaves it. The gate checked both; %s. What a "+
-		"process loads of each file was compared with the original.", sum.asked())
+		"process loads of each file was compared with the original.", l.locks, sum.asked())
 	p.Paragraph("MB = 10^6 bytes, zip / unzipped. Import times are the fastest of three fresh processes on this " +
 		"machine: without bytecode -> pruned, with bytecode. Asked: modules + metadata + scripts.")
 }

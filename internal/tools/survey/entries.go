@@ -13,6 +13,7 @@ import (
 // entry is one distribution of the survey, as in distributions.yaml.
 type entry struct {
 	Name    string   `yaml:"name"`
+	Version string   `yaml:"version"` // where the list is one of versions; "" for the newest
 	Extras  []string `yaml:"extras"`  // of the requirement: psycopg[binary]
 	With    []string `yaml:"with"`    // further requirements: a namespace is more than one distribution
 	Imports []string `yaml:"imports"` // modules whose import is timed, for a namespace without a top-level module
@@ -38,6 +39,10 @@ func (e entry) requirements() string {
 	own := e.Name
 	if len(e.Extras) > 0 {
 		own += "[" + strings.Join(e.Extras, ",") + "]"
+	}
+
+	if e.Version != "" {
+		own += "==" + e.Version
 	}
 
 	return strings.Join(append([]string{own}, e.With...), "\n") + "\n"

@@ -15,6 +15,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -26,26 +27,49 @@ import (
 	"github.com/layersmith/layersmith/internal/tools/onelayer"
 )
 
+// list is a list of distributions and what is made of it. Files are in this folder.
+type list struct {
+	name   string // of the target of make
+	title  string
+	file   string
+	locks  string // a folder
+	target string
+	page   string
+}
+
+var (
+	today = list{"survey", "Survey", "distributions.yaml", "locks", onelayer.Target, "docs/survey.md"}
+	older = list{
+		"survey-old", "Survey of old versions", "old.yaml", "locks-old", onelayer.OldTarget, "docs/survey-old.md",
+	}
+)
+
 func main() {
 	var s survey
 	var o batch.Options
-	o.Register("docs/survey.md", "a number (the first ones), the word spread, or names separated by commas")
+	old := flag.Bool("old", false, "the list of versions of 2021 and 2022, on "+onelayer.OldTarget+": "+older.page)
+	o.Register("", "a number (the first ones), the word spread, or names separated by commas")
 	flag.BoolVar(&s.quick, "quick", false, "probe the unpruned layer only where the pruned one fails: half the time")
 	flag.Parse()
-	batch.Main("survey", func(ctx context.Context) error { return s.run(ctx, o) })
+	l := today
+	if *old {
+		l = older
+	}
+
+	batch.Main("survey", func(ctx context.Context) error { return s.run(ctx, l, o) })
 }
 
-func (s survey) run(ctx context.Context, o batch.Options) (err error) {
-	if s.Builder, err = onelayer.Find(ctx, ".", o.Cache, o.Python); err != nil {
+func (s survey) run(ctx context.Context, l list, o batch.Options) (err error) {
+	if s.Builder, err = onelayer.Find(ctx, l.target, ".", o.Cache, o.Python); err != nil {
 		return err
 	}
 
 	folder := filepath.Join("internal", "tools", "survey")
-	s.locks = filepath.Join(folder, "locks")
+	s.locks = filepath.Join(folder, l.locks)
 	s.keep = o.Keep
 	s.relock = o.Relock
 
-	entries, err := batch.Read[entry](filepath.Join(folder, "distributions.yaml"))
+	entries, err := batch.Read[entry](filepath.Join(folder, l.file))
 	if err != nil {
 		return err
 	}
@@ -65,7 +89,7 @@ func (s survey) run(ctx context.Context, o batch.Options) (err error) {
 		return err
 	}
 
-	if err := batch.WritePage(o.Out, document(results, time.Now())); err != nil {
+	if err := batch.WritePage(cmp.Or(o.Out, l.page), document(l, results, time.Now())); err != nil {
 		return err
 	}
 

@@ -22,7 +22,7 @@ func TestScriptsNoticeMissingData(t *testing.T) {
 	}
 
 	entries := map[string]entry{}
-	for _, e := range list(t) {
+	for _, e := range entriesOf(t, today) {
 		entries[e.Name] = e
 	}
 

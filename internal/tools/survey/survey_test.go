@@ -14,6 +14,7 @@ import (
 
 	"github.com/layersmith/layersmith/internal/digest"
 	"github.com/layersmith/layersmith/internal/gate"
+	"github.com/layersmith/layersmith/internal/localport"
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/probe"
 	"github.com/layersmith/layersmith/internal/report"
@@ -23,9 +24,9 @@ import (
 
 const command = "go run ./internal/tools/survey"
 
-func list(t *testing.T) []entry {
+func entriesOf(t *testing.T, l list) []entry {
 	t.Helper()
-	entries, err := batch.Read[entry]("distributions.yaml")
+	entries, err := batch.Read[entry](l.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func list(t *testing.T) []entry {
 
 func builder(t *testing.T) onelayer.Builder {
 	t.Helper()
-	b, err := onelayer.Find(t.Context(), "../../..", "", "")
+	b, err := onelayer.Find(t.Context(), onelayer.Target, "../../..", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +44,30 @@ func builder(t *testing.T) onelayer.Builder {
 	return b
 }
 
+func TestTheOldListIsLocked(t *testing.T) {
+	entries := entriesOf(t, older)
+	spread := 0
+	for _, e := range entries {
+		if e.Spread {
+			spread++
+		}
+
+		if e.Version == "" {
+			t.Errorf("%s has no version", e.Name)
+		}
+
+		if _, err := os.Stat(filepath.Join(older.locks, e.Name+".toml")); err != nil {
+			t.Errorf("%s has no lock: run %s -old -only %s -out -", e.Name, command, e.Name)
+		}
+	}
+
+	if len(entries) < 50 || spread != 12 {
+		t.Errorf("%d distributions, %d in the spread", len(entries), spread)
+	}
+}
+
 func TestTheListIsWideAndLocked(t *testing.T) {
-	entries := list(t)
+	entries := entriesOf(t, today)
 	spread := 0
 	twice := 0
 	for _, e := range entries {
@@ -73,22 +96,40 @@ func TestTheListIsWideAndLocked(t *testing.T) {
 
 // The spread of the survey: nothing is broken, nothing grew, and layers that are built again in
 // another place are the same.
-func TestTheSpread(t *testing.T) {
+func TestTheSpread(t *testing.T) { testSpread(t, today, builder(t)) }
+
+// The spread of old versions: none is refused, for our own scripts' sake neither.
+func TestTheOldSpread(t *testing.T) {
+	b, err := onelayer.Find(t.Context(), older.target, "../../..", "", "")
+	var none *localport.NoPython
+	if errors.As(err, &none) {
+		t.Skipf("not run, 12 distributions in old versions: %v", err)
+	}
+
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	testSpread(t, older, b)
+}
+
+func testSpread(t *testing.T, l list, b onelayer.Builder) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("short: needs real wheels")
 	}
 
-	entries, err := choose(list(t), "spread")
+	entries, err := choose(entriesOf(t, l), "spread")
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	locks, err := filepath.Abs("locks")
+	locks, err := filepath.Abs(l.locks)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	s := survey{Builder: builder(t), locks: t.TempDir(), temp: t.TempDir(), quick: true}
+	s := survey{Builder: b, locks: t.TempDir(), temp: t.TempDir(), quick: true}
 	if err := os.CopyFS(s.locks, os.DirFS(locks)); err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +298,7 @@ func TestWhatIsBroken(t *testing.T) {
 
 func TestTheDocument(t *testing.T) {
 	failed := result{Entry: entry{Name: "y"}, Failed: "no wheel for a|b"}
-	text := document([]result{sound(), failed}, time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
+	text := document(today, []result{sound(), failed}, time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	for _, want := range []string{
 		"on 2026-11-24: 2 distributions, 1 broken. layersmith 0, cpython-3.13.0, target\npython3.13-x86_64, default " +
 			"rules (stubs 2, tests 1).",
