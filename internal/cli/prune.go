@@ -324,7 +324,7 @@ func (a *app) showOne(r report.Layer, strict bool) error {
 	}
 
 	if !a.quiet {
-		report.Text(a.Out, report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
+		report.Text(a.text(), report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
 	}
 
 	return err

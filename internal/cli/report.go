@@ -65,9 +65,10 @@ func (a *app) reportCommand() *cobra.Command {
 				return a.printJSON(r)
 			}
 
-			report.Text(a.Out, r, report.TextOptions{Verbose: a.verbose})
+			fmt.Fprintf(a.Out, "target  %s\n", r.Target)
+			report.Text(a.text(), r, report.TextOptions{Verbose: a.verbose})
 			fmt.Fprintln(a.Out)
-			report.Details(a.Out, r)
+			report.Details(a.text(), r)
 			return nil
 		},
 	}

@@ -118,6 +118,6 @@ func printRule(w io.Writer, r policy.Rule, saved measure.Size) {
 		fmt.Fprintf(w, "  except   %s: %s\n", strings.TrimSpace(e.Distribution+e.Versions+" "+e.Match), e.Why)
 	}
 
-	fmt.Fprintf(w, "  saved    %s unzipped, %s zipped, %d files in the last build\n", saved.Unzipped, saved.Zipped,
-		saved.Files)
+	fmt.Fprintf(w, "  saved    %s unzipped, %s zipped, %s in the last build\n", saved.Unzipped, saved.Zipped,
+		report.Count(saved.Files, "file"))
 }

@@ -79,11 +79,10 @@ func ParseBytes(s string) (Bytes, error) {
 // MB returns megabytes with one decimal, without the unit, for tables.
 func (b Bytes) MB() string { return strconv.FormatFloat(float64(b)/mega, 'f', 1, 64) }
 
-// String returns a size in MB, kB or B, and also in MiB if that is a whole number.
+// String returns a size in MB, kB or B. Sizes are read in MiB too, and never printed so: one line
+// has one unit.
 func (b Bytes) String() string {
 	switch {
-	case b >= mebi && b%mebi == 0:
-		return fmt.Sprintf("%s MB (%d MiB)", b.MB(), b/mebi)
 	case b >= 100*kilo || b <= -100*kilo:
 		return b.MB() + " MB"
 	case b >= kilo || b <= -kilo:

@@ -255,7 +255,8 @@ func (v value) bytes(limit int64) measure.Bytes {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
 	case int64(n) > limit:
-		v.wrong(fmt.Sprintf("%d bytes is more than Lambda allows: %d (250 MiB)", int64(n), limit), "")
+		v.wrong(fmt.Sprintf("%s is %s more than Lambda allows, %s", n, n-measure.Bytes(limit), measure.Bytes(limit)),
+			"write at most 250 MiB")
 	}
 
 	return n
