@@ -63,9 +63,7 @@ func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
 	}
 	defer closeTree()
 
-	if flags.layer == "" {
-		t = a.guess(tree, t)
-	}
+	t = a.guess(tree, t)
 
 	m, err := a.withPython(ctx, t, false)
 	if err != nil {
