@@ -85,7 +85,7 @@ var rooms = map[string]room{
 	// edges
 	"localport": {
 		why:     "the engine's ports on a laptop: files, programs, HTTP",
-		own:     "digest engine fault gate lock probe pydist sharedobj workspace ziptree",
+		own:     "digest engine fault gate lock measure probe pydist sharedobj workspace ziptree",
 		allowed: "os os/exec path/filepath net/http net/url time syscall golang.org/x/sys/unix",
 	},
 	"awsport": {

@@ -103,7 +103,7 @@ func (a *app) build(ctx context.Context, layers []string, flags buildFlags) erro
 	}
 
 	if !a.quiet {
-		report.Text(a.marked(), rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
+		report.Text(a.text(), rep, report.TextOptions{Verbose: a.verbose, PlanOnly: in.PlanOnly, HealedPrinted: true})
 		if in.PlanOnly {
 			rep.Written = len(names)
 		}

@@ -92,9 +92,9 @@ func (a *app) showChecked(rep report.Report, strict bool) error {
 	if a.json {
 		err = a.printJSON(rep)
 	} else if !a.quiet {
-		report.Text(a.marked(), rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
+		report.Text(a.text(), rep, report.TextOptions{Verbose: a.verbose, CheckOnly: true})
 		for _, l := range rep.Layers {
-			report.Explain(a.Out, l, a.verbose)
+			report.Explain(a.text(), l, a.verbose)
 		}
 	}
 

@@ -211,6 +211,15 @@ func (a *app) complain(problem, hint string) {
 	}
 }
 
+// paint colors a word on a terminal. color is an SGR code.
+func (a *app) paint(w io.Writer, color, s string) string {
+	if os.Getenv("NO_COLOR") != "" || !isTerminal(w) {
+		return s
+	}
+
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
+}
+
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -67,6 +67,6 @@ func (a *app) sayExecutions(rows []operator.ExecutionRow) {
 	}
 
 	if !a.quiet {
-		report.Table(a.marked(), table, map[int]bool{2: true})
+		report.Table(a.text(), table, map[int]bool{2: true})
 	}
 }

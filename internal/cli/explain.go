@@ -25,13 +25,20 @@ import (
 func (a *app) explainCommand() *cobra.Command {
 	var layer string
 	c := &cobra.Command{
-		Use:   "explain FILE_OR_PACKAGE",
+		Use:   "explain FILE_OR_PACKAGE [ZIP_OR_FOLDER]",
 		Short: "Say why a file or package is kept, removed or changed",
+		Long: `Say why a file, folder or package is kept, removed or changed in the layers of the workspace. With a
+zip or folder of any tool, say what pruning it would do, by the rules of --layer or the defaults.`,
 		Example: `  layersmith explain pandas/tests
   layersmith explain numpy
-  layersmith explain numpy/_core/tests/_natype.py --layer core-data-science`,
-		Args: cobra.ExactArgs(1),
+  layersmith explain numpy/_core/tests/_natype.py --layer core-data-science
+  layersmith explain numpy/tests sam-layer.zip`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return a.explainIn(cmd.Context(), filepath.ToSlash(args[0]), args[1], layer)
+			}
+
 			return a.explain(cmd.Context(), filepath.ToSlash(args[0]), layer)
 		},
 	}
@@ -84,7 +91,8 @@ func (a *app) explain(ctx context.Context, path, layer string) error {
 	}
 
 	for _, e := range all {
-		p := explainer{w: a.Out, book: book, workspaceDir: a.workspaceDir, scripts: a.scriptsPassed(e.Layer, t)}
+		file := filepath.ToSlash(filepath.Join(a.workspaceDir, e.Layer, "layer.yaml"))
+		p := explainer{w: a.Out, book: book, file: file, scripts: a.scriptsPassed(e.Layer, t)}
 		p.print(e)
 	}
 
@@ -242,10 +250,10 @@ func (a *app) scriptsPassed(layer string, t pydist.Target) int {
 
 // explainer prints explanations.
 type explainer struct {
-	w            io.Writer
-	book         []policy.Rule
-	workspaceDir string
-	scripts      int // functional scripts that passed in the last build
+	w       io.Writer
+	book    []policy.Rule
+	file    string // where a keep entry is to be written
+	scripts int    // functional scripts that passed in the last build
 }
 
 func (p explainer) print(e explanation) {
@@ -296,8 +304,7 @@ func (p explainer) rule(e explanation, f fate, r policy.Rule) {
 		fmt.Fprintf(p.w, "    proof  %s\n", p.proof(r))
 	}
 
-	file := filepath.ToSlash(filepath.Join(p.workspaceDir, e.Layer, "layer.yaml"))
-	fmt.Fprintf(p.w, "    undo   keep: [{ match: %q, reason: ... }] in %s\n", undo(e.What, f), file)
+	fmt.Fprintf(p.w, "    undo   keep: [{ match: %q, reason: ... }] in %s\n", undo(e.What, f), p.file)
 }
 
 func (p explainer) proof(r policy.Rule) string {

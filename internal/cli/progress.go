@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,12 +11,11 @@ import (
 
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/measure"
-	"github.com/layersmith/layersmith/internal/report"
 )
 
-// progress shows bars on a terminal. Elsewhere it prints a line for each task that took longer than
-// patience, or for every task with --verbose. With --quiet or --json it shows nothing. Tasks
-// without work are not shown.
+// progress shows bars with the elapsed time on a terminal; they go when their task is done. It
+// prints a line for each task that took longer than patience, or for every task with --verbose.
+// With --quiet or --json it shows nothing. Tasks without work are not shown.
 type progress struct {
 	bars     *mpb.Progress
 	plain    io.Writer
@@ -33,7 +31,13 @@ func newProgress(a *app) *progress {
 	case a.quiet || a.json:
 		return &progress{}
 	case isTerminal(a.Err):
-		return &progress{bars: mpb.New(mpb.WithOutput(a.Err), mpb.WithWidth(32))}
+		bars := mpb.New(mpb.WithOutput(a.Err), mpb.WithWidth(24))
+		p := &progress{bars: bars, plain: bars, patience: patience}
+		if a.verbose {
+			p.patience = 0
+		}
+
+		return p
 	case a.verbose:
 		return &progress{plain: a.Err}
 	}
@@ -50,12 +54,13 @@ func (p *progress) wait() {
 
 // Start begins a task.
 func (p *progress) Start(name string, total int64, unit string) engine.Task {
-	if total <= 0 || p.bars == nil && p.plain == nil {
+	if total <= 0 || p.plain == nil {
 		return idle{}
 	}
 
+	line := &lineTask{p: p, name: name, unit: unit, start: time.Now()}
 	if p.bars == nil {
-		return &lineTask{p: p, name: name, unit: unit, start: time.Now()}
+		return line
 	}
 
 	counter := decor.CountersNoUnit("%d / %d " + unit)
@@ -64,9 +69,8 @@ func (p *progress) Start(name string, total int64, unit string) engine.Task {
 	}
 
 	bar := p.bars.AddBar(total, mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(counter, decor.Elapsed(decor.ET_STYLE_GO, decor.WC{W: 6})))
-	return barTask{bar}
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)), mpb.AppendDecorators(counter, decor.Name("  "), decor.Elapsed(decor.ET_STYLE_GO)))
+	return barTask{bar, line}
 }
 
 type idle struct{}
@@ -74,10 +78,20 @@ type idle struct{}
 func (idle) Add(int64) {}
 func (idle) Done()     {}
 
-type barTask struct{ bar *mpb.Bar }
+type barTask struct {
+	bar  *mpb.Bar
+	line *lineTask
+}
 
-func (t barTask) Add(n int64) { t.bar.IncrInt64(n) }
-func (t barTask) Done()       { t.bar.Abort(true) }
+func (t barTask) Add(n int64) {
+	t.bar.IncrInt64(n)
+	t.line.Add(n)
+}
+
+func (t barTask) Done() {
+	t.bar.Abort(true)
+	t.line.Done()
+}
 
 type lineTask struct {
 	p     *progress
@@ -102,13 +116,10 @@ func (t *lineTask) Done() {
 
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
-	amount := ": " + report.Count(int(t.n), strings.TrimSuffix(t.unit, "s"))
-	switch {
-	case t.n == 0: // it is one step
-		amount = ""
-	case t.unit == "bytes":
-		amount = ": " + measure.Bytes(t.n).String()
+	amount := fmt.Sprintf("%d %s", t.n, t.unit)
+	if t.unit == "bytes" {
+		amount = measure.Bytes(t.n).String()
 	}
 
-	fmt.Fprintf(t.p.plain, "%s%s in %s\n", t.name, amount, seconds(took))
+	fmt.Fprintf(t.p.plain, "%s: %s in %s\n", t.name, amount, seconds(took))
 }

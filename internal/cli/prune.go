@@ -63,9 +63,7 @@ func (a *app) prune(ctx context.Context, path string, flags pruneFlags) error {
 	}
 	defer closeTree()
 
-	if flags.layer == "" {
-		t = a.guess(tree, t)
-	}
+	t = a.guess(tree, t)
 
 	m, err := a.withPython(ctx, t, false)
 	if err != nil {
@@ -324,7 +322,7 @@ func (a *app) showOne(r report.Layer, strict bool) error {
 	}
 
 	if !a.quiet {
-		report.Text(a.marked(), report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
+		report.Text(a.text(), report.Report{Layers: []report.Layer{r}}, report.TextOptions{Verbose: a.verbose})
 	}
 
 	return err

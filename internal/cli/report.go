@@ -47,11 +47,18 @@ func unwrapPath(err error) error {
 
 func (a *app) reportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "report",
-		Short:   "Show sizes of the last build by package, file type and rule",
-		Example: "  layersmith report\n  layersmith report --json | jq '.layers[].packages'",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Use:   "report [ZIP_OR_FOLDER...]",
+		Short: "Show sizes of the last build by package, file type and rule",
+		Long: `Show sizes of the last build by package, file type and rule; or those of any zips and folders, whatever tool
+made them. Their target is found by their files, unless --target names it.`,
+		Example: `  layersmith report
+  layersmith report sam-layer.zip
+  layersmith report --json | jq '.layers[].packages'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return a.reportOf(cmd.Context(), args)
+			}
+
 			r, err := a.lastReport()
 			if err != nil {
 				return err
@@ -65,10 +72,10 @@ func (a *app) reportCommand() *cobra.Command {
 				return a.printJSON(r)
 			}
 
-			a.say("target  %s", r.Target)
-			report.Text(a.marked(), r, report.TextOptions{Verbose: a.verbose})
+			fmt.Fprintf(a.Out, "target  %s\n", r.Target)
+			report.Text(a.text(), r, report.TextOptions{Verbose: a.verbose})
 			fmt.Fprintln(a.Out)
-			report.Details(a.Out, r)
+			report.Details(a.text(), r)
 			return nil
 		},
 	}

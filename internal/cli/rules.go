@@ -67,7 +67,7 @@ func (a *app) rules(ids []string) error {
 		table = append(table, []string{r.ID, switchText(r), saved[r.ID].Unzipped.MB(), r.Title})
 	}
 
-	report.Table(a.marked(), table, map[int]bool{2: true})
+	report.Table(a.text(), table, map[int]bool{2: true})
 	return nil
 }
 
@@ -118,6 +118,6 @@ func printRule(w io.Writer, r policy.Rule, saved measure.Size) {
 		fmt.Fprintf(w, "  except   %s: %s\n", strings.TrimSpace(e.Distribution+e.Versions+" "+e.Match), e.Why)
 	}
 
-	fmt.Fprintf(w, "  saved    %s unzipped, %s zipped, %d files in the last build\n", saved.Unzipped, saved.Zipped,
-		saved.Files)
+	fmt.Fprintf(w, "  saved    %s unzipped, %s zipped, %s in the last build\n", saved.Unzipped, saved.Zipped,
+		report.Count(saved.Files, "file"))
 }

@@ -71,10 +71,11 @@ func (a *app) status(ctx context.Context) error {
 		return errors.Join(err, engine.JudgeReport(last, false))
 	}
 
+	a.say("target  %s", t)
 	a.say("lock    %s: %s", t, cmp.Or(stale, "fresh"))
 	a.sayStatus(rows)
 	if !a.quiet {
-		report.Stacks(a.marked(), last.Stacks)
+		report.Stacks(a.text(), last.Stacks)
 	}
 
 	return engine.JudgeReport(last, false)
@@ -129,11 +130,16 @@ func (a *app) sayStatus(rows []statusRow) {
 			budget = r.Budget.MB()
 		}
 
-		verdict := cmp.Or(string(r.Verdict), "-")
-		table = append(table, []string{r.Layer, r.State, r.Unzipped.MB(), budget, verdict, r.Probe})
+		verdict := cmp.Or(report.VerdictText(r.Verdict), "-")
+		probed := r.Probe
+		if probed != "-" {
+			probed = report.StatusText(report.ProbeStatus(r.Probe))
+		}
+
+		table = append(table, []string{r.Layer, r.State, r.Unzipped.MB(), budget, verdict, probed})
 	}
 
 	if !a.quiet {
-		report.Table(a.marked(), table, map[int]bool{2: true, 3: true})
+		report.Table(a.text(), table, map[int]bool{2: true, 3: true})
 	}
 }

@@ -75,7 +75,7 @@ func (a *app) printVersions(rows []operator.VersionRow, targets bool) {
 		table = append(table, row)
 	}
 
-	report.Table(a.marked(), table, map[int]bool{2: true, 3: true, 4: true})
+	report.Table(a.text(), table, map[int]bool{2: true, 3: true, 4: true})
 }
 
 func versionCells(r operator.VersionRow) []string {

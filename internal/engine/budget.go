@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"sort"
-	"strings"
 
 	"github.com/layersmith/layersmith/internal/measure"
 	"github.com/layersmith/layersmith/internal/pyc"
@@ -176,7 +175,7 @@ func chooseBytecode(ws workspace.Workspace, bare []Made, compiled []Bytecode) []
 	for i, m := range bare {
 		out[i] = compiled[i]
 		if s := shareOf(m.Spec.Name, units, with); s.all > 0 {
-			out[i] = s.apply(compiled[i], entries, autoTotal(ws))
+			out[i] = s.apply(compiled[i], entries)
 		}
 	}
 
@@ -210,7 +209,7 @@ func shareOf(layer string, units []bytecodeOf, with map[bytecodeOf]bool) share {
 	return s
 }
 
-func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry, total measure.Bytes) Bytecode {
+func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry) Bytecode {
 	if s.lost == 0 {
 		b.Reason = fmt.Sprintf("all %s fit the budgets", s.all)
 		return b
@@ -227,20 +226,14 @@ func (s share) apply(b Bytecode, entries map[bytecodeOf][]ziptree.Entry, total m
 
 	b.Partial = true
 	b.Without = s.without
-	b.Reason = fmt.Sprintf("%s of %s fit the budgets (%s for every stack); left out is that of %s, about %.1f s "+
-		"of a cold start that imports it all",
-		s.all-s.lost, s.all, total, someNames(s.without), float64(s.lost)/1e6*secondsPerMB)
-	return b
-}
-
-// someNames are up to three names, or how many there are: the report has them all.
-func someNames(names []string) string {
-	const most = 3
-	if len(names) > most {
-		return report.Count(len(names), "distribution")
+	verb, them := "goes", "1 distribution"
+	if n := len(s.without); n > 1 {
+		verb, them = "go", fmt.Sprintf("%d distributions", n)
 	}
 
-	return strings.Join(names, ", ")
+	b.Reason = fmt.Sprintf("%s of %s fit the budgets; %s %s without, about %.1f s at a cold start (layersmith report)",
+		s.all-s.lost, s.all, them, verb, float64(s.lost)/1e6*secondsPerMB)
+	return b
 }
 
 // byDistribution groups .pyc entries by the distribution of their source.

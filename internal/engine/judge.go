@@ -53,8 +53,8 @@ func stackFault(rep report.Report, st measure.Stack) error {
 		return nil
 	}
 
-	err := fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit 262,144,000 bytes", st.Verdict, st.Unzipped,
-		st.Budget)
+	err := fmt.Errorf("%s: %s unzipped, budget %s, Lambda's limit %s", st.Verdict, st.Unzipped, st.Budget,
+		measure.Bytes(measure.MaxUnzippedBytes))
 	layers := slices.DeleteFunc(slices.Clone(rep.Layers), func(l report.Layer) bool {
 		return !slices.Contains(st.Layers, l.Name)
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/layersmith/layersmith/internal/measure"
+	"github.com/layersmith/layersmith/internal/prune"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
 	"github.com/layersmith/layersmith/internal/workspace"
@@ -75,6 +76,17 @@ func (s Prune) Run(ctx context.Context, in PruneInput) (report.Layer, error) {
 	}
 
 	return made[0].Report(seen), nil
+}
+
+// Inspect is what Run would remove and keep. Nothing is compiled, tested or written.
+func (s Prune) Inspect(ctx context.Context, in PruneInput) (prune.Pruned, error) {
+	p, err := in.plan(ctx)
+	if err != nil {
+		return prune.Pruned{}, err
+	}
+
+	m, err := p.Make(ctx, s.Cache)
+	return m.Pruned, err
 }
 
 // opened is a remark on the files that could be read by their owner only; none when there are none.

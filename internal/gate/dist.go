@@ -130,10 +130,15 @@ func missingFiles(in Input, dir string) []Finding {
 		return nil
 	}
 
+	text := fmt.Sprintf("lists %d files that are not there, %s first", len(missing), missing[0])
+	if len(missing) == 1 {
+		text = fmt.Sprintf("lists %s, which is not there", missing[0])
+	}
+
 	return []Finding{{
 		Subject: e.Name,
 		Check:   "dist-info",
-		Message: fmt.Sprintf("lists %d files that are not there, %s first", len(missing), missing[0]),
+		Message: text,
 		Hint:    "prune it with layersmith, which rewrites RECORD",
 	}}
 }

@@ -228,7 +228,8 @@ func limits(in Input) []Finding {
 	return []Finding{{
 		Subject: in.Name,
 		Check:   "limits",
-		Message: fmt.Sprintf("%d bytes unzipped, limit %d (250 MiB)", n, int64(measure.MaxUnzippedBytes)),
+		Message: fmt.Sprintf("%s unzipped, %s more than Lambda's %s", measure.Bytes(n),
+			measure.Bytes(n-measure.MaxUnzippedBytes), measure.Bytes(measure.MaxUnzippedBytes)),
 		Hint: "extend a layer that already has some of these packages, or list the submodules that are needed " +
 			"(modules in layer.yaml)",
 	}}

@@ -469,7 +469,7 @@ func TestLimitsAreThoseOfLambda(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int64][]string{
 		measure.MaxUnzippedBytes:     {},
-		measure.MaxUnzippedBytes + 1: {"big: 262144001 bytes unzipped, limit 262144000 (250 MiB) [limits]"},
+		measure.MaxUnzippedBytes + 1: {"big: 262.1 MB unzipped, 1 B more than Lambda's 262.1 MB [limits]"},
 	} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"github.com/layersmith/layersmith/internal/engine"
 	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/lock"
+	"github.com/layersmith/layersmith/internal/measure"
 )
 
 // Wheels is the wheel store in a folder. A file is <first two digits>/<sha256>; its content is
@@ -177,7 +178,7 @@ func try(ctx context.Context, part *os.File, f lock.File, from opener) error {
 	}
 
 	return fault.New(fault.HashMismatch, "fetch", f.Name,
-		fmt.Errorf("got %d bytes with sha256 %s, expected %s", n, sum, f.SHA256)).
+		fmt.Errorf("got %s with sha256 %s, expected %s", measure.Bytes(n), sum, f.SHA256)).
 		WithHint("do not trust this index; if the file was replaced on purpose, lock again")
 }
 
@@ -216,7 +217,7 @@ func appendBody(ctx context.Context, part *os.File, have int64, f lock.File, fro
 	}
 
 	if have += n; f.Size > 0 && have < f.Size {
-		return fmt.Errorf("the connection ended after %d of %d bytes", have, f.Size)
+		return fmt.Errorf("the connection ended after %s of %s", measure.Bytes(have), measure.Bytes(f.Size))
 	}
 
 	return nil

@@ -79,8 +79,8 @@ func ParseBytes(s string) (Bytes, error) {
 // MB returns megabytes with one decimal, without the unit, for tables.
 func (b Bytes) MB() string { return strconv.FormatFloat(float64(b)/mega, 'f', 1, 64) }
 
-// String returns a size in MB, kB or B: messages have one unit for large sizes, whatever the user
-// wrote.
+// String returns a size in MB, kB or B. Sizes are read in MiB too, and never printed so: one line
+// has one unit.
 func (b Bytes) String() string {
 	switch {
 	case b >= 100*kilo || b <= -100*kilo:

@@ -96,16 +96,17 @@ func TestTextPrintsABuild(t *testing.T) {
 	const table = `
 layer          zip MB     unzipped MB      import s
 base     28.1 -> 22.2    97.1 -> 70.8  1.43 -> 0.34
-        budget: within 83.9 MB; probe: 12 modules, 2 scripts
 science  45.3 -> 36.8  146.1 -> 111.2             -
-        budget: over budget 100.0 MB; probe: FAILED
 aws       17.2 -> 5.8     23.4 -> 9.8             -
-        budget: within; probe: not probed
+layer    budget                probe
+base     within 83.9 MB        12 modules, 2 scripts
+science  OVER budget 100.0 MB  FAILED
+aws      within                NOT PROBED
 removed drop-tests 52.1 MB, strip 4.2 MB
 sizes   pruned -56.3 MB, bytecode +13.6 MB
 `
 	const stacks = "note    aws was NOT PROBED: no python3.13 here\n" +
-		"stack   base + science: 265.0 MB, over limit 235.9 MB; " +
+		"stack   base + science: 265.0 MB, OVER limit 235.9 MB; " +
 		"leaves -2.9 MB of Lambda's 262.1 MB for the function's code\n" +
 		"stack   base + aws: 80.6 MB, within 235.9 MB; " +
 		"leaves 181.5 MB of Lambda's 262.1 MB for the function's code\n"
@@ -179,7 +180,8 @@ func TestDetailsPrintsSizesByEverything(t *testing.T) {
 	r.Layers[0] = long
 	var b strings.Builder
 	Details(&b, r)
-	const want = `base  70.8 MB unzipped (97.1 MB before), zip 22.2 MB (28.1 MB before), bytecode: unchecked-hash
+	const want = `base: 70.8 MB unzipped (97.1 MB before)
+  zip 22.2 MB (28.1 MB before), bytecode unchecked-hash
   package  files    MB  zipped MB
   pandas     400  40.0       13.1
   numpy      300  30.8        9.0

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -64,6 +63,14 @@ func (t text) line(label, format string, args ...any) {
 	fmt.Fprintf(t.w, "%-8s%s\n", label, fmt.Sprintf(format, args...))
 }
 
+// folded prints a label and a list that may be long.
+func (t text) folded(label, list string) {
+	for _, l := range fold(list, Width-8) {
+		fmt.Fprintf(t.w, "%-8s%s\n", label, l)
+		label = ""
+	}
+}
+
 func (t text) table(layers []Layer) {
 	rows := [][]string{{"layer", "zip MB", "unzipped MB", "import s", "budget", "probe"}}
 	for _, l := range layers {
@@ -83,51 +90,7 @@ func (t text) table(layers []Layer) {
 		}
 	}
 
-	right := map[int]bool{1: true, 2: true, 3: true}
-	if !t.PlanOnly && tableWidth(rows) > screen {
-		t.narrow(rows, right)
-		return
-	}
-
-	Table(t.w, rows, right)
-}
-
-// screen is the width in characters that tables keep to.
-const screen = 80
-
-// narrow prints a table of layers that is too wide for the screen: the last two columns have a line
-// of their own below.
-func (t text) narrow(rows [][]string, right map[int]bool) {
-	const columns = 4
-	var sizes bytes.Buffer
-	short := make([][]string, len(rows))
-	for i := range rows {
-		short[i] = rows[i][:columns]
-	}
-
-	Table(&sizes, short, right)
-	for i, line := range strings.Split(strings.TrimSuffix(sizes.String(), "\n"), "\n") {
-		fmt.Fprintln(t.w, line)
-		if i > 0 {
-			fmt.Fprintln(t.w, indent("budget: "+rows[i][columns]+"; probe: "+rows[i][columns+1]))
-		}
-	}
-}
-
-func tableWidth(rows [][]string) int {
-	widest := map[int]int{}
-	for _, row := range rows {
-		for i, cell := range row {
-			widest[i] = max(widest[i], len([]rune(cell))+2)
-		}
-	}
-
-	sum := -2
-	for _, w := range widest {
-		sum += w
-	}
-
-	return sum
+	Table(t.w, rows, map[int]bool{1: true, 2: true, 3: true})
 }
 
 // zipText is the size of the zip before and after; of a folder that was checked there is none.
@@ -167,7 +130,7 @@ func (t text) removed(layers []Layer) {
 		saved += removed[rule].Unzipped
 	}
 
-	t.line("removed", "%s", cmp.Or(strings.Join(parts, ", "), "nothing"))
+	t.folded("removed", cmp.Or(strings.Join(parts, ", "), "nothing"))
 	if code.Files > 0 {
 		pruned := "nothing"
 		if saved != 0 {
@@ -308,9 +271,26 @@ func (t text) stacks(stacks []measure.Stack) {
 		}
 
 		t.line("stack", "%s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code",
-			strings.Join(s.Layers, " + "), s.Unzipped, s.Verdict, s.Budget, s.Free, limit)
+			together(s.Layers), s.Unzipped, VerdictText(s.Verdict), s.Budget, s.Free, limit)
 	}
 }
+
+// together names the layers of a stack, the first ones of many.
+func together(layers []string) string {
+	more := ""
+	if n := len(layers) - maxNamed; n > 1 {
+		layers = layers[:maxNamed]
+		more = fmt.Sprintf(" + %d more", n)
+	}
+
+	return strings.Join(layers, " + ") + more
+}
+
+// maxNamed is how many layers of a stack are named.
+const maxNamed = 5
+
+// VerdictText is a verdict with the word that must be noticed in capitals.
+func VerdictText(v measure.Verdict) string { return strings.Replace(string(v), "over", "OVER", 1) }
 
 // tail returns the last n lines: a Python traceback ends with the error.
 func tail(s string, n int) string {
@@ -344,20 +324,30 @@ func importText(p Probe) string {
 func budgetText(l Layer) string {
 	switch {
 	case l.Budget.Zipped > 0 && (l.Zip.Bytes > l.Budget.Zipped || l.Budget.Unzipped == 0):
-		return fmt.Sprintf("%s %s zipped", l.Verdict, l.Budget.Zipped)
+		return fmt.Sprintf("%s %s zipped", VerdictText(l.Verdict), l.Budget.Zipped)
 	case l.Budget.Unzipped > 0:
-		return fmt.Sprintf("%s %s", l.Verdict, l.Budget.Unzipped)
+		return fmt.Sprintf("%s %s", VerdictText(l.Verdict), l.Budget.Unzipped)
 	}
 
-	return string(l.Verdict)
+	return VerdictText(l.Verdict)
+}
+
+// StatusText is the result of a probe, in capitals where it must be noticed.
+func StatusText(s ProbeStatus) string {
+	switch s {
+	case NotProbed, "":
+		return "NOT PROBED"
+	case ProbeFailed:
+		return "FAILED"
+	}
+
+	return string(s)
 }
 
 func probeText(p Probe) string {
 	switch p.Status {
-	case NotProbed, "":
-		return "not probed"
-	case ProbeFailed:
-		return "FAILED"
+	case NotProbed, "", ProbeFailed:
+		return StatusText(p.Status)
 	}
 
 	text := Count(p.Modules, "module") + ", " + Count(p.Scripts, "script")
@@ -368,43 +358,16 @@ func probeText(p Probe) string {
 	return text
 }
 
-// Table prints aligned columns, two spaces apart. The columns in right, counted from 0, are aligned
-// to the right.
-func Table(w io.Writer, rows [][]string, right map[int]bool) {
-	widths := map[int]int{}
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-
-	for _, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
-			if i > 0 {
-				b.WriteString("  ")
-			}
-
-			if right[i] {
-				b.WriteString(pad + cell)
-			} else {
-				b.WriteString(cell + pad)
-			}
-		}
-
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
-}
-
 // Details prints each layer's sizes by package, by kind of file and by rule, and its ten largest
 // files.
 func Details(w io.Writer, r Report) {
 	for _, l := range r.Layers {
-		fmt.Fprintf(w, "%s  %s unzipped (%s before), zip %s (%s before), bytecode: %s\n",
+		fmt.Fprintf(w, "%s: %s unzipped (%s before)\n  zip %s (%s before), bytecode %s\n",
 			l.Name, l.After.Unzipped, l.Before.Unzipped, l.Zip.Bytes, l.Before.Zipped, l.Bytecode.Mode)
-		if len(l.Bytecode.Without) > 0 {
-			fmt.Fprintf(w, "  without the bytecode of: %s\n", strings.Join(l.Bytecode.Without, ", "))
+		if n := len(l.Bytecode.Without); n > 0 {
+			list := fmt.Sprintf("without bytecode, %s: %s", Count(n, "distribution"),
+				strings.Join(l.Bytecode.Without, ", "))
+			fmt.Fprintln(w, "  "+strings.Join(fold(list, Width-4), "\n    "))
 		}
 
 		section(w, "package", l.Packages)

@@ -359,8 +359,8 @@ func (s Record) checkLimits(ctx context.Context, f Function, gets map[string]ver
 
 	if total > measure.MaxUnzippedBytes {
 		return fault.New(fault.OverLimit, "record", f.ARN,
-			fmt.Errorf("its code (%s) and its layers would have %d bytes unzipped, Lambda's limit is %d",
-				own, total, measure.MaxUnzippedBytes)).
+			fmt.Errorf("its code (%s) and its layers would be %s unzipped, %s more than Lambda's %s", own, total,
+				total-measure.MaxUnzippedBytes, measure.Bytes(measure.MaxUnzippedBytes))).
 			WithHint("make its code or a layer smaller: layersmith report lists the largest files")
 	}
 

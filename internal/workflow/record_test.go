@@ -232,8 +232,8 @@ func TestAFunctionIsFilledToTheLastByteAndNotFurther(t *testing.T) {
 			if tt.over > 0 {
 				want = want[:1]
 				message = "FailedClean: record arn:aws:lambda:us-east-1:123456789012:function:large: " +
-					"its code (52.4 MB) and its layers would have 262144001 bytes unzipped, " +
-					"Lambda's limit is 262144000; Nothing was published and no function was touched."
+					"its code (52.4 MB) and its layers would be 262.1 MB unzipped, " +
+					"1 B more than Lambda's 262.1 MB; Nothing was published and no function was touched."
 			}
 
 			f.mustSay("second", `{}`, tt.end, message)

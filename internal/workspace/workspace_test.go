@@ -174,7 +174,8 @@ func TestLoadSaysWhatIsWrongWithALayer(t *testing.T) {
 		},
 		"more than Lambda allows": {
 			"budget:\n  unzipped: 251 MiB\n",
-			"layers/a/layer.yaml:2: 263.2 MB is more than Lambda allows: 262.1 MB\n  hint: write 250 MiB or less\n",
+			"layers/a/layer.yaml:2: 263.2 MB is 1.0 MB more than Lambda allows, 262.1 MB\n" +
+				"  hint: write at most 250 MiB\n",
 		},
 		"an unknown mode": {
 			"bytecode: leen\n",
@@ -276,7 +277,8 @@ func TestLoadSaysWhatIsWrongWithAWorkspace(t *testing.T) {
 		},
 		"a budget over the limit": {
 			layers(map[string]string{"a/layer.yaml": "", "workspace.yaml": "budget: { total: 1 GB }\n"}),
-			"layers/workspace.yaml:1: 1000.0 MB is more than Lambda allows: 262.1 MB\n  hint: write 250 MiB or less\n",
+			"layers/workspace.yaml:1: 1000.0 MB is 737.9 MB more than Lambda allows, 262.1 MB\n" +
+				"  hint: write at most 250 MiB\n",
 		},
 		"no layer": {
 			folder(map[string]string{"readme.md": "", "wheels/a.whl": ""}),

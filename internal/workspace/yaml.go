@@ -263,7 +263,8 @@ func (v value) bytes(limit int64) measure.Bytes {
 	case err != nil:
 		v.wrong(err.Error(), "write it as 140 MB or 225 MiB")
 	case int64(n) > limit:
-		v.wrong(fmt.Sprintf("%s is more than Lambda allows: %s", n, measure.Bytes(limit)), "write 250 MiB or less")
+		v.wrong(fmt.Sprintf("%s is %s more than Lambda allows, %s", n, n-measure.Bytes(limit), measure.Bytes(limit)),
+			"write at most 250 MiB")
 	}
 
 	return n

@@ -34,6 +34,8 @@ def metadata(name):
     record = [row[0] for row in csv.reader((found.read_text("RECORD") or "").splitlines()) if row]
     missing = [f for f in record if not f.startswith("..") and not os.path.exists(str(found.locate_file(f)))]
     if missing:
+        if len(missing) == 1:
+            raise SystemExit("RECORD lists %s, which is not there" % missing[0])
         raise SystemExit("RECORD lists %d files that are not there, %s first" % (len(missing), missing[0]))
     for entry in found.entry_points:
         if getattr(entry, "extras", None) or "[" in entry.value:
