@@ -63,7 +63,8 @@ type app struct {
 	Streams
 	workspaceDir string
 	outputDir    string
-	target       string
+	targets      []string // the values of --target
+	target       string   // the one that is worked on; "" for the workspace's first
 	python       string
 	offline      bool
 	json         bool
@@ -88,9 +89,12 @@ Exit codes: 0 success, 1 internal error, 2 bad input, 3 built, but a check faile
   layersmith explain pandas/tests     say why it was removed`,
 		Version:       versionText(),
 		SilenceErrors: true,
-		SilenceUsage:  true,
+
+		PersistentPreRunE: a.oneTarget,
+		SilenceUsage:      true,
 	}
 	a.globalFlags(root.PersistentFlags())
+	completeFlag(root, "target", completeTargets)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})
@@ -120,8 +124,8 @@ func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command)
 func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
 	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
-	f.StringVar(&a.target, "target", "",
-		"runtime and architecture, for example python3.13-arm64 (default: the workspace's first)")
+	f.StringArrayVar(&a.targets, "target", nil,
+		"runtime and architecture, for example python3.13-arm64; repeatable, or all (default: those of the workspace)")
 	f.StringVar(&a.python, "python", "",
 		"the target's interpreter: a path or a command (default: found on PATH, in pyenv's and uv's folders)")
 	f.BoolVar(&a.offline, "offline", false, "use only wheels that were downloaded before")

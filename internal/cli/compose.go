@@ -191,12 +191,7 @@ func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 		return w.Targets[0], nil
 	}
 
-	t, err := pydist.ParseTarget(a.target)
-	if err != nil {
-		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err)
-	}
-
-	return t, nil
+	return parseTarget(a.target)
 }
 
 // read reads a file of the workspace. name has slashes.
