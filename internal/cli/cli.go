@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,13 +163,13 @@ func (a *app) exit(ctx context.Context, err error) int {
 	var findings workspace.Findings
 	if errors.As(err, &findings) {
 		for _, f := range findings {
-			a.complain(f.Error(), f.Hint)
+			a.complain(f.Error(), cmp.Or(f.Hint, hintForFinding(f.Error())))
 		}
 
 		return exitInput
 	}
 
-	a.complain(err.Error(), fault.HintOf(err))
+	a.complain(err.Error(), cmp.Or(fault.HintOf(err), hintFor(err)))
 	return exitCode(err)
 }
 

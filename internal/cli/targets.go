@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,7 +120,7 @@ func (a *app) eachTarget(ctx context.Context, run func(a *app) error) error {
 		}
 
 		if last != nil {
-			a.complain(last.Error(), fault.HintOf(last))
+			a.complain(last.Error(), cmp.Or(fault.HintOf(last), hintFor(last)))
 		}
 
 		last = err
