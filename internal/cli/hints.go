@@ -11,7 +11,7 @@ var hints = map[fault.Code]string{
 	fault.BadInput:           "mend what the error names; layersmith COMMAND --help says what a command takes",
 	fault.LockConflict:       "loosen one of the requirements that the error names",
 	fault.WheelMissing:       "choose a version that has a wheel for the target, or add --allow-source",
-	fault.HashMismatch:       "do not use the file; if it was replaced on purpose, lock again: layersmith lock --upgrade",
+	fault.HashMismatch:       "do not use the file; if it was replaced on purpose: layersmith lock --upgrade",
 	fault.CorruptArchive:     "get or build the file again",
 	fault.ProvenanceMismatch: "build again: layersmith build --clean",
 	fault.Unreachable:        "check the network and the address of the index, then run it again",

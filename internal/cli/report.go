@@ -62,8 +62,8 @@ func (a *app) reportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report [ZIP_OR_FOLDER...]",
 		Short: "Show sizes of the last build by package, file type and rule",
-		Long: `Show sizes of the last build by package, file type and rule; or those of any zips and folders, whatever tool
-made them. Their target is found by their files, unless --target names it.`,
+		Long: `Show sizes of the last build by package, file type and rule; or those of any zips and folders, whatever
+tool made them. Their target is found by their files, unless --target names it.`,
 		Example: `  layersmith report
   layersmith report sam-layer.zip
   layersmith report --json | jq '.layers[].packages'`,
