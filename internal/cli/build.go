@@ -35,13 +35,17 @@ func (a *app) buildCommand() *cobra.Command {
 		Short: "Build layers: lock, fetch, prune, compile, test, report",
 		Long: `Build the layers of the workspace, or the named ones: resolve requirements if the lock is stale,
 download wheels, remove and strip what programs do not need, compile bytecode, check the result and
-test it with the target's interpreter. Zips and report go to the output folder.`,
+test it with the target's interpreter. Zips and report go to the output folder.
+
+All targets of the workspace are built, or those of --target. report.json is of the last one that was built; where
+there are more, report.<target>.json is that of each. With --json and several targets, the document is
+{"schemaVersion": 1, "targets": [the report of each]}; so it is with lock, status, check and report.`,
 		Example: `  layersmith build
   layersmith build core-data-science --target python3.13-arm64
   layersmith build --no-probe --json`,
 		ValidArgsFunction: a.completeLayers,
 		RunE: func(cmd *cobra.Command, layers []string) error {
-			return a.build(cmd.Context(), layers, flags)
+			return a.eachTarget(cmd.Context(), func(a *app) error { return a.build(cmd.Context(), layers, flags) })
 		},
 	}
 	f := c.Flags()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,8 +32,12 @@ files, unless --target names it.`,
 		Example: `  layersmith check                     all built layers
   layersmith check old-layer.zip       any zip or folder
   layersmith check --explain main      what was checked, what passed, what no check covers`,
-		ValidArgsFunction: a.completeLayers,
+		ValidArgsFunction: a.completeLayersAndFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.areLayers(args) {
+				return a.eachTarget(cmd.Context(), func(a *app) error { return a.check(cmd.Context(), args, flags) })
+			}
+
 			return a.check(cmd.Context(), args, flags)
 		},
 	}
@@ -78,7 +83,7 @@ func (a *app) check(ctx context.Context, names []string, flags checkFlags) error
 	}
 
 	if c.inWorkspace {
-		last, _ := a.lastReport()
+		last, _ := a.lastReport(c.target.String())
 		rep.Stacks = engine.StacksOf(c.ws, rep, last)
 	}
 
@@ -99,6 +104,15 @@ func (a *app) showChecked(rep report.Report, strict bool) error {
 	}
 
 	return errors.Join(err, engine.JudgeAll(rep, strict))
+}
+
+// areLayers says whether all names are layers of the workspace. No names are all layers.
+func (a *app) areLayers(names []string) bool {
+	w, _, err := a.open()
+	return err == nil && !slices.ContainsFunc(names, func(n string) bool {
+		_, ok := w.Layer(n)
+		return !ok
+	})
 }
 
 // checker checks layers of the workspace by name, and zips and folders by path.

@@ -74,6 +74,9 @@ func (a *app) outputs(layers []string) ([]string, error) {
 
 	if len(layers) == 0 {
 		files = append(files, engine.ReportName)
+		for _, t := range pydist.Targets() {
+			files = append(files, engine.ReportOf(t.String()))
+		}
 	}
 
 	for i := range files {

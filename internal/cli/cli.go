@@ -64,7 +64,8 @@ type app struct {
 	Streams
 	workspaceDir string
 	outputDir    string
-	target       string
+	targets      []string // the values of --target
+	target       string   // the one that is worked on; "" for the workspace's first
 	python       string
 	offline      bool
 	json         bool
@@ -89,9 +90,12 @@ Exit codes: 0 success, 1 internal error, 2 bad input, 3 built, but a check faile
   layersmith explain pandas/tests     say why it was removed`,
 		Version:       versionText(),
 		SilenceErrors: true,
-		SilenceUsage:  true,
+
+		PersistentPreRunE: a.oneTarget,
+		SilenceUsage:      true,
 	}
 	a.globalFlags(root.PersistentFlags())
+	completeFlag(root, "target", completeTargets)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.BadInput, "", "", err).WithHint("run: layersmith --help")
 	})
@@ -121,8 +125,8 @@ func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command)
 func (a *app) globalFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.workspaceDir, "workspace", "layers", "folder of the workspace")
 	f.StringVar(&a.outputDir, "output", "dist", "folder for zips and report")
-	f.StringVar(&a.target, "target", "",
-		"runtime and architecture, for example python3.13-arm64 (default: the workspace's first)")
+	f.StringArrayVar(&a.targets, "target", nil,
+		"runtime and architecture, for example python3.13-arm64; repeatable, or all (default: those of the workspace)")
 	f.StringVar(&a.python, "python", "",
 		"the target's interpreter: a path or a command (default: found on PATH, in pyenv's and uv's folders)")
 	f.BoolVar(&a.offline, "offline", false, "use only wheels that were downloaded before")
@@ -159,28 +163,14 @@ func (a *app) exit(ctx context.Context, err error) int {
 	var findings workspace.Findings
 	if errors.As(err, &findings) {
 		for _, f := range findings {
-			a.complain(f.Error(), f.Hint)
+			a.complain(f.Error(), cmp.Or(f.Hint, hintForFinding(f.Error())))
 		}
 
 		return exitInput
 	}
 
-	a.complain(err.Error(), cmp.Or(fault.HintOf(err), generalHint(err)))
+	a.complain(err.Error(), cmp.Or(fault.HintOf(err), hintFor(err)))
 	return exitCode(err)
-}
-
-// generalHint is for an error that has no hint of its own.
-func generalHint(err error) string {
-	switch code := exitCode(err); {
-	case isUsage(err), strings.HasPrefix(err.Error(), "unknown "):
-		return "layersmith --help lists the commands, and COMMAND --help the flags of one"
-	case code == exitInternal:
-		return "this is a defect of Layersmith: please report it with the command that you ran"
-	case code == exitVerdict:
-		return "layersmith report -v shows all that was found"
-	}
-
-	return "docs/bad-input.md lists mistakes and what to do"
 }
 
 // exitCode is that of a command that failed.

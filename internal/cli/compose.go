@@ -186,20 +186,12 @@ func (a *app) open() (workspace.Workspace, pydist.Target, error) {
 	return w, t, err
 }
 
-// hintTarget says how a target is written.
-const hintTarget = "write a runtime and an architecture, such as " + workspace.DefaultTarget + " or python3.12-arm64"
-
 func (a *app) chooseTarget(w workspace.Workspace) (pydist.Target, error) {
 	if a.target == "" {
 		return w.Targets[0], nil
 	}
 
-	t, err := pydist.ParseTarget(a.target)
-	if err != nil {
-		return pydist.Target{}, fault.New(fault.BadInput, "read", "--target", err).WithHint(hintTarget)
-	}
-
-	return t, nil
+	return parseTarget(a.target)
 }
 
 // read reads a file of the workspace. name has slashes.

@@ -43,6 +43,7 @@ zip or folder of any tool, say what pruning it would do, by the rules of --layer
 		},
 	}
 	c.Flags().StringVar(&layer, "layer", "", "look in this layer only")
+	completeFlag(c, "layer", a.completeLayers)
 	return c
 }
 
@@ -234,7 +235,7 @@ func (f *fate) add(o prune.Applied) {
 // scriptsPassed is how many functional scripts passed on the layer in the last build; 0 when it was
 // not probed, or did not pass.
 func (a *app) scriptsPassed(layer string, t pydist.Target) int {
-	r, err := a.lastReport()
+	r, err := a.lastReport(t.String())
 	if err != nil || r.Target != t.String() {
 		return 0
 	}

@@ -52,9 +52,9 @@ func (a *app) init(flags initFlags, requirements []string) error {
 		return err
 	}
 
-	t, err := pydist.ParseTarget(cmp.Or(a.target, workspace.DefaultTarget))
+	t, err := parseTarget(cmp.Or(a.target, workspace.DefaultTarget))
 	if err != nil {
-		return fault.New(fault.BadInput, "init", "", err).WithHint(hintTarget)
+		return err
 	}
 
 	fresh, err := a.checkPlace(flags.layer)
@@ -105,13 +105,17 @@ func (a *app) checkPlace(layer string) (fresh bool, err error) {
 	return false, nil
 }
 
+func noRequirements() error {
+	return fault.New(fault.BadInput, "init", "", errors.New("no requirements are given")).
+		WithHint("name what the layer shall have (layersmith init pandas boto3), or a file " +
+			"(layersmith init -r requirements.txt)")
+}
+
 // initialRequirements is the text of the new requirements.txt. Mistakes name the argument or the
 // file and line.
 func (a *app) initialRequirements(flags initFlags, requirements []string) (string, error) {
 	if len(flags.files)+len(requirements) == 0 {
-		return "", fault.New(fault.BadInput, "init", "", errors.New("no requirements are given")).
-			WithHint("name what the layer shall have (layersmith init pandas boto3), or a file " +
-				"(layersmith init -r requirements.txt)")
+		return "", noRequirements()
 	}
 
 	var text strings.Builder
@@ -144,6 +148,10 @@ func (a *app) initialRequirements(flags initFlags, requirements []string) (strin
 		}
 
 		fmt.Fprintln(&text, r)
+	}
+
+	if strings.TrimSpace(text.String()) == "" {
+		return "", noRequirements()
 	}
 
 	return text.String(), nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -22,34 +23,7 @@ left as it is.`,
   layersmith lock --upgrade --exclude-newer 2026-11-01`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			w, t, m, err := a.start(ctx)
-			if err != nil {
-				return err
-			}
-			defer m.close()
-			in.Workspace = w
-			in.Target = t
-			in.Offline = a.offline
-			in.Python = m.release()
-			locked, err := a.locker(m).Run(ctx, in)
-			if err != nil {
-				return err
-			}
-
-			if a.json {
-				return a.printJSON(map[string]any{
-					"schemaVersion": report.SchemaVersion,
-					"file":          filepath.Join(a.workspaceDir, locked.FileName),
-					"fresh":         locked.Fresh,
-					"distributions": len(locked.Lock.Distributions),
-					"changes":       locked.Changes,
-					"notes":         locked.Notes,
-				})
-			}
-
-			a.sayLock(locked)
-			return nil
+			return a.eachTarget(cmd.Context(), func(a *app) error { return a.lock(cmd.Context(), in) })
 		},
 	}
 	f := c.Flags()
@@ -59,6 +33,36 @@ left as it is.`,
 	f.BoolVar(&in.AllowSource, "allow-source", false,
 		"allow source distributions where there is no wheel; they are built on this machine")
 	return c
+}
+
+func (a *app) lock(ctx context.Context, in engine.LockInput) error {
+	w, t, m, err := a.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	in.Workspace = w
+	in.Target = t
+	in.Offline = a.offline
+	in.Python = m.release()
+	locked, err := a.locker(m).Run(ctx, in)
+	if err != nil {
+		return err
+	}
+
+	if a.json {
+		return a.printJSON(map[string]any{
+			"schemaVersion": report.SchemaVersion,
+			"file":          filepath.Join(a.workspaceDir, locked.FileName),
+			"fresh":         locked.Fresh,
+			"distributions": len(locked.Lock.Distributions),
+			"changes":       locked.Changes,
+			"notes":         locked.Notes,
+		})
+	}
+
+	a.sayLock(locked)
+	return nil
 }
 
 func (a *app) sayLock(l engine.Locked) {

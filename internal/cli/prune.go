@@ -42,6 +42,7 @@ func (a *app) pruneCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVarP(&flags.out, "out", "o", "", "the zip to write")
 	f.StringVar(&flags.layer, "layer", "", "take rules, budget and probe.py of this layer of the workspace")
+	completeFlag(c, "layer", a.completeLayers)
 	f.BoolVar(&flags.noProbe, "no-probe", false, "do not test the layer with the interpreter")
 	f.BoolVar(&flags.strict, "strict", false, "fail when the layer cannot be tested")
 	return c

@@ -21,7 +21,9 @@ func (a *app) rulesCommand() *cobra.Command {
 		Short:   "List the pruning rules, and what each saved in the last build",
 		Example: "  layersmith rules\n  layersmith rules tests",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.rules(args) },
+
+		ValidArgsFunction: completeRules,
+		RunE:              func(_ *cobra.Command, args []string) error { return a.rules(args) },
 	}
 }
 
@@ -74,7 +76,7 @@ func (a *app) rules(ids []string) error {
 // savedByRule is what each rule saved in the last build; nothing when there was none.
 func (a *app) savedByRule() measure.Sizes {
 	saved := measure.Sizes{}
-	r, err := a.lastReport()
+	r, err := a.lastReport("")
 	if err != nil {
 		return saved
 	}

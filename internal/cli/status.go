@@ -31,7 +31,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:   "Show which layers are stale, and sizes against budgets",
 		Example: "  layersmith status",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.eachTarget(cmd.Context(), func(a *app) error { return a.status(cmd.Context()) })
+		},
 	}
 }
 
@@ -84,7 +86,7 @@ func (a *app) status(ctx context.Context) error {
 // judgedReport is the report of the last build for a target, with today's verdicts; empty when
 // there is none.
 func (a *app) judgedReport(w workspace.Workspace, t pydist.Target) report.Report {
-	last, err := a.lastReport()
+	last, err := a.lastReport(t.String())
 	if err != nil || last.Target != t.String() {
 		return report.Report{}
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/layersmith/layersmith/internal/fault"
 	"github.com/layersmith/layersmith/internal/operator"
 	"github.com/layersmith/layersmith/internal/pydist"
 	"github.com/layersmith/layersmith/internal/report"
@@ -28,8 +27,8 @@ the one of --target. Consumers are the functions that the current version's exec
 			var only pydist.Target
 			if a.target != "" {
 				var err error
-				if only, err = pydist.ParseTarget(a.target); err != nil {
-					return fault.New(fault.BadInput, "read", "--target", err)
+				if only, err = parseTarget(a.target); err != nil {
+					return err
 				}
 			}
 

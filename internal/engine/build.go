@@ -64,7 +64,7 @@ func (s Build) Run(ctx context.Context, in BuildInput) (rep report.Report, chang
 		return rep, err == nil, err
 	}
 
-	old, _ := s.readReport(ctx)
+	old, _ := s.readReport(ctx, in.Lock.Target.String())
 	if !in.Rebuild && s.unchanged(ctx, in, old, pick(jobs, names)) && !s.healable(in, old, names) {
 		rep, err := s.again(ctx, in, old)
 		if err != nil {

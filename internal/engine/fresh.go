@@ -12,9 +12,23 @@ import (
 	"github.com/layersmith/layersmith/internal/report"
 )
 
-func (s Build) readReport(ctx context.Context) (report.Report, error) {
+// readReport reads the last report of a target; that of another where there is none.
+func (s Build) readReport(ctx context.Context, target string) (report.Report, error) {
+	r, err := s.readReportFile(ctx, ReportName)
+	if err == nil && r.Target == target {
+		return r, nil
+	}
+
+	if of, err := s.readReportFile(ctx, ReportOf(target)); err == nil {
+		return of, nil
+	}
+
+	return r, err
+}
+
+func (s Build) readReportFile(ctx context.Context, name string) (report.Report, error) {
 	var r report.Report
-	b, err := s.Outputs.Read(ctx, ReportName)
+	b, err := s.Outputs.Read(ctx, name)
 	if err != nil {
 		return r, err
 	}
@@ -76,7 +90,7 @@ func (s Build) inPlace(ctx context.Context, zip report.File) error {
 // States returns for each layer whether a build is needed: "not built", "stale: " and why, or "up
 // to date".
 func (s Build) States(ctx context.Context, in BuildInput) (map[string]string, error) {
-	old, oldErr := s.readReport(ctx)
+	old, oldErr := s.readReport(ctx, in.Lock.Target.String())
 	jobs, err := s.jobs(in)
 	if err != nil {
 		return nil, err

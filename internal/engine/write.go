@@ -22,6 +22,10 @@ import (
 // ReportName is the file name of a build's report.
 const ReportName = "report.json"
 
+// ReportOf is the file name of the last report of a target, in a workspace of several. ReportName is the last
+// of any target.
+func ReportOf(target string) string { return "report." + target + ".json" }
+
 // ZipName is the file name of a layer's zip.
 func ZipName(layer string, t pydist.Target) string { return layer + "-" + t.String() + ".zip" }
 
@@ -53,7 +57,7 @@ func (s Build) write(ctx context.Context, r round, old report.Report) (report.Re
 		}
 	}
 
-	return rep, s.writeJSON(ctx, ReportName, rep)
+	return rep, s.writeReport(ctx, r.in, rep)
 }
 
 // again is the report of the last build with today's verdicts, which it stores when they differ.
@@ -73,7 +77,19 @@ func (s Build) again(ctx context.Context, in BuildInput, old report.Report) (rep
 		}
 	}
 
-	return rep, s.writeJSON(ctx, ReportName, rep)
+	return rep, s.writeReport(ctx, in, rep)
+}
+
+// writeReport stores the report, and as that of its target where the workspace has, or was given, others.
+func (s Build) writeReport(ctx context.Context, in BuildInput, rep report.Report) error {
+	targets := in.Workspace.Targets
+	if len(targets) > 1 || len(targets) == 1 && targets[0].String() != rep.Target {
+		if err := s.writeJSON(ctx, ReportOf(rep.Target), rep); err != nil {
+			return err
+		}
+	}
+
+	return s.writeJSON(ctx, ReportName, rep)
 }
 
 // writeZips stores the zips, and their sizes and digests in the round. A zip that is there with the

@@ -107,9 +107,9 @@ sizes   pruned -56.3 MB, bytecode +13.6 MB
 `
 	const stacks = "note    aws was NOT PROBED: no python3.13 here\n" +
 		"stack   base + science: 265.0 MB, OVER limit 235.9 MB; " +
-		"leaves -2.9 MB of Lambda's 262.1 MB for the function's code\n" +
+		"leaves -2.9 MB of\n        Lambda's 262.1 MB for the function's code\n" +
 		"stack   base + aws: 80.6 MB, within 235.9 MB; " +
-		"leaves 181.5 MB of Lambda's 262.1 MB for the function's code\n"
+		"leaves 181.5 MB of Lambda's 262.1\n        MB for the function's code\n"
 	const science = `note    bytecode of science: it would not fit its budget
 note    science: keep scipy/tests/**: we run them
 gate    science: python/a.so: links to libGL.so.1 [elf-needed]

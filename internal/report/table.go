@@ -69,6 +69,12 @@ func (t *grid) blocks() [][]int {
 		return [][]int{all}
 	}
 
+	return t.split(all)
+}
+
+// split begins a new block where a column does not fit, and before texts that follow figures.
+func (t *grid) split(all []int) [][]int {
+	last := len(all) - 1
 	t.widths[0] = min(t.widths[0], longName)
 	var out [][]int
 	block := []int{0}

@@ -270,8 +270,8 @@ func (t text) stacks(stacks []measure.Stack) {
 			continue
 		}
 
-		t.line("stack", "%s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code",
-			together(s.Layers), s.Unzipped, VerdictText(s.Verdict), s.Budget, s.Free, limit)
+		t.folded("stack", fmt.Sprintf("%s: %s, %s %s; leaves %s of Lambda's %s MB for the function's code",
+			together(s.Layers), s.Unzipped, VerdictText(s.Verdict), s.Budget, s.Free, limit))
 	}
 }
 

@@ -39,8 +39,8 @@ func document(l list, results []result, when time.Time) string {
 		p.List(title, explanation, batch.Lines(results, of, clean))
 	}
 	problems("Broken", "", result.Problems)
-	problems("Fails as shipped too", "Not caused by pruning, and no reason to refuse a layer: mostly modules that need an "+
-		"optional distribution.", result.inherited)
+	problems("Fails as shipped too", "Not caused by pruning, and no reason to refuse a layer: mostly modules that "+
+		"need an optional distribution.", result.inherited)
 	problems("More than Lambda's 250 MiB", "Even pruned and without bytecode.", result.overLimit)
 
 	return p.String()

@@ -1,4 +1,5 @@
 """scipy's optimizers (L-BFGS, SLSQP, HiGHS, MINPACK), integrators (QUADPACK, ODE solvers) and interpolators reach known answers."""
+# versions: >=1.9
 import numpy as np
 from scipy import integrate, interpolate, optimize
 
