@@ -143,7 +143,8 @@ func (a *app) explainIn(ctx context.Context, what, path, layer string) error {
 	return nil
 }
 
-// explainForeign describes a file, a folder or a distribution in a zip. A path may be as in the zip.
+// explainForeign describes a file, a folder or a distribution in a zip. A path may be as in the
+// zip.
 func explainForeign(what, zip string, p prune.Pruned) explanation {
 	e := explanation{Layer: zip, What: what}
 	matches := func(o prune.Applied) bool {

@@ -58,8 +58,8 @@ func knownTargets() string {
 	return strings.Join(all, " ")
 }
 
-// chosen are the targets to work on: those that --target names, else all of the workspace. It is empty where
-// the command is to choose: without a workspace.
+// chosen are the targets to work on: those that --target names, else all of the workspace. It is
+// empty where the command is to choose: without a workspace.
 func (a *app) chosen() ([]string, error) {
 	if len(a.targets) > 0 && !slices.Contains(a.targets, allTargets) {
 		for _, name := range a.targets {
@@ -84,8 +84,8 @@ func (a *app) chosen() ([]string, error) {
 	return all, nil
 }
 
-// eachTarget runs a command for each target. With --json and more than one, stdout is one document: the
-// documents of the targets in a list. A verdict does not stop the others, another error does.
+// eachTarget runs a command for each target. With --json and more than one, stdout is one document:
+// the documents of the targets in a list. A verdict does not stop the others, another error does.
 func (a *app) eachTarget(ctx context.Context, run func(a *app) error) error {
 	targets, err := a.chosen()
 	if err != nil {
@@ -155,7 +155,8 @@ func (a *app) completeLayersAndFiles(c *cobra.Command, args []string, s string) 
 	return names, cobra.ShellCompDirectiveDefault
 }
 
-// completeFlag completes the value of a flag. The flag is there: an error is a defect that tests find.
+// completeFlag completes the value of a flag. The flag is there: an error is a defect that tests
+// find.
 func completeFlag(c *cobra.Command, flag string, f cobra.CompletionFunc) {
 	if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {
 		panic(err)

@@ -22,8 +22,8 @@ import (
 // ReportName is the file name of a build's report.
 const ReportName = "report.json"
 
-// ReportOf is the file name of the last report of a target, in a workspace of several. ReportName is the last
-// of any target.
+// ReportOf is the file name of the last report of a target, in a workspace of several. ReportName
+// is the last of any target.
 func ReportOf(target string) string { return "report." + target + ".json" }
 
 // ZipName is the file name of a layer's zip.
@@ -80,7 +80,8 @@ func (s Build) again(ctx context.Context, in BuildInput, old report.Report) (rep
 	return rep, s.writeReport(ctx, in, rep)
 }
 
-// writeReport stores the report, and as that of its target where the workspace has, or was given, others.
+// writeReport stores the report, and as that of its target where the workspace has, or was given,
+// others.
 func (s Build) writeReport(ctx context.Context, in BuildInput, rep report.Report) error {
 	targets := in.Workspace.Targets
 	if len(targets) > 1 || len(targets) == 1 && targets[0].String() != rep.Target {

@@ -19,8 +19,8 @@ const (
 
 // Table prints aligned columns, two spaces apart. The columns in right, counted from 0, are aligned
 // to the right. The first row is the heading, the first column a name. What is wider than Width is
-// folded: the text of the last column into lines, else the columns into blocks that repeat the name,
-// figures apart from texts.
+// folded: the text of the last column into lines, else the columns into blocks that repeat the
+// name, figures apart from texts.
 func Table(w io.Writer, rows [][]string, right map[int]bool) {
 	t := grid{w: w, rows: rows, right: right}
 	for _, row := range rows {

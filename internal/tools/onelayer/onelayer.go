@@ -41,8 +41,8 @@ type Builder struct {
 	Python localport.Python
 }
 
-// Find returns a builder for a target with the cache and the interpreter that layersmith uses in the
-// folder repository. cache and python replace them unless they are "".
+// Find returns a builder for a target with the cache and the interpreter that layersmith uses in
+// the folder repository. cache and python replace them unless they are "".
 func Find(ctx context.Context, target, repository, cache, python string) (Builder, error) {
 	var err error
 	if cache == "" {
