@@ -1,4 +1,5 @@
 """Flask serves pages, JSON, files, sessions, blueprints and errors with its templates, and its command line finds commands."""
+# versions: >=2.1
 import importlib.metadata
 import io
 

@@ -1,4 +1,5 @@
 """pandas' datetime64 parsing, ranges, offsets, resampling, periods and time zones (with daylight saving) are right."""
+# versions: >=2
 import datetime
 import importlib.metadata
 import warnings

@@ -1,4 +1,5 @@
 """PyArrow's tables, compute functions, Parquet (all codecs), CSV, JSON, Feather, IPC streams, datasets and file systems work."""
+# versions: >=11
 import importlib.metadata
 import io
 import os

@@ -1,4 +1,5 @@
 """scikit-learn's linear models, pipelines, model selection and metrics fit and score as they should."""
+# versions: >=1.2
 import importlib.metadata
 
 import numpy as np

@@ -1,4 +1,5 @@
 """scikit-learn's text features, preprocessing, imputation, feature selection and naive Bayes work on sparse and dense data."""
+# versions: >=1.2
 import numpy as np
 from sklearn import preprocessing as pre
 from sklearn.decomposition import NMF, LatentDirichletAllocation, TruncatedSVD

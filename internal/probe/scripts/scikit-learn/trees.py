@@ -1,4 +1,5 @@
 """scikit-learn's trees and ensembles, histogram gradient boosting with OpenMP included, fit, predict and explain."""
+# versions: >=1.2
 import numpy as np
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import (AdaBoostClassifier, ExtraTreesClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier,

@@ -1,4 +1,5 @@
 """Shapely computes with its bundled GEOS: predicates, overlays, buffers, validity, trees, WKB, WKT and GeoJSON."""
+# versions: >=2
 import importlib.metadata
 import json
 import pickle
