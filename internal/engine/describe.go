@@ -46,7 +46,7 @@ func (m Made) Report(seen Seen) report.Layer {
 		Choices:       choices(m.Spec.Policy),
 		Healed:        seen.Healed,
 		Remarks:       m.Remarks,
-		Warnings:      m.clashNotes(),
+		Warnings:      slices.Concat(m.placeNotes(), m.clashNotes()),
 		Notes:         slices.Concat(m.Artifact.Notes, m.Bytecode.Notes, m.Pruned.Notes),
 	}
 	if loose(m.Artifact.Tree) {
@@ -71,6 +71,17 @@ func (m Made) Report(seen Seen) report.Layer {
 
 	itemize(&r, m.Pruned)
 	return r
+}
+
+// placeNotes say how a zip without a folder python/ was read: in a layer nothing of it would be
+// found.
+func (m Made) placeNotes() []string {
+	if m.Artifact.Place != place.Function {
+		return nil
+	}
+
+	return []string{"it has no folder python/, so it was read as a function's own package; " +
+		"for a layer put everything below python/ and zip that folder"}
 }
 
 // inputs are the digests and versions of everything that the layer was made from.

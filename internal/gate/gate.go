@@ -220,6 +220,15 @@ func (p Part) objectNames() []string { return slices.Sorted(maps.Keys(p.Objects)
 
 // limits finds layers that Lambda refuses to publish.
 func limits(in Input) []Finding {
+	if in.Tree.Len() == 0 {
+		return []Finding{{
+			Subject: in.Name,
+			Check:   "limits",
+			Message: "is empty, and Lambda refuses an empty layer",
+			Hint:    "remove it, or require something that no layer below has and that the target's markers allow",
+		}}
+	}
+
 	n := in.Tree.UnzippedBytes()
 	if n <= measure.MaxUnzippedBytes {
 		return nil
