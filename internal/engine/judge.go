@@ -95,11 +95,11 @@ func gateFault(l report.Layer) error {
 	}
 
 	if n := len(l.Gate) - 1; n > 0 {
-		text += fmt.Sprintf(" (and %d more findings)", n)
+		text += " (and " + report.Count(n, "more finding") + ")"
 	}
 
 	hint := f.Hint
-	if f.Check == "limits" {
+	if f.Check == "limits" && l.After.Files > 0 {
 		hint = makeSmaller([]report.Layer{l})
 	}
 
