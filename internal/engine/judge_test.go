@@ -70,7 +70,7 @@ func TestJudgeNamesTheDeepestReasonFirst(t *testing.T) {
 		{
 			name: "the gate before probes",
 			code: fault.GateFailed,
-			err:  "check b: x.so: is not aligned (and 1 more findings)",
+			err:  "check b: x.so: is not aligned (and 1 more finding)",
 			worse: func(r *report.Report) {
 				r.Layers[1].Gate = []gate.Finding{{Subject: "x.so", Message: "is not aligned"}, {Subject: "y.so"}}
 			},
