@@ -153,7 +153,7 @@ var indexFaults = []struct {
 		func(x *index) { x.both(instead(func([]byte) []byte { return []byte("<html>log in here</html>") })) },
 		"error: lock beta==1.0 (layers/main/requirements.txt:2): …there is no version of beta==1.0…\nhint: correct " +
 			"the name or the version; is it on another index? Indexes are configured in uv.toml or UV_INDEX",
-		"error: fetch beta-1.0-py3-none-any.whl: got 24 bytes with sha256 …, expected …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got 24 B with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
@@ -169,14 +169,14 @@ var indexFaults = []struct {
 		"a file with bytes too few",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return b[:len(b)-1] })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … B with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
 		"a file with bytes too many",
 		func(x *index) { x.set(&x.files, instead(func(b []byte) []byte { return append(b, 0) })) },
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … B with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 	{
@@ -185,7 +185,7 @@ var indexFaults = []struct {
 			x.set(&x.files, instead(func(b []byte) []byte { b[50] ^= 1; return b }))
 		},
 		"",
-		"error: fetch beta-1.0-py3-none-any.whl: got … bytes with sha256 …, expected …\nhint: do not trust " +
+		"error: fetch beta-1.0-py3-none-any.whl: got … B with sha256 …, expected …\nhint: do not trust " +
 			"this index; if the file was replaced on purpose, lock again",
 	},
 }

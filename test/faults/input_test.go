@@ -220,7 +220,9 @@ var inWorkspace = []section{
 			{
 				title: "an unknown target",
 				want: `error: read --target: target "$RUNTIME-mips": unknown architecture; known: arm64, x86_64` +
-					"\nhint: write a runtime and an architecture, such as python3.13-x86_64 or python3.12-arm64",
+					"\nhint: choose one of: python3.9-arm64 python3.9-x86_64 python3.10-arm64 python3.10-x86_64 " +
+					"python3.11-arm64 python3.11-x86_64 python3.12-arm64 python3.12-x86_64 " +
+					"python3.13-arm64 python3.13-x86_64 python3.14-arm64 python3.14-x86_64",
 				args: []string{"build", "--target", "python3.13-mips"},
 			},
 			{
